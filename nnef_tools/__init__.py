@@ -1,0 +1,3 @@
+"""Convert, run, inspect and optimise Khronos NNEF neural network models."""
+
+__version__ = "1.1.0"
