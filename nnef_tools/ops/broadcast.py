@@ -1,0 +1,50 @@
+"""Broadcasting of NNEF: shapes are aligned at the left, the shorter one is continued by trailing 1s (section 5.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def broadcast_shape(*shapes: Sequence[int]) -> list[int]:
+    """The common shape; ShapeError if two extents differ and none of them is 1."""
+    result = []
+    for extents in zip_longest(*shapes, fillvalue=1):
+        wide = {extent for extent in extents if extent != 1}
+        if len(wide) > 1:
+            texts = ", ".join(str(list(shape)) for shape in shapes)
+            raise ShapeError(
+                f"shapes {texts} do not broadcast: dimension {len(result)} has extents {sorted(wide)}",
+                hint="shapes are aligned at the left; the shorter one is continued by trailing 1s",
+            )
+        result.append(wide.pop() if wide else 1)
+    return result
+
+
+def extend_rank(array: Array, rank: int) -> Array:
+    """A view with trailing 1s appended up to that rank."""
+    return array.reshape(array.shape + (1,) * (rank - array.ndim)) if array.ndim < rank else array
+
+
+def align(*arrays: Any) -> tuple[Array, ...]:
+    """Views of equal rank by trailing 1s, so that numpy broadcasts them as NNEF wants."""
+    items = [np.asarray(array) for array in arrays]
+    rank = max((item.ndim for item in items), default=0)
+    return tuple(extend_rank(item, rank) for item in items)
+
+
+def same_shape(first: Sequence[int], *_others: Sequence[int], **_attribs: Any) -> list[int]:
+    """Shape rule: the result has the shape of the first input."""
+    return list(first)
+
+
+def elementwise_shape(*shapes: Sequence[int], **_attribs: Any) -> list[int]:
+    """Shape rule: the inputs are broadcast to the shape of the result."""
+    return broadcast_shape(*shapes)
