@@ -1,0 +1,151 @@
+"""The syntax tree. `at` is the index of the token that the node starts at (or its operator) in the `Source`.
+
+A value that consists of literals only is one `Literal`, however nested: its type follows from the Python value (int is
+integer, float is scalar, bool is logical, str is string, list is an array, tuple is a tuple).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Union
+
+from .lexer import Source
+
+
+@dataclass(slots=True)
+class Literal:
+    value: Any
+    at: int
+
+
+@dataclass(slots=True)
+class Name:
+    name: str
+    at: int
+
+
+@dataclass(slots=True)
+class Array:
+    items: list[Expression]
+    at: int
+
+
+@dataclass(slots=True)
+class Tuple:
+    items: list[Expression]
+    at: int
+
+
+@dataclass(slots=True)
+class Argument:
+    """`value`, or `name = value`."""
+
+    name: str | None
+    value: Expression
+    at: int
+
+
+@dataclass(slots=True)
+class Call:
+    """`name<type_argument>(arguments)`."""
+
+    name: str
+    type_argument: str | None
+    arguments: list[Argument]
+    at: int
+
+
+@dataclass(slots=True)
+class Builtin:
+    """`length_of(operand)` and its like, and the casts `integer(operand)`, ..."""
+
+    name: str
+    operand: Expression
+    at: int
+
+
+@dataclass(slots=True)
+class Suffix:
+    """`[begin]`, or `[begin:end]` if `range` is set, where either end may be missing."""
+
+    begin: Expression | None
+    end: Expression | None
+    range: bool
+    at: int
+
+
+@dataclass(slots=True)
+class Postfix:
+    """`base[i][j:k]...`; a list of suffixes, so that many of them are no deep tree."""
+
+    base: Expression
+    suffixes: list[Suffix]
+    at: int
+
+
+@dataclass(slots=True)
+class Unary:
+    operator: str
+    operand: Expression
+    at: int
+
+
+@dataclass(slots=True)
+class Chain:
+    """`first op operand op operand ...`, left associative; a list, so that long sums are no deep trees."""
+
+    first: Expression
+    rest: list[tuple[str, Expression, int]]
+    at: int
+
+
+@dataclass(slots=True)
+class Conditional:
+    """`value if condition else otherwise`."""
+
+    condition: Expression
+    value: Expression
+    otherwise: Expression
+    at: int
+
+
+@dataclass(slots=True)
+class Comprehension:
+    """`[for target in iterable, ... if condition yield value]`; a target is a Name, or a Tuple of them."""
+
+    iterators: list[tuple[Expression, Expression]]
+    condition: Expression | None
+    value: Expression
+    at: int
+
+
+Expression = Union[Literal, Name, Array, Tuple, Call, Builtin, Postfix, Unary, Chain, Conditional, Comprehension]
+
+
+@dataclass(slots=True)
+class Assignment:
+    """`target = value;`; a target is a Name, or an Array or Tuple of targets."""
+
+    target: Expression
+    value: Expression
+    at: int
+
+
+@dataclass(slots=True)
+class Body:
+    """Assignments and the text that they come from. `at` holds the position of the declaration."""
+
+    source: Source
+    assignments: list[Assignment]
+    at: int
+
+
+@dataclass(slots=True)
+class GraphDeclaration:
+    """`graph name(inputs) -> (outputs) { body }`."""
+
+    name: str
+    inputs: list[Name]
+    outputs: list[Name]
+    body: Body
+    at: int

@@ -1,0 +1,412 @@
+"""Recursive descent over the tokens: values, calls and operator expressions (sections 2.2 and 2.3 of the digest).
+
+Precedence, low to high: if-else; `in`; `&& ||`; comparisons; `+ -`; `* /`; unary; `^`. Equal levels group left.
+Nesting is bounded, everything that can be long (sums, arrays, arguments, subscripts) is a loop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NoReturn
+
+from ..errors import ParseError
+from .ast import (
+    Argument,
+    Array,
+    Assignment,
+    Builtin,
+    Call,
+    Chain,
+    Comprehension,
+    Conditional,
+    Expression,
+    Literal,
+    Name,
+    Postfix,
+    Suffix,
+    Tuple,
+    Unary,
+)
+from .lexer import RESERVED, Source, is_identifier, unquote
+
+MAX_DEPTH = 100
+INTEGER_MAX = 2**63 - 1
+FRAGMENTS_EXTENSION = "KHR_enable_fragment_definitions"
+OPERATORS_EXTENSION = "KHR_enable_operator_expressions"
+
+_LEVELS = {
+    "in": 0,
+    "&&": 1,
+    "||": 1,
+    "<": 2,
+    "<=": 2,
+    ">": 2,
+    ">=": 2,
+    "==": 2,
+    "!=": 2,
+    "+": 3,
+    "-": 3,
+    "*": 4,
+    "/": 4,
+}
+_LOGIC_LEVEL = 1
+_TYPE_ARGUMENTS = frozenset(("integer", "scalar", "logical", "string", "?"))
+_BUILTINS = frozenset(("length_of", "range_of", "shape_of", "integer", "scalar", "logical", "string"))
+_AFTER_VALUE = frozenset(",)];")
+_DIGITS = frozenset("0123456789")
+_QUOTES = frozenset("'\"")
+_LOGICAL = {"true": True, "false": False}
+
+
+class ExpressionParser:
+    """Holds a position in the tokens of a source. operators: operator expressions are enabled."""
+
+    def __init__(self, source: Source, *, operators: bool = True) -> None:
+        self.source = source
+        self.tokens = source.tokens
+        self.position = 0
+        self.operators = operators
+        self._depth = 0
+
+    # Tokens
+
+    def fail(self, message: str, at: int | None = None, hint: str | None = None) -> NoReturn:
+        raise self.source.error(self.position if at is None else at, message, hint=hint)
+
+    def unexpected(self, wanted: str) -> ParseError:
+        token = self.tokens[self.position]
+        found = f"'{token}'" if token else "the end of the text"
+        hint = None
+        if token in RESERVED and wanted == "a name":
+            hint = f"'{token}' is a reserved word"
+        return self.source.error(self.position, f"expected {wanted}, found {found}", hint=hint)
+
+    def expect(self, token: str) -> None:
+        if self.tokens[self.position] != token:
+            raise self.unexpected(f"'{token}'")
+        self.position += 1
+
+    def accept(self, token: str) -> bool:
+        if self.tokens[self.position] != token:
+            return False
+        self.position += 1
+        return True
+
+    def identifier(self) -> str:
+        token = self.tokens[self.position]
+        if not is_identifier(token):
+            raise self.unexpected("a name")
+        self.position += 1
+        return token
+
+    def enter(self) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            self.fail(f"nested deeper than {MAX_DEPTH} levels", hint="assign the inner part to a name of its own")
+
+    def leave(self) -> None:
+        self._depth -= 1
+
+    def needs_operators(self, at: int, what: str) -> None:
+        """Error unless operator expressions are enabled."""
+        if not self.operators:
+            self.fail(f"{what} is not enabled", at, hint=f"add 'extension {OPERATORS_EXTENSION};' after the version")
+
+    # Statements
+
+    def assignment(self) -> Assignment:
+        at = self.position
+        target = self.target()
+        self.expect("=")
+        start = self.position
+        value = self.expression()
+        if not self.operators and not isinstance(value, Call):
+            hint = "write copy(...)" if isinstance(value, (Literal, Name)) else None
+            self.fail("the right side of an assignment must be an operation", start, hint)
+        self.expect(";")
+        return Assignment(target, value, at)
+
+    def target(self) -> Expression:
+        """The left side: a name, or nested arrays and tuples of names."""
+        at = self.position
+        if self.tokens[at + 1 : at + 2] == ["="] and is_identifier(self.tokens[at]):
+            self.position += 1
+            return Name(self.tokens[at], at)
+        first = self._pattern()
+        if self.tokens[self.position] != ",":
+            return first
+        items = [first]
+        while self.accept(","):
+            items.append(self._pattern())
+        return Tuple(items, at)
+
+    def _pattern(self) -> Expression:
+        at = self.position
+        token = self.tokens[at]
+        if token not in ("[", "("):
+            if not is_identifier(token):
+                raise self.unexpected("a name, '[' or '(' on the left side")
+            self.position += 1
+            return Name(token, at)
+        self.enter()
+        self.position += 1
+        close = "]" if token == "[" else ")"
+        items: list[Expression] = []
+        if token == "(" or self.tokens[self.position] != "]":
+            items.append(self._pattern())
+            while self.accept(","):
+                items.append(self._pattern())
+        if self.tokens[self.position] != close:
+            raise self.unexpected(f"',' or '{close}'")
+        self.position += 1
+        self.leave()
+        if token == "[":
+            return Array(items, at)
+        if len(items) < 2:
+            self.fail("a tuple has two items or more", at, hint="leave out the parentheses")
+        return Tuple(items, at)
+
+    # Expressions
+
+    def expression(self) -> Expression:
+        """Any expression."""
+        at = self.position
+        if self.tokens[at + 1 : at + 2] and self.tokens[at + 1] in _AFTER_VALUE:
+            simple = self._simple(at)
+            if simple is not None:
+                return simple
+        value = self._chain(0)
+        if self.tokens[self.position] != "if":
+            return value
+        self.needs_operators(self.position, "if-else")
+        at = self.position
+        self.position += 1
+        self.enter()
+        condition = self.expression()
+        self.expect("else")
+        otherwise = self.expression()
+        self.leave()
+        return Conditional(condition, value, otherwise, at)
+
+    def _simple(self, at: int) -> Expression | None:
+        """A name or literal of one token, or None without moving."""
+        token = self.tokens[at]
+        first = token[:1]
+        value: Expression
+        if first in _DIGITS and first:
+            value = Literal(self._number(token, at, negative=False), at)
+        elif first in _QUOTES and first:
+            value = Literal(unquote(token), at)
+        elif token in _LOGICAL:
+            value = Literal(_LOGICAL[token], at)
+        elif is_identifier(token):
+            value = Name(token, at)
+        else:
+            return None
+        self.position = at + 1
+        return value
+
+    def _number(self, token: str, at: int, *, negative: bool) -> int | float:
+        if token.isdigit():
+            if len(token) > 19 + len(token) - len(token.lstrip("0")) or int(token) > INTEGER_MAX + negative:
+                self.fail("integer out of the range of 64 bits", at)
+            return -int(token) if negative else int(token)
+        number = float(token)
+        if math.isinf(number):
+            self.fail("number out of the range of double precision", at, hint="there is no literal for infinity")
+        return -number if negative else number
+
+    def _chain(self, lowest: int) -> Expression:
+        """Operands joined by binary operators of level `lowest` and above, without recursion over the levels."""
+        open_chains: list[tuple[int, Chain]] = []
+        operand = self._unary()
+        while True:
+            at = self.position
+            operator = self.tokens[at]
+            level = _LEVELS.get(operator, -1)
+            if level < lowest:
+                level = -1
+            while open_chains and open_chains[-1][0] > level:
+                chain = open_chains.pop()[1]
+                _complete(chain, operand)
+                operand = chain
+            if level < 0:
+                return operand
+            self.needs_operators(at, f"operator '{operator}'")
+            if open_chains and open_chains[-1][0] == level:
+                chain = open_chains[-1][1]
+                _complete(chain, operand)
+            else:
+                chain = Chain(operand, [], operand.at)
+                open_chains.append((level, chain))
+            chain.rest.append((operator, operand, at))  # the operand is replaced when the right one is known
+            self.position += 1
+            operand = self._unary()
+
+    def _unary(self) -> Expression:
+        at = self.position
+        token = self.tokens[at]
+        if token not in ("-", "+", "!"):
+            return self._power()
+        self.position += 1
+        following = self.tokens[self.position]
+        if token == "-" and following[:1].isdigit() and self.tokens[self.position + 1] not in ("^", "["):
+            self.position += 1
+            return Literal(self._number(following, at + 1, negative=True), at)
+        self.needs_operators(at, f"unary '{token}'")
+        self.enter()
+        operand = self._unary()
+        self.leave()
+        return Unary(token, operand, at)
+
+    def _power(self) -> Expression:
+        base = self._postfix()
+        if self.tokens[self.position] != "^":
+            return base
+        chain = Chain(base, [], base.at)
+        while self.tokens[self.position] == "^":
+            at = self.position
+            self.needs_operators(at, "operator '^'")
+            self.position += 1
+            signs = []
+            while self.tokens[self.position] in ("-", "+"):
+                signs.append((self.tokens[self.position], self.position))
+                self.position += 1
+            if len(signs) > MAX_DEPTH:
+                self.fail("too many signs")
+            exponent = self._postfix()
+            for sign, sign_at in reversed(signs):
+                exponent = Unary(sign, exponent, sign_at)
+            chain.rest.append(("^", exponent, at))
+        return chain
+
+    def _postfix(self) -> Expression:
+        base = self._primary()
+        if self.tokens[self.position] != "[":
+            return base
+        self.needs_operators(self.position, "a subscript")
+        suffixes = []
+        self.enter()
+        while self.tokens[self.position] == "[":
+            at = self.position
+            self.position += 1
+            begin = None if self.tokens[self.position] == ":" else self.expression()
+            is_range = self.accept(":")
+            end = self.expression() if is_range and self.tokens[self.position] != "]" else None
+            self.expect("]")
+            suffixes.append(Suffix(begin, end, is_range, at))
+        self.leave()
+        return Postfix(base, suffixes, base.at)
+
+    def _primary(self) -> Expression:
+        at = self.position
+        token = self.tokens[at]
+        if token == "[":
+            return self._array(at)
+        if token == "(":
+            return self._parenthesis(at)
+        following = self.tokens[at + 1] if token else ""
+        if following == "(":
+            if token in _BUILTINS:
+                return self._builtin(token, at)
+            if is_identifier(token):
+                return self._call(token, None, at)
+        if following == "<" and self.tokens[at + 2 : at + 5][1:] == [">", "("] and is_identifier(token):
+            argument = self.tokens[at + 2]
+            if argument in _TYPE_ARGUMENTS:
+                self.position += 3
+                return self._call(token, argument, at)
+        simple = self._simple(at)
+        if simple is None:
+            raise self.unexpected("a value")
+        return simple
+
+    def _array(self, at: int) -> Expression:
+        self.position += 1
+        if self.tokens[self.position] == "for":
+            self.needs_operators(at, "array comprehension")
+            return self._comprehension(at)
+        if self.accept("]"):
+            return Literal([], at)
+        items = self._items("]")
+        if all(type(item) is Literal for item in items):
+            return Literal([item.value for item in items if type(item) is Literal], at)
+        return Array(items, at)
+
+    def _parenthesis(self, at: int) -> Expression:
+        self.position += 1
+        items = self._items(")")
+        if len(items) == 1:
+            self.needs_operators(at, "a parenthesised expression")
+            return items[0]
+        if all(type(item) is Literal for item in items):
+            return Literal(tuple(item.value for item in items if type(item) is Literal), at)
+        return Tuple(items, at)
+
+    def _items(self, close: str) -> list[Expression]:
+        self.enter()
+        items = [self.expression()]
+        while self.accept(","):
+            items.append(self.expression())
+        if self.tokens[self.position] != close:
+            raise self.unexpected(f"',' or '{close}'")
+        self.position += 1
+        self.leave()
+        return items
+
+    def _comprehension(self, at: int) -> Expression:
+        self.expect("for")
+        self.enter()
+        iterators = []
+        while True:
+            target = self._pattern()
+            self.expect("in")
+            iterators.append((target, self._chain(_LOGIC_LEVEL)))
+            if not self.accept(","):
+                break
+        condition = self.expression() if self.accept("if") else None
+        self.expect("yield")
+        value = self.expression()
+        self.expect("]")
+        self.leave()
+        return Comprehension(iterators, condition, value, at)
+
+    def _builtin(self, name: str, at: int) -> Expression:
+        self.needs_operators(at, f"'{name}'")
+        self.position += 2
+        self.enter()
+        operand = self.expression()
+        self.expect(")")
+        self.leave()
+        return Builtin(name, operand, at)
+
+    def _call(self, name: str, type_argument: str | None, at: int) -> Expression:
+        if self._depth and not self.operators:
+            self.needs_operators(at, "a nested operation")
+        self.position += 2
+        arguments: list[Argument] = []
+        self.enter()
+        tokens = self.tokens
+        if tokens[self.position] != ")":
+            while True:
+                start = self.position
+                if tokens[start + 1 : start + 2] == ["="]:
+                    keyword = self.identifier()
+                    self.position += 1
+                    arguments.append(Argument(keyword, self.expression(), start))
+                else:
+                    arguments.append(Argument(None, self.expression(), start))
+                if tokens[self.position] != ",":
+                    break
+                self.position += 1
+        if tokens[self.position] != ")":
+            raise self.unexpected("',' or ')'")
+        self.position += 1
+        self.leave()
+        return Call(name, type_argument, arguments, at)
+
+
+def _complete(chain: Chain, operand: Expression) -> None:
+    """Puts the right operand, now that it is known, to the chain's last operator."""
+    operator, _, at = chain.rest[-1]
+    chain.rest[-1] = (operator, operand, at)

@@ -1,0 +1,101 @@
+"""Text to tokens. A token is a plain string; what it is follows from its first character.
+
+Positions are token indices everywhere in the front end. A line and column are worked out only when an error asks for
+them, so reading a correct text costs one pass of one regular expression.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from ..errors import ParseError
+
+RESERVED = frozenset(
+    "version extension graph fragment tensor integer scalar logical string shape_of length_of range_of for in yield "
+    "if else true false".split()
+)
+
+# Every text matches: skipped text, then a token, any other single character (an error), or the end ('').
+_SKIP = r"(?:[ \t\v\f\r\n]+|#[^\r\n]*)*"
+_TOKEN = (
+    r"[A-Za-z_][A-Za-z0-9_]*"
+    r"|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+    r"|->|<=|>=|==|!=|&&|\|\||[-+*/^<>!()\[\]{}:=,;?]"
+    r"|'[^'\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^'\\\x00-\x08\x0a-\x1f\x7f]*)*'"
+    r'|"[^"\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^"\\\x00-\x08\x0a-\x1f\x7f]*)*"'
+)
+_LEXER = re.compile(rf"{_SKIP}({_TOKEN}|.|\Z)", re.DOTALL)
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789-+*/^<>!()[]{}:=,;?&|'\"")
+_STRAY = frozenset("&|'\"")
+_ESCAPE = re.compile(r"\\(['\"\\])")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class Source:
+    """A text with its tokens. The list of tokens ends with the empty string."""
+
+    def __init__(self, text: str, filename: str) -> None:
+        self.text = text[1:] if text.startswith("\ufeff") else text
+        self.filename = filename
+        self.tokens: list[str] = _LEXER.findall(self.text)
+        bad = {token for token in set(self.tokens) if token and (token in _STRAY or token[0] not in _FIRST)}
+        if bad:
+            self._reject(next(index for index, token in enumerate(self.tokens) if token in bad))
+
+    def _reject(self, index: int) -> None:
+        token = self.tokens[index]
+        if token in "'\"":
+            raise self.error(
+                index,
+                "string that does not end, or control character in a string",
+                hint="a string ends on its line; write the quote and \\ inside it as \\' and \\\\",
+            )
+        shown = repr(token) if token.isprintable() else f"U+{ord(token):04X}"
+        raise self.error(index, f"character {shown} is not allowed here")
+
+    def offset(self, index: int) -> int:
+        """Where token `index` starts in the text."""
+        for k, match in enumerate(_LEXER.finditer(self.text)):
+            if k == index:
+                return match.start(1)
+        return len(self.text)
+
+    def error(self, index: int, message: str, *, hint: str | None = None) -> ParseError:
+        """An error at a token, with line, column and the source line."""
+        offset = self.offset(index)
+        start, line = 0, 1
+        for match in _LINE_END.finditer(self.text, 0, offset):
+            start, line = match.end(), line + 1
+        end = _LINE_END.search(self.text, offset)
+        source = self.text[start : end.start() if end else len(self.text)]
+        column = offset - start + 1
+        shown, caret = _window(source, column)
+        error = ParseError(message, filename=self.filename, line=line, column=column, source=shown, hint=hint)
+        error.details = (shown, caret)
+        return error
+
+
+def _window(source: str, column: int, width: int = 120) -> tuple[str, str]:
+    """The part of a source line around the column, and a line with a caret below it; tabs become spaces."""
+    start = max(0, column - 1 - width // 2) if len(source) > width else 0
+    shown = "".join(c if c.isprintable() else " " for c in source[start : start + width])
+    return shown, " " * (column - 1 - start) + "^"
+
+
+def unquote(token: str) -> str:
+    """The value of a string token. Only quotes and the backslash are escaped; other backslashes stay."""
+    text = token[1:-1]
+    return _ESCAPE.sub(r"\1", text) if "\\" in text else text
+
+
+def is_identifier(token: str) -> bool:
+    """May the token name something?"""
+    return token.isidentifier() and token.isascii() and token not in RESERVED
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """A hint with the known name that looks most like `name`, or None."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean '{matches[0]}'?" if matches else None
