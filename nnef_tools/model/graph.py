@@ -9,96 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic, TextIO, TypeVar, overload
+from heapq import heapify, heappop, heappush
+from typing import Any, TextIO
 
 import numpy as np
 
-T = TypeVar("T")
+from .containers import Members, View
+
 Shape = tuple[int | None, ...]
-
-
-class View(Sequence[T], Generic[T]):
-    """Read-only view of a list; slices are lists. Equal to any list or view with the same items."""
-
-    __slots__ = ("_items",)
-
-    def __init__(self, items: list[T]) -> None:
-        self._items = items
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
-        return self._items[index]
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._items)
-
-    def __contains__(self, item: object) -> bool:
-        return any(item is other for other in self._items)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, (View, list)) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]  # mutable underneath, like list
-
-    def __repr__(self) -> str:
-        return repr(self._items)
-
-
-class _Members(Sequence[T], Generic[T]):
-    """The ordered members of a graph: membership, append and removal in constant time.
-
-    Removal marks the index list as stale; it is rebuilt at the next indexed access, so removing all of n members costs
-    O(n) altogether.
-    """
-
-    __slots__ = ("_index", "_order")
-
-    def __init__(self) -> None:
-        self._order: dict[T, None] = {}
-        self._index: list[T] | None = []
-
-    def _list(self) -> list[T]:
-        if self._index is None:
-            self._index = list(self._order)
-        return self._index
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
-        return self._list()[index]
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._list())
-
-    def __contains__(self, item: object) -> bool:
-        return item in self._order
-
-    def __repr__(self) -> str:
-        return repr(self._list())
-
-    def _append(self, item: T) -> None:
-        self._order[item] = None
-        if self._index is not None:
-            self._index.append(item)
-
-    def _remove(self, item: T) -> None:
-        del self._order[item]
-        self._index = None
-
-    def _replace(self, items: list[T]) -> None:
-        self._order = dict.fromkeys(items)
-        self._index = list(items)
 
 
 class Tensor:
@@ -344,6 +262,16 @@ class Operation:
             tensor._producers.append(self)
 
     @property
+    def captures(self) -> list[Tensor]:
+        """What nested graphs among the attributes (bodies of ONNX If, Loop, Scan) take from outside, each once."""
+        captured: dict[Tensor, None] = {}
+        for value in self._attribs.values():
+            for nested in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(nested, Graph):
+                    captured.update(dict.fromkeys(nested._captures()))
+        return list(captured)
+
+    @property
     def input(self) -> Tensor:
         assert len(self._inputs) == 1, f"operation '{self.type}' has {len(self._inputs)} inputs, not one"
         return self._inputs[0]
@@ -396,8 +324,8 @@ class Graph:
     def __init__(self, name: str | None = None) -> None:
         self.name = name
         self.metadata: dict[str, Any] = {}
-        self._operations: _Members[Operation] = _Members()
-        self._tensors: _Members[Tensor] = _Members()
+        self._operations: Members[Operation] = Members()
+        self._tensors: Members[Tensor] = Members()
         self._inputs: View[Tensor] = View([])
         self._outputs: View[Tensor] = View([])
 
@@ -477,10 +405,29 @@ class Graph:
         """Does every producer precede its consumers?"""
         done: set[Operation] = set()
         for operation in self._operations:
-            done.add(operation)
-            if any(producer not in done for tensor in operation._inputs for producer in tensor._producers):
+            if not self._needs(operation) <= done:
                 return False
+            done.add(operation)
         return True
+
+    def _needs(self, operation: Operation) -> set[Operation]:
+        """The operations of this graph that must run before the given one."""
+        return {
+            producer
+            for tensor in (*operation._inputs, *operation.captures)
+            for producer in tensor._producers
+            if producer._graph is self
+        }
+
+    def _captures(self) -> Iterator[Tensor]:
+        """Tensors of outer graphs that this graph refers to."""
+        for operation in self._operations:
+            for tensor in (*operation._inputs, *operation.captures):
+                if tensor._graph is not self:
+                    yield tensor
+        for tensor in self._outputs:
+            if tensor._graph is not self:
+                yield tensor
 
     def sort(self, offset: int = 0) -> bool:
         """Stable topological sort in place, in linear time (but for a heap that keeps the original order).
@@ -488,19 +435,12 @@ class Graph:
         Operations before `offset` stay where they are and count as done. Returns False, and changes nothing, if the
         operations depend on each other in a cycle.
         """
-        from heapq import heapify, heappop, heappush
-
         operations = list(self._operations)
         position = {operation: k for k, operation in enumerate(operations)}
         waiting: dict[Operation, int] = {}
         followers: dict[Operation, list[Operation]] = {}
         for operation in operations[offset:]:
-            needs = {
-                producer
-                for tensor in operation._inputs
-                for producer in tensor._producers
-                if position.get(producer, -1) >= offset
-            }
+            needs = {producer for producer in self._needs(operation) if position[producer] >= offset}
             waiting[operation] = len(needs)
             for producer in needs:
                 followers.setdefault(producer, []).append(operation)
@@ -518,6 +458,13 @@ class Graph:
             return False
         self._operations._replace(result)
         return True
+
+    def reorder(self, operations: Iterable[Operation]) -> None:
+        """Puts the operations into the given order, which must name each of them once."""
+        order = list(operations)
+        assert len(order) == len(self._operations), "the new order must name every operation once"
+        assert set(order) == set(self._operations), "the new order must name every operation once"
+        self._operations._replace(order)
 
     def move_operation(self, at_idx: int, to_idx: int) -> None:
         """Takes the operation at one index out and inserts it at another."""
@@ -549,6 +496,7 @@ class Graph:
             assert operation._graph is self
             assert all(operation in tensor._consumers for tensor in operation._inputs)
             assert all(operation in tensor._producers for tensor in operation._outputs)
+            assert all(tensor._graph is not None for tensor in operation._inputs)
             assert all(tensor in self._tensors for tensor in operation._outputs)
         assert all(tensor in self._tensors for tensor in self._inputs)
         assert all(tensor in self._tensors for tensor in self._outputs)

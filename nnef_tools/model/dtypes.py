@@ -1,0 +1,44 @@
+"""Item types: numpy scalar classes (also those of ml_dtypes) and the type names of NNEF."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+
+_BY_KIND = {"f": "scalar", "i": "integer", "u": "integer", "b": "logical", "U": "string", "S": "string"}
+_CLASSES: dict[str, type] = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_, "string": np.str_}
+
+
+def nnef_dtype(dtype: Any) -> str:
+    """'scalar', 'integer', 'logical' or 'string' for a numpy scalar class, `np.dtype`, Python class or ml_dtypes class.
+
+    UsageError for others, such as complex numbers.
+    """
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise UsageError(f"{dtype!r} is not a data type") from None
+    if kind.kind in _BY_KIND:
+        return _BY_KIND[kind.kind]
+    # The kinds of ml_dtypes' types are not telling ('V' for most), their names are.
+    name = kind.type.__name__
+    if name.startswith(("float", "bfloat")):
+        return "scalar"
+    if name.startswith(("int", "uint")):
+        return "integer"
+    raise UsageError(f"data type '{name}' has no equivalent in NNEF")
+
+
+def numpy_dtype(nnef_type: str) -> type:
+    """The class that stands for an NNEF type in attributes: float32, int64, bool_ or str_."""
+    if nnef_type not in _CLASSES:
+        raise UsageError(f"'{nnef_type}' is not an NNEF data type")
+    return _CLASSES[nnef_type]
+
+
+def canonical_dtype(dtype: Any) -> type:
+    """The class that stands for the NNEF type of a class: float16 -> float32, int8 -> int64."""
+    return numpy_dtype(nnef_dtype(dtype))
