@@ -15,7 +15,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def broadcast_shape(*shapes: Sequence[int]) -> list[int]:
     """The common shape; ShapeError if two extents differ and none of them is 1."""
-    result = []
+    result: list[int] = []
     for extents in zip_longest(*shapes, fillvalue=1):
         wide = {extent for extent in extents if extent != 1}
         if len(wide) > 1:
@@ -38,6 +38,16 @@ def align(*arrays: Any) -> tuple[Array, ...]:
     items = [np.asarray(array) for array in arrays]
     rank = max((item.ndim for item in items), default=0)
     return tuple(extend_rank(item, rank) for item in items)
+
+
+def last_axes(items: Sequence[Any]) -> tuple[Any, ...]:
+    """The index that applies an item to each of the last axes."""
+    return (..., *items)
+
+
+def along(axis: int, item: Any) -> tuple[Any, ...]:
+    """The index that applies an item to one axis only."""
+    return (*(slice(None),) * axis, item)
 
 
 def same_shape(first: Sequence[int], *_others: Sequence[int], **_attribs: Any) -> list[int]:

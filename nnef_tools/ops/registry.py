@@ -17,6 +17,9 @@ Protocols (the same as those of plugins, so a plugin function can stand in for a
 
 `attribs` hold every attribute of the signature, defaults filled in, and no `dtype` (but `cast`, `external` and
 `constant` kernels get `dtype`, a numpy class).
+
+The kernel of an OpDef is the decorated one under `precision.ieee`: it takes whatever np.asarray takes, and cares for
+half precision and for numpy's warnings, so the decorated kernels need not.
 """
 
 from __future__ import annotations
@@ -25,13 +28,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from ..language.stdlib import standard_fragments
 from ..language.types import REQUIRED, Fragment
+from .precision import ieee
 
 ShapeRule = Callable[..., Any]
 Kernel = Callable[..., Any]
+K = TypeVar("K", bound=Kernel)
 MacsRule = Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], int]
 
 FAMILIES = ("elementwise", "conv", "pool", "resize", "roi", "reduce", "move", "linear", "norm", "quant", "variable",
@@ -67,12 +72,10 @@ class OpDef:
 _pending: dict[str, tuple[ShapeRule, Kernel, MacsRule | None, str]] = {}
 
 
-def op(
-    *names: str, shape: ShapeRule, macs: MacsRule | None = None, macs_group: str = ""
-) -> Callable[[Kernel], Kernel]:
+def op(*names: str, shape: ShapeRule, macs: MacsRule | None = None, macs_group: str = "") -> Callable[[K], K]:
     """Registers the decorated kernel, a shape rule and a MAC count for operations of these names."""
 
-    def register(run: Kernel) -> Kernel:
+    def register(run: K) -> K:
         for name in names:
             assert name not in _pending, f"operation '{name}' is registered twice"
             _pending[name] = (shape, run, macs, macs_group)
@@ -94,7 +97,8 @@ def operations() -> Mapping[str, OpDef]:
         for name, fragment in fragments.items():
             if name in _pending:
                 shape, run, macs, macs_group = _pending[name]
-                known[name] = OpDef(fragment, shape, run, macs, macs_group, standard=fragments is standard)
+                kernel = ieee(run, arithmetic=not fragment.generic)
+                known[name] = OpDef(fragment, shape, kernel, macs, macs_group, standard=fragments is standard)
     return known
 
 

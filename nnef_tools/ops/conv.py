@@ -1,0 +1,312 @@
+"""Convolution family (section 5.4).
+
+Filters are [c, C / groups, ...] for conv and deconv alike, where C counts the channels of the up-scaled side and c
+those of the down-scaled one. A bias is [1, channels] or has one item; [channels] is accepted too, since exporters
+write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from .borders import CONV_BORDERS, Padding, check_overhang, extend
+from .broadcast import Array, last_axes
+from .checks import check, check_choice
+from .registry import op
+from .window import Window, forward_window, reverse_window
+
+# Columns of an unfolded input that are multiplied at a time: large enough for BLAS, small enough for memory.
+_CHUNK_ITEMS = 1 << 22
+
+
+def _check_filter(input: Sequence[int], filter: Sequence[int], name: str = "filter") -> None:
+    check(len(input) >= 3, f"'input' must have batch, channel and spatial dimensions, got shape {list(input)}")
+    check(
+        len(filter) == len(input),
+        f"'{name}' must have the rank of 'input', got shapes {list(filter)} and {list(input)}",
+    )
+    check(min(filter) > 0, f"'{name}' must not be empty, got shape {list(filter)}")
+
+
+def _check_bias(bias: Sequence[int], channels: int) -> None:
+    per_channel = prod(bias) == channels and (list(bias[:2]) == [1, channels] or list(bias) == [channels])
+    check(
+        prod(bias) == 1 or per_channel,
+        f"'bias' must have shape [1, {channels}] or a single item, got shape {list(bias)}",
+    )
+
+
+def _check_groups(groups: int) -> None:
+    check(groups >= 0, f"'groups' must not be negative, got {groups}")
+
+
+def conv_shape(
+    input: Sequence[int],
+    filter: Sequence[int],
+    bias: Sequence[int] = (),
+    *,
+    border: str = "constant",
+    padding: Padding = (),
+    stride: Sequence[int] = (),
+    dilation: Sequence[int] = (),
+    groups: int = 1,
+) -> list[int]:
+    """Shape rule of conv."""
+    _check_filter(input, filter)
+    _check_groups(groups)
+    check_choice("border", border, CONV_BORDERS)
+    channels = input[1]
+    groups = groups or channels
+    check(
+        filter[1] * groups == channels,
+        f"'filter' {list(filter)} with {groups} groups needs {filter[1] * groups} channels, "
+        f"but 'input' {list(input)} has {channels}",
+    )
+    check(filter[0] % groups == 0, f"'groups' {groups} does not divide the {filter[0]} channels of the result")
+    _check_bias(bias, filter[0])
+    window = forward_window(input[2:], filter[2:], padding, stride, dilation)
+    check_overhang(border, window.upscaled, window.padding)
+    return [input[0], filter[0], *window.downscaled]
+
+
+def deconv_shape(
+    input: Sequence[int],
+    filter: Sequence[int],
+    bias: Sequence[int] = (),
+    *,
+    border: str = "constant",
+    padding: Padding = (),
+    stride: Sequence[int] = (),
+    dilation: Sequence[int] = (),
+    output_shape: Sequence[int] = (),
+    groups: int = 1,
+) -> list[int]:
+    """Shape rule of deconv."""
+    _check_filter(input, filter)
+    _check_groups(groups)
+    check_choice("border", border, CONV_BORDERS)
+    check(
+        len(output_shape) in (0, len(input)),
+        f"'output_shape' must be empty or have {len(input)} items, got {list(output_shape)}",
+    )
+    check(
+        filter[0] == input[1],
+        f"'filter' {list(filter)} needs {filter[0]} channels, but 'input' {list(input)} has {input[1]}",
+    )
+    groups = _deconv_groups(input, output_shape, groups)
+    check(
+        groups > 0 and input[1] % groups == 0, f"'groups' {groups} does not divide the {input[1]} channels of 'input'"
+    )
+    channels = filter[1] * groups
+    _check_bias(bias, channels)
+    window = reverse_window(input[2:], filter[2:], padding, stride, dilation, output_shape[2:])
+    check_overhang(border, window.downscaled, [window.overhang(axis) for axis in range(len(window.size))])
+    result = [input[0], channels, *window.upscaled]
+    check(
+        not output_shape or list(output_shape) == result,
+        f"'output_shape' {list(output_shape)} must have batch {result[0]} and {result[1]} channels",
+    )
+    return result
+
+
+def _deconv_groups(input: Sequence[int], output_shape: Sequence[int], groups: int) -> int:
+    """The number of groups; for 0 that of the up-scaled channels, which only output_shape tells (else as the input)."""
+    return groups or (output_shape[1] if output_shape else input[1])
+
+
+def separable_conv_shape(
+    input: Sequence[int],
+    plane_filter: Sequence[int],
+    point_filter: Sequence[int],
+    bias: Sequence[int] = (),
+    *,
+    groups: int = 1,
+    **window: Any,
+) -> list[int]:
+    """Shape rule of separable_conv: a depth-wise convolution, then a point-wise one."""
+    _check_point_filter(input, plane_filter, point_filter)
+    planes = conv_shape(input, plane_filter, groups=0, **window)
+    return conv_shape(planes, point_filter, bias, groups=groups)
+
+
+def separable_deconv_shape(
+    input: Sequence[int],
+    plane_filter: Sequence[int],
+    point_filter: Sequence[int],
+    bias: Sequence[int] = (),
+    *,
+    groups: int = 1,
+    **window: Any,
+) -> list[int]:
+    """Shape rule of separable_deconv: a point-wise deconvolution, then a depth-wise one."""
+    _check_point_filter(input, plane_filter, point_filter)
+    points = deconv_shape(input, point_filter, groups=groups)
+    return deconv_shape(points, plane_filter, bias, groups=0, **window)
+
+
+def _check_point_filter(input: Sequence[int], plane_filter: Sequence[int], point_filter: Sequence[int]) -> None:
+    _check_filter(input, plane_filter, "plane_filter")
+    _check_filter(input, point_filter, "point_filter")
+    check(
+        plane_filter[1] == 1,
+        f"'plane_filter' must have extent 1 in dimension 1, got shape {list(plane_filter)}",
+    )
+    check(
+        all(extent == 1 for extent in point_filter[2:]),
+        f"'point_filter' must have spatial extents 1, got shape {list(point_filter)}",
+    )
+
+
+def _conv_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[str, Any]) -> int:
+    return int(prod(outputs[0]) * prod(inputs[1][1:]))
+
+
+def _deconv_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[str, Any]) -> int:
+    return int(prod(inputs[0]) * prod(inputs[1][1:]))
+
+
+def _separable_conv_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[str, Any]) -> int:
+    _input, plane, point = inputs[:3]
+    output = outputs[0]
+    planes = output[0] * plane[0] * prod(output[2:])
+    return int(planes * prod(plane[1:]) + prod(output) * prod(point[1:]))
+
+
+def _separable_deconv_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[str, Any]) -> int:
+    input, plane, point = inputs[:3]
+    points = input[0] * plane[0] * prod(input[2:])
+    return int(prod(input) * prod(point[1:]) + points * prod(plane[1:]))
+
+
+@op("conv", shape=conv_shape, macs=_conv_macs)
+def conv(
+    input: Array,
+    filter: Array,
+    bias: Any = 0.0,
+    *,
+    border: str = "constant",
+    padding: Padding = (),
+    stride: Sequence[int] = (),
+    dilation: Sequence[int] = (),
+    groups: int = 1,
+) -> Array:
+    """Correlation (the filter is not flipped) by unfolding and matrix multiplication, a group at a time."""
+    window = forward_window(input.shape[2:], filter.shape[2:], padding, stride, dilation)
+    padded = extend(input, window.padding, border)
+    correlate = _correlate_planes if filter.shape[1] == 1 and input.shape[1] > 1 else _correlate
+    result = correlate(padded, filter, window, groups or input.shape[1])
+    return _add_bias(result, bias)
+
+
+def _correlate(input: Array, filter: Array, window: Window, groups: int) -> Array:
+    batch, count, dims = input.shape[0], filter.shape[0], len(window.size)
+    weights = filter.reshape(groups, count // groups, -1)
+    spans = [(f - 1) * d + 1 for f, d in zip(window.size, window.dilation, strict=True)]
+    views = sliding_window_view(input, spans, tuple(range(2, 2 + dims)))
+    steps = [slice(None, (x - 1) * s + 1, s) for x, s in zip(window.downscaled, window.stride, strict=True)]
+    views = views[last_axes([*steps, *(slice(None, None, d) for d in window.dilation)])]
+    # [batch, channels, window elements..., positions...]: the copies below then run along the last spatial axis.
+    views = np.moveaxis(views, range(2, 2 + dims), range(-dims, 0))
+    result = np.empty((batch, groups, count // groups, *window.downscaled), np.result_type(input, filter))
+    rows = window.downscaled[0]
+    chunk = max(1, _CHUNK_ITEMS * rows // max(1, prod(views.shape[1:])))
+    for item in range(batch):
+        for start in range(0, rows, chunk):
+            part = views[item][(slice(None),) * (1 + dims) + (slice(start, start + chunk),)]
+            columns = part.reshape(groups, weights.shape[2], -1)
+            target = result[item, :, :, start : start + chunk]
+            target[...] = (weights @ columns).reshape(target.shape)
+    return result.reshape(batch, count, *window.downscaled)
+
+
+def _correlate_planes(input: Array, filter: Array, window: Window, groups: int) -> Array:
+    """A channel per group: there is nothing to sum over but the window."""
+    dims = len(window.size)
+    shape = (input.shape[0], groups, filter.shape[0] // groups, *window.downscaled)
+    weights = filter.reshape(*shape[1:3], *window.size)
+    result = np.zeros(shape, np.result_type(input, filter))
+    term = np.empty_like(result)
+    for element in np.ndindex(*window.size):
+        part = input[last_axes([window.read(*item) for item in enumerate(element)])][:, :, None]
+        result += np.multiply(part, weights[last_axes(element)].reshape(shape[1:3] + (1,) * dims), out=term)
+    return result.reshape(shape[0], filter.shape[0], *window.downscaled)
+
+
+@op("deconv", shape=deconv_shape, macs=_deconv_macs)
+def deconv(
+    input: Array,
+    filter: Array,
+    bias: Any = 0.0,
+    *,
+    border: str = "constant",
+    padding: Padding = (),
+    stride: Sequence[int] = (),
+    dilation: Sequence[int] = (),
+    output_shape: Sequence[int] = (),
+    groups: int = 1,
+) -> Array:
+    """The transpose of conv: every input item adds its multiple of the filter to the result."""
+    window = reverse_window(input.shape[2:], filter.shape[2:], padding, stride, dilation, output_shape[2:])
+    input, window = extend_downscaled(input, window, border)
+    groups = _deconv_groups(input.shape, output_shape, groups)
+    batch, count = input.shape[:2]
+    inner, outer = count // groups, filter.shape[1]
+    source = input.reshape(batch, groups, inner, *window.downscaled)
+    weights = np.moveaxis(filter.reshape(groups, inner, outer, *window.size), 2, 1)
+    result = np.zeros((batch, groups, outer, *window.upscaled), np.result_type(input, filter))
+    for element in np.ndindex(*window.size):
+        pairs = [window.write(*item) for item in enumerate(element)]
+        part = source[last_axes([windows for _, windows in pairs])]
+        if part.size:
+            columns = part.reshape(batch, groups, inner, -1)
+            matrix = weights[last_axes(element)]
+            term = matrix * columns if inner == 1 else matrix @ columns
+            result[last_axes([positions for positions, _ in pairs])] += term.reshape(*term.shape[:3], *part.shape[3:])
+    return _add_bias(result.reshape(batch, groups * outer, *window.upscaled), bias)
+
+
+def extend_downscaled(input: Array, window: Window, border: str) -> tuple[Array, Window]:
+    """Continues the input of a reverse operation as far as the window reaches beyond it.
+
+    Nothing needs to be done for the borders that contribute nothing.
+    """
+    if border in ("constant", "ignore"):
+        return input, window
+    overhang = [window.overhang(axis) for axis in range(len(window.size))]
+    padding = tuple(
+        (p + low * s, q) for (p, q), (low, _), s in zip(window.padding, overhang, window.stride, strict=True)
+    )
+    downscaled = tuple(low + x + high for x, (low, high) in zip(window.downscaled, overhang, strict=True))
+    extended = Window(window.upscaled, downscaled, window.size, window.stride, window.dilation, padding)
+    return extend(input, overhang, border), extended
+
+
+def _add_bias(result: Array, bias: Any) -> Array:
+    bias = np.asarray(bias, result.dtype)
+    if bias.ndim == 0 and bias == 0:
+        return result
+    result += bias.reshape(-1, *(1,) * (result.ndim - 2))
+    return result
+
+
+@op("separable_conv", shape=separable_conv_shape, macs=_separable_conv_macs)
+def separable_conv(
+    input: Array, plane_filter: Array, point_filter: Array, bias: Any = 0.0, *, groups: int = 1, **window: Any
+) -> Array:
+    """A depth-wise convolution, then a point-wise one; the window's attributes belong to the former."""
+    planes = conv(input, plane_filter, groups=0, **window)
+    return conv(planes, point_filter, bias, groups=groups)
+
+
+@op("separable_deconv", shape=separable_deconv_shape, macs=_separable_deconv_macs)
+def separable_deconv(
+    input: Array, plane_filter: Array, point_filter: Array, bias: Any = 0.0, *, groups: int = 1, **window: Any
+) -> Array:
+    """A point-wise deconvolution, then a depth-wise one; the window's attributes belong to the latter."""
+    points = deconv(input, point_filter, groups=groups)
+    return deconv(points, plane_filter, bias, groups=0, **window)

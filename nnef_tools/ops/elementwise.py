@@ -1,0 +1,104 @@
+"""Element-wise operations (sections 5.2 and 5.3).
+
+NaN propagates through min, max and clamp, as in the frameworks that models come from; the formulas of the standard
+(`select(x < y, x, y)`) leave it open by order of the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .broadcast import Array, align, elementwise_shape, same_shape
+from .registry import op
+
+_UNARY: dict[str, Callable[[Array], Array]] = {
+    "neg": np.negative,
+    "rcp": lambda x: 1 / x,
+    "exp": np.exp,
+    "log": np.log,
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "not": np.logical_not,
+    "sqr": np.square,
+    "sqrt": np.sqrt,
+    "rsqr": lambda x: 1 / np.square(x),
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "log2": np.log2,
+}
+
+_BINARY: dict[str, Callable[[Array, Array], Array]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.true_divide,
+    "pow": np.power,
+    "lt": np.less,
+    "gt": np.greater,
+    "le": np.less_equal,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "min": np.minimum,
+    "max": np.maximum,
+}
+
+
+def _unary(function: Callable[[Array], Array]) -> Callable[[Any], Array]:
+    return lambda x: function(np.asarray(x))
+
+
+def _binary(function: Callable[[Array, Array], Array]) -> Callable[[Any, Any], Array]:
+    return lambda x, y: function(*align(x, y))
+
+
+for _name, _function in _UNARY.items():
+    op(_name, shape=same_shape)(_unary(_function))
+for _name, _binary_function in _BINARY.items():
+    op(_name, shape=elementwise_shape)(_binary(_binary_function))
+
+
+@op("copy", shape=same_shape)
+def copy(x: Any) -> Array:
+    """The value itself; kernels never write to their inputs, so it is shared."""
+    return np.asarray(x)
+
+
+@op("round", shape=same_shape)
+def round_half_up(x: Any) -> Array:
+    """floor(x + 0.5), without the error that the sum can have in floating point."""
+    x = np.asarray(x)
+    low = np.floor(x)
+    return np.asarray(low + (x - low >= 0.5), x.dtype)
+
+
+@op("select", shape=elementwise_shape)
+def select(condition: Any, true_value: Any, false_value: Any) -> Array:
+    """Per element, true_value where the condition holds, else false_value."""
+    condition, true_value, false_value = align(condition, true_value, false_value)
+    return np.asarray(np.where(condition, true_value, false_value))
+
+
+@op("clamp", shape=elementwise_shape)
+def clamp(x: Any, a: Any, b: Any) -> Array:
+    """max(min(x, b), a): the lower bound wins if the bounds cross."""
+    x, a, b = align(x, a, b)
+    return np.asarray(np.maximum(np.minimum(x, b), a))

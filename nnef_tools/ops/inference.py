@@ -1,0 +1,314 @@
+"""Shapes and data types of a graph in the NNEF dialect, and the evaluation of single operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import ExecutionError, NnefToolsError, PluginError, ShapeError, UsageError
+from ..language.types import REQUIRED, ArrayType, Fragment, Primitive, TensorType, Type
+from ..model.containers import View
+from ..model.dtypes import nnef_dtype, numpy_dtype
+from ..model.graph import Graph, Operation, Tensor
+from .precision import common_float
+from .registry import OpDef, find
+
+T = TypeVar("T")
+ShapeFunctions = Mapping[str, Callable[..., Any]]
+
+# Operations whose kernel is told the data type of the result.
+_DTYPE_KERNELS = ("cast", "constant", "external")
+
+
+# Single operations
+
+
+def infer_shapes(
+    name: str, input_shapes: Sequence[Any], attribs: Mapping[str, Any], custom_shapes: ShapeFunctions | None = None
+) -> Any:
+    """The shapes of the results of an operation: a list, a tuple of lists, or a list of lists for an array result.
+
+    input_shapes: an item per argument, a list of shapes for an array argument. attribs: those of the signature that
+    have defaults may be missing; `dtype` is ignored. custom_shapes: shape functions of plugins, which come first.
+    ShapeError if the arguments do not fit or the operation is not known; PluginError if a shape function is faulty.
+    """
+    shapes = [_as_lists(shape) for shape in input_shapes]
+    if custom_shapes and name in custom_shapes:
+        return _custom_result(name, custom_shapes[name], shapes, attribs)
+    definition = find(name)
+    if definition is None:
+        raise ShapeError(
+            f"the shape of the result of operation '{name}' is not known",
+            where=name,
+            hint="give its shape function with --custom-shapes",
+        )
+    attribs = _complete(definition, attribs)
+    _check_count(definition.fragment, shapes)
+    try:
+        return definition.shape(*shapes, **attribs)
+    except NnefToolsError as error:
+        error.where = error.where or name
+        raise
+
+
+def _as_lists(shape: Any) -> list[Any]:
+    return [_as_lists(item) if isinstance(item, (list, tuple)) else int(item) for item in shape]
+
+
+def _complete(definition: OpDef, attribs: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return definition.complete(attribs)
+    except KeyError as error:
+        raise ShapeError(f"attribute {error} is missing", where=definition.name) from None
+
+
+def _check_count(fragment: Fragment, arguments: Sequence[Any]) -> None:
+    required, most = sum(p.default is REQUIRED for p in fragment.tensors), len(fragment.tensors)
+    if not required <= len(arguments) <= most:
+        names = ", ".join(parameter.name for parameter in fragment.tensors)
+        raise ShapeError(f"takes {most} tensor arguments ({names}), got {len(arguments)}", where=fragment.name)
+
+
+def _custom_result(name: str, function: Callable[..., Any], shapes: list[Any], attribs: Mapping[str, Any]) -> Any:
+    attribs = {key: value for key, value in attribs.items() if key != "dtype"}
+    try:
+        result = function(*shapes, **attribs)
+    except AssertionError as error:
+        raise ShapeError(str(error) or "its shape function refuses the arguments", where=name) from error
+    except NnefToolsError as error:
+        error.where = error.where or name
+        raise
+    except Exception as error:
+        raise PluginError(f"shape function failed: {type(error).__name__}: {error}", where=name) from error
+    try:
+        return tuple(_as_lists(shape) for shape in result) if isinstance(result, tuple) else _as_lists(result)
+    except (TypeError, ValueError):
+        raise PluginError(
+            f"shape function gave {result!r}",
+            where=name,
+            hint="give a list of int, a tuple of such for several results, or a list of such for an array",
+        ) from None
+
+
+def result_dtypes(fragment: Fragment, input_dtypes: Sequence[Any], dtype: Any = None) -> list[type]:
+    """The data types (numpy classes) of the results, in the order of the signature; one item for an array result.
+
+    input_dtypes: a class per argument (or a list of them for an array argument; None for a literal, which decides
+    nothing). dtype: what the generic type `?` stands for; its class gives way to that of the generic inputs if they
+    are of the same NNEF type, so that float16 or int32 pass through.
+    """
+    scalar = common_float(_classes(fragment, input_dtypes, "scalar")) or np.float32
+    generic = _generic_class(_classes(fragment, input_dtypes, "?"), dtype)
+    by_item = {"scalar": scalar, "?": generic, "integer": np.int64, "logical": np.bool_, "string": np.str_}
+    return [by_item[_item(result.type)] for result in fragment.results]
+
+
+def _classes(fragment: Fragment, input_dtypes: Sequence[Any], item: str) -> list[Any]:
+    """The classes of the inputs whose parameters have that item type."""
+    groups = [
+        dtypes if isinstance(dtypes, (list, tuple)) else [dtypes]
+        for parameter, dtypes in zip(fragment.tensors, input_dtypes, strict=False)
+        if _item(parameter.type) == item
+    ]
+    return [dtype for group in groups for dtype in group if dtype is not None]
+
+
+def _generic_class(classes: Sequence[Any], dtype: Any) -> Any:
+    kind = nnef_dtype(dtype) if dtype is not None else nnef_dtype(classes[0]) if classes else "scalar"
+    same = [item for item in classes if nnef_dtype(item) == kind]
+    if not same:
+        return numpy_dtype(kind) if dtype is None else np.dtype(dtype).type
+    return common_float(same) if kind == "scalar" else np.result_type(*same).type
+
+
+def _item(type: Type) -> str:
+    """The item type of a tensor, or of the tensors in an array or tuple; '' for the unbound tensor."""
+    if isinstance(type, TensorType):
+        return type.item or ""
+    if isinstance(type, Primitive):
+        return type.name
+    return _item(type.item if isinstance(type, ArrayType) else type.items[0])
+
+
+def evaluate(name: str, inputs: Sequence[Any], attribs: Mapping[str, Any]) -> Any:
+    """Runs the kernel of an operation: an array, a tuple of arrays, or a list of them for an array result.
+
+    inputs: an item per argument, a list of arrays for an array argument. attribs: as for infer_shapes, and `dtype`
+    for `cast`, `constant` and `external`. ShapeError if the arguments do not fit; ExecutionError if the operation
+    has no kernel, or values (such as indices) are out of range.
+    """
+    definition = find(name)
+    if definition is None:
+        raise ExecutionError(f"operation '{name}' cannot be evaluated: it has no kernel", where=name)
+    shapes = [[np.shape(a) for a in item] if isinstance(item, list) else np.shape(item) for item in inputs]
+    expected = infer_shapes(name, shapes, attribs)
+    arguments = _complete(definition, attribs)
+    if name in _DTYPE_KERNELS:
+        arguments["dtype"] = attribs.get("dtype", np.float32)
+    try:
+        results = definition.run(*inputs, **arguments)
+    except NnefToolsError as error:
+        error.where = error.where or name
+        raise
+    if __debug__:
+        actual = [list(array.shape) for array in flat_results(results)]
+        assert actual == list(flat_shapes(expected)), f"{name}: kernel gives {actual}, shape rule {expected}"
+    return results
+
+
+def flat_shapes(shapes: Any) -> Iterator[list[int]]:
+    """The shapes, one by one, that a shape rule returned."""
+    if isinstance(shapes, tuple):
+        for item in shapes:
+            yield from flat_shapes(item)
+    elif shapes and isinstance(shapes[0], (list, tuple)):
+        yield from (list(item) for item in shapes)
+    else:
+        yield list(shapes)
+
+
+def flat_results(results: Any) -> Iterator[Any]:
+    """The arrays, one by one, that a kernel returned."""
+    if isinstance(results, (tuple, list)):
+        for item in results:
+            yield from flat_results(item)
+    else:
+        yield results
+
+
+def group_arguments(inputs: Sequence[T], fragment: Fragment | None = None) -> list[T | list[T]]:
+    """The arguments of an operation: a list for an array argument.
+
+    inputs: those of an Operation. Without a signature, a view (or list) is one array argument and a tuple separate
+    ones. With a signature that has an array parameter beside others, a flat sequence is divided accordingly.
+    ShapeError if that is not possible.
+    """
+    items = list(inputs)
+    if fragment is None:
+        return [items] if isinstance(inputs, (View, list)) else [*items]
+    arrays = [isinstance(parameter.type, ArrayType) for parameter in fragment.tensors]
+    if not any(arrays):
+        return [*items]
+    length = len(items) - (len(arrays) - 1)
+    if sum(arrays) > 1 or length < 0:
+        raise ShapeError(
+            f"{len(items)} tensors cannot be divided among the parameters of '{fragment.name}'", where=fragment.name
+        )
+    first = arrays.index(True)
+    return [*items[:first], items[first : first + length], *items[first + length :]]
+
+
+# Graphs
+
+
+def infer_graph(
+    graph: Graph,
+    *,
+    external_shapes: Mapping[str, Sequence[int]] | None = None,
+    custom_shapes: ShapeFunctions | None = None,
+    fragments: Mapping[str, Fragment] | None = None,
+    allow_unknown: bool = False,
+) -> None:
+    """Sets the shape and data type of every tensor of an NNEF graph, whose operations must be in order.
+
+    external_shapes: shapes, by tensor name, that replace those of `external` operations. custom_shapes: shape
+    functions of plugins. fragments: signatures of custom operations. allow_unknown: results of operations that nothing
+    is known of (and what depends on them) get shape None, instead of a ShapeError. ShapeError names the operation, its
+    inputs and its attributes. UsageError if an external shape is of no input, or has another rank.
+    """
+    _set_external_shapes(graph, external_shapes or {})
+    for op in graph.operations:
+        definition = find(op.type)
+        fragment = definition.fragment if definition else (fragments or {}).get(str(op.type))
+        try:
+            _infer_operation(op, fragment, custom_shapes, allow_unknown)
+        except NnefToolsError as error:
+            error.where = _describe(op)
+            error.details = (*error.details, *_context(op))
+            raise
+
+
+def _set_external_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> None:
+    externals = {op.output.name: op for op in graph.operations if op.type == "external"}
+    for name, shape in shapes.items():
+        if name not in externals:
+            names = ", ".join(str(external) for external in externals)
+            raise UsageError(f"there is no graph input '{name}' to give a shape", hint=f"the inputs are: {names}")
+        op = externals[name]
+        if len(shape) != len(op.attribs["shape"]):
+            raise UsageError(
+                f"shape {list(shape)} for graph input '{name}' has another rank than {list(op.attribs['shape'])}"
+            )
+        op.attribs["shape"] = [int(extent) for extent in shape]
+
+
+def _infer_operation(
+    op: Operation, fragment: Fragment | None, custom_shapes: ShapeFunctions | None, allow_unknown: bool
+) -> None:
+    arguments = group_arguments(op.inputs, fragment)
+    _set_dtypes(op, fragment, arguments)
+    shapes = [_shape(argument) for argument in arguments]
+    known = find(op.type) is not None or op.type in (custom_shapes or {})
+    if allow_unknown and (not known or any(_is_unknown(shape) for shape in shapes)):
+        for output in op.outputs:
+            output.shape = None
+        return
+    for tensor in op.inputs:
+        if tensor.shape is None or None in tensor.shape:
+            raise ShapeError(f"the shape of input '{tensor.name}' is not known")
+    results = list(flat_shapes(infer_shapes(str(op.type), shapes, op.attribs, custom_shapes)))
+    if len(results) != len(op.outputs):
+        raise ShapeError(f"gives {len(results)} results, but {len(op.outputs)} are named")
+    for output, shape in zip(op.outputs, results, strict=True):
+        output.shape = shape
+
+
+def _shape(argument: Tensor | list[Tensor]) -> Any:
+    return [tensor.shape for tensor in argument] if isinstance(argument, list) else argument.shape
+
+
+def _is_unknown(shape: Any) -> bool:
+    return shape is None or any(_is_unknown(item) for item in shape if not isinstance(item, int))
+
+
+def _set_dtypes(op: Operation, fragment: Fragment | None, arguments: Sequence[Tensor | list[Tensor]]) -> None:
+    """Data of variables keeps its own type; operations without a signature keep what is known already."""
+    if fragment is None:
+        return
+    dtypes = [[_dtype(t) for t in item] if isinstance(item, list) else _dtype(item) for item in arguments]
+    if not any(dtype is not None for dtype in flat_results(dtypes)):
+        # Nothing but literals: they decide after all.
+        dtypes = [[t.dtype for t in item] if isinstance(item, list) else item.dtype for item in arguments]
+    classes = result_dtypes(fragment, dtypes, op.attribs.get("dtype"))
+    if len(classes) == 1:
+        classes = classes * len(op.outputs)
+    for output, dtype in zip(op.outputs, classes, strict=True):
+        if isinstance(output.data, np.ndarray):
+            dtype = output.data.dtype.type
+        elif not op.inputs and output.dtype is not None and nnef_dtype(output.dtype) == nnef_dtype(dtype):
+            dtype = output.dtype
+        output.dtype = dtype
+
+
+def _dtype(tensor: Tensor) -> Any:
+    is_literal = tensor.data is not None and not tensor.has_producer and tensor.shape == ()
+    return None if is_literal else tensor.dtype
+
+
+def _describe(op: Operation) -> str:
+    names = ", ".join(str(tensor.name) for tensor in op.outputs)
+    return f"{op.type} '{names}'"
+
+
+def _context(op: Operation) -> list[str]:
+    """The inputs with their shapes, and the attributes, for an error message."""
+    inputs = [f"{tensor.name or 'literal'}: {_extents(tensor)}" for tensor in op.inputs]
+    attribs = [f"{key} = {value!r}" for key, value in op.attribs.items() if key not in ("dtype", "value")]
+    lines = ["inputs: " + ", ".join(inputs)] if inputs else []
+    return lines + ["attributes: " + ", ".join(attribs)] if attribs else lines
+
+
+def _extents(tensor: Tensor) -> str:
+    return "unknown shape" if tensor.shape is None else str(list(tensor.shape))

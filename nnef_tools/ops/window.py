@@ -1,0 +1,164 @@
+"""Geometry of sliding windows (section 5.0): extents, automatic padding, and the slices that kernels work on.
+
+For one dimension: up-scaled extent X, down-scaled extent x, window size f, stride s, dilation d, padding (p, q); the
+window spans f_d = (f - 1) * d + 1. Position k of the down-scaled side and element j of the window belong to position
+k * s + j * d - p of the up-scaled side. Forward operations (conv, box, ...) read the up-scaled side, reverse ones
+(deconv, debox, ...) write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ShapeError
+from .borders import Padding
+from .broadcast import Array
+from .checks import check
+
+
+def span(size: int, dilation: int) -> int:
+    """The extent that a dilated window covers."""
+    return (size - 1) * dilation + 1
+
+
+def automatic_padding(extent: int, size: int, stride: int, dilation: int) -> tuple[int, int]:
+    """Padding such that ceil(extent / stride) windows cover the up-scaled extent; the surplus is at the end."""
+    count = -(-extent // stride)
+    total = max((count - 1) * stride + span(size, dilation) - extent, 0)
+    return total // 2, total - total // 2
+
+
+def downscaled_extent(extent: int, size: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
+    """The number of windows that fit into the padded extent; not positive if not even one does."""
+    return (extent + sum(padding) - span(size, dilation)) // stride + 1
+
+
+def upscaled_extent(count: int, size: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
+    """The extent that `count` windows cover, without the padding."""
+    return (count - 1) * stride + span(size, dilation) - sum(padding)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window with everything resolved, an entry per dimension."""
+
+    upscaled: tuple[int, ...]
+    downscaled: tuple[int, ...]
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+
+    def is_trivial(self, axis: int) -> bool:
+        """Does the window map the dimension to itself?"""
+        return (
+            self.size[axis] == 1
+            and self.stride[axis] == 1
+            and self.padding[axis] == (0, 0)
+            and self.upscaled[axis] == self.downscaled[axis]
+        )
+
+    def read(self, axis: int, element: int) -> slice:
+        """The positions, in the padded up-scaled side, that an element of the window meets, window by window."""
+        start = element * self.dilation[axis]
+        stride = self.stride[axis]
+        return slice(start, start + (self.downscaled[axis] - 1) * stride + 1, stride)
+
+    def write(self, axis: int, element: int) -> tuple[slice, slice]:
+        """Which positions of the up-scaled side an element of the window meets, and from which windows.
+
+        Windows that meet nothing (cropped away, or beyond the extent) are left out; the slices can be empty.
+        """
+        stride = self.stride[axis]
+        offset = element * self.dilation[axis] - self.padding[axis][0]
+        first = max(0, -(offset // stride))
+        last = min(self.downscaled[axis] - 1, (self.upscaled[axis] - 1 - offset) // stride)
+        if last < first:
+            return slice(0, 0), slice(0, 0)
+        return slice(first * stride + offset, last * stride + offset + 1, stride), slice(first, last + 1)
+
+    def valid_counts(self, axis: int) -> Array:
+        """For each window, how many of its elements lie inside the up-scaled extent."""
+        starts = np.arange(self.downscaled[axis]) * self.stride[axis] - self.padding[axis][0]
+        positions = starts[:, None] + np.arange(self.size[axis]) * self.dilation[axis]
+        inside = (positions >= 0) & (positions < self.upscaled[axis])
+        return np.asarray(inside.sum(axis=1))
+
+    def overhang(self, axis: int) -> tuple[int, int]:
+        """How far a reverse operation reaches beyond the down-scaled extent: windows before and after."""
+        before, stride = self.padding[axis][0], self.stride[axis]
+        first = ((self.size[axis] - 1) * self.dilation[axis] - before) // stride
+        last = (self.upscaled[axis] - 1 + before) // stride - (self.downscaled[axis] - 1)
+        return max(0, first), max(0, last)
+
+
+def forward_window(
+    extents: Sequence[int], size: Sequence[int], padding: Padding, stride: Sequence[int], dilation: Sequence[int]
+) -> Window:
+    """The window of an operation whose input has these extents; empty padding means automatic.
+
+    ShapeError if lengths, values or extents do not fit.
+    """
+    stride, dilation = _check(len(extents), size, padding, stride, dilation)
+    padding = padding or [automatic_padding(*item) for item in zip(extents, size, stride, dilation, strict=True)]
+    padding = tuple((int(before), int(after)) for before, after in padding)
+    downscaled = []
+    for axis, (extent, f, s, d, pair) in enumerate(zip(extents, size, stride, dilation, padding, strict=True)):
+        count = downscaled_extent(extent, f, s, d, pair)
+        check(
+            count > 0,
+            f"window of size {f} (spanning {span(f, d)} with dilation {d}) does not fit into extent {extent} with "
+            f"'padding' {pair}, in dimension {axis} of the window",
+        )
+        downscaled.append(count)
+    return Window(tuple(extents), tuple(downscaled), tuple(size), tuple(stride), tuple(dilation), padding)
+
+
+def reverse_window(
+    extents: Sequence[int],
+    size: Sequence[int],
+    padding: Padding,
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    output_extents: Sequence[int] = (),
+) -> Window:
+    """The window of an operation whose input is the down-scaled side; output_extents, if given, are the result.
+
+    ShapeError if lengths, values or extents do not fit, or if scaling the result down does not give the input.
+    """
+    stride, dilation = _check(len(extents), size, padding, stride, dilation)
+    if output_extents:
+        upscaled = [int(extent) for extent in output_extents]
+    elif padding:
+        upscaled = [upscaled_extent(*item) for item in zip(extents, size, stride, dilation, padding, strict=True)]
+    else:
+        upscaled = [count * s for count, s in zip(extents, stride, strict=True)]
+    for axis, extent in enumerate(upscaled):
+        check(extent > 0, f"'padding' leaves extent {extent} in dimension {axis} of the window")
+    try:
+        window = forward_window(upscaled, size, padding, stride, dilation)
+    except ShapeError as error:
+        raise ShapeError(f"'output_shape' {upscaled} does not fit: {error.message}") from error
+    check(
+        window.downscaled == tuple(extents),
+        f"'output_shape' with extents {upscaled} scales down to {list(window.downscaled)}, not to the extents "
+        f"{list(extents)} of the input (window size {list(size)}, stride {list(stride)}, padding {list(padding)})",
+    )
+    return window
+
+
+def _check(
+    rank: int, size: Sequence[int], padding: Padding, stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Checks lengths and ranges; returns stride and dilation, with ones for empty lists."""
+    check(len(size) == rank, f"'size' must have {rank} items, got {list(size)}")
+    for name, items in (("padding", padding), ("stride", stride), ("dilation", dilation)):
+        check(len(items) in (0, rank), f"'{name}' must be empty or have {rank} items, got {list(items)}")
+    stride = stride or [1] * rank
+    dilation = dilation or [1] * rank
+    for name, items in (("size", size), ("stride", stride), ("dilation", dilation)):
+        check(all(item > 0 for item in items), f"'{name}' must be positive, got {list(items)}")
+    return stride, dilation

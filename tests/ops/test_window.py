@@ -1,0 +1,183 @@
+"""Geometry of sliding windows and border modes against definitions written out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnef_tools.errors import ShapeError
+from nnef_tools.ops.borders import extend, source_index
+from nnef_tools.ops.window import automatic_padding, forward_window, reverse_window
+
+small = st.integers(1, 6)
+
+
+@given(extent=st.integers(1, 20), size=small, stride=small, dilation=small)
+def test_automatic_padding_gives_one_window_per_stride(extent, size, stride, dilation):
+    before, after = automatic_padding(extent, size, stride, dilation)
+    assert 0 <= before <= after <= before + 1
+    window = forward_window([extent], [size], [], [stride], [dilation])
+    assert window.downscaled == (-(-extent // stride),)
+    assert window.padding == ((before, after),)
+    # No less would do: the last window ends exactly at the end, unless no padding is needed at all.
+    last = (window.downscaled[0] - 1) * stride + (size - 1) * dilation + 1
+    assert before + after == max(last - extent, 0)
+
+
+@given(
+    extent=st.integers(1, 20),
+    size=small,
+    stride=small,
+    dilation=small,
+    before=st.integers(-3, 5),
+    after=st.integers(-3, 5),
+)
+def test_forward_extent_counts_the_windows_that_fit(extent, size, stride, dilation, before, after):
+    total = extent + before + after
+    starts = [s for s in range(0, max(total, 0), stride) if s + (size - 1) * dilation < total]
+    if not starts:
+        with pytest.raises(ShapeError, match="does not fit"):
+            forward_window([extent], [size], [(before, after)], [stride], [dilation])
+    else:
+        window = forward_window([extent], [size], [(before, after)], [stride], [dilation])
+        assert window.downscaled == (len(starts),)
+
+
+@given(
+    count=st.integers(1, 8),
+    size=small,
+    stride=small,
+    dilation=small,
+    padding=st.none() | st.tuples(st.integers(-2, 3), st.integers(-2, 3)),
+    extra=st.integers(0, 3),
+)
+def test_reverse_extent_scales_down_to_the_input(count, size, stride, dilation, padding, extra):
+    pairs = [] if padding is None else [padding]
+    try:
+        window = reverse_window([count], [size], pairs, [stride], [dilation])
+    except ShapeError as error:
+        assert "'padding' leaves extent" in str(error)
+        assert (count - 1) * stride + (size - 1) * dilation + 1 - sum(padding) <= 0
+        return
+    forward = forward_window(window.upscaled, [size], pairs, [stride], [dilation])
+    assert forward.downscaled == (count,)
+    wider = window.upscaled[0] + extra
+    if padding is not None and extra < stride:
+        assert reverse_window([count], [size], pairs, [stride], [dilation], [wider]).upscaled == (wider,)
+    if padding is not None and extra >= stride:
+        with pytest.raises(ShapeError, match="scales down to"):
+            reverse_window([count], [size], pairs, [stride], [dilation], [wider])
+
+
+@given(
+    count=small,
+    size=small,
+    stride=small,
+    dilation=small,
+    padding=st.tuples(st.integers(-2, 4), st.integers(-2, 4)),
+)
+def test_read_and_write_name_the_same_pairs(count, size, stride, dilation, padding):
+    try:
+        window = reverse_window([count], [size], [padding], [stride], [dilation])
+    except ShapeError:
+        return
+    (extent,) = window.upscaled
+    for element in range(size):
+        pairs = {
+            (k * stride + element * dilation - padding[0], k)
+            for k in range(count)
+            if 0 <= k * stride + element * dilation - padding[0] < extent
+        }
+        up, down = window.write(0, element)
+        assert set(zip(range(extent)[up], range(count)[down], strict=True)) == pairs
+        padded = range(-padding[0], extent + padding[1])
+        assert {(p, k) for k, p in enumerate(padded[window.read(0, element)]) if 0 <= p < extent} == pairs
+    counts = [sum(0 <= k * stride + j * dilation - padding[0] < extent for j in range(size)) for k in range(count)]
+    assert window.valid_counts(0).tolist() == counts
+
+
+@given(count=small, size=small, stride=small, dilation=small, padding=st.tuples(st.integers(-2, 4), st.integers(-2, 4)))
+def test_overhang_is_what_reverse_operations_reach(count, size, stride, dilation, padding):
+    try:
+        window = reverse_window([count], [size], [padding], [stride], [dilation])
+    except ShapeError:
+        return
+    sources = [
+        (i + padding[0] - j * dilation) // stride
+        for i in range(window.upscaled[0])
+        for j in range(size)
+        if (i + padding[0] - j * dilation) % stride == 0
+    ]
+    low, high = window.overhang(0)
+    # It may ask for more only where no position of the result falls on a multiple of the stride.
+    assert low >= -min(sources, default=0) and high >= max(sources, default=0) - (count - 1)
+    if window.upscaled[0] >= stride:
+        assert low == max(0, -min(sources)) and high == max(0, max(sources) - (count - 1))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"size": [2]}, "'size' must have 2 items"),
+        ({"stride": [1]}, "'stride' must be empty or have 2 items"),
+        ({"dilation": [1, 1, 1]}, "'dilation' must be empty or have 2 items"),
+        ({"padding": [(0, 0)]}, "'padding' must be empty or have 2 items"),
+        ({"stride": [1, 0]}, "'stride' must be positive"),
+        ({"dilation": [-1, 1]}, "'dilation' must be positive"),
+        ({"size": [0, 1]}, "'size' must be positive"),
+        ({"padding": [(0, 0), (-3, -3)]}, "does not fit into extent 5"),
+    ],
+)
+def test_bad_windows(kwargs, message):
+    arguments = {"size": [1, 1], "padding": [], "stride": [], "dilation": [], **kwargs}
+    with pytest.raises(ShapeError, match=message):
+        forward_window([5, 5], **arguments)
+
+
+def test_automatic_padding_of_a_reverse_operation_needs_a_fitting_output_shape():
+    assert reverse_window([3], [3], [], [2], [], [5]).upscaled == (5,)
+    with pytest.raises(ShapeError, match="'output_shape'.*scales down to"):
+        reverse_window([3], [3], [], [2], [], [7])
+    with pytest.raises(ShapeError, match="'output_shape'.*does not fit"):
+        reverse_window([3], [3], [(0, 0)], [2], [], [2])
+
+
+MODES = {"replicate": "edge", "reflect": "reflect", "reflect-even": "symmetric", "constant": "constant"}
+
+
+@pytest.mark.parametrize("border", MODES)
+@given(
+    shape=st.lists(st.integers(2, 5), min_size=1, max_size=3),
+    before=st.integers(0, 1),
+    after=st.integers(0, 1),
+    grow=st.booleans(),
+)
+def test_extend_is_numpy_pad(border, shape, before, after, grow):
+    x = np.random.default_rng(0).normal(size=shape)
+    padding = [(before, after)] * (len(shape) - 1) + [(after, before + grow)]
+    if grow and shape[-1] < 3:
+        return
+    np.testing.assert_array_equal(extend(x, padding, border), np.pad(x, padding, MODES[border]))
+
+
+@pytest.mark.parametrize("border", [*MODES, "ignore"])
+@pytest.mark.parametrize(("before", "after"), [(-1, -1), (-2, 2), (2, -2), (-3, 1), (3, -3), (-3, 3), (-4, 3), (0, 0)])
+def test_negative_padding_crops(border, before, after):
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    mirror = {"replicate": [1, 1, 1, 1, 2, 3, 4, 4, 4, 4], "reflect": [4, 3, 2, 1, 2, 3, 4, 3, 2, 1]}
+    mirror["reflect-even"] = [3, 2, 1, 1, 2, 3, 4, 4, 3, 2]
+    continued = mirror.get(border, [9, 9, 9, 1, 2, 3, 4, 9, 9, 9])
+    result = extend(x, [(before, after)], border, 9.0)
+    assert result.tolist() == continued[3 - before : 7 + after]
+
+
+@pytest.mark.parametrize(("border", "most"), [("reflect", 3), ("reflect-even", 4)])
+def test_only_one_reflection(border, most):
+    x = np.arange(4.0)
+    for padding in ((most, 0), (0, most)):
+        assert extend(x, [padding], border).shape == (4 + most,)
+    for padding in ((most + 1, 0), (0, most + 1)):
+        with pytest.raises(ShapeError, match=f"too large for border '{border}': at most {most}"):
+            extend(x, [padding], border)
+    with pytest.raises(ShapeError, match="more than one reflection"):
+        source_index(np.array([-most - 1]), 4, border)
