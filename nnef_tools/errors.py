@@ -6,7 +6,8 @@ try. `exit_code` is the status that the command line ends with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class NnefToolsError(Exception):
@@ -80,9 +81,10 @@ class ShapeError(NnefToolsError, ValueError):
 
 
 class ConversionError(NnefToolsError, ValueError):
-    """Some operators cannot be converted; `details` lists them all."""
+    """Some operators cannot be converted; `details` lists them all, `refused` holds them for a table."""
 
     exit_code = 3
+    refused: Sequence[Any] = ()
 
 
 class Unsupported(ConversionError):

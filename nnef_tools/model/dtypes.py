@@ -42,3 +42,13 @@ def numpy_dtype(nnef_type: str) -> type:
 def canonical_dtype(dtype: Any) -> type:
     """The class that stands for the NNEF type of a class: float16 -> float32, int8 -> int64."""
     return numpy_dtype(nnef_dtype(dtype))
+
+
+def is_integer(dtype: Any) -> bool:
+    """Is the class an integer type of any width? Booleans are not."""
+    return nnef_dtype(dtype) == "integer"
+
+
+def is_float(dtype: Any) -> bool:
+    """Is the class a real floating point type of any width?"""
+    return nnef_dtype(dtype) == "scalar"

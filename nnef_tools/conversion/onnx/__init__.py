@@ -1,0 +1,1 @@
+"""Rules between ONNX and NNEF, by operator family; both directions of an operator stand side by side."""

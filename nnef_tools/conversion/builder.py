@@ -1,0 +1,276 @@
+"""The builder creates operations of a target NNEF graph and infers while it builds.
+
+`b.<op>(*tensors, **attribs)` adds the operation `<op>` and returns its result: a tensor, a tuple of tensors for several
+results, a list for an array result. Shapes and data types are known at once from `ops/`. Where NNEF's types ask for it,
+casts are put around integer operands. Operations on constants are evaluated (see `fold_limit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import Unsupported
+from ..language.types import ArrayType, Fragment, TensorType, Type
+from ..model import Graph, Operation, Tensor
+from ..model.dtypes import is_integer, nnef_dtype
+from ..ops import registry
+from ..ops.inference import evaluate, infer_shapes, result_dtypes
+
+ndarray = np.ndarray[Any, Any]
+Operand = Tensor | int | float | bool | np.generic | ndarray
+
+SMALL = 1024
+"""Constant results of at most so many items are always folded: shape arithmetic and scalar factors."""
+
+EXACT_INTEGERS = (np.int8, np.uint8, np.int16, np.uint16)
+"""Integer types whose values float32 holds exactly."""
+
+LITERAL_TYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
+
+
+class Builder:
+    """Builds operations at the end of `graph`.
+
+    fold_all: evaluate every operation on constants, whatever its size. custom_shapes: shape functions of operations
+    that are not in `ops/`. standard_only: refuse our custom fragments. inline: converts the operations of a nested
+    source graph here, given targets for its inputs, and returns the targets of its outputs.
+
+    version: of the operator that is being converted, in its domain. wanted: which of its outputs are used.
+    rounded: names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order, once each.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        fold_all: bool = False,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+        standard_only: bool = False,
+        inline: Callable[[Graph, Sequence[Tensor | None]], list[Tensor | None]] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.fold_all = fold_all
+        self.custom_shapes = custom_shapes or {}
+        self.standard_only = standard_only
+        self.inline = inline
+        self.version = 1
+        self.wanted: tuple[bool, ...] = ()
+        self.rounded: set[str] = set()
+        self.warnings: dict[str, None] = {}
+        self._computed: dict[Tensor, ndarray | None] = {}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        # Trailing underscore for operations that are Python keywords: b.and_(x, y)
+        return lambda *inputs, **attribs: self.op(name.rstrip("_"), *inputs, **attribs)
+
+    def constant(self, value: Any, dtype: Any = None) -> Tensor:
+        """A constant tensor; the array is shared, not copied."""
+        array = np.asarray(value, dtype=dtype)
+        return Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
+
+    def value(self, tensor: Tensor) -> ndarray | None:
+        """The array of a constant, or of a tensor that is computed from constants only; None for any other."""
+        if tensor.data is not None:
+            return np.asarray(tensor.data)
+        if tensor not in self._computed:
+            return None
+        pending = [tensor]
+        while pending:
+            producer = pending[-1].producer
+            assert producer is not None
+            needed = [t for t in producer.inputs if t.data is None and self._computed[t] is None]
+            if needed:
+                pending.extend(needed)
+                continue
+            self._evaluate(producer)
+            pending.pop()
+        return self._computed[tensor]
+
+    def _evaluate(self, op: Operation) -> None:
+        arrays = [t.data if t.data is not None else self._computed[t] for t in op.inputs]
+        arguments = arrays if isinstance(op.inputs, tuple) else [arrays]
+        results = evaluate(str(op.type), arguments, op.attribs)
+        for output, array in zip(op.outputs, _flat(results), strict=True):
+            self._computed[output] = np.asarray(array).astype(output.dtype, copy=False)
+
+    def op(self, name: str, *inputs: Operand | Sequence[Operand], **attribs: Any) -> Any:
+        """Adds an operation. Unsupported if NNEF has no such operation or a result would be empty; ShapeError."""
+        definition = registry.find(name)
+        assert definition is not None, f"no operation '{name}'"
+        fragment = definition.fragment
+        parameters = fragment.tensors
+        assert len(inputs) <= len(parameters), f"'{name}' takes {len(parameters)} tensors, got {len(inputs)}"
+        arguments = [
+            [self._operand(item, p.type, inputs) for item in value]
+            if isinstance(value, (list, tuple)) and isinstance(p.type, ArrayType)
+            else self._operand(value, p.type, inputs)
+            for value, p in zip(inputs, parameters, strict=False)
+        ]
+        tensors = [t for argument in arguments for t in (argument if isinstance(argument, list) else [argument])]
+        shapes = [_shapes(argument) for argument in arguments]
+        inferred = infer_shapes(name, shapes, definition.complete(attribs), self.custom_shapes)
+        result_shapes = [list(s) for s in (inferred if isinstance(inferred, tuple) else _as_list(inferred))]
+        restore = self._integer_result(fragment, tensors)
+        constant = bool(tensors) and all(t.data is not None or t in self._computed for t in tensors)
+        dtypes = self._dtypes(fragment, arguments, attribs, restore, result_shapes)
+        volume = sum(int(np.prod(shape)) for shape in result_shapes)
+        if constant and (self.fold_all or volume <= SMALL) and all(t.data is not None for t in tensors):
+            return self._fold(fragment, arguments, attribs, dtypes)
+        for shape in result_shapes:
+            if 0 in shape:
+                raise Unsupported(f"the result would be empty (shape {shape}); NNEF has no empty tensors")
+        if self.standard_only and not definition.standard:
+            raise Unsupported(f"needs the custom fragment '{name}', which --standard-only excludes")
+        return self._create(fragment, arguments, attribs, result_shapes, dtypes, restore, constant)
+
+    def _fold(
+        self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]
+    ) -> Any:
+        arrays = [[t.data for t in a] if isinstance(a, list) else a.data for a in arguments]
+        results = evaluate(fragment.name, arrays, attribs)
+        tensors = [
+            self.constant(np.asarray(array).astype(dtype, copy=False))
+            for array, dtype in zip(_flat(results), dtypes, strict=True)
+        ]
+        return _as_results(fragment, tensors)
+
+    def _create(
+        self,
+        fragment: Fragment,
+        arguments: list[Any],
+        attribs: dict[str, Any],
+        shapes: list[list[int]],
+        dtypes: list[type],
+        restore: type | None,
+        constant: bool,
+    ) -> Any:
+        arguments = [
+            [self._coerced(t, p.type, fragment.name) for t in a]
+            if isinstance(a, list)
+            else self._coerced(a, p.type, fragment.name)
+            for a, p in zip(arguments, fragment.tensors, strict=False)
+        ]
+        # A scalar operation on integers gives a scalar that is cast back; everything else has its final type already.
+        cast_back = [restore is not None and _item(r.type) == "scalar" for r in _expanded(fragment, len(shapes))]
+        outputs = [
+            Tensor(self.graph, shape=shape, dtype=np.float32 if back else dtype)
+            for shape, dtype, back in zip(shapes, dtypes, cast_back, strict=True)
+        ]
+        array_argument = len(arguments) == 1 and isinstance(arguments[0], list)
+        inputs: Any = arguments[0] if array_argument else tuple(_flat_arguments(arguments))
+        array_result = isinstance(fragment.results[0].type, ArrayType)
+        Operation(
+            self.graph,
+            type=fragment.name,
+            attribs=attribs,
+            inputs=inputs,
+            outputs=outputs if array_result else tuple(outputs),
+            custom=False,
+        )
+        if constant:
+            self._computed.update(dict.fromkeys(outputs))
+        if restore is not None and any(cast_back):
+            outputs = [self.cast(t, restore) if back else t for t, back in zip(outputs, cast_back, strict=True)]
+        return _as_results(fragment, outputs)
+
+    def cast(self, tensor: Tensor, dtype: Any) -> Tensor:
+        """The tensor in another numpy scalar class; itself if nothing changes. Real to integer truncates."""
+        if tensor.dtype is dtype:
+            return tensor
+        if tensor.data is not None and (self.fold_all or (tensor.volume or 0) <= SMALL):
+            return self.constant(_cast_array(np.asarray(tensor.data), dtype))
+        result: Tensor = self.op("cast", tensor, dtype=dtype)
+        return result
+
+    def _operand(self, value: Any, type: Type, siblings: Sequence[Any]) -> Tensor:
+        """A tensor for an argument; a Python number takes the type that the parameter or its siblings ask for."""
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, (np.ndarray, np.generic)):
+            return self.constant(value)
+        item = _item(type)
+        dtype: Any = LITERAL_TYPES.get(item or "")
+        kin = next((s.dtype for s in _flat_arguments(siblings) if isinstance(s, Tensor)), None)
+        if kin is not None and (dtype is None or (item == "scalar" and is_integer(kin) and isinstance(value, int))):
+            dtype = kin
+        return self.constant(value, dtype)
+
+    def _integer_result(self, fragment: Fragment, tensors: list[Tensor]) -> type | None:
+        """The integer type to restore after a scalar operation whose scalar operands are all integers, or None."""
+        if not tensors or not all(is_integer(t.dtype) for t in tensors):
+            return None
+        if all(_item(p.type) == "scalar" for p in fragment.tensors):
+            return tensors[0].dtype  # type: ignore[no-any-return]
+        return None
+
+    def _coerced(self, tensor: Tensor, type: Type, operation: str) -> Tensor:
+        """The tensor in the data type that a parameter of an operation asks for."""
+        item = _item(type)
+        if item in (None, "?") or item == nnef_dtype(tensor.dtype):
+            return tensor
+        if tensor.data is None and is_integer(tensor.dtype) and tensor.dtype not in EXACT_INTEGERS:
+            self.rounded.add(operation)
+        return self.cast(tensor, LITERAL_TYPES[str(item)])
+
+    def _dtypes(
+        self,
+        fragment: Fragment,
+        arguments: list[Any],
+        attribs: Mapping[str, Any],
+        restore: type | None,
+        shapes: list[list[int]],
+    ) -> list[type]:
+        """The class of each result."""
+        classes = [[t.dtype for t in a] if isinstance(a, list) else a.dtype for a in arguments]
+        dtypes = list(result_dtypes(fragment, classes, attribs.get("dtype")))
+        if len(dtypes) != len(shapes):
+            dtypes = dtypes * len(shapes)
+        items = [_item(r.type) for r in _expanded(fragment, len(shapes))]
+        return [
+            restore if restore is not None and item == "scalar" else dtype
+            for dtype, item in zip(dtypes, items, strict=True)
+        ]
+
+
+def _item(type: Type) -> str | None:
+    while isinstance(type, ArrayType):
+        type = type.item
+    return type.item if isinstance(type, TensorType) else None
+
+
+def _expanded(fragment: Fragment, count: int) -> list[Any]:
+    """The result declarations, one per tensor: an array result stands for all of them."""
+    return list(fragment.results) if len(fragment.results) == count else [fragment.results[0]] * count
+
+
+def _as_results(fragment: Fragment, tensors: list[Tensor]) -> Any:
+    if isinstance(fragment.results[0].type, ArrayType):
+        return tensors
+    return tensors[0] if len(tensors) == 1 else tuple(tensors)
+
+
+def _shapes(argument: Any) -> Any:
+    return [list(t.shape) for t in argument] if isinstance(argument, list) else list(argument.shape)
+
+
+def _as_list(shape: Any) -> list[Any]:
+    """`[2, 3]` -> `[[2, 3]]`; a list of shapes stays."""
+    return list(shape) if shape and isinstance(shape[0], (list, tuple)) else [shape]
+
+
+def _flat(results: Any) -> list[Any]:
+    return list(results) if isinstance(results, (tuple, list)) else [results]
+
+
+def _flat_arguments(arguments: Sequence[Any]) -> list[Any]:
+    return [t for a in arguments for t in (a if isinstance(a, (list, tuple)) else [a])]
+
+
+def _cast_array(array: ndarray, dtype: Any) -> ndarray:
+    with np.errstate(all="ignore"):
+        return array.astype(dtype)

@@ -1,0 +1,207 @@
+"""Helper methods that the expressions of a Transform may call on any converter, and plugin functions as methods.
+
+The set of public method names is a public interface: every bound public method of a converter is visible by its bare
+name in expressions. Tensors are tensors of the target graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConversionError
+from ..model import Graph, Operation, Tensor
+from ..utils import types
+from . import layout
+from .builder import Builder
+
+
+class Helpers:
+    """What all converters offer; subclasses set `_target` and `_builder` while they convert."""
+
+    _target: Graph
+    _builder: Builder
+
+    # axis orders
+
+    def nxc_to_ncx(self, items: Sequence[Any], cond: bool = True) -> Sequence[Any]:
+        """`(1, 8, 9, 3)` -> `(1, 3, 8, 9)`; unchanged if cond is false."""
+        return layout.permute(items, layout.nxc_to_ncx_perm(len(items))) if cond else items
+
+    def ncx_to_nxc(self, items: Sequence[Any], cond: bool = True) -> Sequence[Any]:
+        """`[1, 3, 8, 9]` -> `[1, 8, 9, 3]`."""
+        return layout.permute(items, layout.ncx_to_nxc_perm(len(items))) if cond else items
+
+    def xcn_to_ncx(self, items: Sequence[Any], cond: bool = True) -> Sequence[Any]:
+        """`[5, 6, 3, 8]` -> `[8, 3, 5, 6]`."""
+        return layout.permute(items, layout.xcn_to_ncx_perm(len(items))) if cond else items
+
+    def ncx_to_xcn(self, items: Sequence[Any], cond: bool = True) -> Sequence[Any]:
+        """`[8, 3, 5, 6]` -> `[5, 6, 3, 8]`."""
+        return layout.permute(items, layout.ncx_to_xcn_perm(len(items))) if cond else items
+
+    def cxn_to_ncx(self, items: Sequence[Any], cond: bool = True) -> Sequence[Any]:
+        """`[3, 5, 6, 8]` -> `[8, 3, 5, 6]`."""
+        return layout.permute(items, layout.cxn_to_ncx_perm(len(items))) if cond else items
+
+    def ncx_to_cxn(self, items: Sequence[Any], cond: bool = True) -> Sequence[Any]:
+        """`[8, 3, 5, 6]` -> `[3, 5, 6, 8]`."""
+        return layout.permute(items, layout.ncx_to_cxn_perm(len(items))) if cond else items
+
+    def nxc_to_ncx_perm(self, rank: int) -> list[int]:
+        """`[0, 3, 1, 2]` for rank 4."""
+        return layout.nxc_to_ncx_perm(rank)
+
+    def ncx_to_nxc_perm(self, rank: int) -> list[int]:
+        """`[0, 2, 3, 1]` for rank 4."""
+        return layout.ncx_to_nxc_perm(rank)
+
+    def xcn_to_ncx_perm(self, rank: int) -> list[int]:
+        """`[3, 2, 0, 1]` for rank 4."""
+        return layout.xcn_to_ncx_perm(rank)
+
+    def ncx_to_xcn_perm(self, rank: int) -> list[int]:
+        """`[2, 3, 1, 0]` for rank 4."""
+        return layout.ncx_to_xcn_perm(rank)
+
+    def cxn_to_ncx_perm(self, rank: int) -> list[int]:
+        """`[3, 0, 1, 2]` for rank 4."""
+        return layout.cxn_to_ncx_perm(rank)
+
+    def ncx_to_cxn_perm(self, rank: int) -> list[int]:
+        """`[1, 2, 3, 0]` for rank 4."""
+        return layout.ncx_to_cxn_perm(rank)
+
+    def axis_nxc_to_ncx(self, axis: int | Sequence[int], rank: int) -> int | Sequence[int]:
+        """`(-1, 4)` -> 1; lists and tuples item by item."""
+        return layout.move_axis(axis, layout.nxc_to_ncx_perm(rank))
+
+    def axis_ncx_to_nxc(self, axis: int | Sequence[int], rank: int) -> int | Sequence[int]:
+        """`(1, 4)` -> 3."""
+        return layout.move_axis(axis, layout.ncx_to_nxc_perm(rank))
+
+    def ensure_positive(self, axis: int | Sequence[int], rank: int) -> int | Sequence[int]:
+        """`(-1, 4)` -> 3; lists and tuples item by item."""
+        return layout.ensure_positive(axis, rank)
+
+    # shapes
+
+    def squeeze_shape(self, shape: Sequence[int], axes: Sequence[int]) -> Sequence[int]:
+        """`((1, 3, 1, 4), [0, 2])` -> `(3, 4)`."""
+        return layout.squeeze_shape(shape, axes)
+
+    def unsqueeze_shape(self, shape: Sequence[int], axes: Sequence[int]) -> Sequence[int]:
+        """`((3, 4), [0, 2])` -> `(1, 3, 1, 4)`."""
+        return layout.unsqueeze_shape(shape, axes)
+
+    def is_integer_upsample(self, input_size: Sequence[int], output_size: Sequence[int]) -> bool:
+        """Is every output extent a multiple of the input's?"""
+        return all(o % i == 0 for i, o in zip(input_size, output_size, strict=True))
+
+    def is_integer_downsample(self, input_size: Sequence[int], output_size: Sequence[int]) -> bool:
+        """Is every input extent a multiple of the output's?"""
+        return all(i % o == 0 for i, o in zip(input_size, output_size, strict=True))
+
+    def upsample_factor(self, input_size: Sequence[int], output_size: Sequence[int]) -> list[int]:
+        """Output extents divided by input extents."""
+        return [o // i for i, o in zip(input_size, output_size, strict=True)]
+
+    def downsample_factor(self, input_size: Sequence[int], output_size: Sequence[int]) -> list[int]:
+        """Input extents divided by output extents."""
+        return [i // o for i, o in zip(input_size, output_size, strict=True)]
+
+    def flexible_batch(self, shape: Sequence[int], batch: int) -> list[int]:
+        """A first extent equal to the batch becomes 0: `([4, -1], 4)` -> `[0, -1]`."""
+        return [0, *shape[1:]] if shape and shape[0] == batch else list(shape)
+
+    def fixed_batch(self, shape: Sequence[int], batch: int) -> list[int]:
+        """The inverse of `flexible_batch`."""
+        return [batch, *shape[1:]] if shape and shape[0] == 0 else list(shape)
+
+    # constants
+
+    def as_const(self, tensor: Tensor, type: Any = None) -> Any:
+        """Value of a constant as Python scalar or nested list. ConversionError if it is not constant."""
+        value = self._builder.value(tensor)
+        if value is None:
+            raise ConversionError(f"tensor '{tensor.name}' is not constant")
+        return types.from_numpy(value, type)
+
+    def is_const(self, tensor: Tensor, type: Any = None) -> bool:
+        """Is the tensor constant (and of that numpy type)?"""
+        return self._builder.value(tensor) is not None and (type is None or tensor.dtype is type)
+
+    def is_zero(self, tensor: Tensor) -> bool:
+        """Is the tensor a constant scalar zero?"""
+        value = self._builder.value(tensor)
+        return value is not None and value.ndim == 0 and bool(value == 0)
+
+    def as_tensor(self, value: Any, dtype: Any, inline: bool | None = None) -> Tensor:
+        """A new constant of the target graph: `as_tensor([1, 2], np.int32)`. Constants of rank 0 are always inline."""
+        if inline and np.ndim(value) > 0:
+            raise ConversionError(f"only a scalar constant can be inline, not {value!r}")
+        return self._builder.constant(value, dtype)
+
+    def new_tensor(self, shape: Sequence[int], dtype: Any) -> Tensor:
+        """An unnamed tensor without producer, for an extra output."""
+        return Tensor(self._target, shape=shape, dtype=dtype)
+
+    def from_numpy(self, array: Any, type: Any = None) -> Any:
+        """Python scalar or nested list of an array."""
+        return types.from_numpy(array, type)
+
+    def to_numpy(self, value: Any, dtype: Any = None) -> Any:
+        """Array of a Python value; int32, float32, bool or str by the first item unless dtype is given."""
+        return types.to_numpy(value, dtype)
+
+    # building
+
+    def squeeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """A squeeze that reads the tensor; the tensor itself without axes or with keep_dims."""
+        result = tensor if keep_dims or not axes else self._builder.squeeze(tensor, axes=list(axes))
+        return result  # type: ignore[no-any-return]
+
+    def unsqueeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """An unsqueeze that reads the tensor."""
+        result = tensor if keep_dims or not axes else self._builder.unsqueeze(tensor, axes=list(axes))
+        return result  # type: ignore[no-any-return]
+
+    def squeeze_output(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """A fresh tensor that a squeeze turns into the given one."""
+        if keep_dims or not axes:
+            return tensor
+        shape = layout.unsqueeze_shape(self._known_shape(tensor), axes)
+        return self._output_of("squeeze", tensor, shape, {"axes": list(axes)})
+
+    def unsqueeze_output(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """A fresh tensor that an unsqueeze turns into the given one."""
+        if keep_dims or not axes:
+            return tensor
+        shape = layout.squeeze_shape(self._known_shape(tensor), axes)
+        return self._output_of("unsqueeze", tensor, shape, {"axes": list(axes)})
+
+    def unsqueeze_vector(self, tensor: Tensor) -> Tensor:
+        """`[C]` -> `[1, C]`, as NNEF's channel parameters want it."""
+        if tensor.data is not None:
+            return self._builder.constant(np.asarray(tensor.data)[np.newaxis])
+        return self.unsqueeze_input(tensor, [0])
+
+    def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:
+        """The tensor that the main operation must produce so that adding the bias gives `output`."""
+        if self.is_zero(bias):
+            return output
+        fresh = Tensor(self._target, shape=output.shape, dtype=output.dtype)
+        Operation(self._target, type="add", inputs=(fresh, bias), outputs=output)
+        return fresh
+
+    def _output_of(self, type: str, output: Tensor, shape: Sequence[int], attribs: dict[str, Any]) -> Tensor:
+        fresh = Tensor(self._target, shape=shape, dtype=output.dtype)
+        Operation(self._target, type=type, inputs=fresh, outputs=output, attribs=attribs)
+        return fresh
+
+    def _known_shape(self, tensor: Tensor) -> tuple[int, ...]:
+        if tensor.shape is None or None in tensor.shape:
+            raise ConversionError(f"shape of tensor '{tensor.name}' is not known", hint="--custom-shapes")
+        return tensor.shape  # type: ignore[return-value]

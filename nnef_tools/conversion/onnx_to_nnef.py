@@ -1,0 +1,98 @@
+"""ONNX to NNEF: the converter, with the helper methods that plugin expressions may call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from ..errors import ConversionError
+from ..io.onnx.functions import expand
+from ..model import Graph, Operation, Tensor
+from ..model.dtypes import nnef_dtype
+from . import padding
+from .converter import ConverterToNNEF
+
+FAMILIES = ("activation", "control", "conv", "elementwise", "generate", "index", "linear", "move", "norm", "pool",
+            "quant", "reduce", "resize", "rnn")  # fmt: skip
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.onnx.{_family}")
+
+
+class Converter(ConverterToNNEF):
+    """Converts a graph of io.onnx to NNEF."""
+
+    dialect = "onnx"
+
+    def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
+        return expand(op, opset)
+
+    def convert_padding(
+        self,
+        pads: Sequence[int] | None,
+        auto_pad: str,
+        output_padding: Sequence[int] | None,
+        rank: int,
+        ceil_stride: Sequence[int] | None = None,
+    ) -> list[tuple[int, int]]:
+        """`([1, 2, 3, 4], 'NOTSET', None, 4)` -> `[(0, 0), (0, 0), (1, 3), (2, 4)]`; SAME_UPPER gives `[]`."""
+        if auto_pad == "SAME_UPPER":
+            return []
+        if auto_pad == "VALID":
+            return [(0, 0)] * rank
+        pairs = padding.pairs_from_onnx(pads or [])
+        if output_padding is not None:
+            pairs = [(p, q - extra) for (p, q), extra in zip(pairs, output_padding, strict=True)]
+        if ceil_stride is not None:
+            pairs = [(p, q + stride - 1) for (p, q), stride in zip(pairs, ceil_stride, strict=True)]
+        return [(0, 0)] * (rank - len(pairs)) + pairs
+
+    def convert_pads(self, pads: Sequence[int]) -> list[tuple[int, int]]:
+        """`[0, 1, 2, 3]` -> `[(0, 2), (1, 3)]`."""
+        return padding.pairs_from_onnx(pads)
+
+    def lower_pads(
+        self,
+        input_size: Sequence[int],
+        filter_size: Sequence[int],
+        output_size: Sequence[int],
+        stride: Sequence[int],
+        dilation: Sequence[int],
+    ) -> list[int]:
+        """Pads in ONNX order for SAME_LOWER: `([8, 8], [3, 3], [4, 4], [2, 2], [1, 1])` -> `[1, 1, 0, 0]`."""
+        return padding.pairs_to_onnx(padding.same_padding(input_size, filter_size, stride, dilation, lower=True))
+
+    def ceil_pads(self, pads: Sequence[tuple[int, int]], stride: Sequence[int]) -> list[tuple[int, int]]:
+        """`(p, q + stride - 1)` for each."""
+        return [(p, q + s - 1) for (p, q), s in zip(pads, stride, strict=True)]
+
+    def broadcast(self, tensor: Tensor, rank: int) -> Tensor:
+        """Adds leading axes up to the rank, as ONNX aligns operands on the right; scalars stay."""
+        own = tensor.rank or 0
+        return tensor if own == 0 else self.unsqueeze_input(tensor, list(range(rank - own)))
+
+    def ensure_list(self, value: Any) -> list[Any]:
+        """Anything that is not a list becomes the only item of one."""
+        return value if isinstance(value, list) else [value]
+
+    def ensure_scalar(self, value: Any) -> Any:
+        """The item of a list of one."""
+        if isinstance(value, list):
+            if len(value) != 1:
+                raise ConversionError(f"expected a single value, got {value}")
+            return value[0]
+        return value
+
+    def limit_range(self, value: int) -> int:
+        """Clamps to 32 bits."""
+        limit = 2**31 - 1
+        return max(-limit, min(limit, value))
+
+    def is_unused(self, tensor: Tensor) -> bool:
+        """Is the output left out or read by nothing?"""
+        return not tensor.name or not tensor.has_consumer
+
+    def nnef_dtype(self, dtype: Any) -> str:
+        """`scalar`, `integer` or `logical`."""
+        return nnef_dtype(dtype)

@@ -1,0 +1,199 @@
+"""Transform: the declarative rule that plugins are written with.
+
+A field that is a string starting with `!` is a Python expression. Expressions are compiled when the converter is made,
+so a mistake names the operator and the field before any model is read. This is the only module that evaluates code,
+and the code is the plugin's own.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConversionError, PluginError
+
+CondField = str | Mapping[str, str] | None
+
+
+class Transform:
+    """How an operator of the source becomes one of the target.
+
+    type: target operator; None drops the operator. name: name of the target operation. inputs, outputs: a single
+    expression, a tuple (separate arguments) or a list (one array argument). attribs: attributes of the target; None
+    values are left out. defaults: values of source attributes that are absent. using: names for the other expressions,
+    evaluated in order. cond: expression -> message, or one expression; if it is false the operator is refused. custom:
+    marks the target operation as not standard.
+    """
+
+    def __init__(
+        self,
+        type: Any,
+        name: Any = None,
+        inputs: Any = None,
+        outputs: Any = None,
+        attribs: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        using: Mapping[str, Any] | None = None,
+        cond: CondField = None,
+        custom: bool = False,
+    ) -> None:
+        self.type = type
+        self.name = name if name is not None else "!_name_"
+        self.inputs = inputs if inputs is not None else ()
+        self.outputs = outputs if outputs is not None else ()
+        self.attribs = attribs if attribs is not None else {}
+        self.defaults = defaults if defaults is not None else {}
+        self.using = using if using is not None else {}
+        self.cond = cond
+        self.custom = custom
+
+    def with_type(self, type: Any) -> Transform:
+        """The same transform with another target type."""
+        other = copy.copy(self)
+        other.type = type
+        return other
+
+    def __repr__(self) -> str:
+        return f"Transform(type={self.type!r})"
+
+
+def unpack_transforms(transforms: Mapping[Any, Transform]) -> dict[str, Transform]:
+    """A tuple key stands for several operators; a tuple `type` is zipped with it, any other one is shared."""
+    result: dict[str, Transform] = {}
+    for key, transform in transforms.items():
+        if not isinstance(key, tuple):
+            result[key] = transform
+        elif isinstance(transform.type, tuple):
+            if len(transform.type) != len(key):
+                raise PluginError(f"transform for {key!r} has {len(transform.type)} types for {len(key)} operators")
+            result.update((name, transform.with_type(type)) for name, type in zip(key, transform.type, strict=True))
+        else:
+            result.update(dict.fromkeys(key, transform))
+    return result
+
+
+def merge_transforms(
+    default: Mapping[str, Transform] | None, custom: Mapping[str, Transform] | None
+) -> dict[str, Transform]:
+    """Both tables in one; custom entries win."""
+    return {**(default or {}), **(custom or {})}
+
+
+class _Expression:
+    """A compiled expression."""
+
+    __slots__ = ("code", "text")
+
+    def __init__(self, text: str, where: str) -> None:
+        self.text = text
+        try:
+            self.code: CodeType = compile(text, f"<{where}>", "eval")
+        except (SyntaxError, ValueError) as error:
+            raise PluginError(f"not a Python expression: {text!r} ({error})", where=where) from None
+
+
+def _compile(value: Any, where: str) -> Any:
+    if isinstance(value, str) and value.startswith("!"):
+        return _Expression(value[1:].strip(), where)
+    return value
+
+
+def _compile_arguments(value: Any, where: str) -> Any:
+    if isinstance(value, (tuple, list)):
+        return type(value)(_compile(item, f"{where} {k}") for k, item in enumerate(value))
+    return _compile(value, where)
+
+
+class CompiledTransform:
+    """A transform with its expressions compiled; PluginError names the operator and the field of a mistake."""
+
+    def __init__(self, op_type: str, transform: Transform) -> None:
+        if not isinstance(transform, Transform):
+            raise PluginError(f"expected a Transform for operator '{op_type}', got {transform!r}")
+        where = f"Transform of '{op_type}'"
+        for field in ("attribs", "defaults", "using"):
+            if not isinstance(getattr(transform, field), Mapping):
+                raise PluginError(f"'{field}' must be a dict", where=where)
+        if not isinstance(transform.cond, (str, Mapping, type(None))):
+            raise PluginError("'cond' must be a dict of expression -> message, or an expression", where=where)
+        self.op_type = op_type
+        self.type = _compile(transform.type, f"{where}, type")
+        self.name = _compile(transform.name, f"{where}, name")
+        self.inputs = _compile_arguments(transform.inputs, f"{where}, input")
+        self.outputs = _compile_arguments(transform.outputs, f"{where}, output")
+        self.attribs = {k: _compile(v, f"{where}, attribute '{k}'") for k, v in transform.attribs.items()}
+        self.defaults = {k: _compile(v, f"{where}, default '{k}'") for k, v in transform.defaults.items()}
+        self.using = {k: _compile(v, f"{where}, using '{k}'") for k, v in transform.using.items()}
+        self.conditions = [
+            (_Expression(text.removeprefix("!").strip(), f"{where}, cond"), message)
+            for text, message in _conditions(transform.cond)
+        ]
+        self.custom = transform.custom
+
+
+def _conditions(cond: CondField) -> list[tuple[str, str]]:
+    if cond is None:
+        return []
+    if isinstance(cond, str):
+        return [(cond, f"condition does not hold: {cond.removeprefix('!').strip()}")]
+    return list(cond.items())
+
+
+class Scope:
+    """The names that the expressions of one operation see.
+
+    Later ones win: attributes, `using` names and `_type_`, `_name_`, converter helpers and plugin functions, `np` and
+    `math`, the lists `I` and `O`.
+    """
+
+    def __init__(
+        self,
+        op_type: str,
+        inputs: list[Any],
+        outputs: list[Any],
+        attribs: Mapping[str, Any],
+        special: Mapping[str, Any],
+        functions: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        self._op_type = op_type
+        self._fixed: dict[str, Any] = {**functions, "np": np, "math": math, "I": inputs, "O": outputs}
+        self._names: dict[str, Any] = {**attribs, **special, **self._fixed}
+        self._attribs = attribs
+
+    def add_defaults(self, defaults: Mapping[str, Any]) -> None:
+        """Sets absent attributes; the expressions see I, O, helpers, np and math only."""
+        values = {
+            key: self._evaluate(value, dict(self._fixed), "default", key)
+            for key, value in defaults.items()
+            if key not in self._attribs
+        }
+        self._names = {**values, **self._names}
+
+    def add_using(self, using: Mapping[str, Any]) -> None:
+        """Evaluates names in order; each sees the earlier ones and may shadow an attribute."""
+        for key, value in using.items():
+            result = self.evaluate(value, "using", key)
+            if key not in self._fixed:
+                self._names[key] = result
+
+    def evaluate(self, value: Any, kind: str, key: object) -> Any:
+        """The value of a field; literals stay as they are. ConversionError if the expression fails."""
+        return self._evaluate(value, self._names, kind, key)
+
+    def _evaluate(self, value: Any, names: dict[str, Any], kind: str, key: object) -> Any:
+        if not isinstance(value, _Expression):
+            return value
+        try:
+            return eval(value.code, names)
+        except ConversionError:
+            raise
+        except Exception as error:  # whatever the plugin's code raises is reported with its place
+            raise ConversionError(
+                f"Could not evaluate {kind} '{key}' while converting operator '{self._op_type}'; "
+                f"{type(error).__name__}: {error}"
+            ) from error
