@@ -6,7 +6,7 @@ integer, float is scalar, bool is logical, str is string, list is an array, tupl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Union
 
 from .lexer import Source
@@ -47,12 +47,18 @@ class Argument:
 
 @dataclass(slots=True)
 class Call:
-    """`name<type_argument>(arguments)`."""
+    """`name<type_argument>(arguments)`.
+
+    Found by the checker: bound, the arguments in the order of the parameters, defaults filled in; item, what `?` of a
+    generic operation stands for ('?': what it stands for in the enclosing fragment).
+    """
 
     name: str
     type_argument: str | None
     arguments: list[Argument]
     at: int
+    bound: list[Expression] | None = None
+    item: str | None = None
 
 
 @dataclass(slots=True)
@@ -85,18 +91,25 @@ class Postfix:
 
 @dataclass(slots=True)
 class Unary:
+    """`operator operand`. node (found by the checker): the operand is a tensor, so this is an operation."""
+
     operator: str
     operand: Expression
     at: int
+    node: bool = False
 
 
 @dataclass(slots=True)
 class Chain:
-    """`first op operand op operand ...`, left associative; a list, so that long sums are no deep trees."""
+    """`first op operand op operand ...`, left associative; a list, so that long sums are no deep trees.
+
+    nodes (found by the checker): for each operator, whether an operand is a tensor, so that it is an operation.
+    """
 
     first: Expression
     rest: list[tuple[str, Expression, int]]
     at: int
+    nodes: list[bool] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -133,11 +146,12 @@ class Assignment:
 
 @dataclass(slots=True)
 class Body:
-    """Assignments and the text that they come from. `at` holds the position of the declaration."""
+    """Assignments and the text that they come from. at: the declaration. checked: types and names have been found."""
 
     source: Source
     assignments: list[Assignment]
     at: int
+    checked: bool = False
 
 
 @dataclass(slots=True)

@@ -193,9 +193,9 @@ class ExpressionParser:
         token = self.tokens[at]
         first = token[:1]
         value: Expression
-        if first in _DIGITS and first:
+        if first in _DIGITS:
             value = Literal(self._number(token, at, negative=False), at)
-        elif first in _QUOTES and first:
+        elif first in _QUOTES:
             value = Literal(unquote(token), at)
         elif token in _LOGICAL:
             value = Literal(_LOGICAL[token], at)
@@ -247,10 +247,11 @@ class ExpressionParser:
         at = self.position
         token = self.tokens[at]
         if token not in ("-", "+", "!"):
-            return self._power()
+            base = self._postfix()
+            return self._power(base) if self.tokens[self.position] == "^" else base
         self.position += 1
         following = self.tokens[self.position]
-        if token == "-" and following[:1].isdigit() and self.tokens[self.position + 1] not in ("^", "["):
+        if token == "-" and following[:1] in _DIGITS and self.tokens[self.position + 1] not in ("^", "["):
             self.position += 1
             return Literal(self._number(following, at + 1, negative=True), at)
         self.needs_operators(at, f"unary '{token}'")
@@ -259,10 +260,7 @@ class ExpressionParser:
         self.leave()
         return Unary(token, operand, at)
 
-    def _power(self) -> Expression:
-        base = self._postfix()
-        if self.tokens[self.position] != "^":
-            return base
+    def _power(self, base: Expression) -> Expression:
         chain = Chain(base, [], base.at)
         while self.tokens[self.position] == "^":
             at = self.position
@@ -281,9 +279,32 @@ class ExpressionParser:
         return chain
 
     def _postfix(self) -> Expression:
-        base = self._primary()
-        if self.tokens[self.position] != "[":
-            return base
+        at = self.position
+        token = self.tokens[at]
+        following = self.tokens[at + 1] if token else ""
+        base: Expression | None
+        if token == "[":
+            base = self._array(at)
+        elif token == "(":
+            base = self._parenthesis(at)
+        elif following == "(" and token in _BUILTINS:
+            base = self._builtin(token, at)
+        elif following == "(" and is_identifier(token):
+            base = self._call(token, None, at)
+        elif following == "<" and self._type_argument_follows(at):
+            self.position += 3
+            base = self._call(token, self.tokens[at + 2], at)
+        else:
+            base = self._simple(at)
+            if base is None:
+                raise self.unexpected("a value")
+        return self._suffixes(base) if self.tokens[self.position] == "[" else base
+
+    def _type_argument_follows(self, at: int) -> bool:
+        following = self.tokens[at + 2 : at + 5]
+        return following[1:] == [">", "("] and following[0] in _TYPE_ARGUMENTS and is_identifier(self.tokens[at])
+
+    def _suffixes(self, base: Expression) -> Expression:
         self.needs_operators(self.position, "a subscript")
         suffixes = []
         self.enter()
@@ -297,29 +318,6 @@ class ExpressionParser:
             suffixes.append(Suffix(begin, end, is_range, at))
         self.leave()
         return Postfix(base, suffixes, base.at)
-
-    def _primary(self) -> Expression:
-        at = self.position
-        token = self.tokens[at]
-        if token == "[":
-            return self._array(at)
-        if token == "(":
-            return self._parenthesis(at)
-        following = self.tokens[at + 1] if token else ""
-        if following == "(":
-            if token in _BUILTINS:
-                return self._builtin(token, at)
-            if is_identifier(token):
-                return self._call(token, None, at)
-        if following == "<" and self.tokens[at + 2 : at + 5][1:] == [">", "("] and is_identifier(token):
-            argument = self.tokens[at + 2]
-            if argument in _TYPE_ARGUMENTS:
-                self.position += 3
-                return self._call(token, argument, at)
-        simple = self._simple(at)
-        if simple is None:
-            raise self.unexpected("a value")
-        return simple
 
     def _array(self, at: int) -> Expression:
         self.position += 1

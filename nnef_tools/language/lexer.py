@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from functools import cached_property
 
 from ..errors import ParseError
 
 RESERVED = frozenset(
-    "version extension graph fragment tensor integer scalar logical string shape_of length_of range_of for in yield "
-    "if else true false".split()
+    ("version", "extension", "graph", "fragment", "tensor", "integer", "scalar", "logical", "string")
+    + ("shape_of", "length_of", "range_of", "for", "in", "yield", "if", "else", "true", "false")
 )
 
 # Every text matches: skipped text, then a token, any other single character (an error), or the end ('').
@@ -55,22 +56,28 @@ class Source:
         shown = repr(token) if token.isprintable() else f"U+{ord(token):04X}"
         raise self.error(index, f"character {shown} is not allowed here")
 
-    def offset(self, index: int) -> int:
-        """Where token `index` starts in the text."""
-        for k, match in enumerate(_LEXER.finditer(self.text)):
-            if k == index:
-                return match.start(1)
-        return len(self.text)
+    @cached_property
+    def offsets(self) -> list[int]:
+        """Where each token starts in the text."""
+        return [match.start(1) for match in _LEXER.finditer(self.text)]
 
-    def error(self, index: int, message: str, *, hint: str | None = None) -> ParseError:
-        """An error at a token, with line, column and the source line."""
-        offset = self.offset(index)
+    def position(self, index: int) -> tuple[int, int, str]:
+        """Line and column of a token, from 1, and the text of its line."""
+        offset = self.offsets[index]
         start, line = 0, 1
         for match in _LINE_END.finditer(self.text, 0, offset):
             start, line = match.end(), line + 1
         end = _LINE_END.search(self.text, offset)
-        source = self.text[start : end.start() if end else len(self.text)]
-        column = offset - start + 1
+        return line, offset - start + 1, self.text[start : end.start() if end else len(self.text)]
+
+    def location(self, index: int) -> str:
+        """`file:line:column` of a token."""
+        line, column, _ = self.position(index)
+        return f"{self.filename}:{line}:{column}"
+
+    def error(self, index: int, message: str, *, hint: str | None = None) -> ParseError:
+        """An error at a token, with line, column and the source line."""
+        line, column, source = self.position(index)
         shown, caret = _window(source, column)
         error = ParseError(message, filename=self.filename, line=line, column=column, source=shown, hint=hint)
         error.details = (shown, caret)

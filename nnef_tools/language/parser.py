@@ -7,8 +7,7 @@ parameters, results and graph inputs and outputs (S2, S3).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from .ast import Body, GraphDeclaration, Name
@@ -28,7 +27,7 @@ from .types import (
     Type,
     has_tensor,
 )
-from .values import fits, type_of_value
+from .values import fits, intern, type_of_value
 
 KNOWN_EXTENSIONS = (FRAGMENTS_EXTENSION, OPERATORS_EXTENSION)
 MAX_ARRAY_RANK = 16
@@ -44,7 +43,6 @@ class Document:
     extensions: list[str]
     fragments: dict[str, Fragment]
     graph: GraphDeclaration
-    warnings: list[str] = field(default_factory=list)
 
 
 def parse(text: str, filename: str = "<input>", *, on_unknown_extension: UnknownExtensions = "error") -> Document:
@@ -197,7 +195,7 @@ class _DocumentParser(ExpressionParser):
         if generic and not self._uses_generic:
             self.fail("a generic fragment uses the type '?' in a parameter or result", at + 1)
         body = None if self.accept(";") else self._body(at)
-        start, end = self.source.offset(at), self.source.offset(self.position - 1)
+        start, end = self.source.offsets[at], self.source.offsets[self.position - 1]
         text = self.source.text[start : end + 1]
         return Fragment(name, tuple(parameters), tuple(results), generic, default_type, body, text)
 
@@ -307,7 +305,7 @@ class _DocumentParser(ExpressionParser):
             if rank > MAX_ARRAY_RANK:
                 self.fail(f"array type nested deeper than {MAX_ARRAY_RANK} levels")
             type = ArrayType(type)
-        return type
+        return intern(type)
 
     def _primitive(self, generic: bool) -> str:
         token = self.tokens[self.position]
@@ -336,8 +334,3 @@ def _has_unbound(type: Type) -> bool:
     if isinstance(type, TupleType):
         return any(map(_has_unbound, type.items))
     return isinstance(type, TensorType) and type.item is None
-
-
-def declared_names(names: Iterable[Name]) -> list[str]:
-    """The identifiers of a list of names."""
-    return [node.name for node in names]

@@ -1,0 +1,227 @@
+"""Document to Graph, and decomposition of compound operations (sections 2.6, 2.7 and 2.10 of the digest).
+
+No file is opened and no shape inferred here: shapes are set on the results of external, variable and constant only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..errors import ParseError, ShapeError
+from ..model.graph import Graph, Operation, Tensor
+from .ast import Array, Call, Expression, Name, Tuple
+from .evaluate import Evaluator, Frame, Wanted
+from .lexer import Source, nearest
+from .names import FreshNames
+from .parser import Document
+from .signatures import regroup
+from .stdlib import standard_fragments
+from .typecheck import Checker, Library, Signature, check_fragment
+from .types import REQUIRED, ArrayType, Fragment, Primitive, TupleType, Type
+from .values import item_of_dtype
+
+
+def build_graph(
+    document: Document, *, decomposed: Iterable[str] = (), fragments: Mapping[str, Fragment] | None = None
+) -> Graph:
+    """The graph of a document, in the NNEF dialect. ParseError if the document is not valid.
+
+    decomposed: names of compound operations to replace by their definitions, recursively through these names; unknown
+    names are ignored. fragments: more operations that the document may use; they replace standard ones of their name.
+    """
+    source = document.graph.body.source
+    try:
+        return _GraphBuilder(document, set(decomposed), fragments or {}).build()
+    except RecursionError:
+        message = "expressions and expansions are nested too deeply"
+        raise source.error(document.graph.at, message) from None
+
+
+def decompose(graph: Graph, names: Iterable[str], fragments: Mapping[str, Fragment] | None = None) -> None:
+    """Replaces operations of the named types by the definitions of their fragments, in place, recursively.
+
+    Operations without a definition stay. Results keep their tensors; new tensors have no shape yet. fragments: more
+    definitions. ParseError, or ShapeError if an operation does not match its signature; the graph is then unchanged.
+    """
+    wanted = set(names)
+    known = {**standard_fragments(), **(fragments or {})}
+    library = Library(known.values())
+    fresh = FreshNames(tensor.name for tensor in graph.tensors if tensor.name)
+    evaluator = Evaluator(graph, library, standard_fragments(), wanted, fresh)
+    before = list(graph.operations)
+    tensors = set(graph.tensors)
+    expansions: dict[Operation, list[Operation]] = {}
+    try:
+        for operation in before:
+            signature = library.find(operation.type or "") if operation.type in wanted else None
+            if signature is None or signature.fragment.body is None:
+                continue
+            count = len(graph.operations)
+            _expand(evaluator, signature, operation)
+            expansions[operation] = list(graph.operations)[count:]
+    except (ParseError, ShapeError, RecursionError) as error:
+        _undo(graph, before, tensors)
+        if isinstance(error, RecursionError):
+            raise ShapeError("the definitions are nested too deeply") from None
+        raise
+    if expansions:
+        literals = [t for operation in expansions for t in operation.inputs if not t.name]
+        graph.remove_operations(expansions, unlink=True)
+        order = [new for old in before for new in expansions.get(old, (old,))]
+        graph.reorder(order)
+        graph.remove_tensors(dict.fromkeys(t for t in literals if not t.has_consumer and not t.has_producer))
+
+
+def _undo(graph: Graph, before: list[Operation], tensors: set[Tensor]) -> None:
+    kept = set(before)
+    graph.remove_operations([operation for operation in graph.operations if operation not in kept], unlink=True)
+    graph.remove_tensors([tensor for tensor in graph.tensors if tensor not in tensors])
+
+
+def _expand(evaluator: Evaluator, signature: Signature, operation: Operation) -> None:
+    """Adds the definition of one operation of a graph; its outputs get a second producer until it is removed."""
+    fragment = signature.fragment
+    arguments = regroup([p.type for p in fragment.tensors], list(operation.inputs), fragment.name)
+    for parameter in fragment.tensors[len(arguments) :]:
+        if parameter.default is REQUIRED:
+            raise ShapeError(f"argument '{parameter.name}' is missing", where=f"operation '{fragment.name}'")
+        arguments.append(parameter.default)
+    for name, parameter in fragment.attributes.items():
+        value = operation.attribs.get(name, parameter.default)
+        if value is REQUIRED or value is None:
+            raise ShapeError(f"attribute '{name}' is missing", where=f"operation '{fragment.name}'")
+        arguments.append(as_attribute(value, parameter.type))
+    goals = regroup([result.type for result in fragment.results], list(operation.outputs), fragment.name)
+    goal: Wanted = goals[0] if len(goals) == 1 else tuple(goals)
+    item = None
+    if fragment.generic:
+        example = operation.inputs[0].dtype if operation.inputs else operation.outputs[0].dtype
+        item = item_of_dtype(operation.attribs.get("dtype", example))
+    source = Source("", f"operation '{fragment.name}'")
+    evaluator.expand(signature, arguments, item, goal, Frame(source, {}), 0)
+
+
+def as_attribute(value: Any, type_: Type) -> Any:
+    """The plain Python value of an attribute that may be a numpy value, or an int where a scalar is declared."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(type_, ArrayType):
+        return [as_attribute(item, type_.item) for item in value]
+    if isinstance(type_, TupleType):
+        return tuple(as_attribute(item, part) for item, part in zip(value, type_.items, strict=True))
+    is_scalar = isinstance(type_, Primitive) and type_.name == "scalar"
+    return float(value) if is_scalar and type(value) is int else value
+
+
+class _GraphBuilder:
+    def __init__(self, document: Document, decomposed: Collection[str], fragments: Mapping[str, Fragment]) -> None:
+        self.document = document
+        self.declaration = document.graph
+        self.body = document.graph.body
+        self.source = self.body.source
+        self.standard = standard_fragments()
+        self.library = Library({**self.standard, **fragments}.values())
+        self.graph = Graph(document.graph.name)
+        fresh = FreshNames(self.source.tokens)
+        self.evaluator = Evaluator(self.graph, self.library, self.standard, decomposed, fresh)
+        self.checker = Checker(self.source, self.library, {})
+        self.frame = Frame(self.source, {})
+        self.inputs = {node.name: node for node in self.declaration.inputs}
+        self.variables: set[str] = set()
+        self.updated: set[str] = set()
+        self.labels: dict[str, tuple[list[int], str]] = {}
+
+    def fail(self, message: str, at: int, hint: str | None = None) -> NoReturn:
+        raise self.source.error(at, message, hint=hint)
+
+    def build(self) -> Graph:
+        self._declare_fragments()
+        checker, evaluator, frame = self.checker, self.evaluator, self.frame
+        for assignment in self.body.assignments:
+            value = checker.statement = assignment.value
+            type_ = checker.infer(value, tail=True)
+            checker.assign(assignment.target, type_, assignment.at, {})
+            special = type(value) is Call and self._check_statement(assignment.target, value)
+            evaluator.assign(assignment, frame)
+            if not special and not self.inputs.keys().isdisjoint(_names(assignment.target)):
+                self._reject_input(assignment.target)
+            if special and type(value) is Call and value.name == "variable":
+                self._check_label(assignment.target, value)
+        self._bind_interface()
+        return self.graph
+
+    def _declare_fragments(self) -> None:
+        for fragment in self.document.fragments.values():
+            if fragment.name in self.standard:
+                tokens = self.source.tokens
+                at = next(k for k, t in enumerate(tokens) if t == "fragment" and tokens[k + 1] == fragment.name)
+                hint = "give it a name of its own"
+                self.fail(f"fragment '{fragment.name}' has the name of a standard operation", at + 1, hint)
+            self.library.add(fragment)
+            if fragment.body is not None:
+                check_fragment(fragment, self.library)
+
+    # Statements that only the body of the graph may have
+
+    def _check_statement(self, target: Expression, call: Call) -> bool:
+        """Checks external, variable and update; is it one of them?"""
+        if call.name == "external":
+            if not isinstance(target, Name) or target.name not in self.inputs:
+                name = target.name if isinstance(target, Name) else "?"
+                hint = nearest(name, self.inputs) or f"write it into the parentheses after 'graph {self.graph.name}'"
+                self.fail(f"'{name}' comes from external but is no input of the graph", target.at, hint)
+            return True
+        if call.name == "variable":
+            if isinstance(target, Name):
+                self.variables.add(target.name)
+        elif call.name == "update":
+            assert call.bound is not None
+            variable = call.bound[0]
+            if not isinstance(variable, Name) or variable.name not in self.variables:
+                self.fail("the first argument of 'update' must be the result of 'variable'", variable.at)
+            if variable.name in self.updated:
+                self.fail(f"variable '{variable.name}' is updated twice", variable.at)
+            self.updated.add(variable.name)
+        else:
+            return False
+        if not self.inputs.keys().isdisjoint(_names(target)):
+            self._reject_input(target)
+        return True
+
+    def _reject_input(self, target: Expression) -> NoReturn:
+        name = next(name for name in _names(target) if name in self.inputs)
+        self.fail(f"input '{name}' of the graph must come from external", target.at)
+
+    def _check_label(self, target: Expression, call: Call) -> None:
+        """Equal labels, which compare case-insensitively, share one storage."""
+        assert isinstance(target, Name)
+        attributes = self.frame.values[target.name].producer.attribs
+        shape, label = attributes["shape"], attributes["label"]
+        other = self.labels.setdefault(label.lower(), (shape, target.name))
+        if other[0] != shape:
+            message = f"label '{label}' has shape {shape} here and {other[0]} for '{other[1]}'"
+            self.fail(message, call.at, "labels are the same if they differ in upper and lower case only")
+
+    def _bind_interface(self) -> None:
+        values = self.frame.values
+        for node in self.declaration.inputs:
+            if node.name not in values:
+                hint = f"assign it: {node.name} = external(shape = [...]);"
+                self.fail(f"input '{node.name}' of the graph is not assigned", node.at, hint)
+        for node in self.declaration.outputs:
+            if node.name not in values:
+                message = f"output '{node.name}' of the graph is not assigned"
+                self.fail(message, node.at, nearest(node.name, values))
+        self.graph.inputs = [values[node.name] for node in self.declaration.inputs]
+        self.graph.outputs = [values[node.name] for node in self.declaration.outputs]
+
+
+def _names(target: Expression) -> list[str]:
+    """The names of a left side."""
+    if isinstance(target, Name):
+        return [target.name]
+    assert isinstance(target, (Array, Tuple))
+    return [name for item in target.items for name in _names(item)]

@@ -1,0 +1,213 @@
+"""Graph to text: the exact inverse of parsing a flat document.
+
+The text depends on nothing but the graph: no hash order, no locale. Numbers are the shortest text that reads back to the
+same single-precision value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormatError, ShapeError
+from ..model.graph import Graph, Operation, Tensor
+from .lexer import is_identifier
+from .signatures import regroup
+from .stdlib import standard_fragments
+from .types import REQUIRED, ArrayType, Fragment, TupleType
+from .values import item_of_dtype
+
+INDENT = "    "
+
+
+def format_graph(
+    graph: Graph,
+    *,
+    extensions: Iterable[str] = (),
+    fragments: str = "",
+    annotate_shapes: bool = False,
+    signatures: Mapping[str, Fragment] | None = None,
+) -> str:
+    """The document of a sorted graph whose tensors, but for literals, have names.
+
+    extensions: what stands between `extension` and `;`, one string for each statement. fragments: text of fragment
+    declarations. annotate_shapes: append `# scalar(1, 8, 4, 4)` to each line. signatures: fragments of custom operations,
+    needed only for those that mix arrays of tensors with single ones. FormatError for names and values without a form
+    in NNEF.
+    """
+    known = {**standard_fragments(), **(signatures or {})}
+    inputs = ", ".join(_name(tensor) for tensor in graph.inputs)
+    outputs = ", ".join(_name(tensor) for tensor in graph.outputs)
+    name = graph.name if graph.name is not None else "G"
+    lines = ["version 1.0;", ""]
+    declared = [f"extension {extension};" for extension in extensions]
+    lines += [*declared, ""] if declared else []
+    lines += [fragments.strip("\n"), ""] if fragments.strip() else []
+    lines += [f"graph {_identifier(name, 'graph')}({inputs}) -> ({outputs})", "{"]
+    for operation in graph.operations:
+        line = INDENT + format_operation(operation, known.get(operation.type or ""))
+        if annotate_shapes:
+            line += INDENT + "# " + ", ".join(map(_annotation, operation.outputs))
+        lines.append(line)
+    return "\n".join([*lines, "}", ""])
+
+
+def format_operation(operation: Operation, fragment: Fragment | None = None) -> str:
+    """`y = conv<...>(x, w, stride = [1, 1]);`. fragment: the signature, if it is known, to group the tensors by."""
+    where = _where(operation)
+    name = _identifier(operation.type or "", "operation")
+    attributes = dict(operation.attribs)
+    type_argument = ""
+    if isinstance(attributes.get("dtype"), (type, np.dtype)) and _is_generic(operation, fragment):
+        type_argument = f"<{item_of_dtype(np.dtype(attributes.pop('dtype')).type)}>"
+    try:
+        arguments = [_operand(item) for item in _grouped(operation.inputs, fragment, is_input=True)]
+        arguments += [
+            f"{_identifier(key, 'attribute')} = {format_value(value)}"
+            for key, value in attributes.items()
+            if value is not None
+        ]
+        results = [_result(item) for item in _grouped(operation.outputs, fragment, is_input=False)]
+    except FormatError as error:
+        raise FormatError(error.message, error.details, where=where, hint=error.hint) from None
+    return f"{', '.join(results)} = {name}{type_argument}({', '.join(arguments)});"
+
+
+def format_value(value: Any) -> str:
+    """The literal for an attribute value.
+
+    Plain values, numpy scalars and arrays; a class or dtype becomes its name in quotes; a string of a class named
+    `Identifier` is printed as it is. FormatError for anything else, also for infinity and NaN, which have no literal.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return str(value) if type(value).__name__ == "Identifier" else _string(value)
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        return _number(float(value))
+    if isinstance(value, list):
+        return f"[{', '.join(map(format_value, value))}]"
+    if isinstance(value, tuple):
+        if len(value) < 2:
+            raise FormatError(f"a tuple of {len(value)} items has no form in NNEF", hint="use a list")
+        return f"({', '.join(map(format_value, value))})"
+    if isinstance(value, (np.ndarray, np.generic)):
+        return format_value(value.tolist())
+    if isinstance(value, type):
+        return f"'{value.__name__}'"
+    if isinstance(value, np.dtype):
+        return f"'{value.name}'"
+    raise FormatError(f"a value of type {type(value).__name__} has no form in NNEF")
+
+
+def format_declaration(fragment: Fragment) -> str:
+    """`fragment name(x: tensor<scalar>, k: integer = 1) -> (y: tensor<scalar>);`, without body."""
+    default = f" = {fragment.default_type}" if fragment.default_type else ""
+    generic = f"<?{default}>" if fragment.generic else ""
+    parameters = ", ".join(
+        f"{p.name}: {p.type}" + ("" if p.default is REQUIRED else f" = {format_value(p.default)}")
+        for p in fragment.parameters
+    )
+    results = ", ".join(f"{result.name}: {result.type}" for result in fragment.results)
+    return f"fragment {fragment.name}{generic}({parameters}) -> ({results});"
+
+
+def _where(operation: Operation) -> str:
+    outputs = ", ".join(repr(tensor) for tensor in operation.outputs)
+    return f"operation '{operation.type}' of {outputs}" if outputs else f"operation '{operation.type}'"
+
+
+def _is_generic(operation: Operation, fragment: Fragment | None) -> bool:
+    return fragment.generic if fragment is not None else True
+
+
+def _identifier(name: str, what: str) -> str:
+    if not is_identifier(name):
+        raise FormatError(f"{what} name '{name}' is no identifier that can be written")
+    return name
+
+
+def _name(tensor: Tensor) -> str:
+    if tensor.name is None:
+        raise FormatError("a tensor that is no literal has no name")
+    return _identifier(tensor.name, "tensor")
+
+
+def _operand(item: Any) -> str:
+    if isinstance(item, Tensor):
+        return format_literal(item) if not item.has_producer and item.data is not None else _name(item)
+    return f"[{', '.join(map(_operand, item))}]"
+
+
+def format_literal(tensor: Tensor) -> str:
+    """The literal of a constant tensor that holds one value. FormatError if it holds more or fewer."""
+    data = np.asarray(tensor.data)
+    if data.size != 1:
+        raise FormatError(
+            f"a constant of shape {list(data.shape)} cannot be written as a literal",
+            hint="give it a 'variable' or 'constant' operation",
+        )
+    value = data.reshape(()).item()
+    if item_of_dtype(data.dtype.type) == "scalar" and not isinstance(value, float):
+        value = float(value)
+    return format_value(value)
+
+
+def _result(item: Any) -> str:
+    return _name(item) if isinstance(item, Tensor) else f"[{', '.join(map(_result, item))}]"
+
+
+def _grouped(tensors: Sequence[Tensor], fragment: Fragment | None, *, is_input: bool) -> list[Any]:
+    """Tensors in the structure in which they are written."""
+    if isinstance(tensors, tuple):
+        return list(tensors)
+    if fragment is not None:
+        types = [p.type for p in (fragment.tensors if is_input else fragment.results)]
+        if len(types) > 1 and any(isinstance(type_, (ArrayType, TupleType)) for type_ in types):
+            try:
+                return regroup(types, list(tensors), fragment.name)
+            except ShapeError as error:
+                raise FormatError(error.message) from None
+    return [list(tensors)]
+
+
+def _annotation(tensor: Tensor) -> str:
+    item = item_of_dtype(tensor.dtype)
+    dims = "?" if tensor.shape is None else ", ".join("?" if dim is None else str(dim) for dim in tensor.shape)
+    return f"{item}({dims})"
+
+
+def _string(text: str) -> str:
+    if not text.isprintable():
+        raise FormatError(f"the string {text!r} holds characters that NNEF cannot write")
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'") if "'" in text or "\\" in text else text
+    return f"'{quoted}'"
+
+
+def _number(value: float) -> str:
+    """The shortest text with `.` or `e` that reads back to the same single-precision value."""
+    if not math.isfinite(value):
+        raise FormatError(f"{value} has no literal in NNEF", hint="keep it in a variable")
+    single = np.float32(value) if abs(value) <= _FLOAT32_MAX else None
+    # A double that is not meant for single precision (its text is as short as can be) keeps all its digits.
+    keeps = single is None or (single == 0.0 and value != 0.0)
+    text = repr(value) if keeps else _shortest(value, single)
+    return text if "." in text or "e" in text else text + ".0"
+
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def _shortest(value: float, single: Any) -> str:
+    double, short = repr(value), _plain(single)
+    return short if len(short) <= len(double) else double
+
+
+def _plain(single: Any) -> str:
+    """The text of a single-precision value in the notation that `repr` of a double would take."""
+    return repr(float(str(single)))

@@ -1,0 +1,32 @@
+"""Arguments of an operation of a Graph, where they are a flat list, back in the structure of the signature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from ..errors import ShapeError
+from .types import ArrayType, TupleType, Type
+
+T = TypeVar("T")
+
+
+def regroup(types: Sequence[Type], items: Sequence[T], name: str) -> list[Any]:
+    """Splits a flat list of tensors by the types of the parameters or results: an array takes a list.
+
+    Trailing parameters that have nothing left are missing from the result. ShapeError if the signature has two arrays,
+    so that the split is not known, or if the counts do not fit.
+    """
+    arrays = [k for k, type_ in enumerate(types) if isinstance(type_, ArrayType)]
+    if not arrays and not any(isinstance(type_, TupleType) for type_ in types):
+        if len(items) > len(types):
+            raise ShapeError(f"{len(items)} tensors for {len(types)} parameters", where=f"operation '{name}'")
+        return list(items)
+    singles = len(types) - len(arrays)
+    count = len(items) - singles
+    if len(arrays) > 1 or any(isinstance(t.item, (ArrayType, TupleType)) for t in types if isinstance(t, ArrayType)):
+        raise ShapeError("several arrays of tensors cannot be told apart", where=f"operation '{name}'")
+    if any(isinstance(type_, TupleType) for type_ in types) or count < 0:
+        raise ShapeError("the tensors do not match the signature", where=f"operation '{name}'")
+    k = arrays[0]
+    return [*items[:k], list(items[k : k + count]), *items[k + count :]]
