@@ -1,0 +1,119 @@
+"""Our custom operations: declarations and meanings are in `extensions.nnef`, indexing and resampling in own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..language.parser import parse_fragments
+from ..language.types import Fragment
+from . import ext_indexing, ext_resampling  # noqa: F401  (they register their operations)
+from .axes import normal_axis
+from .broadcast import Array, align, elementwise_shape, same_shape
+from .checks import check
+from .erf import erf as _erf
+from .precision import ieee
+from .reduce import input_volume, reduced_shape
+from .registry import op
+
+
+@cache
+def extension_fragments() -> Mapping[str, Fragment]:
+    """Our custom operations by name, in the order of their declaration."""
+    path = Path(__file__).with_name("extensions.nnef")
+    return MappingProxyType(parse_fragments(path.read_text(encoding="ascii"), path.name))
+
+
+@op("erf", shape=same_shape)
+def erf(x: Array) -> Array:
+    """Gauss error function."""
+    return _erf(x)
+
+
+@op("product_reduce", shape=reduced_shape, macs=input_volume, macs_group="reduction")
+def product_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Product over the axes."""
+    return np.asarray(np.prod(x, axis=tuple(axes), keepdims=True, dtype=x.dtype))
+
+
+def _cum_sum_shape(x: Sequence[int], *, axis: int, exclusive: bool = False, reverse: bool = False) -> list[int]:
+    normal_axis(axis, len(x))
+    return list(x)
+
+
+@op("cum_sum", shape=_cum_sum_shape)
+@partial(ieee, arithmetic=True)
+def cum_sum(x: Array, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Array:
+    """Running sum along an axis."""
+    x = np.flip(x, axis) if reverse else x
+    total = np.cumsum(x, axis, dtype=x.dtype)
+    if exclusive and total.shape[axis]:
+        # shifted and not total - x, which would lose digits and make infinity - infinity
+        total = np.roll(total, 1, axis)
+        np.moveaxis(total, axis, 0)[0] = 0
+    return np.flip(total, axis) if reverse else total
+
+
+def _top_k_shape(
+    x: Sequence[int], *, k: int, axis: int, largest: bool = True, sorted: bool = True
+) -> tuple[list[int], list[int]]:
+    axis = normal_axis(axis, len(x))
+    check(1 <= k <= x[axis], f"'k' must lie in [1, {x[axis]}] for axis {axis} of shape {list(x)}, got {k}")
+    result = [k if i == axis else extent for i, extent in enumerate(x)]
+    return result, list(result)
+
+
+@op("top_k", shape=_top_k_shape)
+def top_k(x: Array, *, k: int, axis: int, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
+    """The k best elements, best first, and their positions (int64)."""
+    order = np.argsort(np.flip(x, axis) if largest else x, axis, kind="stable")
+    if largest:
+        # the stable ascending order of the mirrored axis is, read backwards, descending with the first of equals first
+        order = np.flip(x.shape[axis] - 1 - order, axis)
+    indices = np.take(order, np.arange(k), axis).astype(np.int64, copy=False)
+    return np.take_along_axis(x, indices, axis), indices
+
+
+def _det_shape(x: Sequence[int]) -> list[int]:
+    check(len(x) >= 2 and x[-1] == x[-2], f"'x' must hold square matrices in its last dimensions, got shape {list(x)}")
+    return list(x[:-2])
+
+
+@op("det", shape=_det_shape)
+def det(x: Array) -> Array:
+    """Determinant of the matrices in the last two dimensions."""
+    return np.asarray(np.linalg.det(x))
+
+
+_BITWISE: dict[str, Callable[[Array, Array], Array]] = {
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
+    "shift_left": np.left_shift,
+    "shift_right": np.right_shift,
+}
+
+
+def _bitwise(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    def run(x: Array, y: Array) -> Array:
+        # a literal (rank 0) takes the type of the other operand
+        dtype: Any = np.result_type(*({a.dtype for a in (x, y) if a.ndim} or {x.dtype, y.dtype}))
+        x, y = align(x, y)
+        return np.asarray(function(x.astype(dtype, copy=False), y.astype(dtype, copy=False)))
+
+    return run
+
+
+for _name, _function in _BITWISE.items():
+    op(_name, shape=elementwise_shape)(_bitwise(_function))
+
+
+@op("bitwise_not", shape=same_shape)
+def bitwise_not(x: Array) -> Array:
+    """All bits inverted."""
+    return np.bitwise_not(x)

@@ -1,0 +1,89 @@
+"""Linear algebra (section 5.9), sums and copies of whole tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from .broadcast import Array, align, broadcast_shape
+from .checks import check, check_rank
+from .registry import op
+
+
+def _matmul_shape(
+    a: Sequence[int], b: Sequence[int], *, transposeA: bool = False, transposeB: bool = False
+) -> list[int]:
+    check(len(a) == len(b), f"'A' and 'B' must have equal ranks, got shapes {list(a)} and {list(b)}")
+    check(len(a) >= 2, f"'A' and 'B' must have rank 2 at least, got shapes {list(a)} and {list(b)}")
+    rows, inner = reversed(a[-2:]) if transposeA else a[-2:]
+    other, columns = reversed(b[-2:]) if transposeB else b[-2:]
+    check(
+        inner == other,
+        f"inner extents of 'A' and 'B' must agree, got {inner} and {other} from shapes {list(a)} and {list(b)} "
+        f"with transposeA = {transposeA}, transposeB = {transposeB}",
+    )
+    return [*broadcast_shape(a[:-2], b[:-2]), rows, columns]
+
+
+def _matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[str, Any]) -> int:
+    inner = inputs[0][-2 if attribs.get("transposeA") else -1]
+    return int(math.prod(outputs[0]) * inner)
+
+
+@op("matmul", shape=_matmul_shape, macs=_matmul_macs)
+def matmul(a: Array, b: Array, *, transposeA: bool = False, transposeB: bool = False) -> Array:
+    """Products of the matrices in the last two dimensions; the leading ones broadcast."""
+    left = a.swapaxes(-1, -2) if transposeA else a
+    right = b.swapaxes(-1, -2) if transposeB else b
+    return np.asarray(left @ right)
+
+
+def _linear_shape(input: Sequence[int], filter: Sequence[int], bias: Sequence[int] = ()) -> list[int]:
+    check_rank("input", input, 2)
+    check_rank("filter", filter, 2)
+    check(
+        input[1] == filter[1],
+        f"'input' and 'filter' must have equal extents in dimension 1, got shapes {list(input)} and {list(filter)}",
+    )
+    check(
+        math.prod(bias) == 1 or list(bias) == [1, filter[0]],
+        f"'bias' must have shape {[1, filter[0]]} or be a single value, got shape {list(bias)}",
+    )
+    return [input[0], filter[0]]
+
+
+def _linear_macs(inputs: Sequence[Any], outputs: Sequence[Any], _attribs: Mapping[str, Any]) -> int:
+    return int(math.prod(outputs[0]) * inputs[1][-1])
+
+
+@op("linear", shape=_linear_shape, macs=_linear_macs)
+def linear(input: Array, filter: Array, bias: Any = 0.0) -> Array:
+    """input [N, I] times the transposed filter [O, I], plus bias [1, O]."""
+    return np.asarray(input @ filter.T + np.reshape(bias, (1, -1)))
+
+
+def _add_n_shape(shapes: Sequence[Sequence[int]]) -> list[int]:
+    return broadcast_shape(*shapes)
+
+
+@op("add_n", shape=_add_n_shape)
+def add_n(arrays: Sequence[Array]) -> Array:
+    """Sum of all arrays, 0 if there are none; as in the compound body, shapes may broadcast."""
+    return reduce(np.add, align(*arrays)) if arrays else np.zeros((), np.float32)
+
+
+def _copy_n_shape(shape: Sequence[int], *, times: int) -> list[list[int]]:
+    if times < 1:
+        raise ShapeError(f"'times' must be positive, got {times}")
+    return [list(shape)] * times
+
+
+@op("copy_n", shape=_copy_n_shape)
+def copy_n(x: Array, *, times: int) -> list[Array]:
+    """The same array `times` times; nothing is copied as kernels never write to their inputs."""
+    return [x] * times

@@ -1,0 +1,117 @@
+"""Reductions (section 5.7): the rank is kept, reduced extents become 1; no axes at all is the identity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .broadcast import Array
+from .checks import check, check_axes
+from .registry import op
+
+
+def reduced_shape(shape: Sequence[int], *, axes: Sequence[int], **_attribs: Any) -> list[int]:
+    """Shape rule of reductions."""
+    check_axes(axes, len(shape))
+    return [1 if axis in axes else extent for axis, extent in enumerate(shape)]
+
+
+def nonempty_reduced_shape(shape: Sequence[int], *, axes: Sequence[int], **_attribs: Any) -> list[int]:
+    """Shape rule of reductions that have no value for an empty set."""
+    result = reduced_shape(shape, axes=axes)
+    check(all(shape[axis] > 0 for axis in axes), f"'axes' {list(axes)} select an empty extent of shape {list(shape)}")
+    return result
+
+
+def _moments_shape(shape: Sequence[int], *, axes: Sequence[int]) -> tuple[list[int], list[int]]:
+    result = nonempty_reduced_shape(shape, axes=axes)
+    return result, list(result)
+
+
+def _sum_shape(shape: Sequence[int], *, axes: Sequence[int], normalize: bool = False) -> list[int]:
+    return nonempty_reduced_shape(shape, axes=axes) if normalize else reduced_shape(shape, axes=axes)
+
+
+def input_volume(inputs: Sequence[Any], _outputs: Sequence[Any], _attribs: Mapping[str, Any]) -> int:
+    """MACs of a reduction: each input element takes part once."""
+    return int(math.prod(inputs[0]))
+
+
+def _mean(x: Array, axes: Sequence[int]) -> Array:
+    total = np.sum(x, axis=tuple(axes), keepdims=True, dtype=x.dtype)
+    count = math.prod(x.shape[axis] for axis in axes)
+    return total if count == 1 else np.asarray(total / count).astype(x.dtype, copy=False)
+
+
+def _reduction(*names: str, shape: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return op(*names, shape=shape, macs=input_volume, macs_group="reduction")
+
+
+@_reduction("sum_reduce", shape=_sum_shape)
+def sum_reduce(x: Array, *, axes: Sequence[int], normalize: bool = False) -> Array:
+    """Sum, or with `normalize` the mean, over the axes."""
+    return _mean(x, axes) if normalize else np.sum(x, axis=tuple(axes), keepdims=True, dtype=x.dtype)
+
+
+@_reduction("mean_reduce", shape=nonempty_reduced_shape)
+def mean_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Arithmetic mean over the axes."""
+    return _mean(x, axes)
+
+
+@_reduction("max_reduce", shape=nonempty_reduced_shape)
+def max_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Largest element over the axes."""
+    return np.asarray(np.max(x, axis=tuple(axes), keepdims=True))
+
+
+@_reduction("min_reduce", shape=nonempty_reduced_shape)
+def min_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Smallest element over the axes."""
+    return np.asarray(np.min(x, axis=tuple(axes), keepdims=True))
+
+
+@_reduction("any_reduce", shape=reduced_shape)
+def any_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Logical or over the axes; false for an empty set."""
+    return np.asarray(np.any(x, axis=tuple(axes), keepdims=True))
+
+
+@_reduction("all_reduce", shape=reduced_shape)
+def all_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Logical and over the axes; true for an empty set."""
+    return np.asarray(np.all(x, axis=tuple(axes), keepdims=True))
+
+
+def _arg_reduce(find: Callable[..., Any], x: Array, axes: Sequence[int]) -> Array:
+    """Row-major index over the axes in ascending order; the first one wins ties."""
+    ordered = sorted(axes)
+    if not ordered:
+        return np.zeros(x.shape, np.int64)
+    moved = np.moveaxis(x, ordered, range(x.ndim - len(ordered), x.ndim))
+    kept = moved.shape[: x.ndim - len(ordered)]
+    shape = [1 if axis in ordered else extent for axis, extent in enumerate(x.shape)]
+    count = math.prod(x.shape[axis] for axis in ordered)
+    return np.asarray(find(moved.reshape(*kept, count), axis=-1), np.int64).reshape(shape)
+
+
+@_reduction("argmax_reduce", shape=nonempty_reduced_shape)
+def argmax_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Index of the first largest element; over several axes it is row-major in ascending axis order. int64."""
+    return _arg_reduce(np.argmax, x, axes)
+
+
+@_reduction("argmin_reduce", shape=nonempty_reduced_shape)
+def argmin_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Index of the first smallest element; over several axes it is row-major in ascending axis order. int64."""
+    return _arg_reduce(np.argmin, x, axes)
+
+
+@_reduction("moments", shape=_moments_shape)
+def moments(x: Array, *, axes: Sequence[int]) -> tuple[Array, Array]:
+    """Mean and biased variance over the axes."""
+    mean = _mean(x, axes)
+    return mean, _mean(np.square(x - mean), axes)

@@ -1,0 +1,208 @@
+"""`resize` and `grid_sample` against onnxruntime, the reference evaluator of onnx, and torch."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from nnef_tools.errors import ShapeError
+
+COORDINATES = ["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"]
+NEAREST = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
+SIZES = [(10, 14), (3, 4), (8, 3), (1, 1), (5, 7)]
+SCALES = [(2.0, 2.0), (0.6, 0.8), (1.5, 2.3), (0.5, 1.0)]
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def run_onnx(engine: str, op: str, inputs: list[Any], opset: int = 20, **attribs: Any) -> np.ndarray:
+    def info(name: str, array: Any) -> Any:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+
+    names = ["" if array is None else f"x{i}" for i, array in enumerate(inputs)]
+    feeds = {name: array for name, array in zip(names, inputs, strict=True) if name}
+    graph = helper.make_graph(
+        [helper.make_node(op, names, ["y"], **attribs)],
+        "g",
+        [info(name, array) for name, array in feeds.items()],
+        [helper.make_empty_tensor_value_info("y")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    if engine == "reference":
+        return ReferenceEvaluator(model).run(None, feeds)[0]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)[0]
+
+
+def onnx_resize(engine: str, x: np.ndarray, *, sizes: Any = None, scales: Any = None, **attribs: Any) -> np.ndarray:
+    return run_onnx(
+        engine,
+        "Resize",
+        [
+            x,
+            None,
+            None if scales is None else np.array([1, 1, *scales], np.float32),
+            None if sizes is None else np.array([*x.shape[:2], *sizes], np.int64),
+        ],
+        **attribs,
+    )
+
+
+def image(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(1, 2, 5, 7)).astype(np.float32)
+
+
+def float32(scales: Any) -> list[float]:
+    return [float(np.float32(scale)) for scale in scales]
+
+
+@pytest.mark.parametrize("coordinates", COORDINATES)
+@pytest.mark.parametrize("rounding", NEAREST)
+def test_resize_nearest(coordinates, rounding, run_op, rng):
+    x = image(rng)
+    names = {"mode": "nearest", "nearest_mode": rounding}
+    for size in SIZES:
+        expected = onnx_resize("reference", x, sizes=size, coordinate_transformation_mode=coordinates, **names)
+        result = run_op("resize", x, output_size=list(size), coordinate_mode=coordinates, **names)
+        np.testing.assert_array_equal(result, expected)
+    for scales in SCALES:
+        if (coordinates, rounding) == ("half_pixel_symmetric", "floor"):
+            continue  # coordinates that are whole numbers but for rounding errors: engines differ
+        expected = onnx_resize("onnxruntime", x, scales=scales, coordinate_transformation_mode=coordinates, **names)
+        size = list(expected.shape[2:])
+        result = run_op("resize", x, output_size=size, scales=float32(scales), coordinate_mode=coordinates, **names)
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("coordinates", COORDINATES)
+@pytest.mark.parametrize(("mode", "exclude"), [("linear", False), ("cubic", False), ("cubic", True)])
+def test_resize_smooth(coordinates, mode, exclude, run_op, rng):
+    x = image(rng)
+    theirs = {"coordinate_transformation_mode": coordinates, "exclude_outside": int(exclude), "cubic_coeff_a": -0.6}
+    ours = {"mode": mode, "coordinate_mode": coordinates, "exclude_outside": exclude, "cubic_coeff_a": -0.6}
+    for size in SIZES:
+        expected = onnx_resize("onnxruntime", x, sizes=size, mode=mode, **theirs)
+        np.testing.assert_allclose(run_op("resize", x, output_size=list(size), **ours), expected, **CLOSE)
+    for scales in SCALES:
+        expected = onnx_resize("onnxruntime", x, scales=scales, mode=mode, **theirs)
+        result = run_op("resize", x, output_size=list(expected.shape[2:]), scales=float32(scales), **ours)
+        np.testing.assert_allclose(result, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric"])
+@pytest.mark.parametrize(("mode", "exclude"), list(product(["linear", "cubic"], [False, True])))
+def test_resize_antialias(coordinates, mode, exclude, run_op, rng):
+    x = image(rng)
+    for sizes, scales in [((3, 4), None), ((2, 9), None), ((10, 14), None), (None, (0.6, 0.8)), (None, (0.3, 0.5))]:
+        expected = onnx_resize(
+            "reference", x, sizes=sizes, scales=scales, mode=mode, antialias=1, exclude_outside=int(exclude),
+            coordinate_transformation_mode=coordinates,
+        )  # fmt: skip
+        result = run_op(
+            "resize", x, output_size=list(expected.shape[2:]), scales=float32(scales or ()), mode=mode, antialias=True,
+            exclude_outside=exclude, coordinate_mode=coordinates,
+        )  # fmt: skip
+        np.testing.assert_allclose(result, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("roi", [(0.2, 0.1, 0.9, 0.7), (-0.2, 0.1, 0.9, 1.3)])
+@pytest.mark.parametrize("size", [(4, 6), (1, 6)])
+def test_resize_crop(mode, roi, size, run_op, rng):
+    x = image(rng)
+    inputs = [x, np.array([0, 0, *roi[:2], 1, 1, *roi[2:]], np.float32), None, np.array([1, 2, *size])]
+    common = {"mode": mode, "extrapolation_value": 9.0}
+    names = {"coordinate_transformation_mode": "tf_crop_and_resize", **common}
+    result = run_op(
+        "resize", x, output_size=list(size), coordinate_mode="tf_crop_and_resize", roi=float32(roi), **common
+    )
+    np.testing.assert_allclose(result, run_onnx("onnxruntime", "Resize", inputs, **names), **CLOSE)
+    full = run_op(
+        "resize", x, output_size=[1, 2, *size], coordinate_mode="tf_crop_and_resize",
+        roi=float32([0, 0, *roi[:2], 1, 1, *roi[2:]]), **common,
+    )  # fmt: skip
+    np.testing.assert_array_equal(full, result)
+
+
+def test_resize_old_nearest(run_op, rng):
+    x = image(rng)
+    inputs = [x, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32)]
+    expected = run_onnx(
+        "onnxruntime", "Resize", inputs, opset=11, coordinate_transformation_mode="tf_half_pixel_for_nn",
+        nearest_mode="floor",
+    )  # fmt: skip
+    result = run_op(
+        "resize", x, output_size=[10, 21], scales=[2.0, 3.0], coordinate_mode="tf_half_pixel_for_nn",
+        nearest_mode="floor",
+    )  # fmt: skip
+    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 6), (1, 2, 4, 5, 6)])
+def test_resize_of_other_ranks(shape, run_op, rng):
+    x = rng.normal(size=shape).astype(np.float32)
+    size = [2 * n + 1 for n in shape[2:]]
+    mode = {3: "linear", 5: "trilinear"}[len(shape)]
+    expected = torch.nn.functional.interpolate(torch.from_numpy(x), size, mode=mode).numpy()
+    np.testing.assert_allclose(run_op("resize", x, output_size=size, mode="linear"), expected, **CLOSE)
+
+
+def test_resize_keeps_the_float_type(run_op, rng):
+    for mode in ("nearest", "linear"):
+        result = run_op("resize", image(rng).astype(np.float16), output_size=[3, 3], mode=mode)
+        assert result.dtype == np.float16
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize(("mode", "rank"), [("nearest", 2), ("linear", 2), ("cubic", 2), ("nearest", 3), ("linear", 3)])
+def test_grid_sample(mode, rank, padding, align, run_op, rng):
+    x = rng.normal(size=(2, 3, 4, 5, 6)[: 2 + rank]).astype(np.float32)
+    grid = rng.uniform(-2.6, 2.6, (2, 7, 4, 3, 3)[: 1 + rank] + (rank,)).astype(np.float32)
+    common = {"mode": mode, "padding_mode": padding}
+    result = run_op("grid_sample", x, grid, align_corners=align, **common)
+    expected = run_onnx("onnxruntime", "GridSample", [x, grid], align_corners=int(align), **common)
+    np.testing.assert_allclose(result, expected, **CLOSE)
+    name = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}[mode]
+    also = torch.nn.functional.grid_sample(torch.from_numpy(x), torch.from_numpy(grid), name, padding, align)
+    np.testing.assert_allclose(result, also.numpy(), **CLOSE)
+
+
+def test_grid_sample_of_a_single_element(run_op):
+    x = np.full((1, 1, 1, 1), 3, np.float32)
+    grid = np.array([[[[0.0, 0.0], [5.0, -4.0]]]], np.float32)
+    for mode, padding in product(["nearest", "linear", "cubic"], ["border", "reflection"]):
+        for align in (False, True):
+            result = run_op("grid_sample", x, grid, mode=mode, padding_mode=padding, align_corners=align)
+            np.testing.assert_allclose(result, [[[[3, 3]]]])
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "attribs", "message"),
+    [
+        ("resize", ([1, 2, 5],), {"output_size": []}, "'output_size' must have 1 to 3 items"),
+        ("resize", ([1, 2, 5],), {"output_size": [0]}, "'output_size' must be positive"),
+        ("resize", ([1, 2, 0],), {"output_size": [2]}, "cannot resize the empty shape"),
+        ("resize", ([2],), {"output_size": [2], "scales": [1.0, 1.0]}, "'scales' has more items"),
+        ("resize", ([2],), {"output_size": [2], "scales": [0.0]}, "'scales' must be positive"),
+        ("resize", ([2],), {"output_size": [2], "mode": "area"}, "'mode' must be one of nearest, linear, cubic"),
+        ("resize", ([2],), {"output_size": [2], "coordinate_mode": "tf_crop_and_resize"}, "'roi' must have 2 items"),
+        ("resize", ([2],), {"output_size": [2], "nearest_mode": "x"}, "'nearest_mode'"),
+        ("resize", ([2],), {"output_size": [2], "coordinate_mode": "x"}, "'coordinate_mode'"),
+        ("grid_sample", ([1, 2, 3, 4], [1, 5, 5, 3]), {}, "'grid' must be \\[1, ..., 2\\] of rank 4"),
+        ("grid_sample", ([1, 2, 3, 4], [2, 5, 5, 2]), {}, "'grid' must be"),
+        ("grid_sample", ([1, 2], [1, 2]), {}, "'input' must be \\[N, C, spatial...\\]"),
+        ("grid_sample", ([1, 2, 3, 4], [1, 5, 5, 2]), {"padding_mode": "wrap"}, "'padding_mode' must be one of"),
+    ],
+)
+def test_errors(name, shapes, attribs, message, infer):
+    with pytest.raises(ShapeError, match=message):
+        infer(name, *shapes, **attribs)
