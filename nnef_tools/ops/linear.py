@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from .broadcast import Array, align, broadcast_shape
+from .broadcast import Array, broadcast_shape
 from .checks import check, check_rank
 from .registry import op
 
@@ -68,13 +68,18 @@ def linear(input: Array, filter: Array, bias: Any = 0.0) -> Array:
 
 
 def _add_n_shape(shapes: Sequence[Sequence[int]]) -> list[int]:
-    return broadcast_shape(*shapes)
+    first = list(shapes[0]) if shapes else []
+    check(
+        all(list(shape) == first for shape in shapes),
+        f"'x' must have equal shapes, got {', '.join(str(list(shape)) for shape in shapes)}",
+    )
+    return first
 
 
 @op("add_n", shape=_add_n_shape)
 def add_n(arrays: Sequence[Array]) -> Array:
-    """Sum of all arrays, 0 if there are none; as in the compound body, shapes may broadcast."""
-    return reduce(np.add, align(*arrays)) if arrays else np.zeros((), np.float32)
+    """Sum of all arrays, 0 if there are none."""
+    return reduce(np.add, arrays) if arrays else np.zeros((), np.float32)
 
 
 def _copy_n_shape(shape: Sequence[int], *, times: int) -> list[list[int]]:

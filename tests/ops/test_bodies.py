@@ -35,7 +35,7 @@ CASES = {
     "l2_normalization(x, axes = [2, 3], bias = 0.1, epsilon = 0.3)": X,
     "batch_normalization(x, w, v, w, v, epsilon = 0.1)": X + W + "v = external(shape = [1, 3]);",
     "linear(x, w, b)": "x = external(shape = [4, 3]); w = external(shape = [5, 3]); b = external(shape = [1, 5]);",
-    "add_n([x, x, w])": X + W,
+    "add_n([x, x, z])": X + "z = external(shape = [2, 3, 4, 5]);",
 }
 
 
