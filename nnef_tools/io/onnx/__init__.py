@@ -1,0 +1,3 @@
+"""ONNX files."""
+
+from .reader import Reader as Reader

@@ -1,0 +1,173 @@
+"""Reads ONNX files. The onnx package is imported when something is read, not before."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+import numpy as np
+
+from ...errors import FormatError, MissingPackageError, NnefToolsError
+from ...model.graph import Graph
+from .storage import Storage
+from .tensors import Array, to_array
+from .wire import MODEL, TENSOR, Message, skeleton
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto
+
+T = TypeVar("T")
+InputShapes = Mapping[str, Sequence[Any]]
+
+# Protobuf cannot take more; without its weights no real model comes near.
+_MAX_SKELETON = 1 << 30
+
+# FieldDescriptor.TYPE_STRING, TYPE_MESSAGE
+_STRING, _MESSAGE = 9, 11
+
+_HINT = "the file is damaged or truncated, or no ONNX file"
+
+
+class Reader:
+    """Reads an ONNX file into a Graph of the ONNX dialect.
+
+    simplify: run the onnxsim package on the model first (this loads all of it into memory); optimize: whether onnxsim
+    also fuses operators (default True).
+
+    In the Graph, `op.type` is the operator type, `op.domain` its domain ('' for ai.onnx), `op.attribs` the attributes
+    that are present. Constants are tensors with `.data` (read-only arrays on the memory-mapped file), also the outputs
+    of Constant nodes, which stay. A missing optional input is one shared tensor named '' and an omitted output a tensor
+    of that name of its own; missing ones at the end are absent. Graph attributes are nested Graphs, in which operations
+    use tensors of the enclosing graphs directly. Model-local functions are inlined, nodes sorted, shapes inferred.
+    `graph.metadata` has opset {domain: version}, ir_version, producer, producer_version, doc, metadata_props and
+    symbolic {tensor: extents, a name where the extent is open}.
+    """
+
+    def __init__(self, simplify: bool = False, optimize: bool | None = None) -> None:
+        self._simplify = simplify
+        self._optimize = optimize
+
+    def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
+        """input_shapes: input name -> extents, for those that the model leaves open (None keeps one open).
+
+        Raises FileError, FormatError if the file is no valid model, UsageError for impossible input shapes,
+        MissingPackageError without the onnx package.
+        """
+        _require_onnx()
+        path = Path(filename)
+        if self._simplify:
+            return _located(lambda: _read_model(_simplified(path, input_shapes, self._optimize), input_shapes), path)
+        return _located(lambda: _read_model(Storage.open(path), input_shapes), path)
+
+    def onnx_model_to_graph(self, model: ModelProto) -> Graph:
+        """The Graph of a model in memory, which stays as it is. Its external data must be loaded."""
+        return onnx_model_to_graph(model)
+
+    def read_tensor(self, file: str | os.PathLike[str] | BinaryIO) -> Array:
+        """See the function of that name."""
+        return read_tensor(file)
+
+
+def onnx_model_to_graph(model: ModelProto) -> Graph:
+    """The Graph of a model in memory, which stays as it is. Raises FormatError if it is invalid."""
+    _require_onnx()
+    return _read_model(Storage(np.frombuffer(model.SerializeToString(), np.uint8)), None)
+
+
+def read_tensor(file: str | os.PathLike[str] | BinaryIO) -> Array:
+    """The array of a file with a serialized TensorProto, given by its path or open in binary mode.
+
+    Raises FileError, FormatError, MissingPackageError.
+    """
+    _require_onnx()
+    if isinstance(file, (str, os.PathLike)):
+        path = Path(file)
+        return _located(lambda: _read_tensor(Storage.open(path)), path)
+    return _read_tensor(Storage(np.frombuffer(file.read(), np.uint8)))
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError("onnx", "to read ONNX models", "onnx") from error
+
+
+def _located(read: Callable[[], T], path: Path) -> T:
+    """The result of reading; the path is added to errors in the file."""
+    try:
+        return read()
+    except FormatError as error:
+        where = f"{path}: {error.where}" if error.where else str(path)
+        raise FormatError(error.message, error.details, where=where, hint=error.hint) from error
+
+
+def _read_model(storage: Storage, input_shapes: InputShapes | None) -> Graph:
+    from onnx import ModelProto
+
+    from .build import build_graph
+
+    model = ModelProto()
+    _parse(storage, MODEL, model)
+    if not model.HasField("graph"):
+        raise FormatError("no ONNX model: there is no graph in it")
+    return build_graph(model, storage, input_shapes)
+
+
+def _read_tensor(storage: Storage) -> Array:
+    from onnx import TensorProto
+
+    tensor = TensorProto()
+    _parse(storage, TENSOR, tensor)
+    return to_array(tensor, storage)
+
+
+def _parse(storage: Storage, kind: Message, message: ModelProto | TensorProto) -> None:
+    """Fills the message, but for the values of large tensors."""
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped, unused-ignore]
+
+    data = skeleton(storage.data.data, kind)
+    if len(data) > _MAX_SKELETON:
+        raise FormatError(f"the model has {len(data)} bytes without its large tensors, more than protobuf can parse")
+    try:
+        message.ParseFromString(data)
+        valid = _is_text_valid(message)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"no valid {kind.name}: {error}", hint=_HINT) from error
+    if not valid:
+        raise FormatError(f"no valid {kind.name}: a name is not UTF-8", hint=_HINT)
+
+
+def _is_text_valid(message: Any) -> bool:
+    """Is there no string in a message, or in those within, that protobuf could not decode and so left as bytes?"""
+    for field, value in message.ListFields():
+        items = value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else (value,)
+        if field.type == _STRING and any(isinstance(item, bytes) for item in items):
+            return False
+        if field.type == _MESSAGE and not all(map(_is_text_valid, items)):
+            return False
+    return True
+
+
+def _simplified(path: Path, input_shapes: InputShapes | None, optimize: bool | None) -> Storage:
+    import onnx
+
+    try:
+        onnxsim = importlib.import_module("onnxsim")
+    except ImportError as error:
+        missing = MissingPackageError("onnxsim", "to simplify ONNX models", "onnx")
+        missing.hint = "pip install onnxsim"  # no extra of ours has it
+        raise missing from error
+    shapes = {name: list(shape) for name, shape in input_shapes.items()} if input_shapes else None
+    try:
+        model, _ = onnxsim.simplify(
+            onnx.load(path), overwrite_input_shapes=shapes, perform_optimization=optimize is not False
+        )
+    except NnefToolsError:
+        raise
+    except Exception as error:
+        raise FormatError(f"onnxsim cannot simplify the model: {error}") from error
+    return Storage(np.frombuffer(model.SerializeToString(), np.uint8))

@@ -1,0 +1,311 @@
+"""Values of TensorProto and SparseTensorProto messages as numpy arrays, without a copy where the encoding allows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import FormatError
+from .storage import Bytes, Storage
+from .wire import LARGE, THIS_FILE
+
+if TYPE_CHECKING:
+    from onnx import SparseTensorProto, TensorProto
+
+Array = npt.NDArray[Any]
+
+STRING = 8
+_BOOL = 9
+_EXTERNAL = 1
+_MAX_RANK = 32
+
+# A sparse tensor may claim any size in a few bytes.
+_MAX_DENSE_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class ElementType:
+    """dtype: of the array. field: where TensorProto keeps values that are not raw. bits: of an item in raw data."""
+
+    dtype: np.dtype[Any]
+    field: str
+    bits: int
+
+
+def _element(dtype: Any, field: str, bits: int | None = None) -> ElementType:
+    return ElementType(np.dtype(dtype), field, bits or np.dtype(dtype).itemsize * 8)
+
+
+# TensorProto.DataType -> how it is stored (onnx.proto).
+ELEMENT_TYPES: dict[int, ElementType] = {
+    1: _element(np.float32, "float_data"),
+    2: _element(np.uint8, "int32_data"),
+    3: _element(np.int8, "int32_data"),
+    4: _element(np.uint16, "int32_data"),
+    5: _element(np.int16, "int32_data"),
+    6: _element(np.int32, "int32_data"),
+    7: _element(np.int64, "int64_data"),
+    STRING: _element(np.object_, "string_data"),
+    _BOOL: _element(np.bool_, "int32_data"),
+    10: _element(np.float16, "int32_data"),
+    11: _element(np.float64, "double_data"),
+    12: _element(np.uint32, "uint64_data"),
+    13: _element(np.uint64, "uint64_data"),
+    14: _element(np.complex64, "float_data"),
+    15: _element(np.complex128, "double_data"),
+    16: _element(ml_dtypes.bfloat16, "int32_data"),
+    17: _element(ml_dtypes.float8_e4m3fn, "int32_data"),
+    18: _element(ml_dtypes.float8_e4m3fnuz, "int32_data"),
+    19: _element(ml_dtypes.float8_e5m2, "int32_data"),
+    20: _element(ml_dtypes.float8_e5m2fnuz, "int32_data"),
+    21: _element(ml_dtypes.uint4, "int32_data", 4),
+    22: _element(ml_dtypes.int4, "int32_data", 4),
+    23: _element(ml_dtypes.float4_e2m1fn, "int32_data", 4),
+    24: _element(ml_dtypes.float8_e8m0fnu, "int32_data"),
+    25: _element(ml_dtypes.uint2, "int32_data", 2),
+    26: _element(ml_dtypes.int2, "int32_data", 2),
+    27: _element(ml_dtypes.float6_e2m3fn, "int32_data", 6),
+    28: _element(ml_dtypes.float6_e3m2fn, "int32_data", 6),
+}
+
+# TensorProto field -> its number, and the type of its items.
+_FIELDS: dict[str, tuple[int, type]] = {
+    "float_data": (4, np.float32),
+    "int32_data": (5, np.int32),
+    "int64_data": (7, np.int64),
+    "double_data": (10, np.float64),
+    "uint64_data": (11, np.uint64),
+}
+_RAW = 9
+
+
+def element_class(data_type: int) -> type | None:
+    """The numpy scalar class of a TensorProto.DataType; None for undefined. Raises FormatError for unknown ones."""
+    if data_type == 0:
+        return None
+    if data_type == STRING:
+        return np.str_
+    if data_type not in ELEMENT_TYPES:
+        raise FormatError(f"unknown element type {data_type}", hint="a newer version of the onnx package may know it")
+    return ELEMENT_TYPES[data_type].dtype.type
+
+
+def to_array(tensor: TensorProto, storage: Storage) -> Array:
+    """The value of a tensor message: a read-only view of the storage if it is raw (or packed floats), else a new array.
+
+    Strings give an object array of str. Raises FormatError if the data does not match type and shape; nothing is
+    allocated before that is known.
+    """
+    try:
+        return _to_array(tensor, storage)
+    except FormatError as error:
+        raise FormatError(error.message, where=f"tensor '{tensor.name}'", hint=error.hint) from error
+
+
+def _to_array(tensor: TensorProto, storage: Storage) -> Array:
+    if tensor.data_type not in ELEMENT_TYPES:
+        raise FormatError(f"unknown element type {tensor.data_type}")
+    if tensor.HasField("segment"):
+        raise FormatError("segmented tensors are not supported")
+    element = ELEMENT_TYPES[tensor.data_type]
+    shape = _checked_shape(tensor.dims, element.dtype.itemsize)
+    count = math.prod(shape)
+    if tensor.data_type == STRING:
+        return _strings(tensor, count).reshape(shape)
+    if tensor.data_location == _EXTERNAL:
+        raw, values = _stored(tensor, element, count, storage)
+    elif tensor.HasField("raw_data"):
+        raw, values = np.frombuffer(tensor.raw_data, np.uint8), None
+    else:
+        items = getattr(tensor, element.field)
+        raw, values = None, np.fromiter(items, _FIELDS[element.field][1], len(items))
+    array = _from_raw(raw, element, count) if raw is not None else _from_values(values, element, count)
+    array.flags.writeable = False
+    return array.reshape(shape)
+
+
+def is_small(tensor: TensorProto) -> bool:
+    """Does the value have at most `wire.LARGE` bytes?"""
+    element = ELEMENT_TYPES.get(tensor.data_type)
+    return element is not None and math.prod(tensor.dims) * element.bits <= 8 * LARGE
+
+
+def raw_bytes(tensor: TensorProto, storage: Storage) -> bytes:
+    """The raw data of a tensor that is in an external file. Raises FormatError."""
+    if tensor.data_type not in ELEMENT_TYPES or tensor.data_type == STRING:
+        raise FormatError(f"element type {tensor.data_type} cannot be external data", where=f"tensor '{tensor.name}'")
+    element = ELEMENT_TYPES[tensor.data_type]
+    raw, _ = _stored(tensor, element, math.prod(_checked_shape(tensor.dims, element.dtype.itemsize)), storage)
+    assert raw is not None
+    return raw.tobytes()
+
+
+def _checked_shape(dims: Any, itemsize: int) -> tuple[int, ...]:
+    shape = tuple(dims)
+    if len(shape) > _MAX_RANK:
+        raise FormatError(f"rank {len(shape)} is above {_MAX_RANK}")
+    if any(dim < 0 for dim in shape):
+        raise FormatError(f"negative extent in shape {list(shape)}")
+    if math.prod(dim for dim in shape if dim) * itemsize >= 1 << 63:
+        raise FormatError(f"shape {list(shape)} is too large")
+    return shape
+
+
+def _check_size(found: int, expected: int, unit: str) -> None:
+    if found != expected:
+        raise FormatError(f"data has {found} {unit}, but shape and element type need {expected}")
+
+
+def _stored(
+    tensor: TensorProto, element: ElementType, count: int, storage: Storage
+) -> tuple[Bytes | None, Array | None]:
+    """Raw bytes, or else the items of the value field, of a tensor whose data is outside of the message."""
+    entries = [(entry.key, entry.value) for entry in tensor.external_data]
+    location = dict(entries).get("location", "")
+    if location != THIS_FILE:
+        size = _raw_size(element, count)
+        length = _entry_int(entries, "length", size)
+        _check_size(length, size, "bytes")
+        return storage.external(location, _entry_int(entries, "offset", 0), size), None
+    if tensor.HasField("raw_data") or any(len(getattr(tensor, field)) for field in _FIELDS):
+        raise FormatError("the value is given twice")
+    pieces: dict[int, list[Bytes]] = {}
+    for key, value in entries:
+        if key.isdigit():
+            offset, _, length_text = value.partition(":")
+            pieces.setdefault(int(key), []).append(storage.piece(_as_int(offset), _as_int(length_text)))
+    if _RAW in pieces:
+        return pieces[_RAW][-1], None
+    number, dtype = _FIELDS[element.field]
+    parts = pieces.get(number, [])
+    if dtype in (np.float32, np.float64):
+        for part in parts:
+            if len(part) % np.dtype(dtype).itemsize:
+                raise FormatError(f"{element.field} has {len(part)} bytes, no whole number of items")
+        return None, _joined([part.view(dtype) for part in parts], dtype)
+    return None, _joined([_varints(part).astype(dtype) for part in parts], dtype)
+
+
+def _joined(parts: list[Array], dtype: type) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
+
+
+def _entry_int(entries: list[tuple[str, str]], key: str, default: int) -> int:
+    text = dict(entries).get(key, "")
+    return _as_int(text) if text else default
+
+
+def _as_int(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise FormatError(f"external data entry {text[:40]!r} is not a number")
+    return int(text)
+
+
+def _raw_size(element: ElementType, count: int) -> int:
+    return -(-count * element.bits // 8)
+
+
+def _from_raw(raw: Bytes, element: ElementType, count: int) -> Array:
+    """Items from little-endian bytes, items of less than a byte packed from the low bits up."""
+    _check_size(len(raw), _raw_size(element, count), "bytes")
+    if element.bits < 8:
+        return _unpack(raw, element.bits, count).view(element.dtype)
+    if element.dtype == np.bool_:
+        return raw.view(np.bool_) if not raw.size or raw.max() <= 1 else raw != 0
+    return raw.view(element.dtype)
+
+
+def _from_values(values: Array | None, element: ElementType, count: int) -> Array:
+    """Items from the items of a value field: bit patterns for small floats, two items for a complex number, and packed
+    bytes for items of 2 and 4 bits."""
+    assert values is not None
+    dtype = element.dtype
+    if element.bits in (2, 4):
+        _check_size(len(values), _raw_size(element, count), f"items in {element.field}")
+        return _unpack(values.astype(np.uint8), element.bits, count).view(dtype)
+    if dtype.kind == "c":
+        _check_size(len(values), 2 * count, f"items in {element.field}")
+        return values.view(dtype)
+    _check_size(len(values), count, f"items in {element.field}")
+    if dtype == np.bool_:
+        return np.not_equal(values, 0)
+    if dtype.kind in "iu" or values.dtype == dtype:
+        return values.astype(dtype, copy=False)
+    pattern = values.astype(np.uint16 if dtype.itemsize == 2 else np.uint8)
+    if element.bits == 6:
+        pattern &= 0x3F
+    return pattern.view(dtype)
+
+
+def _strings(tensor: TensorProto, count: int) -> Array:
+    _check_size(len(tensor.string_data), count, "strings")
+    array = np.empty(count, np.object_)
+    try:
+        array[:] = [item.decode("utf-8") for item in tensor.string_data]
+    except UnicodeDecodeError as error:
+        raise FormatError(f"a string is not UTF-8: {error}") from error
+    return array
+
+
+_CHUNK = 3 << 16  # bytes; a whole number of items of 2, 4 and 6 bits
+
+
+def _unpack(data: Bytes, bits: int, count: int) -> Bytes:
+    """Items of less than 8 bits, a byte each. A chunk at a time, since each bit becomes a byte in between."""
+    result = np.empty(count, np.uint8)
+    step = _CHUNK * 8 // bits
+    for k, start in enumerate(range(0, len(data), _CHUNK)):
+        part = result[k * step : (k + 1) * step]
+        single = np.unpackbits(data[start : start + _CHUNK], count=len(part) * bits, bitorder="little")
+        part[:] = np.packbits(single.reshape(-1, bits), axis=1, bitorder="little")[:, 0]
+    return result
+
+
+def _varints(data: Bytes) -> npt.NDArray[np.uint64]:
+    """The numbers of a packed protobuf field: 7 bits a byte, the low ones first; the high bit says that more follow."""
+    last = np.flatnonzero(data < 0x80)
+    if len(data) and (not len(last) or last[-1] != len(data) - 1):
+        raise FormatError("unterminated number in packed data")
+    sizes = np.diff(last, prepend=-1)
+    if len(sizes) and sizes.max() > 10:
+        raise FormatError("number of more than 10 bytes in packed data")
+    first = last - sizes + 1
+    result = np.zeros(len(last), np.uint64)
+    for k in range(int(sizes.max(initial=0))):
+        long = sizes > k
+        result[long] |= (data[first[long] + k] & 0x7F).astype(np.uint64) << np.uint64(7 * k)
+    return result
+
+
+def to_dense(tensor: SparseTensorProto, storage: Storage) -> Array:
+    """The dense array of a sparse tensor: values [n], indices [n] (into the flat array) or [n, rank].
+
+    Raises FormatError if they do not fit together or the dense array has more than 256 MiB.
+    """
+    values = to_array(tensor.values, storage)
+    indices = to_array(tensor.indices, storage)
+    where = f"sparse tensor '{tensor.values.name}'"
+    shape = _checked_shape(tensor.dims, values.dtype.itemsize)
+    count = math.prod(shape)
+    if count * values.dtype.itemsize > _MAX_DENSE_BYTES:
+        raise FormatError(f"shape {list(shape)} is too large to be made dense", where=where)
+    if (
+        values.ndim != 1
+        or indices.dtype != np.int64
+        or indices.shape not in ((len(values),), (len(values), len(shape)))
+    ):
+        raise FormatError(f"values {values.shape} and indices {indices.shape} do not fit together", where=where)
+    limits = np.array(shape if indices.ndim == 2 else (count,), np.int64)
+    if np.any(indices < 0) or np.any(indices >= limits):
+        raise FormatError("index out of range", where=where)
+    dense = np.full(shape, "", np.object_) if values.dtype == np.object_ else np.zeros(shape, values.dtype)
+    if indices.ndim == 2:
+        dense[tuple(indices.T)] = values
+    else:
+        dense.reshape(-1)[indices] = values
+    return dense
