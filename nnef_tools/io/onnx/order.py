@@ -74,7 +74,7 @@ def sort_graph(graph: GraphProto, outer: tuple[Set[str], ...] = ()) -> set[str]:
 
 def _undefined(used: set[str], defined: dict[str, int], outer: tuple[Set[str], ...], where: str) -> set[str]:
     """The names that come from enclosing graphs."""
-    names = used - defined.keys()
+    names = {name for name in used if name not in defined}
     for name in sorted(names):
         if not any(name in scope for scope in outer):
             raise FormatError(f"'{name}' is used, but nothing defines it", where=where)
