@@ -241,6 +241,8 @@ def _set_external_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> N
             raise UsageError(
                 f"shape {list(shape)} for graph input '{name}' has another rank than {list(op.attribs['shape'])}"
             )
+        if any(extent <= 0 for extent in shape):
+            raise UsageError(f"extents of shape {list(shape)} for graph input '{name}' must be positive")
         op.attribs["shape"] = [int(extent) for extent in shape]
 
 

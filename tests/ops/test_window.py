@@ -136,9 +136,9 @@ def test_bad_windows(kwargs, message):
 
 def test_automatic_padding_of_a_reverse_operation_needs_a_fitting_output_shape():
     assert reverse_window([3], [3], [], [2], [], [5]).upscaled == (5,)
-    with pytest.raises(ShapeError, match="'output_shape'.*scales down to"):
+    with pytest.raises(ShapeError, match=r"'output_shape'.*scales down to"):
         reverse_window([3], [3], [], [2], [], [7])
-    with pytest.raises(ShapeError, match="'output_shape'.*does not fit"):
+    with pytest.raises(ShapeError, match=r"'output_shape'.*does not fit"):
         reverse_window([3], [3], [(0, 0)], [2], [], [2])
 
 
