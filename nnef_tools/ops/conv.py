@@ -8,6 +8,7 @@ write it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -22,6 +23,8 @@ from .window import Window, forward_window, reverse_window
 
 # Columns of an unfolded input that are multiplied at a time: large enough for BLAS, small enough for memory.
 _CHUNK_ITEMS = 1 << 22
+# Items of a result that are summed up at a time.
+_CACHED_ITEMS = 1 << 16
 
 
 def _check_filter(input: Sequence[int], filter: Sequence[int], name: str = "filter") -> None:
@@ -225,16 +228,19 @@ def _correlate(input: Array, filter: Array, window: Window, groups: int) -> Arra
 
 
 def _correlate_planes(input: Array, filter: Array, window: Window, groups: int) -> Array:
-    """A channel per group: there is nothing to sum over but the window."""
-    dims = len(window.size)
-    shape = (input.shape[0], groups, filter.shape[0] // groups, *window.downscaled)
-    weights = filter.reshape(*shape[1:3], *window.size)
-    result = np.zeros(shape, np.result_type(input, filter))
-    term = np.empty_like(result)
-    for element in np.ndindex(*window.size):
-        part = input[last_axes([window.read(*item) for item in enumerate(element)])][:, :, None]
-        result += np.multiply(part, weights[last_axes(element)].reshape(shape[1:3] + (1,) * dims), out=term)
-    return result.reshape(shape[0], filter.shape[0], *window.downscaled)
+    """A channel per group: there is nothing to sum over but the window. Works on as many planes as stay in cache."""
+    batch, multiplier = input.shape[0], filter.shape[0] // groups
+    weights = filter.reshape(groups, multiplier, *window.size, *(1,) * len(window.size))
+    result = np.zeros((batch, groups, multiplier, *window.downscaled), np.result_type(input, filter))
+    chunk = max(1, _CACHED_ITEMS // (multiplier * prod(window.downscaled)))
+    elements = [(j, last_axes([window.read(*item) for item in enumerate(j)])) for j in np.ndindex(*window.size)]
+    for item, start in product(range(batch), range(0, groups, chunk)):
+        planes = input[item, start : start + chunk, None]
+        total = result[item, start : start + chunk]
+        factors = weights[start : start + chunk]
+        for element, positions in elements:
+            total += planes[positions] * factors[(slice(None), slice(None)) + element]
+    return result.reshape(batch, filter.shape[0], *window.downscaled)
 
 
 @op("deconv", shape=deconv_shape, macs=_deconv_macs)

@@ -5,7 +5,6 @@ Decisions where the standard is silent:
 * A window without any valid position (border `ignore`) gives 0, with index 0.
 * With border `ignore`, normalize divides by the number of positions that take part, for box and debox alike; with
   other borders by the volume of the window.
-* `sample` and `desample` accept `ignore` like `constant`, since the definition of max_pool_with_index passes it on.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExecutionError
-from .borders import POOL_BORDERS, Padding, check_overhang, extend, source_index
+from .borders import CONV_BORDERS, POOL_BORDERS, Padding, check_overhang, extend, source_index
 from .broadcast import Array, along
 from .checks import check, check_choice
 from .conv import extend_downscaled
@@ -72,9 +71,10 @@ def pool_with_index_shape(input: Sequence[int], **attribs: Any) -> tuple[list[in
     return shape, list(shape)
 
 
-def sample_shape(input: Sequence[int], index: Sequence[int], **attribs: Any) -> list[int]:
+def sample_shape(input: Sequence[int], index: Sequence[int], *, border: str = "constant", **attribs: Any) -> list[int]:
     """Shape rule of sample: the index has the shape of the result."""
-    shape = pool_shape(input, **attribs)
+    check_choice("border", border, CONV_BORDERS)
+    shape = pool_shape(input, border=border, **attribs)
     check(list(index) == shape, f"'index' must have the shape {shape} of the result, got {list(index)}")
     return shape
 
@@ -83,7 +83,7 @@ def desample_shape(
     input: Sequence[int], index: Sequence[int], *, border: str = "constant", **attribs: Any
 ) -> list[int]:
     """Shape rule of desample: the index has the shape of the input."""
-    check_choice("border", border, ("constant", "ignore"))
+    check_choice("border", border, ("constant",))
     check(list(index) == list(input), f"'index' must have the shape {list(input)} of 'input', got {list(index)}")
     return debox_shape(input, border=border, **attribs)
 
@@ -249,10 +249,10 @@ def argmax_pool(
 
 
 @op("max_pool_with_index", shape=pool_with_index_shape, macs=_pool_macs, macs_group="pooling")
-def max_pool_with_index(input: Array, **window: Any) -> tuple[Array, Array]:
+def max_pool_with_index(input: Array, *, border: str = "constant", **window: Any) -> tuple[Array, Array]:
     """The maximum of the window, and its row-major index inside the window."""
-    index = argmax_pool(input, **window)
-    return sample(input, index, **window), index
+    index = argmax_pool(input, border=border, **window)
+    return sample(input, index, border="constant" if border == "ignore" else border, **window), index
 
 
 @op("sample", shape=sample_shape)
