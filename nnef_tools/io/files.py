@@ -104,10 +104,10 @@ def _exchange(staging: Path, target: Path, backup: Path, owned: Iterable[str]) -
             with suppress(OSError):
                 step()
         raise
-    for folder in {parent for name in names[len(new) :] for parent in PurePosixPath(name).parents}:
+    emptied = {parent for name in names[len(new) :] for parent in PurePosixPath(name).parents if parent.name}
+    for folder in sorted(emptied, key=lambda folder: len(folder.parts), reverse=True):
         with suppress(OSError):  # not empty
-            if folder.name:
-                (target / folder).rmdir()
+            (target / folder).rmdir()
 
 
 def _move(source: Path, destination: Path, undo: list[Callable[[], object]]) -> None:

@@ -1,0 +1,128 @@
+"""The files of an NNEF model by name, in a folder or an archive. Nothing outside of the model is ever read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FileError, FormatError
+from ...language.tensor_file import TensorHeader, parse_tensor, read_tensor
+from ..archive import below_top_folder, read_archive
+
+PathLike = Union[str, "os.PathLike[str]"]
+Array = NDArray[np.generic]
+
+GRAPH = "graph.nnef"
+QUANTIZATION = "graph.quant"
+SIDECAR = "nnef_tools.json"
+
+
+class ModelFiles(Protocol):
+    """Where the files of a model are. Names are relative, with `/`."""
+
+    def read(self, name: str) -> bytes | None:
+        """The contents of a file, None if there is none of that name."""
+
+    def tensor(self, name: str) -> tuple[NDArray[Any], TensorHeader] | None:
+        """The tensor in a file, not copied; the case of the name does not matter. None if there is none."""
+
+
+def open_model(path: PathLike) -> ModelFiles:
+    """The model at a path: a folder, or a tar archive, compressed or not, whatever its name is.
+
+    FileError if there is nothing to read, FormatError if there is no graph.nnef in it or it cannot be trusted.
+    """
+    place = Path(path)
+    if place.is_dir():
+        files: ModelFiles = _Folder(place)
+        exists = (place / GRAPH).exists()
+    elif place.exists():
+        if place.name == GRAPH:
+            raise FileError("a model is a folder or an archive", where=str(place), hint=f"give '{place.parent}'")
+        members = below_top_folder(read_archive(place), GRAPH)
+        files = _Archive(members, str(place))
+        exists = GRAPH in members
+    else:
+        raise FileError("there is no such file or folder", where=str(place))
+    if not exists:
+        raise FormatError(f"not an NNEF model: there is no {GRAPH} in it", where=str(place))
+    return files
+
+
+class _Folder:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, name: str) -> bytes | None:
+        file = self._root / name
+        try:
+            if not file.exists():
+                return None
+            return self._checked(file).read_bytes()
+        except OSError as error:
+            raise _unreadable(error, file) from error
+
+    def tensor(self, name: str) -> tuple[NDArray[Any], TensorHeader] | None:
+        try:
+            file = self._find(name)
+            return None if file is None else read_tensor(self._checked(file))
+        except OSError as error:
+            raise _unreadable(error, self._root / name) from error
+
+    def _find(self, name: str) -> Path | None:
+        """The file as it is spelled, or else the one that only differs by case, looked up folder by folder."""
+        if (self._root / name).exists():
+            return self._root / name
+        place = self._root
+        for part in PurePosixPath(name).parts:
+            if not place.is_dir():
+                return None
+            found = _only([entry for entry in os.listdir(place) if entry.lower() == part.lower()], part, str(place))  # noqa: PTH208
+            if found is None:
+                return None
+            place /= found
+        return place
+
+    def _checked(self, file: Path) -> Path:
+        """A link may lead anywhere, and a device or pipe may never end."""
+        if not file.resolve().is_relative_to(self._root.resolve()):
+            raise FormatError("the file is a link that leads out of the model folder", where=str(file))
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise FormatError("not a file", where=str(file))
+        return file
+
+
+class _Archive:
+    def __init__(self, members: Mapping[str, memoryview], where: str) -> None:
+        self._members = members
+        self._where = where
+        self._spellings: dict[str, list[str]] = {}
+        for name in members:
+            self._spellings.setdefault(name.lower(), []).append(name)
+
+    def read(self, name: str) -> bytes | None:
+        return bytes(self._members[name]) if name in self._members else None
+
+    def tensor(self, name: str) -> tuple[NDArray[Any], TensorHeader] | None:
+        if name not in self._members:
+            found = _only(self._spellings.get(name.lower(), []), name, self._where)
+            if found is None:
+                return None
+            name = found
+        return parse_tensor(self._members[name], f"{self._where}:{name}")
+
+
+def _only(names: list[str], wanted: str, where: str) -> str | None:
+    if len(names) > 1:
+        raise FormatError(f"'{wanted}' may be any of {', '.join(sorted(names))}", where=where)
+    return names[0] if names else None
+
+
+def _unreadable(error: OSError, file: Path) -> OSError:
+    return error if isinstance(error, FileError) else FileError(f"cannot read: {error.strerror}", where=str(file))

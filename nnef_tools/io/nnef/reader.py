@@ -1,0 +1,207 @@
+"""An NNEF model, a folder or an archive, to a graph in the NNEF dialect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ...errors import FormatError, NnefToolsError, UsageError
+from ...language.elaborate import build_graph
+from ...language.parser import KNOWN_EXTENSIONS, UnknownExtensions, parse, parse_fragments
+from ...language.quant_file import parse_quantization
+from ...language.stdlib import standard_fragments
+from ...language.tensor_file import ItemType, TensorHeader
+from ...language.types import Fragment
+from ...model import Graph, Operation
+from ...model.dtypes import nnef_dtype
+from .labels import label_file, label_key
+from .model_files import GRAPH, QUANTIZATION, SIDECAR, ModelFiles, PathLike, open_model
+from .sidecar import parse_facts
+
+_SPATIAL_WINDOWS = ("conv", "deconv", "separable_conv", "separable_deconv")
+_FULL_WINDOWS = (
+    "box", "debox", "argmax_pool", "sample", "desample", "max_pool_with_index", "max_pool", "avg_pool", "rms_pool",
+)  # fmt: skip
+
+_INTEGER_ITEMS = (ItemType.UNSIGNED, ItemType.SIGNED, ItemType.QUANTIZED_UNSIGNED, ItemType.QUANTIZED_SIGNED)
+
+
+class Reader:
+    """Reads NNEF models.
+
+    stdlib: declarations of further operations. decomposed: compound operations that are replaced by their definition.
+    custom_shapes: shape functions of custom operations. infer_shapes: give every tensor a shape; those that depend on
+    custom operations without shape function stay unknown. load_variables: give variables their data, as read-only views
+    that take no memory until they are used. on_unknown_extension: 'error' or 'ignore'.
+
+    `warnings` are those of the last model.
+    """
+
+    def __init__(
+        self,
+        stdlib: str | None = None,
+        decomposed: Iterable[str] | None = None,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+        infer_shapes: bool = True,
+        load_variables: bool = True,
+        *,
+        on_unknown_extension: UnknownExtensions = "error",
+    ) -> None:
+        self._stdlib: Mapping[str, Fragment] = parse_fragments(stdlib, "stdlib") if stdlib else {}
+        self._decomposed = tuple(decomposed or ())
+        self._custom_shapes = dict(custom_shapes or {})
+        self._infer_shapes = infer_shapes
+        self._load_variables = load_variables
+        self._on_unknown_extension = on_unknown_extension
+        self.warnings: list[str] = []
+
+    def __call__(self, path: PathLike, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+        """The model at a path. input_shapes: graph input -> extents, instead of those that the model says.
+
+        `graph.metadata` has the facts of the sidecar file, and `fragments` (name -> Fragment, what the model declares)
+        and `extensions` (other than those of the standard), if there are any. FileError if the model cannot be read,
+        FormatError (ParseError) if it is not valid, ShapeError if shapes do not fit, UsageError for input_shapes.
+        """
+        self.warnings = []
+        files = open_model(path)
+        text = _text(files, GRAPH)
+        document = parse(text, f"{path}:{GRAPH}", on_unknown_extension=self._on_unknown_extension)
+        graph = build_graph(document, decomposed=self._decomposed, fragments=self._stdlib)
+        known = {**standard_fragments(), **self._stdlib, **document.fragments}
+        graph.metadata.update(self._facts(files))
+        if document.fragments:
+            graph.metadata["fragments"] = dict(document.fragments)
+        if extensions := _unknown_extensions(document.extensions, text):
+            graph.metadata["extensions"] = extensions
+        _override_shapes(graph, input_shapes or {})
+        self._read_quantization(graph, files, known)
+        if self._load_variables:
+            _load_variables(graph, files, known)
+        if self._infer_shapes:
+            self._infer(graph, known)
+        for op in graph.operations:
+            _fill_steps(op)
+        return graph
+
+    def _facts(self, files: ModelFiles) -> dict[str, Any]:
+        """The model is right without them, so a damaged sidecar file is no reason to refuse it."""
+        raw = files.read(SIDECAR)
+        if raw is None:
+            return {}
+        try:
+            return parse_facts(raw)
+        except FormatError as error:
+            self.warnings.append(f"{SIDECAR} is ignored: {error.message}")
+            return {}
+
+    def _read_quantization(self, graph: Graph, files: ModelFiles, known: Mapping[str, Fragment]) -> None:
+        if files.read(QUANTIZATION) is None:
+            return
+        tensors = {tensor.name: tensor for tensor in graph.tensors if tensor.name}
+        for name, quant in parse_quantization(_text(files, QUANTIZATION), QUANTIZATION, known).items():
+            if name in tensors:
+                tensors[name].quant = quant
+            else:
+                self.warnings.append(f"{QUANTIZATION} has an entry for '{name}', which is no tensor of the graph")
+
+    def _infer(self, graph: Graph, known: Mapping[str, Fragment]) -> None:
+        from ...ops.inference import infer_graph
+        from ...ops.registry import find
+
+        infer_graph(graph, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
+        unknown = {str(op.type) for op in graph.operations if find(op.type) is None} - set(self._custom_shapes)
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            self.warnings.append(f"shapes are not known after custom operations without shape function: {names}")
+
+
+def _text(files: ModelFiles, name: str) -> str:
+    raw = files.read(name) or b""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")  # old comments; anything but ASCII is only allowed there
+
+
+def _unknown_extensions(names: Iterable[str], text: str) -> list[str]:
+    """The statements about extensions that are not of the standard, with the text that follows their names."""
+    unknown = [name for name in names if name not in KNOWN_EXTENSIONS]
+    if not unknown:
+        return []
+    head = re.split(r"\b(?:fragment|graph)\b", re.sub(r"#.*", "", text), maxsplit=1)[0]
+    statements = [" ".join(match.split()) for match in re.findall(r"\bextension\s+([^;]*);", head)]
+    return [statement for statement in statements if re.split(r"\W", statement)[0] in unknown]
+
+
+def _override_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> None:
+    inputs = {tensor.name: tensor for tensor in graph.inputs}
+    for name, shape in shapes.items():
+        if name not in inputs:
+            raise UsageError(f"there is no graph input '{name}'", hint=f"the inputs are {', '.join(map(str, inputs))}")
+        extents = [int(extent) for extent in shape]
+        tensor = inputs[name]
+        if any(extent <= 0 for extent in extents):
+            raise UsageError(f"graph input '{name}' cannot have shape {extents}")
+        if tensor.rank is not None and tensor.rank != len(extents):
+            raise UsageError(f"graph input '{name}' has rank {tensor.rank}, it cannot have shape {extents}")
+        tensor.shape = extents
+        for op in tensor.producers:
+            op.attribs["shape"] = extents
+
+
+def _load_variables(graph: Graph, files: ModelFiles, known: Mapping[str, Fragment]) -> None:
+    """Labels that only differ by case share one array."""
+    loaded: dict[str, tuple[Any, TensorHeader]] = {}
+    for op in graph.operations:
+        if op.type != "variable":
+            continue
+        tensor, label = op.output, op.attribs["label"]
+        try:
+            key = label_key(label)
+            found = loaded.get(key) or files.tensor(label_file(label))
+            if found is None:
+                raise FormatError(
+                    f"there is no file '{label_file(label)}'", hint="the structure alone can be read without variables"
+                )
+            loaded[key] = found
+            _check_data(op, found[1])
+        except NnefToolsError as error:
+            error.details = (*error.details, f"variable '{tensor.name}' with label '{label}'")
+            raise
+        tensor.data, header = found
+        tensor.dtype = tensor.data.dtype.type
+        if header.quantization and not tensor.quant:  # the provisional format kept it in the file
+            text = f"'{tensor.name}': {header.quantization.rstrip(';')};"
+            tensor.quant = parse_quantization(text, label_file(label), known)[str(tensor.name)]
+
+
+def _check_data(op: Operation, header: TensorHeader) -> None:
+    declared = list(op.attribs["shape"])
+    if list(header.shape) != declared:
+        raise FormatError(f"the data has shape {list(header.shape)}, but the graph says {declared}")
+    item = nnef_dtype(op.attribs["dtype"])
+    # Exporters call all variables scalar, and write integers with the codes of quantized items.
+    fits = {"scalar": True, "integer": header.code in _INTEGER_ITEMS, "logical": header.code == ItemType.BOOL}
+    if not fits.get(item, False):
+        raise FormatError(f"the data is of type {header.code.name.lower()}, which is no variable<{item}>")
+
+
+def _fill_steps(op: Operation) -> None:
+    """Puts ones for an empty `stride` or `dilation`, if the number of dimensions is known."""
+    for key in ("stride", "dilation"):
+        if op.attribs.get(key) == []:
+            count = _step_count(op)
+            if count is not None:
+                op.attribs[key] = [1] * count
+
+
+def _step_count(op: Operation) -> int | None:
+    if op.type == "slice":
+        return len(op.attribs["axes"])
+    if op.type in _FULL_WINDOWS:
+        return len(op.attribs["size"])
+    if op.type in _SPATIAL_WINDOWS:
+        ranks = [tensor.rank for tensor in op.inputs[:2] if tensor.rank is not None and tensor.rank >= 2]
+        return ranks[0] - 2 if ranks else None
+    return None
