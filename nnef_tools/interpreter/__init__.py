@@ -1,0 +1,7 @@
+"""Running NNEF models step by step. `interpreter.pytorch` needs torch."""
+
+from __future__ import annotations
+
+from ..execution.statistics import Statistics
+
+__all__ = ["Statistics"]

@@ -1,0 +1,52 @@
+"""Reads NNEF models for execution."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from os import PathLike, fspath
+from typing import Protocol
+
+from ..errors import UsageError
+from ..io.nnef import Reader
+from ..language.elaborate import decompose
+from ..language.types import Fragment
+from ..model import Graph
+from ..ops import registry
+
+
+class HasOperators(Protocol):
+    """Says which operators can be run."""
+
+    def __call__(self, name: str) -> object | None: ...
+
+
+def load_graph(
+    model: Graph | str | PathLike[str],
+    find_operator: HasOperators,
+    decomposed: Collection[str] | None = None,
+) -> Graph:
+    """The graph of a model folder or archive; a Graph is taken as it is.
+
+    decomposed: operations to expand by the bodies of their fragments. Those that nothing can run, but that the model
+    or the standard defines by a body, are expanded, too. Shapes are not inferred.
+    """
+    if isinstance(model, Graph):
+        if decomposed:
+            raise UsageError("operations are decomposed when a model is read; give its path, not a Graph")
+        return model
+    read = Reader(decomposed=decomposed, infer_shapes=False, on_unknown_extension="ignore")
+    graph = read(fspath(model))
+    fragments: dict[str, Fragment] = graph.metadata.get("fragments") or {}
+    while True:
+        types = {op.type for op in graph.operations if op.type is not None and find_operator(op.type) is None}
+        compound = {type for type in types if _is_compound(type, fragments)}
+        if not compound:
+            return graph
+        decompose(graph, compound, fragments)
+
+
+def _is_compound(type: str, fragments: dict[str, Fragment]) -> bool:
+    if type in fragments:
+        return fragments[type].is_compound
+    definition = registry.find(type)
+    return definition is not None and definition.fragment.is_compound

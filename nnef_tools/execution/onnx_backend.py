@@ -1,0 +1,160 @@
+"""Runs ONNX models in onnxruntime, on the CPU. Imports onnx and onnxruntime; imported only where it is chosen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ..errors import ExecutionError, FileError, FormatError, MissingPackageError, UsageError
+from .backend import Array, Observer, TensorInfo
+from .interpreter import check_inputs
+
+try:
+    import onnx
+    import onnxruntime as ort
+except ImportError as error:
+    raise MissingPackageError(error.name or "onnxruntime", "to run ONNX models", "onnx") from error
+
+_DTYPES: dict[str, type] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(bfloat16)": ml_dtypes.bfloat16,
+    "tensor(int8)": np.int8,
+    "tensor(int16)": np.int16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(uint8)": np.uint8,
+    "tensor(uint16)": np.uint16,
+    "tensor(uint32)": np.uint32,
+    "tensor(uint64)": np.uint64,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": np.str_,
+}
+_EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
+class OnnxExecutor:
+    """An `Executor` for an ONNX file, or for the bytes of a model.
+
+    Intermediate values are those of the unoptimised model, under its names: for them a second session is made, of the
+    model with these values as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses.
+    """
+
+    backend = "onnxruntime"
+
+    def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int = 0) -> None:
+        self._path = None if isinstance(model, bytes) else Path(model)
+        self._bytes = model if isinstance(model, bytes) else None
+        self._threads = threads
+        if self._path is not None and not self._path.is_file():
+            raise FileError("there is no such file", where=str(self._path))
+        self._where = str(self._path) if self._path is not None else "<bytes>"
+        self._session = self._make_session(os.fspath(self._path) if self._path is not None else model, observed=False)
+        self._sessions: dict[tuple[str, ...], Any] = {}
+        self._proto: Any = None
+        initializers = {item.name for item in self._session.get_overridable_initializers()}
+        self.inputs = [_info(item) for item in self._session.get_inputs() if item.name not in initializers]
+        self.outputs = [_info(item) for item in self._session.get_outputs()]
+
+    @property
+    def tensor_names(self) -> list[str]:
+        """Inputs, and the results of all nodes, in the order of the graph."""
+        graph = self._load_proto().graph
+        names = [info.name for info in self.inputs]
+        names += [output for node in graph.node for output in node.output if output]
+        return list(dict.fromkeys(names))
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`. Only tensors are observed, and constants are not."""
+        names = [info.name for info in self.outputs] if output_names is None else list(output_names)
+        arrays = check_inputs(self.inputs, inputs)
+        feeds = {info.name: array for info, array in zip(self.inputs, arrays, strict=True)}
+        if observe is not None:
+            wanted = [name for name in dict.fromkeys([*self.tensor_names, *names]) if name not in feeds]
+        else:
+            wanted = [name for name in dict.fromkeys(names) if name not in feeds]
+        values = {**feeds, **self._compute(wanted, feeds)}
+        if observe is not None:
+            for name, value in values.items():
+                if isinstance(value, np.ndarray):
+                    observe(name, value)
+        return {name: values[name] for name in names}
+
+    def _compute(self, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        if not wanted:
+            return {}
+        own = {info.name for info in self.outputs}
+        extra = tuple(name for name in wanted if name not in own)
+        session = self._observed_session(extra) if extra else self._session
+        try:
+            results = session.run(wanted, dict(feeds))
+        except Exception as error:  # onnxruntime raises a class of its own for each status
+            raise ExecutionError(f"onnxruntime failed: {_first_line(error)}", where=self._where) from error
+        return dict(zip(wanted, results, strict=True))
+
+    def _observed_session(self, names: tuple[str, ...]) -> Any:
+        if names not in self._sessions:
+            proto = self._load_proto()
+            known = {*self.tensor_names, *(item.name for item in proto.graph.initializer)}
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                near = get_close_matches(unknown[0], known, n=3)
+                hint = f"did you mean {', '.join(map(repr, near))}?" if near else None
+                raise UsageError(f"the model has no tensor '{unknown[0]}'", hint=hint)
+            extended = onnx.ModelProto()
+            extended.CopyFrom(proto)
+            # without a type: onnxruntime infers it
+            extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+            self._sessions[names] = self._make_session(extended.SerializeToString(), observed=True)
+        return self._sessions[names]
+
+    def _load_proto(self) -> Any:
+        """The model; its external data stays in its files."""
+        if self._proto is None:
+            if self._path is not None:
+                self._proto = onnx.load(os.fspath(self._path), load_external_data=False)
+            else:
+                assert self._bytes is not None
+                self._proto = onnx.load_model_from_string(self._bytes)
+        return self._proto
+
+    def _make_session(self, model: Any, *, observed: bool) -> Any:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self._threads
+        if observed:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            if self._path is not None:
+                options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(self._path.parent.absolute()))
+        try:
+            return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise FormatError(f"onnxruntime cannot load the model: {_first_line(error)}", where=self._where) from error
+
+
+def _info(item: Any) -> TensorInfo:
+    if item.type not in _DTYPES:
+        raise ExecutionError(f"'{item.name}' is a {item.type}; only tensors can be given and taken")
+    shape = tuple(dim if isinstance(dim, int) else None for dim in item.shape)
+    return TensorInfo(item.name, _DTYPES[item.type], shape)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(_lines(str(error))), type(error).__name__)
+
+
+def _lines(text: str) -> Iterable[str]:
+    return (line.strip() for line in text.splitlines() if line.strip())

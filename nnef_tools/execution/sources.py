@@ -1,0 +1,150 @@
+"""Where the inputs of a model come from, and runs over batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from ..errors import FileError, UsageError
+from ..language.tensor_file import read_tensor
+from ..model.dtypes import nnef_dtype
+from .backend import Array, Executor, Observer, TensorInfo
+from .distributions import Distribution, default_distribution
+
+
+class InputSource(Protocol):
+    """Gives the value of one input after the other, in the order of the graph."""
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """The value of an input, in its item type; batch: the extent of dimension 0 to use instead of the model's."""
+
+
+class RandomSource:
+    """Random values, the same for the same seed.
+
+    distribution: one for all inputs, or for the data types 'scalar', 'integer', 'logical'; the default ones otherwise.
+    """
+
+    def __init__(
+        self, distribution: Distribution | Mapping[str, Distribution] | None = None, seed: int | None = None
+    ) -> None:
+        self._distribution = distribution
+        self._generator = np.random.default_rng(seed)
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """See InputSource. UsageError if the model does not say the shape."""
+        shape = list(info.shape) if info.shape is not None else None
+        if shape and batch is not None:
+            shape[0] = batch
+        extents = [extent for extent in shape or () if extent is not None]
+        if shape is None or len(extents) < len(shape):
+            raise UsageError(
+                f"the shape {_shape_text(info)} of input '{info.name}' is not known, so no random values can be made",
+                hint="give the shape of the input, or its values in a file",
+            )
+        dtype = info.dtype or np.float32
+        return self._find(dtype).sample(self._generator, extents, dtype)
+
+    def _find(self, dtype: type) -> Distribution:
+        if isinstance(self._distribution, Distribution):
+            return self._distribution
+        default = default_distribution(dtype)
+        return (self._distribution or {}).get(nnef_dtype(dtype), default)
+
+
+class FolderSource:
+    """The file `<input>.dat` of a folder for each input. FileError if there is none."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """See InputSource."""
+        path = self._folder / f"{info.name}.dat"
+        if not path.is_file():
+            found = ", ".join(sorted(item.stem for item in self._folder.glob("*.dat"))[:8])
+            hint = f"the folder has tensors {found}" if found else "the folder holds no .dat files"
+            raise FileError(f"there is no file for input '{info.name}'", where=str(path), hint=hint)
+        return _fit(info, read_tensor(str(path))[0], batch)
+
+
+class StreamSource:
+    """Tensors that follow each other in a binary stream, in the order of the inputs."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """See InputSource."""
+        return _fit(info, read_tensor(self._stream)[0], batch)
+
+
+def load_inputs(infos: Sequence[TensorInfo], source: InputSource, batch: int | None = None) -> dict[str, Array]:
+    """The values of all inputs by name."""
+    return {info.name: source.load(info, batch) for info in infos}
+
+
+def run_batches(
+    executor: Executor,
+    inputs: Mapping[str, Array],
+    *,
+    output_names: Sequence[str] | None = None,
+    observe: Observer | None = None,
+) -> dict[str, Array]:
+    """Runs a model of a fixed batch over inputs of a larger one, part by part, and concatenates the outputs.
+
+    A part is as large as dimension 0 of the model's inputs (1 where the model leaves it open). UsageError if the inputs
+    do not have one common batch that this divides, or if an output has no batch dimension.
+    """
+    part, count = _parts(executor.inputs, inputs)
+    results: dict[str, list[Array]] = {}
+    for k in range(count):
+        sample = {name: array[k * part : (k + 1) * part] for name, array in inputs.items()}
+        for name, array in executor.run(sample, output_names=output_names, observe=observe).items():
+            results.setdefault(name, []).append(array)
+    return {name: _concatenated(name, arrays) for name, arrays in results.items()}
+
+
+def _parts(infos: Sequence[TensorInfo], inputs: Mapping[str, Array]) -> tuple[int, int]:
+    if any(array.ndim == 0 for array in inputs.values()):
+        raise UsageError("inputs of rank 0 have no batch dimension")
+    batches = {array.shape[0] for array in inputs.values()}
+    sizes = {(info.shape[0] or 1) if info.shape else 1 for info in infos}
+    if len(batches) != 1 or len(sizes) != 1:
+        raise UsageError(f"the inputs have different batch sizes: {sorted(batches)}, in the model {sorted(sizes)}")
+    batch, part = batches.pop(), sizes.pop()
+    if batch == 0 or batch % part:
+        raise UsageError(f"a batch of {batch} cannot be divided into parts of {part}, the batch of the model")
+    return part, batch // part
+
+
+def _concatenated(name: str, arrays: list[Array]) -> Array:
+    if len(arrays) == 1:
+        return arrays[0]
+    if arrays[0].ndim == 0:
+        raise UsageError(f"output '{name}' has rank 0, so the results of several runs cannot be concatenated")
+    return np.concatenate(arrays, axis=0)
+
+
+def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
+    """The array in the item type of the input; UsageError if its shape is not that of the model."""
+    expected = None if info.shape is None else list(info.shape)
+    if expected and batch is not None:
+        expected[0] = batch or None  # 0: whatever the values have
+    if expected is not None and not _matches(expected, array.shape):
+        raise UsageError(
+            f"the values of input '{info.name}' have shape {list(array.shape)}, the model wants {_shape_text(info)}",
+            hint="a batch size that differs from the model's has to be given" if batch is None else None,
+        )
+    return array if info.dtype is None else array.astype(info.dtype, copy=False)
+
+
+def _matches(expected: Sequence[int | None], shape: Sequence[int]) -> bool:
+    return len(expected) == len(shape) and all(a in (None, b) for a, b in zip(expected, shape, strict=True))
+
+
+def _shape_text(info: TensorInfo) -> str:
+    return str([extent if extent is not None else "?" for extent in info.shape or ()])

@@ -1,0 +1,66 @@
+"""The torch backend: float32, int64 and bool tensors on a device. Imports torch; imported only where it is chosen."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from ..errors import MissingPackageError, UsageError
+from ..ops import registry
+from .backend import Array
+from .constants import canonical
+from .interpreter import Operator
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingPackageError("torch", "to run models with backend 'torch'", "torch") from error
+
+from .torch_operators import OPERATORS
+from .torch_operators.common import numpy_operator
+
+
+class TorchBackend:
+    """Own operators where torch has what is needed, the numpy kernels for the others. Computes no gradients."""
+
+    name = "torch"
+
+    def __init__(self, device: str | torch.device | None = None) -> None:
+        try:
+            self.device = torch.device(device or "cpu")
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"torch cannot use device '{device}': {str(error).splitlines()[0]}") from error
+
+    def operator(self, name: str) -> Operator | None:
+        return find_operator(name)
+
+    def from_numpy(self, array: Array) -> torch.Tensor:
+        return tensor_from_numpy(array).to(self.device)
+
+    def to_numpy(self, value: Any) -> Array:
+        result: Array = value.detach().cpu().numpy()
+        return result
+
+    def as_value(self, result: Any) -> torch.Tensor:
+        return result if isinstance(result, torch.Tensor) else torch.as_tensor(result, device=self.device)
+
+    def context(self) -> AbstractContextManager[Any]:
+        return torch.no_grad()
+
+
+def find_operator(name: str) -> Operator | None:
+    """The function of torch tensors for that operator, or None."""
+    if name in OPERATORS:
+        return OPERATORS[name]
+    return numpy_operator(name) if registry.find(name) is not None else None
+
+
+def tensor_from_numpy(array: Array) -> torch.Tensor:
+    """A tensor of float32, int64 or bool items; copies where torch needs it (read-only or mirrored arrays)."""
+    items = canonical(array)
+    if items is array and (not items.flags.writeable or any(step < 0 for step in items.strides)):
+        items = np.array(items)
+    return torch.from_numpy(np.ascontiguousarray(items).reshape(items.shape))

@@ -1,0 +1,51 @@
+"""Pseudo-quantization (section 4.3): values stay real, but take only representable ones."""
+
+from __future__ import annotations
+
+import torch
+
+from .common import Operator, Tensor, align
+from .elementwise import round_half_up
+
+
+def min_max_linear_quantize(x: Tensor, min: Tensor, max: Tensor, *, bits: int, signed: bool, symmetric: bool) -> Tensor:
+    """Steps of equal width between min and max."""
+    x, min, max = align(x, min, max)
+    r = float(2**bits - 1 - (1 if signed and symmetric else 0))
+    p = float(2 ** (bits - 1) - (1 if symmetric else 0)) if signed else 0.0
+    clamped = torch.maximum(torch.minimum(x, max), min)
+    q = round_half_up((clamped - min) / (max - min) * r) - p
+    return (q + p) / r * (max - min) + min
+
+
+def zero_point_linear_quantize(
+    x: Tensor, zero_point: Tensor, scale: Tensor, *, bits: int, signed: bool, symmetric: bool
+) -> Tensor:
+    """Multiples of scale, shifted so that the integer zero_point stands for 0."""
+    x, zero_point, scale = align(x, zero_point, scale)
+    high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    low = 0 if not signed else -high if symmetric else -high - 1
+    q = torch.clamp(round_half_up(x / scale) + zero_point, low, high)
+    return (q - zero_point) * scale
+
+
+def linear_quantize(x: Tensor, min: Tensor, max: Tensor, *, bits: int) -> Tensor:
+    """The unsigned form of `min_max_linear_quantize`."""
+    return min_max_linear_quantize(x, min, max, bits=bits, signed=False, symmetric=False)
+
+
+def logarithmic_quantize(x: Tensor, max: Tensor, *, bits: int) -> Tensor:
+    """Signed powers of two, 2 ** bits of them, up to max rounded up to one; 0 stays 0."""
+    x, max = align(x, max)
+    m = torch.ceil(torch.log2(max))
+    r = float(2**bits - 1)
+    exponent = round_half_up(torch.maximum(torch.minimum(torch.log2(x.abs()), m), m - r))
+    return torch.sign(x) * torch.exp2(exponent)
+
+
+OPERATORS: dict[str, Operator] = {
+    "min_max_linear_quantize": min_max_linear_quantize,
+    "zero_point_linear_quantize": zero_point_linear_quantize,
+    "linear_quantize": linear_quantize,
+    "logarithmic_quantize": logarithmic_quantize,
+}

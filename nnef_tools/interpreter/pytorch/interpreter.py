@@ -1,0 +1,82 @@
+"""`Interpreter`: runs NNEF models in torch, on numpy arrays. Imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...errors import UsageError
+from ...execution.interpreter import GraphExecutor
+from ...execution.loading import load_graph
+from ...execution.statistics import Statistics, StatisticsCollector
+from ...execution.torch_backend import TorchBackend
+from ...model import Graph, Tensor
+from ...model.dtypes import nnef_dtype
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class TensorDetails:
+    """Name, NNEF data type ('scalar', 'integer', 'logical'; None if not known) and shape (None if not known)."""
+
+    name: str
+    dtype: str | None
+    shape: tuple[int | None, ...] | None
+
+
+class Interpreter:
+    """Runs a model, any number of times.
+
+    model: folder, archive or Graph. device: of torch, by default 'cuda' if there is one. decomposed: operations to
+    expand by their bodies. custom_operators: operation -> function of torch tensors.
+    """
+
+    def __init__(
+        self,
+        model: Graph | str | PathLike[str],
+        device: str | None = None,
+        decomposed: Collection[str] | None = None,
+        custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        backend = TorchBackend(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        operators = dict(custom_operators or {})
+        self._graph = load_graph(model, lambda name: operators.get(name) or backend.operator(name), decomposed)
+        self._executor = GraphExecutor(self._graph, backend, operators)
+
+    def __call__(
+        self, inputs: Sequence[Array], output_names: Sequence[str] | None = None, collect_statistics: bool = False
+    ) -> dict[str, Array] | tuple[dict[str, Array], dict[str, Statistics]]:
+        """Values by name, for arrays in the order of the inputs; with collect_statistics also those of all tensors.
+
+        output_names: any tensors, by default the outputs. UsageError, ExecutionError.
+        """
+        infos = self._executor.inputs
+        if len(inputs) != len(infos):
+            raise UsageError(f"the model has {len(infos)} inputs, {len(inputs)} are given")
+        named = {info.name: array for info, array in zip(infos, inputs, strict=True)}
+        collector = StatisticsCollector() if collect_statistics else None
+        outputs = self._executor.run(named, output_names=output_names, observe=collector)
+        return outputs if collector is None else (outputs, collector.statistics)
+
+    def input_details(self) -> list[TensorDetails]:
+        """The inputs, in order."""
+        return [_details(tensor) for tensor in self._graph.inputs]
+
+    def output_details(self) -> list[TensorDetails]:
+        """The outputs, in order."""
+        return [_details(tensor) for tensor in self._graph.outputs]
+
+    def tensor_details(self) -> list[TensorDetails]:
+        """All named tensors."""
+        return [_details(tensor) for tensor in self._graph.tensors if tensor.name]
+
+
+def _details(tensor: Tensor) -> TensorDetails:
+    dtype = nnef_dtype(tensor.dtype) if tensor.dtype is not None else None
+    return TensorDetails(tensor.name or "", dtype, tensor.shape)

@@ -1,0 +1,164 @@
+"""An NNEF model as a `torch.nn.Module`. Imports torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from os import PathLike, fspath
+from typing import Any
+
+import torch
+
+from ...errors import UsageError
+from ...execution.constants import constant_data
+from ...execution.interpreter import Plan
+from ...execution.loading import load_graph
+from ...execution.torch_backend import TorchBackend, find_operator, tensor_from_numpy
+from ...io.nnef import Writer
+from ...model import Graph, Tensor
+
+ActivationCallback = Callable[[str, torch.Tensor], None]
+_ARCHIVE_SUFFIX = ".tgz"
+
+
+class NNEFModule(torch.nn.Module):
+    """Computes a model with gradients: variables are parameters `_nnef_<name>`, constants and literals are buffers.
+
+    model: folder, .tgz archive, or Graph in the NNEF dialect (shapes are not inferred). decomposed: operations to
+    expand by their bodies. custom_operators: operation -> function of torch tensors. activation_callback: called with
+    name and value of each input, constant and result of a run. training_attributes: {operation type: {attribute:
+    value}}, which replace those of the model while the module is in training mode.
+
+    Items are float32, int64 or bool. Float parameters are trainable. Quantized variables are dequantized at load,
+    quantized activations are rounded as their quantization says. Variables of one label are one parameter.
+    Raises NnefToolsError subclasses, which are ValueError, OSError or RuntimeError too.
+    """
+
+    def __init__(
+        self,
+        model: Graph | str | PathLike[str],
+        decomposed: Collection[str] | None = None,
+        custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+        activation_callback: ActivationCallback | None = None,
+        training_attributes: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        super().__init__()
+        operators = dict(custom_operators or {})
+        self._graph = load_graph(model, lambda name: operators.get(name) or find_operator(name), decomposed)
+        self._operators = operators
+        self._training_attributes = training_attributes
+        self._activation_callback = activation_callback
+        self._plan: Plan | None = None
+        self._entries: dict[Tensor, str] = {}
+        self._add_constants()
+
+    @property
+    def activation_callback(self) -> ActivationCallback | None:
+        """What is called with name and value of each tensor; None for nothing."""
+        return self._activation_callback
+
+    @activation_callback.setter
+    def activation_callback(self, callback: ActivationCallback | None) -> None:
+        self._activation_callback = callback
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs in graph order for the inputs in graph order.
+
+        AssertionError for a wrong number of inputs; ExecutionError for operations that there is no function for, or
+        that fail.
+        """
+        plan = self._prepare()
+        assert len(inputs) == len(plan.inputs), f"the model has {len(plan.inputs)} inputs, {len(inputs)} are given"
+        parameters = {slot: self._value(tensor) for slot, tensor in plan.constants}
+        # results may be views of a variable, and must keep its old value when it is updated
+        constants = {slot: value.view_as(value) for slot, value in parameters.items()}
+        overrides = self._training_attributes if self.training else None
+        results, updates = plan.run(
+            [_canonical(value) for value in inputs], constants, set(plan.outputs), self._activation_callback, overrides
+        )
+        for slot, value in updates.items():
+            parameters[slot].data = value.detach().clone()
+        return tuple(results[slot] for slot in plan.outputs)
+
+    def save_nnef(self, path: str | PathLike[str]) -> None:
+        """Writes the model with the current values of its parameters to a folder, or to an archive if it ends in .tgz.
+
+        Quantized variables are written as real values, beside their quantization.
+        """
+        target = fspath(path)
+        variables = [(tensor, name) for tensor, name in self._entries.items() if _is_variable(tensor)]
+        original = [(tensor, tensor.data) for tensor, _ in variables]
+        try:
+            for tensor, name in variables:
+                tensor.data = getattr(self, name).detach().cpu().numpy()
+            if target.endswith(_ARCHIVE_SUFFIX):
+                Writer(compression=1)(self._graph, target[: -len(_ARCHIVE_SUFFIX)])
+            else:
+                Writer()(self._graph, target)
+        finally:
+            for tensor, data in original:
+                tensor.data = data
+
+    def _prepare(self) -> Plan:
+        # Not at load: a model may be loaded, inspected and saved though some operation cannot be run.
+        if self._plan is None:
+            self._plan = Plan(self._graph, _ModuleBackend(self), self._operators)
+        return self._plan
+
+    def _value(self, tensor: Tensor) -> Any:
+        return getattr(self, self._entries[tensor])
+
+    def _add_constants(self) -> None:
+        labels: dict[Any, torch.nn.Parameter] = {}
+        literals = 0
+        for tensor in self._graph.tensors:
+            producer = tensor.producer
+            if producer is not None and producer.type not in ("variable", "constant"):
+                continue
+            if producer is None and (tensor.data is None or not tensor.has_consumer):
+                continue
+            if _is_variable(tensor):
+                assert producer is not None
+                label = producer.attribs.get("label", tensor.name)
+                if label not in labels:
+                    value = tensor_from_numpy(constant_data(tensor))
+                    if not value.is_floating_point():
+                        labels[label] = torch.nn.Parameter(value, requires_grad=False)
+                    else:
+                        labels[label] = torch.nn.Parameter(_writable(value))
+                self.register_parameter(self._entry(tensor, tensor.name or ""), labels[label])
+            else:
+                name = tensor.name if producer is not None and tensor.name else f"${literals}"
+                literals += name.startswith("$")
+                self.register_buffer(self._entry(tensor, name), _writable(tensor_from_numpy(constant_data(tensor))))
+
+    def _entry(self, tensor: Tensor, name: str) -> str:
+        entry = "_nnef_" + re.sub(r"\.", "_", name)
+        if entry in self._parameters or entry in self._buffers:
+            raise UsageError(f"the model has two constants of the name '{name}'")
+        self._entries[tensor] = entry
+        return entry
+
+
+class _ModuleBackend(TorchBackend):
+    """Quantization parameters go where the parameters of the module are."""
+
+    def __init__(self, module: NNEFModule) -> None:
+        first = next((item for items in (module.parameters(), module.buffers()) for item in items), None)
+        super().__init__(first.device if first is not None else None)
+
+
+def _is_variable(tensor: Tensor) -> bool:
+    producer = tensor.producer
+    return producer is not None and producer.type == "variable"
+
+
+def _canonical(value: torch.Tensor) -> torch.Tensor:
+    if value.dtype == torch.bool:
+        return value
+    return value.to(torch.float32 if value.is_floating_point() else torch.int64)
+
+
+def _writable(value: torch.Tensor) -> torch.Tensor:
+    """Not the memory of the graph, since training writes to it."""
+    return value.clone()

@@ -1,0 +1,363 @@
+"""Executors of NNEF graphs: results, names, liveness, errors, quantization, variables that are updated."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nnef_tools.errors import ExecutionError, UsageError
+from nnef_tools.execution import make_executor
+from nnef_tools.execution.interpreter import GraphExecutor, Plan
+from nnef_tools.execution.numpy_backend import NumpyBackend
+from nnef_tools.language.tensor_file import write_tensor
+from nnef_tools.model import Graph, Operation, Tensor
+
+BACKENDS = ["numpy", "torch"]
+
+
+def write_model(folder, text: str, quant: str = "", **variables: Any):
+    folder.mkdir(exist_ok=True)
+    (folder / "graph.nnef").write_text(text)
+    if quant:
+        (folder / "graph.quant").write_text(quant)
+    for label, array in variables.items():
+        write_tensor(str(folder / f"{label}.dat"), array)
+    return folder
+
+
+HEAD = "version 1.0;\nextension KHR_enable_fragment_definitions, KHR_enable_operator_expressions;\n"
+
+MODEL = """version 1.0;
+graph net(x) -> (y, s)
+{
+    x = external(shape = [1, 2, 4]);
+    w = variable(shape = [3, 2, 3], label = 'w');
+    b = constant(shape = [1, 3], value = [1.0, 2.0, 3.0]);
+    c = conv(x, w, b);
+    r = relu(c);
+    y = mul(r, 2.0);
+    [s, t] = split(y, axis = 1, ratios = [1, 2]);
+}
+"""
+
+
+@pytest.fixture
+def weights():
+    return np.random.default_rng(0).normal(size=(3, 2, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def model(tmp_path, weights):
+    return write_model(tmp_path / "model", MODEL, w=weights)
+
+
+def reference(x, weights):
+    bias = torch.tensor([1.0, 2, 3])
+    return 2 * torch.relu(torch.conv1d(torch.from_numpy(x), torch.from_numpy(weights), bias, padding=1)).numpy()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_run(model, weights, backend):
+    executor = make_executor(model, backend=backend)
+    assert executor.backend == backend
+    assert [(i.name, i.dtype, i.shape) for i in executor.inputs] == [("x", np.float32, (1, 2, 4))]
+    assert [i.name for i in executor.outputs] == ["y", "s"]
+    x = np.random.default_rng(1).normal(size=(1, 2, 4)).astype(np.float32)
+    results = executor.run({"x": x})
+    assert list(results) == ["y", "s"]
+    np.testing.assert_allclose(results["y"], reference(x, weights), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(results["s"], results["y"][:, :1])
+
+
+def test_auto_is_torch(model):
+    assert make_executor(model).backend == "torch"
+    assert make_executor(model, custom_operators={"relu": torch.relu}).backend == "torch"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_any_tensor_can_be_asked_for_and_observed(model, weights, backend):
+    executor = make_executor(model, backend=backend)
+    x = np.ones((1, 2, 4), np.float32)
+    seen: dict[str, np.ndarray] = {}
+    results = executor.run({"x": x}, output_names=["c", "w", "x", "b", "t"], observe=seen.__setitem__)
+    assert list(results) == ["c", "w", "x", "b", "t"]
+    np.testing.assert_array_equal(results["w"], weights)
+    np.testing.assert_array_equal(results["x"], x)
+    assert results["b"].tolist() == [[1, 2, 3]]
+    assert set(seen) == {"x", "w", "b", "c", "r", "y", "s", "t"} == set(executor.tensor_names)
+    np.testing.assert_array_equal(seen["r"], np.maximum(seen["c"], 0))
+
+
+def test_unknown_names(model):
+    executor = make_executor(model, backend="numpy")
+    x = np.ones((1, 2, 4), np.float32)
+    with pytest.raises(UsageError, match=r"no tensor 'yy'(.|\n)*'y'"):
+        executor.run({"x": x}, output_names=["yy"])
+    with pytest.raises(UsageError, match="no input 'z'"):
+        executor.run({"x": x, "z": x})
+    with pytest.raises(UsageError, match="'x' is not given"):
+        executor.run({})
+    with pytest.raises(UsageError, match="shape"):
+        executor.run({"x": x[0]})
+    with pytest.raises(UsageError, match="complex64"):
+        executor.run({"x": x.astype(np.complex64)})
+
+
+def test_wrong_combinations(model):
+    with pytest.raises(UsageError, match="unknown backend"):
+        make_executor(model, backend="tpu")
+    with pytest.raises(UsageError, match="ONNX models only"):
+        make_executor(model, backend="onnxruntime")
+    with pytest.raises(UsageError, match="cannot run ONNX"):
+        make_executor(model, format="onnx", backend="torch")
+    with pytest.raises(UsageError, match="format"):
+        make_executor(model, format="caffe")
+    with pytest.raises(UsageError, match="device"):
+        make_executor(model, device="nonsense")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_results_do_not_change_the_model(model, weights, backend):
+    executor = make_executor(model, backend=backend)
+    x = np.ones((1, 2, 4), np.float32)
+    first = executor.run({"x": x}, output_names=["w", "y"])
+    first["w"][...] = 0
+    np.testing.assert_array_equal(executor.run({"x": x}, output_names=["y"])["y"], first["y"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_failing_operator_is_named(tmp_path, backend):
+    text = """version 1.0;
+graph net(x, z) -> (y)
+{
+    x = external(shape = [2, 3]);
+    z = external(shape = [2, 3]);
+    y = matmul(x, z);
+}
+"""
+    executor = make_executor(write_model(tmp_path / "m", text), backend=backend)
+    with pytest.raises(ExecutionError) as info:
+        executor.run({"x": np.ones((2, 3), np.float32), "z": np.ones((2, 3), np.float32)})
+    assert "'matmul'" in str(info.value) and "'y'" in str(info.value) and "[2, 3], [2, 3]" in str(info.value)
+
+
+CUSTOM = (
+    HEAD
+    + """fragment shuffle(x: tensor<scalar>, ys: tensor<scalar>[], alpha: scalar = 2.0, lambda: scalar = 3.0)
+    -> (y: tensor<scalar>);
+graph net(x) -> (y)
+{
+    x = external(shape = [2, 3]);
+    y = shuffle(x, [x, x]);
+}
+"""
+)
+
+
+@pytest.mark.parametrize("backend, kind", [("numpy", np.ndarray), ("torch", torch.Tensor)])
+def test_custom_operator(tmp_path, backend, kind):
+    def shuffle(x, ys, *, alpha, _lambda_):
+        assert isinstance(x, kind) and isinstance(ys, list) and len(ys) == 2
+        return x * alpha + ys[0] + ys[1] * _lambda_, "ignored"
+
+    folder = write_model(tmp_path / "m", CUSTOM)
+    x = np.ones((2, 3), np.float32)
+    result = make_executor(folder, backend=backend, custom_operators={"shuffle": lambda *i, **a: shuffle(*i, **a)[0]})
+    assert np.all(result.run({"x": x})["y"] == 6)
+    with pytest.raises(ExecutionError, match="1 x shuffle"):
+        make_executor(folder, backend=backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_custom_operator_overrides_and_extra_results(tmp_path, backend):
+    text = "version 1.0;\ngraph net(x) -> (y) { x = external(shape = [2]); y = relu(x); }\n"
+    folder = write_model(tmp_path / "m", text)
+    executor = make_executor(folder, backend=backend, custom_operators={"relu": lambda x: (x + 7, x)})
+    assert executor.run({"x": np.zeros(2, np.float32)})["y"].tolist() == [7, 7]
+    executor = make_executor(folder, backend=backend, custom_operators={"relu": lambda x: ()})
+    with pytest.raises(ExecutionError, match="0 results"):
+        executor.run({"x": np.zeros(2, np.float32)})
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compound_custom_operation_runs_by_its_body(tmp_path, backend):
+    text = (
+        HEAD
+        + """fragment twice(x: tensor<scalar>, n: scalar) -> (y: tensor<scalar>)
+{
+    y = softplus(x) * n;
+}
+graph net(x) -> (y) { x = external(shape = [2]); y = twice(x, n = 3.0); }
+"""
+    )
+    folder = write_model(tmp_path / "m", text)
+    for decomposed in ([], ["softplus"]):
+        executor = make_executor(folder, backend=backend, decomposed=decomposed)
+        result = executor.run({"x": np.zeros(2, np.float32)})["y"]
+        np.testing.assert_allclose(result, [3 * np.log(2)] * 2, rtol=1e-6)
+
+
+class Watched(NumpyBackend):
+    """Keeps weak references to all results, and the most that were alive at the start of an operation."""
+
+    def __init__(self) -> None:
+        self.alive: list[weakref.ref] = []
+        self.most = 0
+
+    def as_value(self, result):
+        gc.collect()
+        value = np.array(result)
+        self.alive = [ref for ref in self.alive if ref() is not None] + [weakref.ref(value)]
+        self.most = max(self.most, len(self.alive))
+        return value
+
+
+def chain(length: int) -> Graph:
+    graph = Graph("chain")
+    x = Tensor(graph, "x", (4,), np.float32)
+    Operation(graph, "external", attribs={"shape": [4]}, outputs=x)
+    last = x
+    for k in range(length):
+        result = Tensor(graph, f"t{k}", (4,), np.float32)
+        Operation(graph, "neg", inputs=(last,), outputs=result)
+        last = result
+    graph.inputs, graph.outputs = [x], [last]
+    return graph
+
+
+def test_intermediates_are_freed_after_their_last_use():
+    backend = Watched()
+    result = GraphExecutor(chain(10), backend).run({"x": np.arange(4, dtype=np.float32)})
+    assert result["t9"].tolist() == [0, 1, 2, 3]
+    assert backend.most == 2  # the input and the result of the running operation
+    kept = GraphExecutor(chain(10), backend).run({"x": np.zeros(4, np.float32)}, output_names=["t2", "t9"])
+    assert set(kept) == {"t2", "t9"}
+
+
+def test_liveness_of_values_used_twice():
+    graph = chain(3)
+    t = {tensor.name: tensor for tensor in graph.tensors}
+    y = Tensor(graph, "y", (4,), np.float32)
+    Operation(graph, "add", inputs=(t["t0"], t["t2"]), outputs=y)
+    graph.outputs = [y]
+    plan = Plan(graph, NumpyBackend())
+    frees = [{plan.names[slot] for slot in step.frees} for step in plan.steps]
+    assert frees == [{"x"}, set(), {"t1"}, {"t0", "t2", "y"}]
+    x = np.arange(4, dtype=np.float32)
+    assert GraphExecutor(graph, NumpyBackend()).run({"x": x})["y"].tolist() == [0, -2, -4, -6]
+
+
+def test_operators_are_resolved_once():
+    class Counting(NumpyBackend):
+        asked = 0
+
+        def operator(self, name):
+            self.asked += 1
+            return super().operator(name)
+
+    backend = Counting()
+    executor = GraphExecutor(chain(5), backend)
+    before = backend.asked
+    for _ in range(3):
+        executor.run({"x": np.zeros(4, np.float32)})
+    assert backend.asked == before
+
+
+def test_unsorted_graph_is_refused():
+    graph = chain(2)
+    graph.reverse()
+    with pytest.raises(ExecutionError, match="sorted"):
+        GraphExecutor(graph, NumpyBackend())
+
+
+def test_missing_attribute_and_missing_data():
+    graph = chain(1)
+    y = Tensor(graph, "y", (4,), np.float32)
+    Operation(graph, "leaky_relu", inputs=graph.outputs[0], outputs=y)
+    graph.outputs = [y]
+    with pytest.raises(ExecutionError, match="'alpha' is missing"):
+        GraphExecutor(graph, NumpyBackend())
+    graph = chain(1)
+    y = Tensor(graph, "y", (4,), np.float32)
+    Operation(graph, "add", inputs=(graph.outputs[0], Tensor(graph, "w", (4,), np.float32)), outputs=y)
+    graph.outputs = [y]
+    with pytest.raises(ExecutionError, match="'w' has neither a value"):
+        GraphExecutor(graph, NumpyBackend())
+
+
+QUANT_MODEL = """version 1.0;
+graph net(x) -> (y)
+{
+    x = external(shape = [1, 2]);
+    w = variable(shape = [1, 2], label = 'w');
+    v = variable(shape = [1, 2], label = 'v');
+    m = mul(x, w);
+    y = add(m, v);
+}
+"""
+QUANT = """"w": zero_point_linear_quantize(zero_point = 10, scale = 0.5, bits = 8, signed = false, symmetric = false);
+"v": linear_quantize(min = 0.0, max = 3.0, bits = 2);
+"m": zero_point_linear_quantize(zero_point = 0, scale = 1.0, bits = 8, signed = true, symmetric = false);
+"x": linear_quantize(min = [[-1.0, 0.0]], max = [[1.0, 3.0]], bits = 1);
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_quantized_tensors(tmp_path, backend):
+    codes = np.array([[12, 7]], np.uint8)
+    folder = write_model(tmp_path / "m", QUANT_MODEL, QUANT, v=np.array([[1.2, 2.6]], np.float32))
+    write_tensor(str(folder / "w.dat"), codes, quantized=True)
+    executor = make_executor(folder, backend=backend)
+    got = executor.run({"x": np.array([[0.9, 2.7]], np.float32)}, output_names=["x", "w", "v", "m", "y"])
+    assert got["x"].tolist() == [[1, 3]]  # one bit for each channel
+    assert got["w"].tolist() == [[1, -1.5]]  # (q - 10) * 0.5
+    assert got["v"].tolist() == [[1, 3]]
+    assert got["m"].tolist() == [[1, -4]]  # round(-4.5) is -4
+    assert got["y"].tolist() == [[2, -1]]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_updated_variables_persist(tmp_path, backend):
+    text = """version 1.0;
+graph net(x) -> (y)
+{
+    x = external(shape = [2]);
+    state = variable(shape = [2], label = 'state');
+    sum = add(state, x);
+    new = update(state, sum);
+    y = add(state, 0.0);
+}
+"""
+    folder = write_model(tmp_path / "m", text, state=np.array([1, 2], np.float32))
+    executor = make_executor(folder, backend=backend)
+    x = np.ones(2, np.float32)
+    assert [executor.run({"x": x})["y"].tolist() for _ in range(3)] == [[1, 2], [2, 3], [3, 4]]
+    assert make_executor(folder, backend=backend).run({"x": x})["y"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_item_types(tmp_path, backend):
+    text = """version 1.0;
+graph net(x, i, c) -> (g, s, k)
+{
+    x = external(shape = [3]);
+    i = external<integer>(shape = [2]);
+    c = external<logical>(shape = [3]);
+    w = variable(shape = [3], label = 'w');
+    g = gather(x, i);
+    s = select(c, x, w);
+    k = cast<integer>(s);
+}
+"""
+    folder = write_model(tmp_path / "m", text, w=np.array([0.5, 1.5, 2.5], np.float16))
+    got = make_executor(folder, backend=backend).run(
+        {"x": np.array([1, -2, 3]), "i": np.array([2, 0], np.int32), "c": np.array([True, False, True])}
+    )
+    assert got["g"].tolist() == [3, 1] and got["g"].dtype == np.float32
+    assert got["s"].tolist() == [1, 1.5, 3]
+    assert got["k"].tolist() == [1, 1, 3] and got["k"].dtype.kind == "i"

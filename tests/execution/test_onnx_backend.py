@@ -1,0 +1,106 @@
+"""The onnxruntime executor on models made with onnx.helper, against hand-computed values."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from nnef_tools.errors import ExecutionError, FileError, FormatError, UsageError
+from nnef_tools.execution import make_executor
+from nnef_tools.execution.onnx_backend import OnnxExecutor
+from nnef_tools.execution.statistics import StatisticsCollector
+
+W = np.array([[1, 2], [3, -4], [5, 6]], np.float32)
+
+
+def make_model(weights=W):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node("Relu", ["m"], ["r"]),
+        helper.make_node("TopK", ["r", "k"], ["values", "indices"]),
+        helper.make_node("Neg", ["values"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 1])],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array([1]), "k")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.fixture
+def path(tmp_path):
+    onnx.save(make_model(), tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+X = np.array([[1, 1, 1], [0, 2, 0]], np.float32)
+
+
+def test_run(path):
+    executor = make_executor(path, format="onnx")
+    assert executor.backend == "onnxruntime"
+    assert [(i.name, i.dtype, i.shape) for i in executor.inputs] == [("x", np.float32, (None, 3))]
+    assert [i.name for i in executor.outputs] == ["y"]
+    assert executor.run({"x": X})["y"].tolist() == [[-9], [-6]]
+    assert executor.run({"x": X.astype(np.float64)})["y"].tolist() == [[-9], [-6]]
+
+
+def test_intermediates(path):
+    executor = make_executor(path, format="onnx")
+    assert executor.tensor_names == ["x", "m", "r", "values", "indices", "y"]
+    results = executor.run({"x": X}, output_names=["m", "x", "indices", "w"])
+    np.testing.assert_array_equal(results["m"], X @ W)
+    np.testing.assert_array_equal(results["x"], X)
+    np.testing.assert_array_equal(results["w"], W)
+    assert results["indices"].tolist() == [[0], [0]] and results["indices"].dtype == np.int64
+    with pytest.raises(UsageError, match=r"no tensor 'valuess'(.|\n)*'values'"):
+        executor.run({"x": X}, output_names=["valuess"])
+
+
+def test_statistics(path):
+    collector = StatisticsCollector()
+    result = make_executor(path, format="onnx").run({"x": X}, observe=collector)
+    assert list(result) == ["y"]
+    assert set(collector.statistics) == {"x", "m", "r", "values", "indices", "y"}
+    m = (X @ W).astype(np.float64)
+    assert collector.to_json()["m"] == pytest.approx(
+        {"min": m.min(), "max": m.max(), "mean": m.mean(), "std": m.std(ddof=1)}
+    )
+
+
+def test_external_data(tmp_path):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(3, 2)).astype(np.float32)
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    onnx.save(
+        make_model(weights), folder / "m.onnx", save_as_external_data=True, location="weights.bin", size_threshold=50
+    )
+    assert (folder / "weights.bin").is_file()
+    executor = make_executor(folder / "m.onnx", format="onnx")
+    np.testing.assert_allclose(executor.run({"x": X}, output_names=["m"])["m"], X @ weights, rtol=1e-5)
+
+
+def test_bytes_and_threads():
+    executor = OnnxExecutor(make_model().SerializeToString(), threads=1)
+    assert executor.run({"x": X}, output_names=["y", "r"])["y"].tolist() == [[-9], [-6]]
+
+
+def test_errors(path, tmp_path):
+    executor = make_executor(path, format="onnx")
+    with pytest.raises(ExecutionError, match="onnxruntime failed"):
+        executor.run({"x": np.ones((2, 4), np.float32)})
+    with pytest.raises(UsageError, match="not given"):
+        executor.run({})
+    with pytest.raises(UsageError, match="NNEF models only"):
+        make_executor(path, format="onnx", custom_operators={"Relu": abs})
+    with pytest.raises(FileError):
+        make_executor(tmp_path / "none.onnx", format="onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"nonsense")
+    with pytest.raises(FormatError, match="cannot load"):
+        make_executor(tmp_path / "bad.onnx", format="onnx")

@@ -1,0 +1,133 @@
+"""Distributions, sources of inputs, batches."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from nnef_tools.errors import FileError, UsageError
+from nnef_tools.execution.backend import TensorInfo
+from nnef_tools.execution.distributions import Distribution, default_distribution, parse_distribution
+from nnef_tools.execution.sources import FolderSource, RandomSource, StreamSource, load_inputs, run_batches
+from nnef_tools.language.tensor_file import write_tensor
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("uniform", ("uniform", {"min": 0, "max": 1})),
+        ("uniform(-1, 1)", ("uniform", {"min": -1, "max": 1})),
+        (" uniform( max = 2.5 ) ", ("uniform", {"min": 0, "max": 2.5})),
+        ("normal(1, std=3)", ("normal", {"mean": 1, "std": 3})),
+        ("bernoulli(prob=0.25)", ("bernoulli", {"prob": 0.25})),
+        ("integers(0, 9)", ("integers", {"min": 0, "max": 9})),
+    ],
+)
+def test_parse(text, expected):
+    found = parse_distribution(text)
+    assert (found.name, found.parameters) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "gauss", "uniform(1, 2, 3)", "uniform(low=1)", "uniform(min=0, min=1)", "uniform(0, min=1)",
+        "uniform(2, 1)",
+        "normal(0, -1)", "bernoulli(2)", "integers", "integers(1)", "integers(0.5, 2)", "integers(0, 1e30)",
+        "uniform('a')", "uniform(True)", "uniform(1e999)", "uniform(*[1])", "uniform(**{})",
+        "uniform(__import__('os'))",
+        "__import__('os').system('x')", "uniform(0,1", "1", "uniform().real", "(" * 5000,
+    ],
+)  # fmt: skip
+def test_parse_refuses(text):
+    with pytest.raises(UsageError):
+        parse_distribution(text)
+
+
+def test_lambda_is_refused_with_a_hint():
+    with pytest.raises(UsageError, match=r"lambda(.|\n)*hint: write uniform"):
+        parse_distribution("lambda shape: np.ones(shape)")
+
+
+def test_samples():
+    rng = np.random.default_rng(0)
+    x = parse_distribution("uniform(2, 3)").sample(rng, (1000,), np.float32)
+    assert x.dtype == np.float32 and x.min() >= 2 and x.max() <= 3 and 2.4 < x.mean() < 2.6
+    x = parse_distribution("normal(5, 2)").sample(rng, (5000,), np.float64)
+    assert x.mean() == pytest.approx(5, abs=0.2) and x.std() == pytest.approx(2, abs=0.2)
+    x = parse_distribution("bernoulli(0.9)").sample(rng, (1000,), np.bool_)
+    assert x.dtype == np.bool_ and x.mean() > 0.85
+    x = parse_distribution("integers(1, 3)").sample(rng, (200,), np.int64)
+    assert set(x.tolist()) == {1, 2, 3}
+    assert default_distribution(np.bool_).name == "bernoulli"
+    with pytest.raises(UsageError):
+        default_distribution(np.str_)
+
+
+def test_random_source():
+    infos = [TensorInfo("x", np.float32, (2, 3)), TensorInfo("i", np.int64, (4,)), TensorInfo("b", np.bool_, ())]
+    first, again = (load_inputs(infos, RandomSource(seed=3)) for _ in range(2))
+    assert list(first) == ["x", "i", "b"]
+    for info in infos:
+        assert first[info.name].shape == info.shape and first[info.name].dtype == info.dtype
+        np.testing.assert_array_equal(first[info.name], again[info.name])
+    assert not np.array_equal(first["x"], load_inputs(infos, RandomSource(seed=4))["x"])
+    only = RandomSource({"scalar": Distribution("uniform", {"min": 7, "max": 7})}, seed=0)
+    assert np.all(load_inputs(infos, only)["x"] == 7)
+    assert RandomSource(seed=0).load(infos[0], batch=5).shape == (5, 3)
+    with pytest.raises(UsageError, match="not known"):
+        RandomSource().load(TensorInfo("x", np.float32, (None, 3)))
+
+
+def test_folder_and_stream(tmp_path):
+    x, y = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([1, 2], np.int32)
+    write_tensor(str(tmp_path / "x.dat"), x)
+    write_tensor(str(tmp_path / "y.dat"), y)
+    stream = io.BytesIO()
+    write_tensor(stream, x)
+    write_tensor(stream, y)
+    stream.seek(0)
+    infos = [TensorInfo("x", np.float32, (2, 3)), TensorInfo("y", np.int64, (2,))]
+    for source in (FolderSource(tmp_path), StreamSource(stream)):
+        found = load_inputs(infos, source)
+        np.testing.assert_array_equal(found["x"], x)
+        assert found["y"].tolist() == [1, 2] and found["y"].dtype == np.int64
+    folder = FolderSource(tmp_path)
+    with pytest.raises(FileError, match=r"input 'z'(.|\n)*x, y"):
+        folder.load(TensorInfo("z", np.float32, (1,)))
+    with pytest.raises(UsageError, match=r"\[2, 3\](.|\n)*\[1, 3\]"):
+        folder.load(TensorInfo("x", np.float32, (1, 3)))
+    assert folder.load(TensorInfo("x", np.float32, (1, 3)), batch=2).shape == (2, 3)
+    assert folder.load(TensorInfo("x", np.float32, (1, 3)), batch=0).shape == (2, 3)
+    with pytest.raises(UsageError):
+        folder.load(TensorInfo("x", np.float32, (1, 3)), batch=3)
+
+
+class Doubler:
+    """A model of batch 1 that counts its runs."""
+
+    inputs = (TensorInfo("x", np.float32, (1, 3)),)
+    runs = 0
+
+    def run(self, inputs, *, output_names=None, observe=None):
+        self.runs += 1
+        assert inputs["x"].shape[0] == self.inputs[0].shape[0]
+        return {"y": inputs["x"] * 2, "s": inputs["x"].sum()}
+
+
+def test_batches():
+    model, x = Doubler(), np.arange(12, dtype=np.float32).reshape(4, 3)
+    with pytest.raises(UsageError, match="'s' has rank 0"):
+        run_batches(model, {"x": x})
+    model.runs = 0
+    model.run = lambda inputs, run=model.run, **kwargs: {"y": run(inputs)["y"]}
+    np.testing.assert_array_equal(run_batches(model, {"x": x})["y"], 2 * x)
+    assert model.runs == 4
+    model.inputs = (TensorInfo("x", np.float32, (2, 3)),)
+    np.testing.assert_array_equal(run_batches(model, {"x": x})["y"], 2 * x)
+    with pytest.raises(UsageError, match="cannot be divided"):
+        run_batches(model, {"x": x[:3]})
+    with pytest.raises(UsageError, match="rank 0"):
+        run_batches(model, {"x": np.array(1.0)})

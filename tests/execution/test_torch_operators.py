@@ -1,0 +1,605 @@
+"""The torch operators against the numpy kernels (written independently), plain torch, and hand-computed vectors."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from nnef_tools.errors import ShapeError
+from nnef_tools.execution.torch_backend import find_operator
+from nnef_tools.interpreter.pytorch.nnef_operators import Operators
+from nnef_tools.ops import registry
+
+NOT_COMPUTED = {"external", "variable", "constant"}
+
+
+def to_torch(item: Any) -> Any:
+    if isinstance(item, list):
+        return [to_torch(each) for each in item]
+    return torch.from_numpy(np.array(item))
+
+
+def random(*shape: int, seed: int = 0, positive: bool = False) -> np.ndarray:
+    values = np.random.default_rng([seed, *shape]).uniform(-2, 2, shape).astype(np.float32)
+    return np.abs(values) + np.float32(0.1) if positive else values
+
+
+def agree(name: str, *inputs: Any, tolerance: float = 2e-5, **attribs: Any) -> Any:
+    """Both results are equal in shape, kind and values, or both refuse; returns the one of torch."""
+    definition = registry.find(name)
+    run, arguments = find_operator(name), [to_torch(item) for item in inputs]
+    try:
+        reference = definition.run(*inputs, **definition.complete(attribs))
+    except ShapeError:
+        with pytest.raises(ShapeError):
+            run(*arguments, **attribs)
+        return []
+    ours = run(*arguments, **attribs)
+    results = list(ours) if isinstance(ours, (tuple, list)) else [ours]
+    references = list(reference) if isinstance(reference, (tuple, list)) else [reference]
+    assert len(results) == len(references)
+    for result, expected in zip(results, references, strict=True):
+        array = result.detach().numpy()
+        assert array.shape == expected.shape
+        assert array.dtype.kind == expected.dtype.kind
+        np.testing.assert_allclose(array, expected, rtol=tolerance, atol=tolerance)
+    return results
+
+
+def test_every_operation_has_a_torch_function():
+    missing = set(registry.operations()) - NOT_COMPUTED - set(Operators)
+    assert not missing
+
+
+UNARY = ["copy", "neg", "rcp", "exp", "abs", "sign", "floor", "ceil", "round", "sin", "cos", "tan", "atan", "sinh",
+         "cosh", "tanh", "asinh", "sqr", "rsqr", "relu", "sigmoid", "softplus", "gelu", "silu", "elu", "selu",
+         "erf"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_unary(name):
+    x = random(3, 4, 5)
+    x[0, 0, :4] = [0.5, -0.5, 1.5, 40.0 if name == "softplus" else -1.5]
+    agree(name, x)
+
+
+@pytest.mark.parametrize("name", ["log", "sqrt", "rsqrt", "log2"])
+def test_unary_of_positive(name):
+    agree(name, random(3, 4, positive=True))
+
+
+@pytest.mark.parametrize("name", ["asin", "acos", "atanh", "acosh"])
+def test_unary_of_limited_domain(name):
+    x = np.linspace(-0.9, 0.9, 19, dtype=np.float32)
+    agree(name, x + 2 if name == "acosh" else x)
+
+
+def test_round_is_half_up():
+    x = torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.49999997])
+    assert Operators["round"](x).tolist() == [-2, -1, 0, 1, 2, 3, 0]
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "pow", "min", "max", "lt", "gt", "le", "ge", "eq", "ne"])
+@pytest.mark.parametrize("shapes", [((2, 3), (2,)), ((2, 3), (1, 3)), ((4, 1), (1, 6)), ((2, 3), ()), ((), (2, 3, 4)),
+                                    ((1, 8, 5, 5), (1, 8)), ((2,), (2, 3, 4))])  # fmt: skip
+def test_binary_is_aligned_left(name, shapes):
+    x, y = (np.round(random(*shape, seed=k, positive=True) * 2) / 2 + np.float32(0.5) for k, shape in enumerate(shapes))
+    agree(name, x, y)
+
+
+def test_left_alignment_by_hand():
+    z = Operators["add"](torch.tensor([[0.0, 1, 2], [3, 4, 5]]), torch.tensor([10.0, 20]))
+    assert z.tolist() == [[10, 11, 12], [23, 24, 25]]
+    with pytest.raises(RuntimeError):
+        Operators["add"](torch.zeros(2, 3), torch.zeros(3))
+
+
+@pytest.mark.parametrize("name", ["and", "or"])
+def test_logical(name):
+    x, y = random(2, 3) > 0, random(2, seed=1) > 0
+    agree(name, x, y)
+    agree("not", x)
+
+
+def test_select_and_clamp():
+    condition, a, b = random(2, 1) > 0, random(2, 3, seed=1), random(2, seed=2)
+    agree("select", condition, a, b)
+    agree("clamp", random(2, 3), np.float32(-0.5), np.float32(0.5))
+    agree("clamp", random(2, 3), random(2, seed=3), np.float32(0.5))
+    agree("prelu", random(2, 3, 4), random(1, 3, seed=1))
+    agree("leaky_relu", random(2, 3), alpha=0.1)
+    agree("elu", random(2, 3), alpha=0.7)
+    assert torch.allclose(
+        Operators["selu"](torch.tensor([-1.0]), alpha=2.0, _lambda_=3.0), 6 * torch.expm1(torch.tensor([-1.0]))
+    )
+
+
+@pytest.mark.parametrize("axes", [[1], [0], [1, 2], [0, 2]])
+def test_softmax(axes):
+    agree("softmax", random(2, 3, 4) * 20, axes=axes)
+
+
+BORDERS = ["constant", "replicate", "reflect", "reflect-even"]
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("padding", [[], [(0, 0)], [(1, 1)], [(2, 0)], [(0, 1)], [(-1, 1)]])
+@pytest.mark.parametrize(
+    "stride, dilation, groups", [([], [], 1), ([2], [], 1), ([], [2], 1), ([2], [2], 2), ([3], [1], 0)]
+)
+@pytest.mark.parametrize("border", BORDERS)
+def test_conv(rank, padding, stride, dilation, groups, border):
+    x = random(2, 4, *[7, 6, 5][:rank])
+    w = random(8, 4 // (groups or 4), *[3, 2, 2][:rank], seed=1)
+    bias = random(1, 8, seed=2)
+    attribs = {"padding": padding * rank, "stride": stride * rank, "dilation": dilation * rank}
+    agree("conv", x, w, bias, border=border, groups=groups, tolerance=1e-4, **attribs)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("padding", [[], [(0, 0)], [(1, 1)], [(1, 0)], [(0, 1)], [(-1, 1)]])
+@pytest.mark.parametrize(
+    "stride, dilation, groups", [([], [], 1), ([2], [], 1), ([], [2], 1), ([2], [2], 2), ([3], [1], 0)]
+)
+@pytest.mark.parametrize("border", BORDERS)
+def test_deconv(rank, padding, stride, dilation, groups, border):
+    x = random(2, 4, *[5, 4, 5][:rank])
+    w = random(4, 1 if groups == 0 else 3, *[3, 2, 2][:rank], seed=1)
+    bias = random(1, w.shape[1] * (groups or 4), seed=2)
+    attribs = {"padding": padding * rank, "stride": stride * rank, "dilation": dilation * rank}
+    agree("deconv", x, w, bias, border=border, groups=groups, tolerance=1e-4, **attribs)
+
+
+@pytest.mark.parametrize("extent", [9, 10])
+@pytest.mark.parametrize("border", ["constant", "replicate"])
+def test_deconv_with_output_shape(extent, border):
+    x, w = random(1, 2, 5), random(2, 3, 3, seed=1)
+    attribs = {"padding": [(1, 1)], "stride": [2], "output_shape": [1, 3, extent]}
+    agree("deconv", x, w, np.float32(0.5), border=border, **attribs)
+    with pytest.raises(ShapeError):
+        Operators["deconv"](*map(to_torch, (x, w)), **{**attribs, "output_shape": [1, 3, 12]})
+
+
+@pytest.mark.parametrize(
+    "attribs, expected",
+    [
+        ({}, [100, 210, 321, 432, 43]),
+        ({"stride": [2]}, [100, 321, 43]),
+        ({"padding": [(0, 0)]}, [210, 321, 432]),
+        ({"padding": [(0, 0)], "dilation": [2]}, [420]),
+        ({"dilation": [2]}, [200, 310, 420, 31, 42]),
+        ({"border": "replicate"}, [100, 210, 321, 432, 443]),
+        ({"border": "reflect"}, [101, 210, 321, 432, 343]),
+    ],
+)
+def test_conv_by_hand(attribs, expected):
+    x, w = torch.arange(5.0).reshape(1, 1, 5), torch.tensor([1.0, 10, 100]).reshape(1, 1, 3)
+    assert Operators["conv"](x, w, torch.tensor(0.0), **attribs).reshape(-1).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "attribs, expected",
+    [
+        ({"stride": [2]}, [0, 0, 1, 10, 102, 20]),
+        ({"stride": [2], "padding": [(0, 0)]}, [0, 0, 1, 10, 102, 20, 200]),
+        ({"stride": [2], "padding": [(1, 0)]}, [0, 1, 10, 102, 20, 200]),
+        ({"stride": [2], "padding": [(0, 0)], "output_shape": [1, 1, 8]}, [0, 0, 1, 10, 102, 20, 200, 0]),
+    ],
+)
+def test_deconv_by_hand(attribs, expected):
+    x, w = torch.arange(3.0).reshape(1, 1, 3), torch.tensor([1.0, 10, 100]).reshape(1, 1, 3)
+    assert Operators["deconv"](x, w, torch.tensor(0.0), **attribs).reshape(-1).tolist() == expected
+
+
+@pytest.mark.parametrize("shape", [(), (1, 1), (1, 4), (4,)])
+def test_conv_accepts_these_biases(shape):
+    x, w, bias = torch.rand(1, 3, 5, 5), torch.rand(4, 3, 3, 3), torch.rand(shape)
+    expected = F.conv2d(x, w, bias.reshape(-1).expand(4), padding=1)
+    assert torch.allclose(Operators["conv"](x, w, bias, padding=[(1, 1), (1, 1)]), expected, atol=1e-6)
+    with pytest.raises(ShapeError):
+        Operators["conv"](x, w, torch.rand(1, 3))
+
+
+def test_conv_of_four_spatial_dimensions_and_of_none():
+    agree("conv", random(1, 2, 3, 3, 3, 3), random(2, 2, 2, 2, 2, 2, seed=1), np.float32(1), padding=[(0, 0)] * 4)
+    agree("deconv", random(1, 2, 3, 3, 3, 3), random(2, 2, 2, 2, 2, 2, seed=1), np.float32(1), padding=[(0, 0)] * 4)
+    x, w = torch.rand(2, 3), torch.rand(4, 3)
+    assert torch.allclose(Operators["conv"](x, w), x @ w.T)
+
+
+def test_separable():
+    x, plane, point = random(1, 3, 6, 6), random(6, 1, 3, 3, seed=1), random(4, 6, 1, 1, seed=2)
+    agree("separable_conv", x, plane, point, random(1, 4, seed=3), stride=[2, 2], tolerance=1e-4)
+    x, plane, point = random(1, 4, 4, 4), random(6, 1, 3, 3, seed=1), random(4, 6, 1, 1, seed=2)
+    agree("separable_deconv", x, plane, point, random(1, 6, seed=3), stride=[2, 2], tolerance=1e-4)
+
+
+POOL_WINDOWS = [
+    {"size": [1, 1, 3, 2]},
+    {"size": [1, 1, 3, 2], "stride": [1, 1, 2, 2]},
+    {"size": [1, 1, 2, 2], "padding": [(0, 0), (0, 0), (1, 0), (0, 1)], "dilation": [1, 1, 2, 1]},
+    {"size": [1, 3, 1, 1]},
+    {"size": [2, 1, 1, 3], "padding": [(0, 0)] * 4},
+    {"size": [1, 2, 2, 2], "padding": [(0, 0), (1, 1), (0, 0), (1, 1)], "stride": [1, 2, 1, 2]},
+    {"size": [1, 1, 1, 1], "padding": [(0, 0)] * 4, "stride": [1, 1, 2, 3]},
+    {"size": [1, 1, 2, 2], "padding": [(0, 0), (0, 0), (-1, 0), (0, -1)]},
+]
+
+
+@pytest.mark.parametrize("window", POOL_WINDOWS)
+@pytest.mark.parametrize("border", [*BORDERS, "ignore"])
+@pytest.mark.parametrize("name", ["box", "avg_pool", "rms_pool", "max_pool", "argmax_pool", "max_pool_with_index"])
+def test_pool(name, window, border):
+    agree(name, random(2, 3, 6, 5), border=border, **window)
+
+
+@pytest.mark.parametrize("size", [[2, 2, 2, 2], [1, 2, 2, 2, 2], [2, 2, 2, 2, 2]])
+@pytest.mark.parametrize("name", ["box", "max_pool", "debox"])
+def test_pool_over_many_dimensions(name, size):
+    agree(name, random(*[3] * len(size)), size=size, padding=[(0, 0)] * len(size))
+
+
+def test_argmax_pool_over_four_dimensions():
+    agree("argmax_pool", random(3, 3, 3, 3), size=[2, 2, 2, 2], padding=[(0, 0)] * 4)
+
+
+def test_pool_with_windows_outside():
+    attribs = {"size": [1, 1, 2], "padding": [(0, 0), (0, 0), (3, 3)], "border": "ignore"}
+    for name in ("max_pool", "avg_pool", "argmax_pool", "max_pool_with_index"):
+        agree(name, random(1, 2, 4), **attribs)
+    agree(
+        "max_pool",
+        random(1, 1, 2) - 3,
+        size=[1, 1, 2],
+        padding=[(0, 0), (0, 0), (1, 1)],
+        dilation=[1, 1, 3],
+        border="ignore",
+    )
+
+
+def test_pool_against_torch():
+    x = torch.rand(2, 3, 9, 9) - 0.5
+    pads = [(0, 0), (0, 0), (1, 1), (1, 1)]
+    window = {"size": [1, 1, 3, 3], "stride": [1, 1, 2, 2], "padding": pads, "border": "ignore"}
+    assert torch.equal(Operators["max_pool"](x, **window), F.max_pool2d(x, 3, 2, 1))
+    assert torch.allclose(Operators["avg_pool"](x, **window), F.avg_pool2d(x, 3, 2, 1, count_include_pad=False))
+    window["border"] = "constant"
+    assert torch.allclose(Operators["avg_pool"](x, **window), F.avg_pool2d(x, 3, 2, 1))
+
+
+def test_pool_by_hand():
+    def run(name, values, size, **attribs):
+        x = torch.tensor(values).reshape(1, 1, -1)
+        return Operators[name](x, size=[1, 1, size], **attribs).reshape(-1).tolist()
+
+    assert run("box", [0.0, 1, 2, 3], 3) == [1, 3, 6, 5]
+    assert run("box", [0.0, 1, 2, 3], 3, normalize=True, border="ignore") == [0.5, 1, 2, 2.5]
+    assert run("max_pool", [-10.0, -9, -8, -7], 3) == [0, -8, -7, 0]
+    assert run("max_pool", [-10.0, -9, -8, -7], 3, border="ignore") == [-9, -8, -7, -7]
+    assert run("max_pool", [0.0, 1, 2, 3, 4], 2, stride=[1, 1, 2]) == [1, 3, 4]
+    cells = {"stride": [1, 1, 2], "padding": [(0, 0)] * 3}
+    assert run("argmax_pool", [1.0, 3, 3, -1, -2, -5], 2, **cells) == [1, 0, 0]
+    wide = {"stride": [1, 1, 2], "padding": [(0, 0), (0, 0), (1, 1)]}
+    assert run("argmax_pool", [1.0, 3, 3, -1, -2, -5], 3, **wide) == [2, 0, 0]
+    values, index = torch.tensor([10.0, 20, 30]).reshape(1, 1, 3), torch.tensor([2, 0, 0]).reshape(1, 1, 3)
+    result = Operators["desample"](values, index, size=[1, 1, 3], output_shape=[1, 1, 6], **wide)
+    assert result.reshape(-1).tolist() == [0, 30, 0, 30, 0, 0]
+
+
+@pytest.mark.parametrize("window", POOL_WINDOWS)
+@pytest.mark.parametrize("border", BORDERS)
+def test_sample(window, border):
+    x = random(2, 3, 6, 5)
+    index = registry.find("argmax_pool").run(x, **window)
+    other = np.random.default_rng(1).integers(0, np.prod(window["size"]), index.shape)
+    agree("sample", x, index, border=border, **window)
+    agree("sample", x, other, border=border, **window)
+
+
+DEBOX_WINDOWS = [
+    {"size": [1, 1, 3, 2]},
+    {"size": [1, 1, 3, 2], "stride": [1, 1, 2, 2]},
+    {"size": [1, 1, 2, 2], "padding": [(0, 0), (0, 0), (1, 0), (0, 1)], "dilation": [1, 1, 2, 1]},
+    {"size": [1, 2, 1, 3], "padding": [(0, 0)] * 4, "stride": [1, 3, 1, 2]},
+    {"size": [1, 1, 2, 2], "padding": [(0, 0)] * 4, "stride": [1, 1, 3, 3], "output_shape": [2, 3, 16, 15]},
+]
+
+
+@pytest.mark.parametrize("window", DEBOX_WINDOWS)
+@pytest.mark.parametrize("border", [*BORDERS, "ignore"])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_debox(window, border, normalize):
+    x = random(2, 3, 6, 5)
+    if "output_shape" in window:
+        x = x[:, :, :5]
+        window = {**window, "output_shape": [2, 3, 15, 15]}
+    agree("debox", x, border=border, normalize=normalize, **window)
+
+
+@pytest.mark.parametrize("window", DEBOX_WINDOWS[:4])
+def test_desample(window):
+    x = random(2, 3, 6, 5)
+    index = np.random.default_rng(1).integers(0, np.prod(window["size"]), x.shape)
+    agree("desample", x, index, **window)
+
+
+@pytest.mark.parametrize("factor", [[1, 1], [2, 2], [3, 2], [5, 4]])
+@pytest.mark.parametrize("method", ["symmetric", "asymmetric", "aligned"])
+@pytest.mark.parametrize("border", BORDERS)
+def test_multilinear_upsample(factor, method, border):
+    agree("multilinear_upsample", random(2, 3, 4, 5), factor=factor, method=method, border=border)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 4])
+def test_upsample_of_other_ranks(rank):
+    x = random(1, 2, *[2] * rank)
+    agree("multilinear_upsample", x, factor=[2] * rank)
+    agree("nearest_upsample", x, factor=[2] * rank)
+    agree("nearest_downsample", x, factor=[2] * rank)
+    agree("area_downsample", x, factor=[2] * rank)
+
+
+def test_upsample_by_hand():
+    x = torch.tensor([1.0, 2, 4]).reshape(1, 1, 3)
+
+    def run(method, border, factor=2):
+        return Operators["multilinear_upsample"](x, factor=[factor], method=method, border=border).reshape(-1)
+
+    assert torch.allclose(run("symmetric", "replicate"), torch.tensor([1, 1.25, 1.75, 2.5, 3.5, 4]))
+    assert torch.allclose(run("symmetric", "constant"), torch.tensor([0.75, 1.25, 1.75, 2.5, 3.5, 3]))
+    assert torch.allclose(run("asymmetric", "constant"), torch.tensor([1, 1.5, 2, 3, 4, 2]))
+    assert torch.allclose(run("aligned", "replicate"), torch.tensor([1, 1.4, 1.8, 2.4, 3.2, 4]))
+
+
+@pytest.mark.parametrize("axes", [[], [0], [2], [1, 2], [2, 0], [0, 1, 2]])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sum_reduce",
+        "mean_reduce",
+        "max_reduce",
+        "min_reduce",
+        "argmax_reduce",
+        "argmin_reduce",
+        "moments",
+        "any_reduce",
+        "all_reduce",
+        "product_reduce",
+        "l1_normalization",
+        "l2_normalization",
+    ],
+)
+def test_reduce(name, axes):
+    x = random(3, 4, 5)
+    x[:, 1, 2] = x[:, 1, 3] = 5.0  # ties
+    agree(name, x > 0 if name in ("any_reduce", "all_reduce") else x, axes=axes)
+    if name == "sum_reduce":
+        agree(name, x, axes=axes, normalize=True)
+
+
+@pytest.mark.parametrize(
+    "shape, attribs",
+    [
+        ((2, 3, 4), {"shape": [0, -1]}),
+        ((2, 3, 4), {"shape": [12], "axis_start": 1, "axis_count": 2}),
+        ((2, 3, 4), {"shape": [-1, 2], "axis_start": 1}),
+        ((2, 3), {"shape": [1, 1], "axis_start": 1, "axis_count": 0}),
+        ((1,), {"shape": []}),
+    ],
+)
+def test_reshape(shape, attribs):
+    agree("reshape", random(*shape), **attribs)
+
+
+def test_moves():
+    x = random(2, 1, 3, 1)
+    agree("squeeze", x, axes=[1, 3])
+    with pytest.raises(ShapeError):
+        Operators["squeeze"](to_torch(x), axes=[0])
+    agree("unsqueeze", random(2, 3), axes=[0, 2, 4])
+    agree("transpose", random(2, 3, 4), axes=[1, 0])
+    agree("transpose", random(2, 3, 4), axes=[2, 0, 1])
+    agree("split", random(2, 6), axis=1, ratios=[1, 2])
+    agree("concat", [random(2, 3), random(2, 1)], axis=1)
+    agree("stack", [random(2, 3), random(2, 3, seed=1)], axis=2)
+    agree("unstack", random(2, 3), axis=1)
+    agree("tile", random(2, 3), repeats=[2, 3])
+    agree("gather", random(2, 3, 4), np.array([[0, 2], [1, 1]]), axis=1)
+    agree("gather", random(2, 3, 4), np.array(1), axis=2)
+    agree("copy_n", random(2, 3), times=3)
+    agree("add_n", [random(2, 3), random(2, 3, seed=1), random(2, seed=2)])
+    agree("update", random(2, 3), random(2, 3, seed=1))
+
+
+@pytest.mark.parametrize(
+    "begin, end, stride, expected",
+    [
+        (0, 5, 2, [0, 2, 4]),
+        (-1, -6, -1, [4, 3, 2, 1, 0]),
+        (4, 0, -2, [4, 2]),
+        (1, 0, None, [1, 2, 3, 4]),
+        (2, 2, 1, []),
+        (-3, -1, 1, [2, 3]),
+        (3, 100, 1, [3, 4]),
+    ],
+)
+def test_slice(begin, end, stride, expected):
+    attribs = {"axes": [0], "begin": [begin], "end": [end], **({"stride": [stride]} if stride else {})}
+    assert Operators["slice"](torch.arange(5.0), **attribs).tolist() == expected
+    agree("slice", np.arange(5, dtype=np.float32), **attribs)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("padding", [[(0, 0), (2, 2)], [(1, 0), (0, 3)], [(-1, 0), (1, -2)]])
+def test_pad(border, padding):
+    agree("pad", random(3, 4), padding=padding, border=border, value=7.0 if border == "constant" else 0.0)
+
+
+def test_cast():
+    x = np.array([-1.7, 0.0, 0.4, 2.9], np.float32)
+    assert find_operator("cast")(to_torch(x), dtype=np.int64).tolist() == [-1, 0, 0, 2]
+    assert find_operator("cast")(to_torch(x), dtype=np.bool_).tolist() == [True, False, True, True]
+    assert find_operator("cast")(torch.tensor([True, False]), dtype=np.float32).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("a, b", [(False, False), (False, True), (True, False), (True, True)])
+def test_matmul(a, b):
+    left, right = random(2, 1, 4, 3), random(1, 5, 3, 6, seed=1)
+    left, right = (left.swapaxes(-1, -2) if a else left), (right.swapaxes(-1, -2) if b else right)
+    agree("matmul", np.ascontiguousarray(left), np.ascontiguousarray(right), transposeA=a, transposeB=b)
+
+
+def test_linear():
+    agree("linear", random(2, 3), random(4, 3, seed=1), random(1, 4, seed=2))
+    agree("linear", random(2, 3), random(4, 3, seed=1), np.float32(0))
+
+
+@pytest.mark.parametrize("size", [[1, 5, 1, 1], [1, 2, 3, 1]])
+@pytest.mark.parametrize(
+    "name, attribs",
+    [
+        ("local_response_normalization", {"alpha": 0.3, "beta": 0.75, "bias": 2.0}),
+        ("local_mean_normalization", {}),
+        ("local_variance_normalization", {"bias": 0.1, "epsilon": 0.2}),
+        ("local_contrast_normalization", {"bias": 0.1, "epsilon": 0.2}),
+    ],
+)
+def test_local_normalization(name, attribs, size):
+    agree(name, random(2, 6, 4, 3), size=size, **attribs)
+
+
+def test_batch_normalization():
+    x = random(2, 3, 4, 4)
+    mean, variance, offset, scale = (
+        random(1, 3),
+        random(1, 3, positive=True),
+        random(1, 3, seed=1),
+        random(1, 3, seed=2),
+    )
+    agree("batch_normalization", x, mean, variance, offset, scale, epsilon=1e-3)
+    agree("batch_normalization", x, mean, variance, np.float32(0), np.float32(1), epsilon=1e-3)
+    result = Operators["batch_normalization"](*map(to_torch, (x, mean, variance, offset, scale)), epsilon=1e-3)
+    flat = [to_torch(item[0]) for item in (mean, variance, scale, offset)]
+    assert torch.allclose(result, F.batch_norm(to_torch(x), *flat, eps=1e-3), atol=1e-5)
+
+
+@pytest.mark.parametrize("signed, symmetric", [(False, False), (True, False), (True, True)])
+def test_quantize(signed, symmetric):
+    x = random(2, 3, 8) * 3
+    attribs = {"bits": 8, "signed": signed, "symmetric": symmetric}
+    agree("min_max_linear_quantize", x, np.float32(-1), np.float32(1), **attribs)
+    agree("zero_point_linear_quantize", x, np.array([[3, 4, 5]]), np.array([[0.1, 0.2, 0.3]], np.float32), **attribs)
+    agree("linear_quantize", x, np.float32(-1), np.array([1, 2], np.float32), bits=4)
+    x[0, 0, 0] = 0
+    agree("logarithmic_quantize", x, np.float32(4), bits=2)
+
+
+def test_quantize_by_hand():
+    x = torch.tensor([-100, -0.25, 0.25, 3.3, 200])
+    y = Operators["zero_point_linear_quantize"](
+        x, torch.tensor(10), torch.tensor(0.5), bits=8, signed=False, symmetric=False
+    )
+    assert y.tolist() == [-5, 0, 0.5, 3.5, 122.5]
+    y = Operators["logarithmic_quantize"](torch.tensor([0, 0.4, 1.5, 3, -100]), torch.tensor(4.0), bits=2)
+    assert y.tolist() == [0, 0.5, 2, 4, -4]
+
+
+@pytest.mark.parametrize("name", ["avg_roi_pool", "max_roi_pool", "roi_resample"])
+def test_roi(name):
+    x, rois = random(2, 3, 8, 8), np.array([[0, 0, 5, 6], [1, 2, 7, 8], [2.3, 1.6, 6.2, 7.9]], np.float32)
+    agree(name, x, rois, np.array([0, 1, 1]), output_size=[3, 2])
+
+
+@pytest.mark.parametrize("name", ["avg_roi_align", "max_roi_align"])
+def test_roi_align(name):
+    x, rois = random(2, 3, 8, 8), np.array([[0, 0, 5, 6], [1, 2, 7, 8], [2.3, 1.6, 6.2, 7.9]], np.float32)
+    agree(name, x, rois, np.array([0, 1, 1]), output_size=[3, 2], sampling_rate=[2, 2])
+
+
+def test_extensions():
+    x = random(3, 4, 5)
+    for exclusive, reverse in product([False, True], repeat=2):
+        agree("cum_sum", x, axis=1, exclusive=exclusive, reverse=reverse)
+    ties = np.round(x)
+    for largest in (False, True):
+        agree("top_k", ties, k=3, axis=-1, largest=largest)
+    agree("det", random(2, 3, 3))
+    a, b = np.random.default_rng(0).integers(0, 20, (2, 3, 4))
+    for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
+        agree(name, a, b[:, 0])
+    agree("bitwise_not", a)
+    agree("shift_left", a, np.array(2))
+    agree("shift_right", a, np.array(2))
+
+
+def test_index_extensions():
+    x, rng = random(3, 4, 5), np.random.default_rng(0)
+    index = rng.integers(-4, 4, (3, 6, 5))
+    agree("gather_elements", x, index, axis=1)
+    with pytest.raises(ShapeError):
+        Operators["gather_elements"](to_torch(x), to_torch(index + 20), axis=1)
+    for reduction in ("none", "add", "mul", "min", "max"):
+        agree("scatter_elements", x, index, random(3, 6, 5, seed=1), axis=1, reduction=reduction)
+        pairs = np.stack([rng.integers(0, 3, (7,)), rng.integers(-4, 4, (7,))], -1)
+        agree("scatter_nd", x, pairs, random(7, 5, seed=2), reduction=reduction)
+    agree("gather_nd", x, np.stack([rng.integers(0, 3, (2, 6)), rng.integers(-4, 4, (2, 6))], -1))
+    agree("gather_nd", x, rng.integers(-4, 4, (3, 2, 1)), batch_dims=1)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_grid_sample(mode, padding_mode, align_corners):
+    for spatial in (1, 2, 3):
+        grid = random(2, *[4] * spatial, spatial, seed=1) * np.float32(0.7)
+        attribs = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+        agree("grid_sample", random(2, 3, *[4] * spatial), grid, tolerance=1e-4, **attribs)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize(
+    "coordinate_mode",
+    [
+        "half_pixel",
+        "half_pixel_symmetric",
+        "pytorch_half_pixel",
+        "align_corners",
+        "asymmetric",
+        "tf_half_pixel_for_nn",
+        "tf_crop_and_resize",
+    ],
+)
+def test_resize(mode, coordinate_mode):
+    x = random(2, 3, 5, 6)
+    roi = {"roi": [0.1, 0.0, 0.8, 1.2]} if coordinate_mode == "tf_crop_and_resize" else {}
+    for size in ([10, 3], [7, 6], [1, 12]):
+        agree("resize", x, output_size=size, mode=mode, coordinate_mode=coordinate_mode, **roi)
+    agree("resize", x, output_size=[12, 9], scales=[2.5, 1.5], mode=mode, coordinate_mode=coordinate_mode, **roi)
+
+
+def test_resize_against_torch():
+    x = torch.rand(1, 2, 5, 6)
+    result = Operators["resize"](x, output_size=[8, 9], mode="linear")
+    assert torch.allclose(result, F.interpolate(x, size=[8, 9], mode="bilinear"), atol=1e-5)
+    result = Operators["resize"](x, output_size=[3, 4], mode="linear", antialias=True, exclude_outside=True)
+    assert torch.allclose(result, F.interpolate(x, size=[3, 4], mode="bilinear", antialias=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["conv", "max_pool", "box", "softmax", "resize", "multilinear_upsample"])
+def test_gradients_flow(name):
+    inputs = {"conv": [torch.rand(1, 2, 4, 4), torch.rand(2, 2, 3, 3)]}.get(name, [torch.rand(1, 2, 4, 4)])
+    attribs: dict[str, Any] = {
+        "max_pool": {"size": [1, 1, 2, 2]},
+        "box": {"size": [1, 1, 2, 2], "border": "reflect-even"},
+        "resize": {"output_size": [3, 3], "mode": "linear"},
+        "multilinear_upsample": {"factor": [2, 2]},
+    }.get(name, {})
+    for item in inputs:
+        item.requires_grad_()
+    Operators[name](*inputs, **attribs).square().sum().backward()
+    assert all(item.grad is not None and bool(item.grad.abs().sum() > 0) for item in inputs)
