@@ -1,0 +1,146 @@
+"""Models in a line each: load, save, run, compare. (`convert_model` is in `pipeline.py`.)
+
+A model is the path of a file or folder, or, where it says so, a Graph in the NNEF dialect.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from .errors import FileError, FormatError, UsageError
+from .execution.backend import Array, Executor, TensorInfo, make_executor
+from .execution.compare import Comparison, compare_outputs
+from .execution.sources import load_inputs
+from .formats import InputShapes, detect_input, find_format, make_reader
+from .model import Graph
+from .target import Target
+from .verification import random_source
+
+Model = Union[str, "PathLike[str]", Graph]
+Inputs = Union[Mapping[str, Any], Sequence[Any]]
+
+
+def load_model(
+    path: str | PathLike[str], *, format: str | None = None, input_shapes: InputShapes | None = None, **options: Any
+) -> Graph:
+    """Reads a model into a graph in the dialect of its format.
+
+    format: its name, by default told by content and suffix. input_shapes: input name -> extents. options: those of the
+    reader. FileError, FormatError, UsageError, MissingPackageError.
+    """
+    found = find_format(format) if format else detect_input(Path(path))
+    return make_reader(found, **options)(str(path), input_shapes)
+
+
+def save_model(graph: Graph, path: str | PathLike[str], *, format: str | None = None, **options: Any) -> None:
+    """Writes a graph, whose dialect is that of the format, all or nothing; a `.tgz` path gives an NNEF archive.
+
+    options: those of the writer; `compression` 0 to 9 writes an NNEF archive too. FileError, UsageError.
+    """
+    target = Target.of(path, Path(path), format, options.pop("compression", None))
+    target.write(graph, **options)
+
+
+def run_model(
+    model: Model,
+    inputs: Inputs,
+    *,
+    format: str | None = None,
+    backend: str = "auto",
+    output_names: Sequence[str] | None = None,
+    custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+) -> dict[str, Array]:
+    """Runs a model (a Graph works too) once and returns its outputs by name, in order.
+
+    inputs: arrays by name, or in the order of the model's inputs. backend: 'auto', 'numpy', 'torch' or 'onnxruntime'.
+    output_names: other tensors to return. custom_operators: operator name -> function of the backend's arrays.
+    UsageError for wrong inputs or names, ExecutionError if an operator fails.
+    """
+    executor = _executor(model, format, backend=backend, custom_operators=custom_operators)
+    return executor.run(_by_name(inputs, executor.inputs), output_names=output_names)
+
+
+def compare_models(
+    a: Model,
+    b: Model,
+    *,
+    inputs: Inputs | None = None,
+    seed: int = 0,
+    tensor_mapping: Mapping[str, str] | str | PathLike[str] | None = None,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    relative_to_scale: float = 1e-4,
+) -> Comparison:
+    """Runs two models on the same inputs and compares what they give; `a` is the reference.
+
+    inputs: for `a`, by name or in order; by default random from `seed`. The inputs of `b` are the same in the same
+    order. Outputs correspond by their order; with tensor_mapping, `a` name -> `b` name or the path of such a JSON file,
+    all tensors of it that both models have are compared, in the order of `a`. Tolerances: see `compare_outputs`.
+    """
+    reference, candidate = _executor(a, None), _executor(b, None)
+    if len(reference.inputs) != len(candidate.inputs):
+        raise UsageError(f"the models have {len(reference.inputs)} and {len(candidate.inputs)} inputs")
+    given = (
+        load_inputs(reference.inputs, random_source(None, seed))
+        if inputs is None
+        else _by_name(inputs, reference.inputs)
+    )
+    values = [given[info.name] for info in reference.inputs]
+    pairs = _pairs(reference, candidate, tensor_mapping)
+    expected = reference.run(given, output_names=list(pairs))
+    result = candidate.run(_by_name(values, candidate.inputs), output_names=list(dict.fromkeys(pairs.values())))
+    return compare_outputs(
+        expected,
+        {name: result[other] for name, other in pairs.items()},
+        rtol=rtol,
+        atol=atol,
+        relative_to_scale=relative_to_scale,
+    )
+
+
+def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:
+    """The names in a tensor mapping file, as `convert_model` writes it. FileError, FormatError."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise FileError(f"cannot read the tensor mapping: {error.strerror}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not a JSON file: {error}", where=str(path)) from None
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value.values()):
+        raise FormatError("not a tensor mapping: a JSON object of names is expected", where=str(path))
+    return value
+
+
+def _executor(model: Model, format: str | None, **options: Any) -> Executor:
+    if isinstance(model, Graph):
+        return make_executor(model, format=format or "nnef", **options)
+    name = find_format(format).name if format else detect_input(Path(model)).name
+    return make_executor(model, format=name, **options)
+
+
+def _by_name(inputs: Inputs, infos: Sequence[TensorInfo]) -> dict[str, Array]:
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(value) for name, value in inputs.items()}
+    if len(inputs) != len(infos):
+        names = ", ".join(info.name for info in infos)
+        raise UsageError(f"the model has {len(infos)} inputs ({names}), {len(inputs)} are given")
+    return {info.name: np.asarray(value) for info, value in zip(infos, inputs, strict=True)}
+
+
+def _pairs(
+    reference: Executor, candidate: Executor, mapping: Mapping[str, str] | str | PathLike[str] | None
+) -> dict[str, str]:
+    """Reference tensor name -> candidate tensor name, of what is to be compared."""
+    if mapping is None:
+        if len(reference.outputs) != len(candidate.outputs):
+            raise UsageError(f"the models have {len(reference.outputs)} and {len(candidate.outputs)} outputs")
+        return {a.name: b.name for a, b in zip(reference.outputs, candidate.outputs, strict=True)}
+    names = mapping if isinstance(mapping, Mapping) else read_tensor_mapping(mapping)
+    known = set(candidate.tensor_names)
+    return {name: names[name] for name in reference.tensor_names if names.get(name) in known}

@@ -1,0 +1,197 @@
+"""`nnef-tools convert`: the options, a call of `convert_model`, and what is printed of its report."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from .options import (
+    FORMAT_NAMES,
+    Parser,
+    add_common_options,
+    guarded,
+    names_or_all,
+    parse_shapes,
+)
+from .render import note, print_json, print_table, progress, styled, warn
+
+if TYPE_CHECKING:
+    from ..report import Report
+
+DEFAULT_SAMPLES = "3"
+DEFAULT_LEVEL = "1"
+
+
+def build_parser(prog: str = "nnef-tools convert") -> Parser:
+    """The parser of the subcommand."""
+    parser = Parser(
+        prog,
+        "Convert a model to another format, or rewrite it in its own: nnef-tools convert model.onnx model.nnef",
+        optional_numbers={"--verify": DEFAULT_SAMPLES, "--compress": DEFAULT_LEVEL},
+    )
+    parser.add_argument("model", nargs="?", help="the model to read")
+    parser.add_argument(
+        "output", nargs="?", help="the file or folder to write: a name in .nnef is a folder, .tgz an archive"
+    )
+    formats = parser.add_argument_group("models")
+    formats.add_argument("--input-model", metavar="PATH", help="the model to read, as an option")
+    formats.add_argument(
+        "--output-model", metavar="PATH", help="the file or folder to write (default: the input's name and suffix)"
+    )
+    formats.add_argument("--input-format", choices=FORMAT_NAMES, help="default: told by content and suffix")
+    formats.add_argument("--output-format", choices=FORMAT_NAMES, help="default: told by the suffix")
+    formats.add_argument("--input-shapes", metavar="DICT", help="extents for inputs: \"{'x': (1, 3, 224, 224)}\"")
+    formats.add_argument(
+        "--shape", nargs="+", action="extend", default=[], metavar="NAME:EXTENTS", help="x:1,3,224,224"
+    )
+    formats.add_argument("--input-names", nargs="+", metavar="NAME", help="convert only what follows these tensors")
+    formats.add_argument("--output-names", nargs="+", metavar="NAME", help="convert only what leads to these tensors")
+    formats.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
+
+    conversion = parser.add_argument_group("conversion")
+    conversion.add_argument("--fold-constants", action="store_true", help="compute what depends on constants only")
+    conversion.add_argument("--optimize", action="store_true", help="rewrite the result for speed")
+    conversion.add_argument("--dequantize", action="store_true", help="with --optimize: drop quantization")
+    conversion.add_argument("--keep-io-names", action="store_true", help="keep the names of inputs and outputs")
+    conversion.add_argument(
+        "--io-transpose",
+        nargs="*",
+        metavar="NAME",
+        help="make channels-last inputs and outputs channels-first (no names: all of rank 3 and up)",
+    )
+    conversion.add_argument(
+        "--decompose", nargs="*", metavar="OP", help="write these compound operations as their definition (none: all)"
+    )
+    conversion.add_argument("--standard-only", action="store_true", help="refuse what needs a custom fragment")
+    conversion.add_argument("--mirror-unsupported", action="store_true", help="copy what cannot be converted as it is")
+
+    plugins = parser.add_argument_group("plugins", "modules by dotted name or path of the .py file; the last one wins")
+    for name, table in (
+        ("converters", "CUSTOM_TRANSFORMS"),
+        ("shapes", "CUSTOM_SHAPES"),
+        ("fragments", "CUSTOM_FRAGMENTS"),
+        ("optimizers", "CUSTOM_OPTIMIZERS"),
+    ):
+        plugins.add_argument(f"--custom-{name}", nargs="+", default=[], metavar="MODULE", help=f"modules with {table}")
+    plugins.add_argument(
+        "--generate-custom-fragments", action="store_true", help="declare custom operations in the text"
+    )
+
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--compress",
+        nargs="?",
+        type=int,
+        const=int(DEFAULT_LEVEL),
+        metavar="LEVEL",
+        help="write NNEF as a .tgz archive",
+    )
+    output.add_argument("--annotate-shapes", action="store_true", help="write shapes as comments")
+    output.add_argument(
+        "--tensor-mapping",
+        nargs="?",
+        const="tensor_mapping.json",
+        metavar="FILE",
+        help="write source tensor name -> target tensor name (default file: tensor_mapping.json)",
+    )
+    output.add_argument("--dry-run", action="store_true", help="write nothing, only tell")
+
+    verification = parser.add_argument_group("verification")
+    verification.add_argument(
+        "--verify",
+        nargs="?",
+        type=int,
+        const=int(DEFAULT_SAMPLES),
+        default=0,
+        metavar="N",
+        help=f"run source and result on N (default {DEFAULT_SAMPLES}) random inputs; if they differ, write nothing",
+    )
+    verification.add_argument(
+        "--random", metavar="DISTRIBUTION", help="of these inputs: uniform(-1,1), normal(0,1), .."
+    )
+    verification.add_argument("--seed", type=int, default=0, metavar="N", help="of these inputs")
+    add_common_options(parser)
+    return parser
+
+
+def main(args: argparse.Namespace) -> int:
+    """Converts as the arguments say and returns the exit status; options that `args` lacks have their default."""
+    return guarded(_run, build_parser().complete(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ..pipeline import convert_model
+
+    source, target = _paths(args)
+    with progress() as show:
+        report = convert_model(
+            source,
+            target,
+            input_format=args.input_format,
+            output_format=args.output_format,
+            input_shapes=parse_shapes(args.input_shapes, args.shape),
+            fold_constants=args.fold_constants,
+            optimize=args.optimize,
+            keep_io_names=args.keep_io_names,
+            io_transpose=names_or_all(args.io_transpose),
+            custom_converters=args.custom_converters or (),
+            custom_shapes=args.custom_shapes or (),
+            custom_fragments=args.custom_fragments or (),
+            custom_optimizers=args.custom_optimizers or (),
+            mirror_unsupported=args.mirror_unsupported,
+            generate_custom_fragments=args.generate_custom_fragments,
+            decompose=names_or_all(args.decompose),
+            input_names=args.input_names,
+            output_names=args.output_names,
+            static_only=args.static_only,
+            tensor_mapping=args.tensor_mapping,
+            annotate_shapes=args.annotate_shapes,
+            compress=args.compress,
+            dequantize=args.dequantize,
+            standard_only=args.standard_only,
+            verify=args.verify,
+            seed=args.seed,
+            random=args.random,
+            progress=show,
+            dry_run=args.dry_run,
+        )
+    _print_report(report, verbose=args.verbose)
+    if args.json:
+        print_json(report.to_json())
+    else:
+        for path in report.written:
+            print(f"Written '{path}'")
+    return 0
+
+
+def _paths(args: argparse.Namespace) -> tuple[str, str | None]:
+    """The models to read and to write: as positional arguments, as options, or one of each kind."""
+    positional = [path for path in (args.model, args.output) if path is not None]
+    source = args.input_model or (positional.pop(0) if positional else None)
+    target = args.output_model or (positional.pop(0) if positional else None)
+    if positional:
+        raise UsageError(f"'{positional[0]}' is one model too many")
+    if source is None:
+        raise UsageError("no model to convert", hint="nnef-tools convert model.onnx model.nnef")
+    return source, target
+
+
+def _print_report(report: Report, *, verbose: bool) -> None:
+    """Tells on standard error what was done."""
+    from ..report import plural
+
+    for warning in report.warnings:
+        warn(warning)
+    note(report.source.summary())
+    note(report.target.summary())
+    if verbose:
+        print_table(report.operations_table())
+        if report.passes:
+            print_table(report.passes_table())
+        print_table(report.timings_table())
+        note(f"{plural(len(report.renamed()), 'tensor')} renamed (--tensor-mapping writes their names)")
+    if report.verification is not None:
+        note(styled(report.verification.summary(), "green"))
+        if verbose:
+            print_table(report.verification.table())

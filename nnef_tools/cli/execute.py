@@ -1,0 +1,273 @@
+"""`nnef-tools execute`: inputs from files, a pipe or a random generator; outputs and statistics to files or a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from .options import FORMAT_NAMES, Parser, add_common_options, guarded, names_or_all, parse_literal
+from .render import note, print_json, progress
+
+if TYPE_CHECKING:
+    from ..execution.backend import Array, Executor, TensorInfo
+    from ..execution.sources import InputSource
+
+BACKENDS = ("auto", "numpy", "torch", "onnxruntime")
+
+
+def build_parser(prog: str = "nnef-tools execute") -> Parser:
+    """The parser of the subcommand."""
+    parser = Parser(
+        prog,
+        "Run a model. Inputs come from --input-path, --random, or as tensors on standard input in the order of the\n"
+        "model; outputs go to --output-path, or as tensors to standard output.",
+    )
+    parser.add_argument("model", help="the model to run")
+    parser.add_argument("--format", choices=FORMAT_NAMES, help="of the model (default: told by content and suffix)")
+
+    inputs = parser.add_argument_group("inputs")
+    inputs.add_argument("--input-path", metavar="DIR", help="folder with a file <input>.dat for each input")
+    inputs.add_argument("--random", metavar="DISTRIBUTION", help="random inputs: uniform(0,1), normal(0,1), ..")
+    inputs.add_argument("--seed", type=int, metavar="N", help="of the random inputs")
+    inputs.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="run N samples, in parts of the model's batch size; 0: as many as the inputs have",
+    )
+    inputs.add_argument(
+        "--io-transpose",
+        nargs="*",
+        metavar="NAME",
+        help="values outside have channels last, the model has them second (no names: all of rank 3 and up)",
+    )
+
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument("--output-path", metavar="DIR", help="folder to write a file <output>.dat to for each output")
+    outputs.add_argument(
+        "--output-names",
+        nargs="+",
+        metavar="NAME",
+        help="tensors to save: names, {'tensor': 'file name'}, or * for all",
+    )
+    outputs.add_argument(
+        "--statistics", nargs="?", const="stats.json", metavar="FILE", help="write min, max, mean, std of all tensors"
+    )
+    outputs.add_argument(
+        "--tensor-mapping", metavar="FILE", help="rename the tensors of the statistics by this mapping"
+    )
+
+    running = parser.add_argument_group("running")
+    running.add_argument("--backend", choices=BACKENDS, default="auto", help="default: the fastest that there is")
+    running.add_argument("--device", help="of the torch backend: cpu, cuda, ..")
+    running.add_argument(
+        "--decompose", nargs="*", metavar="OP", help="run these compound operations by their definition (none: all)"
+    )
+    running.add_argument(
+        "--custom-operators", nargs="+", default=[], metavar="MODULE", help="plugin modules with CUSTOM_OPERATORS"
+    )
+    add_common_options(parser)
+    return parser
+
+
+def main(args: argparse.Namespace) -> int:
+    """Runs a model as the arguments say and returns the exit status; options that `args` lacks have their default."""
+    return guarded(_run, build_parser().complete(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ..execution.sources import load_inputs, run_batches
+    from ..execution.statistics import StatisticsCollector
+
+    source = _input_source(args)
+    streamed = _is_streamed(args)
+    renames = _renames(args)
+    layout = _Layout(names_or_all(args.io_transpose))
+    collector = StatisticsCollector() if args.statistics else None
+
+    with progress() as show:
+        show("loading")
+        executor = _executor(args)
+        wanted = _wanted(args.output_names, executor)
+        given = load_inputs([layout.outside(info) for info in executor.inputs], source, args.batch_size)
+        inputs = {name: layout.inward(name, value) for name, value in given.items()}
+        show(f"running in {executor.backend}")
+        if args.batch_size is None:
+            results = executor.run(inputs, output_names=list(wanted), observe=collector)
+        else:
+            results = run_batches(executor, inputs, output_names=list(wanted), observe=collector)
+    note(f"ran in {executor.backend}")
+
+    outputs = {file: layout.outward(name, results[name]) for name, file in wanted.items()}
+    written = []
+    if args.output_path is not None:
+        written += _write_folder(Path(args.output_path), outputs)
+    elif streamed:
+        _write_stream(outputs)
+    if collector is not None:
+        written.append(_write_statistics(args.statistics, collector.to_json(renames)))
+    if args.json:
+        print_json(_facts(executor, outputs, written))
+    else:
+        for path in written:
+            print(f"Written {path}", file=sys.stderr if streamed else sys.stdout)
+    return 0
+
+
+def _input_source(args: argparse.Namespace) -> InputSource:
+    from ..execution.distributions import parse_distribution
+    from ..execution.sources import FolderSource, RandomSource, StreamSource
+
+    if args.random is not None and args.input_path is not None:
+        raise UsageError("--random and --input-path exclude each other")
+    if args.random is not None:
+        if args.batch_size == 0:
+            raise UsageError("--batch-size 0 takes the batch of given inputs, random ones have none")
+        return RandomSource(parse_distribution(args.random), args.seed)
+    if args.input_path is not None:
+        return FolderSource(args.input_path)
+    if sys.stdin.isatty():
+        raise UsageError("Input must be piped", hint="or give --input-path DIR or --random DISTRIBUTION")
+    return StreamSource(sys.stdin.buffer)
+
+
+def _is_streamed(args: argparse.Namespace) -> bool:
+    """Do the outputs go to standard output?"""
+    if args.output_path is not None or args.json:
+        return False
+    if not sys.stdout.isatty():
+        return True
+    if args.statistics:
+        return False
+    raise UsageError("Output must be piped", hint="or give --output-path DIR")
+
+
+def _renames(args: argparse.Namespace) -> Mapping[str, str]:
+    if args.tensor_mapping is None:
+        return {}
+    from ..api import read_tensor_mapping
+
+    return read_tensor_mapping(args.tensor_mapping)
+
+
+def _executor(args: argparse.Namespace) -> Executor:
+    from ..execution.backend import make_executor
+    from ..formats import detect_input, find_format
+    from ..plugins import load_operators
+
+    path = Path(args.model)
+    found = find_format(args.format) if args.format else detect_input(path)
+    return make_executor(
+        path,
+        format=found.name,
+        backend=args.backend,
+        custom_operators=load_operators(args.custom_operators or ()) or None,
+        decomposed=_decomposed(args.decompose),
+        device=args.device,
+    )
+
+
+def _decomposed(names: list[str] | None) -> list[str] | None:
+    if names is None or names:
+        return names
+    from ..language.stdlib import standard_fragments
+
+    return [name for name, fragment in standard_fragments().items() if fragment.is_compound]
+
+
+def _wanted(values: list[str] | str | None, executor: Executor) -> dict[str, str]:
+    """Tensor name -> file name, of the tensors to save: names, `*`, or one literal list or dict."""
+    if values is None:
+        return {info.name: info.name for info in executor.outputs}
+    names = [values] if isinstance(values, str) else values
+    if names == ["*"]:
+        return {name: name for name in executor.tensor_names}
+    if len(names) == 1 and names[0].lstrip()[:1] in ("{", "[", "("):
+        literal = parse_literal(names[0], "--output-names")
+        pairs = dict(literal) if isinstance(literal, dict) else dict.fromkeys(literal)
+        if not all(isinstance(name, str) and isinstance(file or name, str) for name, file in pairs.items()):
+            raise UsageError(f"--output-names: names are strings: {names[0]}")
+        return {name: file or name for name, file in pairs.items()}
+    return {name: name for name in names}
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Moves channels between the last place, where they are outside, and the second, where they are in the model."""
+
+    chosen: bool | list[str]
+
+    def _applies(self, name: str, rank: int) -> bool:
+        return rank > 2 and (self.chosen if isinstance(self.chosen, bool) else name in self.chosen)
+
+    def outside(self, info: TensorInfo) -> TensorInfo:
+        """What the values of an input look like outside."""
+        if info.shape is None or not self._applies(info.name, len(info.shape)):
+            return info
+        return replace(info, shape=(info.shape[0], *info.shape[2:], info.shape[1]))
+
+    def inward(self, name: str, value: Array) -> Array:
+        """The value as the model wants it."""
+        return self._move(name, value, -1, 1)
+
+    def outward(self, name: str, value: Array) -> Array:
+        """The value as it is saved."""
+        return self._move(name, value, 1, -1)
+
+    def _move(self, name: str, value: Array, source: int, target: int) -> Array:
+        import numpy as np
+
+        return np.moveaxis(value, source, target) if self._applies(name, value.ndim) else value
+
+
+def _write_folder(folder: Path, outputs: Mapping[str, Array]) -> list[str]:
+    from ..io.files import replace_folder
+    from ..language.tensor_file import write_tensor
+
+    with replace_folder(folder) as staged:
+        for name, array in outputs.items():
+            path = staged / _file_name(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_tensor(path, array)
+    return [str(folder / _file_name(name)) for name in outputs]
+
+
+def _file_name(name: str) -> str:
+    """`<name>.dat`; slashes in the name make sub-folders, and nothing leads out of the folder."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or "\0" in name:
+        raise UsageError(f"'{name}' cannot be the name of a file", hint="--output-names \"{'tensor': 'file name'}\"")
+    return "/".join(parts) + ".dat"
+
+
+def _write_stream(outputs: Mapping[str, Array]) -> None:
+    from ..language.tensor_file import write_tensor
+
+    for array in outputs.values():
+        write_tensor(sys.stdout.buffer, array)
+
+
+def _write_statistics(path: str, statistics: Mapping[str, Any]) -> str:
+    from ..io.files import replace_file
+
+    with replace_file(path) as file:
+        file.write((json.dumps(statistics, indent=4) + "\n").encode())
+    return path
+
+
+def _facts(executor: Executor, outputs: Mapping[str, Array], written: Sequence[str]) -> dict[str, Any]:
+    """The JSON form of a run."""
+    facts = {name: {"dtype": array.dtype.name, "shape": list(array.shape)} for name, array in outputs.items()}
+    return {
+        "schema": "nnef-tools.execution/1",
+        "status": "ok",
+        "backend": executor.backend,
+        "outputs": facts,
+        "written": list(written),
+    }

@@ -1,0 +1,76 @@
+"""The command `nnef-tools`: finds the subcommand and hands over. Each subcommand is a module, imported when it is used.
+
+A subcommand module has `build_parser(prog) -> Parser` and `main(args) -> int`, which gives the exit status.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from .. import __version__
+from ..errors import UsageError
+from .options import EXIT_CODES
+from .render import print_error
+
+COMMANDS = {
+    "convert": "convert a model to another format, or optimise it within its format",
+    "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    first = arguments[0] if arguments else None
+    if first in COMMANDS:
+        return run_command(first, arguments[1:])
+    if first in ("-h", "--help"):
+        print(_help())
+        return 0
+    if first in ("-V", "--version"):
+        print(f"nnef-tools {__version__}")
+        return 0
+    if first is None:
+        print(_help(), file=sys.stderr)
+        return UsageError.exit_code
+    similar = difflib.get_close_matches(first, COMMANDS, n=1)
+    hint = f"did you mean '{similar[0]}'?" if similar else f"commands: {', '.join(COMMANDS)}"
+    print_error(UsageError(f"unknown command '{first}'", hint=hint))
+    return UsageError.exit_code
+
+
+def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+    """Runs one subcommand and returns the exit status. prog: how the user called it, for the messages."""
+    module = import_module(f".{name.replace('-', '_')}", __package__)
+    parser = module.build_parser(prog or f"nnef-tools {name}")
+    try:
+        args = parser.parse(sys.argv[1:] if argv is None else argv)
+    except UsageError as error:
+        print_error(error)
+        return error.exit_code
+    except SystemExit as stop:  # how argparse ends after --help
+        return int(stop.code or 0)
+    status: int = module.main(args)
+    return status
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return f"""usage: nnef-tools COMMAND [options]
+
+Convert and run Khronos NNEF neural network models.
+
+commands:
+{commands}
+
+`nnef-tools COMMAND --help` explains a command; `--version` prints the version.
+
+{EXIT_CODES}"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+"""`python -m nnef_tools.execute` is `nnef-tools execute`; `main(args)` takes its parsed arguments."""
+
+import sys
+
+from .cli.execute import build_parser, main
+from .cli.main import run_command
+
+__all__ = ["build_parser", "main"]
+
+if __name__ == "__main__":
+    sys.exit(run_command("execute", prog="python -m nnef_tools.execute"))

@@ -1,0 +1,314 @@
+"""How a model is converted: the one page to read first.
+
+    file --reader--> graph --cut, sort--> graph --converter--> graph --optimizer--> graph --writer--> file --> verified
+
+Every stage works on the same `model.Graph`; only the dialect of its operations differs. Between two formats of one
+dialect there is no converter, and the rest is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from .errors import ConversionError, FormatError, UsageError
+from .formats import (
+    Format,
+    InputShapes,
+    accepted_options,
+    detect_input,
+    find_converter,
+    find_format,
+    make_optimizer,
+    make_reader,
+)
+from .io.files import replace_file
+from .model import Graph, Tensor
+from .model.cut import cut
+from .model.utils import remove_dynamic
+from .plugins import Modules, load_fragments, load_operators, load_optimizers, load_shapes, load_transforms
+from .report import ModelFacts, PassFacts, Report
+from .target import Target
+from .verification import Interface, verify_conversion
+
+Progress = Callable[[str], None]
+
+
+def convert_model(
+    source: str | PathLike[str],
+    target: str | PathLike[str] | None = None,
+    *,
+    input_format: str | None = None,
+    output_format: str | None = None,
+    input_shapes: InputShapes | None = None,
+    fold_constants: bool = False,
+    optimize: bool = False,
+    keep_io_names: bool = False,
+    io_transpose: bool | Sequence[str] = False,
+    custom_converters: Modules = (),
+    custom_shapes: Modules = (),
+    custom_fragments: Modules = (),
+    custom_optimizers: Modules = (),
+    mirror_unsupported: bool = False,
+    generate_custom_fragments: bool = False,
+    decompose: bool | Sequence[str] = False,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    static_only: bool = False,
+    tensor_mapping: str | PathLike[str] | None = None,
+    annotate_shapes: bool = False,
+    compress: int | None = None,
+    dequantize: bool = False,
+    standard_only: bool = False,
+    verify: int = 0,
+    seed: int = 0,
+    random: str | None = None,
+    progress: Progress | None = None,
+    dry_run: bool = False,
+) -> Report:
+    """Converts a model file or folder to another format, or rewrites it in its own.
+
+    source, target: paths; without target it is the source's path and the suffix of the output format. input_format,
+    output_format: names of formats, by default told by content and suffix (NNEF if there is no target).
+    input_shapes: input name -> extents, for inputs whose shape the model leaves open.
+    fold_constants: compute what depends on constants only. optimize: rewrite for speed; custom_optimizers: plugin
+    modules with further rewrites; dequantize: drop quantization while optimising.
+    keep_io_names: keep the names of inputs and outputs. io_transpose: the source's inputs and outputs of rank 3 and up
+    (or the named ones) have channels last, and get them second.
+    custom_converters, custom_shapes, custom_fragments: plugin modules. mirror_unsupported: copy operators without
+    conversion as custom ones; generate_custom_fragments: declare these in the NNEF text. standard_only: refuse what
+    needs a custom fragment. decompose: compound NNEF operations (True: all) that are written as their definition.
+    input_names, output_names: convert only the part between these tensors. static_only: leave out what has no static
+    shape. tensor_mapping: path of a JSON file to write, source tensor name -> target tensor name.
+    annotate_shapes: write shapes as comments. compress: 0 to 9, write NNEF as a .tgz archive.
+    verify: run source and result on that many random inputs before anything existing is replaced; random: their
+    distribution, such as `normal(0, 1)` (default: floats uniform in [-1, 1), integers from 0 to 9); seed: of them.
+    progress: called with the name of each stage. dry_run: do everything but write.
+
+    Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
+    cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
+    """
+    log = _Log(progress)
+    source = Path(source)
+    read_format = find_format(input_format) if input_format else detect_input(source)
+    if target is None and output_format is None and read_format.name == "nnef":
+        raise UsageError("neither the file to write nor its format is given")
+    destination = Target.of(target, source, output_format, compress)
+    converter_class = find_converter(read_format, destination.format)
+    if dry_run and verify:
+        raise UsageError("a dry run writes nothing that could be verified")
+    if verify and input_names is not None:
+        raise UsageError("a part with inputs of its own cannot be verified: the source model does not take them")
+
+    transforms, functions = load_transforms(custom_converters)
+    shapes = load_shapes(custom_shapes)
+    fragments = load_fragments(custom_fragments)
+    optimizers = load_optimizers(custom_optimizers)
+    if not optimize and (optimizers or dequantize):
+        log.warnings.append("custom optimizers and dequantization have no effect without optimization")
+
+    with log.stage("read"):
+        graph = _read(source, read_format, input_shapes, shapes, log)
+        facts = ModelFacts.of(graph, source, read_format.name)
+
+    with log.stage("prepare"):
+        cut(graph, input_names, output_names)
+        _optimize(graph, read_format, only_required=True)
+        if static_only:
+            _keep_static(graph)
+        _sort(graph)
+        interface = Interface.of(graph, io_transpose)
+
+    with log.stage("convert"):
+        conversion = _convert(
+            graph,
+            converter_class,
+            custom_transforms=transforms,
+            custom_functions=functions,
+            custom_shapes=shapes,
+            infer_shapes=bool(shapes),
+            mirror_unsupported=mirror_unsupported,
+            keep_io_names=keep_io_names,
+            io_transpose=io_transpose,
+            fold_constants=fold_constants,
+            standard_only=standard_only,
+        )
+        log.warnings += conversion.warnings
+        graph = conversion.graph
+
+    with log.stage("optimize"):
+        if decompose:
+            _decompose(graph, destination.format, decompose, fragments, shapes)
+        passes = _optimize(
+            graph,
+            destination.format,
+            only_required=not optimize,
+            custom_optimizers=optimizers,
+            dequantize=dequantize,
+        )
+        _sort(graph)
+        mapping = conversion.tensor_mapping()
+
+    writer_options = {
+        "fragments": fragments,
+        "generate_custom_fragments": generate_custom_fragments,
+        "annotate_shapes": annotate_shapes,
+    }
+    verification = None
+    if verify:
+        with log.stage("verify"), destination.elsewhere() as trial:
+            trial.write(graph, **writer_options)
+            verification = verify_conversion(
+                (source, read_format.name),
+                (trial.path, trial.format.name),
+                interface,
+                samples=verify,
+                seed=seed,
+                distribution=random,
+                custom_operators=load_operators([*custom_converters, *custom_shapes, *custom_fragments]),
+            )
+    if not dry_run:
+        with log.stage("write"), _mapping_file(tensor_mapping, mapping):
+            log.warnings += destination.write(graph, **writer_options)
+
+    return Report(
+        source=facts,
+        target=ModelFacts.of(graph, destination.path, destination.format.name),
+        written=() if dry_run else tuple(str(p) for p in (destination.path, tensor_mapping) if p is not None),
+        warnings=tuple(log.warnings),
+        tensor_mapping=mapping,
+        passes=passes,
+        timings=log.timings,
+        verification=verification,
+    )
+
+
+@dataclass
+class _Log:
+    """Collects what is to be reported, and tells the caller which stage is under way."""
+
+    progress: Progress | None
+    warnings: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        if self.progress is not None:
+            self.progress(name)
+        start = time.perf_counter()
+        yield
+        self.timings[name] = time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class _Conversion:
+    """The converted graph and what belongs to it."""
+
+    graph: Graph
+    tensor_mapping: Callable[[], dict[str, str]]
+    warnings: Sequence[str] = ()
+
+
+def _read(
+    source: Path,
+    format: Format,
+    input_shapes: InputShapes | None,
+    custom_shapes: Mapping[str, Callable[..., Any]],
+    log: _Log,
+) -> Graph:
+    options = {"custom_shapes": custom_shapes} if custom_shapes and format.dialect == "nnef" else {}
+    reader = make_reader(format, **options)
+    graph = reader(str(source), input_shapes)
+    log.warnings += getattr(reader, "warnings", ())
+    return graph
+
+
+def _convert(graph: Graph, converter_class: Any, **options: Any) -> _Conversion:
+    """Converts, or keeps a graph whose dialect is right already."""
+    if converter_class is None:
+        names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}
+        unused = _unused_options(options, ())
+        return _Conversion(graph, lambda: _surviving(names), unused)
+    accepted = accepted_options(converter_class, options)
+    converter = converter_class(**accepted)
+    converted = converter(graph)
+    warnings = [*_unused_options(options, accepted), *converter.warnings]
+    return _Conversion(converted, converter.tensor_mapping, warnings)
+
+
+def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
+    """Former name -> present name, of the tensors that are still part of a graph and have a name."""
+    return {name: tensor.name for tensor, name in names.items() if tensor.graph is not None and tensor.name}
+
+
+def _unused_options(options: Mapping[str, Any], accepted: Any) -> list[str]:
+    visible = ("custom_transforms", "mirror_unsupported", "keep_io_names", "io_transpose", "fold_constants")
+    unused = [name for name in (*visible, "standard_only") if options[name] and name not in accepted]
+    return [f"{name.replace('_', ' ')} has no effect in this conversion" for name in unused]
+
+
+def _optimize(graph: Graph, format: Format, *, only_required: bool, **options: Any) -> tuple[PassFacts, ...]:
+    optimizer = make_optimizer(format, **options)
+    if optimizer is None:
+        return ()
+    optimizer(graph, only_required=only_required)
+    return tuple(PassFacts(item.name, item.count, item.difference) for item in optimizer.results)
+
+
+def _keep_static(graph: Graph) -> None:
+    if not remove_dynamic(graph):
+        raise ConversionError("an input has no static shape", hint="give it with --input-shapes")
+
+
+def _sort(graph: Graph) -> None:
+    if not graph.sort():
+        raise FormatError("the operations of the model depend on each other in a cycle")
+
+
+@contextmanager
+def _mapping_file(path: str | PathLike[str] | None, mapping: Mapping[str, str]) -> Iterator[None]:
+    """Writes the mapping, if it is wanted and the block succeeds."""
+    if path is None:
+        yield
+        return
+    with replace_file(path) as file:
+        file.write((json.dumps(mapping, indent=4) + "\n").encode())
+        yield
+
+
+def _decompose(
+    graph: Graph,
+    format: Format,
+    names: bool | Sequence[str],
+    custom_fragments: Mapping[str, str],
+    custom_shapes: Mapping[str, Callable[..., Any]],
+) -> None:
+    """Replaces compound operations by their definition, and infers the shapes of what that adds."""
+    if format.dialect != "nnef":
+        raise UsageError("only NNEF operations can be decomposed")
+    from .language.elaborate import decompose
+    from .language.parser import parse_fragments
+    from .language.stdlib import standard_fragments
+    from .ops.extensions import extension_fragments
+    from .ops.inference import infer_graph
+
+    known = {
+        **standard_fragments(),
+        **extension_fragments(),
+        **graph.metadata.get("fragments", {}),
+        **parse_fragments("\n".join(custom_fragments.values()), "custom fragments"),
+    }
+    compound = [name for name, fragment in known.items() if fragment.is_compound]
+    if isinstance(names, bool):
+        names = compound
+    unknown = sorted({*names}.difference(compound))
+    if unknown:
+        raise UsageError(f"there is no definition to decompose by: {', '.join(unknown)}")
+    decompose(graph, names, known)
+    infer_graph(graph, custom_shapes=custom_shapes, fragments=known, allow_unknown=True)

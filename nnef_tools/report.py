@@ -1,0 +1,303 @@
+"""What a conversion did, as plain facts: for people as text, for machines as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import NnefToolsError
+from .model import Graph, Operation, Tensor
+
+SCHEMA = "nnef-tools.report/1"
+"""The name and version of the JSON form; the number grows with every change that could break a reader of it."""
+
+Row = Sequence[str]
+Rows = Sequence[Row]
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """An input or output of a model. shape: None for an unknown rank, with None for an unknown extent."""
+
+    name: str | None
+    dtype: str | None
+    shape: tuple[int | None, ...] | None
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> TensorFacts:
+        """The facts of a tensor."""
+        return cls(tensor.name, None if tensor.dtype is None else tensor.dtype.__name__, tensor.shape)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model at one end of a conversion.
+
+    operations: count by type, of those that compute. parameters: number of items in constants of rank 1 and up. size:
+    bytes of its files, None if there are none.
+    """
+
+    path: str
+    format: str
+    operations: Mapping[str, int]
+    parameters: int
+    inputs: tuple[TensorFacts, ...]
+    outputs: tuple[TensorFacts, ...]
+    size: int | None = None
+
+    @classmethod
+    def of(cls, graph: Graph, path: Path, format: str) -> ModelFacts:
+        """The facts of a graph that was read from, or is written to, a path."""
+        constants = (tensor for tensor in graph.tensors if tensor.is_constant and tensor.rank != 0)
+        return cls(
+            path=str(path),
+            format=format,
+            operations=dict(sorted(Counter(operation.type or "?" for operation in _computing(graph)).items())),
+            parameters=sum(tensor.volume or 0 for tensor in constants),
+            inputs=tuple(map(TensorFacts.of, graph.inputs)),
+            outputs=tuple(map(TensorFacts.of, graph.outputs)),
+            size=size_on_disk(path),
+        )
+
+    def summary(self) -> str:
+        """One line for people."""
+        size = "" if self.size is None else f", {format_size(self.size)}"
+        count = sum(self.operations.values())
+        return f"{self.path}: {self.format}, {count} operations, {self.parameters:,} parameters{size}"
+
+
+class Refusal(Protocol):
+    """An operation that cannot be converted, as the converter tells it."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def reason(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class RefusedOperators:
+    """The operations of one type that cannot be converted for one reason. examples: the names of the first few."""
+
+    type: str
+    reason: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PassFacts:
+    """What an optimisation pass did. count: places that it rewrote; difference: operation type -> how many more."""
+
+    name: str
+    count: int
+    difference: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class OutputCheck:
+    """How far an output of the written model is from the source model's, the worst of all samples.
+
+    max_error: largest absolute difference; scale: largest magnitude of the reference; error: their ratio.
+    """
+
+    name: str
+    source: str
+    max_error: float
+    scale: float
+    error: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The comparison of the written model with the source model. tolerance: the largest `error` that passes."""
+
+    samples: int
+    seed: int
+    tolerance: float
+    outputs: tuple[OutputCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Did all outputs pass?"""
+        return all(output.passed for output in self.outputs)
+
+    def summary(self) -> str:
+        """One line for people."""
+        worst = max((output.error for output in self.outputs), default=0.0)
+        verdict = "equal within" if self.passed else "NOT equal within"
+        return (
+            f"verified on {plural(self.samples, 'random input')}: {verdict} {self.tolerance:g} "
+            f"of the output scale (largest error {worst:.2g})"
+        )
+
+    def table(self) -> Rows:
+        """The outputs, below a header."""
+        return [("output", "source", "max error", "scale", "error / scale", "")] + [
+            (o.name, o.source, f"{o.max_error:.3g}", f"{o.scale:.3g}", f"{o.error:.3g}", "ok" if o.passed else "FAILED")
+            for o in self.outputs
+        ]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that `convert_model` has to tell.
+
+    written: the paths of what was written, empty after a dry run. tensor_mapping: source tensor name -> target tensor
+    name. timings: seconds by stage. verification: None if none was asked for.
+    """
+
+    source: ModelFacts
+    target: ModelFacts
+    written: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    tensor_mapping: Mapping[str, str] = field(default_factory=dict)
+    passes: tuple[PassFacts, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    verification: Verification | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`, marked with the version of this form."""
+        result = {"schema": SCHEMA, "status": "ok", **asdict(self)}
+        if self.verification is not None:
+            result["verification"]["passed"] = self.verification.passed
+        plain: dict[str, Any] = _finite(result)
+        return plain
+
+    def operations_table(self) -> Rows:
+        """The operation types of both models with their counts, below a header."""
+        left, right = (_counts(model.operations) for model in (self.source, self.target))
+        header = (self.source.format, "count", self.target.format, "count")
+        return [header] + [(*a, *b) for a, b in zip_longest(left, right, fillvalue=("", ""))]
+
+    def passes_table(self) -> Rows:
+        """The optimisation passes that changed something, below a header."""
+        return [("pass", "rewrites", "operations")] + [
+            (item.name, str(item.count), ", ".join(f"{n:+d} {type}" for type, n in item.difference.items()))
+            for item in self.passes
+        ]
+
+    def timings_table(self) -> Rows:
+        """The time that each stage took, below a header."""
+        return [("stage", "seconds")] + [(stage, f"{seconds:.3f}") for stage, seconds in self.timings.items()]
+
+    def renamed(self) -> dict[str, str]:
+        """The tensors whose name changed."""
+        return {source: target for source, target in self.tensor_mapping.items() if source != target}
+
+
+def group_refusals(refusals: Iterable[Refusal], *, examples: int = 3) -> tuple[RefusedOperators, ...]:
+    """Puts refusals with the same type and reason together; the most frequent come first."""
+    names: dict[tuple[str, str], list[str | None]] = {}
+    for refusal in refusals:
+        names.setdefault((refusal.type, refusal.reason), []).append(refusal.name)
+    groups = (
+        RefusedOperators(type, reason, len(found), tuple([name for name in found if name][:examples]))
+        for (type, reason), found in names.items()
+    )
+    return tuple(sorted(groups, key=lambda group: (-group.count, group.type, group.reason)))
+
+
+def refused_operators(error: NnefToolsError) -> tuple[RefusedOperators, ...]:
+    """The operators that a failed conversion refused; empty for any other error."""
+    return group_refusals(getattr(error, "refused", ()))
+
+
+def refusal_table(groups: Iterable[RefusedOperators]) -> Rows:
+    """The refused operators, below a header."""
+    return [("operator", "count", "reason", "for example")] + [
+        (group.type, str(group.count), group.reason, ", ".join(group.examples)) for group in groups
+    ]
+
+
+def error_to_json(error: NnefToolsError) -> dict[str, Any]:
+    """The JSON form of a failure: what a report's reader gets instead of the report."""
+    return {
+        "schema": SCHEMA,
+        "status": "error",
+        "exit_code": error.exit_code,
+        "error": {
+            "type": type(error).__name__,
+            "message": error.message,
+            "where": error.where,
+            "details": list(error.details),
+            "hint": error.hint,
+        },
+        "refused": [asdict(group) for group in refused_operators(error)],
+    }
+
+
+def format_table(rows: Rows) -> Iterator[str]:
+    """The lines of a table whose first row is its header: columns aligned, numbers to the right, two spaces between."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    numeric = [all(_is_number(row[k]) for row in rows[1:]) for k in range(len(rows[0]))]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def size_on_disk(path: Path) -> int | None:
+    """Bytes of a file, or of all files in a folder; None if there is nothing."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.exists() else None
+
+
+def format_size(size: int) -> str:
+    """Bytes for people: `12 bytes`, `3.4 kB`, `1.2 GB` (powers of 1000)."""
+    if size < 1000:
+        return f"{size} bytes"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 input`, `2 inputs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _computing(graph: Graph) -> Iterator[Operation]:
+    """The operations but those that only stand for an input or a constant."""
+    inputs = {id(tensor) for tensor in graph.inputs}
+    for operation in graph.operations:
+        given = not operation.inputs and all(t.is_constant or id(t) in inputs for t in operation.outputs)
+        if not given:
+            yield operation
+
+
+def _finite(value: Any) -> Any:
+    """The value with nan and inf, which JSON lacks, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _counts(operations: Mapping[str, int]) -> list[tuple[str, str]]:
+    return [(type, str(count)) for type, count in sorted(operations.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "") or "0")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""What a conversion writes to: the path, its format, and how the writer is to be called."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from .errors import FileError, UsageError
+from .formats import Format, detect_output, find_format, has_suffix, make_writer
+from .model import Graph
+
+ARCHIVE_SUFFIXES = (".tgz", ".tar.gz")
+DEFAULT_COMPRESSION = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file or folder to be written. compression: level of an NNEF archive, None for a folder or another format."""
+
+    path: Path
+    format: Format
+    compression: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        path: str | PathLike[str] | None,
+        source: Path,
+        format_name: str | None = None,
+        compress: int | None = None,
+    ) -> Target:
+        """The target that a user means.
+
+        Without path it is that of the source and the suffix of the format, NNEF by default. UsageError if the format is
+        not clear, or cannot be compressed.
+        """
+        if path is None:
+            format = find_format(format_name or "nnef")
+            path = Path(f"{source}{format.suffixes[0]}")
+        else:
+            path = Path(path)
+            format = find_format(format_name) if format_name else detect_output(path)
+        if format.name != "nnef":
+            if compress is not None:
+                raise UsageError(f"only NNEF models are compressed, not {format.title}")
+            return cls(path, format)
+        if has_suffix(path, (".tar",)):
+            raise UsageError("NNEF archives are written compressed, as .tgz", where=str(path))
+        archived = has_suffix(path, ARCHIVE_SUFFIXES)
+        if compress is None and not archived:
+            return cls(path, format)
+        level = DEFAULT_COMPRESSION if compress is None else compress
+        if level not in range(10):
+            raise UsageError(f"the compression level is 0 to 9, not {level}")
+        return cls(path if archived else Path(f"{path}{ARCHIVE_SUFFIXES[0]}"), format, level)
+
+    def write(self, graph: Graph, **nnef_options: Any) -> list[str]:
+        """Writes the graph, all or nothing, and returns the writer's warnings. FileError, FormatError.
+
+        nnef_options: options of the writer that are meant for NNEF.
+        """
+        options = {"compression": self.compression, **nnef_options} if self.format.name == "nnef" else {}
+        writer = make_writer(self.format, **options)
+        writer(graph, str(self.path))
+        return list(getattr(writer, "warnings", ()))
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[Target]:
+        """The same target in a temporary folder on the same file system, for as long as the block lasts. FileError."""
+        place = next(folder for folder in self.path.absolute().parents if folder.is_dir())
+        try:
+            folder = tempfile.TemporaryDirectory(prefix=".nnef-tools-", dir=place)
+        except OSError as error:
+            raise FileError(f"cannot write: {error.strerror}", where=str(place)) from error
+        with folder as name:
+            yield replace(self, path=Path(name) / self.path.name)

@@ -1,0 +1,137 @@
+"""Does a written model compute what its source computes? Both run on the same random inputs, each in its runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import VerificationError
+from .execution.backend import Array, Executor, TensorInfo, make_executor
+from .execution.compare import OutputComparison, compare_outputs
+from .execution.distributions import parse_distribution
+from .execution.sources import RandomSource
+from .model import Graph, Tensor
+from .report import OutputCheck, Verification, format_table
+
+TOLERANCE = 1e-4
+"""The largest accepted error of an output, relative to the largest magnitude in it."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the source model. transposed: the other model has its channels in second place."""
+
+    name: str
+    dtype: Any
+    transposed: bool
+
+    @classmethod
+    def of(cls, tensor: Tensor, io_transpose: bool | Sequence[str]) -> Port:
+        """The port that a tensor of the source graph is."""
+        chosen = io_transpose if isinstance(io_transpose, bool) else tensor.name in io_transpose
+        return cls(tensor.name or "", tensor.dtype, chosen and (tensor.rank or 0) > 2)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The inputs and outputs of the source graph, in order, as they were just before conversion."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    @classmethod
+    def of(cls, graph: Graph, io_transpose: bool | Sequence[str] = False) -> Interface:
+        """The interface of a source graph."""
+        return cls(
+            tuple(Port.of(tensor, io_transpose) for tensor in graph.inputs),
+            tuple(Port.of(tensor, io_transpose) for tensor in graph.outputs),
+        )
+
+
+DISTRIBUTIONS = {"scalar": parse_distribution("uniform(-1, 1)"), "integer": parse_distribution("integers(0, 9)")}
+"""Of random inputs. The integers are few and small, since most are indices whose range the model does not tell."""
+
+
+def random_source(distribution: str | None, seed: int) -> RandomSource:
+    """Random values of the distribution, for example `normal(0, 1)`, by default of DISTRIBUTIONS. UsageError."""
+    return RandomSource(DISTRIBUTIONS if distribution is None else parse_distribution(distribution), seed)
+
+
+def verify_conversion(
+    source: tuple[Path, str],
+    target: tuple[Path, str],
+    interface: Interface,
+    *,
+    samples: int,
+    seed: int = 0,
+    distribution: str | None = None,
+    custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+) -> Verification:
+    """Runs source and target (path and format name each) on `samples` random inputs and compares the outputs.
+
+    Outputs and inputs correspond by their order. VerificationError, with a table of the outputs, if they differ by
+    more than TOLERANCE; UsageError if a model cannot be run.
+    """
+    random = random_source(distribution, seed)
+    reference = make_executor(source[0], format=source[1])
+    candidate = make_executor(target[0], format=target[1], custom_operators=custom_operators)
+    worst: dict[str, OutputComparison] = {}
+    for _ in range(samples):
+        for check in _compare_once(reference, candidate, interface, random):
+            known = worst.get(check.name)
+            if known is None or _badness(check) > _badness(known):
+                worst[check.name] = check
+    outputs = tuple(
+        OutputCheck(
+            name=info.name,
+            source=port.name,
+            max_error=worst[info.name].max_error,
+            scale=worst[info.name].scale,
+            error=worst[info.name].relative_error,
+            passed=worst[info.name].ok,
+        )
+        for port, info in zip(interface.outputs, candidate.outputs, strict=True)
+    )
+    result = Verification(samples, seed, TOLERANCE, outputs)
+    if not result.passed:
+        raise VerificationError(
+            f"the written model does not compute what {source[0]} computes; nothing was written",
+            list(format_table(result.table())),
+            hint="--optimize off, or other --seed values, help to find the operation",
+        )
+    return result
+
+
+def _compare_once(
+    reference: Executor, candidate: Executor, interface: Interface, random: RandomSource
+) -> tuple[OutputComparison, ...]:
+    given: dict[str, Array] = {}
+    converted: dict[str, Array] = {}
+    for port, info in zip(interface.inputs, candidate.inputs, strict=True):
+        value = random.load(TensorInfo(port.name, port.dtype, _source_shape(port, info)))
+        given[port.name] = value
+        converted[info.name] = _channels_first(value, port)
+    wanted = reference.run(given, output_names=[port.name for port in interface.outputs])
+    expected = {
+        info.name: _channels_first(wanted[port.name], port)
+        for port, info in zip(interface.outputs, candidate.outputs, strict=True)
+    }
+    return compare_outputs(expected, candidate.run(converted), relative_to_scale=TOLERANCE).outputs
+
+
+def _source_shape(port: Port, info: TensorInfo) -> tuple[int | None, ...] | None:
+    shape = info.shape
+    return (shape[0], *shape[2:], shape[1]) if port.transposed and shape is not None else shape
+
+
+def _channels_first(value: Array, port: Port) -> Array:
+    return np.moveaxis(value, -1, 1) if port.transposed else value
+
+
+def _badness(check: OutputComparison) -> tuple[bool, float]:
+    error = check.relative_error
+    return not check.ok, float("inf") if np.isnan(error) else error

@@ -1,0 +1,106 @@
+"""The functions that `nnef_tools` exports."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import nnef_tools
+from nnef_tools.errors import ConversionError, FileError, FormatError, UsageError
+
+
+def sample(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(3).uniform(-1, 1, shape).astype(np.float32)
+
+
+def test_exports_are_lazy() -> None:
+    code = "import sys, nnef_tools; assert 'numpy' not in sys.modules; dir(nnef_tools); nnef_tools.Transform"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(nnef_tools.__file__).parents[1], check=True)
+    assert set(nnef_tools.__all__) <= set(dir(nnef_tools))
+    with pytest.raises(AttributeError, match="nonsense"):
+        nnef_tools.nonsense  # noqa: B018  # the access is what is tested
+
+
+def test_load_and_save(model: Path, tmp_path: Path) -> None:
+    nnef_tools.convert_model(model, tmp_path / "a.nnef", keep_io_names=True)
+    graph = nnef_tools.load_model(tmp_path / "a.nnef")
+    assert [op.type for op in graph.operations if op.inputs] == ["conv", "relu", "max_pool"]
+    nnef_tools.save_model(graph, tmp_path / "b.nnef")
+    nnef_tools.save_model(graph, tmp_path / "b.tgz")
+    nnef_tools.save_model(graph, tmp_path / "c", format="nnef", compression=3)
+    x = sample(1, 3, 8, 8)
+    results = [
+        nnef_tools.run_model(tmp_path / name, [x], backend="numpy")["y"]
+        for name in ("a.nnef", "b.nnef", "b.tgz", "c.tgz")
+    ]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+    assert [op.type for op in nnef_tools.load_model(model).operations] == ["Conv", "Relu", "MaxPool"]
+    with pytest.raises(UsageError, match="unknown option"):
+        nnef_tools.load_model(model, nonsense=True)
+
+
+def test_run(model: Path) -> None:
+    x = sample(1, 3, 8, 8)
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"x": x})[0]
+    np.testing.assert_array_equal(nnef_tools.run_model(model, [x])["y"], expected)
+    np.testing.assert_array_equal(nnef_tools.run_model(model, {"x": x})["y"], expected)
+    result = nnef_tools.run_model(model, [x], output_names=["r", "y"])
+    assert list(result) == ["r", "y"]
+    with pytest.raises(UsageError, match="1 inputs"):
+        nnef_tools.run_model(model, [x, x])
+    with pytest.raises(UsageError):
+        nnef_tools.run_model(model, {"z": x})
+
+
+def test_compare(model: Path, tmp_path: Path) -> None:
+    report = nnef_tools.convert_model(model, tmp_path / "a.nnef", tensor_mapping=tmp_path / "names.json")
+    comparison = nnef_tools.compare_models(model, tmp_path / "a.nnef")
+    assert comparison.ok
+    assert [output.name for output in comparison.outputs] == ["y"]
+
+    assert json.loads((tmp_path / "names.json").read_text()) == report.tensor_mapping
+    for mapping in (tmp_path / "names.json", report.tensor_mapping):
+        comparison = nnef_tools.compare_models(model, tmp_path / "a.nnef", tensor_mapping=mapping, seed=1)
+        assert comparison.ok
+        assert {"c", "r", "y"} <= {output.name for output in comparison.outputs}
+
+    graph = nnef_tools.load_model(tmp_path / "a.nnef")
+    relu = next(op for op in graph.operations if op.type == "relu")
+    relu.type = "tanh"
+    nnef_tools.save_model(graph, tmp_path / "b.nnef")
+    comparison = nnef_tools.compare_models(model, tmp_path / "b.nnef", tensor_mapping=report.tensor_mapping)
+    assert {output.name: output.ok for output in comparison.outputs if output.name in "cry"} == {
+        "c": True,
+        "r": False,
+        "y": False,
+    }
+
+
+def test_errors_are_also_builtin_ones(custom_model: Path, dynamic_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError) as caught:
+        nnef_tools.convert_model(custom_model, tmp_path / "out.nnef")
+    assert isinstance(caught.value, ValueError)
+    assert [refusal.name for refusal in caught.value.refused] == ["foo1", "foo2", "bar"]
+    with pytest.raises(FileError) as missing:
+        nnef_tools.load_model(tmp_path / "none.onnx")
+    assert isinstance(missing.value, OSError)
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(FormatError):
+        nnef_tools.compare_models(custom_model, custom_model, tensor_mapping=tmp_path / "bad.json")
+    with pytest.raises(UsageError, match="shape"):
+        nnef_tools.compare_models(dynamic_model, dynamic_model)
+
+
+def test_progress_and_timings(model: Path, tmp_path: Path) -> None:
+    stages: list[str] = []
+    report = nnef_tools.convert_model(model, tmp_path / "out.nnef", progress=stages.append)
+    assert stages == list(report.timings) == ["read", "prepare", "convert", "optimize", "write"]

@@ -1,0 +1,157 @@
+"""The reading of option values, the parser and the exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+
+import pytest
+
+from nnef_tools import errors
+from nnef_tools.cli import main as command
+from nnef_tools.cli.options import Parser, guarded, parse_shapes
+
+
+def test_shapes() -> None:
+    assert parse_shapes(None) is None
+    assert parse_shapes("{'x': (1, 3, 224, 224), 'y': [2], 'z': ()}") == {"x": (1, 3, 224, 224), "y": (2,), "z": ()}
+    assert parse_shapes("{'x': 5}") == {"x": (5,)}
+    assert parse_shapes(None, ["x:1,3,8,8", "serving:0:1,2", "s:"]) == {"x": (1, 3, 8, 8), "serving:0": (1, 2), "s": ()}
+    assert parse_shapes("{'x': (1,), 'y': (2,)}", ["x:7"]) == {"x": (7,), "y": (2,)}
+
+
+@pytest.mark.parametrize(
+    "literal",
+    [
+        "__import__('os').system('true')",
+        "{'x': (1, 2)",
+        "[1, 2]",
+        "{1: (2, 3)}",
+        "{'x': (1, 'a')}",
+        "{'x': (1, 2.5)}",
+        "{'x': (1, -1)}",
+        "{'x': (0,)}",
+        "{'x': (True,)}",
+        "{'x': None}",
+        "(" * 5000,
+    ],
+)
+def test_bad_shapes(literal: str) -> None:
+    with pytest.raises(errors.UsageError):
+        parse_shapes(literal)
+
+
+@pytest.mark.parametrize("text", ["1,3,8", "x:1,b", "x:1,-3", "x:1.5"])
+def test_bad_compact_shapes(text: str) -> None:
+    with pytest.raises(errors.UsageError):
+        parse_shapes(None, [text])
+
+
+@pytest.fixture
+def parser() -> Parser:
+    parser = Parser("prog", "what it does", optional_numbers={"--verify": "3"})
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("output", nargs="?")
+    parser.add_argument("--verify", nargs="?", type=int, default=0)
+    parser.add_argument("--flag", action="store_true")
+    parser.add_argument("--names", nargs="*")
+    return parser
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a b --verify --flag",
+        "a --flag b --verify",
+        "--verify a --flag b",
+        "--verify 3 a b --flag",
+        "--flag --verify=3 a b",
+        "a b --flag --verify --names",
+    ],
+)
+def test_options_stand_anywhere(parser: Parser, line: str) -> None:
+    args = parser.parse(line.split())
+    assert (args.model, args.output, args.verify, args.flag) == ("a", "b", 3, True)
+
+
+def test_parser_raises(parser: Parser) -> None:
+    with pytest.raises(errors.UsageError, match="unrecognized arguments: --fla") as caught:
+        parser.parse(["--fla"])
+    assert caught.value.hint == "prog --help"
+    with pytest.raises(errors.UsageError, match="--verify"):
+        parser.parse(["--verify=x"])
+
+
+def test_complete_fills_defaults(parser: Parser) -> None:
+    args = parser.complete(argparse.Namespace(model="m", verify=2))
+    assert vars(args) == {"model": "m", "output": None, "verify": 2, "flag": False, "names": None}
+
+
+ARGS = argparse.Namespace(debug=False, json=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.UsageError("x"), 1),
+        (errors.FormatError("x"), 2),
+        (errors.FileError("x"), 2),
+        (errors.ParseError("x"), 2),
+        (errors.ShapeError("x"), 2),
+        (errors.ExecutionError("x"), 2),
+        (errors.ConversionError("x"), 3),
+        (errors.VerificationError("x"), 4),
+        (errors.PluginError("x"), 5),
+        (errors.MissingPackageError("onnx", "to read ONNX", "onnx"), 6),
+        (OSError(errno.ENOSPC, "No space left on device", "file"), 2),
+        (MemoryError(), 2),
+        (RuntimeError("x"), 70),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_statuses(error: BaseException, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(args: argparse.Namespace) -> int:
+        raise error
+
+    assert guarded(run, ARGS) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) <= 2
+    assert "Traceback" not in err
+
+
+def test_error_message_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(args: argparse.Namespace) -> int:
+        raise errors.FormatError("too short", ["more"], where="a.onnx", hint="get another")
+
+    assert guarded(run, argparse.Namespace(debug=False, json=True)) == 2
+    out, err = capsys.readouterr()
+    assert err == "error: a.onnx: too short\n  more\nhint: get another\n"
+    document = json.loads(out)
+    assert document["status"] == "error"
+    assert document["exit_code"] == 2
+    assert document["error"] == {
+        "type": "FormatError",
+        "message": "too short",
+        "where": "a.onnx",
+        "details": ["more"],
+        "hint": "get another",
+    }
+
+
+def test_debug_prints_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(args: argparse.Namespace) -> int:
+        raise errors.FormatError("too short")
+
+    assert guarded(run, argparse.Namespace(debug=True, json=False)) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_main_without_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([]) == 1
+    assert capsys.readouterr().err.startswith("usage: nnef-tools COMMAND")
+    assert command.main(["convrt"]) == 1
+    assert capsys.readouterr().err == "error: unknown command 'convrt'\nhint: did you mean 'convert'?\n"
+    assert command.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("nnef-tools 1.")
