@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import Unsupported
-from ..language.types import ArrayType, Fragment, TensorType, Type
+from ..language.types import ArrayType, Fragment, Parameter, TensorType, Type
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import is_integer, nnef_dtype
 from ..ops import registry
 from ..ops.inference import evaluate, infer_shapes, result_dtypes
+from .operations import Operand, Operations
 
 ndarray = np.ndarray[Any, Any]
-Operand = Tensor | int | float | bool | np.generic | ndarray
 
 SMALL = 1024
 """Constant results of at most so many items are always folded: shape arithmetic and scalar factors."""
@@ -31,7 +31,7 @@ EXACT_INTEGERS = (np.int8, np.uint8, np.int16, np.uint16)
 LITERAL_TYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
 
 
-class Builder:
+class Builder(Operations):
     """Builds operations at the end of `graph`.
 
     fold_all: evaluate every operation on constants, whatever its size. custom_shapes: shape functions of operations
@@ -39,7 +39,8 @@ class Builder:
     source graph here, given targets for its inputs, and returns the targets of its outputs.
 
     version: of the operator that is being converted, in its domain. wanted: which of its outputs are used.
-    rounded: names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order, once each.
+    rounded: names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order,
+    once each.
     """
 
     def __init__(
@@ -61,12 +62,6 @@ class Builder:
         self.rounded: set[str] = set()
         self.warnings: dict[str, None] = {}
         self._computed: dict[Tensor, ndarray | None] = {}
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        # Trailing underscore for operations that are Python keywords: b.and_(x, y)
-        return lambda *inputs, **attribs: self.op(name.rstrip("_"), *inputs, **attribs)
 
     def constant(self, value: Any, dtype: Any = None) -> Tensor:
         """A constant tensor; the array is shared, not copied."""
@@ -105,10 +100,11 @@ class Builder:
         fragment = definition.fragment
         parameters = fragment.tensors
         assert len(inputs) <= len(parameters), f"'{name}' takes {len(parameters)} tensors, got {len(inputs)}"
+        kin = {_item(p.type): _first_dtype(inputs, parameters, _item(p.type)) for p in parameters}
         arguments = [
-            [self._operand(item, p.type, inputs) for item in value]
+            [self._operand(item, p.type, kin[_item(p.type)]) for item in value]
             if isinstance(value, (list, tuple)) and isinstance(p.type, ArrayType)
-            else self._operand(value, p.type, inputs)
+            else self._operand(value, p.type, kin[_item(p.type)])
             for value, p in zip(inputs, parameters, strict=False)
         ]
         tensors = [t for argument in arguments for t in (argument if isinstance(argument, list) else [argument])]
@@ -121,16 +117,14 @@ class Builder:
         volume = sum(int(np.prod(shape)) for shape in result_shapes)
         if constant and (self.fold_all or volume <= SMALL) and all(t.data is not None for t in tensors):
             return self._fold(fragment, arguments, attribs, dtypes)
-        for shape in result_shapes:
-            if 0 in shape:
-                raise Unsupported(f"the result would be empty (shape {shape}); NNEF has no empty tensors")
+        if all(0 in shape for shape in result_shapes):  # nothing to compute: the value is known
+            empty = zip(result_shapes, dtypes, strict=True)
+            return _as_results(fragment, [self.constant(np.zeros(shape, dtype)) for shape, dtype in empty])
         if self.standard_only and not definition.standard:
             raise Unsupported(f"needs the custom fragment '{name}', which --standard-only excludes")
         return self._create(fragment, arguments, attribs, result_shapes, dtypes, restore, constant)
 
-    def _fold(
-        self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]
-    ) -> Any:
+    def _fold(self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]) -> Any:
         arrays = [[t.data for t in a] if isinstance(a, list) else a.data for a in arguments]
         results = evaluate(fragment.name, arrays, attribs)
         tensors = [
@@ -187,15 +181,14 @@ class Builder:
         result: Tensor = self.op("cast", tensor, dtype=dtype)
         return result
 
-    def _operand(self, value: Any, type: Type, siblings: Sequence[Any]) -> Tensor:
-        """A tensor for an argument; a Python number takes the type that the parameter or its siblings ask for."""
+    def _operand(self, value: Any, type: Type, kin: Any) -> Tensor:
+        """A tensor for an argument; a Python number takes the type of the parameter or of its siblings (kin)."""
         if isinstance(value, Tensor):
             return value
         if isinstance(value, (np.ndarray, np.generic)):
             return self.constant(value)
         item = _item(type)
         dtype: Any = LITERAL_TYPES.get(item or "")
-        kin = next((s.dtype for s in _flat_arguments(siblings) if isinstance(s, Tensor)), None)
         if kin is not None and (dtype is None or (item == "scalar" and is_integer(kin) and isinstance(value, int))):
             dtype = kin
         return self.constant(value, dtype)
@@ -241,6 +234,16 @@ def _item(type: Type) -> str | None:
     while isinstance(type, ArrayType):
         type = type.item
     return type.item if isinstance(type, TensorType) else None
+
+
+def _first_dtype(inputs: Sequence[Any], parameters: Sequence[Parameter], item: str | None) -> Any:
+    """The data type of the first tensor that is given to a parameter with that item type, or None."""
+    for value, parameter in zip(inputs, parameters, strict=False):
+        if _item(parameter.type) == item:
+            for tensor in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(tensor, Tensor):
+                    return tensor.dtype
+    return None
 
 
 def _expanded(fragment: Fragment, count: int) -> list[Any]:

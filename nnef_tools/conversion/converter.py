@@ -120,6 +120,7 @@ class Converter(ConverterBase, Helpers):
     """
 
     dialect = ""
+    _source: Graph
 
     def __init__(
         self,
@@ -152,7 +153,7 @@ class Converter(ConverterBase, Helpers):
         return {
             source.name: target.name
             for source, target in self._tensors.items()
-            if source.name and target.name and target.graph is not None
+            if source.graph is self._source and source.name and target.name and target.graph is not None
         }
 
     def transposing(self, tensor: Tensor) -> bool:
@@ -235,7 +236,7 @@ class ConverterToNNEF(Converter):
             outputs=target,
         )
         if transposed:
-            return self._builder.transpose(target, axes=layout.ncx_to_nxc_perm(len(shape)))  # type: ignore[no-any-return]
+            return self._builder.transpose(target, axes=layout.ncx_to_nxc_perm(len(shape)))
         return target
 
     def _transposes(self, source: Tensor) -> bool:

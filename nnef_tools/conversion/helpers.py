@@ -160,13 +160,11 @@ class Helpers:
 
     def squeeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
         """A squeeze that reads the tensor; the tensor itself without axes or with keep_dims."""
-        result = tensor if keep_dims or not axes else self._builder.squeeze(tensor, axes=list(axes))
-        return result  # type: ignore[no-any-return]
+        return tensor if keep_dims or not axes else self._builder.squeeze(tensor, axes=list(axes))
 
     def unsqueeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
         """An unsqueeze that reads the tensor."""
-        result = tensor if keep_dims or not axes else self._builder.unsqueeze(tensor, axes=list(axes))
-        return result  # type: ignore[no-any-return]
+        return tensor if keep_dims or not axes else self._builder.unsqueeze(tensor, axes=list(axes))
 
     def squeeze_output(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
         """A fresh tensor that a squeeze turns into the given one."""

@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import ConversionError
-from ..io.onnx.functions import expand
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import nnef_dtype
 from . import padding
@@ -26,6 +25,8 @@ class Converter(ConverterToNNEF):
     dialect = "onnx"
 
     def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
+        from ..io.onnx.functions import expand  # imports onnx
+
         return expand(op, opset)
 
     def convert_padding(

@@ -1,4 +1,4 @@
-"""Padding conventions as pure functions: NNEF `[(before, after), ...]`, ONNX `[before..., after...]`, automatic modes."""
+"""Padding conventions as pure functions: NNEF `[(before, after), ...]`, ONNX `[before..., after...]`, automatic."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .common import positive, reshape, right_aligned, shape
 @to_nnef("onnx", "LeakyRelu")
 def leaky_relu(b: Builder, x: Tensor, *, alpha: float = 0.01, consumed_inputs: list[int] | None = None) -> Tensor:
     """LeakyRelu -> leaky_relu."""
-    return b.leaky_relu(x, alpha=alpha)  # type: ignore[no-any-return]
+    return b.leaky_relu(x, alpha=alpha)
 
 
 @to_nnef("onnx", "PRelu")
@@ -24,14 +24,14 @@ def prelu(b: Builder, x: Tensor, slope: Tensor, *, consumed_inputs: list[int] | 
     """PRelu -> prelu. Up to version 6 a slope of shape [C] is per channel; later it broadcasts on the right."""
     rank = len(shape(x))
     if b.version < 7 and len(shape(slope)) == 1 and rank > 1:
-        return b.prelu(x, reshape(b, slope, [1, -1 if slope.data is not None else shape(slope)[0]]))  # type: ignore[no-any-return]
-    return b.prelu(x, right_aligned(b, slope, rank))  # type: ignore[no-any-return]
+        return b.prelu(x, reshape(b, slope, [1, -1 if slope.data is not None else shape(slope)[0]]))
+    return b.prelu(x, right_aligned(b, slope, rank))
 
 
 @to_nnef("onnx", "Elu")
 def elu(b: Builder, x: Tensor, *, alpha: float = 1.0, consumed_inputs: list[int] | None = None) -> Tensor:
     """Elu -> elu."""
-    return b.elu(x, alpha=alpha)  # type: ignore[no-any-return]
+    return b.elu(x, alpha=alpha)
 
 
 @to_nnef("onnx", "Selu")
@@ -43,15 +43,17 @@ def selu_legacy(
 
 
 @to_nnef("onnx", "Selu", since=6)
-def selu(b: Builder, x: Tensor, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875) -> Tensor:  # fmt: skip
+def selu(
+    b: Builder, x: Tensor, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875
+) -> Tensor:
     """Selu -> selu."""
-    return b.selu(x, alpha=alpha, **{"lambda": gamma})  # type: ignore[no-any-return]
+    return b.selu(x, alpha=alpha, **{"lambda": gamma})
 
 
 @to_nnef("onnx", "Celu", since=12)
 def celu(b: Builder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
     """Celu: max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0), which is alpha * elu(x / alpha)."""
-    return b.mul(b.elu(b.div(x, alpha), alpha=1.0), alpha)  # type: ignore[no-any-return]
+    return b.mul(b.elu(b.div(x, alpha), alpha=1.0), alpha)
 
 
 @to_nnef("onnx", "Gelu", since=20)
@@ -60,10 +62,10 @@ def gelu(b: Builder, x: Tensor, *, approximate: str = "none") -> Tensor:
     """Gelu: x * Phi(x), exact with erf or the tanh form. NNEF's own gelu is a coarser sigmoid form."""
     if approximate == "tanh":
         inner = b.mul(b.add(x, b.mul(b.mul(b.sqr(x), x), 0.044715)), math.sqrt(2 / math.pi))
-        return b.mul(b.mul(x, 0.5), b.add(b.tanh(inner), 1.0))  # type: ignore[no-any-return]
+        return b.mul(b.mul(x, 0.5), b.add(b.tanh(inner), 1.0))
     if approximate != "none":
         raise Unsupported(f"approximate = '{approximate}' is not known")
-    return b.mul(b.mul(x, 0.5), b.add(b.erf(b.mul(x, math.sqrt(0.5))), 1.0))  # type: ignore[no-any-return]
+    return b.mul(b.mul(x, 0.5), b.add(b.erf(b.mul(x, math.sqrt(0.5))), 1.0))
 
 
 @to_nnef("onnx", "HardSigmoid")
@@ -71,44 +73,44 @@ def hard_sigmoid(
     b: Builder, x: Tensor, *, alpha: float = 0.2, beta: float = 0.5, consumed_inputs: list[int] | None = None
 ) -> Tensor:
     """HardSigmoid: clamp(alpha * x + beta, 0, 1)."""
-    return b.clamp(b.add(b.mul(x, alpha), beta), 0.0, 1.0)  # type: ignore[no-any-return]
+    return b.clamp(b.add(b.mul(x, alpha), beta), 0.0, 1.0)
 
 
 @to_nnef("onnx", "HardSwish", since=14)
 def hard_swish(b: Builder, x: Tensor) -> Tensor:
     """HardSwish: x * clamp(x / 6 + 0.5, 0, 1)."""
-    return b.mul(x, b.clamp(b.add(b.mul(x, 1 / 6), 0.5), 0.0, 1.0))  # type: ignore[no-any-return]
+    return b.mul(x, b.clamp(b.add(b.mul(x, 1 / 6), 0.5), 0.0, 1.0))
 
 
 @to_nnef("onnx", "Mish", since=18)
 def mish(b: Builder, x: Tensor) -> Tensor:
     """Mish: x * tanh(softplus(x))."""
-    return b.mul(x, b.tanh(b.softplus(x)))  # type: ignore[no-any-return]
+    return b.mul(x, b.tanh(b.softplus(x)))
 
 
 @to_nnef("onnx", "Swish", since=24)
 def swish(b: Builder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
     """Swish: x * sigmoid(alpha * x); silu for alpha = 1."""
-    return b.silu(x) if alpha == 1.0 else b.mul(x, b.sigmoid(b.mul(x, alpha)))  # type: ignore[no-any-return]
+    return b.silu(x) if alpha == 1.0 else b.mul(x, b.sigmoid(b.mul(x, alpha)))
 
 
 @to_nnef("onnx", "Softsign")
 def softsign(b: Builder, x: Tensor) -> Tensor:
     """Softsign: x / (1 + |x|)."""
-    return b.div(x, b.add(b.abs(x), 1.0))  # type: ignore[no-any-return]
+    return b.div(x, b.add(b.abs(x), 1.0))
 
 
 @to_nnef("onnx", "ThresholdedRelu")
 def thresholded_relu(b: Builder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
     """ThresholdedRelu: x where x > alpha, else 0."""
-    return b.select(b.gt(x, alpha), x, 0.0)  # type: ignore[no-any-return]
+    return b.select(b.gt(x, alpha), x, 0.0)
 
 
 @to_nnef("onnx", "Shrink", since=9)
 def shrink(b: Builder, x: Tensor, *, bias: float = 0.0, lambd: float = 0.5) -> Tensor:
     """Shrink: x + bias below -lambd, x - bias above lambd, else 0."""
     low = b.select(b.lt(x, -lambd), b.add(x, bias), b.constant(0, x.dtype))
-    return b.select(b.gt(x, lambd), b.sub(x, bias), low)  # type: ignore[no-any-return]
+    return b.select(b.gt(x, lambd), b.sub(x, bias), low)
 
 
 def _softmax_axes(b: Builder, x: Tensor, axis: int | None) -> list[int]:
@@ -123,7 +125,7 @@ def _softmax_axes(b: Builder, x: Tensor, axis: int | None) -> list[int]:
 @to_nnef("onnx", "Softmax")
 def softmax(b: Builder, x: Tensor, *, axis: int | None = None) -> Tensor:
     """Softmax -> softmax over one or several axes."""
-    return b.softmax(x, axes=_softmax_axes(b, x, axis))  # type: ignore[no-any-return]
+    return b.softmax(x, axes=_softmax_axes(b, x, axis))
 
 
 @to_nnef("onnx", "LogSoftmax")
@@ -131,7 +133,7 @@ def log_softmax(b: Builder, x: Tensor, *, axis: int | None = None) -> Tensor:
     """LogSoftmax: y - log(sum(exp(y))) with y = x - max(x)."""
     axes = _softmax_axes(b, x, axis)
     y = b.sub(x, b.max_reduce(x, axes=axes))
-    return b.sub(y, b.log(b.sum_reduce(b.exp(y), axes=axes)))  # type: ignore[no-any-return]
+    return b.sub(y, b.log(b.sum_reduce(b.exp(y), axes=axes)))
 
 
 @to_nnef("onnx", "Hardmax")
@@ -144,4 +146,4 @@ def hardmax(b: Builder, x: Tensor, *, axis: int | None = None) -> Tensor:
     for k, extent in zip(axes, extents, strict=True):
         grid[k] = extent
     first = b.cast(b.argmax_reduce(x, axes=axes), np.float32)
-    return b.select(b.eq(b.constant(positions.reshape(grid)), first), 1.0, 0.0)  # type: ignore[no-any-return]
+    return b.select(b.eq(b.constant(positions.reshape(grid)), first), 1.0, 0.0)

@@ -70,7 +70,7 @@ def reshape(b: Builder, x: Tensor, new: Sequence[int]) -> Tensor:
         return x
     if x.data is not None:
         return b.constant(np.asarray(x.data).reshape(new))
-    return b.reshape(x, shape=list(new))  # type: ignore[no-any-return]
+    return b.reshape(x, shape=list(new))
 
 
 def squeeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
@@ -79,7 +79,7 @@ def squeeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
         return x
     if x.data is not None:
         return b.constant(np.squeeze(np.asarray(x.data), axis=tuple(axes)))
-    return b.squeeze(x, axes=list(axes))  # type: ignore[no-any-return]
+    return b.squeeze(x, axes=list(axes))
 
 
 def unsqueeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
@@ -88,14 +88,14 @@ def unsqueeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
         return x
     if x.data is not None:
         return b.constant(np.expand_dims(np.asarray(x.data), axis=tuple(axes)))
-    return b.unsqueeze(x, axes=list(axes))  # type: ignore[no-any-return]
+    return b.unsqueeze(x, axes=list(axes))
 
 
 def transpose(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     """x with permuted axes; x itself for the identity."""
     if list(axes) == list(range(len(axes))):
         return x
-    return b.transpose(x, axes=list(axes))  # type: ignore[no-any-return]
+    return b.transpose(x, axes=list(axes))
 
 
 def right_aligned(b: Builder, x: Tensor, rank: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...errors import Unsupported
 from ...model import Tensor
 from .. import padding
@@ -64,7 +66,7 @@ def conv(
     stride = per_dimension("strides", strides, len(size))
     dilation = per_dimension("dilations", dilations, len(size))
     pairs = explicit_padding(auto_pad, pads, shape(x)[2:], size, stride, dilation)
-    return b.conv(  # type: ignore[no-any-return]
+    return b.conv(
         x,
         w,
         0.0 if bias is None else channels(b, bias),
@@ -100,7 +102,9 @@ def conv_transpose(
     stride = per_dimension("strides", strides, count)
     dilation = per_dimension("dilations", dilations, count)
     extra = output_padding or [0] * count
-    full = [(n - 1) * s + padding.dilated(f, d) for n, s, f, d in zip(shape(x)[2:], stride, size, dilation, strict=True)]
+    full = [
+        (n - 1) * s + padding.dilated(f, d) for n, s, f, d in zip(shape(x)[2:], stride, size, dilation, strict=True)
+    ]
     wanted = output_shape[-count:] if output_shape else None
     if wanted is None and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         wanted = [n * s for n, s in zip(shape(x)[2:], stride, strict=True)]
@@ -112,10 +116,12 @@ def conv_transpose(
             before = total // 2 if upper else total - total // 2
             pairs.append((before, total - before))
     else:
-        pairs = explicit_padding("VALID" if auto_pad == "VALID" else "NOTSET", pads, shape(x)[2:], size, stride, dilation)
+        pairs = explicit_padding(
+            "VALID" if auto_pad == "VALID" else "NOTSET", pads, shape(x)[2:], size, stride, dilation
+        )
     result = [f + e - p - q for f, e, (p, q) in zip(full, extra, pairs, strict=True)]
-    attribs = {"output_shape": [shape(x)[0], shape(w)[1] * group, *result]} if any(extra) else {}
-    return b.deconv(  # type: ignore[no-any-return]
+    attribs: dict[str, Any] = {"output_shape": [shape(x)[0], shape(w)[1] * group, *result]} if any(extra) else {}
+    return b.deconv(
         x,
         w,
         0.0 if bias is None else channels(b, bias),

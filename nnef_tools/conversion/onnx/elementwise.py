@@ -19,14 +19,14 @@ from .common import aligned, dtype_of, right_aligned, shape, unsqueeze
 
 def _unary(nnef: str) -> Callable[..., Tensor]:
     def convert(b: Builder, x: Tensor, *, consumed_inputs: list[int] | None = None) -> Tensor:
-        return b.op(nnef, x)  # type: ignore[no-any-return]
+        return b.single(nnef, x)
 
     return convert
 
 
 def _binary(nnef: str) -> Callable[..., Tensor]:
     def convert(b: Builder, x: Tensor, y: Tensor) -> Tensor:
-        return b.op(nnef, *aligned(b, x, y))  # type: ignore[no-any-return]
+        return b.single(nnef, *aligned(b, x, y))
 
     return convert
 
@@ -43,7 +43,7 @@ def _binary_legacy(nnef: str) -> Callable[..., Tensor]:
         axis: int | None = None,
         consumed_inputs: list[int] | None = None,
     ) -> Tensor:
-        return b.op(nnef, *_legacy_operands(b, x, y, broadcast, axis))  # type: ignore[no-any-return]
+        return b.single(nnef, *_legacy_operands(b, x, y, broadcast, axis))
 
     return convert
 
@@ -68,7 +68,7 @@ for _row in names.BINARY:
 
 
 def _reduced(b: Builder, nnef: str, xs: tuple[Tensor, ...]) -> Tensor:
-    return functools.reduce(lambda x, y: b.op(nnef, *aligned(b, x, y)), xs)
+    return functools.reduce(lambda x, y: b.single(nnef, *aligned(b, x, y)), xs)
 
 
 @to_nnef("onnx", "Max")
@@ -93,7 +93,7 @@ def add_all(b: Builder, *xs: Tensor, consumed_inputs: list[int] | None = None) -
 def mean(b: Builder, *xs: Tensor, consumed_inputs: list[int] | None = None) -> Tensor:
     """Mean of any number of operands."""
     total = _reduced(b, "add", xs)
-    return total if len(xs) == 1 else b.div(total, float(len(xs)))  # type: ignore[no-any-return]
+    return total if len(xs) == 1 else b.div(total, float(len(xs)))
 
 
 @to_nnef("onnx", "Pow")
@@ -110,7 +110,7 @@ def power(b: Builder, x: Tensor, y: Tensor) -> Tensor:
         special = {2.0: "sqr", 0.5: "sqrt", -1.0: "rcp", -2.0: "rsqr", -0.5: "rsqrt"}
         value = float(np.asarray(y.data).reshape(()))
         if len(shape(x)) >= len(shape(y)) and value in special:
-            return b.op(special[value], x)  # type: ignore[no-any-return]
+            return b.single(special[value], x)
     result: Tensor = b.pow(base, exponent)
     return b.cast(result, x.dtype) if is_integer(x.dtype) and not is_integer(result.dtype) else result
 
@@ -136,7 +136,7 @@ def modulo(b: Builder, x: Tensor, y: Tensor, *, fmod: int = 0) -> Tensor:
 @to_nnef("onnx", "Where", since=9)
 def where(b: Builder, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Where -> select."""
-    return b.select(*aligned(b, condition, x, y))  # type: ignore[no-any-return]
+    return b.select(*aligned(b, condition, x, y))
 
 
 @to_nnef("onnx", "Clip")
@@ -161,16 +161,16 @@ def clip(b: Builder, x: Tensor, min: Tensor | None = None, max: Tensor | None = 
     upper = None if max is None else right_aligned(b, max, len(shape(x)))
     if lower is not None and upper is not None:
         ordered = lower.data is not None and upper.data is not None and bool(np.all(lower.data <= upper.data))
-        return b.clamp(x, lower, upper) if ordered else b.min(b.max(x, lower), upper)  # type: ignore[no-any-return]
+        return b.clamp(x, lower, upper) if ordered else b.min(b.max(x, lower), upper)
     if lower is not None:
-        return b.max(x, lower)  # type: ignore[no-any-return]
-    return x if upper is None else b.min(x, upper)  # type: ignore[no-any-return]
+        return b.max(x, lower)
+    return x if upper is None else b.min(x, upper)
 
 
 @to_nnef("onnx", "IsNaN", since=9)
 def is_nan(b: Builder, x: Tensor) -> Tensor:
     """IsNaN: x != x."""
-    return b.ne(x, x)  # type: ignore[no-any-return]
+    return b.ne(x, x)
 
 
 @to_nnef("onnx", "IsInf", since=10)
@@ -181,15 +181,15 @@ def is_inf(b: Builder, x: Tensor, *, detect_negative: int = 1, detect_positive: 
     difference = b.sub(x, x)
     infinite = b.and_(b.eq(x, x), b.ne(difference, difference))
     if detect_negative and detect_positive:
-        return infinite  # type: ignore[no-any-return]
-    return b.and_(infinite, b.gt(x, 0.0) if detect_positive else b.lt(x, 0.0))  # type: ignore[no-any-return]
+        return infinite
+    return b.and_(infinite, b.gt(x, 0.0) if detect_positive else b.lt(x, 0.0))
 
 
 @to_nnef("onnx", "Round", since=11)
 def round_half_even(b: Builder, x: Tensor) -> Tensor:
     """Round to the nearest, ties to even: at a tie 2 * round(x / 2), as NNEF's round takes ties up."""
     tie = b.eq(b.sub(x, b.floor(x)), 0.5)
-    return b.select(tie, b.mul(b.round(b.mul(x, 0.5)), 2.0), b.round(x))  # type: ignore[no-any-return]
+    return b.select(tie, b.mul(b.round(b.mul(x, 0.5)), 2.0), b.round(x))
 
 
 def convert_dtype(b: Builder, x: Tensor, dtype: Any) -> Tensor:
@@ -202,7 +202,7 @@ def convert_dtype(b: Builder, x: Tensor, dtype: Any) -> Tensor:
             b.warnings[f"Cast to {dtype.__name__}: values outside its range are kept, not wrapped"] = None
         return b.cast(x, dtype)
     narrower = np.dtype(dtype).itemsize < np.dtype(x.dtype).itemsize
-    if narrower and not (is_float(dtype) and np.dtype(dtype).itemsize >= 4) and not (dtype is np.int32):
+    if narrower and not (is_float(dtype) and np.dtype(dtype).itemsize >= 4) and dtype is not np.int32:
         b.warnings[f"Cast from {x.dtype.__name__} to {dtype.__name__}: values keep the wider type"] = None
     return x
 
@@ -230,7 +230,7 @@ def cast_like(b: Builder, x: Tensor, like: Tensor, *, saturate: int = 1, round_m
 
 def _bitwise(nnef: str) -> Callable[..., Tensor]:
     def convert(b: Builder, x: Tensor, y: Tensor) -> Tensor:
-        return b.op(nnef, *aligned(b, x, y))  # type: ignore[no-any-return]
+        return b.single(nnef, *aligned(b, x, y))
 
     return convert
 
@@ -242,4 +242,4 @@ for _onnx in ("And", "Or", "Xor"):
 @to_nnef("onnx", "BitwiseNot", since=18)
 def bitwise_not(b: Builder, x: Tensor) -> Tensor:
     """BitwiseNot -> bitwise_not."""
-    return b.bitwise_not(x)  # type: ignore[no-any-return]
+    return b.bitwise_not(x)

@@ -14,10 +14,10 @@ from .common import positive, reshape, shape, unsqueeze
 def non_negative(b: Builder, indices: Tensor, extent: int) -> Tensor:
     """Indices with negative ones counted from the end, as NNEF's gather wants them."""
     if indices.data is not None:
-        values = np.asarray(indices.data)
-        if np.any(values < -extent) or np.any(values >= extent):
+        known = np.asarray(indices.data)
+        if np.any(known < -extent) or np.any(known >= extent):
             raise Unsupported(f"indices are out of range for extent {extent}")
-        return b.constant(np.where(values < 0, values + extent, values).astype(np.int64))
+        return b.constant(np.where(known < 0, known + extent, known).astype(np.int64))
     producer = indices.producer
     if producer is not None and producer.type in ("argmax_reduce", "argmin_reduce"):
         return indices
@@ -30,19 +30,19 @@ def non_negative(b: Builder, indices: Tensor, extent: int) -> Tensor:
 def gather(b: Builder, x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
     """Gather -> gather."""
     k = positive(axis, len(shape(x)))
-    return b.gather(x, non_negative(b, indices, shape(x)[k]), axis=k)  # type: ignore[no-any-return]
+    return b.gather(x, non_negative(b, indices, shape(x)[k]), axis=k)
 
 
 @to_nnef("onnx", "GatherElements", since=11)
 def gather_elements(b: Builder, x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
     """GatherElements -> gather_elements."""
-    return b.gather_elements(x, indices, axis=positive(axis, len(shape(x))))  # type: ignore[no-any-return]
+    return b.gather_elements(x, indices, axis=positive(axis, len(shape(x))))
 
 
 @to_nnef("onnx", "GatherND", since=11)
 def gather_nd(b: Builder, x: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
     """GatherND -> gather_nd."""
-    return b.gather_nd(x, indices, batch_dims=batch_dims)  # type: ignore[no-any-return]
+    return b.gather_nd(x, indices, batch_dims=batch_dims)
 
 
 @to_nnef("onnx", "Scatter", since=9)
@@ -51,13 +51,13 @@ def scatter_elements(
     b: Builder, x: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0, reduction: str = "none"
 ) -> Tensor:
     """ScatterElements -> scatter_elements."""
-    return b.scatter_elements(x, indices, updates, axis=positive(axis, len(shape(x))), reduction=reduction)  # type: ignore[no-any-return]
+    return b.scatter_elements(x, indices, updates, axis=positive(axis, len(shape(x))), reduction=reduction)
 
 
 @to_nnef("onnx", "ScatterND", since=11)
 def scatter_nd(b: Builder, x: Tensor, indices: Tensor, updates: Tensor, *, reduction: str = "none") -> Tensor:
     """ScatterND -> scatter_nd."""
-    return b.scatter_nd(x, indices, updates, reduction=reduction)  # type: ignore[no-any-return]
+    return b.scatter_nd(x, indices, updates, reduction=reduction)
 
 
 @to_nnef("onnx", "OneHot", since=9)
@@ -69,7 +69,7 @@ def one_hot(b: Builder, indices: Tensor, depth: Int, values: Tensor, *, axis: in
     index = b.cast(indices, np.float32)
     index = unsqueeze(b, b.select(b.lt(index, 0.0), b.add(index, float(depth)), index), [k])
     off, on = (reshape(b, part, []) for part in b.split(values, axis=0, ratios=[1, 1]))
-    return b.select(b.eq(b.constant(positions), index), on, off)  # type: ignore[no-any-return]
+    return b.select(b.eq(b.constant(positions), index), on, off)
 
 
 @to_nnef("onnx", "Compress", since=9)
@@ -82,7 +82,7 @@ def compress(b: Builder, x: Tensor, condition: Array, *, axis: int | None = None
     chosen = np.flatnonzero(condition)
     if not chosen.size:
         raise Unsupported("the result would be empty; NNEF has no empty tensors")
-    return b.gather(x, b.constant(chosen.astype(np.int64)), axis=k)  # type: ignore[no-any-return]
+    return b.gather(x, b.constant(chosen.astype(np.int64)), axis=k)
 
 
 @to_nnef("onnx", "TopK")
@@ -92,20 +92,16 @@ def top_k_attribute(b: Builder, x: Tensor, *, k: int, axis: int = -1) -> tuple[T
 
 
 @to_nnef("onnx", "TopK", since=10)
-def top_k(
-    b: Builder, x: Tensor, k: Int, *, axis: int = -1, largest: int = 1, sorted: int = 1
-) -> tuple[Tensor, Tensor]:
+def top_k(b: Builder, x: Tensor, k: Int, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Tensor, Tensor]:
     """TopK -> top_k."""
-    values, indices = b.top_k(
-        x, k=k, axis=positive(axis, len(shape(x))), largest=bool(largest), sorted=bool(sorted)
-    )
+    values, indices = b.top_k(x, k=k, axis=positive(axis, len(shape(x))), largest=bool(largest), sorted=bool(sorted))
     return values, indices
 
 
 @to_nnef("onnx", "CumSum", since=11)
 def cumulative_sum(b: Builder, x: Tensor, axis: Int, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
     """CumSum -> cum_sum."""
-    return b.cum_sum(x, axis=positive(axis, len(shape(x))), exclusive=bool(exclusive), reverse=bool(reverse))  # type: ignore[no-any-return]
+    return b.cum_sum(x, axis=positive(axis, len(shape(x))), exclusive=bool(exclusive), reverse=bool(reverse))
 
 
 @to_nnef("onnx", "Trilu", since=14)
@@ -114,7 +110,7 @@ def triangle(b: Builder, x: Tensor, k: Int | None = None, *, upper: int = 1) -> 
     own = shape(x)
     ones = np.ones(own[-2:], np.bool_)
     mask = np.triu(ones, k or 0) if upper else np.tril(ones, k or 0)
-    return b.select(b.constant(mask.reshape([1] * (len(own) - 2) + own[-2:])), x, b.constant(np.zeros((), x.dtype)))  # type: ignore[no-any-return]
+    return b.select(b.constant(mask.reshape([1] * (len(own) - 2) + own[-2:])), x, b.constant(np.zeros((), x.dtype)))
 
 
 @to_nnef("onnx", "NonZero", since=9)

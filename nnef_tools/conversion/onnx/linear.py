@@ -44,17 +44,17 @@ def gemm(
     columns = shape(w)[0 if transB else 1]
     row_bias = c is not None and shape(c) in ([columns], [1, columns]) and beta == 1.0
     if alpha == 1.0 and not transA and transB and c is not None and row_bias:
-        return b.linear(a, w, reshape(b, c, [1, columns]))  # type: ignore[no-any-return]
+        return b.linear(a, w, reshape(b, c, [1, columns]))
     z: Tensor = b.matmul(a, w, transposeA=bool(transA), transposeB=bool(transB))
     if alpha != 1.0:
         z = b.mul(z, alpha)
     if c is None or beta == 0.0:
         return z
     bias = right_aligned(b, c, 2)
-    return b.add(z, bias if beta == 1.0 else b.mul(bias, beta))  # type: ignore[no-any-return]
+    return b.add(z, bias if beta == 1.0 else b.mul(bias, beta))
 
 
 @to_nnef("onnx", "Det", since=11)
 def det(b: Builder, x: Tensor) -> Tensor:
     """Det -> det."""
-    return b.det(x)  # type: ignore[no-any-return]
+    return b.det(x)

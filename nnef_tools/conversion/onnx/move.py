@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -109,11 +110,13 @@ def concat(b: Builder, *xs: Tensor, axis: int) -> Tensor:
     """Concat -> concat; empty operands are left out."""
     k = positive(axis, len(shape(xs[0])))
     operands = [x for x in xs if shape(x)[k] != 0] or [xs[0]]
-    return operands[0] if len(operands) == 1 else b.concat(operands, axis=k)  # type: ignore[no-any-return]
+    return operands[0] if len(operands) == 1 else b.concat(operands, axis=k)
 
 
 @to_nnef("onnx", "Split")
-def split_attribute(b: Builder, x: Tensor, sizes: Ints | None = None, *, axis: int = 0, split: list[int] | None = None) -> list[Tensor]:  # fmt: skip
+def split_attribute(
+    b: Builder, x: Tensor, sizes: Ints | None = None, *, axis: int = 0, split: list[int] | None = None
+) -> list[Tensor]:
     """Split-1 and -2: the sizes are an attribute (version 1 allows an input, too)."""
     return split_input(b, x, split or sizes, axis=axis)
 
@@ -129,9 +132,16 @@ def split_input(
         count = num_outputs or len(b.wanted)
         part = -(-extent // count)
         sizes = [part] * (count - 1) + [extent - part * (count - 1)]
-    if sum(sizes) != extent or any(size <= 0 for size in sizes):
+    if sum(sizes) != extent or any(size < 0 for size in sizes):
         raise Unsupported(f"parts {sizes} of axis {k} with extent {extent}")
-    return [x] if len(sizes) == 1 else b.split(x, axis=k, ratios=sizes)
+    filled = [size for size in sizes if size]
+    parts = iter([x] if len(filled) == 1 else b.split(x, axis=k, ratios=filled))
+    return [next(parts) if size else _empty(b, x, k) for size in sizes]
+
+
+def _empty(b: Builder, x: Tensor, axis: int) -> Tensor:
+    """A part of extent 0: a constant without items."""
+    return b.constant(np.zeros([0 if k == axis else dim for k, dim in enumerate(shape(x))], x.dtype))
 
 
 def slice_axes(
@@ -141,7 +151,7 @@ def slice_axes(
     extents = shape(x)
     if not len(starts) == len(ends) == len(axes) == len(steps):
         raise Unsupported(f"starts {starts}, ends {ends}, axes {axes} and steps {steps} differ in length")
-    taken: dict[str, list[int]] = {"axes": [], "begin": [], "end": [], "stride": []}
+    taken: dict[str, Any] = {"axes": [], "begin": [], "end": [], "stride": []}
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         k = positive(axis, len(extents))
         if step == 0:
@@ -150,7 +160,7 @@ def slice_axes(
         if (first, last, stride) == (0, extents[k], 1):
             continue
         if not range(first, last, stride):
-            raise Unsupported(f"the result would be empty on axis {k}; NNEF has no empty tensors")
+            return _empty(b, x, k)
         taken["axes"].append(k)
         taken["begin"].append(first)
         taken["end"].append(last if last >= 0 else -extents[k] - 1)
@@ -164,7 +174,7 @@ def slice_axes(
         return b.constant(np.asarray(x.data)[tuple(index)])
     if all(stride == 1 for stride in taken["stride"]):
         del taken["stride"]
-    return b.slice(x, **taken)  # type: ignore[no-any-return]
+    return b.slice(x, **taken)
 
 
 @to_nnef("onnx", "Slice")
@@ -180,8 +190,6 @@ def slice_inputs(
     b: Builder, x: Tensor, starts: Ints, ends: Ints, axes: Ints | None = None, steps: Ints | None = None
 ) -> Tensor:
     """Slice -> slice."""
-    if x.data is not None and 0 in shape(x):
-        raise Unsupported("slice of an empty tensor")
     chosen = range(len(starts)) if axes is None else axes
     return slice_axes(b, x, starts, ends, chosen, steps or [1] * len(starts))
 
@@ -251,7 +259,7 @@ def expand_to(b: Builder, x: Tensor, target: Sequence[int]) -> Tensor:
         return b.constant(np.broadcast_to(np.asarray(x.data), target))
     x = unsqueeze(b, x, range(len(target) - len(shape(x))))
     repeats = [n if own == 1 else 1 for own, n in zip(shape(x), target, strict=True)]
-    return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)  # type: ignore[no-any-return]
+    return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)
 
 
 @to_nnef("onnx", "Expand", since=8)
@@ -277,7 +285,7 @@ def tile(b: Builder, x: Tensor, repeats: Ints) -> Tensor:
     """Tile -> tile."""
     if len(repeats) != len(shape(x)):
         raise Unsupported(f"repeats {repeats} do not fit rank {len(shape(x))}")
-    return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)  # type: ignore[no-any-return]
+    return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)
 
 
 @to_nnef("onnx", "DepthToSpace")
@@ -295,12 +303,11 @@ def depth_to_space(b: Builder, x: Tensor, *, blocksize: int, mode: str = "DCR") 
 
 
 @to_nnef("onnx", "SpaceToDepth")
-def space_to_depth(b: Builder, x: Tensor, *, blocksize: int) -> Tensor:
-    """SpaceToDepth: positions inside a block become the outermost part of the channels."""
+def space_to_depth(b: Builder, x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
+    """SpaceToDepth: positions inside a block become the outermost (DCR) or innermost (CRD) part of the channels."""
     n, c, h, w = shape(x)
     if h % blocksize or w % blocksize:
         raise Unsupported(f"extents {h} x {w} do not divide by blocksize {blocksize}")
     blocks = reshape(b, x, [n, c, h // blocksize, blocksize, w // blocksize, blocksize])
-    return reshape(
-        b, transpose(b, blocks, [0, 3, 5, 1, 2, 4]), [n, c * blocksize**2, h // blocksize, w // blocksize]
-    )
+    order = [0, 3, 5, 1, 2, 4] if mode == "DCR" else [0, 1, 3, 5, 2, 4]
+    return reshape(b, transpose(b, blocks, order), [n, c * blocksize**2, h // blocksize, w // blocksize])

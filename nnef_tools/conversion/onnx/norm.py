@@ -37,7 +37,7 @@ def batch_normalization(
         raise Unsupported("training mode of an old version")
     parameters = [channels(b, p) for p in (offset, scale)]
     if not training_mode:
-        return b.batch_normalization(x, channels(b, mean), channels(b, variance), *parameters, epsilon=epsilon)  # type: ignore[no-any-return]
+        return b.batch_normalization(x, channels(b, mean), channels(b, variance), *parameters, epsilon=epsilon)
     axes = [k for k in range(len(shape(x))) if k != 1]
     batch_mean, batch_variance = b.moments(x, axes=axes)
     y = b.batch_normalization(x, batch_mean, batch_variance, *parameters, epsilon=epsilon)
@@ -60,7 +60,7 @@ def instance_normalization(
 ) -> Tensor:
     """InstanceNormalization: batch_normalization with the moments of each channel of each item."""
     mean, variance = b.moments(x, axes=list(range(2, len(shape(x)))))
-    return b.batch_normalization(x, mean, variance, channels(b, offset), channels(b, scale), epsilon=epsilon)  # type: ignore[no-any-return]
+    return b.batch_normalization(x, mean, variance, channels(b, offset), channels(b, scale), epsilon=epsilon)
 
 
 @to_nnef("onnx", "LayerNormalization", since=17)
@@ -92,7 +92,7 @@ def local_response_normalization(
 ) -> Tensor:
     """LRN -> local_response_normalization across channels; alpha is per window in both."""
     window = [1, size] + [1] * (len(shape(x)) - 2)
-    return b.local_response_normalization(x, size=window, alpha=alpha, beta=beta, bias=bias)  # type: ignore[no-any-return]
+    return b.local_response_normalization(x, size=window, alpha=alpha, beta=beta, bias=bias)
 
 
 @to_nnef("onnx", "LpNormalization")
@@ -102,12 +102,18 @@ def lp_normalization(b: Builder, x: Tensor, *, axis: int = -1, p: int = 2) -> Te
     if p not in (1, 2):
         raise Unsupported(f"p = {p}")
     norm = b.sum_reduce(b.abs(x), axes=axes) if p == 1 else b.sqrt(b.sum_reduce(b.sqr(x), axes=axes))
-    return b.div(x, b.select(b.eq(norm, 0.0), 1.0, norm))  # type: ignore[no-any-return]
+    return b.div(x, b.select(b.eq(norm, 0.0), 1.0, norm))
 
 
 @to_nnef("onnx", "Dropout")
 def dropout_attributes(
-    b: Builder, x: Tensor, *, ratio: float = 0.5, is_test: int = 1, seed: int = 0, consumed_inputs: list[int] | None = None
+    b: Builder,
+    x: Tensor,
+    *,
+    ratio: float = 0.5,
+    is_test: int = 1,
+    seed: int = 0,
+    consumed_inputs: list[int] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Dropout-1 to 10: the identity."""
     if not is_test:

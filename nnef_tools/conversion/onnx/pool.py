@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class _Window:
         if ceil_mode and auto_pad in ("NOTSET", ""):
             self.padding = padding.ceil_padding(extents, self.size, self.stride, self.dilation, self.declared)
 
-    def attributes(self, pairs: Pairs | None = None) -> dict[str, object]:
+    def attributes(self, pairs: Pairs | None = None) -> dict[str, Any]:
         """NNEF attributes for all dimensions, batch and channels included."""
         return {
             "size": [1, 1, *self.size],
@@ -69,7 +70,7 @@ def max_pool(
     """MaxPool -> max_pool, or max_pool_with_index where the indices are used; padding never competes."""
     window = _Window(x, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode)
     if not any(b.wanted[1:]):
-        return b.max_pool(x, border="ignore", **window.attributes())  # type: ignore[no-any-return]
+        return b.max_pool(x, border="ignore", **window.attributes())
     values, index = b.max_pool_with_index(x, border="ignore", **window.attributes())
     return values, _flat_index(b, shape(x), shape(index), index, window, column_major=bool(storage_order))
 
@@ -96,7 +97,7 @@ def _flat_index(
         if k >= 2:
             start = start * window.stride[k - 2] - window.padding[k - 2][0]
         origin += (start * step).reshape([-1 if j == k else 1 for j in range(len(result))])
-    return b.add(b.gather(b.constant(np.asarray(table, np.int64)), index, axis=0), b.constant(origin))  # type: ignore[no-any-return]
+    return b.add(b.gather(b.constant(np.asarray(table, np.int64)), index, axis=0), b.constant(origin))
 
 
 @to_nnef("onnx", "AveragePool")
@@ -115,24 +116,24 @@ def average_pool(
     """AveragePool -> avg_pool. What ceil_mode adds behind the declared padding is never counted."""
     window = _Window(x, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode)
     if not count_include_pad:
-        return b.avg_pool(x, border="ignore", **window.attributes())  # type: ignore[no-any-return]
+        return b.avg_pool(x, border="ignore", **window.attributes())
     if window.padding == window.declared:
-        return b.avg_pool(x, border="constant", **window.attributes())  # type: ignore[no-any-return]
+        return b.avg_pool(x, border="constant", **window.attributes())
     padded = b.pad(x, padding=NO_PADDING + window.declared)
     rest = [(0, q - declared) for (_, q), (_, declared) in zip(window.padding, window.declared, strict=True)]
-    return b.avg_pool(padded, border="ignore", **window.attributes(rest))  # type: ignore[no-any-return]
+    return b.avg_pool(padded, border="ignore", **window.attributes(rest))
 
 
 def _power(b: Builder, x: Tensor, p: float) -> Tensor:
     if p == 1:
-        return b.abs(x)  # type: ignore[no-any-return]
-    return b.sqr(x) if p == 2 else b.pow(b.abs(x), float(p))  # type: ignore[no-any-return]
+        return b.abs(x)
+    return b.sqr(x) if p == 2 else b.pow(b.abs(x), float(p))
 
 
 def _root(b: Builder, x: Tensor, p: float) -> Tensor:
     if p == 1:
         return x
-    return b.sqrt(x) if p == 2 else b.pow(x, 1.0 / p)  # type: ignore[no-any-return]
+    return b.sqrt(x) if p == 2 else b.pow(x, 1.0 / p)
 
 
 @to_nnef("onnx", "LpPool")
@@ -160,13 +161,13 @@ def _spatial(x: Tensor) -> list[int]:
 @to_nnef("onnx", "GlobalAveragePool")
 def global_average_pool(b: Builder, x: Tensor) -> Tensor:
     """GlobalAveragePool -> mean_reduce over the spatial axes."""
-    return b.mean_reduce(x, axes=_spatial(x))  # type: ignore[no-any-return]
+    return b.mean_reduce(x, axes=_spatial(x))
 
 
 @to_nnef("onnx", "GlobalMaxPool")
 def global_max_pool(b: Builder, x: Tensor) -> Tensor:
     """GlobalMaxPool -> max_reduce over the spatial axes."""
-    return b.max_reduce(x, axes=_spatial(x))  # type: ignore[no-any-return]
+    return b.max_reduce(x, axes=_spatial(x))
 
 
 @to_nnef("onnx", "GlobalLpPool")

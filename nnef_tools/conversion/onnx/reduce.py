@@ -15,7 +15,9 @@ from .common import axes_or_all, positive, shape, squeeze
 Reduction = Callable[[Builder, Tensor, list[int]], Tensor]
 
 
-def _reduce(b: Builder, x: Tensor, axes: Sequence[int] | None, keepdims: int, noop: int, reduction: Reduction) -> Tensor:
+def _reduce(
+    b: Builder, x: Tensor, axes: Sequence[int] | None, keepdims: int, noop: int, reduction: Reduction
+) -> Tensor:
     if noop and not axes:
         return reduction(b, x, [])
     rank = len(shape(x))
@@ -38,7 +40,7 @@ def _register(onnx: str, input_since: int, reduction: Reduction) -> None:
 
 def _plain(nnef: str) -> Reduction:
     def reduction(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
-        return b.op(nnef, x, axes=axes) if axes else x  # type: ignore[no-any-return]
+        return b.single(nnef, x, axes=axes) if axes else x
 
     return reduction
 
@@ -47,13 +49,13 @@ def _extremum(nnef: str, logical: str) -> Reduction:
     def reduction(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
         if not axes:
             return x
-        return b.op(logical if x.dtype is np.bool_ else nnef, x, axes=axes)  # type: ignore[no-any-return]
+        return b.single(logical if x.dtype is np.bool_ else nnef, x, axes=axes)
 
     return reduction
 
 
 def _sum(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
-    return b.sum_reduce(x, axes=axes) if axes else x  # type: ignore[no-any-return]
+    return b.sum_reduce(x, axes=axes) if axes else x
 
 
 def _l1(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
@@ -61,7 +63,7 @@ def _l1(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
 
 
 def _l2(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
-    return b.sqrt(_sum(b, b.sqr(x), axes))  # type: ignore[no-any-return]
+    return b.sqrt(_sum(b, b.sqr(x), axes))
 
 
 def _sum_square(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
@@ -69,7 +71,7 @@ def _sum_square(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
 
 
 def _log_sum(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
-    return b.log(_sum(b, x, axes))  # type: ignore[no-any-return]
+    return b.log(_sum(b, x, axes))
 
 
 def _log_sum_exp(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
@@ -77,7 +79,7 @@ def _log_sum_exp(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
     if not axes:
         return x
     top = b.max_reduce(x, axes=axes)
-    return b.add(b.log(_sum(b, b.exp(b.sub(x, top)), axes)), top)  # type: ignore[no-any-return]
+    return b.add(b.log(_sum(b, b.exp(b.sub(x, top)), axes)), top)
 
 
 for _row in REDUCE:
@@ -100,9 +102,9 @@ def _arg(nnef: str) -> Callable[..., Tensor]:
         if select_last_index:
             extent = shape(x)[k]
             backwards = b.slice(x, axes=[k], begin=[-1], end=[-extent - 1], stride=[-1])
-            index = b.sub(extent - 1, b.op(nnef, backwards, axes=[k]))
+            index = b.sub(extent - 1, b.single(nnef, backwards, axes=[k]))
         else:
-            index = b.op(nnef, x, axes=[k])
+            index = b.single(nnef, x, axes=[k])
         return index if keepdims else squeeze(b, index, [k])
 
     return convert
