@@ -118,17 +118,22 @@ def _items_of(header: TensorHeader, view: memoryview, where: str | None) -> memo
 
 
 def _decode(header: TensorHeader, items: memoryview, where: str | None) -> Array:
-    if header.code == ItemType.FLOAT:
-        array = np.frombuffer(items, header.dtype)
-    elif header.code == ItemType.BOOL:
-        array = _decode_bool(header, items)
-    elif header.code in (ItemType.LEGACY_LINEAR, ItemType.LEGACY_LOGARITHMIC):
-        array = _decode_legacy(header, items, where)
-    else:
-        array = _decode_integer(header, items)
-    array = array.reshape(header.shape)
+    try:
+        array = _decode_items(header, items, where).reshape(header.shape)
+    except MemoryError:
+        raise FileError(f"not enough memory for {header.volume} items", where=where) from None
     array.flags.writeable = False
     return array
+
+
+def _decode_items(header: TensorHeader, items: memoryview, where: str | None) -> Array:
+    if header.code == ItemType.FLOAT:
+        return np.frombuffer(items, header.dtype)
+    if header.code == ItemType.BOOL:
+        return _decode_bool(header, items)
+    if header.code in (ItemType.LEGACY_LINEAR, ItemType.LEGACY_LOGARITHMIC):
+        return _decode_legacy(header, items, where)
+    return _decode_integer(header, items)
 
 
 def _decode_integer(header: TensorHeader, items: memoryview) -> Array:

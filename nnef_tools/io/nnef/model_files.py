@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, Union
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FileError, FormatError
@@ -16,7 +15,7 @@ from ...language.tensor_file import TensorHeader, parse_tensor, read_tensor
 from ..archive import below_top_folder, read_archive
 
 PathLike = Union[str, "os.PathLike[str]"]
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 GRAPH = "graph.nnef"
 QUANTIZATION = "graph.quant"
@@ -29,7 +28,7 @@ class ModelFiles(Protocol):
     def read(self, name: str) -> bytes | None:
         """The contents of a file, None if there is none of that name."""
 
-    def tensor(self, name: str) -> tuple[NDArray[Any], TensorHeader] | None:
+    def tensor(self, name: str) -> tuple[Array, TensorHeader] | None:
         """The tensor in a file, not copied; the case of the name does not matter. None if there is none."""
 
 
@@ -39,18 +38,21 @@ def open_model(path: PathLike) -> ModelFiles:
     FileError if there is nothing to read, FormatError if there is no graph.nnef in it or it cannot be trusted.
     """
     place = Path(path)
-    if place.is_dir():
-        files: ModelFiles = _Folder(place)
-        exists = (place / GRAPH).exists()
-    elif place.exists():
-        if place.name == GRAPH:
+    try:
+        if place.is_dir():
+            files: ModelFiles = _Folder(place)
+            found = (place / GRAPH).exists()
+        elif not place.exists():
+            raise FileError("there is no such file or folder", where=str(place))
+        elif place.name == GRAPH:
             raise FileError("a model is a folder or an archive", where=str(place), hint=f"give '{place.parent}'")
-        members = below_top_folder(read_archive(place), GRAPH)
-        files = _Archive(members, str(place))
-        exists = GRAPH in members
-    else:
-        raise FileError("there is no such file or folder", where=str(place))
-    if not exists:
+        else:
+            members = below_top_folder(read_archive(place), GRAPH)
+            files = _Archive(members, str(place))
+            found = GRAPH in members
+    except OSError as error:
+        raise _unreadable(error, place) from None
+    if not found:
         raise FormatError(f"not an NNEF model: there is no {GRAPH} in it", where=str(place))
     return files
 
@@ -68,7 +70,7 @@ class _Folder:
         except OSError as error:
             raise _unreadable(error, file) from error
 
-    def tensor(self, name: str) -> tuple[NDArray[Any], TensorHeader] | None:
+    def tensor(self, name: str) -> tuple[Array, TensorHeader] | None:
         try:
             file = self._find(name)
             return None if file is None else read_tensor(self._checked(file))
@@ -83,7 +85,8 @@ class _Folder:
         for part in PurePosixPath(name).parts:
             if not place.is_dir():
                 return None
-            found = _only([entry for entry in os.listdir(place) if entry.lower() == part.lower()], part, str(place))  # noqa: PTH208
+            entries = [entry.name for entry in place.iterdir() if entry.name.lower() == part.lower()]
+            found = _only(entries, part, str(place))
             if found is None:
                 return None
             place /= found
@@ -109,7 +112,7 @@ class _Archive:
     def read(self, name: str) -> bytes | None:
         return bytes(self._members[name]) if name in self._members else None
 
-    def tensor(self, name: str) -> tuple[NDArray[Any], TensorHeader] | None:
+    def tensor(self, name: str) -> tuple[Array, TensorHeader] | None:
         if name not in self._members:
             found = _only(self._spellings.get(name.lower(), []), name, self._where)
             if found is None:

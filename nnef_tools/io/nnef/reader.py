@@ -65,7 +65,7 @@ class Reader:
         """
         self.warnings = []
         files = open_model(path)
-        text = _text(files, GRAPH)
+        text = _decode(files.read(GRAPH) or b"")
         document = parse(text, f"{path}:{GRAPH}", on_unknown_extension=self._on_unknown_extension)
         graph = build_graph(document, decomposed=self._decomposed, fragments=self._stdlib)
         known = {**standard_fragments(), **self._stdlib, **document.fragments}
@@ -96,10 +96,9 @@ class Reader:
             return {}
 
     def _read_quantization(self, graph: Graph, files: ModelFiles, known: Mapping[str, Fragment]) -> None:
-        if files.read(QUANTIZATION) is None:
-            return
+        text = _decode(files.read(QUANTIZATION) or b"")
         tensors = {tensor.name: tensor for tensor in graph.tensors if tensor.name}
-        for name, quant in parse_quantization(_text(files, QUANTIZATION), QUANTIZATION, known).items():
+        for name, quant in parse_quantization(text, QUANTIZATION, known).items():
             if name in tensors:
                 tensors[name].quant = quant
             else:
@@ -116,8 +115,7 @@ class Reader:
             self.warnings.append(f"shapes are not known after custom operations without shape function: {names}")
 
 
-def _text(files: ModelFiles, name: str) -> str:
-    raw = files.read(name) or b""
+def _decode(raw: bytes) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -139,9 +137,9 @@ def _override_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> None:
     for name, shape in shapes.items():
         if name not in inputs:
             raise UsageError(f"there is no graph input '{name}'", hint=f"the inputs are {', '.join(map(str, inputs))}")
-        extents = [int(extent) for extent in shape]
+        extents = list(shape)
         tensor = inputs[name]
-        if any(extent <= 0 for extent in extents):
+        if not all(isinstance(extent, int) and extent > 0 for extent in extents):
             raise UsageError(f"graph input '{name}' cannot have shape {extents}")
         if tensor.rank is not None and tensor.rank != len(extents):
             raise UsageError(f"graph input '{name}' has rank {tensor.rank}, it cannot have shape {extents}")
