@@ -10,7 +10,7 @@ from ..errors import ConversionError
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import nnef_dtype
 from . import padding
-from .converter import ConverterToNNEF
+from .to_nnef import ConverterToNNEF
 
 FAMILIES = ("activation", "control", "conv", "elementwise", "generate", "index", "linear", "move", "norm", "pool",
             "quant", "reduce", "resize", "rnn")  # fmt: skip

@@ -5,9 +5,10 @@
         return b.leaky_relu(x, alpha=alpha)
 
 The first parameter is the builder. Positional parameters are the operator's inputs: a target tensor, None for a
-missing optional one, or, with one of the `Const` annotations below, the value of a constant. Keyword-only parameters
-are its attributes with the defaults of the format's specification. `*xs` takes any number of inputs. The engine reads
-all this, so that an attribute or input that the rule does not name is refused and never dropped.
+missing optional one (a parameter with default, or one whose type allows None), or, with one of the `Const` annotations
+below, the value of a constant. Keyword-only parameters are its attributes with the defaults of the format's
+specification. `*xs` takes any number of inputs. The engine reads all this, so that an attribute or input that the rule
+does not name is refused and never dropped.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Rule:
         """The named inputs, in order."""
         hints = typing.get_type_hints(self.function, include_extras=True)
         return [
-            Input(p.name, _const_marker(hints.get(p.name)), p.default is not p.empty)
+            Input(p.name, _const_marker(hints.get(p.name)), p.default is not p.empty or _allows_none(hints.get(p.name)))
             for p in self._parameters
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
@@ -89,6 +90,10 @@ class Rule:
     def attributes(self) -> dict[str, bool]:
         """The names of the attributes, with whether they are required."""
         return {p.name: p.default is p.empty for p in self._parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _allows_none(hint: Any) -> bool:
+    return type(None) in typing.get_args(hint)
 
 
 def _const_marker(hint: Any) -> Const | None:

@@ -1,0 +1,342 @@
+"""The conversion engine: walks a source graph in order and builds the target graph rule by rule.
+
+For each operator the first of these applies: a plugin's Transform, a built-in rule (rules.py), the operator's function
+body where its format defines one, a mirrored copy on request. What cannot be converted is collected over the whole
+model and raised as one ConversionError, before anything is written.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConversionError, NnefToolsError, ShapeError, Unsupported
+from ..model import Graph, Operation, Tensor
+from ..ops.extensions import extension_fragments
+from ..ops.registry import find
+from .helpers import Helpers
+from .refusal import NotImplementedRule, Refusal
+from .rules import Rule
+from .transform import CompiledTransform, Scope, Transform, merge_transforms, unpack_transforms
+
+
+class ConverterBase:
+    """Statics that plugin authors call on a converter class."""
+
+    unpack_transforms = staticmethod(unpack_transforms)
+    merge_transforms = staticmethod(merge_transforms)
+
+    @staticmethod
+    def find_public_methods(obj: object) -> dict[str, Callable[..., Any]]:
+        """The bound public methods of an object by name."""
+        return {name: member for name, member in inspect.getmembers(obj, inspect.ismethod) if not name.startswith("_")}
+
+    @staticmethod
+    def find_public_functions(obj: object) -> dict[str, Callable[..., Any]]:
+        """The public Python functions of a module by name."""
+        return {
+            name: member
+            for name, member in vars(obj).items()
+            if isinstance(member, FunctionType) and not name.startswith("_")
+        }
+
+    @staticmethod
+    def decomposed_operations() -> list[str]:
+        """NNEF operations that the reader must expand for this converter."""
+        return []
+
+    @staticmethod
+    def defined_operations() -> dict[str, str]:
+        """Our custom fragments: name -> declaration."""
+        return {name: fragment.text for name, fragment in extension_fragments().items()}
+
+    @staticmethod
+    def defined_operation_dependencies() -> dict[str, list[str]]:
+        """Custom fragments that the bodies of others call: none do."""
+        return {}
+
+    @staticmethod
+    def defined_shapes() -> dict[str, Callable[..., Any]]:
+        """Shape functions of our custom fragments."""
+        known = {name: find(name) for name in extension_fragments()}
+        return {name: definition.shape for name, definition in known.items() if definition is not None}
+
+
+class Converter(ConverterBase, Helpers):
+    """Converts a graph of one dialect to another. See `ConverterToNNEF`.
+
+    custom_transforms: operator type -> Transform; wins over built-in rules. custom_functions: name -> function that
+    gets the converter as first argument. mirror_unsupported: operators without rule are copied as they are.
+    """
+
+    dialect = ""
+    _source: Graph
+    _refused: list[Refusal]
+    _unknown: set[Tensor]
+
+    def __init__(
+        self,
+        custom_transforms: Mapping[Any, Transform] | None = None,
+        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
+        mirror_unsupported: bool = False,
+        keep_io_names: bool = False,
+        infer_shapes: bool = False,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+        io_transpose: bool | Sequence[str] = False,
+        fold_constants: bool = False,
+        standard_only: bool = False,
+    ) -> None:
+        transforms = unpack_transforms(custom_transforms or {})
+        self._transforms = {name: CompiledTransform(name, transform) for name, transform in transforms.items()}
+        functions = {name: _bound(function, self) for name, function in (custom_functions or {}).items()}
+        self._functions = {**self.find_public_methods(self), **functions}
+        self._mirror_unsupported = mirror_unsupported
+        self._keep_io_names = keep_io_names
+        self._infer_shapes = infer_shapes
+        self._custom_shapes = dict(custom_shapes or {})
+        self._io_transpose = io_transpose
+        self._fold_constants = fold_constants
+        self._standard_only = standard_only
+        self._tensors: dict[Tensor, Tensor] = {}
+        self.warnings: list[str] = []
+
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
+        return {
+            source.name: target.name
+            for source, target in self._tensors.items()
+            if source.graph is self._source and source.name and target.name and target.graph is not None
+        }
+
+    def transposing(self, tensor: Tensor) -> bool:
+        """Is the layout of the tensor in the target different from the source's?"""
+        return False
+
+    # operations
+
+    def _convert_or_refuse(self, op: Operation, opset: Mapping[str, int]) -> None:
+        if any(t in self._unknown for t in op.inputs):
+            self._unknown.update(op.outputs)
+            return
+        try:
+            self._convert(op, opset)
+        except (ConversionError, ShapeError) as error:
+            self._refuse(op, error)
+
+    def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
+        """Converts an operation. ConversionError or ShapeError with the reason if that is not possible."""
+        transform = self._transforms.get(str(op.type))
+        if transform is not None:
+            self._apply_transform(transform, op)
+            return
+        if op.outputs and all(t.data is not None for t in op.outputs):
+            return  # the reader knows the values already
+        if not self._convert_by_rule(op, opset):
+            if not self._mirror_unsupported:
+                raise NotImplementedRule(f"there is no rule for {self._qualified(op)}-{opset.get(op.domain, 1)}")
+            self._mirror(op)
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        """Converts an operation with what the package knows of it; False if that is nothing."""
+        raise NotImplementedError
+
+    def _check(self, source: Tensor, target: Tensor) -> None:
+        """Compares what the source format says of a result with what was inferred."""
+
+    def _infer_custom(self, outputs: Sequence[Tensor]) -> None:
+        """Gives shapes to the results of operations that rules know nothing of."""
+
+    def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
+        attribs = {key: value for key, value in attribs.items() if not key.startswith("_")}
+        unknown = [key for key in attribs if key not in rule.attributes]
+        if unknown:
+            raise Unsupported(f"attribute {', '.join(map(repr, unknown))} is not supported")
+        absent = [key for key, required in rule.attributes.items() if required and key not in attribs]
+        if absent:
+            raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")
+        arguments = self._arguments(rule, op)
+        self._builder.wanted = tuple(not is_omitted(t) for t in op.outputs)
+        try:
+            results = rule.function(self._builder, *arguments, **attribs)
+        except NnefToolsError:
+            raise
+        except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError) as error:
+            # Attributes or inputs of a kind that the operator's specification does not allow end up here.
+            raise Unsupported(f"malformed operator: {type(error).__name__}: {error}") from error
+        return list(results) if isinstance(results, (tuple, list)) else [results]
+
+    def _arguments(self, rule: Rule, op: Operation) -> list[Any]:
+        if len(op.inputs) > len(rule.inputs) and not rule.variadic:
+            extra = [t for t in op.inputs[len(rule.inputs) :] if not is_missing(t)]
+            if extra:
+                raise Unsupported(f"has {len(op.inputs)} inputs, at most {len(rule.inputs)} are supported")
+        arguments: list[Any] = []
+        for k, spec in enumerate(rule.inputs):
+            if k >= len(op.inputs) or is_missing(op.inputs[k]):
+                if not spec.optional:
+                    raise Unsupported(f"input {k} ('{spec.name}') is missing")
+                arguments.append(None)
+                continue
+            tensor = self._mapped(op.inputs[k])
+            if spec.const is None:
+                arguments.append(tensor)
+                continue
+            value = self._builder.value(tensor)
+            if value is None:
+                raise Unsupported(f"input {k} ('{spec.name}') must be a constant, but it is computed from the inputs")
+            arguments.append(spec.const.read(value))
+        if rule.variadic:
+            rest = op.inputs[len(rule.inputs) :]
+            arguments.extend(None if is_missing(t) else self._mapped(t) for t in rest)
+        return arguments
+
+    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
+        for k, source in enumerate(op.outputs):
+            target = results[k] if k < len(results) else None
+            if target is None:
+                if is_omitted(source):
+                    continue
+                raise Unsupported(f"output {k} ('{source.name}') is not supported")
+            self._check(source, target)
+            self._tensors[source] = target
+
+    def _mapped(self, source: Tensor) -> Tensor:
+        """The target tensor of a source tensor; constants are converted when they are first used."""
+        target = self._tensors.get(source)
+        if target is None:
+            if source.data is None:
+                raise Unsupported(f"tensor '{source.name}' has no value")
+            data = np.asarray(source.data)
+            target = Tensor(
+                self._target, source.name, data.shape, source.dtype, data, quant=copy.deepcopy(source.quant)
+            )
+            self._tensors[source] = target
+        return target
+
+    def _mirror(self, op: Operation) -> None:
+        outputs = [self._fresh_output(t) for t in op.outputs]
+        inputs = [self._mapped(t) for t in op.inputs]
+        Operation(
+            self._target,
+            type=op.type,
+            name=op.name,
+            attribs=dict(op.attribs),
+            inputs=tuple(inputs) if isinstance(op.inputs, tuple) else inputs,
+            outputs=tuple(outputs) if isinstance(op.outputs, tuple) else outputs,
+            custom=True,
+        )
+        self._infer_custom(outputs)
+
+    def _fresh_output(self, source: Tensor) -> Tensor:
+        target = Tensor(self._target, source.name, source.shape, source.dtype, quant=copy.deepcopy(source.quant))
+        self._tensors[source] = target
+        return target
+
+    # transforms
+
+    def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
+        inputs = [self._missing() if is_missing(t) else self._mapped(t) for t in op.inputs]
+        outputs = [self._fresh_output(t) for t in op.outputs]
+        scope = Scope(
+            str(op.type), inputs, outputs, op.attribs, {"_type_": op.type, "_name_": op.name}, self._functions
+        )
+        scope.add_defaults(transform.defaults)
+        scope.add_using(transform.using)
+        failed = [m for test, m in transform.conditions if not scope.evaluate(test, "field", "cond")]
+        if failed:
+            raise Unsupported(", ".join(failed))
+        type = scope.evaluate(transform.type, "field", "type")
+        if type is None:
+            return
+        name = scope.evaluate(transform.name, "field", "name")
+        attribs = {k: scope.evaluate(v, "attribute", k) for k, v in transform.attribs.items()}
+        new_inputs = _evaluate_arguments(scope, transform.inputs, "input")
+        start = len(self._target.operations)
+        new_outputs = _evaluate_arguments(scope, transform.outputs, "output")
+        Operation(
+            self._target,
+            type=type,
+            name=name,
+            attribs={k: v for k, v in attribs.items() if v is not None},
+            inputs=new_inputs,
+            outputs=new_outputs,
+            custom=transform.custom,
+        )
+        self._target.reverse(start)  # the main operation first, then what the outputs asked for, innermost first
+        self._infer_custom(outputs)
+
+    def _missing(self) -> Tensor:
+        return Tensor(self._target, name="", shape=(), dtype=np.float32, data=np.zeros((), np.float32))
+
+    # refusals
+
+    def _qualified(self, op: Operation) -> str:
+        return f"{op.domain}.{op.type}" if op.domain else str(op.type)
+
+    def _refuse(self, op: Operation, error: NnefToolsError) -> None:
+        reason = "; ".join([error.message, *error.details])
+        self._refused.append(
+            Refusal(
+                self._qualified(op),
+                op.name or "",
+                reason,
+                not isinstance(error, NotImplementedRule),
+                op.attribs,
+                tuple(None if t.shape is None else list(t.shape) for t in op.inputs),
+                tuple(None if t.shape is None else list(t.shape) for t in op.outputs),
+            )
+        )
+        for source in op.outputs:
+            if source.shape is None or None in source.shape or source.dtype is None:
+                self._unknown.add(source)  # what depends on it cannot be judged
+            else:
+                self._fresh_output(source)
+
+    def _refusal_error(self) -> ConversionError:
+        lines = [line for refusal in self._refused for line in refusal.lines()]
+        error = ConversionError(
+            f"Found {len(self._refused)} operator(s) that cannot be converted",
+            lines,
+            hint="a plugin can convert them (--custom-converters), or --mirror-unsupported copies them as they are",
+        )
+        error.refused = list(self._refused)
+        return error
+
+
+def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., Any]:
+    return lambda *args, **kwargs: function(converter, *args, **kwargs)
+
+
+def is_missing(tensor: Tensor) -> bool:
+    """Is the input left out? Readers put a tensor without a name there."""
+    return tensor.name == "" and not tensor.has_producer
+
+
+def is_omitted(tensor: Tensor) -> bool:
+    return not tensor.name and not tensor.has_consumer
+
+
+def _evaluate_arguments(scope: Scope, value: Any, kind: str) -> Any:
+    """Tuple: separate arguments, None left out. List: one array argument, lists spliced. Else a single tensor."""
+    if isinstance(value, tuple):
+        items = [scope.evaluate(item, kind, k) for k, item in enumerate(value)]
+        return tuple(_tensor(item, kind, k) for k, item in enumerate(items) if item is not None)
+    if isinstance(value, list):
+        flat: list[Tensor] = []
+        for k, item in enumerate(value):
+            result = scope.evaluate(item, kind, k)
+            parts: Iterable[Any] = result if isinstance(result, (tuple, list)) else [result]
+            flat.extend(_tensor(part, kind, k) for part in parts)
+        return flat
+    return _tensor(scope.evaluate(value, kind, 0), kind, 0)
+
+
+def _tensor(value: Any, kind: str, key: int) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise ConversionError(f"{kind} {key} of the transform must give a tensor, got {value!r}")
+    return value

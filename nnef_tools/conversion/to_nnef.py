@@ -1,0 +1,274 @@
+"""Conversion of other dialects to NNEF."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConversionError, ShapeError, Unsupported, UsageError
+from ..language.names import sanitize_identifier
+from ..language.stdlib import standard_fragments
+from ..model import Graph, Operation, Tensor
+from ..model.dtypes import nnef_dtype
+from ..model.utils import generate_tensor_names_from_op_type, remove_unreachable
+from ..ops.extensions import extension_fragments
+from ..ops.inference import infer_shapes
+from ..ops.registry import find
+from . import layout
+from .builder import Builder
+from .engine import Converter, is_missing
+from .rules import find_rule
+
+DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
+
+
+class ConverterToNNEF(Converter):
+    """Converts a graph of the dialect to NNEF.
+
+    keep_io_names: graph inputs and outputs keep their names (as identifiers). infer_shapes: accept source tensors of
+    unknown shape behind plugin operators; custom_shapes then give the shapes. io_transpose: take the inputs and outputs
+    of rank > 2 (all, or those named) as channels-last and make them channels-first. fold_constants: evaluate all
+    operations on constants. standard_only: refuse our custom fragments.
+    """
+
+    def __call__(self, graph: Graph) -> Graph:
+        """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
+        self._source = graph
+        self._target = Graph(graph.name)
+        self._tensors = {}
+        self._refused = []
+        self._unknown = set()
+        self.warnings = []
+        self._builder = Builder(
+            self._target,
+            fold_all=self._fold_constants,
+            custom_shapes=self._custom_shapes,
+            standard_only=self._standard_only,
+            inline=self._inline,
+        )
+        self._convert_inputs()
+        opset = graph.metadata.get("opset", {})
+        for op in graph.operations:
+            self._convert_or_refuse(op, opset)
+        if self._refused:
+            raise self._refusal_error()
+        self._convert_outputs()
+        self._finish()
+        return self._target
+
+    # inputs and outputs
+
+    def _convert_inputs(self) -> None:
+        dynamic = [t for t in self._source.inputs if t.shape is None or None in t.shape]
+        if dynamic:
+            names = ", ".join(f"'{t.name}'" for t in dynamic)
+            example = ", ".join(f"'{t.name}': ({', '.join(map(_dim_text, t.shape or ()))})" for t in dynamic)
+            raise ConversionError(
+                f"Input graph contains tensors with dynamic shape: {names}",
+                hint=f'give them extents with --input-shapes "{{{example}}}" (numbers in place of ?)',
+            )
+        for source in self._source.inputs:
+            if 0 in (source.shape or ()):
+                raise ConversionError(f"input '{source.name}' is empty (shape {list(source.shape or ())})")
+            self._tensors[source] = self._convert_input(source)
+        self._target.inputs = [self._external(t) for t in self._source.inputs]
+
+    def _external(self, source: Tensor) -> Tensor:
+        """The graph input behind a converted source input: itself, or what a transpose of it reads."""
+        target = self._tensors[source]
+        producer = target.producer
+        return producer.input if producer is not None and producer.type == "transpose" else target
+
+    def _convert_input(self, source: Tensor) -> Tensor:
+        try:
+            kind = nnef_dtype(source.dtype)
+        except UsageError:
+            kind = "string"
+        if kind == "string":
+            raise ConversionError(f"input '{source.name}' has a data type that NNEF cannot carry: {source.dtype}")
+        shape = tuple(source.shape or ())
+        transposed = self._transposes(source)
+        outer = layout.permute(shape, layout.nxc_to_ncx_perm(len(shape))) if transposed else shape
+        target = Tensor(self._target, source.name, outer, source.dtype, quant=copy.deepcopy(source.quant))
+        Operation(
+            self._target,
+            type="external",
+            attribs={"shape": list(outer), "dtype": DEFAULT_DTYPES[kind]},
+            outputs=target,
+        )
+        if transposed:
+            return self._builder.transpose(target, axes=layout.ncx_to_nxc_perm(len(shape)))
+        return target
+
+    def _transposes(self, source: Tensor) -> bool:
+        if (source.rank or 0) <= 2:
+            return False
+        return self._io_transpose if isinstance(self._io_transpose, bool) else source.name in self._io_transpose
+
+    def _convert_outputs(self) -> None:
+        outputs: list[Tensor] = []
+        for source in self._source.outputs:
+            target = self._mapped(source)
+            if 0 in (target.shape or ()):
+                raise ConversionError(f"output '{source.name}' is empty (shape {list(target.shape or ())})")
+            if self._transposes(source):
+                target = self._builder.transpose(target, axes=layout.nxc_to_ncx_perm(target.rank or 0))
+            if target.data is not None or target in outputs or target in self._target.inputs:
+                target = self._copy(target)
+            self._tensors[source] = target
+            outputs.append(target)
+        self._target.outputs = outputs
+
+    def _copy(self, tensor: Tensor) -> Tensor:
+        """A copy operation, never folded: what a graph output needs to have a name of its own."""
+        result = Tensor(self._target, shape=tensor.shape, dtype=tensor.dtype)
+        Operation(self._target, type="copy", inputs=tensor, outputs=result)
+        return result
+
+    # operations
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        self._check_types(op)
+        version = opset.get(op.domain, 1)
+        rule = find_rule(self.dialect, str(op.type), version, op.domain)
+        if rule is not None:
+            self._builder.version = version
+            self._bind_results(op, self._apply_rule(rule, op, op.attribs))
+            return True
+        body = self._function_body(op, opset)
+        if body is None:
+            return False
+        arguments = [None if is_missing(t) else self._mapped(t) for t in op.inputs]
+        self._bind_results(op, self._inline(body, arguments))
+        return True
+
+    def _check_types(self, op: Operation) -> None:
+        for tensor in (*op.inputs, *op.outputs):
+            if tensor.dtype is None:
+                continue
+            try:
+                carried = nnef_dtype(tensor.dtype) != "string"
+            except UsageError:
+                carried = False
+            if not carried:
+                raise Unsupported(f"tensor '{tensor.name}' has a type that NNEF cannot carry: {tensor.dtype.__name__}")
+
+    def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
+        """The body that the source format defines for the operator, or None."""
+        return None
+
+    def _inline(self, body: Graph, arguments: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Converts the operations of a nested graph in place; the targets of its outputs."""
+        for source, target in zip(body.inputs, arguments, strict=False):
+            if target is not None:
+                self._tensors[source] = target
+        opset = body.metadata.get("opset", self._source.metadata.get("opset", {}))
+        version, wanted = self._builder.version, self._builder.wanted
+        for op in body.operations:
+            try:
+                self._convert(op, opset)
+            except (ConversionError, ShapeError) as error:
+                raise Unsupported(f"{self._qualified(op)} in its body: {error.message}", error.details) from error
+        self._builder.version, self._builder.wanted = version, wanted
+        return [self._mapped(t) for t in body.outputs]
+
+    def _check(self, source: Tensor, target: Tensor) -> None:
+        """Compares what the source format says of a result with what was inferred."""
+        if source.dtype is not None and nnef_dtype(source.dtype) != nnef_dtype(target.dtype):
+            raise Unsupported(f"gives {nnef_dtype(target.dtype)} where the model says {source.dtype.__name__}")
+        if source.shape is None:
+            return
+        same_rank = len(source.shape) == len(target.shape or ())
+        if not same_rank or any(a not in (None, b) for a, b in zip(source.shape, target.shape or (), strict=True)):
+            self.warnings.append(
+                f"tensor '{source.name}' is declared with shape {list(source.shape)} but has {list(target.shape or ())}"
+            )
+
+    def _infer_custom(self, outputs: Sequence[Tensor]) -> None:
+        """Shapes of a plugin's or mirrored operation where the source did not give them, from its shape function."""
+        for output in outputs:
+            op = output.producer
+            if op is None or (output.shape is not None and None not in output.shape and not self._infer_shapes):
+                continue
+            if op.type not in self._custom_shapes and find(op.type) is None:
+                if output.shape is None or None in output.shape:
+                    raise ConversionError(
+                        f"shape of tensor '{output.name}' is not known", hint=f"--custom-shapes with '{op.type}'"
+                    )
+                continue
+            shapes = [list(t.shape or ()) for t in op.inputs]
+            arguments: list[Any] = shapes if isinstance(op.inputs, tuple) else [shapes]
+            result = infer_shapes(str(op.type), arguments, op.attribs, self._custom_shapes)
+            if isinstance(op.outputs, tuple) and not isinstance(result, tuple):
+                result = (result,)
+            for tensor, shape in zip(op.outputs, result, strict=False):
+                tensor.shape = shape
+
+    # the finished graph
+
+    def _finish(self) -> None:
+        remove_unreachable(self._target, keep=[op for op in self._target.operations if op.type == "external"])
+        self._make_variables()
+        self._target.sort()
+        if self._keep_io_names:
+            self._name_io()
+        generate_tensor_names_from_op_type(self._target, keep_io_names=self._keep_io_names)
+        taken = {*standard_fragments(), *extension_fragments()}
+        self._target.name = sanitize_identifier(self._target.name or "G", taken)
+        for op in self._target.operations:
+            if op.type == "variable":
+                op.attribs["label"] = op.name or op.output.name
+        self._warn()
+        self._target.metadata = self._facts()
+
+    def _name_io(self) -> None:
+        taken: set[str] = set()
+        for source in (*self._source.inputs, *self._source.outputs):
+            target = self._external(source) if source in self._source.inputs else self._tensors[source]
+            target.name = sanitize_identifier(source.name or "io", taken)
+            taken.add(target.name)
+
+    def _make_variables(self) -> None:
+        """Constants become variables; finite ones of rank 0 stay literals."""
+        for tensor in list(self._target.tensors):
+            if tensor.data is None or tensor.has_producer:
+                continue
+            data = np.asarray(tensor.data)
+            if data.ndim == 0 and bool(np.isfinite(data.astype(np.float64))):
+                continue
+            Operation(
+                self._target,
+                type="variable",
+                attribs={
+                    "shape": list(data.shape),
+                    "label": "",
+                    "dtype": DEFAULT_DTYPES[nnef_dtype(tensor.dtype)],
+                },
+                outputs=tensor,
+            )
+
+    def _warn(self) -> None:
+        self.warnings.extend(self._builder.warnings)
+        if self._builder.rounded:
+            names = ", ".join(sorted(self._builder.rounded))
+            self.warnings.append(
+                f"NNEF has no integer arithmetic: {names} on integers is computed in scalars, exact up to 2**24"
+            )
+
+    def _facts(self) -> dict[str, Any]:
+        """What NNEF text cannot carry, for the sidecar file."""
+        tensors: dict[str, dict[str, Any]] = {}
+        for source, target in self._tensors.items():
+            if target.graph is None or not target.name or not source.name or target.name in tensors:
+                continue
+            tensors[target.name] = {"source": source.name}
+            if source.dtype is not None and source.dtype is not DEFAULT_DTYPES.get(nnef_dtype(source.dtype)):
+                tensors[target.name]["dtype"] = source.dtype.__name__
+        return {**self._source.metadata, "format": self.dialect, "tensors": tensors}
+
+
+def _dim_text(dim: int | None) -> str:
+    return "?" if dim is None else str(dim)
