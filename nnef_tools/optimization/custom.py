@@ -1,0 +1,95 @@
+"""The chains of operations that plugins replace (CUSTOM_OPTIMIZERS), as passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from typing import Any
+
+from ..errors import NnefToolsError, PluginError
+from ..model import Graph
+from ..model.chains import ChainItem, replace_chain
+from ..model.verify import find_problems
+from .passes import Pass
+
+Chain = tuple[ChainItem, ...]
+CustomOptimizers = Mapping[Chain, Callable[..., Any]]
+
+
+def custom_passes(optimizers: CustomOptimizers | None) -> list[Pass]:
+    """A pass for each chain of the mapping from chains to functions. PluginError if the mapping is malformed.
+
+    A chain is a tuple whose items are operation types or containers of types, such as frozensets.
+    """
+    return [
+        Pass(f"custom optimizer {describe(chain)}", partial(replace, chain=chain, function=function), plugin=True)
+        for chain, function in (optimizers or {}).items()
+        if _check(chain, function)
+    ]
+
+
+def replace(graph: Graph, *, chain: Chain, function: Callable[..., Any]) -> int:
+    """Lets the function replace each chain of that kind. Returns the number of replacements.
+
+    PluginError if the function fails, leaves the graph malformed, or replaces its own results without end.
+    """
+    name = f"custom optimizer {describe(chain)} ({getattr(function, '__name__', function)!s})"
+    limit = 10 * len(graph.operations) + 1000
+    count = 0
+
+    @wraps(function)
+    def guarded(*operations: Any) -> Any:
+        nonlocal count
+        try:
+            result = function(*operations)
+        except NnefToolsError:
+            raise
+        except Exception as error:
+            results = ", ".join(repr(tensor) for tensor in operations[-1].outputs)
+            raise PluginError(
+                f"fails with {type(error).__name__}: {error}", where=f"{name}, at the chain that ends in '{results}'"
+            ) from error
+        count += result is not False
+        if count > limit:
+            raise PluginError(f"replaces {limit} chains and does not come to an end", where=name)
+        return result
+
+    before = set(find_problems(graph, unique_names=False))
+    if replace_chain(graph, chain, guarded):
+        problems = [p for p in find_problems(graph, unique_names=False) if p not in before]
+        if problems:
+            raise PluginError("leaves a graph that is not well formed", problems, where=name)
+        _clear_duplicate_names(graph)
+    return count
+
+
+def _clear_duplicate_names(graph: Graph) -> None:
+    """Takes the names of new tensors away that older ones have; they get others in the end."""
+    names: set[str] = set()
+    for tensor in graph.tensors:
+        if tensor.name in names:
+            tensor.name = None
+        elif tensor.name:
+            names.add(tensor.name)
+
+
+def describe(chain: Chain) -> str:
+    """The types of the chain: `conv > relu|elu`."""
+    return " > ".join(item if isinstance(item, str) else "|".join(_sorted(item)) for item in chain)
+
+
+def _sorted(item: Any) -> list[str]:
+    return sorted(map(str, item)) if hasattr(item, "__iter__") else [repr(item)]
+
+
+def _check(chain: Any, function: Any) -> bool:
+    if not isinstance(chain, tuple) or not chain:
+        raise PluginError(f"a key of CUSTOM_OPTIMIZERS must be a tuple of operation types, got {chain!r}")
+    for item in chain:
+        if not isinstance(item, str) and not hasattr(item, "__contains__"):
+            raise PluginError(
+                f"an item of the chain {chain!r} must be an operation type or a container of types, got {item!r}"
+            )
+    if not callable(function):
+        raise PluginError(f"the optimizer for the chain {chain!r} must be a function, got {function!r}")
+    return True

@@ -1,0 +1,332 @@
+"""Per-channel multiplication and addition are folded into the weights of a linear operation before or after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...model import Graph, Operation, Tensor
+from ...ops.broadcast import align
+from .editor import Array, Editor, attributes, narrowed, real
+
+SEQUENCE = ("add", "sub", "mul", "div", "neg", "batch_normalization")
+
+
+@dataclass(frozen=True)
+class Affine:
+    """The function y = x * scale + offset, with constants (float64) that are broadcast as NNEF does.
+
+    sources: the constants as they are stored, for the type of results.
+    """
+
+    x: Tensor
+    scale: Array
+    offset: Array
+    sources: tuple[Array, ...] = ()
+
+
+def affine(operation: Operation, editor: Editor) -> Affine | None:
+    """The operation as a multiplication and addition of constants, if it is one.
+
+    add, sub, mul (with the constant on either side), div by a constant, neg, and
+    batch_normalization: scale / sqrt(variance + epsilon), offset - mean * scale / sqrt(variance + epsilon).
+    """
+    if operation.type not in SEQUENCE or len(operation.outputs) != 1:
+        return None
+    zero, one = np.zeros(()), np.ones(())
+    if operation.type == "neg":
+        return Affine(operation.input, -one, zero)
+    if operation.type == "batch_normalization":
+        return _normalization(operation, editor)
+    x, y = operation.inputs
+    for tensor, other, is_left in ((x, y, True), (y, x, False)):
+        data = editor.value(other)
+        constant = real(data) if data is not None else None
+        if data is None or constant is None or editor.value(tensor) is not None:
+            continue
+        if operation.type == "mul":
+            return Affine(tensor, constant, zero, (data,))
+        if operation.type == "add":
+            return Affine(tensor, one, constant, (data,))
+        if operation.type == "sub":
+            return Affine(tensor, one if is_left else -one, -constant if is_left else constant, (data,))
+        if is_left and (constant != 0).all():
+            return Affine(tensor, 1 / constant, zero, (data,))
+    return None
+
+
+def _normalization(operation: Operation, editor: Editor) -> Affine | None:
+    stored = [editor.value(tensor) for tensor in operation.inputs[1:]]
+    data = tuple(value for value in stored if value is not None)
+    values = [value for value in map(real, data) if value is not None]
+    if len(values) != 4:
+        return None
+    mean, variance, offset, scale = align(*values)
+    with np.errstate(all="ignore"):
+        factor = scale / np.sqrt(variance + attributes(operation)["epsilon"])
+        shift = offset - mean * factor
+    return Affine(operation.inputs[0], factor, shift, data)
+
+
+def along(array: Array, tensor: Tensor, axis: int) -> Array | None:
+    """The constant as a vector along an axis of the tensor (of one item if it is the same everywhere).
+
+    None if it varies along other axes too, or would extend the tensor's shape.
+    """
+    if array.ndim == 0:
+        return array.reshape(1)
+    shape = tensor.shape
+    if shape is None or array.ndim > len(shape) or array.size not in (1, shape[axis]):
+        return None
+    if array.size > 1 and (array.ndim <= axis or array.shape[axis] != array.size):
+        return None
+    return array.reshape(-1)
+
+
+# Where the channels lie in the weights
+
+
+def _rows(weights: Array, factors: Array) -> Array:
+    """Channels lie along the first dimension of the filter."""
+    return np.asarray(weights * factors.reshape(-1, *(1,) * (weights.ndim - 1)))
+
+
+def _columns(weights: Array, factors: Array) -> Array:
+    """Channels lie along the second dimension, group after group, where groups are segments of the first."""
+    groups = factors.size // weights.shape[1]
+    grouped = weights.reshape(groups, -1, *weights.shape[1:])
+    factors = factors.reshape(groups, 1, weights.shape[1], *(1,) * (weights.ndim - 2))
+    return np.asarray((grouped * factors).reshape(weights.shape))
+
+
+def _repeated(weights: Array, factors: Array) -> Array:
+    """Depth-wise: each channel has the same number of consecutive rows."""
+    return _rows(weights, np.repeat(factors, weights.shape[0] // factors.size))
+
+
+Place = tuple[int, Callable[[Array, Array], Array]]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Of a linear operation: which input holds the channels of its results, of its input, and the bias."""
+
+    results: Place
+    sources: Place
+    bias: int
+
+
+LINEAR: dict[str, Linear] = {
+    "conv": Linear((1, _rows), (1, _columns), 2),
+    "deconv": Linear((1, _columns), (1, _rows), 2),
+    "separable_conv": Linear((2, _rows), (1, _repeated), 3),
+    "separable_deconv": Linear((1, _repeated), (2, _rows), 3),
+    "linear": Linear((1, _rows), (1, _columns), 2),
+}
+
+
+def _scaled(place: Place, weights: Array, factors: Array, channels: int | None) -> Array | None:
+    """The weights with each channel scaled; None if the number of channels is unknown or does not fit."""
+    if factors.size == 1:
+        return np.asarray(weights * factors.reshape(()))
+    scale = place[1]
+    if scale is _rows:
+        channels = weights.shape[0]
+    per_row = weights.shape[1] if scale is _columns else 1
+    if channels != factors.size or channels % per_row or weights.shape[0] % (channels // per_row):
+        return None
+    return scale(weights, factors)
+
+
+def _channels(tensor: Tensor) -> int | None:
+    return tensor.shape[1] if tensor.shape is not None and len(tensor.shape) > 1 else None
+
+
+# The two rewrites
+
+
+def fold_affine(graph: Graph) -> int:
+    """linear -> t -> affine -> y becomes linear -> y; x -> affine -> t -> linear -> y becomes x -> linear -> y.
+
+    linear: conv, deconv, separable_conv, separable_deconv, linear, matmul with constant weights.
+    affine: add, sub, mul, div, neg, batch_normalization with constants that vary per channel, or not at all.
+
+    After: w' = w * scale per output channel, bias' = bias * scale + offset.
+    Before: w' = w * scale per input channel; for conv and linear, bias' = bias + the response to the offset. The border
+    of a conv continues the scaled tensor, so an offset is only folded if no zeros are padded to it.
+    matmul has no bias: a scale is folded, and with an offset per column a matmul of matrices becomes `linear`.
+
+    t must have no other use, and must not be quantized.
+    """
+    editor = Editor(graph)
+    count = 0
+    for operation in graph.operations:
+        function = affine(operation, editor) if operation.graph is graph else None
+        if function is not None:
+            count += _fold_after(operation, function, editor) or _fold_before(operation, function, editor)
+    return editor.finish(count)
+
+
+def _fold_after(operation: Operation, function: Affine, editor: Editor) -> bool:
+    linear = function.x.producer
+    if linear is None or not editor.is_private(function.x):
+        return False
+    if linear.type == "matmul":
+        done = _scale_matmul_results(linear, function, editor)
+    else:
+        done = linear.type in LINEAR and _scale_results(linear, function, editor)
+    if done:
+        result = operation.output
+        editor.graph.remove_operation(operation, unlink=True)
+        linear.outputs = (result,)
+        editor.graph.remove_tensor(function.x)
+    return done
+
+
+def _fold_before(operation: Operation, function: Affine, editor: Editor) -> bool:
+    result = operation.output
+    linear = result.consumer
+    if linear is None or not editor.is_private(result) or sum(tensor is result for tensor in linear.inputs) != 1:
+        return False
+    if linear.inputs[0] is not result:
+        return False
+    if linear.type == "matmul":
+        done = _scale_matmul_source(linear, function, editor)
+    else:
+        done = linear.type in LINEAR and _scale_source(linear, function, editor)
+    if done:
+        linear.inputs = (function.x, *linear.inputs[1:])
+        editor.remove(operation)
+    return done
+
+
+def _weights(operation: Operation, index: int, editor: Editor) -> tuple[Array, Array] | None:
+    """The stored weights, and their values as float64."""
+    data = editor.value(operation.inputs[index])
+    values = real(data) if data is not None and data.ndim > 1 else None
+    return (data, values) if data is not None and values is not None else None
+
+
+def _bias(operation: Operation, index: int, editor: Editor) -> Array | None:
+    """The bias as a vector, or as one item: [1, C] or singleton; 0 if it is not given. None if it is not constant."""
+    if index >= len(operation.inputs):
+        return np.zeros(1)
+    data = editor.value(operation.inputs[index])
+    values = real(data) if data is not None else None
+    if values is None or not (values.size == 1 or (values.ndim > 1 and values.shape[1] == values.size)):
+        return None
+    return values.reshape(-1)
+
+
+def _as_bias(vector: Array, *sources: Array) -> Array | None:
+    return narrowed(vector.reshape(() if vector.size == 1 else (1, -1)), *sources)
+
+
+def _scale_results(linear: Operation, function: Affine, editor: Editor) -> bool:
+    place, index = LINEAR[linear.type or ""].results, LINEAR[linear.type or ""].bias
+    scale, offset = (along(array, function.x, 1) for array in (function.scale, function.offset))
+    weights, bias = _weights(linear, place[0], editor), _bias(linear, index, editor)
+    if weights is None or bias is None or scale is None or offset is None:
+        return False
+    stored, values = weights
+    scaled = _scaled(place, values, scale, _channels(function.x))
+    filters = narrowed(scaled, stored, *function.sources) if scaled is not None else None
+    shifted = _as_bias(bias * scale + offset, stored, *function.sources)
+    if filters is None or shifted is None:
+        return False
+    _store(linear, place[0], filters, scale, editor)
+    editor.set_value(linear, index, shifted)
+    return True
+
+
+def _scale_source(linear: Operation, function: Affine, editor: Editor) -> bool:
+    place, index = LINEAR[linear.type or ""].sources, LINEAR[linear.type or ""].bias
+    scale, offset = (along(array, function.x, 1) for array in (function.scale, function.offset))
+    weights = _weights(linear, place[0], editor)
+    if weights is None or scale is None or offset is None:
+        return False
+    stored, values = weights
+    channels = _channels(function.x)
+    scaled = _scaled(place, values, scale, channels)
+    filters = narrowed(scaled, stored, *function.sources) if scaled is not None else None
+    if filters is None:
+        return False
+    if offset.any():
+        bias, response = _bias(linear, index, editor), _scaled(place, values, offset, channels)
+        if bias is None or response is None or not _passes_offsets(linear, values):
+            return False
+        shifted = _as_bias(bias + response.sum(axis=tuple(range(1, response.ndim))), stored, *function.sources)
+        if shifted is None:
+            return False
+        editor.set_value(linear, index, shifted)
+    _store(linear, place[0], filters, scale, editor)
+    return True
+
+
+def _store(linear: Operation, index: int, filters: Array, scale: Array, editor: Editor) -> None:
+    if (scale != 1).any():
+        editor.set_value(linear, index, filters)
+
+
+def _passes_offsets(linear: Operation, weights: Array) -> bool:
+    """Does an offset of the whole input give the same response everywhere, because no zeros are padded?"""
+    if linear.type == "linear":
+        return True
+    if linear.type != "conv":
+        return False
+    padding = attributes(linear)["padding"]
+    if attributes(linear)["border"] != "constant":
+        return True
+    if not padding:  # automatic: none for a window of one item
+        return all(extent == 1 for extent in weights.shape[2:])
+    return all(before <= 0 and after <= 0 for before, after in padding)
+
+
+# matmul
+
+
+def _scale_matmul_results(matmul: Operation, function: Affine, editor: Editor) -> bool:
+    rank = function.x.rank
+    weights = _weights(matmul, 1, editor)
+    if rank is None or weights is None:
+        return False
+    scale, offset = (along(array, function.x, rank - 1) for array in (function.scale, function.offset))
+    if scale is None or offset is None:
+        return False
+    stored, values = weights
+    columns_last = not attributes(matmul)["transposeB"]
+    filters = narrowed(_scaled_last(values, scale, columns_last), stored, *function.sources)
+    if filters is None:
+        return False
+    if offset.any():
+        shifted = _as_bias(offset, stored, *function.sources)
+        if shifted is None or rank != 2 or filters.ndim != 2 or attributes(matmul)["transposeA"]:
+            return False
+        editor.set_value(matmul, 1, np.ascontiguousarray(filters.T) if columns_last else filters)
+        matmul.type, matmul.attribs = "linear", {}
+        editor.set_value(matmul, 2, shifted)
+    else:
+        _store(matmul, 1, filters, scale, editor)
+    return True
+
+
+def _scale_matmul_source(matmul: Operation, function: Affine, editor: Editor) -> bool:
+    rank = function.x.rank
+    weights = _weights(matmul, 1, editor)
+    if rank is None or weights is None or function.offset.any():
+        return False
+    scale = along(function.scale, function.x, rank - 2 if attributes(matmul)["transposeA"] else rank - 1)
+    if scale is None:
+        return False
+    stored, values = weights
+    filters = narrowed(_scaled_last(values, scale, bool(attributes(matmul)["transposeB"])), stored, *function.sources)
+    if filters is not None:
+        _store(matmul, 1, filters, scale, editor)
+    return filters is not None
+
+
+def _scaled_last(weights: Array, factors: Array, last: bool) -> Array:
+    """The matrices scaled along their last dimension, or along the one before it."""
+    return np.asarray(weights * (factors if last else factors.reshape(-1, 1)))

@@ -1,0 +1,97 @@
+"""Constants: equal ones are shared, and operations on constants only are evaluated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable
+
+import numpy as np
+
+from ...errors import NnefToolsError
+from ...model import Graph, Operation
+from ...model.utils import replace_tensor_in_consumers
+from ...ops.registry import find
+from .editor import Array, Editor
+
+MAX_GROWTH = 1 << 20  # items by which the value of an operation may exceed its inputs
+
+_NEVER_FOLDED = ("external", "variable", "constant", "update", "copy")
+
+
+def share_constants(graph: Graph) -> int:
+    """Of `variable` and `constant` operations with equal values, type and shape, all consumers use the first one.
+
+    Variables that are updated, quantized constants and graph outputs are left alone. Values are compared bit by bit.
+    """
+    editor = Editor(graph)
+    groups: dict[Hashable, list[tuple[Operation, Array]]] = {}
+    for operation in graph.operations:
+        if operation.type in ("variable", "constant"):
+            data = editor.value(operation.output)
+            if data is not None:
+                groups.setdefault((data.dtype, data.shape, _sample(data)), []).append((operation, data))
+    count = 0
+    for group in groups.values():
+        if len(group) > 1:
+            count += _share(group, editor)
+    return count
+
+
+def _sample(data: Array) -> bytes:
+    """A few items, so that different values are told apart without reading them whole."""
+    return np.asarray(data.flat[:: max(1, data.size // 16)]).tobytes()
+
+
+def _share(group: list[tuple[Operation, Array]], editor: Editor) -> int:
+    first: dict[bytes, Operation] = {}
+    count = 0
+    for operation, data in group:
+        kept = first.setdefault(hashlib.blake2b(np.ascontiguousarray(data).tobytes()).digest(), operation)
+        if kept is not operation and operation.output not in editor.outputs:
+            replace_tensor_in_consumers(editor.graph, operation.output, kept.output)
+            editor.remove(operation)
+            count += 1
+    return count
+
+
+def fold_constants(graph: Graph) -> int:
+    """op(constants..) -> y becomes a variable y with the value, or a literal if that is a scalar.
+
+    The value is that of the operation's kernel. Operations stay that are unknown, have several results or no shape to
+    speak of, whose value is much larger than their inputs (such as `tile`), or whose evaluation fails: what is wrong
+    with such a model is not for an optimization to say.
+    """
+    editor = Editor(graph)
+    count = 0
+    for operation in graph.operations:
+        data = _evaluate(operation, editor)
+        if data is not None:
+            editor.become_constant(operation, data)
+            count += 1
+    return editor.finish(count)
+
+
+def _evaluate(operation: Operation, editor: Editor) -> Array | None:
+    opdef = find(operation.type)
+    if opdef is None or operation.type in _NEVER_FOLDED or not isinstance(operation.outputs, tuple):
+        return None
+    if len(operation.outputs) != 1 or operation.output.quant or not operation.inputs:
+        return None
+    values = []
+    for tensor in operation.inputs:
+        value = editor.value(tensor)
+        if value is None:
+            return None
+        values.append(value)
+    size = sum(value.size for value in values)
+    if operation.output.volume is None or operation.output.volume > size + MAX_GROWTH:
+        return None
+    try:
+        attribs = opdef.complete(operation.attribs)
+        if operation.type == "cast":
+            attribs["dtype"] = operation.attribs["dtype"]
+        result = opdef.run(*(values if isinstance(operation.inputs, tuple) else [values]), **attribs)
+    except (NnefToolsError, ArithmeticError, ValueError, LookupError):
+        return None
+    data = np.asarray(result)
+    return data if data.size and data.shape == operation.output.shape else None

@@ -1,0 +1,213 @@
+"""What the rewrites of NNEF graphs share: values of constants, new constants, and the removal of an operation."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import FormatError
+from ...language.types import REQUIRED
+from ...model import Graph, Operation, Tensor
+from ...model.dtypes import canonical_dtype
+from ...model.utils import place_operations, replace_tensor_in_consumers
+from ...ops.precision import common_float, is_floating
+from ...ops.registry import find
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Editor:
+    """Edits of one graph during one pass. `finish` puts new operations into their places."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.outputs = frozenset(graph.outputs)
+        variables = [operation for operation in graph.operations if operation.type == "variable"]
+        self._labels = Counter(_label(operation) for operation in variables)
+        self._updated = {
+            _label(tensor.producer)
+            for operation in graph.operations
+            if operation.type == "update"
+            for tensor in operation.inputs[:1]
+            if tensor.producer is not None
+        }
+
+    def finish(self, count: int) -> int:
+        """Restores the topological order; returns the count."""
+        if count:
+            place_operations(self.graph)
+        return count
+
+    def value(self, tensor: Tensor) -> Array | None:
+        """The value of a constant: literal, `constant`, or `variable` that no `update` changes. Else None.
+
+        None also for quantized constants, whose data may be codes.
+        """
+        producer = tensor.producer
+        if tensor.quant or (producer is not None and producer.type not in ("variable", "constant")):
+            return None
+        if producer is not None and producer.type == "variable" and _label(producer) in self._updated:
+            return None
+        if isinstance(tensor.data, np.ndarray | np.generic):
+            return np.asarray(tensor.data)
+        if producer is not None and producer.type == "constant":
+            opdef = find("constant")
+            assert opdef is not None
+            return np.asarray(opdef.run(**producer.attribs))
+        return None
+
+    def is_private(self, tensor: Tensor) -> bool:
+        """Is the tensor only an intermediate result of one consumer, so that it may vanish?"""
+        return tensor.consumer is not None and tensor not in self.outputs and not tensor.quant
+
+    def set_value(self, operation: Operation, index: int, data: Array) -> None:
+        """Gives an input of the operation another constant value.
+
+        The constant that is there changes in place if nothing else uses it; otherwise it stays and a new one is made.
+        `index` may be one after the last input.
+        """
+        inputs = list(operation.inputs)
+        old = inputs[index] if index < len(inputs) else None
+        if old is not None and data.ndim > 0 and self._owns(operation, old):
+            producer = old.producer
+            assert producer is not None
+            label = producer.attribs.get("label") or self._new_label(old.name)
+            _become_variable(producer, old, data, label)
+            return
+        hint = old.producer.attribs.get("label") if old is not None and old.producer is not None else None
+        inputs[index : index + 1] = [self.new_constant(data, hint)]
+        operation.inputs = tuple(inputs)
+
+    def _owns(self, operation: Operation, tensor: Tensor) -> bool:
+        """Is the constant used by nothing but one argument of this operation?"""
+        return (
+            tensor.producer is not None
+            and tensor.consumer is operation
+            and tensor not in self.outputs
+            and sum(other is tensor for other in operation.inputs) == 1
+            and (tensor.producer.type == "constant" or self._labels[_label(tensor.producer)] == 1)
+        )
+
+    def new_constant(self, data: Array, hint: str | None = None) -> Tensor:
+        """A literal for a finite scalar, else a `variable` with a new label made from the hint."""
+        if data.ndim == 0 and np.isfinite(data.astype(np.float64)):
+            return Tensor(self.graph, None, (), data.dtype.type, data)
+        tensor = Tensor(self.graph)
+        operation = Operation(self.graph, type="variable", outputs=tensor)
+        _become_variable(operation, tensor, data, self._new_label(hint))
+        return tensor
+
+    def become_constant(self, operation: Operation, data: Array) -> None:
+        """Replaces an operation by its value; the result keeps its name, but for a scalar that becomes a literal."""
+        tensor = operation.output
+        if data.ndim == 0 and tensor not in self.outputs and np.isfinite(data.astype(np.float64)):
+            replace_tensor_in_consumers(self.graph, tensor, self.new_constant(data))
+            self.remove(operation)
+            return
+        operation.inputs = ()
+        operation.outputs = (tensor,)
+        _become_variable(operation, tensor, data, self._new_label(tensor.name))
+
+    def _new_label(self, hint: str | None) -> str:
+        stem = re.sub(r"[^A-Za-z0-9_\-./]", "_", hint or "").strip("/.") or "variable"
+        label, k = (stem, 0) if hint else ("variable1", 1)
+        while label.lower() in self._labels:
+            k += 1
+            label = f"{stem}_{k}" if hint else f"variable{k}"
+        self._labels[label.lower()] += 1
+        return label
+
+    def remove(self, operation: Operation) -> None:
+        """Removes an operation whose results nothing uses any more, with its results."""
+        outputs = list(operation.outputs)
+        self.graph.remove_operation(operation, unlink=True)
+        self.graph.remove_tensors(tensor for tensor in outputs if not tensor.has_producer)
+
+    def forward(self, operation: Operation, sources: Sequence[Tensor]) -> bool:
+        """Removes an operation whose results equal the sources, one for one; False if that is impossible.
+
+        A result that is a graph output keeps its name: what computes the source then gives the result instead. If
+        the source is itself an input or output of the graph or a constant, the operation becomes a `copy` (if it has
+        one result; it is then left as it is if it is one already).
+        """
+        pairs = list(zip(operation.outputs, sources, strict=True))
+        if all(self._is_replaceable(result, source) for result, source in pairs):
+            self.graph.remove_operation(operation, unlink=True)
+            for result, source in pairs:
+                self._replace(result, source)
+            return True
+        if len(pairs) != 1 or operation.type == "copy":
+            return False
+        [(result, source)] = pairs
+        operation.type = "copy"
+        operation.attribs = {"dtype": canonical_dtype(result.dtype or source.dtype or np.float32)}
+        operation.inputs, operation.outputs = (source,), (result,)
+        return True
+
+    def _is_replaceable(self, result: Tensor, source: Tensor) -> bool:
+        if result not in self.outputs:
+            return not result.quant
+        producer = source.producer
+        movable = producer is not None and bool(producer.inputs) and source not in self.outputs
+        return movable and not (source.quant and result.quant) and (not result.quant or source.consumer is not None)
+
+    def _replace(self, result: Tensor, source: Tensor) -> None:
+        if result not in self.outputs:
+            replace_tensor_in_consumers(self.graph, result, source)
+            self.graph.remove_tensor(result)
+            return
+        replace_tensor_in_consumers(self.graph, source, result)
+        producer = source.producer
+        assert producer is not None
+        outputs = [result if tensor is source else tensor for tensor in producer.outputs]
+        producer.outputs = tuple(outputs) if isinstance(producer.outputs, tuple) else outputs
+        result.quant = result.quant or source.quant
+        self.graph.remove_tensor(source)
+
+
+def attributes(operation: Operation) -> dict[str, Any]:
+    """The attributes, with the defaults for those that are missing, as in operations that plugins create.
+
+    FormatError if one that has no default is missing.
+    """
+    opdef = find(operation.type)
+    parameters = opdef.fragment.attributes.values() if opdef is not None else ()
+    for parameter in parameters:
+        if parameter.default is REQUIRED and parameter.name not in operation.attribs:
+            raise FormatError(
+                f"operation '{operation.type}' -> {operation.outputs!r} lacks attribute '{parameter.name}'"
+            )
+    return {**{parameter.name: parameter.default for parameter in parameters}, **operation.attribs}
+
+
+def real(array: Any) -> Array | None:
+    """The values as float64, in which constants are combined; None unless they are of a floating-point type."""
+    data = np.asarray(array)
+    return data.astype(np.float64) if is_floating(data.dtype) else None
+
+
+def narrowed(data: Array, *sources: Array) -> Array | None:
+    """A combination of constants in their common floating-point type; None if it does not fit.
+
+    It does not fit if something overflows, or underflows to 0. Scalars have no say in the type, unless all are.
+    """
+    ranked = [source for source in sources if source.ndim > 0] or sources
+    with np.errstate(all="ignore"):
+        result = np.asarray(data.astype(common_float(source.dtype for source in ranked)))
+        lost = ~np.isfinite(result.astype(np.float64)) | ((result == 0) & (data != 0))
+    return None if lost.any() else result
+
+
+def _label(operation: Operation | None) -> str:
+    """The label as it is compared: without regard to case."""
+    return str(operation.attribs.get("label", "")).lower() if operation is not None else ""
+
+
+def _become_variable(operation: Operation, tensor: Tensor, data: Array, label: str) -> None:
+    operation.type = "variable"
+    operation.attribs = {"shape": list(data.shape), "label": label, "dtype": canonical_dtype(data.dtype)}
+    tensor.data, tensor.shape, tensor.dtype = data, data.shape, data.dtype.type

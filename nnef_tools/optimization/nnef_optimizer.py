@@ -1,0 +1,51 @@
+"""The optimizer of NNEF graphs."""
+
+from __future__ import annotations
+
+from ..model import Graph
+from ..model.utils import generate_missing_tensor_names_from_op_type, generate_tensor_names_from_op_type
+from .custom import CustomOptimizers, custom_passes
+from .nnef import PASSES
+from .nnef.quantization import dequantize_constants
+from .nnef.required import complete_interface
+from .passes import Pass, PassResult, run_pass, run_passes
+
+
+class Optimizer:
+    """Optimizes an NNEF graph in place.
+
+    keep_tensor_names: otherwise all tensors are renamed `<type><k>` in the end. custom_optimizers: dict from chains of
+    operation types to functions (see `model.chains.replace_chain`), run after the built-in passes, all repeatedly
+    until nothing changes. dequantize: quantized variables become real ones first. debug: check each pass.
+
+    `results` tells afterwards what each pass did that changed something.
+    """
+
+    def __init__(
+        self,
+        keep_tensor_names: bool = True,
+        custom_optimizers: CustomOptimizers | None = None,
+        dequantize: bool = False,
+        *,
+        debug: bool = False,
+    ) -> None:
+        self._keep_tensor_names = keep_tensor_names
+        self._custom_passes = custom_passes(custom_optimizers)
+        self._dequantize = dequantize
+        self._debug = debug
+        self.results: list[PassResult] = []
+
+    def __call__(self, graph: Graph, only_required: bool = False) -> Graph:
+        """Returns the graph. only_required: only what an NNEF graph must have (see `nnef.required`)."""
+        self.results = []
+        if not only_required:
+            if self._dequantize:
+                result = run_pass(graph, Pass("dequantize", dequantize_constants), debug=self._debug)
+                self.results += [result] if result.modified else []
+            self.results += run_passes(graph, [*PASSES, *self._custom_passes], debug=self._debug)
+        complete_interface(graph)
+        if only_required or self._keep_tensor_names:
+            generate_missing_tensor_names_from_op_type(graph)
+        else:
+            generate_tensor_names_from_op_type(graph)
+        return graph
