@@ -76,6 +76,7 @@ class TensorHeader:
 
     @property
     def volume(self) -> int:
+        """Number of items."""
         return math.prod(self.shape)
 
     @property

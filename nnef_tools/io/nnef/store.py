@@ -28,6 +28,7 @@ class NewFile:
 
     @classmethod
     def of(cls, content: bytes) -> NewFile:
+        """A file with these contents."""
         return cls(len(content), lambda stream: stream.write(content))
 
 
