@@ -305,7 +305,10 @@ def _check_input(info: TensorInfo, array: Array) -> Array:
     if not np.can_cast(array.dtype, info.dtype, "same_kind"):
         wanted = np.dtype(info.dtype).name
         raise UsageError(f"input '{info.name}' has items of type {array.dtype.name}, the model wants {wanted}")
-    return array.astype(info.dtype)
+    items: Array = array.astype(info.dtype)
+    if array.dtype.kind in "iu" and items.dtype.kind in "iu" and not np.array_equal(items, array):
+        raise UsageError(f"input '{info.name}' has values that do not fit its item type {items.dtype.name}")
+    return items
 
 
 def tensor_info(tensor: Tensor) -> TensorInfo:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from os import PathLike, fspath
-from typing import Protocol
+from os import fspath
+from typing import Any, Protocol
 
 from ..errors import UsageError
 from ..io.nnef import Reader
@@ -12,6 +12,7 @@ from ..language.elaborate import decompose
 from ..language.types import Fragment
 from ..model import Graph
 from ..ops import registry
+from .reference_graph import from_reference_graph, is_reference_graph
 
 
 class HasOperators(Protocol):
@@ -21,15 +22,17 @@ class HasOperators(Protocol):
 
 
 def load_graph(
-    model: Graph | str | PathLike[str],
+    model: Any,
     find_operator: HasOperators,
     decomposed: Collection[str] | None = None,
 ) -> Graph:
-    """The graph of a model folder or archive; a Graph is taken as it is.
+    """The graph of a model folder or archive; a Graph is taken as it is, an `nnef.Graph` is converted.
 
     decomposed: operations to expand by the bodies of their fragments. Those that nothing can run, but that the model
     or the standard defines by a body, are expanded, too. Shapes are not inferred.
     """
+    if is_reference_graph(model):
+        model = from_reference_graph(model)
     if isinstance(model, Graph):
         if decomposed:
             raise UsageError("operations are decomposed when a model is read; give its path, not a Graph")

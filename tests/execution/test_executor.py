@@ -12,7 +12,8 @@ import torch
 
 from nnef_tools.errors import ExecutionError, UsageError
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.interpreter import GraphExecutor, Plan
+from nnef_tools.execution.backend import TensorInfo
+from nnef_tools.execution.interpreter import GraphExecutor, Plan, check_inputs
 from nnef_tools.execution.numpy_backend import NumpyBackend
 from nnef_tools.language.tensor_file import write_tensor
 from nnef_tools.model import Graph, Operation, Tensor
@@ -106,6 +107,13 @@ def test_unknown_names(model):
         executor.run({"x": x[0]})
     with pytest.raises(UsageError, match="complex64"):
         executor.run({"x": x.astype(np.complex64)})
+
+
+def test_integers_that_do_not_fit():
+    info = TensorInfo("i", np.int32, (1,))
+    assert check_inputs([info], {"i": np.array([-5])})[0].dtype == np.int32
+    with pytest.raises(UsageError, match="do not fit"):
+        check_inputs([info], {"i": np.array([2**40])})
 
 
 def test_wrong_combinations(model):

@@ -412,7 +412,7 @@ def test_moves():
     agree("gather", random(2, 3, 4), np.array([[0, 2], [1, 1]]), axis=1)
     agree("gather", random(2, 3, 4), np.array(1), axis=2)
     agree("copy_n", random(2, 3), times=3)
-    agree("add_n", [random(2, 3), random(2, 3, seed=1), random(2, seed=2)])
+    agree("add_n", [random(2, 3), random(2, 3, seed=1), random(2, 3, seed=2)])
     agree("update", random(2, 3), random(2, 3, seed=1))
 
 
@@ -513,6 +513,14 @@ def test_quantize_by_hand():
 def test_roi(name):
     x, rois = random(2, 3, 8, 8), np.array([[0, 0, 5, 6], [1, 2, 7, 8], [2.3, 1.6, 6.2, 7.9]], np.float32)
     agree(name, x, rois, np.array([0, 1, 1]), output_size=[3, 2])
+    agree(name, x, rois, np.array([[0], [1], [1]]), output_size=[7, 9])
+    outside = np.array([[-3, -2, 12, 9], [3, 3, 3, 3]], np.float32)
+    agree(name, x, outside, np.array([0, 0]), output_size=[3, 4])
+    if name == "roi_resample":
+        for method in ("asymmetric", "aligned"):
+            agree(name, x, rois, np.array([0, 1, 1]), output_size=[3, 5], method=method)
+    with pytest.raises(ShapeError):
+        Operators[name](*map(to_torch, (x, rois, np.array([0, 1, 2]))), output_size=[3, 2])
 
 
 @pytest.mark.parametrize("name", ["avg_roi_align", "max_roi_align"])

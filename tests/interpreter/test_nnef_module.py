@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import nnef
 import numpy as np
 import pytest
 import torch
@@ -108,6 +111,31 @@ def test_module_moves_between_item_types(folder):
     module.to("cpu")
     module.load_state_dict({name: torch.zeros_like(value) for name, value in module.state_dict().items()})
     assert torch.count_nonzero(module(torch.randn(1, 2, 5, 5))[0]) == 0
+
+
+def test_copies_pickles_and_double(folder, tmp_path):
+    module = NNEFModule(folder)
+    x = torch.randn(1, 2, 5, 5)
+    y = module(x)[0]
+    assert torch.equal(copy.deepcopy(module)(x)[0], y)
+    torch.save(module, tmp_path / "module.pt")
+    assert torch.equal(torch.load(tmp_path / "module.pt", weights_only=False)(x)[0], y)
+    wide = module.double()(x)[0]
+    assert wide.dtype == torch.float64 and torch.allclose(wide.float(), y, atol=1e-4)
+
+
+def test_graph_of_the_reference_parser(folder, arrays):
+    for path in (folder, None):
+        if path is None:
+            text = "version 1.0; graph g(x) -> (y) { x = external(shape=[4]); a,b = moments(x, axes=[0]); "
+            text += "c = concat([x, a], axis=0); y = add(c, 0.5); }"
+            graph = nnef.parse_string(text)
+            assert NNEFModule(graph)(torch.tensor([1.0, 2, 3, 6]))[0].tolist() == [1.5, 2.5, 3.5, 6.5, 3.5]
+        else:
+            graph = nnef.load_graph(str(folder))
+            check(NNEFModule(graph), arrays)
+            x = np.ones((1, 2, 5, 5), np.float32)
+            np.testing.assert_array_equal(Interpreter(graph)([x])["y"], Interpreter(folder)([x])["y"])
 
 
 def test_activation_callback(folder):

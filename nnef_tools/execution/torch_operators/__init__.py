@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import conv, elementwise, extensions, move, norm, pool, quant, reduce, resize
+from . import conv, elementwise, extensions, move, norm, pool, quant, reduce, resize, roi
 from .common import Operator
 
 OPERATORS: dict[str, Operator] = {
@@ -13,6 +13,7 @@ OPERATORS: dict[str, Operator] = {
     **conv.OPERATORS,
     **pool.OPERATORS,
     **resize.OPERATORS,
+    **roi.OPERATORS,
     **reduce.OPERATORS,
     **move.OPERATORS,
     **norm.OPERATORS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -160,7 +160,7 @@ def resize(
     return input
 
 
-@cache
+@lru_cache(maxsize=64)
 def _resize_matrix(
     extent: int, size: int, scale: float | None, coordinate_mode: str, attribs: tuple[tuple[str, object], ...]
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

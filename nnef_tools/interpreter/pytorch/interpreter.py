@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from ...execution.interpreter import GraphExecutor
 from ...execution.loading import load_graph
 from ...execution.statistics import Statistics, StatisticsCollector
 from ...execution.torch_backend import TorchBackend
-from ...model import Graph, Tensor
+from ...model import Tensor
 from ...model.dtypes import nnef_dtype
 
 Array = np.ndarray[Any, Any]
@@ -33,13 +32,13 @@ class TensorDetails:
 class Interpreter:
     """Runs a model, any number of times.
 
-    model: folder, archive or Graph. device: of torch, by default 'cuda' if there is one. decomposed: operations to
-    expand by their bodies. custom_operators: operation -> function of torch tensors.
+    model: folder, archive, Graph or `nnef.Graph`. device: of torch, by default 'cuda' if there is one. decomposed:
+    operations to expand by their bodies. custom_operators: operation -> function of torch tensors.
     """
 
     def __init__(
         self,
-        model: Graph | str | PathLike[str],
+        model: Any,
         device: str | None = None,
         decomposed: Collection[str] | None = None,
         custom_operators: Mapping[str, Callable[..., Any]] | None = None,

@@ -15,7 +15,7 @@ from ...execution.interpreter import Plan
 from ...execution.loading import load_graph
 from ...execution.torch_backend import TorchBackend, find_operator, tensor_from_numpy
 from ...io.nnef import Writer
-from ...model import Graph, Tensor
+from ...model import Tensor
 
 ActivationCallback = Callable[[str, torch.Tensor], None]
 _ARCHIVE_SUFFIX = ".tgz"
@@ -24,10 +24,10 @@ _ARCHIVE_SUFFIX = ".tgz"
 class NNEFModule(torch.nn.Module):
     """Computes a model with gradients: variables are parameters `_nnef_<name>`, constants and literals are buffers.
 
-    model: folder, .tgz archive, or Graph in the NNEF dialect (shapes are not inferred). decomposed: operations to
-    expand by their bodies. custom_operators: operation -> function of torch tensors. activation_callback: called with
-    name and value of each input, constant and result of a run. training_attributes: {operation type: {attribute:
-    value}}, which replace those of the model while the module is in training mode.
+    model: folder, .tgz archive, Graph in the NNEF dialect, or `nnef.Graph` (shapes are not inferred). decomposed:
+    operations to expand by their bodies. custom_operators: operation -> function of torch tensors. activation_callback:
+    called with name and value of each input, constant and result of a run. training_attributes: {operation type:
+    {attribute: value}}, which replace those of the model while the module is in training mode.
 
     Items are float32, int64 or bool. Float parameters are trainable. Quantized variables are dequantized at load,
     quantized activations are rounded as their quantization says. Variables of one label are one parameter.
@@ -36,7 +36,7 @@ class NNEFModule(torch.nn.Module):
 
     def __init__(
         self,
-        model: Graph | str | PathLike[str],
+        model: Any,
         decomposed: Collection[str] | None = None,
         custom_operators: Mapping[str, Callable[..., Any]] | None = None,
         activation_callback: ActivationCallback | None = None,
@@ -74,7 +74,11 @@ class NNEFModule(torch.nn.Module):
         constants = {slot: value.view_as(value) for slot, value in parameters.items()}
         overrides = self._training_attributes if self.training else None
         results, updates = plan.run(
-            [_canonical(value) for value in inputs], constants, set(plan.outputs), self._activation_callback, overrides
+            [self._as_input(value) for value in inputs],
+            constants,
+            set(plan.outputs),
+            self._activation_callback,
+            overrides,
         )
         for slot, value in updates.items():
             parameters[slot].data = value.detach().clone()
@@ -104,6 +108,24 @@ class NNEFModule(torch.nn.Module):
         if self._plan is None:
             self._plan = Plan(self._graph, _ModuleBackend(self), self._operators)
         return self._plan
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_plan": None}  # it has functions that cannot be pickled
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> NNEFModule:
+        self._plan = None  # it has quantization parameters on the device of before
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def _as_input(self, value: torch.Tensor) -> torch.Tensor:
+        if value.dtype == torch.bool:
+            return value
+        return value.to(self._float_type() if value.is_floating_point() else torch.int64)
+
+    def _float_type(self) -> torch.dtype:
+        """float32, unless the module was converted by `double()` or the like."""
+        floats = (item for item in (*self.parameters(), *self.buffers()) if item.is_floating_point())
+        return next((item.dtype for item in floats), torch.float32)
 
     def _value(self, tensor: Tensor) -> Any:
         return getattr(self, self._entries[tensor])
@@ -151,12 +173,6 @@ class _ModuleBackend(TorchBackend):
 def _is_variable(tensor: Tensor) -> bool:
     producer = tensor.producer
     return producer is not None and producer.type == "variable"
-
-
-def _canonical(value: torch.Tensor) -> torch.Tensor:
-    if value.dtype == torch.bool:
-        return value
-    return value.to(torch.float32 if value.is_floating_point() else torch.int64)
 
 
 def _writable(value: torch.Tensor) -> torch.Tensor:
