@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import NnefToolsError
 from ...model import Graph, Operation
 from ...model.utils import replace_tensor_in_consumers
+from ...ops.inference import evaluate
 from ...ops.registry import find
 from .editor import Array, Editor
 
@@ -72,8 +73,7 @@ def fold_constants(graph: Graph) -> int:
 
 
 def _evaluate(operation: Operation, editor: Editor) -> Array | None:
-    opdef = find(operation.type)
-    if opdef is None or operation.type in _NEVER_FOLDED or not isinstance(operation.outputs, tuple):
+    if find(operation.type) is None or operation.type in _NEVER_FOLDED or not isinstance(operation.outputs, tuple):
         return None
     if len(operation.outputs) != 1 or operation.output.quant or not operation.inputs:
         return None
@@ -86,12 +86,9 @@ def _evaluate(operation: Operation, editor: Editor) -> Array | None:
     size = sum(value.size for value in values)
     if operation.output.volume is None or operation.output.volume > size + MAX_GROWTH:
         return None
+    arguments = values if isinstance(operation.inputs, tuple) else [values]
     try:
-        attribs = opdef.complete(operation.attribs)
-        if operation.type == "cast":
-            attribs["dtype"] = operation.attribs["dtype"]
-        result = opdef.run(*(values if isinstance(operation.inputs, tuple) else [values]), **attribs)
+        data = np.asarray(evaluate(operation.type or "", arguments, operation.attribs))
     except (NnefToolsError, ArithmeticError, ValueError, LookupError):
         return None
-    data = np.asarray(result)
     return data if data.size and data.shape == operation.output.shape else None
