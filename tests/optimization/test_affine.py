@@ -194,6 +194,18 @@ def test_the_input_may_be_folded_away_from(net, check):
     check(net.done(conv(net, net.mul(net.external(1, 4, 5, 5), 2.0))), fold_affine, ["conv"])
 
 
+@pytest.mark.parametrize("affine", AFFINE.values(), ids=AFFINE.keys())
+def test_after_a_normalization(net, check, affine):
+    y = affine(net, AFFINE["batch_normalization"](net, net.external(2, 4, 3)))
+    check(net.done(net.relu(y)), fold_affine, ["batch_normalization", "relu"])
+
+
+def test_after_a_normalization_of_computed_offset(net, check):
+    x, c = net.external(2, 4, 3), net.external(1, 4)
+    y = net.batch_normalization(x, *(channel(net, 4, positive=True) for _ in range(2)), c, c, epsilon=0.0)
+    check(net.done(net.relu(net.mul(y, 2.0))), fold_affine, ["batch_normalization", "mul", "relu"])
+
+
 # where it must not fire
 
 

@@ -156,6 +156,7 @@ def fold_affine(graph: Graph) -> int:
     After: w' = w * scale per output channel, bias' = bias * scale + offset.
     Before: w' = w * scale per input channel; for conv and linear, bias' = bias + the response to the offset. The border
     of a conv continues the scaled tensor, so an offset is only folded if no zeros are padded to it.
+    batch_normalization is linear in this sense as well: scale' = scale * s, offset' = offset * s + o.
     matmul has no bias: a scale is folded, and with an offset per column a matmul of matrices becomes `linear`.
 
     t must have no other use, and must not be quantized.
@@ -175,6 +176,8 @@ def _fold_after(operation: Operation, function: Affine, editor: Editor) -> bool:
         return False
     if linear.type == "matmul":
         done = _scale_matmul_results(linear, function, editor)
+    elif linear.type == "batch_normalization":
+        done = _scale_normalization(linear, function, editor)
     else:
         done = linear.type in LINEAR and _scale_results(linear, function, editor)
     if done:
@@ -282,6 +285,23 @@ def _passes_offsets(linear: Operation, weights: Array) -> bool:
     if not padding:  # automatic: none for a window of one item
         return all(extent == 1 for extent in weights.shape[2:])
     return all(before <= 0 and after <= 0 for before, after in padding)
+
+
+def _scale_normalization(normalization: Operation, function: Affine, editor: Editor) -> bool:
+    stored = [editor.value(normalization.inputs[index]) for index in (3, 4)]
+    values = [real(data) if data is not None else None for data in stored]
+    vectors = [along(array, function.x, 1) if array is not None else None for array in values]
+    scale, offset = (along(array, function.x, 1) for array in (function.scale, function.offset))
+    if vectors[0] is None or vectors[1] is None or scale is None or offset is None:
+        return False
+    sources = (*(data for data in stored if data is not None), *function.sources)
+    offsets = _as_bias(vectors[0] * scale + offset, *sources)
+    scales = _as_bias(vectors[1] * scale, *sources)
+    if offsets is None or scales is None:
+        return False
+    editor.set_value(normalization, 3, offsets)
+    editor.set_value(normalization, 4, scales)
+    return True
 
 
 # matmul
