@@ -21,7 +21,7 @@ from ..ops.extensions import extension_fragments
 from ..ops.registry import find
 from .helpers import Helpers
 from .refusal import NotImplementedRule, Refusal
-from .rules import Rule
+from .rules import Input, Rule
 from .transform import CompiledTransform, Scope, Transform, merge_transforms, unpack_transforms
 
 
@@ -170,30 +170,38 @@ class Converter(ConverterBase, Helpers):
             raise Unsupported(f"malformed operator: {type(error).__name__}: {error}") from error
         return list(results) if isinstance(results, (tuple, list)) else [results]
 
+    def _given(self, op: Operation) -> list[Any]:
+        """The arguments of an operation: a tensor each, or a list of tensors for an array argument."""
+        return list(op.inputs)
+
     def _arguments(self, rule: Rule, op: Operation) -> list[Any]:
-        if len(op.inputs) > len(rule.inputs) and not rule.variadic:
-            extra = [t for t in op.inputs[len(rule.inputs) :] if not is_missing(t)]
-            if extra:
-                raise Unsupported(f"has {len(op.inputs)} inputs, at most {len(rule.inputs)} are supported")
+        given = self._given(op)
+        if not rule.variadic and not all(is_missing(item) for item in given[len(rule.inputs) :]):
+            raise Unsupported(f"has {len(given)} inputs, at most {len(rule.inputs)} are supported")
         arguments: list[Any] = []
         for k, spec in enumerate(rule.inputs):
-            if k >= len(op.inputs) or is_missing(op.inputs[k]):
+            if k >= len(given) or is_missing(given[k]):
                 if not spec.optional:
                     raise Unsupported(f"input {k} ('{spec.name}') is missing")
                 arguments.append(None)
-                continue
-            tensor = self._mapped(op.inputs[k])
-            if spec.const is None:
-                arguments.append(tensor)
-                continue
-            value = self._builder.value(tensor)
-            if value is None:
-                raise Unsupported(f"input {k} ('{spec.name}') must be a constant, but it is computed from the inputs")
-            arguments.append(spec.const.read(value))
+            elif isinstance(given[k], list):
+                arguments.append([self._mapped(tensor) for tensor in given[k]])
+            else:
+                arguments.append(self._argument(spec, k, self._mapped(given[k])))
         if rule.variadic:
-            rest = op.inputs[len(rule.inputs) :]
-            arguments.extend(None if is_missing(t) else self._mapped(t) for t in rest)
+            arguments.extend(None if is_missing(t) else self._mapped(t) for t in given[len(rule.inputs) :])
         return arguments
+
+    def _argument(self, spec: Input, position: int, tensor: Tensor) -> Any:
+        """What a rule gets for an input: the tensor, or the value of a constant."""
+        if spec.const is None:
+            return tensor
+        value = self._builder.value(tensor)
+        if value is None:
+            raise Unsupported(
+                f"input {position} ('{spec.name}') must be a constant, but it is computed from the inputs"
+            )
+        return spec.const.read(value)
 
     def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
         for k, source in enumerate(op.outputs):
@@ -312,12 +320,13 @@ def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., 
     return lambda *args, **kwargs: function(converter, *args, **kwargs)
 
 
-def is_missing(tensor: Tensor) -> bool:
+def is_missing(argument: Tensor | list[Tensor]) -> bool:
     """Is the input left out? Readers put a tensor without a name there."""
-    return tensor.name == "" and not tensor.has_producer
+    return isinstance(argument, Tensor) and argument.name == "" and not argument.has_producer
 
 
 def is_omitted(tensor: Tensor) -> bool:
+    """Is the output left out? Readers put a tensor without a name there."""
     return not tensor.name and not tensor.has_consumer
 
 

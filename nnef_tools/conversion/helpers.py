@@ -15,14 +15,13 @@ from ..errors import ConversionError
 from ..model import Graph, Operation, Tensor
 from ..utils import types
 from . import layout
-from .builder import Builder
 
 
 class Helpers:
     """What all converters offer; subclasses set `_target` and `_builder` while they convert."""
 
     _target: Graph
-    _builder: Builder
+    _builder: Any  # Builder or PlainBuilder, by the direction
 
     # axis orders
 
@@ -142,7 +141,8 @@ class Helpers:
         """A new constant of the target graph: `as_tensor([1, 2], np.int32)`. Constants of rank 0 are always inline."""
         if inline and np.ndim(value) > 0:
             raise ConversionError(f"only a scalar constant can be inline, not {value!r}")
-        return self._builder.constant(value, dtype)
+        tensor: Tensor = self._builder.constant(value, dtype)
+        return tensor
 
     def new_tensor(self, shape: Sequence[int], dtype: Any) -> Tensor:
         """An unnamed tensor without producer, for an extra output."""
@@ -183,7 +183,7 @@ class Helpers:
     def unsqueeze_vector(self, tensor: Tensor) -> Tensor:
         """`[C]` -> `[1, C]`, as NNEF's channel parameters want it."""
         if tensor.data is not None:
-            return self._builder.constant(np.asarray(tensor.data)[np.newaxis])
+            return self.as_tensor(np.asarray(tensor.data)[np.newaxis], tensor.dtype)
         return self.unsqueeze_input(tensor, [0])
 
     def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:

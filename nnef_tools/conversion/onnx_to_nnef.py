@@ -10,10 +10,8 @@ from ..errors import ConversionError
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import nnef_dtype
 from . import padding
+from .onnx import FAMILIES
 from .to_nnef import ConverterToNNEF
-
-FAMILIES = ("activation", "control", "conv", "elementwise", "generate", "index", "linear", "move", "norm", "pool",
-            "quant", "reduce", "resize", "rnn")  # fmt: skip
 
 for _family in FAMILIES:
     import_module(f"{__package__}.onnx.{_family}")

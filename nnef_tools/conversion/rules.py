@@ -120,6 +120,26 @@ def to_nnef(dialect: str, *types: str, since: int = 1, domain: str = "") -> Call
     return register
 
 
+_from_nnef: dict[tuple[str, str], Rule] = {}
+
+
+def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
+    """Registers a rule for NNEF operations of these names: parameters are those of the fragment's signature."""
+
+    def register(function: F) -> F:
+        for name in operations:
+            assert (dialect, name) not in _from_nnef, f"{name} to {dialect} is registered twice"
+            _from_nnef[dialect, name] = Rule(dialect, name, 1, "", function)
+        return function
+
+    return register
+
+
+def find_from_nnef(dialect: str, operation: str) -> Rule | None:
+    """The rule that makes a dialect's operators of an NNEF operation, or None."""
+    return _from_nnef.get((dialect, operation))
+
+
 def find_rule(dialect: str, type: str, version: int, domain: str = "") -> Rule | None:
     """The rule with the highest `since` that is not above the version, or None."""
     rules = _to_nnef.get((dialect, domain, type), [])

@@ -34,6 +34,8 @@ class ConverterToNNEF(Converter):
     operations on constants. standard_only: refuse our custom fragments.
     """
 
+    _builder: Builder
+
     def __call__(self, graph: Graph) -> Graph:
         """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
         self._source = graph

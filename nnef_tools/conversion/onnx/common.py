@@ -33,6 +33,11 @@ DTYPES: dict[int, Any] = {
     20: ml_dtypes.float8_e5m2fnuz,
     21: ml_dtypes.uint4,
     22: ml_dtypes.int4,
+    23: ml_dtypes.float4_e2m1fn,
+    25: ml_dtypes.uint2,
+    26: ml_dtypes.int2,
+    27: ml_dtypes.float6_e2m3fn,
+    28: ml_dtypes.float6_e3m2fn,
 }
 
 
@@ -41,6 +46,14 @@ def dtype_of(code: int) -> Any:
     if code not in DTYPES:
         raise Unsupported(f"data type {code} of ONNX cannot be carried by NNEF")
     return DTYPES[code]
+
+
+def dtype_code(dtype: Any) -> int:
+    """The TensorProto data type of a numpy class. Unsupported if ONNX has none."""
+    for code, known in DTYPES.items():
+        if known is dtype:
+            return code
+    raise Unsupported(f"ONNX has no data type for {dtype.__name__}")
 
 
 def shape(x: Tensor) -> list[int]:

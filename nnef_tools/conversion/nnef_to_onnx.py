@@ -1,0 +1,68 @@
+"""NNEF to ONNX: the converter, with the helper methods that plugin expressions may call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from ..errors import UsageError
+from ..model import Graph, Tensor
+from . import padding
+from .from_nnef import ConverterFromNNEF
+from .onnx import FAMILIES
+from .onnx.common import dtype_code
+from .plain_builder import PlainBuilder
+from .transform import Transform
+
+OPSETS = range(13, 27)
+DEFAULT_OPSET = 21
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.onnx.{_family}")
+
+
+class Converter(ConverterFromNNEF):
+    """Converts an NNEF graph to a graph of io.onnx, in the given version of ONNX's operator set."""
+
+    dialect = "onnx"
+
+    def __init__(
+        self,
+        custom_transforms: Mapping[Any, Transform] | None = None,
+        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
+        mirror_unsupported: bool = False,
+        *,
+        opset: int = DEFAULT_OPSET,
+    ) -> None:
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported)
+        if opset not in OPSETS:
+            raise UsageError(f"opset {opset} is not supported", hint=f"{OPSETS[0]} to {OPSETS[-1]} are")
+        self._opset = opset
+
+    def _make_builder(self, graph: Graph) -> PlainBuilder:
+        return PlainBuilder(graph, self._opset)
+
+    def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        domains = {op.domain for op in self._target.operations} - {""}
+        facts = super()._target_facts(metadata)
+        return {**facts, "opset": {"": self._opset, **dict.fromkeys(sorted(domains), 1)}}
+
+    def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
+        result: Tensor = self._builder.Cast(tensor, to=dtype_code(dtype))
+        result.shape, result.dtype = tensor.shape, dtype
+        return result
+
+    def _identity(self, tensor: Tensor) -> Tensor:
+        result: Tensor = self._builder.Identity(tensor)
+        result.shape, result.dtype = tensor.shape, tensor.dtype
+        return result
+
+    def convert_pads(self, pads: Sequence[tuple[int, int]], truncate: bool = False) -> list[int] | None:
+        """Pairs to ONNX's order, without the first two dimensions with truncate; `[]` -> None."""
+        pairs = pads[2:] if truncate else pads
+        return padding.pairs_to_onnx(pairs) if pads else None
+
+    def convert_auto_pad(self, pads: Sequence[tuple[int, int]]) -> str:
+        """`[]` -> SAME_UPPER, anything else NOTSET."""
+        return "NOTSET" if pads else "SAME_UPPER"

@@ -1,0 +1,59 @@
+"""The builder for dialects whose operators the package holds no signatures of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..model import Graph, Operation, Tensor
+
+
+class PlainBuilder:
+    """Builds operations at the end of `graph`: `b.Conv(x, w, None, strides=[2, 2])`.
+
+    Results have no shape or data type; the engine gives those of the source to what a rule returns. version: of the
+    target's operator set. wanted: which results of the source operation are used. warnings: in order, once each.
+    """
+
+    def __init__(self, graph: Graph, version: int) -> None:
+        self.graph = graph
+        self.version = version
+        self.wanted: tuple[bool, ...] = ()
+        self.warnings: dict[str, None] = {}
+        self._missing: Tensor | None = None
+
+    def __getattr__(self, type: str) -> Callable[..., Any]:
+        if type.startswith("_"):
+            raise AttributeError(type)
+        return lambda *inputs, **attribs: self.op(type, *inputs, **attribs)
+
+    def constant(self, value: Any, dtype: Any = None) -> Tensor:
+        """A constant tensor; the array is shared, not copied."""
+        array = np.asarray(value, dtype=dtype)
+        return Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
+
+    def value(self, tensor: Tensor) -> np.ndarray[Any, Any] | None:
+        """The array of a constant, None for any other tensor."""
+        return None if tensor.data is None else np.asarray(tensor.data)
+
+    def op(self, type: str, *inputs: Tensor | None, outputs: int = 1, domain: str = "", **attribs: Any) -> Any:
+        """Adds an operation; its result, or a tuple of them. None for an input leaves it out; so do None attributes."""
+        results = tuple(Tensor(self.graph) for _ in range(outputs))
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
+        Operation(
+            self.graph,
+            type=type,
+            attribs={key: value for key, value in attribs.items() if value is not None},
+            inputs=tuple(self._absent() if t is None else t for t in inputs),
+            outputs=results,
+            domain=domain,
+        )
+        return results[0] if outputs == 1 else results
+
+    def _absent(self) -> Tensor:
+        if self._missing is None:
+            self._missing = Tensor(self.graph, name="", shape=(), dtype=np.float32, data=np.zeros((), np.float32))
+        return self._missing
