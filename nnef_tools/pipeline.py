@@ -33,7 +33,7 @@ from .model import Graph, Tensor
 from .model.cut import cut
 from .model.utils import remove_dynamic
 from .plugins import Modules, load_fragments, load_operators, load_optimizers, load_shapes, load_transforms
-from .report import ModelFacts, PassFacts, Report
+from .report import ModelFacts, PassFacts, Report, size_on_disk
 from .target import Target
 from .verification import Interface, verify_conversion
 
@@ -101,6 +101,8 @@ def convert_model(
         raise UsageError("neither the file to write nor its format is given")
     destination = Target.of(target, source, output_format, compress)
     converter_class = find_converter(read_format, destination.format)
+    if verify < 0:
+        raise UsageError(f"the number of inputs to verify on cannot be {verify}")
     if dry_run and verify:
         raise UsageError("a dry run writes nothing that could be verified")
     if verify and input_names is not None:
@@ -115,7 +117,7 @@ def convert_model(
 
     with log.stage("read"):
         graph = _read(source, read_format, input_shapes, shapes, log)
-        facts = ModelFacts.of(graph, source, read_format.name)
+        facts = ModelFacts.of(graph, source, read_format.name, size_on_disk(source))
 
     with log.stage("prepare"):
         cut(graph, input_names, output_names)
@@ -179,7 +181,9 @@ def convert_model(
 
     return Report(
         source=facts,
-        target=ModelFacts.of(graph, destination.path, destination.format.name),
+        target=ModelFacts.of(
+            graph, destination.path, destination.format.name, None if dry_run else size_on_disk(destination.path)
+        ),
         written=() if dry_run else tuple(str(p) for p in (destination.path, tensor_mapping) if p is not None),
         warnings=tuple(log.warnings),
         tensor_mapping=mapping,

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import PluginError
+from .errors import PluginError, UsageError
 
 Modules = Iterable["str | ModuleType"]
 """Plugin modules: dotted names, paths of .py files, or modules that are loaded already."""
@@ -112,7 +112,8 @@ def _load_hint(name: str, error: BaseException) -> str | None:
 
 
 def _load_all(modules: Modules) -> Iterable[tuple[str, ModuleType]]:
-    assert not isinstance(modules, str), "plugin modules are given as a list"
+    if isinstance(modules, (str, ModuleType)):
+        raise UsageError("plugin modules are given as a list")
     for module in modules:
         if isinstance(module, ModuleType):
             yield module.__name__, module

@@ -39,7 +39,7 @@ class ModelFacts:
     """A model at one end of a conversion.
 
     operations: count by type, of those that compute. parameters: number of items in constants of rank 1 and up. size:
-    bytes of its files, None if there are none.
+    bytes of its files, None if it is not written.
     """
 
     path: str
@@ -51,7 +51,7 @@ class ModelFacts:
     size: int | None = None
 
     @classmethod
-    def of(cls, graph: Graph, path: Path, format: str) -> ModelFacts:
+    def of(cls, graph: Graph, path: Path, format: str, size: int | None = None) -> ModelFacts:
         """The facts of a graph that was read from, or is written to, a path."""
         constants = (tensor for tensor in graph.tensors if tensor.is_constant and tensor.rank != 0)
         return cls(
@@ -61,7 +61,7 @@ class ModelFacts:
             parameters=sum(tensor.volume or 0 for tensor in constants),
             inputs=tuple(map(TensorFacts.of, graph.inputs)),
             outputs=tuple(map(TensorFacts.of, graph.outputs)),
-            size=size_on_disk(path),
+            size=size,
         )
 
     def summary(self) -> str:
@@ -118,11 +118,15 @@ class OutputCheck:
 
 @dataclass(frozen=True)
 class Verification:
-    """The comparison of the written model with the source model. tolerance: the largest `error` that passes."""
+    """The comparison of the written model with the source model.
+
+    tolerance: the largest `error` that passes; absolute_tolerance: the `max_error` that passes in any case.
+    """
 
     samples: int
     seed: int
     tolerance: float
+    absolute_tolerance: float
     outputs: tuple[OutputCheck, ...]
 
     @property
@@ -133,10 +137,10 @@ class Verification:
     def summary(self) -> str:
         """One line for people."""
         worst = max((output.error for output in self.outputs), default=0.0)
-        verdict = "equal within" if self.passed else "NOT equal within"
+        verdict = "equal" if self.passed else "NOT equal"
         return (
-            f"verified on {plural(self.samples, 'random input')}: {verdict} {self.tolerance:g} "
-            f"of the output scale (largest error {worst:.2g})"
+            f"verified on {plural(self.samples, 'random input')}: {verdict}, the largest error is {worst:.2g} of the "
+            f"output scale (accepted: {self.tolerance:g}, or {self.absolute_tolerance:g} absolute)"
         )
 
     def table(self) -> Rows:

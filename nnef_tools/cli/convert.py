@@ -27,12 +27,16 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
     """The parser of the subcommand."""
     parser = Parser(
         prog,
+        "MODEL [OUTPUT]",
         "Convert a model to another format, or rewrite it in its own: nnef-tools convert model.onnx model.nnef",
         optional_numbers={"--verify": DEFAULT_SAMPLES, "--compress": DEFAULT_LEVEL},
     )
-    parser.add_argument("model", nargs="?", help="the model to read")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to read")
     parser.add_argument(
-        "output", nargs="?", help="the file or folder to write: a name in .nnef is a folder, .tgz an archive"
+        "output",
+        nargs="?",
+        metavar="OUTPUT",
+        help="the file or folder to write: a name in .nnef is a folder, .tgz an archive",
     )
     formats = parser.add_argument_group("models")
     formats.add_argument("--input-model", metavar="PATH", help="the model to read, as an option")

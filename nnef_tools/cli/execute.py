@@ -25,10 +25,11 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
     """The parser of the subcommand."""
     parser = Parser(
         prog,
+        "MODEL",
         "Run a model. Inputs come from --input-path, --random, or as tensors on standard input in the order of the\n"
         "model; outputs go to --output-path, or as tensors to standard output.",
     )
-    parser.add_argument("model", help="the model to run")
+    parser.add_argument("model", metavar="MODEL", help="the model to run")
     parser.add_argument("--format", choices=FORMAT_NAMES, help="of the model (default: told by content and suffix)")
 
     inputs = parser.add_argument_group("inputs")

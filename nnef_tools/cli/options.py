@@ -36,13 +36,16 @@ BROKEN_PIPE = 141
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError, and lets options stand between and before positional arguments.
 
-    optional_numbers: options `--name [N]`, with the value for a missing N. They take the next argument only if that is
-    a number, so that a file name may follow them.
+    positional: the positional arguments, for the usage line. optional_numbers: options `--name [N]`, with the value for
+    a missing N. They take the next argument only if that is a number, so that a file name may follow them.
     """
 
-    def __init__(self, prog: str, description: str, optional_numbers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, prog: str, positional: str, description: str, optional_numbers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(
             prog=prog,
+            usage=f"%(prog)s {positional} [options]",
             description=description,
             epilog=EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -100,12 +103,18 @@ def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) 
     except MemoryError:
         return _fail(NnefToolsError("out of memory"), args)
     except Exception as error:  # a defect of ours: still one message, which says where to look
-        place = traceback.extract_tb(error.__traceback__)[-1]
         message = f"internal error: {type(error).__name__}: {error}"
         hint = "please report this, with what --debug prints"
-        failure = NnefToolsError(message, where=f"{Path(place.filename).name}:{place.lineno}", hint=hint)
-        _fail(failure, args)
+        _fail(NnefToolsError(message, where=_place(error), hint=hint), args)
         return INTERNAL_ERROR
+
+
+def _place(error: Exception) -> str | None:
+    """The last line of this package that the error passed."""
+    package = Path(__file__).parents[1]
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    ours = [f"{path.relative_to(package)}:{line}" for path, line in frames if path.is_relative_to(package)]
+    return ours[-1] if ours else None
 
 
 def _fail(error: NnefToolsError, args: argparse.Namespace) -> int:

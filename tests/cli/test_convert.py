@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 import nnef_tools
 from nnef_tools import convert as convert_script
@@ -44,7 +46,7 @@ def test_converts_and_verifies(run: Run, model: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.nnef"
     status, out, err = run("convert", model, target, "--verify", "--seed", 5)
     assert (status, out) == (0, f"Written '{target}'\n"), err
-    assert "verified on 3 random inputs: equal within" in err
+    assert "verified on 3 random inputs: equal, the largest error is" in err
     x = sample(1, 3, 8, 8)
     (result,) = nnef_tools.run_model(target, [x], backend="numpy").values()
     np.testing.assert_allclose(result, reference(model, x)[0], rtol=1e-5, atol=1e-6)
@@ -337,3 +339,97 @@ def test_plugin_options_need_optimize(run: Run, model: Path, tmp_path: Path) -> 
     status, _, err = run("convert", model, tmp_path / "out.nnef", "--dequantize")
     assert status == 0
     assert "have no effect without optimization" in err
+
+
+def test_missing_package(model: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['onnx'] = None; from nnef_tools.cli.main import main;"
+        f"sys.exit(main(['convert', {str(model)!r}, {str(tmp_path / 'out.nnef')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 6, done.stderr
+    assert "hint: pip install 'nnef-tools[onnx]'" in done.stderr
+    assert not (tmp_path / "out.nnef").exists()
+
+
+def test_verification_of_what_the_source_runtime_cannot_run(run: Run, custom_model: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(PLUGIN)
+    options = ("--custom-converters", plugin, "--custom-fragments", plugin, "--verify")
+    status, out, err = run("convert", custom_model, tmp_path / "out.nnef", *options)
+    assert (status, out) == (2, "")
+    assert "Foo" in err
+    assert not (tmp_path / "out.nnef").exists()
+
+
+def save(path: Path, nodes: list[onnx.NodeProto], outputs: dict[str, tuple[int, list[Any] | None]]) -> Path:
+    """A model with input x [2, 3]."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])
+    results = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in outputs.items()]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], results), opset_imports=opsets, ir_version=8), path)
+    return path
+
+
+def test_static_only(run: Run, tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("NonZero", ["y"], ["n"])]
+    outputs = {"y": (TensorProto.FLOAT, [2, 3]), "n": (TensorProto.INT64, [2, "k"])}
+    model = save(tmp_path / "m.onnx", nodes, outputs)
+    target = tmp_path / "out.nnef"
+    assert run("convert", model, target)[0] == 3
+    status, _, err = run("convert", model, target, "--static-only", "--keep-io-names", "--verify")
+    assert status == 0, err
+    assert "graph g(x) -> (y)" in (target / "graph.nnef").read_text()
+
+
+def test_standard_only(run: Run, tmp_path: Path) -> None:
+    model = save(tmp_path / "m.onnx", [helper.make_node("Erf", ["x"], ["y"])], {"y": (TensorProto.FLOAT, [2, 3])})
+    target = tmp_path / "out.nnef"
+    status, _, err = run("convert", model, target, "--standard-only")
+    assert status == 3
+    assert "Erf" in err
+    assert not target.exists()
+    status, _, err = run("convert", model, target, "--verify")
+    assert status == 0, err
+    assert "fragment erf" in (target / "graph.nnef").read_text()
+
+
+def test_custom_shapes(run: Run, tmp_path: Path) -> None:
+    """The shape after a custom operator is not known to ONNX, the plugin says it."""
+    nodes = [
+        helper.make_node("Twice", ["x"], ["t"], domain="com.example", name="twice"),
+        helper.make_node("Relu", ["t"], ["y"]),
+    ]
+    model = save(tmp_path / "m.onnx", nodes, {"y": (TensorProto.FLOAT, None)})
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "from nnef_tools import Transform\n"
+        "CUSTOM_TRANSFORMS = {'Twice': Transform(type='twice', inputs='!I[0]', outputs='!O[0]', custom=True)}\n"
+        "CUSTOM_SHAPES = {'twice': lambda x: [2 * x[0], *x[1:]]}\n"
+        "CUSTOM_FRAGMENTS = {'twice': 'fragment twice(x: tensor<scalar>) -> (y: tensor<scalar>);\\n'}\n"
+    )
+    target = tmp_path / "out.nnef"
+    arguments = ["convert", model, target, "--custom-converters", plugin, "--custom-fragments", plugin]
+    status, _, err = run(*arguments, "--custom-shapes", plugin, "--annotate-shapes")
+    assert status == 0, err
+    text = (target / "graph.nnef").read_text()
+    assert next(line for line in text.splitlines() if "relu(" in line).rstrip().endswith("# scalar(4, 3)")
+
+
+def test_annotated_and_custom_optimizers(run: Run, model: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "from nnef_tools.model import Operation\n"
+        "def fuse(relu, pool):\n"
+        "    Operation(relu.graph, type='relu_pool', inputs=relu.input, outputs=pool.output,\n"
+        "              attribs={'size': pool.attribs['size']}, custom=True)\n"
+        "CUSTOM_OPTIMIZERS = {('relu', 'max_pool'): fuse}\n"
+        "CUSTOM_FRAGMENTS = {'relu_pool': 'fragment relu_pool(x: tensor<scalar>, size: integer[])"
+        " -> (y: tensor<scalar>);\\n'}\n"
+    )
+    options = ("--optimize", "--custom-optimizers", plugin, "--custom-fragments", plugin, "--json")
+    status, out, err = run("convert", model, tmp_path / "out.nnef", *options)
+    assert status == 0, err
+    report = json.loads(out)
+    assert report["target"]["operations"] == {"conv": 1, "relu_pool": 1}
+    assert report["passes"][0]["difference"] == {"max_pool": -1, "relu": -1, "relu_pool": 1}

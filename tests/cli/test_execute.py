@@ -248,7 +248,7 @@ def test_main_takes_a_bare_namespace(nnef: Path, inputs: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ([], 1, "required: model"),
+        ([], 1, "required: MODEL"),
         (["{nnef}", "--random", "lambda shape: 0"], 1, "lambda"),
         (["{nnef}", "--random", "uniform", "--input-path", "{tmp}"], 1, "exclude each other"),
         (["{nnef}", "--random", "uniform", "--backend", "onnxruntime"], 1, "onnxruntime"),

@@ -50,7 +50,7 @@ def test_bad_compact_shapes(text: str) -> None:
 
 @pytest.fixture
 def parser() -> Parser:
-    parser = Parser("prog", "what it does", optional_numbers={"--verify": "3"})
+    parser = Parser("prog", "[MODEL]", "what it does", optional_numbers={"--verify": "3"})
     parser.add_argument("model", nargs="?")
     parser.add_argument("output", nargs="?")
     parser.add_argument("--verify", nargs="?", type=int, default=0)

@@ -20,6 +20,7 @@ from nnef_tools.report import (
     format_size,
     format_table,
     group_refusals,
+    size_on_disk,
 )
 
 
@@ -48,13 +49,14 @@ def test_model_facts(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a").write_bytes(b"12345")
     (tmp_path / "b").write_bytes(b"678")
-    facts = ModelFacts.of(make_graph(), tmp_path, "nnef")
+    facts = ModelFacts.of(make_graph(), tmp_path, "nnef", size_on_disk(tmp_path))
     assert facts.operations == {"add": 1, "mul": 1}
     assert facts.parameters == 6
     assert facts.size == 8
     assert [(t.name, t.dtype, t.shape) for t in facts.inputs] == [("x", "float32", (1, None))]
     assert facts.summary() == f"{tmp_path}: nnef, 2 operations, 6 parameters, 8 bytes"
-    assert ModelFacts.of(make_graph(), tmp_path / "none", "nnef").size is None
+    assert ModelFacts.of(make_graph(), tmp_path, "nnef").size is None
+    assert size_on_disk(tmp_path / "none") is None
 
 
 def test_refusals_are_grouped() -> None:
@@ -82,7 +84,7 @@ def test_sizes(size: float, text: str) -> None:
 def test_json_is_strict(tmp_path: Path) -> None:
     facts = ModelFacts.of(make_graph(), tmp_path, "nnef")
     check = OutputCheck("y", "y", nan, inf, 0.5, passed=False)
-    report = Report(facts, facts, verification=Verification(1, 0, 1e-4, (check,)))
+    report = Report(facts, facts, verification=Verification(1, 0, 1e-4, 1e-6, (check,)))
     document = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert document["verification"]["outputs"][0]["max_error"] == "nan"
     assert document["verification"]["outputs"][0]["scale"] == "inf"

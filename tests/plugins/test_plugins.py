@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from nnef_tools import plugins
-from nnef_tools.errors import PluginError
+from nnef_tools.errors import PluginError, UsageError
 
 MakeModule = Callable[..., ModuleType]
 
@@ -163,3 +163,8 @@ def test_module_that_is_not_there() -> None:
     assert "PYTHONPATH" in (caught.value.hint or "")
     with pytest.raises(PluginError, match="FileNotFoundError"):
         plugins.load_module("no/such/plugin.py")
+
+
+def test_a_single_module_is_no_list() -> None:
+    with pytest.raises(UsageError, match="as a list"):
+        plugins.load_shapes("plugin")
