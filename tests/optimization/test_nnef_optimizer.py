@@ -421,7 +421,7 @@ def test_cost_grows_linearly(net):
         assert sum(op.type in ("mul", "add", "copy", "neg") for op in graph.operations) == 0
         return count
 
-    assert cost(80) < 4.6 * cost(20)
+    assert cost(400) < 4.6 * cost(100)
 
 
 def test_operations_without_default_attributes(net, types):

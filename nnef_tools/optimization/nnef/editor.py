@@ -29,6 +29,7 @@ class Editor:
         self.outputs = frozenset(graph.outputs)
         variables = [operation for operation in graph.operations if operation.type == "variable"]
         self._labels = Counter(_label(operation) for operation in variables)
+        self._numbers: Counter[str] = Counter()  # the last number given to each stem of a new label
         self._updated = {
             _label(tensor.producer)
             for operation in graph.operations
@@ -112,11 +113,11 @@ class Editor:
         _become_variable(operation, tensor, data, self._new_label(tensor.name))
 
     def _new_label(self, hint: str | None) -> str:
-        stem = re.sub(r"[^A-Za-z0-9_\-./]", "_", hint or "").strip("/.") or "variable"
-        label, k = (stem, 0) if hint else ("variable1", 1)
-        while label.lower() in self._labels:
-            k += 1
-            label = f"{stem}_{k}" if hint else f"variable{k}"
+        stem = re.sub(r"[^A-Za-z0-9_\-./]", "_", hint or "").strip("/.")
+        label = stem
+        while not label or label.lower() in self._labels:
+            self._numbers[stem] += 1
+            label = f"{stem}_{self._numbers[stem]}" if stem else f"variable{self._numbers[stem]}"
         self._labels[label.lower()] += 1
         return label
 
