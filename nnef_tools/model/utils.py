@@ -80,11 +80,13 @@ def generate_op_names_from_op_type(graph: Graph) -> None:
 
 
 def replace_tensor_in_graph_inputs(graph: Graph, old_tensor: Tensor, new_tensor: Tensor) -> None:
+    """Puts the new tensor wherever the old one is a graph input; links of operations stay as they are."""
     if any(tensor is old_tensor for tensor in graph.inputs):
         graph.inputs = _replaced(graph.inputs, old_tensor, new_tensor)
 
 
 def replace_tensor_in_graph_outputs(graph: Graph, old_tensor: Tensor, new_tensor: Tensor) -> None:
+    """Puts the new tensor wherever the old one is a graph output; links of operations stay as they are."""
     if any(tensor is old_tensor for tensor in graph.outputs):
         graph.outputs = _replaced(graph.outputs, old_tensor, new_tensor)
 
