@@ -37,11 +37,13 @@ from .lexer import Source
 from .names import FreshNames
 from .typecheck import Library, Signature
 from .types import ArrayType, Fragment, TensorType, TupleType, Type
-from .values import DTYPES, bind, item_of_dtype, type_of_value
+from .values import DTYPES, item_of_dtype, type_of_value
 
 MAX_EXPANSION_DEPTH = 64
 MAX_EXPANDED_OPERATIONS = 200_000
 MAX_STEPS = 2_000_000
+_EXPANSION_STEPS = 10
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 Wanted = Union[None, str, Tensor, list[Any], tuple[Any, ...]]
 
@@ -87,9 +89,10 @@ class Evaluator:
 
     def assign(self, assignment: Assignment, frame: Frame) -> None:
         """Evaluates the right side and gives its parts to the names of the left side."""
-        wanted = self._wanted(assignment.target, frame)
+        target = assignment.target
+        wanted = self._wanted(target, frame)
         value = self.evaluate(assignment.value, frame, wanted)
-        self._bind(assignment.target, value, frame)
+        self._bind(target, value, frame)
 
     def _wanted(self, target: Expression, frame: Frame) -> Wanted:
         if isinstance(target, Name):
@@ -113,6 +116,13 @@ class Evaluator:
 
     def evaluate(self, node: Expression, frame: Frame, wanted: Wanted = None) -> Any:
         """The value; tensors in it go where they are wanted."""
+        if type(node) is Call:
+            return self._call(node, frame, wanted)
+        if wanted is None:
+            if type(node) is Name:
+                return frame.values[node.name]
+            if type(node) is Literal:
+                return node.value
         while isinstance(node, Conditional):
             node = node.value if self.evaluate(node.condition, frame) else node.otherwise
         if isinstance(node, Call):
@@ -238,7 +248,9 @@ class Evaluator:
         assert node.bound is not None, "the body was not checked"
         signature = self.library.find(node.name)
         assert signature is not None
-        arguments = [self.evaluate(argument, frame) for argument in node.bound]
+        arguments = [
+            argument.value if type(argument) is Literal else self.evaluate(argument, frame) for argument in node.bound
+        ]
         item = frame.item if node.item == "?" else node.item
         return self._apply(signature, arguments, item, wanted, frame, node.at)
 
@@ -260,7 +272,7 @@ class Evaluator:
         if frame.depth >= MAX_EXPANSION_DEPTH:
             hint = "does it call itself without end?"
             self._give_up(f"'{signature.name}' expands deeper than {MAX_EXPANSION_DEPTH} levels", frame, at, hint)
-        self._spend(1, frame, at)
+        self._spend(_EXPANSION_STEPS, frame, at)
         body: Body = self.library.checked_body(signature)
         fragment = signature.fragment
         goals: Any = (wanted,) if len(fragment.results) == 1 else wanted or (None,) * len(fragment.results)
@@ -283,10 +295,8 @@ class Evaluator:
         """Adds the operation itself; its results."""
         fragment = signature.fragment
         count = signature.tensor_count
-        attributes = {
-            parameter.name: _copied(value)
-            for parameter, value in zip(fragment.parameters[count:], arguments[count:], strict=True)
-        }
+        values = [_copied(value) if type(value) is list else value for value in arguments[count:]]
+        attributes: dict[str, Any] = dict(zip(signature.attribute_names, values, strict=True))
         standard = self.standard.get(fragment.name) is fragment
         problem = check_attributes(fragment.name, attributes) if standard else None
         if problem is not None:
@@ -295,41 +305,39 @@ class Evaluator:
         if item is not None:
             attributes["dtype"] = DTYPES[item]
         inputs: list[Tensor] = []
-        is_array = False
-        for type_, argument in zip(signature.types[:count], arguments, strict=False):
-            is_array = is_array or not isinstance(type_, TensorType)
-            self._collect(argument, type_, item, inputs, frame, at)
+        for argument in arguments[:count]:
+            if isinstance(argument, Tensor):
+                inputs.append(argument)
+            else:
+                self._collect(argument, inputs, frame, at)
         outputs: list[Tensor] = []
-        result_type = signature.result_type if item is None else bind(signature.result_type, item)
-        goal = self._with_lengths(wanted, result_type, signature, arguments, item, frame, at)
-        results = self._results(goal, result_type, fragment.name, outputs)
+        result_type = signature.instance(item)[1]
+        if not isinstance(result_type, TensorType):
+            wanted = self._with_lengths(wanted, result_type, signature, arguments, item, frame, at)
+        results = self._results(wanted, result_type, fragment.name, outputs)
         if "shape" in attributes and fragment.name in ("external", "variable", "constant") and standard:
             outputs[0].shape = attributes["shape"]
         Operation(
             self.graph,
             type=fragment.name,
             attribs=attributes,
-            inputs=inputs if is_array else tuple(inputs),
+            inputs=inputs if signature.takes_arrays else tuple(inputs),
             outputs=tuple(outputs) if _is_flat(result_type) else outputs,
             custom=not standard,
         )
         return results
 
-    def _collect(self, value: Any, type_: Type, item: str | None, inputs: list[Tensor], frame: Frame, at: int) -> None:
+    def _collect(self, value: Any, inputs: list[Tensor], frame: Frame, at: int) -> None:
         """Appends the tensors of an argument; literals become tensors of rank 0."""
         if isinstance(value, Tensor):
             inputs.append(value)
         elif isinstance(value, (list, tuple)):
-            for k, part in enumerate(value):
-                part_type = type_.item if isinstance(type_, ArrayType) else type_
-                self._collect(
-                    part, part_type.items[k] if isinstance(part_type, TupleType) else part_type, item, inputs, frame, at
-                )
+            for part in value:
+                self._collect(part, inputs, frame, at)
         else:
-            dtype = DTYPES[item_of_value(value)]
-            data: np.ndarray[Any, Any] = np.array(value, dtype=dtype)
-            if dtype is np.float32 and not np.isfinite(data):
+            if isinstance(value, float) and abs(value) > _FLOAT32_MAX:
                 raise frame.source.error(at, f"{value} is out of the range of single precision")
+            data: np.ndarray[Any, Any] = np.array(value, dtype=DTYPES[item_of_value(value)])
             inputs.append(Tensor(self.graph, None, (), data.dtype.type, data))
 
     def _with_lengths(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from .ast import Body, GraphDeclaration, Name
 from .ast import Literal as LiteralNode
+from .collector import paused_collector
 from .expressions import FRAGMENTS_EXTENSION, OPERATORS_EXTENSION, ExpressionParser
 from .lexer import Source, nearest
 from .types import (
@@ -51,7 +52,12 @@ def parse(text: str, filename: str = "<input>", *, on_unknown_extension: Unknown
     on_unknown_extension: 'ignore' also takes free text after the name of an unknown extension, and as nobody knows what
     such an extension turns on, fragments and operator expressions are then enabled.
     """
-    return _DocumentParser(Source(text, filename), on_unknown_extension).document()
+    with paused_collector():
+        source = Source(text, filename)
+        try:
+            return _DocumentParser(source, on_unknown_extension).document()
+        except RecursionError:
+            raise source.error(0, "nested too deeply for the stack that is left") from None
 
 
 def parse_fragments(text: str, filename: str = "<fragments>") -> dict[str, Fragment]:
@@ -288,7 +294,7 @@ class _DocumentParser(ExpressionParser):
             self.leave()
             if len(items) < 2:
                 self.fail("a tuple type has two items or more", at)
-            if len({has_tensor(item) for item in items}) > 1:
+            if len({has_tensor(item) for item in items}) > 1 and not self.ignore_unknown:
                 self.fail("a tuple holds either tensors only or no tensors", at)
             type = TupleType(tuple(items))
         elif self.accept("tensor"):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 HEAD = "version 1.0;\n"
-EXTENSIONS = (
-    "version 1.0;\nextension KHR_enable_fragment_definitions;\nextension KHR_enable_operator_expressions;\n"
-)
+EXTENSIONS = "version 1.0;\nextension KHR_enable_fragment_definitions;\nextension KHR_enable_operator_expressions;\n"
 
 MINIMAL = """version 1.0;
 graph net( x ) -> ( y )
@@ -33,7 +31,8 @@ graph net(a, b, k) -> (y, z, i, parts)
     [u, w] = copy_n(a, times = 2);
     s = add_n([u, w, b]);
     g = gather(s, k, axis = 2);
-    t = select(lt(a, b), a, 0.0);
+    less = lt(a, b);
+    t = select(less, a, 0.0);
     y = clamp(t, -1.5e-3, 1e6);
     z = concat([p, q], axis = 1);
     i = argmax_reduce(z, axes = [2]);
@@ -41,7 +40,9 @@ graph net(a, b, k) -> (y, z, i, parts)
 }
 """
 
-COMPOSITIONAL = EXTENSIONS + """
+COMPOSITIONAL = (
+    EXTENSIONS
+    + """
 fragment double(x: tensor<scalar>) -> (y: tensor<scalar>) { y = x + x; }
 fragment scaled<? = scalar>(x: tensor<?>, by: integer[] = [1, 2]) -> (y: tensor<?>)
 {
@@ -64,3 +65,4 @@ graph net(x) -> (y, z, c)
     c = custom(z);
 }
 """
+)

@@ -65,9 +65,7 @@ def _document(name: str) -> str:
     if name == "update":
         lines.append("    v = variable(shape = [2, 3], label = 'v');")
         operands[0] = "v"
-    for parameter in fragment.parameters:
-        if not has_tensor(parameter.type) and parameter.default is REQUIRED:
-            operands.append(f"{parameter.name} = {NEEDED[parameter.name]}")
+    operands += [f"{p.name} = {NEEDED[p.name]}" for p in fragment.attributes.values() if p.default is REQUIRED]
     results = [f"[r{k}]" if isinstance(r.type, ArrayType) else f"r{k}" for k, r in enumerate(fragment.results)]
     outputs = [f"r{k}" for k in range(len(results))]
     if name == "external":
@@ -104,4 +102,5 @@ def test_tensor_defaults() -> None:
         for name, fragment in standard_fragments().items()
     }
     with_default = {name: values for name, values in defaults.items() if values}
-    assert with_default == dict.fromkeys(["conv", "deconv", "separable_conv", "separable_deconv", "linear"], [0.0])
+    assert list(with_default) == ["conv", "deconv", "separable_conv", "separable_deconv", "linear"]
+    assert all(values == [0.0] for values in with_default.values())
