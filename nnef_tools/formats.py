@@ -88,6 +88,7 @@ FORMATS: Mapping[str, Format] = {
             suffixes=(".onnx",),
             extra="onnx",
             reader="io.onnx:Reader",
+            writer="io.onnx:Writer",
             optimizer="optimization.onnx_optimizer:Optimizer",
         ),
         Format(name="tf", title="TensorFlow GraphDef", dialect="tf", suffixes=(".pb",), extra="tf"),

@@ -98,7 +98,7 @@ def _shrink_tensor(data: memoryview, start: int, end: int) -> bytes:
     if all(length <= LARGE for _, _, length in spans):
         return bytes(data[start:end])
     result += data[copied:end]
-    result += _tag(_DATA_LOCATION, VARINT) + _varint(_EXTERNAL)
+    result += tag(_DATA_LOCATION, VARINT) + varint(_EXTERNAL)
     result += _entry("location", THIS_FILE)
     for number, offset, length in spans:
         result += _entry(str(number), f"{offset}:{length}")
@@ -110,8 +110,8 @@ def _fields(data: memoryview, message: Message, start: int, end: int) -> Iterato
     position = start
     while position < end:
         begin = position
-        tag, position = _read_varint(data, position, end, message)
-        number, wire = tag >> 3, tag & 7
+        key, position = _read_varint(data, position, end, message)
+        number, wire = key >> 3, key & 7
         payload = position
         if wire == VARINT:
             _, position = _read_varint(data, position, end, message)
@@ -123,7 +123,7 @@ def _fields(data: memoryview, message: Message, start: int, end: int) -> Iterato
         elif wire == FIXED64:
             position += 8
         if number == 0 or wire not in (VARINT, BYTES, FIXED32, FIXED64):
-            raise FormatError(f"no valid {message.name}: unexpected tag {tag}", where=f"byte {begin}", hint=_HINT)
+            raise FormatError(f"no valid {message.name}: unexpected tag {key}", where=f"byte {begin}", hint=_HINT)
         if position > end:
             raise FormatError(
                 f"field {number} of {message.name} runs past the end of its message", where=f"byte {begin}", hint=_HINT
@@ -144,7 +144,8 @@ def _read_varint(data: memoryview, position: int, end: int, message: Message) ->
     raise FormatError(f"no valid {message.name}: unterminated number", where=f"byte {position}", hint=_HINT)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number in the encoding of protobuf."""
     result = bytearray()
     while value >= 0x80:
         result.append(value & 0x7F | 0x80)
@@ -153,12 +154,13 @@ def _varint(value: int) -> bytes:
     return bytes(result)
 
 
-def _tag(number: int, wire: int) -> bytes:
-    return _varint(number << 3 | wire)
+def tag(number: int, wire: int) -> bytes:
+    """What a field starts with."""
+    return varint(number << 3 | wire)
 
 
 def _delimited(number: int, payload: bytes) -> bytes:
-    return _tag(number, BYTES) + _varint(len(payload)) + payload
+    return tag(number, BYTES) + varint(len(payload)) + payload
 
 
 def _entry(key: str, value: str) -> bytes:

@@ -1,0 +1,252 @@
+"""From a Graph of the ONNX dialect to an ONNX message.
+
+Imports onnx at the top: import this module lazily.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TypeProto, ValueInfoProto
+
+from ...errors import FormatError
+from ...model.graph import Graph, Operation, Tensor
+from .encode import Array, data_type, tensor_message
+
+CUSTOM_DOMAIN = "nnef"
+"""Namespace of operators that have none of their own and are not in ONNX's."""
+
+DEFAULT_OPSET = 21
+
+# The version of the file format in which element types came up, beyond what the operator set asks for (onnx.proto).
+_TYPE_VERSIONS = {16: 4, **dict.fromkeys((17, 18, 19, 20), 9), **dict.fromkeys((21, 22), 10), 23: 11, 24: 12,
+                  **dict.fromkeys((25, 26), 13), **dict.fromkeys((27, 28), 14)}  # fmt: skip
+
+# Since this version of the file format, initializers need not be inputs of the graph.
+_FREE_INITIALIZERS = 4
+
+_PLURAL = {"FLOAT": "FLOATS", "INT": "INTS", "STRING": "STRINGS", "TENSOR": "TENSORS", "GRAPH": "GRAPHS",
+           "TYPE_PROTO": "TYPE_PROTOS"}  # fmt: skip
+_FIELDS = {"FLOAT": "f", "INT": "i", "STRING": "s", "TENSOR": "t", "GRAPH": "g", "TYPE_PROTO": "tp", "FLOATS": "floats",
+           "INTS": "ints", "STRINGS": "strings", "TENSORS": "tensors", "GRAPHS": "graphs",
+           "TYPE_PROTOS": "type_protos"}  # fmt: skip
+
+
+class ModelMessage:
+    """A model without the initializers of its main graph, and these apart, in order: name -> tensor.
+
+    ir_version, opset_version: of the file format and of the default domain; by default what the graph says, else
+    fitting ones. Raises FormatError if the graph cannot be an ONNX model.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        producer_version: str = "",
+        ir_version: int | None = None,
+        opset_version: int | None = None,
+    ) -> None:
+        self.opset = _opset(graph, opset_version)
+        self._types: set[int] = set()
+        self._symbolic: Mapping[str, Sequence[Any]] = graph.metadata.get("symbolic", {})
+        self.initializers: dict[str, Array] = {}
+        self.model = ModelProto(producer_name="nnef-tools", producer_version=producer_version)
+        self.model.doc_string = str(graph.metadata.get("doc") or "")
+        for key, value in (graph.metadata.get("metadata_props") or {}).items():
+            self.model.metadata_props.append(StringStringEntryProto(key=key, value=str(value)))
+        self._fill(self.model.graph, graph, main=True)
+        self.model.opset_import.extend(onnx.helper.make_opsetid(domain, v) for domain, v in sorted(self.opset.items()))
+        needed = self._needed_version()
+        kept = graph.metadata.get("ir_version") or 0
+        self.model.ir_version = ir_version or max(needed, kept)
+
+    def _needed_version(self) -> int:
+        imports = self.model.opset_import
+        versions = [_TYPE_VERSIONS.get(code, 3) for code in self._types]
+        versions.append(onnx.helper.find_min_ir_version_for(imports, ignore_unknown=True))
+        return max([*versions, _FREE_INITIALIZERS])
+
+    def _fill(self, message: GraphProto, graph: Graph, *, main: bool) -> None:
+        if not graph.is_sorted():
+            raise FormatError("the operations of the graph are not sorted", hint="call graph.sort() first")
+        message.name = graph.name or ("graph" if main else "body")
+        message.node.extend(self._node(op) for op in graph.operations)
+        message.input.extend(self._value(t, required=main) for t in graph.inputs)
+        message.output.extend(self._value(t, required=main) for t in graph.outputs)
+        bound = {*graph.inputs, *graph.outputs}
+        constants = [t for t in graph.tensors if t.data is not None and not t.has_producer and t.name]
+        for tensor in constants:
+            self._initializer(message, tensor, main)
+        results = (t for op in graph.operations for t in op.outputs)
+        known = (t for t in results if t.name and t not in bound and t.dtype is not None)
+        message.value_info.extend(self._value(t, required=False) for t in known)
+        for tensor in graph.tensors:
+            if tensor.quant:
+                self._annotate(message, tensor)
+
+    def _initializer(self, message: GraphProto, tensor: Tensor, main: bool) -> None:
+        array = np.asarray(tensor.data)
+        name = _name(tensor)
+        self._types.add(data_type(array.dtype, f"tensor '{name}'"))
+        if main:
+            self.initializers[name] = array
+        else:
+            message.initializer.append(tensor_message(name, array))
+
+    # values
+
+    def _value(self, tensor: Tensor, *, required: bool) -> ValueInfoProto:
+        message = ValueInfoProto(name=_name(tensor))
+        if tensor.dtype is None:
+            if required:
+                raise FormatError(f"the data type of tensor '{tensor.name}' is not known, or it is not a tensor")
+            return message
+        kind = message.type.tensor_type
+        kind.elem_type = data_type(tensor.dtype, f"tensor '{tensor.name}'")
+        self._types.add(kind.elem_type)
+        if tensor.shape is not None:
+            named = self._symbolic.get(tensor.name or "", ())
+            kind.shape.SetInParent()
+            for k, extent in enumerate(tensor.shape):
+                dim = kind.shape.dim.add()
+                if extent is not None:
+                    dim.dim_value = extent
+                elif k < len(named) and isinstance(named[k], str):
+                    dim.dim_param = named[k]
+        return message
+
+    def _annotate(self, message: GraphProto, tensor: Tensor) -> None:
+        """Quantization parameters of ONNX: names of constants. NNEF's are operators in ONNX; see the converter."""
+        quant = tensor.quant or {}
+        if "op-name" in quant:
+            raise FormatError(
+                f"tensor '{tensor.name}' has the quantization '{quant['op-name']}' of NNEF, no annotation of ONNX"
+            )
+        annotation = message.quantization_annotation.add(tensor_name=_name(tensor))
+        for key, value in quant.items():
+            name = f"{tensor.name}_{key.lower()}"
+            annotation.quant_parameter_tensor_names.append(StringStringEntryProto(key=key, value=name))
+            if name not in self.initializers:
+                self.initializers[name] = np.asarray(value)
+
+    # nodes
+
+    def _node(self, op: Operation) -> NodeProto:
+        domain = op.domain
+        schema = _schema(op, self.opset)
+        if schema is None and not domain:
+            domain = CUSTOM_DOMAIN
+        self.opset.setdefault(domain, 1)
+        message = NodeProto(op_type=op.type, domain=domain)
+        if op.name:
+            message.name = op.name
+        message.input.extend(_argument(t) for t in op.inputs)
+        message.output.extend(_argument(t) for t in op.outputs)
+        while message.input and not message.input[-1]:
+            message.input.pop()
+        for key, value in op.attribs.items():
+            if value is not None:
+                message.attribute.append(self._attribute(key, value, op, schema))
+        return message
+
+    def _attribute(self, key: str, value: Any, op: Operation, schema: Any) -> AttributeProto:
+        if op.type == "Constant" and key == "sparse_value":
+            key = "value"  # the reader made it dense
+        declared = None if schema is None else schema.attributes.get(key)
+        kind = _kind(value) if declared is None else declared.type.name
+        if kind is None or kind not in _FIELDS:
+            raise FormatError(
+                f"attribute '{key}' has a value that ONNX has no type for: {value!r}", where=_describe(op)
+            )
+        message = AttributeProto(name=key, type=AttributeProto.AttributeType.Value(kind))
+        try:
+            self._set(message, kind, value)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"attribute '{key}' = {value!r} is no {kind}: {error}", where=_describe(op)) from error
+        return message
+
+    def _set(self, message: AttributeProto, kind: str, value: Any) -> None:
+        field = _FIELDS[kind]
+        if field in ("floats", "ints", "strings", "tensors", "graphs", "type_protos"):
+            single = {plural: name for name, plural in _PLURAL.items()}[kind]
+            getattr(message, field).extend(self._encoded(single, item) for item in value)
+        elif field in ("f", "i", "s"):
+            setattr(message, field, self._encoded(kind, value))
+        else:
+            getattr(message, field).CopyFrom(self._encoded(kind, value))
+
+    def _encoded(self, kind: str, value: Any) -> Any:
+        if kind == "FLOAT":
+            return float(value)
+        if kind == "INT":
+            return data_type(value) if isinstance(value, type) else int(value)
+        if kind == "STRING":
+            return value if isinstance(value, bytes) else str(value).encode()
+        if kind == "TENSOR":
+            array = np.asarray(value)
+            self._types.add(data_type(array.dtype))
+            return tensor_message("", array)
+        if kind == "GRAPH":
+            nested = GraphProto()
+            self._fill(nested, value, main=False)
+            return nested
+        return value
+
+
+def _opset(graph: Graph, version: int | None) -> dict[str, int]:
+    opset: dict[str, int] = dict(graph.metadata.get("opset") or {})
+    if version is not None and opset.get("", version) != version:
+        raise FormatError(
+            f"the operators of the graph are those of version {opset['']}, not {version}",
+            hint="the version is chosen when a model is converted (--opset)",
+        )
+    opset.setdefault("", version or DEFAULT_OPSET)
+    return opset
+
+
+def _schema(op: Operation, opset: Mapping[str, int]) -> Any:
+    """The definition of an operator, None if the onnx package has none."""
+    version = opset.get(op.domain)
+    try:
+        return None if version is None else onnx.defs.get_schema(str(op.type), version, op.domain)
+    except onnx.defs.SchemaError:
+        return None
+
+
+def _kind(value: Any) -> str | None:
+    """The type of attribute for a Python value, None if there is none. An empty list counts as integers."""
+    if isinstance(value, (list, tuple)):
+        kinds = {_kind(item) for item in value}
+        if kinds == {"INT", "FLOAT"}:
+            kinds = {"FLOAT"}
+        return _PLURAL.get(str(next(iter(kinds)))) if len(kinds) == 1 else None if kinds else "INTS"
+    if isinstance(value, (bool, int, np.integer, np.bool_, type)):
+        return "INT"
+    if isinstance(value, (float, np.floating)):
+        return "FLOAT"
+    if isinstance(value, (str, bytes)):
+        return "STRING"
+    if isinstance(value, np.ndarray):
+        return "TENSOR"
+    if isinstance(value, Graph):
+        return "GRAPH"
+    return "TYPE_PROTO" if isinstance(value, TypeProto) else None
+
+
+def _name(tensor: Tensor) -> str:
+    if not tensor.name:
+        raise FormatError("a tensor of the graph has no name", where=str(tensor))
+    return tensor.name
+
+
+def _argument(tensor: Tensor) -> str:
+    """The name; empty for an argument that is left out."""
+    return "" if tensor.name == "" else _name(tensor)
+
+
+def _describe(op: Operation) -> str:
+    return f"{op.type} '{op.name}'" if op.name else str(op.type)
