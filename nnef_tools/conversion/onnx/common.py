@@ -1,16 +1,43 @@
-"""What the rules of several families share: ONNX's right-aligned broadcasting, axes, data types."""
+"""What the rules of several families share: ONNX's data types; see `build.py` for shapes, axes and broadcasting."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from ...errors import Unsupported
-from ...model import Tensor
-from ..builder import Builder
+from ..build import (
+    aligned,
+    all_positive,
+    axes_or_all,
+    channels,
+    positive,
+    reshape,
+    right_aligned,
+    shape,
+    squeeze,
+    transpose,
+    unsqueeze,
+)
+
+__all__ = [
+    "DTYPES",
+    "aligned",
+    "all_positive",
+    "axes_or_all",
+    "channels",
+    "dtype_code",
+    "dtype_of",
+    "positive",
+    "reshape",
+    "right_aligned",
+    "shape",
+    "squeeze",
+    "transpose",
+    "unsqueeze",
+]
 
 # TensorProto.DataType
 DTYPES: dict[int, Any] = {
@@ -54,90 +81,3 @@ def dtype_code(dtype: Any) -> int:
         if known is dtype:
             return code
     raise Unsupported(f"ONNX has no data type for {dtype.__name__}")
-
-
-def shape(x: Tensor) -> list[int]:
-    """The static shape of a target tensor."""
-    assert x.shape is not None
-    return list(x.shape)  # type: ignore[arg-type]
-
-
-def positive(axis: int, rank: int) -> int:
-    """A negative axis counted from the end; Unsupported if it is out of range."""
-    if not -rank <= axis < rank:
-        raise Unsupported(f"axis {axis} is out of range for rank {rank}")
-    return axis + rank if axis < 0 else axis
-
-
-def all_positive(axes: Sequence[int], rank: int) -> list[int]:
-    """Distinct positive axes, sorted."""
-    result = sorted(positive(axis, rank) for axis in axes)
-    if len(set(result)) != len(result):
-        raise Unsupported(f"axes {list(axes)} repeat")
-    return result
-
-
-def reshape(b: Builder, x: Tensor, new: Sequence[int]) -> Tensor:
-    """x in another shape; a view for constants, x itself if the shape is the same."""
-    if shape(x) == list(new):
-        return x
-    if x.data is not None:
-        return b.constant(np.asarray(x.data).reshape(new))
-    return b.reshape(x, shape=list(new))
-
-
-def squeeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
-    """x without the axes (all of extent 1)."""
-    if not axes:
-        return x
-    if x.data is not None:
-        return b.constant(np.squeeze(np.asarray(x.data), axis=tuple(axes)))
-    return b.squeeze(x, axes=list(axes))
-
-
-def unsqueeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
-    """x with new axes at these positions of the result."""
-    if not axes:
-        return x
-    if x.data is not None:
-        return b.constant(np.expand_dims(np.asarray(x.data), axis=tuple(axes)))
-    return b.unsqueeze(x, axes=list(axes))
-
-
-def transpose(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
-    """x with permuted axes; x itself for the identity."""
-    if list(axes) == list(range(len(axes))):
-        return x
-    return b.transpose(x, axes=list(axes))
-
-
-def right_aligned(b: Builder, x: Tensor, rank: int) -> Tensor:
-    """x with leading axes up to the rank, so that NNEF's left-aligned broadcasting does what ONNX's does.
-
-    A tensor of rank 0 fits everything already; a constant with one item becomes one.
-    """
-    if x.data is not None and x.volume == 1 and rank > 0:
-        return reshape(b, x, [])
-    own = len(shape(x))
-    return x if own == 0 else unsqueeze(b, x, range(rank - own))
-
-
-def aligned(b: Builder, *tensors: Tensor) -> list[Tensor]:
-    """The operands of an elementwise operator, aligned on the right as ONNX does."""
-    rank = max(len(shape(x)) for x in tensors)
-    result = [right_aligned(b, x, rank) for x in tensors]
-    if all(len(shape(x)) < rank for x in result):  # single items only: one of them has to keep the rank
-        result[0] = reshape(b, tensors[0], [1] * rank)
-    return result
-
-
-def channels(b: Builder, x: Tensor) -> Tensor:
-    """`[C]` -> `[1, C]`: parameters per channel."""
-    if len(shape(x)) != 1:
-        raise Unsupported(f"a parameter per channel must have rank 1, got shape {shape(x)}")
-    return unsqueeze(b, x, [0])
-
-
-def axes_or_all(axes: Sequence[int] | None, rank: int) -> list[int]:
-    """The axes, or all if none are given."""
-    return all_positive(axes, rank) if axes else list(range(rank))
