@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 from .lexer import Source
+from .types import Type
 
 
 @dataclass(slots=True)
 class Literal:
+    """type: that of the value; None if the items of an array have no common type."""
+
     value: Any
     at: int
+    type: Type | None
 
 
 @dataclass(slots=True)
@@ -37,17 +41,9 @@ class Tuple:
 
 
 @dataclass(slots=True)
-class Argument:
-    """`value`, or `name = value`."""
-
-    name: str | None
-    value: Expression
-    at: int
-
-
-@dataclass(slots=True)
 class Call:
-    """`name<type_argument>(arguments)`.
+    """`name<type_argument>(arguments)`. An argument is (name or None, value, position): a literal
+    may be the same node as an equal one before.
 
     Found by the checker: bound, the arguments in the order of the parameters, defaults filled in; item, what `?` of a
     generic operation stands for ('?': what it stands for in the enclosing fragment).
@@ -55,7 +51,7 @@ class Call:
 
     name: str
     type_argument: str | None
-    arguments: list[Argument]
+    arguments: list[tuple[str | None, Expression, int]]
     at: int
     bound: list[Expression] | None = None
     item: str | None = None

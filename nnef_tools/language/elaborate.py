@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import ParseError, ShapeError
 from ..model.graph import Graph, Operation, Tensor
 from .ast import Array, Call, Expression, Name, Tuple
+from .collector import paused_collector
 from .evaluate import Evaluator, Frame, Wanted
 from .lexer import Source, nearest
 from .names import FreshNames
@@ -34,7 +35,8 @@ def build_graph(
     """
     source = document.graph.body.source
     try:
-        return _GraphBuilder(document, set(decomposed), fragments or {}).build()
+        with paused_collector():
+            return _GraphBuilder(document, set(decomposed), fragments or {}).build()
     except RecursionError:
         message = "expressions and expansions are nested too deeply"
         raise source.error(document.graph.at, message) from None
@@ -125,7 +127,7 @@ class _GraphBuilder:
         self.standard = standard_fragments()
         self.library = Library({**self.standard, **fragments}.values())
         self.graph = Graph(document.graph.name)
-        fresh = FreshNames(self.source.tokens)
+        fresh = FreshNames(self.source.distinct)
         self.evaluator = Evaluator(self.graph, self.library, self.standard, decomposed, fresh)
         self.checker = Checker(self.source, self.library, {})
         self.frame = Frame(self.source, {})
@@ -146,8 +148,8 @@ class _GraphBuilder:
             checker.assign(assignment.target, type_, assignment.at, {})
             special = type(value) is Call and self._check_statement(assignment.target, value)
             evaluator.assign(assignment, frame)
-            if not special and not self.inputs.keys().isdisjoint(_names(assignment.target)):
-                self._reject_input(assignment.target)
+            if not special:
+                self._reject_inputs(assignment.target)
             if special and type(value) is Call and value.name == "variable":
                 self._check_label(assignment.target, value)
         self._bind_interface()
@@ -187,13 +189,17 @@ class _GraphBuilder:
             self.updated.add(variable.name)
         else:
             return False
-        if not self.inputs.keys().isdisjoint(_names(target)):
-            self._reject_input(target)
+        self._reject_inputs(target)
         return True
 
-    def _reject_input(self, target: Expression) -> NoReturn:
-        name = next(name for name in _names(target) if name in self.inputs)
-        self.fail(f"input '{name}' of the graph must come from external", target.at)
+    def _reject_inputs(self, target: Expression) -> None:
+        if isinstance(target, Name):
+            if target.name in self.inputs:
+                self.fail(f"input '{target.name}' of the graph must come from external", target.at)
+            return
+        assert isinstance(target, (Array, Tuple))
+        for item in target.items:
+            self._reject_inputs(item)
 
     def _check_label(self, target: Expression, call: Call) -> None:
         """Equal labels, which compare case-insensitively, share one storage."""
@@ -217,11 +223,3 @@ class _GraphBuilder:
                 self.fail(message, node.at, nearest(node.name, values))
         self.graph.inputs = [values[node.name] for node in self.declaration.inputs]
         self.graph.outputs = [values[node.name] for node in self.declaration.outputs]
-
-
-def _names(target: Expression) -> list[str]:
-    """The names of a left side."""
-    if isinstance(target, Name):
-        return [target.name]
-    assert isinstance(target, (Array, Tuple))
-    return [name for item in target.items for name in _names(item)]

@@ -43,7 +43,8 @@ MAX_EXPANSION_DEPTH = 64
 MAX_EXPANDED_OPERATIONS = 200_000
 MAX_STEPS = 2_000_000
 _EXPANSION_STEPS = 10
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+# From here on a number rounds to infinity; the text of the largest finite one is a little above it.
+_FLOAT32_LIMIT = float.fromhex("0x1.ffffffp+127")
 
 Wanted = Union[None, str, Tensor, list[Any], tuple[Any, ...]]
 
@@ -84,6 +85,7 @@ class Evaluator:
         self.fresh = fresh
         self._expanded_operations = 0
         self._steps = 0
+        self._loops = 0
 
     # Statements
 
@@ -190,8 +192,9 @@ class Evaluator:
                     left = constants.binary(operator, left, right)
                 except constants.EvaluationError as problem:
                     raise frame.source.error(at, str(problem)) from None
-                if isinstance(left, (list, str)):
-                    self._spend(len(left), frame, at)
+                for value in (left, right):  # what is made, and what is searched or compared
+                    if isinstance(value, (list, str)):
+                        self._spend(len(value), frame, at)
         is_node = node.nodes[last]
         return left if wanted is None or is_node else self._deliver(left, wanted, frame, node.at)
 
@@ -209,6 +212,7 @@ class Evaluator:
             lengths = ", ".join(str(len(iterable)) for iterable in iterables)
             raise frame.source.error(node.at, f"the arrays of the loop have different lengths: {lengths}")
         outer = len(frame.values)
+        self._loops += 1
         values: list[Any] = []
         for items in zip(*iterables, strict=True):
             self._spend(1, frame, node.at)
@@ -217,6 +221,7 @@ class Evaluator:
             if node.condition is None or self.evaluate(node.condition, frame):
                 part = wanted[len(values)] if isinstance(wanted, list) and len(values) < len(wanted) else None
                 values.append(self.evaluate(node.value, frame, part))
+        self._loops -= 1
         for name in list(frame.values)[outer:]:
             del frame.values[name]
         if isinstance(wanted, list) and len(values) != len(wanted):
@@ -259,10 +264,11 @@ class Evaluator:
     ) -> Any:
         if signature.fragment.body is not None and signature.name in self.decomposed:
             return self.expand(signature, arguments, item, wanted, frame, at)
-        if frame.depth:
+        if frame.depth or self._loops:
             self._expanded_operations += 1
             if self._expanded_operations > MAX_EXPANDED_OPERATIONS:
                 self._give_up(f"the expansion has more than {MAX_EXPANDED_OPERATIONS} operations", frame, at)
+            self._spend(sum(len(value) for value in arguments if isinstance(value, (list, str))), frame, at)
         return self._emit(signature, arguments, item, wanted, frame, at)
 
     def expand(
@@ -322,7 +328,7 @@ class Evaluator:
             type=fragment.name,
             attribs=attributes,
             inputs=inputs if signature.takes_arrays else tuple(inputs),
-            outputs=tuple(outputs) if _is_flat(result_type) else outputs,
+            outputs=tuple(outputs) if signature.gives_singles else outputs,
             custom=not standard,
         )
         return results
@@ -335,7 +341,7 @@ class Evaluator:
             for part in value:
                 self._collect(part, inputs, frame, at)
         else:
-            if isinstance(value, float) and abs(value) > _FLOAT32_MAX:
+            if isinstance(value, float) and abs(value) >= _FLOAT32_LIMIT:
                 raise frame.source.error(at, f"{value} is out of the range of single precision")
             data: np.ndarray[Any, Any] = np.array(value, dtype=DTYPES[item_of_value(value)])
             inputs.append(Tensor(self.graph, None, (), data.dtype.type, data))
@@ -355,12 +361,19 @@ class Evaluator:
             if signature.fragment.body is None:
                 message = f"the number of results of '{signature.name}' is not known here"
                 raise frame.source.error(at, message, hint="list them on the left side: '[a, b] = ...'")
-            trial = Evaluator(Graph(), self.library, self.standard, {signature.name}, FreshNames(()))
-            trial._steps, trial._expanded_operations = self._steps, self._expanded_operations
-            result = trial.expand(signature, arguments, item, None, frame, at)
-            self._steps, self._expanded_operations = trial._steps, trial._expanded_operations
+            result = self._trial(signature, arguments, item, frame, at)
             return _fill(wanted, type_, result)
         return wanted
+
+    def _trial(self, signature: Signature, arguments: list[Any], item: str | None, frame: Frame, at: int) -> Any:
+        """The results of an expansion into a graph that is thrown away."""
+        trial = Evaluator(Graph(), self.library, self.standard, {signature.name}, FreshNames(()))
+        trial._steps, trial._expanded_operations, trial._loops = self._steps, self._expanded_operations, self._loops
+        try:
+            return trial.expand(signature, arguments, item, None, frame, at)
+        finally:
+            self._steps, self._expanded_operations = trial._steps, trial._expanded_operations
+            trial.graph.remove_operations(list(trial.graph.operations), unlink=True)
 
     def _results(self, wanted: Wanted, type_: Type, stem: str, outputs: list[Tensor]) -> Any:
         """Makes or takes the tensors of the results; appends them to outputs; the results in their structure."""
@@ -405,12 +418,6 @@ def _copied(value: Any) -> Any:
     if type(value) is not list:
         return value
     return [_copied(item) for item in value] if value and type(value[0]) is list else value[:]
-
-
-def _is_flat(type_: Type) -> bool:
-    return isinstance(type_, TensorType) or (
-        isinstance(type_, TupleType) and all(isinstance(item, TensorType) for item in type_.items)
-    )
 
 
 def _is_open(wanted: Wanted, type_: Type) -> bool:

@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from ..errors import ParseError
 from .ast import (
-    Argument,
     Array,
     Assignment,
     Builtin,
@@ -28,6 +27,7 @@ from .ast import (
     Unary,
 )
 from .lexer import RESERVED, Source, is_identifier, unquote
+from .values import INTEGER, LOGICAL, SCALAR, STRING, type_of_value
 
 MAX_DEPTH = 100
 INTEGER_MAX = 2**63 - 1
@@ -55,7 +55,8 @@ _BUILTINS = frozenset(("length_of", "range_of", "shape_of", "integer", "scalar",
 _AFTER_VALUE = frozenset(",)];")
 _DIGITS = frozenset("0123456789")
 _QUOTES = frozenset("'\"")
-_LOGICAL = {"true": True, "false": False}
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+_MEMO_TOKENS = 100
 
 
 class ExpressionParser:
@@ -67,6 +68,10 @@ class ExpressionParser:
         self.position = 0
         self.operators = operators
         self._depth = 0
+        # Literals by their tokens: equal ones are common, and need to be read once only. Those that are arguments
+        # are even the same node, so the position of an argument is kept beside it.
+        self._literals = {"true": Literal(True, 0, LOGICAL), "false": Literal(False, 0, LOGICAL)}
+        self._arrays: dict[tuple[str, ...], tuple[Literal, int]] = {}
 
     # Tokens
 
@@ -94,7 +99,7 @@ class ExpressionParser:
 
     def identifier(self) -> str:
         token = self.tokens[self.position]
-        if not is_identifier(token):
+        if token[:1] not in _LETTERS or token in RESERVED:
             raise self.unexpected("a name")
         self.position += 1
         return token
@@ -129,9 +134,10 @@ class ExpressionParser:
     def target(self) -> Expression:
         """The left side: a name, or nested arrays and tuples of names."""
         at = self.position
-        if self.tokens[at + 1 : at + 2] == ["="] and is_identifier(self.tokens[at]):
+        token = self.tokens[at]
+        if token and self.tokens[at + 1] == "=" and token[0] in _LETTERS and token not in RESERVED:
             self.position += 1
-            return Name(self.tokens[at], at)
+            return Name(token, at)
         first = self._pattern()
         if self.tokens[self.position] != ",":
             return first
@@ -171,7 +177,13 @@ class ExpressionParser:
     def expression(self) -> Expression:
         """Any expression."""
         at = self.position
-        if self.tokens[at + 1 : at + 2] and self.tokens[at + 1] in _AFTER_VALUE:
+        token = self.tokens[at]
+        if token == "[":
+            known = self._known_array(at)
+            if known is not None and self.tokens[self.position] in _AFTER_VALUE:
+                return known
+            self.position = at
+        elif token and self.tokens[at + 1] in _AFTER_VALUE:
             simple = self._simple(at)
             if simple is not None:
                 return simple
@@ -191,20 +203,24 @@ class ExpressionParser:
     def _simple(self, at: int) -> Expression | None:
         """A name or literal of one token, or None without moving."""
         token = self.tokens[at]
+        known = self._literals.get(token)
+        if known is not None:
+            self.position = at + 1
+            return Literal(known.value, at, known.type)
         first = token[:1]
-        value: Expression
+        if first in _LETTERS and token not in RESERVED:
+            self.position = at + 1
+            return Name(token, at)
         if first in _DIGITS:
-            value = Literal(self._number(token, at, negative=False), at)
+            number = self._number(token, at, negative=False)
+            literal = Literal(number, at, INTEGER if type(number) is int else SCALAR)
         elif first in _QUOTES:
-            value = Literal(unquote(token), at)
-        elif token in _LOGICAL:
-            value = Literal(_LOGICAL[token], at)
-        elif is_identifier(token):
-            value = Name(token, at)
+            literal = Literal(unquote(token), at, STRING)
         else:
             return None
+        self._literals[token] = literal
         self.position = at + 1
-        return value
+        return literal
 
     def _number(self, token: str, at: int, *, negative: bool) -> int | float:
         if token.isdigit():
@@ -253,7 +269,8 @@ class ExpressionParser:
         following = self.tokens[self.position]
         if token == "-" and following[:1] in _DIGITS and self.tokens[self.position + 1] not in ("^", "["):
             self.position += 1
-            return Literal(self._number(following, at + 1, negative=True), at)
+            number = self._number(following, at + 1, negative=True)
+            return Literal(number, at, INTEGER if type(number) is int else SCALAR)
         self.needs_operators(at, f"unary '{token}'")
         self.enter()
         operand = self._unary()
@@ -319,17 +336,52 @@ class ExpressionParser:
         self.leave()
         return Postfix(base, suffixes, base.at)
 
+    def _known_argument(self) -> Literal | None:
+        """The literal that is the whole argument here, if it was read before."""
+        at = self.position
+        token = self.tokens[at]
+        if token == "[":
+            literal, length = self._arrays.get(self._array_key(at), (None, 0))
+        else:
+            literal, length = self._literals.get(token), 1
+        if literal is None or self.tokens[at + length] not in _AFTER_VALUE:
+            return None
+        self.position = at + length
+        return literal
+
+    def _known_array(self, at: int) -> Literal | None:
+        """The literal at '[' if it was read before."""
+        known = self._arrays.get(self._array_key(at))
+        if known is None:
+            return None
+        literal, length = known
+        self.position = at + length
+        return Literal(literal.value, at, literal.type)
+
+    def _array_key(self, at: int) -> tuple[str, ...]:
+        """The tokens to the first ']'; of a nested array that is no complete literal, so that it is never known."""
+        try:
+            return tuple(self.tokens[at : self.tokens.index("]", at, at + _MEMO_TOKENS) + 1])
+        except ValueError:
+            return ()
+
     def _array(self, at: int) -> Expression:
+        known = self._known_array(at)
+        if known is not None:
+            return known
         self.position += 1
         if self.tokens[self.position] == "for":
             self.needs_operators(at, "array comprehension")
             return self._comprehension(at)
-        if self.accept("]"):
-            return Literal([], at)
-        items = self._items("]")
-        if all(type(item) is Literal for item in items):
-            return Literal([item.value for item in items if type(item) is Literal], at)
-        return Array(items, at)
+        items = [] if self.accept("]") else self._items("]")
+        if not all(type(item) is Literal for item in items):
+            return Array(items, at)
+        value = [item.value for item in items if type(item) is Literal]
+        literal = Literal(value, at, type_of_value(value))
+        key = self._array_key(at)
+        if self.position == at + len(key) and literal.type is not None:
+            self._arrays[key] = literal, len(key)
+        return literal
 
     def _parenthesis(self, at: int) -> Expression:
         self.position += 1
@@ -338,7 +390,8 @@ class ExpressionParser:
             self.needs_operators(at, "a parenthesised expression")
             return items[0]
         if all(type(item) is Literal for item in items):
-            return Literal(tuple(item.value for item in items if type(item) is Literal), at)
+            value = tuple(item.value for item in items if type(item) is Literal)
+            return Literal(value, at, type_of_value(value))
         return Tuple(items, at)
 
     def _items(self, close: str) -> list[Expression]:
@@ -382,18 +435,17 @@ class ExpressionParser:
         if self._depth and not self.operators:
             self.needs_operators(at, "a nested operation")
         self.position += 2
-        arguments: list[Argument] = []
+        arguments: list[tuple[str | None, Expression, int]] = []
         self.enter()
         tokens = self.tokens
         if tokens[self.position] != ")":
             while True:
                 start = self.position
-                if tokens[start + 1 : start + 2] == ["="]:
+                keyword = None
+                if tokens[start] and tokens[start + 1] == "=":
                     keyword = self.identifier()
                     self.position += 1
-                    arguments.append(Argument(keyword, self.expression(), start))
-                else:
-                    arguments.append(Argument(None, self.expression(), start))
+                arguments.append((keyword, self._known_argument() or self.expression(), start))
                 if tokens[self.position] != ",":
                     break
                 self.position += 1

@@ -19,11 +19,12 @@ RESERVED = frozenset(
 )
 
 # Every text matches: skipped text, then a token, any other single character (an error), or the end ('').
-_SKIP = r"(?:[ \t\v\f\r\n]+|#[^\r\n]*)*"
+_SKIP = r"[ \t\v\f\r\n]*(?:#[^\r\n]*[ \t\v\f\r\n]*)*"
 _TOKEN = (
-    r"[A-Za-z_][A-Za-z0-9_]*"
+    r"[,()\[\];]"  # the most frequent first
+    r"|[A-Za-z_][A-Za-z0-9_]*"
     r"|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
-    r"|->|<=|>=|==|!=|&&|\|\||[-+*/^<>!()\[\]{}:=,;?]"
+    r"|->|<=|>=|==|!=|&&|\|\||[-+*/^<>!{}:=?]"
     r"|'[^'\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^'\\\x00-\x08\x0a-\x1f\x7f]*)*'"
     r'|"[^"\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^"\\\x00-\x08\x0a-\x1f\x7f]*)*"'
 )
@@ -35,15 +36,24 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Source:
-    """A text with its tokens. The list of tokens ends with the empty string."""
+    """A text with its tokens, which need a `check`. The list of tokens ends with the empty string."""
 
     def __init__(self, text: str, filename: str) -> None:
         self.text = text[1:] if text.startswith("\ufeff") else text
         self.filename = filename
         self.tokens: list[str] = _LEXER.findall(self.text)
-        bad = {token for token in set(self.tokens) if token and (token in _STRAY or token[0] not in _FIRST)}
-        if bad:
-            self._reject(next(index for index, token in enumerate(self.tokens) if token in bad))
+
+    def check(self, start: int = 0) -> None:
+        """ParseError if a token from `start` on is none of the language."""
+        bad = {token for token in self.distinct if token and (token in _STRAY or token[0] not in _FIRST)}
+        at = next((k for k in range(start, len(self.tokens)) if self.tokens[k] in bad), None) if bad else None
+        if at is not None:
+            self._reject(at)
+
+    @cached_property
+    def distinct(self) -> frozenset[str]:
+        """The different tokens."""
+        return frozenset(self.tokens)
 
     def _reject(self, index: int) -> None:
         token = self.tokens[index]

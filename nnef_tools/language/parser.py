@@ -63,6 +63,7 @@ def parse(text: str, filename: str = "<input>", *, on_unknown_extension: Unknown
 def parse_fragments(text: str, filename: str = "<fragments>") -> dict[str, Fragment]:
     """Parses a text of fragment declarations only, all syntax enabled. ParseError if it is not one."""
     parser = _DocumentParser(Source(text, filename), "error")
+    parser.source.check()
     parser.operators = True
     fragments = parser.fragments()
     if parser.tokens[parser.position]:
@@ -78,6 +79,7 @@ class _DocumentParser(ExpressionParser):
     def document(self) -> Document:
         version = self._version()
         extensions, unknown = self._extensions()
+        self.source.check(self.position)  # not before: there may be free text in unknown extensions
         self.operators = unknown or OPERATORS_EXTENSION in extensions
         if self.tokens[self.position] == "fragment" and not (unknown or FRAGMENTS_EXTENSION in extensions):
             hint = f"add 'extension {FRAGMENTS_EXTENSION};' after the version"

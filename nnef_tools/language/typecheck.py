@@ -7,7 +7,7 @@ the arguments of a call in parameter order, what a generic call stands for, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .ast import (
     Array,
@@ -25,7 +25,7 @@ from .ast import (
     Unary,
 )
 from .lexer import Source, nearest
-from .types import REQUIRED, ArrayType, Fragment, Primitive, TensorType, TupleType, Type, has_tensor
+from .types import REQUIRED, ArrayType, Fragment, Parameter, Primitive, TensorType, TupleType, Type, has_tensor
 from .values import (
     EMPTY,
     INTEGER,
@@ -48,19 +48,40 @@ _ARITHMETIC = ("+", "-", "*", "/", "^")
 _ORDER = ("<", "<=", ">", ">=")
 
 
-class Signature:
-    """A fragment with what calls of it need at hand."""
+def _default(parameter: Parameter) -> Literal | None:
+    if parameter.default is REQUIRED:
+        return None
+    return Literal(parameter.default, 0, type_of_value(parameter.default))
 
-    __slots__ = ("default_types", "defaults", "fragment", "index", "result_type", "tensor_count", "types")
+
+class Signature:
+    """A fragment with what calls of it need at hand.
+
+    plans: for the names of a call's arguments (None for a positional one) the parameters that these are.
+    """
 
     def __init__(self, fragment: Fragment) -> None:
         self.fragment = fragment
         self.index = {parameter.name: k for k, parameter in enumerate(fragment.parameters)}
         self.tensor_count = len(fragment.tensors)
+        self.attribute_names = tuple(fragment.attributes)
+        self.takes_arrays = any(not isinstance(parameter.type, TensorType) for parameter in fragment.tensors)
         self.types = [parameter.type for parameter in fragment.parameters]
-        self.defaults = [None if p.default is REQUIRED else Literal(p.default, 0) for p in fragment.parameters]
+        self.defaults = [_default(parameter) for parameter in fragment.parameters]
         results = [result.type for result in fragment.results]
         self.result_type = results[0] if len(results) == 1 else intern(TupleType(tuple(results)))
+        self.gives_singles = all(isinstance(result, TensorType) for result in results)
+        self.instances: dict[str | None, tuple[list[Type], Type]] = {None: (self.types, self.result_type)}
+        self.plans: dict[tuple[str | None, ...], list[int]] = {}
+
+    def instance(self, item: str | None) -> tuple[list[Type], Type]:
+        """The types of the parameters and of the result where `?` stands for `item`."""
+        known = self.instances.get(item)
+        if known is None:
+            assert item is not None
+            known = [bind(type_, item) for type_ in self.types], bind(self.result_type, item)
+            self.instances[item] = known
+        return known
 
     @property
     def name(self) -> str:
@@ -159,7 +180,10 @@ class Checker:
         wanted = declared.get(name)
         if wanted is not None and not castable(type_, wanted):
             self.fail(f"result '{name}' of type {wanted} cannot take {_describe(type_)}", target.at)
-        if type_ == EMPTY or (self.fragment is None and not isinstance(type_, (TensorType, Primitive))):
+        if isinstance(type_, TensorType):
+            self.types[name] = wanted if wanted is not None else type_
+            return
+        if type_ == EMPTY or (self.fragment is None and not isinstance(type_, Primitive)):
             message = f"'{target.name}' must be a single tensor, not {_describe(type_)}"
             self.fail(message, target.at, "list the items on the left side: '[a, b] = ...' or 'a, b = ...'")
         if self.fragment is None and isinstance(type_, Primitive):
@@ -176,10 +200,9 @@ class Checker:
                 self.fail(f"'{node.name}' is not defined", node.at, self._name_hint(node.name))
             return type_
         if isinstance(node, Literal):
-            literal_type = type_of_value(node.value)
-            if literal_type is None:
+            if node.type is None:
                 self.fail("the items of the array have different types", node.at, _mixed_hint(node.value))
-            return literal_type
+            return node.type
         if isinstance(node, Call):
             return self.call(node, tail)
         if isinstance(node, Chain):
@@ -230,18 +253,22 @@ class Checker:
         if node.name in STATEMENTS_ONLY and node is not self.statement:
             where = "inside a fragment" if self.fragment is not None else "inside an expression"
             self.fail(f"'{node.name}' cannot be used {where}", node.at, "assign it in the body of the graph")
-        bound, given = self._bind_arguments(node, signature)
-        types = [self.infer(argument) for argument in bound]
-        item = (
-            self._resolve(node, signature, types, given) if signature.fragment.generic or node.type_argument else None
-        )
-        for k, (declared, actual) in enumerate(zip(signature.types, types, strict=True)):
-            if item is not None:
-                declared = bind(declared, item)
-            if not (actual is declared or castable(actual, declared)):
-                self._bad_argument(node, signature, k, declared, actual)
+        names = tuple([argument[0] for argument in node.arguments])
+        plan = signature.plans.get(names)
+        if plan is None:
+            plan = signature.plans[names] = self._plan(node, signature)
+        arguments: list[Any] = signature.defaults[:]
+        for k, argument in zip(plan, node.arguments, strict=True):
+            arguments[k] = argument[1]
+        bound: list[Expression] = arguments
+        types = [value.type if type(value) is Literal and value.type else self.infer(value) for value in bound]
+        generic = signature.fragment.generic or node.type_argument is not None
+        item = self._resolve(node, signature, types, plan) if generic else None
+        declared, result = signature.instance(item)
+        for k, actual in enumerate(types):
+            if actual is not declared[k] and not castable(actual, declared[k]):
+                self._bad_argument(node, signature, k, declared[k], actual)
         node.bound, node.item = bound, item
-        result = signature.result_type if item is None else bind(signature.result_type, item)
         if not tail and not isinstance(result, TensorType):
             hint = "assign its results to names first"
             self.fail(
@@ -249,37 +276,31 @@ class Checker:
             )
         return result
 
-    def _bind_arguments(self, node: Call, signature: Signature) -> tuple[list[Expression], set[int]]:
-        """The arguments in parameter order, and which of them are given."""
-        bound: list[Expression | None] = list(signature.defaults)
-        position = 0
+    def _plan(self, node: Call, signature: Signature) -> list[int]:
+        """Which parameters the arguments are, checked to be a complete and legal choice."""
+        plan: list[int] = []
         named = False
-        given: set[int] = set()
-        for argument in node.arguments:
-            if argument.name is None:
+        for name, _, at in node.arguments:
+            if name is None:
+                k = len(plan)
                 if named:
-                    self.fail("a positional argument cannot follow a named one", argument.at)
-                k = position
-                position += 1
+                    self.fail("a positional argument cannot follow a named one", at)
                 if k >= signature.tensor_count:
-                    self._excess_argument(signature, k, argument.at)
+                    self._excess_argument(signature, k, at)
             else:
                 named = True
-                index = signature.index.get(argument.name)
-                if index is None:
-                    hint = nearest(argument.name, signature.index) or f"it has {', '.join(signature.index) or 'none'}"
-                    self.fail(f"'{node.name}' has no parameter '{argument.name}'", argument.at, hint)
-                k = index
-            if k in given:
-                name = signature.fragment.parameters[k].name
-                self.fail(f"argument '{name}' of '{node.name}' is given twice", argument.at)
-            given.add(k)
-            bound[k] = argument.value
-        complete = [expression for expression in bound if expression is not None]
-        if len(complete) != len(bound):
-            missing = signature.fragment.parameters[bound.index(None)]
-            self.fail(f"argument '{missing.name}' of '{node.name}' is missing", node.at, f"its type is {missing.type}")
-        return complete, given
+                if name not in signature.index:
+                    hint = nearest(name, signature.index) or f"it has {', '.join(signature.index) or 'none'}"
+                    self.fail(f"'{node.name}' has no parameter '{name}'", at, hint)
+                k = signature.index[name]
+            if k in plan:
+                self.fail(f"argument '{name}' of '{node.name}' is given twice", at)
+            plan.append(k)
+        for k, parameter in enumerate(signature.fragment.parameters):
+            if parameter.default is REQUIRED and k not in plan:
+                hint = f"its type is {parameter.type}"
+                self.fail(f"argument '{parameter.name}' of '{node.name}' is missing", node.at, hint)
+        return plan
 
     def _excess_argument(self, signature: Signature, k: int, at: int) -> NoReturn:
         parameters = signature.fragment.parameters
@@ -288,7 +309,7 @@ class Checker:
             self.fail(f"attribute '{name}' of '{signature.name}' must be named", at, f"write '{name} = ...'")
         self.fail(f"'{signature.name}' takes no more than {signature.tensor_count} positional arguments", at)
 
-    def _resolve(self, node: Call, signature: Signature, types: list[Type], given: set[int]) -> str | None:
+    def _resolve(self, node: Call, signature: Signature, types: list[Type], given: list[int]) -> str | None:
         """What `?` stands for: explicit, else the default, else deduced from the arguments that are given."""
         explicit = node.type_argument
         if not signature.fragment.generic:
@@ -313,8 +334,9 @@ class Checker:
         at = node.at
         value: Expression | None = None
         for position, argument in enumerate(node.arguments):
-            if argument.name == name or (argument.name is None and position == k):
-                at, value = argument.value.at, argument.value
+            if argument[0] == name or (argument[0] is None and position == k):
+                _, value, at = argument
+                at += 0 if argument[0] is None else 2
         message = f"argument '{name}' of '{node.name}' has type {declared}, it cannot be {_describe(actual)}"
         self.fail(message, at, _cast_hint(value, declared, actual))
 

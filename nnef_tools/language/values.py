@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..model.dtypes import nnef_dtype
 from .types import PRIMITIVES, ArrayType, Primitive, TensorType, TupleType, Type
 
 _interned: dict[Type, Type] = {}
@@ -122,11 +123,5 @@ def deduce(declared: Type, actual: Type, found: set[str]) -> None:
 
 
 def item_of_dtype(dtype: type | None) -> str:
-    """The primitive that a tensor of the numpy class holds; any real number is a scalar."""
-    if dtype is None:
-        return "scalar"
-    if issubclass(dtype, np.bool_):
-        return "logical"
-    if issubclass(dtype, np.integer):
-        return "integer"
-    return "string" if issubclass(dtype, (np.str_, np.bytes_)) else "scalar"
+    """The primitive that a tensor of the numpy (or ml_dtypes) class holds; a scalar if the class is not known."""
+    return "scalar" if dtype is None else nnef_dtype(dtype)
