@@ -23,6 +23,7 @@ COORDINATE_MODES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", 
                     "tf_crop_and_resize", "tf_half_pixel_for_nn")  # fmt: skip
 NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 GRID_CUBIC_COEFFICIENT = -0.75
+TIE = 1e-6
 
 
 def _cubic_kernel(distance: Array, a: float) -> Array:
@@ -82,28 +83,31 @@ def _source_coordinates(mode: str, extent: int, size: int, scale: Any, roi: tupl
         return np.asarray(begin * real(extent - 1) + x * (end - begin) * real(extent - 1) / real(size - 1))
     if mode == "pytorch_half_pixel" and size == 1:
         return x
-    centre = (x + half) / scale - half
     if mode == "half_pixel_symmetric":
         # the output may be smaller than the scaled input: the centres of both are put on each other
-        centre = centre + real(extent) / real(2) * (real(1) - real(size) / (scale * real(extent)))
-    return np.asarray(centre)
+        offset = real(extent) / real(2) * (real(1) - real(size) / (scale * real(extent)))
+        return np.asarray((offset + (np.arange(size) + 0.5) / np.float64(scale) - 0.5).astype(real))
+    return np.asarray((x + half) / scale - half)
 
 
-def _scale(given: float | None, extent: int, size: int, mode: str) -> Any:
+def _scale(given: float | None, extent: int, size: int, mode: str, coordinate_mode: str) -> Any:
     """The factor, in the float type that coordinates are to be computed in.
 
-    For the nearest element it matters how ties come out. They do as meant with the exact ratio in float64, and with a
-    given factor in float32, the type that it was rounded to (4 / 0.8 is 5): so runtimes compute.
+    For the nearest element it matters how ties come out, for cropping what lies outside. They do as meant with the
+    exact ratio in float64, and with a given factor in float32, the type that it was rounded to (4 / 0.8 is 5): so
+    runtimes compute.
     """
     if given is None:
         return np.float64(size / extent)
-    return np.float32(given) if mode == "nearest" else np.float64(given)
+    return np.float32(given) if mode == "nearest" or coordinate_mode == "tf_crop_and_resize" else np.float64(given)
 
 
 def _nearest(x: Array, mode: str) -> Array:
+    """The elements at the coordinates x. What is within TIE of a tie counts as one, as in onnxruntime."""
+    x = x.astype(np.float64)
     rounded = {
-        "round_prefer_floor": lambda: np.ceil(x - 0.5),
-        "round_prefer_ceil": lambda: np.floor(x + 0.5),
+        "round_prefer_floor": lambda: np.ceil(x - 0.5 - TIE),
+        "round_prefer_ceil": lambda: np.floor(x + 0.5 + TIE),
         "floor": lambda: np.floor(x),
         "ceil": lambda: np.ceil(x),
     }[mode]()
@@ -160,7 +164,7 @@ def resize(
     result = x
     for axis, size in enumerate(output_size, first):
         extent = x.shape[axis]
-        scale = _scale(factors.get(axis), extent, size, mode)
+        scale = _scale(factors.get(axis), extent, size, mode, coordinate_mode)
         region = (roi[axis - first], roi[axis - first + count]) if roi else (0.0, 1.0)
         source = _source_coordinates(coordinate_mode, extent, size, scale, region)
         if coordinate_mode == "tf_crop_and_resize":
