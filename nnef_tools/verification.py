@@ -41,17 +41,22 @@ class Port:
 
 @dataclass(frozen=True)
 class Interface:
-    """The inputs and outputs of the source graph, in order, as they were just before conversion."""
+    """The inputs and outputs of the source graph, in order, as they were just before conversion.
+
+    empty: inputs without items, with their shapes. They are no inputs of the converted model.
+    """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    empty: tuple[tuple[Port, tuple[int | None, ...]], ...] = ()
 
     @classmethod
     def of(cls, graph: Graph, io_transpose: bool | Sequence[str] = False) -> Interface:
         """The interface of a source graph."""
         return cls(
-            tuple(Port.of(tensor, io_transpose) for tensor in graph.inputs),
+            tuple(Port.of(tensor, io_transpose) for tensor in graph.inputs if tensor.volume != 0),
             tuple(Port.of(tensor, io_transpose) for tensor in graph.outputs),
+            tuple((Port.of(t, False), t.shape or ()) for t in graph.inputs if t.volume == 0),
         )
 
 
@@ -112,7 +117,7 @@ def verify_conversion(
 def _compare_once(
     reference: Executor, candidate: Executor, interface: Interface, random: RandomSource
 ) -> tuple[OutputComparison, ...]:
-    given: dict[str, Array] = {}
+    given: dict[str, Array] = {port.name: np.empty(shape, port.dtype) for port, shape in interface.empty}
     converted: dict[str, Array] = {}
     for port, info in zip(interface.inputs, candidate.inputs, strict=True):
         value = random.load(TensorInfo(port.name, port.dtype, _source_shape(port, info)))
