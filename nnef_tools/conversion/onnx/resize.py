@@ -243,7 +243,7 @@ def resize(
     regions = [(0.0, 1.0)] * len(chosen)
     if coordinate_transformation_mode == "tf_crop_and_resize":
         regions = _regions(b, roi, len(chosen))
-    _warn_of_fractions(b, coordinate_transformation_mode, extents, results, factors)
+    _check_lengths(coordinate_transformation_mode, extents, results, factors)
     rows = zip(chosen, extents, results, factors, regions, strict=True)
     return _resize(b, x, [_Axis(k, n, _checked(m), f, r, options) for k, n, m, f, r in rows])
 
@@ -269,11 +269,14 @@ def _sizes(extents: list[int], sizes: list[int], policy: str) -> tuple[list[floa
     return [factor] * len(factors), results
 
 
-def _warn_of_fractions(b: Builder, mode: str, extents: list[int], sizes: list[int], factors: list[float]) -> None:
-    """Two modes use the length of the result: the test data of ONNX mean extent * scale, runtimes the whole number."""
+def _check_lengths(mode: str, extents: list[int], sizes: list[int], factors: list[float]) -> None:
+    """Two modes use the length of the result: for some it is extent * scale, for others that rounded down."""
     whole = all(_ratio(size, extent) == factor for size, extent, factor in zip(sizes, extents, factors, strict=True))
     if mode in ("align_corners", "tf_crop_and_resize") and not whole:
-        b.warnings[f"Resize with {mode} and fractional sizes is computed with whole ones, as onnxruntime does"] = None
+        raise Unsupported(
+            f"{mode} with scales {factors} of extents {extents}: onnxruntime and the test data of ONNX disagree where "
+            "the result is no whole length; give sizes instead of scales"
+        )
 
 
 def _regions(b: Builder, roi: Tensor | None, count: int) -> list[tuple[float, float]]:
