@@ -95,7 +95,8 @@ def conv_transpose(
 ) -> Tensor:
     """ConvTranspose -> deconv; the filter layout [in, out / group, ...] is the same.
 
-    output_padding appends rows that only existing contributions reach: NNEF's output_shape says the same.
+    output_padding, or an output_shape that asks for more, appends rows that only existing contributions reach: NNEF's
+    output_shape says the same. Of an odd padding the larger part comes first, but for SAME_UPPER.
     """
     size = _check_filter(x, w, kernel_shape)
     count = len(size)
@@ -109,18 +110,17 @@ def conv_transpose(
     if wanted is None and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         wanted = [n * s for n, s in zip(shape(x)[2:], stride, strict=True)]
     if wanted is not None:
-        pairs = []
-        for f, e, extent in zip(full, extra, wanted, strict=True):
-            total = f + e - extent
-            upper = auto_pad == "SAME_UPPER"
-            before = total // 2 if upper else total - total // 2
-            pairs.append((before, total - before))
+        totals = [max(f + e - extent, 0) for f, e, extent in zip(full, extra, wanted, strict=True)]
+        halves = [(total // 2, total - total // 2) for total in totals]
+        pairs = halves if auto_pad == "SAME_UPPER" else [(more, less) for less, more in halves]
+        result = wanted
     else:
         pairs = explicit_padding(
             "VALID" if auto_pad == "VALID" else "NOTSET", pads, shape(x)[2:], size, stride, dilation
         )
-    result = [f + e - p - q for f, e, (p, q) in zip(full, extra, pairs, strict=True)]
-    attribs: dict[str, Any] = {"output_shape": [shape(x)[0], shape(w)[1] * group, *result]} if any(extra) else {}
+        result = [f + e - p - q for f, e, (p, q) in zip(full, extra, pairs, strict=True)]
+    plain = [f - p - q for f, (p, q) in zip(full, pairs, strict=True)]
+    attribs: dict[str, Any] = {} if result == plain else {"output_shape": [shape(x)[0], shape(w)[1] * group, *result]}
     return b.deconv(
         x,
         w,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ...model import Tensor
+from ...model.dtypes import is_float
 from ..builder import Builder
 from ..names import REDUCE
 from ..rules import Ints, to_nnef
@@ -75,10 +76,13 @@ def _log_sum(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
 
 
 def _log_sum_exp(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
-    """Stable: the maximum is taken out before the exponential."""
+    """Stable: the maximum is taken out before the exponential. It is kept finite, as inf - inf is no number."""
     if not axes:
         return x
     top = b.max_reduce(x, axes=axes)
+    if is_float(x.dtype):
+        limit = float(np.finfo(np.float32).max)
+        top = b.clamp(top, -limit, limit)
     return b.add(b.log(_sum(b, b.exp(b.sub(x, top)), axes)), top)
 
 

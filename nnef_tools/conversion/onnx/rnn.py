@@ -187,7 +187,10 @@ def _mask(b: Builder, lengths: Tensor | None, step: int) -> Tensor | None:
 def _run(
     b: Builder, cell: _Cell, xs: list[Tensor], state: list[Tensor | None], lengths: Tensor | None, backwards: bool
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """All steps of a direction: hidden states in order of time, and the final states."""
+    """All steps of a direction: hidden states in order of time, and the final states.
+
+    Beyond the end of a sequence outputs are zero; of an empty one the final states are, too, as in onnxruntime.
+    """
     zero = b.constant(np.zeros((shape(xs[0])[0], cell.hidden), np.float32))
     outputs: dict[int, Tensor] = {}
     for t in reversed(range(len(xs))) if backwards else range(len(xs)):
@@ -195,7 +198,8 @@ def _run(
         mask = _mask(b, lengths, t)
         outputs[t] = new[0] if mask is None else b.select(mask, new[0], zero)
         if mask is not None:
-            new = [b.select(mask, n, zero if old is None else old) for n, old in zip(new, state, strict=True)]
+            kept = [zero if old is None or t == 0 else old for old in state]  # step 0 lacks in empty sequences only
+            new = [b.select(mask, n, old) for n, old in zip(new, kept, strict=True)]
         state = list(new)
     return [outputs[t] for t in range(len(xs))], [zero if s is None else s for s in state]
 
