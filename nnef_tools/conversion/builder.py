@@ -28,7 +28,11 @@ SMALL = 1024
 EXACT_INTEGERS = (np.int8, np.uint8, np.int16, np.uint16)
 """Integer types whose values float32 holds exactly."""
 
+WRAPPING = frozenset("abs add box conv deconv linear matmul mul neg pow product_reduce sqr sub sum_reduce".split())
+"""Operations whose result on integers can leave the range of their type."""
+
 LITERAL_TYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
+PYTHON_TYPES = {float: np.float32, int: np.int64, bool: np.bool_}
 
 
 class Builder(Operations):
@@ -82,8 +86,8 @@ class Builder(Operations):
             if needed:
                 pending.extend(needed)
                 continue
-            self._evaluate(producer)
-            pending.pop()
+            if self._computed[pending.pop()] is None:
+                self._evaluate(producer)
         return self._computed[tensor]
 
     def _evaluate(self, op: Operation) -> None:
@@ -168,6 +172,8 @@ class Builder(Operations):
         )
         if constant:
             self._computed.update(dict.fromkeys(outputs))
+        if restore in EXACT_INTEGERS and fragment.name in WRAPPING:
+            self.warnings[f"NNEF's integers have no width: {fragment.name} on {restore.__name__} does not wrap"] = None
         if restore is not None and any(cast_back):
             outputs = [self.cast(t, restore) if back else t for t, back in zip(outputs, cast_back, strict=True)]
         return _as_results(fragment, outputs)
@@ -191,7 +197,7 @@ class Builder(Operations):
         dtype: Any = LITERAL_TYPES.get(item or "")
         if kin is not None and (dtype is None or (item == "scalar" and is_integer(kin) and isinstance(value, int))):
             dtype = kin
-        return self.constant(value, dtype)
+        return self.constant(value, dtype or PYTHON_TYPES[value.__class__])
 
     def _integer_result(self, fragment: Fragment, tensors: list[Tensor]) -> type | None:
         """The integer type to restore after a scalar operation whose scalar operands are all integers, or None."""
@@ -206,7 +212,7 @@ class Builder(Operations):
         item = _item(type)
         if item in (None, "?") or item == nnef_dtype(tensor.dtype):
             return tensor
-        if tensor.data is None and is_integer(tensor.dtype) and tensor.dtype not in EXACT_INTEGERS:
+        if is_integer(tensor.dtype) and tensor.dtype not in EXACT_INTEGERS and not _is_exact(tensor.data):
             self.rounded.add(operation)
         return self.cast(tensor, LITERAL_TYPES[str(item)])
 
@@ -272,6 +278,11 @@ def _flat(results: Any) -> list[Any]:
 
 def _flat_arguments(arguments: Sequence[Any]) -> list[Any]:
     return [t for a in arguments for t in (a if isinstance(a, (list, tuple)) else [a])]
+
+
+def _is_exact(data: Any) -> bool:
+    """Are these known integers that float32 holds exactly?"""
+    return data is not None and bool(np.all(np.abs(np.asarray(data, np.float64)) <= 2.0**24))
 
 
 def _cast_array(array: ndarray, dtype: Any) -> ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import FunctionType
+from types import FunctionType, NoneType
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..model import Graph, Operation, Tensor
 from ..ops.extensions import extension_fragments
 from ..ops.registry import find
 from .helpers import Helpers
-from .refusal import NotImplementedRule, Refusal
+from .refusal import DependsOnRefused, NotImplementedRule, Refusal
 from .rules import Input, Rule
 from .transform import CompiledTransform, Scope, Transform, merge_transforms, unpack_transforms
 
@@ -78,6 +78,7 @@ class Converter(ConverterBase, Helpers):
     _source: Graph
     _refused: list[Refusal]
     _unknown: set[Tensor]
+    _unused: set[Tensor]
 
     def __init__(
         self,
@@ -125,6 +126,8 @@ class Converter(ConverterBase, Helpers):
             return
         try:
             self._convert(op, opset)
+        except DependsOnRefused:
+            self._unknown.update(op.outputs)
         except (ConversionError, ShapeError) as error:
             self._refuse(op, error)
 
@@ -138,12 +141,19 @@ class Converter(ConverterBase, Helpers):
             return  # the reader knows the values already
         if not self._convert_by_rule(op, opset):
             if not self._mirror_unsupported:
+                reason = self._reason_against(op)
+                if reason is not None:
+                    raise Unsupported(reason)
                 raise NotImplementedRule(f"there is no rule for {self._qualified(op)}-{opset.get(op.domain, 1)}")
             self._mirror(op)
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         """Converts an operation with what the package knows of it; False if that is nothing."""
         raise NotImplementedError
+
+    def _reason_against(self, op: Operation) -> str | None:
+        """Why there cannot be a rule for an operator, or None."""
+        return None
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         """Compares what the source format says of a result with what was inferred."""
@@ -160,7 +170,7 @@ class Converter(ConverterBase, Helpers):
         if absent:
             raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")
         arguments = self._arguments(rule, op)
-        self._builder.wanted = tuple(not is_omitted(t) for t in op.outputs)
+        self._builder.wanted = tuple(is_used(t) for t in op.outputs)
         try:
             results = rule.function(self._builder, *arguments, **attribs)
         except NnefToolsError:
@@ -198,16 +208,27 @@ class Converter(ConverterBase, Helpers):
             return tensor
         value = self._builder.value(tensor)
         if value is None:
-            raise Unsupported(
-                f"input {position} ('{spec.name}') must be a constant, but it is computed from the inputs"
-            )
+            error = DependsOnRefused if self._depends_on_refused(tensor) else Unsupported
+            raise error(f"input {position} ('{spec.name}') must be a constant, but it is computed from the inputs")
         return spec.const.read(value)
+
+    def _depends_on_refused(self, tensor: Tensor) -> bool:
+        """Is a result of a refused operation, which nothing produces, among what the tensor is computed from?"""
+        reached, pending = {tensor}, [tensor]
+        while pending:
+            target = pending.pop()
+            if target.producer is None and target.data is None and target not in self._target.inputs:
+                return True
+            needed = [t for op in target.producers for t in op.inputs if t not in reached]
+            reached.update(needed)
+            pending.extend(needed)
+        return False
 
     def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
         for k, source in enumerate(op.outputs):
             target = results[k] if k < len(results) else None
             if target is None:
-                if is_omitted(source):
+                if not is_used(source):
                     continue
                 raise Unsupported(f"output {k} ('{source.name}') is not supported")
             self._check(source, target)
@@ -250,33 +271,49 @@ class Converter(ConverterBase, Helpers):
     def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
         inputs = [self._missing() if is_missing(t) else self._mapped(t) for t in op.inputs]
         outputs = [self._fresh_output(t) for t in op.outputs]
+        self._unused = {target for source, target in zip(op.outputs, outputs, strict=True) if not is_used(source)}
         scope = Scope(
             str(op.type), inputs, outputs, op.attribs, {"_type_": op.type, "_name_": op.name}, self._functions
         )
         scope.add_defaults(transform.defaults)
         scope.add_using(transform.using)
+        self._warn_of_hidden(transform, scope)
         failed = [m for test, m in transform.conditions if not scope.evaluate(test, "field", "cond")]
         if failed:
             raise Unsupported(", ".join(failed))
         type = scope.evaluate(transform.type, "field", "type")
-        if type is None:
-            return
+        if type is not None:
+            self._build_transformed(transform, scope, type)
+        for source, target in zip(op.outputs, outputs, strict=True):
+            if not target.has_producer:
+                del self._tensors[source]  # no such result; if the source has its value, that counts
+        self._infer_custom(outputs)
+
+    def _warn_of_hidden(self, transform: CompiledTransform, scope: Scope) -> None:
+        for name in sorted(scope.hidden & transform.names()):
+            warning = (
+                f"Transform of '{transform.op_type}': '{name}' is the helper, not the attribute or the 'using' name"
+            )
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+
+    def _build_transformed(self, transform: CompiledTransform, scope: Scope, type: Any) -> None:
         name = scope.evaluate(transform.name, "field", "name")
         attribs = {k: scope.evaluate(v, "attribute", k) for k, v in transform.attribs.items()}
-        new_inputs = _evaluate_arguments(scope, transform.inputs, "input")
+        inputs = _evaluate_arguments(scope, transform.inputs, "input")
         start = len(self._target.operations)
-        new_outputs = _evaluate_arguments(scope, transform.outputs, "output")
+        outputs = _evaluate_arguments(scope, transform.outputs, "output")
+        _check_fields(type, name, attribs, outputs)
         Operation(
             self._target,
             type=type,
             name=name,
             attribs={k: v for k, v in attribs.items() if v is not None},
-            inputs=new_inputs,
-            outputs=new_outputs,
+            inputs=inputs,
+            outputs=outputs,
             custom=transform.custom,
         )
         self._target.reverse(start)  # the main operation first, then what the outputs asked for, innermost first
-        self._infer_custom(outputs)
 
     def _missing(self) -> Tensor:
         return Tensor(self._target, name="", shape=(), dtype=np.float32, data=np.zeros((), np.float32))
@@ -287,7 +324,7 @@ class Converter(ConverterBase, Helpers):
         return f"{op.domain}.{op.type}" if op.domain else str(op.type)
 
     def _refuse(self, op: Operation, error: NnefToolsError) -> None:
-        reason = "; ".join([error.message, *error.details])
+        reason = "; ".join([error.message, *error.details]) + (f" ({error.hint})" if error.hint else "")
         self._refused.append(
             Refusal(
                 self._qualified(op),
@@ -325,9 +362,11 @@ def is_missing(argument: Tensor | list[Tensor]) -> bool:
     return isinstance(argument, Tensor) and argument.name == "" and not argument.has_producer
 
 
-def is_omitted(tensor: Tensor) -> bool:
-    """Is the output left out? Readers put a tensor without a name there."""
-    return not tensor.name and not tensor.has_consumer
+def is_used(tensor: Tensor) -> bool:
+    """Does anything read that result of an operation: an operation, a nested graph that gives it on, the user?"""
+    graph = tensor.graph
+    assert graph is not None
+    return tensor.has_consumer or tensor in graph.outputs or any(tensor in op.captures for op in graph.operations)
 
 
 def _evaluate_arguments(scope: Scope, value: Any, kind: str) -> Any:
@@ -343,6 +382,20 @@ def _evaluate_arguments(scope: Scope, value: Any, kind: str) -> Any:
             flat.extend(_tensor(part, kind, k) for part in parts)
         return flat
     return _tensor(scope.evaluate(value, kind, 0), kind, 0)
+
+
+def _check_fields(type: Any, name: Any, attribs: Mapping[str, Any], outputs: Any) -> None:
+    """Values that no operation can have are refused before there is one."""
+    if not isinstance(type, str):
+        raise ConversionError(f"field 'type' of the transform must give a string or None, got {type!r}")
+    if not isinstance(name, (str, NoneType)):
+        raise ConversionError(f"field 'name' of the transform must give a string or None, got {name!r}")
+    for key, value in attribs.items():
+        if isinstance(value, Tensor):
+            raise ConversionError(f"attribute '{key}' of the transform gives a tensor, which belongs into inputs")
+    results = [outputs] if isinstance(outputs, Tensor) else outputs
+    if len(set(results)) < len(results) or any(t.has_producer or t.data is not None for t in results):
+        raise ConversionError("an output of the transform must be a tensor of O, or what an output helper gives")
 
 
 def _tensor(value: Any, kind: str, key: int) -> Tensor:

@@ -16,6 +16,10 @@ class NotImplementedRule(Unsupported):
     """There is no rule at all, as opposed to a rule that refuses."""
 
 
+class DependsOnRefused(Unsupported):
+    """Nothing can be said of the operator before another one is converted."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """An operator that cannot be converted. type: with its domain if it is not the default one."""

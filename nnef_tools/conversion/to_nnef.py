@@ -20,6 +20,7 @@ from ..ops.registry import find
 from . import layout
 from .builder import Builder
 from .engine import Converter, is_missing
+from .refusal import DependsOnRefused
 from .rules import find_rule
 
 DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
@@ -35,6 +36,7 @@ class ConverterToNNEF(Converter):
     """
 
     _builder: Builder
+    _interface: list[tuple[Tensor, Tensor]]  # inputs, then outputs: of the source and of the target
 
     def __call__(self, graph: Graph) -> Graph:
         """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
@@ -73,18 +75,25 @@ class ConverterToNNEF(Converter):
                 hint=f'give them extents with --input-shapes "{{{example}}}" (numbers in place of ?)',
             )
         for source in self._source.inputs:
-            if 0 in (source.shape or ()):
-                raise ConversionError(f"input '{source.name}' is empty (shape {list(source.shape or ())})")
-            self._tensors[source] = self._convert_input(source)
-        self._target.inputs = [self._external(t) for t in self._source.inputs]
+            if source.volume == 0:
+                shape = tuple(source.shape or ())
+                self.warnings.append(f"input '{source.name}' is left out, since it is empty (shape {list(shape)})")
+                self._tensors[source] = self._builder.constant(np.empty(shape, source.dtype))
+        self._check_transposed()
+        filled = [source for source in self._source.inputs if source.volume != 0]
+        self._interface = [(source, self._convert_input(source)) for source in filled]
+        self._target.inputs = [target for _, target in self._interface]
+        if not self._target.inputs:
+            raise ConversionError("there is nothing to compute: the model has no inputs, and an NNEF graph needs one")
 
-    def _external(self, source: Tensor) -> Tensor:
-        """The graph input behind a converted source input: itself, or what a transpose of it reads."""
-        target = self._tensors[source]
-        producer = target.producer
-        return producer.input if producer is not None and producer.type == "transpose" else target
+    def _check_transposed(self) -> None:
+        bound = {t.name for t in (*self._source.inputs, *self._source.outputs)}
+        for name in () if isinstance(self._io_transpose, bool) else self._io_transpose:
+            if name not in bound:
+                raise UsageError(f"'{name}' is to be transposed, but it is no input or output of the model")
 
     def _convert_input(self, source: Tensor) -> Tensor:
+        """The graph input for an input of the source."""
         try:
             kind = nnef_dtype(source.dtype)
         except UsageError:
@@ -92,7 +101,7 @@ class ConverterToNNEF(Converter):
         if kind == "string":
             raise ConversionError(f"input '{source.name}' has a data type that NNEF cannot carry: {source.dtype}")
         shape = tuple(source.shape or ())
-        transposed = self._transposes(source)
+        transposed = self._transposes(source, len(shape))
         outer = layout.permute(shape, layout.nxc_to_ncx_perm(len(shape))) if transposed else shape
         target = Tensor(self._target, source.name, outer, source.dtype, quant=copy.deepcopy(source.quant))
         Operation(
@@ -101,12 +110,12 @@ class ConverterToNNEF(Converter):
             attribs={"shape": list(outer), "dtype": DEFAULT_DTYPES[kind]},
             outputs=target,
         )
-        if transposed:
-            return self._builder.transpose(target, axes=layout.ncx_to_nxc_perm(len(shape)))
+        inner = self._builder.transpose(target, axes=layout.ncx_to_nxc_perm(len(shape))) if transposed else target
+        self._tensors[source] = inner
         return target
 
-    def _transposes(self, source: Tensor) -> bool:
-        if (source.rank or 0) <= 2:
+    def _transposes(self, source: Tensor, rank: int) -> bool:
+        if rank <= 2:
             return False
         return self._io_transpose if isinstance(self._io_transpose, bool) else source.name in self._io_transpose
 
@@ -114,14 +123,16 @@ class ConverterToNNEF(Converter):
         outputs: list[Tensor] = []
         for source in self._source.outputs:
             target = self._mapped(source)
-            if 0 in (target.shape or ()):
-                raise ConversionError(f"output '{source.name}' is empty (shape {list(target.shape or ())})")
-            if self._transposes(source):
-                target = self._builder.transpose(target, axes=layout.nxc_to_ncx_perm(target.rank or 0))
+            shape = target.shape or ()
+            if 0 in shape:
+                raise ConversionError(f"output '{source.name}' is empty (shape {list(shape)})")
+            if self._transposes(source, len(shape)):
+                target = self._builder.transpose(target, axes=layout.nxc_to_ncx_perm(len(shape)))
             if target.data is not None or target in outputs or target in self._target.inputs:
                 target = self._copy(target)
-            self._tensors[source] = target
+            self._interface.append((source, target))
             outputs.append(target)
+        self._tensors.update(reversed(self._interface))  # of a tensor with several places, the first counts
         self._target.outputs = outputs
 
     def _copy(self, tensor: Tensor) -> Tensor:
@@ -172,10 +183,19 @@ class ConverterToNNEF(Converter):
         for op in body.operations:
             try:
                 self._convert(op, opset)
+            except DependsOnRefused:
+                raise
             except (ConversionError, ShapeError) as error:
                 raise Unsupported(f"{self._qualified(op)} in its body: {error.message}", error.details) from error
         self._builder.version, self._builder.wanted = version, wanted
         return [self._mapped(t) for t in body.outputs]
+
+    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
+        super()._bind_results(op, results)
+        for source in op.outputs:
+            target = self._tensors.get(source)
+            if target is not None and target.name is None:
+                target.name = source.name  # for plugins and messages, until the finished graph gets its names
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         """Compares what the source format says of a result with what was inferred."""
@@ -228,8 +248,7 @@ class ConverterToNNEF(Converter):
 
     def _name_io(self) -> None:
         taken: set[str] = set()
-        for source in (*self._source.inputs, *self._source.outputs):
-            target = self._external(source) if source in self._source.inputs else self._tensors[source]
+        for source, target in self._interface:
             target.name = sanitize_identifier(source.name or "io", taken)
             taken.add(target.name)
 

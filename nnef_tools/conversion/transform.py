@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
-from types import CodeType
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import CodeType, NoneType
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ def unpack_transforms(transforms: Mapping[Any, Transform]) -> dict[str, Transfor
     for key, transform in transforms.items():
         if not isinstance(key, tuple):
             result[key] = transform
-        elif isinstance(transform.type, tuple):
+        elif isinstance(transform, Transform) and isinstance(transform.type, tuple):
             if len(transform.type) != len(key):
                 raise PluginError(f"transform for {key!r} has {len(transform.type)} types for {len(key)} operators")
             result.update((name, transform.with_type(type)) for name, type in zip(key, transform.type, strict=True))
@@ -96,6 +96,18 @@ class _Expression:
         except (SyntaxError, ValueError) as error:
             raise PluginError(f"not a Python expression: {text!r} ({error})", where=where) from None
 
+    @property
+    def names(self) -> set[str]:
+        """The names that it looks up."""
+        return set(_names(self.code))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):  # of a lambda or comprehension
+            yield from _names(const)
+
 
 def _compile(value: Any, where: str) -> Any:
     if isinstance(value, str) and value.startswith("!"):
@@ -119,8 +131,13 @@ class CompiledTransform:
         for field in ("attribs", "defaults", "using"):
             if not isinstance(getattr(transform, field), Mapping):
                 raise PluginError(f"'{field}' must be a dict", where=where)
-        if not isinstance(transform.cond, (str, Mapping, type(None))):
+        if not isinstance(transform.cond, (str, Mapping, NoneType)):
             raise PluginError("'cond' must be a dict of expression -> message, or an expression", where=where)
+        if not isinstance(transform.type, (str, NoneType)):
+            hint = (
+                "a tuple of types goes with a tuple of operators as key" if isinstance(transform.type, tuple) else None
+            )
+            raise PluginError(f"'type' must be a str or None, not {transform.type!r}", where=where, hint=hint)
         self.op_type = op_type
         self.type = _compile(transform.type, f"{where}, type")
         self.name = _compile(transform.name, f"{where}, name")
@@ -130,10 +147,22 @@ class CompiledTransform:
         self.defaults = {k: _compile(v, f"{where}, default '{k}'") for k, v in transform.defaults.items()}
         self.using = {k: _compile(v, f"{where}, using '{k}'") for k, v in transform.using.items()}
         self.conditions = [
-            (_Expression(text.removeprefix("!").strip(), f"{where}, cond"), message)
+            (_Expression(str(text).removeprefix("!").strip(), f"{where}, cond"), str(message))
             for text, message in _conditions(transform.cond)
         ]
         self.custom = transform.custom
+
+    def names(self) -> set[str]:
+        """The names that the expressions look up."""
+        arguments = (_as_items(self.inputs), _as_items(self.outputs))
+        tables = (self.attribs.values(), self.defaults.values(), self.using.values())
+        tests = [test for test, _ in self.conditions]
+        values = (item for group in (*arguments, *tables, tests, [self.type, self.name]) for item in group)
+        return {name for value in values if isinstance(value, _Expression) for name in value.names}
+
+
+def _as_items(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (tuple, list)) else [value]
 
 
 def _conditions(cond: CondField) -> list[tuple[str, str]]:
@@ -148,7 +177,7 @@ class Scope:
     """The names that the expressions of one operation see.
 
     Later ones win: attributes, `using` names and `_type_`, `_name_`, converter helpers and plugin functions, `np` and
-    `math`, the lists `I` and `O`.
+    `math`, the lists `I` and `O`. `hidden`: attributes and `using` names that lost to one of the last three groups.
     """
 
     def __init__(
@@ -164,6 +193,7 @@ class Scope:
         self._fixed: dict[str, Any] = {**functions, "np": np, "math": math, "I": inputs, "O": outputs}
         self._names: dict[str, Any] = {**attribs, **special, **self._fixed}
         self._attribs = attribs
+        self.hidden = {name for name in attribs if name in self._fixed}
 
     def add_defaults(self, defaults: Mapping[str, Any]) -> None:
         """Sets absent attributes; the expressions see I, O, helpers, np and math only."""
@@ -178,7 +208,9 @@ class Scope:
         """Evaluates names in order; each sees the earlier ones and may shadow an attribute."""
         for key, value in using.items():
             result = self.evaluate(value, "using", key)
-            if key not in self._fixed:
+            if key in self._fixed:
+                self.hidden.add(key)
+            else:
                 self._names[key] = result
 
     def evaluate(self, value: Any, kind: str, key: object) -> Any:
