@@ -41,22 +41,41 @@ def product_reduce(x: Array, *, axes: Sequence[int]) -> Array:
     return np.asarray(np.prod(x, axis=tuple(axes), keepdims=True, dtype=x.dtype))
 
 
-def _cum_sum_shape(x: Sequence[int], *, axis: int, exclusive: bool = False, reverse: bool = False) -> list[int]:
+def _running_shape(x: Sequence[int], *, axis: int, exclusive: bool = False, reverse: bool = False) -> list[int]:
     normal_axis(axis, len(x))
     return list(x)
 
 
-@op("cum_sum", shape=_cum_sum_shape)
-@partial(ieee, arithmetic=True)
-def cum_sum(x: Array, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Array:
-    """Running sum along an axis."""
+def _running(
+    x: Array, accumulate: Callable[..., Array], start: int, axis: int, exclusive: bool, reverse: bool
+) -> Array:
     x = np.flip(x, axis) if reverse else x
-    total = np.cumsum(x, axis, dtype=x.dtype)
+    total = accumulate(x, axis, dtype=x.dtype)
     if exclusive and total.shape[axis]:
         # shifted and not total - x, which would lose digits and make infinity - infinity
         total = np.roll(total, 1, axis)
-        np.moveaxis(total, axis, 0)[0] = 0
+        np.moveaxis(total, axis, 0)[0] = start
     return np.flip(total, axis) if reverse else total
+
+
+@op("cum_sum", shape=_running_shape)
+@partial(ieee, arithmetic=True)
+def cum_sum(x: Array, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Array:
+    """Running sum along an axis."""
+    return _running(x, np.cumsum, 0, axis, exclusive, reverse)
+
+
+@op("cum_prod", shape=_running_shape)
+@partial(ieee, arithmetic=True)
+def cum_prod(x: Array, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Array:
+    """Running product along an axis."""
+    return _running(x, np.cumprod, 1, axis, exclusive, reverse)
+
+
+@op("fmod", shape=elementwise_shape)
+def fmod(x: Array, y: Array) -> Array:
+    """Remainder with the sign of the dividend."""
+    return np.asarray(np.fmod(*align(x, y)))
 
 
 def _top_k_shape(

@@ -101,7 +101,9 @@ def result_dtypes(fragment: Fragment, input_dtypes: Sequence[Any], dtype: Any = 
     """
     scalar = common_float(_classes(fragment, input_dtypes, "scalar")) or np.float32
     generic = _generic_class(_classes(fragment, input_dtypes, "?"), dtype)
-    by_item = {"scalar": scalar, "?": generic, "integer": np.int64, "logical": np.bool_, "string": np.str_}
+    integers = set(_classes(fragment, input_dtypes, "integer"))
+    integer = integers.pop() if len(integers) == 1 else np.int64  # operations on bits keep the type
+    by_item = {"scalar": scalar, "?": generic, "integer": integer, "logical": np.bool_, "string": np.str_}
     return [by_item[_item(result.type)] for result in fragment.results]
 
 

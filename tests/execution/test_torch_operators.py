@@ -533,6 +533,8 @@ def test_extensions():
     x = random(3, 4, 5)
     for exclusive, reverse in product([False, True], repeat=2):
         agree("cum_sum", x, axis=1, exclusive=exclusive, reverse=reverse)
+        agree("cum_prod", x, axis=1, exclusive=exclusive, reverse=reverse)
+    agree("fmod", x * 10, random(3, 4))
     ties = np.round(x)
     for largest in (False, True):
         agree("top_k", ties, k=3, axis=-1, largest=largest)

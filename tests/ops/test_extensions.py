@@ -113,6 +113,31 @@ def test_cum_sum_of_halves_and_infinities(run_op):
     assert x.tolist() == [np.inf, 1.0]
 
 
+@pytest.mark.parametrize(("exclusive", "reverse"), list(product([False, True], repeat=2)))
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_cum_prod(dtype, axis, exclusive, reverse, run_op, rng):
+    x = rng.integers(-3, 4, (3, 4)).astype(dtype)
+    flip = (lambda a: np.flip(a, axis)) if reverse else (lambda a: a)
+    values = flip(x)
+    expected = np.ones_like(x)
+    for k in range(x.shape[axis]):
+        factors = np.take(values, range(k if exclusive else k + 1), axis)
+        np.moveaxis(expected, axis, 0)[k] = np.prod(factors, axis)
+    result = run_op("cum_prod", x, axis=axis, exclusive=exclusive, reverse=reverse)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, flip(expected))
+
+
+def test_fmod(run_op):
+    x = np.array([7.5, -7.5, 1e30, 0.3, 5, np.inf, 3], np.float32)
+    y = np.array([2, 2, 0.7, 0.1, np.inf, 2, 0], np.float32)
+    expected = torch.fmod(torch.from_numpy(x), torch.from_numpy(y)).numpy()
+    np.testing.assert_array_equal(run_op("fmod", x, y), expected)
+    assert run_op("fmod", x[:2], y[:2]).tolist() == [1.5, -1.5]
+    assert run_op("fmod", np.full((2, 3), 5, np.float32), np.array([2, 3], np.float32)).tolist() == [[1] * 3, [2] * 3]
+
+
 @pytest.mark.parametrize("largest", [True, False])
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])

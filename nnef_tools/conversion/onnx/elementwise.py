@@ -15,6 +15,7 @@ from .. import names
 from ..builder import Builder
 from ..rules import to_nnef
 from .common import aligned, dtype_of, right_aligned, shape, unsqueeze
+from .narrow import MINIFLOATS, cast_to_minifloat, integer_bits, integer_range, round_half_even, wrap
 
 
 def _unary(nnef: str) -> Callable[..., Tensor]:
@@ -118,19 +119,24 @@ def power(b: Builder, x: Tensor, y: Tensor) -> Tensor:
 @to_nnef("onnx", "Mod", since=10)
 def modulo(b: Builder, x: Tensor, y: Tensor, *, fmod: int = 0) -> Tensor:
     """Mod: x - y * floor(x / y), the sign of the divisor; with fmod x - y * trunc(x / y), the sign of the dividend."""
-    if not fmod and is_float(x.dtype):
-        raise Unsupported("fmod = 0 is defined for integers only")
     x, y = aligned(b, x, y)
-    integer = x.dtype if is_integer(x.dtype) else None
-    if integer is not None:
-        x, y = b.cast(x, np.float32), b.cast(y, np.float32)
-        b.rounded.add("div")
-    else:
-        b.warnings["Mod on reals: the quotient is rounded to float before it is truncated"] = None
+    if is_integer(x.dtype):
+        return _integer_modulo(b, x, y, bool(fmod))
+    remainder = b.fmod(x, y)  # exact; from the rounded quotient it would not be
+    if fmod:
+        return remainder
+    opposite = b.lt(b.mul(b.sign(remainder), b.sign(y)), 0.0)
+    return b.select(opposite, b.add(remainder, y), remainder)
+
+
+def _integer_modulo(b: Builder, x: Tensor, y: Tensor, truncate: bool) -> Tensor:
+    """By the quotient in reals: its floor is right for integers that float32 holds exactly."""
+    dtype = x.dtype
+    x, y = b.cast(x, np.float32), b.cast(y, np.float32)
+    b.rounded.add("div")
     quotient = b.div(x, y)
-    whole = b.mul(b.sign(quotient), b.floor(b.abs(quotient))) if fmod else b.floor(quotient)
-    result: Tensor = b.sub(x, b.mul(y, whole))
-    return result if integer is None else b.cast(result, integer)
+    whole = b.mul(b.sign(quotient), b.floor(b.abs(quotient))) if truncate else b.floor(quotient)
+    return b.cast(b.sub(x, b.mul(y, whole)), dtype)
 
 
 @to_nnef("onnx", "Where", since=9)
@@ -186,25 +192,40 @@ def is_inf(b: Builder, x: Tensor, *, detect_negative: int = 1, detect_positive: 
 
 
 @to_nnef("onnx", "Round", since=11)
-def round_half_even(b: Builder, x: Tensor) -> Tensor:
-    """Round to the nearest, ties to even: at a tie 2 * round(x / 2), as NNEF's round takes ties up."""
-    tie = b.eq(b.sub(x, b.floor(x)), 0.5)
-    return b.select(tie, b.mul(b.round(b.mul(x, 0.5)), 2.0), b.round(x))
+def round_to_even(b: Builder, x: Tensor) -> Tensor:
+    """Round to the nearest, ties to even."""
+    return round_half_even(b, x)
 
 
-def convert_dtype(b: Builder, x: Tensor, dtype: Any) -> Tensor:
-    """x in another data type; NNEF's types have no width, so a narrower one of the same kind is reported."""
+def convert_dtype(b: Builder, x: Tensor, dtype: Any, saturate: bool = True) -> Tensor:
+    """x in another data type. NNEF's types have no width: where values are not brought to it, that is reported."""
+    if dtype is x.dtype:
+        return x
+    if dtype in MINIFLOATS:
+        return cast_to_minifloat(b, x, dtype, saturate)
     if x.data is not None:
         with np.errstate(all="ignore"):
             return b.constant(np.asarray(x.data).astype(dtype))
+    if is_integer(dtype) and is_integer(x.dtype):
+        return _convert_integer(b, x, dtype)
     if nnef_dtype(dtype) != nnef_dtype(x.dtype):
-        if is_integer(dtype) and np.dtype(dtype).itemsize < 4:
+        if is_float(x.dtype) and is_integer(dtype) and integer_bits(dtype) < 8:  # the one width that ONNX says it of
+            return wrap(b, b.cast(x, np.int64), dtype)
+        if is_integer(dtype) and np.dtype(dtype).itemsize < 4 and x.dtype is not np.bool_:
             b.warnings[f"Cast to {dtype.__name__}: values outside its range are kept, not wrapped"] = None
         return b.cast(x, dtype)
-    narrower = np.dtype(dtype).itemsize < np.dtype(x.dtype).itemsize
-    if narrower and not (is_float(dtype) and np.dtype(dtype).itemsize >= 4) and dtype is not np.int32:
+    if np.dtype(dtype).itemsize < min(np.dtype(x.dtype).itemsize, 4):
         b.warnings[f"Cast from {x.dtype.__name__} to {dtype.__name__}: values keep the wider type"] = None
-    return x
+    return b.cast(x, dtype) if x.dtype in MINIFLOATS else x
+
+
+def _convert_integer(b: Builder, x: Tensor, dtype: Any) -> Tensor:
+    """Wrapped to the width where the type does not hold all values; int32 is taken as wide enough for int64."""
+    low, high = integer_range(x.dtype)
+    smallest, largest = integer_range(dtype)
+    if dtype is np.int32 and x.dtype is np.int64:
+        return x
+    return b.cast(x, dtype) if smallest <= low and high <= largest else wrap(b, x, dtype)
 
 
 @to_nnef("onnx", "Cast")
@@ -219,27 +240,10 @@ def cast_named(b: Builder, x: Tensor, *, to: str) -> Tensor:
 @to_nnef("onnx", "Cast", since=6)
 def cast(b: Builder, x: Tensor, *, to: int, saturate: int = 1, round_mode: str = "up") -> Tensor:
     """Cast -> cast; real to integer truncates."""
-    return convert_dtype(b, x, dtype_of(to))
+    return convert_dtype(b, x, dtype_of(to), bool(saturate))
 
 
 @to_nnef("onnx", "CastLike", since=15)
 def cast_like(b: Builder, x: Tensor, like: Tensor, *, saturate: int = 1, round_mode: str = "up") -> Tensor:
     """CastLike -> cast to the type of the second operand."""
-    return convert_dtype(b, x, like.dtype)
-
-
-def _bitwise(nnef: str) -> Callable[..., Tensor]:
-    def convert(b: Builder, x: Tensor, y: Tensor) -> Tensor:
-        return b.single(nnef, *aligned(b, x, y))
-
-    return convert
-
-
-for _onnx in ("And", "Or", "Xor"):
-    to_nnef("onnx", f"Bitwise{_onnx}", since=18)(_bitwise(f"bitwise_{_onnx.lower()}"))
-
-
-@to_nnef("onnx", "BitwiseNot", since=18)
-def bitwise_not(b: Builder, x: Tensor) -> Tensor:
-    """BitwiseNot -> bitwise_not."""
-    return b.bitwise_not(x)
+    return convert_dtype(b, x, like.dtype, bool(saturate))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
 from ..builder import Builder
-from ..rules import Array, Int, to_nnef
+from ..rules import Int, to_nnef
 from .common import positive, reshape, shape, unsqueeze
+
+Array = np.ndarray[Any, Any]
 
 
 def non_negative(b: Builder, indices: Tensor, extent: int) -> Tensor:
@@ -18,8 +22,10 @@ def non_negative(b: Builder, indices: Tensor, extent: int) -> Tensor:
         if np.any(known < -extent) or np.any(known >= extent):
             raise Unsupported(f"indices are out of range for extent {extent}")
         return b.constant(np.where(known < 0, known + extent, known).astype(np.int64))
-    producer = indices.producer
-    if producer is not None and producer.type in ("argmax_reduce", "argmin_reduce"):
+    origin = indices.producer
+    while origin is not None and origin.type in ("squeeze", "unsqueeze", "reshape"):
+        origin = origin.input.producer
+    if origin is not None and origin.type in ("argmax_reduce", "argmin_reduce"):
         return indices
     values = b.cast(indices, np.float32)
     b.rounded.add("gather")
@@ -72,14 +78,22 @@ def one_hot(b: Builder, indices: Tensor, depth: Int, values: Tensor, *, axis: in
     return b.select(b.eq(b.constant(positions), index), on, off)
 
 
+def _known(b: Builder, x: Tensor, what: str) -> Array:
+    value = b.value(x)
+    if value is None:
+        raise Unsupported(f"the shape of the result depends on {what}, which is computed from the inputs")
+    return value
+
+
 @to_nnef("onnx", "Compress", since=9)
-def compress(b: Builder, x: Tensor, condition: Array, *, axis: int | None = None) -> Tensor:
+def compress(b: Builder, x: Tensor, condition: Tensor, *, axis: int | None = None) -> Tensor:
     """Compress with a constant condition -> gather."""
+    known = _known(b, condition, "the condition")
     if axis is None:
         x, k = reshape(b, x, [int(np.prod(shape(x)))]), 0
     else:
         k = positive(axis, len(shape(x)))
-    chosen = np.flatnonzero(condition)
+    chosen = np.flatnonzero(known)
     if not chosen.size:
         raise Unsupported("the result would be empty; NNEF has no empty tensors")
     return b.gather(x, b.constant(chosen.astype(np.int64)), axis=k)
@@ -104,6 +118,12 @@ def cumulative_sum(b: Builder, x: Tensor, axis: Int, *, exclusive: int = 0, reve
     return b.cum_sum(x, axis=positive(axis, len(shape(x))), exclusive=bool(exclusive), reverse=bool(reverse))
 
 
+@to_nnef("onnx", "CumProd", since=26)
+def cumulative_product(b: Builder, x: Tensor, axis: Int, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
+    """CumProd -> cum_prod."""
+    return b.cum_prod(x, axis=positive(axis, len(shape(x))), exclusive=bool(exclusive), reverse=bool(reverse))
+
+
 @to_nnef("onnx", "Trilu", since=14)
 def triangle(b: Builder, x: Tensor, k: Int | None = None, *, upper: int = 1) -> Tensor:
     """Trilu: the upper or lower triangle of each matrix, zero elsewhere."""
@@ -114,6 +134,60 @@ def triangle(b: Builder, x: Tensor, k: Int | None = None, *, upper: int = 1) -> 
 
 
 @to_nnef("onnx", "NonZero", since=9)
-def non_zero(b: Builder, x: Array) -> Tensor:
-    """NonZero of a constant: a constant; of anything else the shape depends on the data."""
-    return b.constant(np.stack(np.nonzero(x)).astype(np.int64))
+def non_zero(b: Builder, x: Tensor) -> Tensor:
+    """NonZero of a constant: a constant."""
+    return b.constant(np.stack(np.nonzero(_known(b, x, "the data"))).astype(np.int64))
+
+
+@to_nnef("onnx", "Unique", since=11)
+def unique(b: Builder, x: Tensor, *, axis: int | None = None, sorted: int = 1) -> tuple[Tensor, ...]:
+    """Unique of a constant: constants. Unsorted means in the order of the first occurrence."""
+    known = _known(b, x, "the data")
+    values, first, inverse, counts = np.unique(
+        known, return_index=True, return_inverse=True, return_counts=True, axis=axis
+    )
+    inverse = inverse.reshape(-1)
+    if not sorted:
+        order = np.argsort(first)
+        rank = np.argsort(order)
+        values = np.take(values, order, axis=0 if axis is None else axis)
+        first, inverse, counts = first[order], rank[inverse], counts[order]
+    return tuple(b.constant(array) for array in (values, *(a.astype(np.int64) for a in (first, inverse, counts))))
+
+
+@to_nnef("onnx", "ReverseSequence", since=10)
+def reverse_sequence(b: Builder, x: Tensor, lengths: Tensor, *, batch_axis: int = 1, time_axis: int = 0) -> Tensor:
+    """ReverseSequence: gather along batch and time as one axis, from position length - 1 - k instead of k."""
+    own = shape(x)
+    if {batch_axis, time_axis} != {0, 1} or len(own) < 2:
+        raise Unsupported(f"batch_axis = {batch_axis} and time_axis = {time_axis} for rank {len(own)}")
+    batch, time = own[batch_axis], own[time_axis]
+    steps = np.arange(time, dtype=np.float32).reshape([1, time] if batch_axis == 0 else [time, 1])
+    items = np.arange(batch, dtype=np.float32).reshape([batch, 1] if batch_axis == 0 else [1, batch])
+    counts = reshape(b, b.cast(lengths, np.float32), list(items.shape))
+    step = b.constant(steps)
+    source = b.select(b.lt(step, counts), b.sub(b.sub(counts, 1.0), step), step)
+    if batch_axis == 0:
+        flat = b.add(b.constant(items * time), source)
+    else:
+        flat = b.add(b.mul(source, float(batch)), b.constant(items))
+    index = reshape(b, b.cast(flat, np.int64), [batch * time])
+    return reshape(b, b.gather(reshape(b, x, [batch * time, *own[2:]]), index, axis=0), own)
+
+
+@to_nnef("onnx", "TensorScatter", since=24)
+def tensor_scatter(
+    b: Builder, cache: Tensor, update: Tensor, starts: Tensor | None = None, *, axis: int = -2, mode: str = "linear"
+) -> Tensor:
+    """TensorScatter -> scatter_elements at the positions from each item's start on, modulo the extent if circular."""
+    own, new = shape(cache), shape(update)
+    k = positive(axis, len(own))
+    if k == 0 or mode not in ("linear", "circular"):
+        raise Unsupported(f"axis = {axis}, mode = '{mode}'")
+    steps = np.arange(new[k], dtype=np.float32).reshape([-1 if j == k else 1 for j in range(len(own))])
+    begin = b.constant(np.zeros(new[0], np.float32)) if starts is None else b.cast(starts, np.float32)
+    position = b.add(reshape(b, begin, [new[0]] + [1] * (len(own) - 1)), b.constant(steps))
+    if mode == "circular":
+        position = b.sub(position, b.mul(b.floor(b.div(position, float(own[k]))), float(own[k])))
+    repeats = [1 if j in (0, k) else n for j, n in enumerate(new)]
+    return b.scatter_elements(cache, b.tile(b.cast(position, np.int64), repeats=repeats), update, axis=k)

@@ -24,14 +24,23 @@ def product_reduce(input: Tensor, *, axes: Ints) -> Tensor:
     return input
 
 
-def cum_sum(x: Tensor, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """Running sum along an axis."""
+def _running(x: Tensor, accumulate: Operator, start: int, axis: int, exclusive: bool, reverse: bool) -> Tensor:
     x = x.flip(axis) if reverse else x
-    total = x.cumsum(axis).to(x.dtype)
+    total: Tensor = accumulate(x, axis).to(x.dtype)
     if exclusive and total.shape[axis]:
-        first = torch.zeros_like(total.narrow(axis, 0, 1))
+        first = torch.full_like(total.narrow(axis, 0, 1), start)
         total = torch.cat([first, total.narrow(axis, 0, total.shape[axis] - 1)], axis)
     return total.flip(axis) if reverse else total
+
+
+def cum_sum(x: Tensor, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Running sum along an axis."""
+    return _running(x, torch.cumsum, 0, axis, exclusive, reverse)
+
+
+def cum_prod(x: Tensor, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Running product along an axis."""
+    return _running(x, torch.cumprod, 1, axis, exclusive, reverse)
 
 
 def top_k(x: Tensor, *, k: int, axis: int, largest: bool = True, sorted: bool = True) -> tuple[Tensor, Tensor]:
@@ -182,6 +191,8 @@ OPERATORS: dict[str, Operator] = {
     "erf": lambda x: torch.erf(x),
     "product_reduce": product_reduce,
     "cum_sum": cum_sum,
+    "cum_prod": cum_prod,
+    "fmod": lambda x, y: torch.fmod(*align(x, y)),
     "top_k": top_k,
     "det": lambda x: torch.linalg.det(x),
     "bitwise_and": _bitwise(torch.bitwise_and),

@@ -67,9 +67,12 @@ def _body(op: Operation, opset: Mapping[str, int]) -> tuple[FunctionProto, NodeP
     if schema.has_context_dependent_function:
         function_version = _best(schema.context_dependent_function_opset_versions, version)
         types = [_type(tensor).SerializeToString() for tensor in op.inputs]
-        data = schema.get_context_dependent_function_with_opset_version(
-            function_version, node.SerializeToString(), types
-        )
+        try:
+            data = schema.get_context_dependent_function_with_opset_version(
+                function_version, node.SerializeToString(), types
+            )
+        except (ValueError, RuntimeError):
+            return None  # a node that the schema does not allow, such as one without a required attribute
         return (FunctionProto.FromString(data), node) if data else None  # none for these types and attributes
     return None
 

@@ -1,0 +1,319 @@
+"""Attention: FlexAttention and the operators of the com.microsoft domain.
+
+The attention operators of the default domain are converted by their function bodies. Tensors of heads are
+[batch, heads, length, head size]; a head of keys and values serves a group of consecutive query heads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ...errors import Unsupported
+from ...model import Graph, Tensor
+from ...model.dtypes import is_integer
+from ..builder import Builder
+from ..rules import Ints, to_nnef
+from .common import dtype_of, reshape, right_aligned, shape, transpose, unsqueeze
+from .linear import matmul
+from .move import slice_axes
+
+Change = Callable[[Tensor], Tensor]
+MICROSOFT = "com.microsoft"
+
+
+def scores_of(b: Builder, q: Tensor, k: Tensor, scale: float) -> Tensor:
+    """Q K^T * scale: [batch, query heads, query length, key length]."""
+    (batch, heads, length, size), key_heads = shape(q), shape(k)[1]
+    if heads % key_heads:
+        raise Unsupported(f"{heads} query heads do not divide by {key_heads} key heads")
+    grouped = reshape(b, q, [batch, key_heads, heads // key_heads * length, size])
+    scores = b.mul(b.matmul(grouped, k, transposeB=True), scale)
+    return reshape(b, scores, [batch, heads, length, shape(k)[2]])
+
+
+def weighted(b: Builder, weights: Tensor, v: Tensor) -> Tensor:
+    """The sums of values with these weights: [batch, query heads, query length, value head size]."""
+    (batch, heads, length, keys), value_heads = shape(weights), shape(v)[1]
+    grouped = reshape(b, weights, [batch, value_heads, heads // value_heads * length, keys])
+    return reshape(b, b.matmul(grouped, v), [batch, heads, length, shape(v)[3]])
+
+
+def attend(b: Builder, q: Tensor, k: Tensor, v: Tensor, scale: float, change: Change | None = None) -> Tensor:
+    """softmax(change(Q K^T * scale)) V."""
+    scores = scores_of(b, q, k, scale)
+    return weighted(b, b.softmax(scores if change is None else change(scores), axes=[3]), v)
+
+
+def to_heads(b: Builder, x: Tensor, heads: int) -> Tensor:
+    """[batch, length, heads * size] -> [batch, heads, length, size]; tensors of rank 4 are so already."""
+    if len(shape(x)) == 4:
+        return x
+    batch, length, width = shape(x)
+    if width % heads:
+        raise Unsupported(f"a width of {width} does not divide by {heads} heads")
+    return transpose(b, reshape(b, x, [batch, length, heads, width // heads]), [0, 2, 1, 3])
+
+
+def from_heads(b: Builder, x: Tensor) -> Tensor:
+    """[batch, heads, length, size] -> [batch, length, heads * size]."""
+    batch, heads, length, size = shape(x)
+    return reshape(b, transpose(b, x, [0, 2, 1, 3]), [batch, length, heads * size])
+
+
+def causal(b: Builder, scores: Tensor, masked: float, window: int = -1) -> Tensor:
+    """Keys behind the query get `masked`; the last query sees the last key. window: how many keys it sees, or -1."""
+    length, keys = shape(scores)[2:]
+    position = np.arange(length)[:, None] + keys - length
+    key = np.arange(keys)[None, :]
+    hidden = (key > position) | ((key <= position - window) if window > 0 else False)
+    if not hidden.any():
+        return scores
+    return b.select(b.constant(hidden[None, None]), masked, scores)
+
+
+@to_nnef("onnx", "FlexAttention", domain="ai.onnx.preview")
+def flex_attention(
+    b: Builder,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    scale: float | None = None,
+    softmax_precision: int | None = None,
+    score_mod: Graph | None = None,
+    prob_mod: Graph | None = None,
+) -> Tensor:
+    """FlexAttention: attention whose scores and probabilities go through graphs of the model."""
+    if softmax_precision is not None:
+        dtype_of(softmax_precision)
+    scores = scores_of(b, q, k, 1.0 / math.sqrt(shape(q)[3]) if scale is None else scale)
+    weights = b.softmax(_through(b, score_mod, scores), axes=[3])
+    return weighted(b, _through(b, prob_mod, weights), v)
+
+
+def _through(b: Builder, graph: Graph | None, x: Tensor) -> Tensor:
+    if graph is None:
+        return x
+    assert b.inline is not None
+    (result,) = b.inline(graph, [x])
+    if result is None or shape(result) != shape(x):
+        raise Unsupported("a modifier graph must give one tensor of the shape of its input")
+    return result
+
+
+# com.microsoft
+
+
+def _key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) -> Tensor:
+    """Adds `masked` where an integer mask [batch, keys] or [batch, queries, keys] is 0."""
+    if mask is None:
+        return scores
+    batch, _, length, keys = shape(scores)
+    expected = {2: [batch, keys], 3: [batch, length, keys]}
+    if not is_integer(mask.dtype) or shape(mask) != expected.get(len(shape(mask))):
+        raise Unsupported(f"a mask of shape {shape(mask)} for scores of shape {shape(scores)}")
+    axes = [1, 2] if len(shape(mask)) == 2 else [1]
+    hidden = b.eq(b.cast(unsqueeze(b, mask, axes), np.float32), 0.0)
+    return b.add(scores, b.select(hidden, masked, 0.0))
+
+
+def _bias(b: Builder, scores: Tensor, bias: Tensor | None) -> Tensor:
+    return scores if bias is None else b.add(scores, right_aligned(b, bias, 4))
+
+
+def _continued(b: Builder, past: Tensor | None, new: Tensor) -> Tensor:
+    """Keys or values of earlier positions, followed by the new ones."""
+    return new if past is None else b.concat([past, new], axis=2)
+
+
+@to_nnef("onnx", "MultiHeadAttention", domain=MICROSOFT)
+def multi_head_attention(
+    b: Builder,
+    query: Tensor,
+    key: Tensor | None = None,
+    value: Tensor | None = None,
+    bias: Tensor | None = None,
+    key_padding_mask: Tensor | None = None,
+    attention_bias: Tensor | None = None,
+    past_key: Tensor | None = None,
+    past_value: Tensor | None = None,
+    *,
+    num_heads: int,
+    mask_filter_value: float = -10000.0,
+    scale: float = 0.0,
+    unidirectional: int = 0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """MultiHeadAttention with separate query, key and value; also gives keys and values with those of the past."""
+    if key is None or value is None or len(shape(query)) != 3:
+        raise Unsupported("packed query, key and value")
+    parts = [query, key, value]
+    if bias is not None:
+        widths = [shape(query)[2], shape(query)[2], shape(bias)[0] - 2 * shape(query)[2]]
+        offsets = b.split(bias, axis=0, ratios=widths)
+        if any(len(shape(x)) != 3 for x in parts):
+            raise Unsupported("a bias for keys and values that are split into heads")
+        parts = [b.add(x, unsqueeze(b, offset, [0, 1])) for x, offset in zip(parts, offsets, strict=True)]
+    q, k, v = (to_heads(b, x, num_heads) for x in parts)
+    k, v = _continued(b, past_key, k), _continued(b, past_value, v)
+
+    def change(scores: Tensor) -> Tensor:
+        scores = _key_mask(b, _bias(b, scores, attention_bias), key_padding_mask, mask_filter_value)
+        return causal(b, scores, float(np.finfo(np.float32).min)) if unidirectional else scores
+
+    return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v
+
+
+@to_nnef("onnx", "Attention", domain=MICROSOFT)
+def attention(
+    b: Builder,
+    x: Tensor,
+    weights: Tensor,
+    bias: Tensor | None = None,
+    mask_index: Tensor | None = None,
+    past: Tensor | None = None,
+    attention_bias: Tensor | None = None,
+    *,
+    num_heads: int,
+    mask_filter_value: float = -10000.0,
+    qkv_hidden_sizes: list[int] | None = None,
+    scale: float = 0.0,
+    unidirectional: int = 0,
+    do_rotary: int = 0,
+    rotary_embedding_dim: int = 0,
+    past_present_share_buffer: int = 0,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention: query, key and value come from one product; also keys and values with those of the past."""
+    if do_rotary or past_present_share_buffer:
+        raise Unsupported("rotary embedding inside the operator, or a buffer shared by past and present")
+    joined = matmul(b, x, weights)
+    if bias is not None:
+        joined = b.add(joined, unsqueeze(b, bias, [0, 1]))
+    sizes = qkv_hidden_sizes or [shape(joined)[2] // 3] * 3
+    q, k, v = (to_heads(b, part, num_heads) for part in b.split(joined, axis=2, ratios=sizes))
+    if past is not None:
+        old = b.unstack(past, axis=0)
+        k, v = b.concat([old[0], k], axis=2), b.concat([old[1], v], axis=2)
+
+    def change(scores: Tensor) -> Tensor:
+        scores = _key_mask(b, scores, mask_index, mask_filter_value)
+        scores = causal(b, scores, mask_filter_value) if unidirectional else scores
+        return _bias(b, scores, attention_bias)
+
+    y = from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change))
+    return y, b.stack([k, v], axis=0) if any(b.wanted[1:]) else None
+
+
+def rotated(b: Builder, x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) -> Tensor:
+    """Rotary embedding of [batch, heads, length, size] by [batch or 1, length, half]: pairs of elements turn.
+
+    Pairs are neighbours (interleaved) or the halves. Only the first 2 * half elements turn, the others stay.
+    """
+    batch, heads, length, size = shape(x)
+    half = shape(cos)[2]
+    turning = slice_axes(b, x, [0], [2 * half], [3], [1])
+    pairs = [batch, heads, length, half, 2] if interleaved else [batch, heads, length, 2, half]
+    axis = 4 if interleaved else 3
+    first, second = b.unstack(reshape(b, turning, pairs), axis=axis)
+    cos, sin = unsqueeze(b, cos, [1]), unsqueeze(b, sin, [1])
+    turned = [b.sub(b.mul(first, cos), b.mul(second, sin)), b.add(b.mul(first, sin), b.mul(second, cos))]
+    result = reshape(b, b.stack(turned, axis=axis), [batch, heads, length, 2 * half])
+    if 2 * half == size:
+        return result
+    return b.concat([result, slice_axes(b, x, [2 * half], [size], [3], [1])], axis=3)
+
+
+def _angles(b: Builder, cache: Tensor, positions: Tensor) -> Tensor:
+    """The rows of a cache [most, half] at positions [batch or 1, length]."""
+    return b.gather(cache, positions, axis=0)
+
+
+def _positions(b: Builder, position_ids: Tensor | None, batch: int, length: int) -> Tensor:
+    """[batch or 1, length] from positions or from the position of the first element."""
+    steps = np.arange(length, dtype=np.int64)[None]
+    if position_ids is None:
+        return b.constant(steps)
+    if len(shape(position_ids)) == 2:
+        return position_ids
+    start = reshape(b, position_ids, [])
+    return b.constant(steps + np.asarray(start.data)) if start.data is not None else b.add(b.constant(steps), start)
+
+
+@to_nnef("onnx", "RotaryEmbedding", domain=MICROSOFT)
+def rotary_embedding(
+    b: Builder,
+    x: Tensor,
+    position_ids: Tensor,
+    cos_cache: Tensor,
+    sin_cache: Tensor,
+    *,
+    interleaved: int = 0,
+    is_packed_batching: int = 0,
+    num_heads: int = 0,
+    rotary_embedding_dim: int = 0,
+    scale: float = 1.0,
+) -> Tensor:
+    """RotaryEmbedding of [batch, length, width] or [batch, heads, length, size]."""
+    if is_packed_batching or scale != 1.0:
+        raise Unsupported(f"is_packed_batching = {is_packed_batching}, scale = {scale}")
+    flat = len(shape(x)) == 3
+    size = shape(x)[-1] // num_heads if rotary_embedding_dim else 2 * shape(cos_cache)[1]
+    heads = to_heads(b, x, shape(x)[2] // size) if flat else x
+    positions = _positions(b, position_ids, shape(heads)[0], shape(heads)[2])
+    y = rotated(b, heads, _angles(b, cos_cache, positions), _angles(b, sin_cache, positions), bool(interleaved))
+    return from_heads(b, y) if flat else y
+
+
+@to_nnef("onnx", "GroupQueryAttention", domain=MICROSOFT)
+def group_query_attention(
+    b: Builder,
+    query: Tensor,
+    key: Tensor | None,
+    value: Tensor | None,
+    past_key: Tensor | None,
+    past_value: Tensor | None,
+    lengths: Ints,
+    total_length: Ints,
+    cos_cache: Tensor | None = None,
+    sin_cache: Tensor | None = None,
+    position_ids: Tensor | None = None,
+    attention_bias: Tensor | None = None,
+    *,
+    num_heads: int,
+    kv_num_heads: int,
+    do_rotary: int = 0,
+    local_window_size: int = -1,
+    rotary_interleaved: int = 0,
+    scale: float = 0.0,
+    smooth_softmax: int = 0,
+    softcap: float = 0.0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """GroupQueryAttention over sequences that all fill the past and the new positions; also all keys and values.
+
+    lengths: of each sequence minus one. Sequences of different lengths share a buffer, which static shapes cannot say.
+    """
+    if key is None or value is None or smooth_softmax == 1:
+        raise Unsupported("packed query, key and value, or smooth_softmax")
+    q = to_heads(b, query, num_heads)
+    k, v = (to_heads(b, x, kv_num_heads) for x in (key, value))
+    past = 0 if past_key is None else shape(past_key)[2]
+    total = past + shape(k)[2]
+    if set(lengths) != {total - 1} or set(total_length) != {total}:
+        raise Unsupported(f"lengths {lengths} (minus one) of sequences whose tensors have {total} positions")
+    if do_rotary:
+        if cos_cache is None or sin_cache is None:
+            raise Unsupported("do_rotary without cos_cache and sin_cache")
+        start = b.constant(np.asarray(past, np.int64)) if position_ids is None else position_ids
+        positions = _positions(b, start, shape(q)[0], shape(q)[2])
+        cos, sin = _angles(b, cos_cache, positions), _angles(b, sin_cache, positions)
+        q, k = (rotated(b, x, cos, sin, bool(rotary_interleaved)) for x in (q, k))
+    k, v = _continued(b, past_key, k), _continued(b, past_value, v)
+
+    def change(scores: Tensor) -> Tensor:
+        if softcap:
+            scores = b.mul(b.tanh(b.div(scores, softcap)), softcap)
+        return causal(b, _bias(b, scores, attention_bias), float(np.finfo(np.float32).min), local_window_size)
+
+    return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v

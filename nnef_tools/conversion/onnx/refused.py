@@ -1,0 +1,31 @@
+"""Operators that NNEF cannot express, with the reason. What has a rule or a function body is not listed."""
+
+from __future__ import annotations
+
+SEQUENCE = "NNEF has no sequences: every value is a tensor whose shape is known"
+STRING = "NNEF has no tensors of strings"
+RANDOM = "the result is random; NNEF operations depend on their inputs only"
+TRAINING = "an operator for training; NNEF describes inference"
+
+_GROUPS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("", SEQUENCE): (
+        "ConcatFromSequence",
+        "SequenceAt",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "SequenceLength",
+        "SequenceMap",
+        "SplitToSequence",
+    ),
+    ("", STRING): ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit"),
+    ("", RANDOM): ("Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+    ("", "it looks up word sequences in a dictionary, which no NNEF operation does"): ("TfIdfVectorizer",),
+    ("ai.onnx.preview.training", TRAINING): ("Adagrad", "Adam", "Gradient", "Momentum"),
+}
+
+REASONS: dict[tuple[str, str], str] = {
+    (domain, type): reason for (domain, reason), types in _GROUPS.items() for type in types
+}
+"""(domain, operator) -> why there is no rule for it."""

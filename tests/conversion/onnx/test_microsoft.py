@@ -1,0 +1,232 @@
+"""Fused operators of com.microsoft against onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnef_tools.errors import ConversionError
+
+from .conftest import Array, const, convert
+from .contrib import agree, contrib_model
+
+F = np.float32
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "attributes"),
+    [
+        ((3, 4), (4, 5), {"alpha": 0.5}),
+        ((2, 4, 3), (2, 4, 5), {"transA": 1}),
+        ((2, 3, 4), (2, 5, 4), {"transB": 1, "alpha": 2.0}),
+        ((4, 2, 6, 3), (4, 2, 5, 6), {"transA": 1, "transB": 1}),
+    ],
+)
+def test_fused_matmul(a, b, attributes, random):
+    result = agree("FusedMatMul", [random(*a), random(*b)], atol=1e-5, **attributes)
+    assert result.ops.count("matmul") == 1
+
+
+def test_fused_matmul_that_moves_the_batch_axis(random):
+    # [rows, batch.., depth] as [batch.., rows, depth]
+    result = agree("FusedMatMul", [random(3, 2, 4), random(2, 4, 5)], atol=1e-5, transBatchA=1)
+    assert result.ops == ["transpose", "matmul"]
+
+
+@pytest.mark.parametrize(
+    ("activation", "op", "parameters"),
+    [
+        ("Relu", "relu", {}),
+        ("Sigmoid", "sigmoid", {}),
+        ("Tanh", "tanh", {}),
+        ("LeakyRelu", "leaky_relu", {"activation_alpha": 0.1}),
+    ],
+)
+def test_fused_gemm(activation, op, parameters, random):
+    inputs = [random(3, 4), random(5, 4), random(5)]
+    assert op in agree("FusedGemm", inputs, activation=activation, transB=1, alpha=0.5, **parameters).ops
+
+
+@pytest.mark.parametrize(
+    ("activation", "op", "parameters"),
+    [
+        ("Relu", "relu", None),
+        ("Tanh", "tanh", None),
+        ("LeakyRelu", "leaky_relu", [0.2]),
+        ("Clip", "clamp", [-0.5, 0.7]),
+        ("HardSigmoid", "clamp", [0.2, 0.4]),
+    ],
+)
+@pytest.mark.parametrize("added", [False, True])
+def test_fused_conv(activation, op, parameters, added, random):
+    inputs = [random(1, 4, 6, 5), const(random(8, 4, 3, 3), F), const(random(8), F)]
+    if added:
+        inputs.append(random(1, 8, 6, 5))
+    result = agree(
+        "FusedConv",
+        inputs,
+        rtol=1e-4,
+        atol=1e-5,
+        pads=[1, 1, 1, 1],
+        activation=activation,
+        activation_params=parameters,
+    )
+    assert result.ops[0] == "conv" and op in result.ops
+
+
+@pytest.mark.parametrize(
+    ("op", "count"), [("BiasGelu", 2), ("FastGelu", 1), ("FastGelu", 2), ("QuickGelu", 1), ("Gelu", 1)]
+)
+def test_gelu(op, count, random):
+    agree(op, [random(2, 3, 8) * 3, const(random(8), F)][:count], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_simplified_layer_normalization(axis, random):
+    x = random(2, 3, 8)
+    scale = const(random(*x.shape[axis:]), F)
+    agree("SimplifiedLayerNormalization", [x, scale], [F, F], domain="", axis=axis, epsilon=1e-3, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("op", ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("skip", [(2, 3, 8), (1, 3, 8), (3, 8)])
+def test_skip_layer_normalization(op, biased, skip, random):
+    parameters = [const(random(8), F) for _ in range(3)]
+    inputs: list[Any] = [random(2, 3, 8), random(*skip), parameters[0]]
+    if op == "SkipLayerNormalization":
+        inputs.append(parameters[1])
+    if biased:
+        inputs.append(parameters[2])
+    agree(op, inputs, [F, None, None, F], epsilon=1e-3, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("segments", [False, True])
+def test_embed_layer_normalization(segments, random):
+    ids = np.array([[1, 5, 2], [9, 0, 3]], np.int32)
+    kinds = np.array([[0, 1, 1], [1, 0, 0]], np.int32)
+    tables: list[Any] = [const(random(n, 8), F) for n in (10, 4, 2)]
+    if not segments:
+        tables[2] = None
+    inputs = [ids, kinds if segments else None, *tables, const(random(8), F), const(random(8), F)]
+    agree("EmbedLayerNormalization", inputs, [F, np.int32], epsilon=1e-3, rtol=1e-4, atol=1e-5)
+    mask = np.array([[1, 1, 0], [1, 0, 0]], np.int32)
+    agree("EmbedLayerNormalization", [*inputs, mask], [F, np.int32, F], epsilon=1e-3, rtol=1e-4, atol=1e-5)
+
+
+def test_small_ones(random):
+    x = random(2, 3, 4)
+    assert agree("ExpandDims", [x, const(1, np.int32)]).ops == ["unsqueeze"]
+    agree("Trilu", [x, const(1)], upper=0)
+    agree("Pad", [x, const([0, 1, 0, 1, 0, 2]), const(1.5, F)])
+
+
+# attention
+
+
+def masks(kind: str | None) -> Array | None:
+    if kind == "keys":
+        return np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]], np.int32)
+    if kind == "queries":
+        return (np.arange(50).reshape(2, 5, 5) % 3 > 0).astype(np.int32) | np.eye(5, dtype=np.int32)
+    return None
+
+
+@pytest.mark.parametrize("mask", [None, "keys", "queries"])
+@pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}, {"scale": 0.3}])
+def test_attention(mask, attributes, random):
+    inputs: list[Any] = [random(2, 5, 8), const(random(8, 24), F), const(random(24), F), masks(mask)]
+    result = agree("Attention", inputs, num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
+    assert result.ops.count("softmax") == 1
+
+
+def test_attention_with_past_or_bias(random):
+    inputs: list[Any] = [random(2, 5, 8), const(random(8, 24), F), const(random(24), F), None]
+    past, bias = random(2, 2, 2, 3, 4), random(2, 2, 5, 5)
+    agree("Attention", [*inputs, past], [F, F], num_heads=2, unidirectional=1, rtol=1e-3, atol=1e-5)
+    agree("Attention", [*inputs, None, bias], [F, F], num_heads=2, rtol=1e-3, atol=1e-5)
+
+
+def test_attention_with_other_sizes_of_values(random):
+    inputs = [random(2, 5, 6), const(random(6, 22), F), const(random(22), F)]
+    agree("Attention", inputs, num_heads=2, qkv_hidden_sizes=[8, 8, 6], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}, {"scale": 0.3}])
+def test_multi_head_attention(biased, masked, attributes, random):
+    inputs: list[Any] = [random(2, 5, 8), random(2, 5, 8), random(2, 5, 8), None, None, random(1, 2, 5, 5)]
+    if biased:
+        inputs[3] = const(random(24), F)
+    if masked:
+        inputs[4] = masks("keys")
+    agree("MultiHeadAttention", inputs, num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
+
+
+def test_multi_head_attention_with_past(random):
+    inputs = [
+        random(2, 3, 8),
+        random(2, 3, 8),
+        random(2, 3, 8),
+        None,
+        None,
+        None,
+        random(2, 2, 4, 4),
+        random(2, 2, 4, 4),
+    ]
+    agree("MultiHeadAttention", inputs, [F, F, F], num_heads=2, rtol=1e-3, atol=1e-5)
+
+
+def test_multi_head_attention_across_sequences(random):
+    agree("MultiHeadAttention", [random(2, 3, 8), random(2, 5, 8), random(2, 5, 12)], num_heads=2, rtol=1e-3, atol=1e-5)
+    keys = [random(2, 2, 5, 4), random(2, 2, 5, 4)]
+    agree("MultiHeadAttention", [random(2, 3, 8), *keys], num_heads=2, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+@pytest.mark.parametrize("shape", [(2, 3, 16), (2, 2, 3, 8)])
+@pytest.mark.parametrize("positions", [[2], [[0, 1, 2], [4, 3, 6]]])
+def test_rotary_embedding(interleaved, shape, positions, random):
+    inputs = [random(*shape), const(positions), const(random(7, 4), F), const(random(7, 4), F)]
+    agree("RotaryEmbedding", inputs, interleaved=interleaved)
+
+
+def test_rotary_embedding_of_a_part(random):
+    inputs = [random(2, 3, 16), np.array([[0, 1, 2], [4, 3, 6]]), const(random(7, 2), F), const(random(7, 2), F)]
+    agree("RotaryEmbedding", inputs, rotary_embedding_dim=4, num_heads=2)
+
+
+@pytest.mark.parametrize("rotary", [0, 1])
+@pytest.mark.parametrize("attributes", [{}, {"local_window_size": 3}, {"softcap": 2.0}, {"scale": 0.3}])
+@pytest.mark.parametrize("past", [0, 2])
+def test_group_query_attention(rotary, attributes, past, random):
+    length = 1 if past else 4
+    total = past + length
+    inputs: list[Any] = [random(2, length, 64), random(2, length, 32), random(2, length, 32)]
+    inputs += [random(2, 2, past, 16), random(2, 2, past, 16)] if past else [None, None]
+    inputs += [const([total - 1] * 2, np.int32), const(total, np.int32)]
+    if rotary:
+        inputs += [const(random(8, 8), F), const(random(8, 8), F)]
+    result = agree(
+        "GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2, do_rotary=rotary, rtol=1e-3, atol=1e-5,
+        **attributes,
+    )  # fmt: skip
+    assert result.ops.count("softmax") == 1
+
+
+def test_group_query_attention_with_computed_lengths_is_refused(random):
+    inputs = [
+        random(1, 4, 32),
+        random(1, 4, 16),
+        random(1, 4, 16),
+        None,
+        None,
+        np.array([3], np.int32),
+        const(4, np.int32),
+    ]
+    with pytest.raises(ConversionError) as raised:
+        convert(contrib_model("GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2), inputs[:3])
+    assert "'lengths'" in "\n".join(raised.value.details)
