@@ -1,0 +1,71 @@
+"""Cases whose result may differ from the expected one, with the numeric reason and the check that it is the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .suite import Array, Case
+
+BFLOAT16_STEP = 2.0**-7
+"""The distance of 1 to the next number in bfloat16."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """reason: why the results differ. explains: does it, given the case and what was computed for it?"""
+
+    reason: str
+    explains: Callable[[Case, Sequence[Array]], bool]
+
+
+def _within_bfloat16(case: Case, results: Sequence[Array]) -> bool:
+    """Within a step of bfloat16 at the magnitude of the output."""
+    for result, expected in zip(results, case.outputs, strict=True):
+        wanted = expected.astype(np.float64)
+        magnitude = np.abs(wanted, where=np.isfinite(wanted), out=np.zeros_like(wanted)).max()
+        if not np.allclose(result, wanted, rtol=0.0, atol=BFLOAT16_STEP * magnitude, equal_nan=True):
+            return False
+    return True
+
+
+def _equal_in_single_precision(case: Case, results: Sequence[Array]) -> bool:
+    with np.errstate(over="ignore"):
+        return all(np.allclose(a, b.astype(np.float32), 1e-6, 0.0) for a, b in zip(results, case.outputs, strict=True))
+
+
+_BFLOAT16 = Difference("the reference rounds every intermediate result to bfloat16, NNEF rounds none", _within_bfloat16)
+_RANGE = Difference("the expected values exceed single precision, which NNEF is run in", _equal_in_single_precision)
+DIFFERENCES: dict[str, Difference] = {
+    **dict.fromkeys(
+        (
+            "test_attention_3d_causal_bf16",
+            "test_attention_3d_causal_bf16_expanded",
+            "test_attention_4d_attn_mask_causal_bf16",
+            "test_attention_4d_attn_mask_causal_bf16_expanded",
+            "test_attention_4d_causal_bf16",
+            "test_attention_4d_causal_bf16_expanded",
+            "test_attention_4d_causal_padded_kv_bf16",
+            "test_attention_4d_causal_padded_kv_bf16_expanded",
+            "test_attention_4d_padded_kv_bf16",
+            "test_attention_4d_padded_kv_bf16_expanded",
+            "test_cast_FLOAT_to_BFLOAT16",
+            "test_castlike_FLOAT_to_BFLOAT16",
+            "test_castlike_FLOAT_to_BFLOAT16_expanded",
+            "test_celu_bfloat16",
+            "test_celu_bfloat16_expanded",
+        ),
+        _BFLOAT16,
+    ),
+    **dict.fromkeys(
+        (
+            "test_operator_add_broadcast",
+            "test_operator_add_size1_right_broadcast",
+            "test_operator_add_size1_singleton_broadcast",
+            "test_operator_addconstant",
+        ),
+        _RANGE,
+    ),
+}
