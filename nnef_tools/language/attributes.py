@@ -38,8 +38,9 @@ def _at_least(name: str, least: int) -> Rule:
 
     def rule(attributes: Attributes) -> tuple[str, str] | None:
         value = attributes[name]
-        smallest = min(value, default=least) if isinstance(value, list) else value
-        return (name, f"{smallest} is less than {least}") if smallest < least else None
+        if isinstance(value, list):
+            value = min(value) if value else least
+        return (name, f"{value} is less than {least}") if value < least else None
 
     return rule
 

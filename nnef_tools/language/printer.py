@@ -1,7 +1,7 @@
 """Graph to text: the exact inverse of parsing a flat document.
 
-The text depends on nothing but the graph: no hash order, no locale. Numbers are the shortest text that reads back to the
-same single-precision value.
+The text depends on nothing but the graph: no hash order, no locale. Numbers are the shortest text that reads back to
+the same single-precision value.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .types import REQUIRED, ArrayType, Fragment, TupleType
 from .values import item_of_dtype
 
 INDENT = "    "
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def format_graph(
@@ -34,9 +35,9 @@ def format_graph(
     """The document of a sorted graph whose tensors, but for literals, have names.
 
     extensions: what stands between `extension` and `;`, one string for each statement. fragments: text of fragment
-    declarations. annotate_shapes: append `# scalar(1, 8, 4, 4)` to each line. signatures: fragments of custom operations,
-    needed only for those that mix arrays of tensors with single ones. FormatError for names and values without a form
-    in NNEF.
+    declarations. annotate_shapes: append `# scalar(1, 8, 4, 4)` to each line. signatures: fragments of custom
+    operations, needed only for those that mix arrays of tensors with single ones. FormatError for names and values
+    without a form in NNEF.
     """
     known = {**standard_fragments(), **(signatures or {})}
     inputs = ", ".join(_name(tensor) for tensor in graph.inputs)
@@ -61,8 +62,10 @@ def format_operation(operation: Operation, fragment: Fragment | None = None) -> 
     name = _identifier(operation.type or "", "operation")
     attributes = dict(operation.attribs)
     type_argument = ""
-    if isinstance(attributes.get("dtype"), (type, np.dtype)) and _is_generic(operation, fragment):
-        type_argument = f"<{item_of_dtype(np.dtype(attributes.pop('dtype')).type)}>"
+    if isinstance(attributes.get("dtype"), (type, np.dtype)):
+        item = item_of_dtype(np.dtype(attributes.pop("dtype")).type)
+        # The signature of a known operation that is not generic says the type already.
+        type_argument = f"<{item}>" if fragment is None or fragment.generic else ""
     try:
         arguments = [_operand(item) for item in _grouped(operation.inputs, fragment, is_input=True)]
         arguments += [
@@ -122,10 +125,6 @@ def _where(operation: Operation) -> str:
     return f"operation '{operation.type}' of {outputs}" if outputs else f"operation '{operation.type}'"
 
 
-def _is_generic(operation: Operation, fragment: Fragment | None) -> bool:
-    return fragment.generic if fragment is not None else True
-
-
 def _identifier(name: str, what: str) -> str:
     if not is_identifier(name):
         raise FormatError(f"{what} name '{name}' is no identifier that can be written")
@@ -145,14 +144,14 @@ def _operand(item: Any) -> str:
 
 
 def format_literal(tensor: Tensor) -> str:
-    """The literal of a constant tensor that holds one value. FormatError if it holds more or fewer."""
+    """The literal of a constant tensor of rank 0. FormatError for other ranks."""
     data = np.asarray(tensor.data)
-    if data.size != 1:
+    if data.ndim:
         raise FormatError(
             f"a constant of shape {list(data.shape)} cannot be written as a literal",
             hint="give it a 'variable' or 'constant' operation",
         )
-    value = data.reshape(()).item()
+    value = data.item()
     if item_of_dtype(data.dtype.type) == "scalar" and not isinstance(value, float):
         value = float(value)
     return format_value(value)
@@ -190,24 +189,14 @@ def _string(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """The shortest text with `.` or `e` that reads back to the same single-precision value."""
+    """The shortest text with `.` or `e` that reads back to the same single-precision value.
+
+    A double outside the range of single precision keeps its own text.
+    """
     if not math.isfinite(value):
         raise FormatError(f"{value} has no literal in NNEF", hint="keep it in a variable")
-    single = np.float32(value) if abs(value) <= _FLOAT32_MAX else None
-    # A double that is not meant for single precision (its text is as short as can be) keeps all its digits.
-    keeps = single is None or (single == 0.0 and value != 0.0)
-    text = repr(value) if keeps else _shortest(value, single)
-    return text if "." in text or "e" in text else text + ".0"
-
-
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
-def _shortest(value: float, single: Any) -> str:
-    double, short = repr(value), _plain(single)
-    return short if len(short) <= len(double) else double
-
-
-def _plain(single: Any) -> str:
-    """The text of a single-precision value in the notation that `repr` of a double would take."""
-    return repr(float(str(single)))
+    if abs(value) <= _FLOAT32_MAX:
+        single = np.float32(value)
+        if single != 0.0 or value == 0.0:
+            value = float(str(single))
+    return repr(value)
