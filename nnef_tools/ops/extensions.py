@@ -109,6 +109,21 @@ def det(x: Array) -> Array:
     return np.asarray(np.linalg.det(x))
 
 
+def _inverse_shape(x: Sequence[int]) -> list[int]:
+    return [*_det_shape(x), *x[-2:]]
+
+
+@op("inverse", shape=_inverse_shape)
+def inverse(x: Array) -> Array:
+    """Inverse of the matrices in the last two dimensions; NaN where there is none."""
+    try:
+        return np.asarray(np.linalg.inv(x))
+    except np.linalg.LinAlgError:
+        regular = np.linalg.det(x) != 0
+        safe = np.where(regular[..., None, None], x, np.eye(x.shape[-1], dtype=x.dtype))
+        return np.where(regular[..., None, None], np.linalg.inv(safe), np.nan).astype(x.dtype)
+
+
 _BITWISE: dict[str, Callable[[Array, Array], Array]] = {
     "bitwise_and": np.bitwise_and,
     "bitwise_or": np.bitwise_or,

@@ -534,6 +534,7 @@ def test_extensions():
     for exclusive, reverse in product([False, True], repeat=2):
         agree("cum_sum", x, axis=1, exclusive=exclusive, reverse=reverse)
         agree("cum_prod", x, axis=1, exclusive=exclusive, reverse=reverse)
+    agree("inverse", random(2, 3, 3))
     agree("fmod", x * 10, random(3, 4))
     ties = np.round(x)
     for largest in (False, True):

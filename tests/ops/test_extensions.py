@@ -129,6 +129,15 @@ def test_cum_prod(dtype, axis, exclusive, reverse, run_op, rng):
     np.testing.assert_array_equal(result, flip(expected))
 
 
+def test_inverse(run_op, rng):
+    x = rng.normal(size=(2, 3, 3)).astype(np.float32)
+    expected = torch.linalg.inv(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(run_op("inverse", x), expected, rtol=1e-3, atol=1e-5)
+    singular = np.stack([np.ones((2, 2), np.float32), 2 * np.eye(2, dtype=np.float32)])
+    result = run_op("inverse", singular)
+    assert np.isnan(result[0]).all() and result[1].tolist() == [[0.5, 0], [0, 0.5]]
+
+
 def test_fmod(run_op):
     x = np.array([7.5, -7.5, 1e30, 0.3, 5, np.inf, 3], np.float32)
     y = np.array([2, 2, 0.7, 0.1, np.inf, 2, 0], np.float32)

@@ -201,6 +201,12 @@ def embed_layer_normalization(
     return layer_normalization(b, total, gamma, beta, epsilon=epsilon)[0], counts, total
 
 
+@to_nnef("onnx", "Inverse", domain=MICROSOFT)
+def inverse(b: Builder, x: Tensor) -> Tensor:
+    """Inverse -> inverse."""
+    return b.inverse(x)
+
+
 @to_nnef("onnx", "ExpandDims", domain=MICROSOFT)
 def expand_dims(b: Builder, x: Tensor, axis: Int) -> Tensor:
     """ExpandDims -> unsqueeze."""

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
 from ..builder import Builder
-from ..rules import to_nnef
+from ..rules import Array, to_nnef
 from .activation import leaky_relu, softmax
-from .common import aligned, right_aligned, shape, transpose
+from .common import aligned, reshape, right_aligned, shape, transpose
+from .linear import matmul
 from .move import concat
 from .pool import average_pool
-from .quant import columns, dequantized, dynamic_quantize_linear, integer_matmul, per_tensor, quantized, rows
+from .quant import (
+    columns,
+    dequantize_linear,
+    dequantized,
+    dynamic_quantize_linear,
+    integer_matmul,
+    per_tensor,
+    quantized,
+    rows,
+)
 
 MICROSOFT = "com.microsoft"
 
@@ -230,3 +241,49 @@ def dynamic_quantize_matmul(
     """DynamicQuantizeMatMul: DynamicQuantizeLinear of the left operand, then MatMulIntegerToFloat."""
     codes, scale, zero_point = dynamic_quantize_linear(b, x)
     return matmul_integer_to_float(b, codes, y, scale, y_scale, zero_point, y_zero_point, bias)
+
+
+@to_nnef("onnx", "MatMulNBits", domain=MICROSOFT)
+def matmul_n_bits(
+    b: Builder,
+    x: Tensor,
+    packed: Array,
+    scales: Tensor,
+    zero_points: Array | None = None,
+    group_index: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    K: int,
+    N: int,
+    bits: int = 4,
+    block_size: int,
+    accuracy_level: int = 0,
+) -> Tensor:
+    """MatMulNBits: x times the transposed weights [N, K], whose codes have one scale for each block along K.
+
+    Codes are packed with the lowest bits first, [N, blocks, bytes of a block]; zero points alike, [N, bytes], in the
+    middle of the range by default, or given as reals.
+    """
+    if bits not in (2, 4, 8) or group_index is not None:
+        raise Unsupported(f"bits = {bits}, or blocks that an index forms")
+    blocks = -(-K // block_size)
+    dtype = {2: ml_dtypes.uint2, 4: ml_dtypes.uint4, 8: np.uint8}[bits]
+    weights = _unpacked(packed.reshape(N, -1), bits, blocks * block_size)[:, :K].astype(dtype)
+    if zero_points is None:
+        zeros = np.full((N, blocks), 2 ** (bits - 1), np.uint8)
+    elif zero_points.dtype == np.uint8:
+        zeros = _unpacked(zero_points.reshape(N, -1), bits, blocks)
+    else:
+        zeros = zero_points.reshape(N, blocks)
+    values = dequantize_linear(
+        b, b.constant(weights), reshape(b, scales, [N, blocks]), b.constant(zeros), axis=1, block_size=block_size
+    )
+    y = matmul(b, x, transpose(b, values, [1, 0]))
+    return y if bias is None else b.add(y, right_aligned(b, bias, len(shape(y))))
+
+
+def _unpacked(rows: Array, bits: int, count: int) -> Array:
+    """Codes of that many bits from rows of bytes, the lowest bits first."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    codes = (rows[..., None] >> shifts) & (2**bits - 1)
+    return codes.reshape(len(rows), -1)[:, :count]

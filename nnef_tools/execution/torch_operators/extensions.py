@@ -194,6 +194,7 @@ OPERATORS: dict[str, Operator] = {
     "cum_prod": cum_prod,
     "fmod": lambda x, y: torch.fmod(*align(x, y)),
     "top_k": top_k,
+    "inverse": numpy_operator("inverse"),
     "det": lambda x: torch.linalg.det(x),
     "bitwise_and": _bitwise(torch.bitwise_and),
     "bitwise_or": _bitwise(torch.bitwise_or),

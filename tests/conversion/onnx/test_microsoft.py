@@ -119,6 +119,7 @@ def test_embed_layer_normalization(segments, random):
 def test_small_ones(random):
     x = random(2, 3, 4)
     assert agree("ExpandDims", [x, const(1, np.int32)]).ops == ["unsqueeze"]
+    assert agree("Inverse", [random(2, 3, 3)], rtol=1e-3, atol=1e-4).ops == ["inverse"]
     agree("Trilu", [x, const(1)], upper=0)
     agree("Pad", [x, const([0, 1, 0, 1, 0, 2]), const(1.5, F)])
 

@@ -103,3 +103,18 @@ def test_gemm(transposed, biased, random):
     ]
     assert ops("QGemm", inputs, transA=transposed, alpha=1.0).count("matmul") == 1
     assert "clamp" not in ops("QGemm", inputs[:7] if biased else inputs[:6], np.float32, rtol=1e-5, transA=transposed)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("depth", [64, 40])
+def test_packed_weights(bits, zeros, depth, random):
+    generator, block, columns = np.random.default_rng(0), 16, 5
+    blocks = -(-depth // block)
+    packed = generator.integers(0, 256, (columns, blocks, block * bits // 8)).astype(np.uint8)
+    inputs = [random(2, 3, depth), Const(packed), const(np.abs(random(columns * blocks)) + 0.1, np.float32)]
+    if zeros:
+        inputs.append(const(generator.integers(0, 256, columns * (-(-blocks * bits // 8))), np.uint8))
+    attributes = {"K": depth, "N": columns, "bits": bits, "block_size": block}
+    found = ops("MatMulNBits", inputs, np.float32, rtol=1e-4, atol=1e-4 * bits, **attributes)
+    assert found[-1] == "matmul"
