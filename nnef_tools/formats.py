@@ -100,6 +100,7 @@ FORMATS: Mapping[str, Format] = {
 
 CONVERTERS: Mapping[tuple[str, str], str] = {
     ("onnx", "nnef"): "conversion.onnx_to_nnef:Converter",
+    ("nnef", "onnx"): "conversion.nnef_to_onnx:Converter",
 }
 
 _FOLDER_MARKS = {"graph.nnef": "nnef", "predict_net.pb": "caffe2"}

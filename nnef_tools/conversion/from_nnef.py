@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from typing import Any
 
 import ml_dtypes
@@ -12,24 +13,32 @@ import numpy as np
 from ..errors import ConversionError, Unsupported
 from ..language.elaborate import decompose
 from ..language.stdlib import standard_fragments
-from ..language.types import Fragment
+from ..language.types import ArrayType, Fragment, TensorType, Type
 from ..model import Graph, Operation, Tensor
 from ..model.copying import copy_graph
+from ..model.dtypes import canonical_dtype, is_float, numpy_dtype
 from ..model.utils import remove_unreachable
-from ..ops.inference import group_arguments
+from ..ops.extensions import extension_fragments
+from ..ops.inference import group_arguments, infer_graph
 from ..ops.registry import find
 from .engine import Converter
 from .plain_builder import PlainBuilder
-from .rules import find_from_nnef
+from .rules import Rule, find_from_nnef
 from .transform import Transform
+
+LARGE = 4096
+"""Constants of more items keep the item type that they are stored in."""
 
 
 class ConverterFromNNEF(Converter):
     """Converts an NNEF graph, with the shapes of all tensors, to the dialect.
 
-    Compound operations without rule are expanded by their definition. Names and data types of the model that the NNEF
-    graph was made of are restored from its facts (`graph.metadata`), if it has any.
+    Compound operations without rule are expanded by their definition. Everything is computed in float32 (float64 if
+    all of the original model was), int64 and bool. Inputs, outputs and weights have the data types, and all tensors the
+    names, of the model that the NNEF graph was made of, as far as its facts (`graph.metadata`) tell.
     """
+
+    _builder: PlainBuilder
 
     def __init__(
         self,
@@ -46,9 +55,11 @@ class ConverterFromNNEF(Converter):
         self._facts: Mapping[str, Any] = graph.metadata.get("tensors", {})
         self._target = Graph(graph.name)
         self._tensors = {}
+        self._stored: dict[Tensor, Tensor] = {}
         self._refused = []
         self._unknown = set()
         self.warnings = []
+        self._real = self._real_class()
         self._builder = self._make_builder(self._target)
         self._convert_inputs()
         for op in self._source.operations:
@@ -75,17 +86,23 @@ class ConverterFromNNEF(Converter):
     def _expanded(self, graph: Graph) -> Graph:
         """The graph, or a copy in which compound operations without rule are expanded."""
         fragments: Mapping[str, Fragment] = graph.metadata.get("fragments", {})
-        known = {**standard_fragments(), **fragments}
+        known = {**standard_fragments(), **extension_fragments(), **fragments}
         names = {
             name
             for name, fragment in known.items()
             if fragment.is_compound and name not in self._transforms and find_from_nnef(self.dialect, name) is None
         }
-        if not any(op.type in names for op in graph.operations):
-            return graph
-        result = copy_graph(graph)
-        decompose(result, names, fragments)
+        result = self._prepared(graph)
+        if any(op.type in names for op in result.operations):
+            result = copy_graph(result) if result is graph else result
+            decompose(result, names, fragments)
+        if result is not graph:
+            infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
         return result
+
+    def _prepared(self, graph: Graph) -> Graph:
+        """The graph, or a copy that is easier to convert."""
+        return graph
 
     # inputs and outputs
 
@@ -97,16 +114,32 @@ class ConverterFromNNEF(Converter):
         name = self._fact(tensor, "dtype")
         return tensor.dtype if name is None else getattr(np, name, None) or getattr(ml_dtypes, name, tensor.dtype)
 
+    def _class(self, dtype: Any) -> type:
+        """The class to compute in for a data type: of real numbers, int64 or bool."""
+        result = canonical_dtype(dtype)
+        return self._real if result is np.float32 else result
+
+    def _real_class(self) -> type:
+        """float32, or float64 if all real inputs and outputs of the original model are that."""
+        bound = (*self._source.inputs, *self._source.outputs)
+        classes = {self._source_dtype(t) for t in bound if is_float(t.dtype)}
+        return np.float64 if classes == {np.float64} else np.float32
+
     def _convert_inputs(self) -> None:
         inputs = []
         for source in self._source.inputs:
             if source.shape is None or None in source.shape:
                 raise ConversionError(f"shape of input '{source.name}' is not known")
             dtype = self._source_dtype(source)
-            outer = Tensor(self._target, source.name, source.shape, dtype, quant=copy.deepcopy(source.quant))
+            outer = Tensor(self._target, source.name, source.shape, dtype)
             inputs.append(outer)
-            self._tensors[source] = outer if dtype is source.dtype else self._cast(outer, source.dtype)
+            computed = self._class(dtype)
+            self._bind(source, outer if dtype is computed else self._cast(outer, computed))
         self._target.inputs = inputs
+
+    def _bind(self, source: Tensor, target: Tensor) -> None:
+        """Makes a target tensor the counterpart of a source tensor."""
+        self._tensors[source] = target
 
     def _convert_outputs(self) -> None:
         outputs: list[Tensor] = []
@@ -140,12 +173,65 @@ class ConverterFromNNEF(Converter):
             return False
         definition = find(op.type)
         attribs = dict(op.attribs) if definition is None else definition.complete(op.attribs)
+        attribs = {f"{key}_" if iskeyword(key) else key: value for key, value in attribs.items()}
         if "dtype" in rule.attributes:
-            attribs["dtype"] = op.attribs.get("dtype", op.outputs[0].dtype)
+            attribs["dtype"] = self._generic_dtype(op)
         else:
             attribs.pop("dtype", None)
         self._bind_results(op, self._apply_rule(rule, op, attribs))
         return True
+
+    def _generic_dtype(self, op: Operation) -> Any:
+        """What the `?` of the operation's signature stands for."""
+        return self._class(op.attribs.get("dtype") or op.outputs[0].dtype or np.float32)
+
+    def _arguments(self, rule: Rule, op: Operation) -> list[Any]:
+        """The arguments in the data types of the signature: literals may be written in another."""
+        arguments = super()._arguments(rule, op)
+        definition = find(op.type)
+        if definition is None or op.type == "cast":
+            return arguments
+        types = [parameter.type for parameter in definition.fragment.tensors]
+        return [
+            self._typed(argument, _item(type), op) for argument, type in zip(arguments, types, strict=False)
+        ] + arguments[len(types) :]
+
+    def _typed(self, argument: Any, item: str, op: Operation) -> Any:
+        if isinstance(argument, list):
+            return [self._typed(part, item, op) for part in argument]
+        if not isinstance(argument, Tensor):
+            return argument
+        dtype = self._generic_dtype(op) if item == "?" else self._class(numpy_dtype(item))
+        if argument.dtype is dtype:
+            return argument
+        if argument.data is not None:
+            return self._builder.constant(np.asarray(argument.data).astype(dtype), base=argument)
+        return self._cast(argument, dtype)
+
+    def _mapped(self, source: Tensor) -> Tensor:
+        target = self._tensors.get(source)
+        if target is None and source.data is not None:
+            target = self._constant(source, np.asarray(source.data))
+        return super()._mapped(source) if target is None else target
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        """A constant in the data type to compute with; a large one keeps its own and is cast when the model runs."""
+        dtype = self._class(data.dtype)
+        if data.dtype.type is dtype or data.size <= LARGE:
+            target = Tensor(self._target, source.name, data.shape, dtype, data.astype(dtype, copy=False))
+        else:
+            stored = Tensor(self._target, source.name, data.shape, data.dtype.type, data)
+            target = self._cast(stored, dtype)
+            self._builder.bases[target] = stored
+            self._stored[stored] = source
+        self._tensors[source] = target
+        return target
+
+    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
+        super()._bind_results(op, results)
+        for source in op.outputs:
+            if source in self._tensors:
+                self._bind(source, self._tensors[source])
 
     def _given(self, op: Operation) -> list[Any]:
         """The arguments of the operation as its signature has them: an array argument is a list."""
@@ -162,38 +248,48 @@ class ConverterFromNNEF(Converter):
             values = np.asarray(op.attribs["value"], dtype=op.attribs.get("dtype", source.dtype))
             shape = op.attribs["shape"]
             data = np.broadcast_to(values.reshape(()), shape) if values.size == 1 else values.reshape(shape)
-        self._tensors[source] = Tensor(
-            self._target, source.name, data.shape, data.dtype.type, data, quant=copy.deepcopy(source.quant)
-        )
+        self._bind(source, self._constant(source, data))
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         """A result that the builder knows nothing of has the shape and the data type of the source."""
         if target.shape is None:
             target.shape = source.shape
-        if target.dtype is None:
-            target.dtype = source.dtype
-        if source.quant and not target.quant:
-            target.quant = copy.deepcopy(source.quant)
+        if target.data is None:
+            target.dtype = self._class(source.dtype)
 
     # names
 
     def _name(self) -> None:
         """Names of the original model where they are known, those of the NNEF graph otherwise; all are unique."""
         wanted: dict[Tensor, str] = {}
-        for source, target in self._tensors.items():
-            if target.graph is not None and source.name and target not in wanted:
+        for source, target in (*((s, t) for t, s in self._stored.items()), *self._tensors.items()):
+            if source.name and target not in wanted:
                 wanted[target] = self._fact(source, "source") or source.name
-        for source, target in zip(self._source.inputs, self._target.inputs, strict=True):
-            wanted[target] = self._fact(source, "source") or source.name or "input"
+        bound = [*self._target.outputs, *self._target.inputs]
+        for source, target in zip((*self._source.outputs, *self._source.inputs), bound, strict=True):
+            wanted[target] = self._fact(source, "source") or source.name or "tensor"
+        for tensor in self._target.tensors:
+            base: Tensor | None = tensor
+            while base is not None and tensor not in wanted:
+                base = self._builder.bases.get(base)
+                if base in wanted:
+                    wanted[tensor] = wanted[base]
+        constants = [t for t in self._target.tensors if t.data is not None]
         taken: set[str] = set()
-        bound = [*self._target.inputs, *self._target.outputs]
-        for tensor in (*bound, *self._target.tensors):
+        for tensor in dict.fromkeys((*bound, *constants, *self._target.tensors)):
             if tensor.name == "" and not tensor.has_producer:
                 continue  # stands for an input that is left out
-            if tensor in bound and tensor.name in taken and wanted.get(tensor) == tensor.name:
-                continue
             tensor.name = _unique(wanted.get(tensor) or _generated(tensor), taken)
             taken.add(tensor.name)
+        for op in self._target.operations:
+            if op.name is None and op.outputs:
+                op.name = op.outputs[0].name
+
+
+def _item(type: Type) -> str:
+    while isinstance(type, ArrayType):
+        type = type.item
+    return (type.item or "") if isinstance(type, TensorType) else ""
 
 
 def _generated(tensor: Tensor) -> str:
@@ -203,7 +299,4 @@ def _generated(tensor: Tensor) -> str:
 def _unique(name: str, taken: set[str]) -> str:
     if name not in taken:
         return name
-    number = 1
-    while f"{name}_{number}" in taken:
-        number += 1
-    return f"{name}_{number}"
+    return next(f"{name}_{k}" for k in itertools.count(1) if f"{name}_{k}" not in taken)

@@ -10,7 +10,6 @@ from ..errors import UsageError
 from ..model import Graph, Tensor
 from . import padding
 from .from_nnef import ConverterFromNNEF
-from .onnx import FAMILIES
 from .onnx.common import dtype_code
 from .plain_builder import PlainBuilder
 from .transform import Transform
@@ -18,8 +17,10 @@ from .transform import Transform
 OPSETS = range(13, 27)
 DEFAULT_OPSET = 21
 
+FAMILIES = ("conv", "elementwise", "linear", "move", "pool", "reduce", "resize")
+
 for _family in FAMILIES:
-    import_module(f"{__package__}.onnx.{_family}")
+    import_module(f"{__package__}.onnx.from_{_family}")
 
 
 class Converter(ConverterFromNNEF):
@@ -41,7 +42,7 @@ class Converter(ConverterFromNNEF):
         self._opset = opset
 
     def _make_builder(self, graph: Graph) -> PlainBuilder:
-        return PlainBuilder(graph, self._opset)
+        return PlainBuilder(graph, self._opset, self._real)
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         domains = {op.domain for op in self._target.operations} - {""}

@@ -13,15 +13,19 @@ from ..model import Graph, Operation, Tensor
 class PlainBuilder:
     """Builds operations at the end of `graph`: `b.Conv(x, w, None, strides=[2, 2])`.
 
-    Results have no shape or data type; the engine gives those of the source to what a rule returns. version: of the
+    Results have no shape and are real; the engine sets shape and data type of what a rule returns. real: the class of
+    real numbers. version: of the
     target's operator set. wanted: which results of the source operation are used. warnings: in order, once each.
+    bases: constant -> the one that it was derived from, whose name it inherits.
     """
 
-    def __init__(self, graph: Graph, version: int) -> None:
+    def __init__(self, graph: Graph, version: int, real: type = np.float32) -> None:
         self.graph = graph
         self.version = version
+        self.real = real
         self.wanted: tuple[bool, ...] = ()
         self.warnings: dict[str, None] = {}
+        self.bases: dict[Tensor, Tensor] = {}
         self._missing: Tensor | None = None
 
     def __getattr__(self, type: str) -> Callable[..., Any]:
@@ -29,10 +33,13 @@ class PlainBuilder:
             raise AttributeError(type)
         return lambda *inputs, **attribs: self.op(type, *inputs, **attribs)
 
-    def constant(self, value: Any, dtype: Any = None) -> Tensor:
-        """A constant tensor; the array is shared, not copied."""
+    def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
+        """A constant tensor; the array is shared, not copied. base: what it is another form of."""
         array = np.asarray(value, dtype=dtype)
-        return Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
+        tensor = Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
+        if base is not None:
+            self.bases[tensor] = base
+        return tensor
 
     def value(self, tensor: Tensor) -> np.ndarray[Any, Any] | None:
         """The array of a constant, None for any other tensor."""
@@ -40,7 +47,7 @@ class PlainBuilder:
 
     def op(self, type: str, *inputs: Tensor | None, outputs: int = 1, domain: str = "", **attribs: Any) -> Any:
         """Adds an operation; its result, or a tuple of them. None for an input leaves it out; so do None attributes."""
-        results = tuple(Tensor(self.graph) for _ in range(outputs))
+        results = tuple(Tensor(self.graph, dtype=self.real) for _ in range(outputs))
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         Operation(

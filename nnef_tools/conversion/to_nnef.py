@@ -282,7 +282,7 @@ class ConverterToNNEF(Converter):
     def _facts(self) -> dict[str, Any]:
         """What NNEF text cannot carry, for the sidecar file."""
         tensors: dict[str, dict[str, Any]] = {}
-        for source, target in self._tensors.items():
+        for source, target in (*self._interface, *self._tensors.items()):
             if target.graph is None or not target.name or not source.name or target.name in tensors:
                 continue
             tensors[target.name] = {"source": source.name}

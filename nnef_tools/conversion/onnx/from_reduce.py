@@ -1,0 +1,74 @@
+"""NNEF to ONNX: reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ...model import Tensor
+from .. import names
+from ..plain_builder import PlainBuilder
+from ..rules import from_nnef
+from .common import shape
+from .emit import cast, elementwise, known, reduce, reshape, transpose
+
+
+def _plain(onnx: str) -> Callable[..., Tensor]:
+    def convert(b: PlainBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
+        return reduce(b, onnx, input, axes)
+
+    return convert
+
+
+for _row in names.REDUCE:
+    if _row.nnef != "sum_reduce":
+        from_nnef("onnx", _row.nnef)(_plain(_row.onnx))
+
+
+@from_nnef("onnx", "sum_reduce")
+def sum_reduce(b: PlainBuilder, input: Tensor, *, axes: list[int], normalize: bool) -> Tensor:
+    """sum_reduce -> ReduceSum, or ReduceMean if it is to be normalised."""
+    return reduce(b, "ReduceMean" if normalize else "ReduceSum", input, axes)
+
+
+def _logical(onnx: str) -> Callable[..., Tensor]:
+    """Maximum or minimum of truth values; as integers, since runtimes lack it for logical values."""
+
+    def convert(b: PlainBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
+        return cast(b, reduce(b, onnx, cast(b, input, np.int32), axes), np.bool_) if axes else input
+
+    return convert
+
+
+from_nnef("onnx", "any_reduce")(_logical("ReduceMax"))
+from_nnef("onnx", "all_reduce")(_logical("ReduceMin"))
+
+
+def _arg(onnx: str) -> Callable[..., Tensor]:
+    def convert(b: PlainBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
+        """Several axes are made one; positions then are row-major in ascending order of the axes."""
+        own, chosen = shape(input), sorted(axes)
+        result = [1 if k in chosen else n for k, n in enumerate(own)]
+        if not chosen:
+            return b.constant(np.zeros(own, np.int64))
+        if len(chosen) == 1:
+            return known(b.op(onnx, input, axis=chosen[0], keepdims=1), result, np.int64)
+        rest = [k for k in range(len(own)) if k not in chosen]
+        flat = reshape(b, transpose(b, input, [*rest, *chosen]), [*(own[k] for k in rest), -1])
+        index = known(b.op(onnx, flat, axis=len(rest), keepdims=0), [own[k] for k in rest], np.int64)
+        return reshape(b, index, result)
+
+    return convert
+
+
+from_nnef("onnx", "argmax_reduce")(_arg("ArgMax"))
+from_nnef("onnx", "argmin_reduce")(_arg("ArgMin"))
+
+
+@from_nnef("onnx", "moments")
+def moments(b: PlainBuilder, input: Tensor, *, axes: list[int]) -> tuple[Tensor, Tensor]:
+    """moments -> ReduceMean of the input and of the squared difference from that."""
+    mean = reduce(b, "ReduceMean", input, axes)
+    difference = elementwise(b, "Sub", input, mean)
+    return mean, reduce(b, "ReduceMean", elementwise(b, "Mul", difference, difference), axes)
