@@ -1,6 +1,7 @@
 """Runs all cases and writes what is expected of them: `python -m tests.conformance.refresh` from the root folder.
 
-Look at the changes of the data files before they are committed. Nothing is written while any case is wrong or broken.
+Look at the changes of the data files before they are committed, and run scripts/generate_coverage.py afterwards.
+Nothing is written while any case is wrong or broken.
 """
 
 from __future__ import annotations
