@@ -28,7 +28,8 @@ SMALL = 1024
 EXACT_INTEGERS = (np.int8, np.uint8, np.int16, np.uint16)
 """Integer types whose values float32 holds exactly."""
 
-WRAPPING = frozenset("abs add box conv deconv linear matmul mul neg pow product_reduce sqr sub sum_reduce".split())
+WRAPPING = ("abs", "add", "box", "conv", "deconv", "linear", "matmul", "mul", "neg", "pow", "product_reduce", "sqr",
+            "sub", "sum_reduce")  # fmt: skip
 """Operations whose result on integers can leave the range of their type."""
 
 LITERAL_TYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
