@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import FormatError
-from .storage import Bytes, Storage
+from ..mapped import Bytes
+from ..protobuf.wire import packed_varints
+from .storage import Storage
 from .wire import LARGE, THIS_FILE
 
 if TYPE_CHECKING:
@@ -188,7 +190,7 @@ def _stored(
             if len(part) % np.dtype(dtype).itemsize:
                 raise FormatError(f"{element.field} has {len(part)} bytes, no whole number of items")
         return None, _joined([part.view(dtype) for part in parts], dtype)
-    return None, _joined([_varints(part).astype(dtype) for part in parts], dtype)
+    return None, _joined([packed_varints(part).astype(dtype) for part in parts], dtype)
 
 
 def _joined(parts: list[Array], dtype: type) -> Array:
@@ -263,22 +265,6 @@ def _unpack(data: Bytes, bits: int, count: int) -> Bytes:
         part = result[k * step : (k + 1) * step]
         single = np.unpackbits(data[start : start + _CHUNK], count=len(part) * bits, bitorder="little")
         part[:] = np.packbits(single.reshape(-1, bits), axis=1, bitorder="little")[:, 0]
-    return result
-
-
-def _varints(data: Bytes) -> npt.NDArray[np.uint64]:
-    """The numbers of a packed protobuf field: 7 bits a byte, the low ones first; the high bit says that more follow."""
-    last = np.flatnonzero(data < 0x80)
-    if len(data) and (not len(last) or last[-1] != len(data) - 1):
-        raise FormatError("unterminated number in packed data")
-    sizes = np.diff(last, prepend=-1)
-    if len(sizes) and sizes.max() > 10:
-        raise FormatError("number of more than 10 bytes in packed data")
-    first = last - sizes + 1
-    result = np.zeros(len(last), np.uint64)
-    for k in range(int(sizes.max(initial=0))):
-        long = sizes > k
-        result[long] |= (data[first[long] + k] & 0x7F).astype(np.uint64) << np.uint64(7 * k)
     return result
 
 

@@ -5,7 +5,7 @@ parse more than 2 GB. Here the few message types that may hold tensors are walke
 file; whatever is small is copied as it is, and the values of large tensors are replaced by external data entries that
 point back into the file. Only that skeleton is parsed.
 
-Wire format: https://protobuf.dev/programming-guides/encoding. Field numbers: onnx.proto of the ONNX project.
+Field numbers: onnx.proto of the ONNX project.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...errors import FormatError
+from ..protobuf.wire import BYTES, FIXED32, FIXED64, MAX_DEPTH, VARINT, delimited, fields, tag, varint
 
 # Not a possible path (it has a NUL), so no file can be meant by it.
 THIS_FILE = "\0this file"
@@ -23,11 +24,6 @@ LARGE = 4096
 
 # A tensor whose values are in more pieces than that is copied; protobuf joins the pieces.
 MAX_SPANS = 16
-
-# Protobuf's own limit for nested messages.
-MAX_DEPTH = 100
-
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 # TensorProto: field number of values -> wire type of a single (unpacked) item.
 VALUE_FIELDS = {4: FIXED32, 5: VARINT, 7: VARINT, 9: BYTES, 10: FIXED64, 11: VARINT}
@@ -76,7 +72,7 @@ def _shrink(data: memoryview, message: Message, start: int, end: int, depth: int
         child = message.children.get(number)
         if child is not None and wire == BYTES and stop - payload > LARGE:
             result += data[copied:begin]
-            result += _delimited(number, _shrink(data, child, payload, stop, depth + 1))
+            result += delimited(number, _shrink(data, child, payload, stop, depth + 1))
             copied = stop
     result += data[copied:end]
     return bytes(result)
@@ -106,62 +102,8 @@ def _shrink_tensor(data: memoryview, start: int, end: int) -> bytes:
 
 
 def _fields(data: memoryview, message: Message, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """Number, wire type, and the offsets of the tag, of the payload and of its end, for each field of a message."""
-    position = start
-    while position < end:
-        begin = position
-        key, position = _read_varint(data, position, end, message)
-        number, wire = key >> 3, key & 7
-        payload = position
-        if wire == VARINT:
-            _, position = _read_varint(data, position, end, message)
-        elif wire == BYTES:
-            length, payload = _read_varint(data, position, end, message)
-            position = payload + length
-        elif wire == FIXED32:
-            position += 4
-        elif wire == FIXED64:
-            position += 8
-        if number == 0 or wire not in (VARINT, BYTES, FIXED32, FIXED64):
-            raise FormatError(f"no valid {message.name}: unexpected tag {key}", where=f"byte {begin}", hint=_HINT)
-        if position > end:
-            raise FormatError(
-                f"field {number} of {message.name} runs past the end of its message", where=f"byte {begin}", hint=_HINT
-            )
-        yield number, wire, begin, payload, position
-
-
-_HINT = "the file is damaged or truncated, or no ONNX model"
-
-
-def _read_varint(data: memoryview, position: int, end: int, message: Message) -> tuple[int, int]:
-    """The number at a position, and the position after it."""
-    value = 0
-    for k, byte in enumerate(data[position : min(position + 10, end)]):
-        value |= (byte & 0x7F) << (7 * k)
-        if byte < 0x80:
-            return value, position + k + 1
-    raise FormatError(f"no valid {message.name}: unterminated number", where=f"byte {position}", hint=_HINT)
-
-
-def varint(value: int) -> bytes:
-    """A number in the encoding of protobuf."""
-    result = bytearray()
-    while value >= 0x80:
-        result.append(value & 0x7F | 0x80)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
-
-
-def tag(number: int, wire: int) -> bytes:
-    """What a field starts with."""
-    return varint(number << 3 | wire)
-
-
-def _delimited(number: int, payload: bytes) -> bytes:
-    return tag(number, BYTES) + varint(len(payload)) + payload
+    return fields(data, message.name, start, end, "the file is damaged or truncated, or no ONNX model")
 
 
 def _entry(key: str, value: str) -> bytes:
-    return _delimited(_EXTERNAL_DATA, _delimited(1, key.encode()) + _delimited(2, value.encode()))
+    return delimited(_EXTERNAL_DATA, delimited(1, key.encode()) + delimited(2, value.encode()))

@@ -1,0 +1,3 @@
+"""GraphDef files of TensorFlow."""
+
+from .reader import Reader as Reader

@@ -1,0 +1,123 @@
+"""Reads GraphDef files, without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ....errors import FileError, FormatError
+from ....model.graph import Graph
+from ...mapped import Bytes, read_file
+from ...protobuf import Message, decode, parse_text
+from .build import InputShapes, build_graph
+from .schema import SCHEMA
+
+T = TypeVar("T")
+
+# Protobuf's limit, so no GraphDef can be larger.
+MAX_SIZE = (1 << 31) - 1
+
+_HINT = "the file is damaged or truncated, or no TensorFlow graph"
+_SAVED_MODEL = "saved_model.pb"
+
+
+class Reader:
+    """Reads a GraphDef (`.pb`, or `.pbtxt` as text) into a Graph of the TensorFlow dialect.
+
+    SavedModel folders, `.keras` and `.h5` files are read by TensorFlow, which must be installed. fold_constants:
+    evaluate what does not depend on inputs, by TensorFlow, too (the conversion does so without it).
+
+    In the Graph, `op.type` is the operator and `op.name` the name of the node; inputs and outputs are lists; tensors
+    are named `node` or, for further results, `node:1`. `op.attribs` has the attributes of the node and TensorFlow's
+    defaults for others: int, float, bool, str, list; a type is a numpy class, a shape a tuple, a tensor an array. A
+    Const has its value, a read-only view of the memory-mapped file, as attribute and as `.data` of its output. The
+    graph's inputs are the outputs of Placeholder operations, its outputs those of operations of which nothing is used.
+
+    Functions are put in where they are called; the bodies of (Stateless)While, If and Case are nested Graphs. Loops
+    of TensorFlow 1 become StatelessWhile, its conditionals SelectV2. Composites (PyFunc) have the name of their
+    function as type, `custom` set, and only their own attributes. Control inputs are dropped, and what no output needs
+    (NoOp, Assert, ..). Operators that pass on their input (Identity, StopGradient, CheckNumerics, ..) are resolved;
+    one that names an output of the graph gives its name to that tensor, and is kept for inputs and constants.
+    `graph.metadata` has producer, versions and aliases {name of a resolved tensor: name of the one it stands for}.
+    """
+
+    def __init__(self, fold_constants: bool = False) -> None:
+        self._fold_constants = fold_constants
+
+    def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
+        """input_shapes: input name -> extents (None keeps one open).
+
+        Raises FileError, FormatError if the file is no valid graph, UsageError for impossible input shapes,
+        MissingPackageError for files that need TensorFlow without it.
+        """
+        path = Path(filename)
+        return _located(lambda: build_graph(self._message(path, input_shapes), input_shapes), path)
+
+    def _message(self, path: Path, input_shapes: InputShapes | None) -> Message:
+        if self._fold_constants:
+            from .folding import folded
+
+            return parse(np.frombuffer(folded(load(path), input_shapes), np.uint8))
+        return parse_file(path)
+
+
+def load(path: Path) -> bytes:
+    """A serialized GraphDef, whatever kind of file it comes from."""
+    message = parse_file(path)
+    from ...protobuf import encode
+
+    return b"".join(chunk.tobytes() if isinstance(chunk, np.ndarray) else bytes(chunk) for chunk in encode(message))
+
+
+def parse_file(path: Path) -> Message:
+    """The message of a file; its large values stay in the file. Raises FileError, FormatError, MissingPackageError."""
+    if path.name == _SAVED_MODEL and path.is_file():
+        path = path.parent
+    if path.is_dir() or path.suffix.lower() in (".keras", ".h5", ".hdf5"):
+        from ..saved_model import freeze_file
+
+        return parse(np.frombuffer(freeze_file(path), np.uint8))
+    data = read_file(path)
+    if path.suffix.lower() == ".pbtxt":
+        return _parse_text(data, path)
+    return parse(data)
+
+
+def parse(data: Bytes) -> Message:
+    """The message of a serialized GraphDef. Raises FormatError."""
+    if len(data) > MAX_SIZE:
+        raise FormatError(
+            f"the file has {len(data)} bytes, but a TensorFlow graph can have {MAX_SIZE} at most",
+            hint="split the model, or store its weights with half precision",
+        )
+    try:
+        return decode(data.data, SCHEMA["GraphDef"])
+    except FormatError as error:
+        raise FormatError(error.message, where=error.where, hint=_HINT) from error
+
+
+def _parse_text(data: Bytes, path: Path) -> Message:
+    if len(data) > MAX_SIZE:
+        raise FormatError(f"the file has {len(data)} bytes, more than a TensorFlow graph can have")
+    try:
+        text = bytes(data).decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"the text is not UTF-8: {error}", hint=_HINT) from error
+    return parse_text(text, SCHEMA["GraphDef"], str(path), skip_unknown=True)
+
+
+def _located(read: Callable[[], T], path: Path) -> T:
+    """The result of reading; the path is added to errors in the file."""
+    try:
+        return read()
+    except FormatError as error:
+        if error.where and error.where.startswith(str(path)):
+            raise
+        where = f"{path}: {error.where}" if error.where else str(path)
+        raise FormatError(error.message, error.details, where=where, hint=error.hint) from error
+    except MemoryError as error:
+        raise FileError("there is not enough memory to read the file", where=str(path)) from error

@@ -1,0 +1,158 @@
+"""What a graph of nodes computes: its outputs, the nodes that they need, and the nodes that only pass values on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ....errors import FormatError
+from .nodes import Node, Ref
+
+# Operators whose first (for IdentityN: each) result is the corresponding input. What they check is not kept.
+PASSING = (
+    "Identity",
+    "IdentityN",
+    "StopGradient",
+    "PreventGradient",
+    "CheckNumerics",
+    "CheckNumericsV2",
+    "PlaceholderWithDefault",
+    "GuaranteeConst",
+    "Snapshot",
+)
+INPUTS = ("Placeholder", "PlaceholderV2")
+
+# Results that only training uses.
+_FIRST_RESULT_ONLY = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "_FusedBatchNormEx")
+
+# Grappler leaves inputs of this name, without use, where it has put in functions.
+_UNUSED_INPUT = "unused_control_flow_input"
+
+
+@dataclass
+class Resolution:
+    """nodes: those that the outputs need, and the inputs. outputs: of the graph. names: of outputs that are not named
+    after their own node. passed: results of nodes that were left out -> what they stand for."""
+
+    nodes: list[Node]
+    outputs: list[Ref]
+    names: dict[Ref, str] = field(default_factory=dict)
+    passed: dict[Ref, Ref] = field(default_factory=dict)
+
+
+def resolve(
+    nodes: Sequence[Node], result_count: Callable[[Node], int], results: Sequence[Ref] | None = None
+) -> Resolution:
+    """Finds the outputs (unless `results` are given: those of a function), and leaves out what they do not need.
+
+    Inputs of nodes that are left are changed to what passing nodes stand for. A passing node that makes an output
+    gives its name to the value that it passes on; it stays if that is an input, a constant or an output itself.
+    """
+    by_name = {node.name: node for node in nodes}
+    outputs = list(results) if results is not None else find_outputs(nodes, result_count)
+    passed = _passed(nodes, by_name)
+    names: dict[Ref, str] = {}
+    if results is None:
+        _keep_output_names(outputs, passed, names, by_name)
+    passed = {ref: _source(ref, passed) for ref in passed}
+    final_outputs = [passed.get(ref, ref) for ref in outputs]
+    for node in nodes:
+        node.inputs = [passed.get(ref, ref) for ref in node.inputs]
+    needed = _needed(final_outputs, by_name)
+    kept = [node for node in nodes if node.name in needed or (results is None and _is_input(node))]
+    return Resolution(kept, final_outputs, names, passed)
+
+
+def find_outputs(nodes: Sequence[Node], result_count: Callable[[Node], int]) -> list[Ref]:
+    """The results of nodes none of whose results is used, in order.
+
+    Not of inputs and constants, and not of a passing node that others wait for; unless there is nothing else.
+    """
+    used = {ref[0] for node in nodes for ref in node.inputs}
+    awaited = {name for node in nodes for name in node.control}
+    unused = [node for node in nodes if node.name not in used]
+    outputs = [
+        node
+        for node in unused
+        if node.op not in (*INPUTS, "Const") and not (node.op in PASSING and node.name in awaited)
+    ]
+
+    def results(node: Node) -> Iterable[Ref]:
+        count = min(result_count(node), 1) if node.op in _FIRST_RESULT_ONLY else result_count(node)
+        return ((node.name, k) for k in range(count))
+
+    found = [ref for node in outputs for ref in results(node)]
+    return found or [ref for node in unused if not _is_left_over(node) for ref in results(node)]
+
+
+def _is_input(node: Node) -> bool:
+    return node.op in INPUTS and not _is_left_over(node)
+
+
+def _is_left_over(node: Node) -> bool:
+    return node.op in INPUTS and node.name.startswith(_UNUSED_INPUT)
+
+
+def _passed(nodes: Iterable[Node], by_name: Mapping[str, Node]) -> dict[Ref, Ref]:
+    """Result of a passing node -> its input."""
+    passed: dict[Ref, Ref] = {}
+    for node in nodes:
+        if node.op in PASSING and node.inputs:
+            inputs = node.inputs if node.op == "IdentityN" else node.inputs[:1]
+            passed.update({(node.name, k): ref for k, ref in enumerate(inputs)})
+    for node in nodes:
+        if node.op == "ReadVariableOp" and node.inputs and _is_value(_source(node.inputs[0], passed), by_name):
+            passed[node.name, 0] = node.inputs[0]
+    return passed
+
+
+def _is_value(ref: Ref, by_name: Mapping[str, Node]) -> bool:
+    """Is it the value of a variable, and not a variable? Freezing makes constants of variables."""
+    node = by_name.get(ref[0])
+    return node is not None and node.op == "Const"
+
+
+def _source(ref: Ref, passed: Mapping[Ref, Ref]) -> Ref:
+    seen = 0
+    while ref in passed:
+        ref = passed[ref]
+        seen += 1
+        if seen > len(passed):
+            raise FormatError("the nodes depend on each other in a cycle", where=f"'{ref[0]}'")
+    return ref
+
+
+def _keep_output_names(
+    outputs: Sequence[Ref], passed: dict[Ref, Ref], names: dict[Ref, str], by_name: Mapping[str, Node]
+) -> None:
+    """Decides for each passing node that makes outputs: its names go to its sources, or it stays."""
+    taken = {ref for ref in outputs if ref not in passed}
+    for name in dict.fromkeys(ref[0] for ref in outputs if ref in passed):
+        refs = [ref for ref in outputs if ref[0] == name]
+        sources = [_source(ref, passed) for ref in refs]
+        if (
+            len(set(sources)) == len(sources)
+            and taken.isdisjoint(sources)
+            and all(source[0] in by_name and by_name[source[0]].op not in (*INPUTS, "Const") for source in sources)
+        ):
+            taken.update(sources)
+            names.update({source: tensor_name(ref) for source, ref in zip(sources, refs, strict=True)})
+        else:
+            for key in [ref for ref in passed if ref[0] == name]:
+                del passed[key]
+
+
+def _needed(outputs: Iterable[Ref], by_name: Mapping[str, Node]) -> set[str]:
+    found: set[str] = set()
+    pending = [ref[0] for ref in outputs]
+    while pending:
+        name = pending.pop()
+        if name not in found and name in by_name:
+            found.add(name)
+            pending += [ref[0] for ref in by_name[name].inputs]
+    return found
+
+
+def tensor_name(ref: Ref) -> str:
+    """`node` for the first result of a node, else `node:index`."""
+    return ref[0] if ref[1] <= 0 else f"{ref[0]}:{ref[1]}"
