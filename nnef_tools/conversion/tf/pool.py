@@ -1,0 +1,110 @@
+"""Pooling in 2 and 3 dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...errors import Unsupported
+from ...model import Tensor
+from ..build import shape
+from ..builder import Builder
+from ..padding import same_padding
+from ..rules import Ints, to_nnef
+from .common import channels_first, from_channels_first, to_channels_first, window_padding
+
+
+def _window(
+    data_format: str, ksize: list[int], strides: list[int], padding: str, explicit_paddings: list[int] | None
+) -> dict[str, Any]:
+    """NNEF attributes for all dimensions, batch and channels included. Padding never competes and is never counted."""
+    pairs = window_padding(padding, explicit_paddings, data_format)
+    return {
+        "size": channels_first(ksize, data_format, "ksize"),
+        "stride": channels_first(strides, data_format, "strides"),
+        "padding": [(0, 0), (0, 0), *pairs] if pairs else [],
+        "border": "ignore",
+    }
+
+
+@to_nnef("tf", "MaxPool", "MaxPool3D")
+def max_pool(
+    b: Builder,
+    x: Tensor,
+    *,
+    ksize: list[int],
+    strides: list[int],
+    padding: str,
+    explicit_paddings: list[int] | None = None,
+    data_format: str | None = None,
+) -> Tensor:
+    """MaxPool, MaxPool3D -> max_pool."""
+    layout = data_format or ("NHWC" if len(shape(x)) == 4 else "NDHWC")
+    window = _window(layout, ksize, strides, padding, explicit_paddings)
+    return from_channels_first(b, b.max_pool(to_channels_first(b, x, layout), **window), layout)
+
+
+@to_nnef("tf", "MaxPoolV2")
+def max_pool_inputs(
+    b: Builder, x: Tensor, ksize: Ints, strides: Ints, *, padding: str, data_format: str = "NHWC"
+) -> Tensor:
+    """MaxPoolV2: size and strides are inputs."""
+    return max_pool(b, x, ksize=ksize, strides=strides, padding=padding, data_format=data_format)
+
+
+@to_nnef("tf", "AvgPool", "AvgPool3D")
+def avg_pool(
+    b: Builder,
+    x: Tensor,
+    *,
+    ksize: list[int],
+    strides: list[int],
+    padding: str,
+    data_format: str | None = None,
+) -> Tensor:
+    """AvgPool, AvgPool3D -> avg_pool."""
+    layout = data_format or ("NHWC" if len(shape(x)) == 4 else "NDHWC")
+    window = _window(layout, ksize, strides, padding, None)
+    return from_channels_first(b, b.avg_pool(to_channels_first(b, x, layout), **window), layout)
+
+
+@to_nnef("tf", "MaxPoolWithArgmax")
+def max_pool_with_argmax(
+    b: Builder,
+    x: Tensor,
+    *,
+    ksize: list[int],
+    strides: list[int],
+    padding: str,
+    include_batch_in_index: bool = False,
+    Targmax: Any = np.int64,
+) -> tuple[Tensor, Tensor | None]:
+    """MaxPoolWithArgmax -> max_pool_with_index; positions in windows become positions in the flattened NHWC input."""
+    window = _window("NHWC", ksize, strides, padding, None)
+    source = to_channels_first(b, x, "NHWC")
+    if not b.wanted[1]:
+        return from_channels_first(b, b.max_pool(source, **window), "NHWC"), None
+    if window["size"][:2] != [1, 1]:
+        raise Unsupported("positions of windows over batch or channels")
+    values, index = b.max_pool_with_index(source, **window)
+    _, depth, height, width = shape(source)
+    steps = [height * width * depth if include_batch_in_index else 0, 1, width * depth, depth]
+    position = _flat_position(b, index, steps, shape(source)[2:], window)
+    return from_channels_first(b, values, "NHWC"), from_channels_first(b, b.cast(position, Targmax), "NHWC")
+
+
+def _flat_position(b: Builder, index: Tensor, steps: list[int], extents: list[int], window: dict[str, Any]) -> Tensor:
+    """The offset of each position in a window comes from a table, the origin of each window from a constant."""
+    size, stride = window["size"][2:], window["stride"][2:]
+    pairs = window["padding"][2:] or same_padding(extents, size, stride, [1] * len(size))
+    positions = np.indices(size).reshape(len(size), -1)
+    table = sum(p * step for p, step in zip(positions, steps[2:], strict=True))
+    counts = shape(index)
+    origin = np.zeros(counts, np.int64)
+    for k, step in enumerate(steps):
+        start = np.arange(counts[k], dtype=np.int64)
+        if k >= 2:
+            start = start * stride[k - 2] - pairs[k - 2][0]
+        origin += (start * step).reshape([-1 if j == k else 1 for j in range(len(counts))])
+    return b.add(b.gather(b.constant(np.asarray(table, np.int64)), index, axis=0), b.constant(origin))

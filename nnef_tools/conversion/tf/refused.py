@@ -1,0 +1,63 @@
+"""Operators that NNEF cannot express, with the reason. What has a rule is not listed."""
+
+from __future__ import annotations
+
+RANDOM = "the result is random; NNEF operations depend on their inputs only"
+STRING = "NNEF has no tensors of strings"
+DYNAMIC = "the shape of the result depends on the data"
+STATE = "it changes a variable or a resource; freeze the model first (convert_variables_to_constants)"
+TRAINING = "an operator for training; NNEF describes inference"
+FILES = "it reads or decodes files; do that before the model"
+SPECIAL = "no NNEF operation computes this function"
+SPARSE = "NNEF has no sparse tensors"
+FOREIGN = "it runs code that is not in the model; a plugin can convert it"
+QUANTIZED = "it computes with quantized types of TensorFlow; convert the TFLite form of the model"
+
+_GROUPS: dict[str, tuple[str, ...]] = {
+    RANDOM: ("Multinomial", "ParameterizedTruncatedNormal", "RandomGamma", "RandomGammaGrad", "RandomPoisson",
+             "RandomPoissonV2", "RandomShuffle", "RandomStandardNormal", "RandomUniform", "RandomUniformInt",
+             "StatelessMultinomial", "StatelessRandomNormal", "StatelessRandomNormalV2", "StatelessRandomUniform",
+             "StatelessRandomUniformInt", "StatelessRandomUniformIntV2", "StatelessRandomUniformV2",
+             "StatelessTruncatedNormal", "StatelessTruncatedNormalV2", "TruncatedNormal",
+             "StatelessRandomGetKeyCounter", "StatelessRandomGetAlg", "FractionalAvgPool", "FractionalMaxPool"),
+    STRING: ("AsString", "DecodeBase64", "EncodeBase64", "ReduceJoin", "RegexFullMatch", "RegexReplace",
+             "StaticRegexFullMatch", "StaticRegexReplace", "StringFormat", "StringJoin", "StringLength", "StringLower",
+             "StringSplit", "StringSplitV2", "StringStrip", "StringToHashBucket", "StringToHashBucketFast",
+             "StringToHashBucketStrong", "StringToNumber", "StringUpper", "Substr", "UnicodeDecode",
+             "UnicodeDecodeWithOffsets", "UnicodeEncode", "UnicodeScript", "UnicodeTranscode"),
+    DYNAMIC: ("BooleanMask", "CombinedNonMaxSuppression", "DynamicPartition", "NonMaxSuppression",
+              "NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5",
+              "NonMaxSuppressionWithOverlaps", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2"),
+    STATE: ("Assign", "AssignAdd", "AssignAddVariableOp", "AssignSub", "AssignSubVariableOp", "AssignVariableOp",
+            "HashTable", "HashTableV2", "LookupTableFindV2", "LookupTableImportV2", "LookupTableSizeV2",
+            "MutableHashTableV2", "ResourceScatterAdd", "ResourceScatterNdUpdate", "ResourceScatterUpdate",
+            "RestoreV2", "SaveV2", "ScatterAdd", "ScatterUpdate", "VarHandleOp", "VarIsInitializedOp", "Variable",
+            "VariableV2", "Stack", "StackV2", "StackPushV2", "StackPopV2"),
+    TRAINING: ("ApplyAdam", "ApplyGradientDescent", "ApplyMomentum", "AvgPool3DGrad", "AvgPoolGrad", "BiasAddGrad",
+               "Conv2DBackpropFilter", "Conv3DBackpropFilter", "Conv3DBackpropFilterV2", "CTCLoss", "CTCLossV2",
+               "DepthwiseConv2dNativeBackpropFilter", "EluGrad", "FakeQuantWithMinMaxArgsGradient",
+               "FakeQuantWithMinMaxVarsGradient", "FusedBatchNormGrad", "FusedBatchNormGradV2",
+               "FusedBatchNormGradV3", "LRNGrad", "LeakyReluGrad", "MaxPoolGrad", "MaxPoolGradGrad", "Relu6Grad",
+               "ReluGrad", "ResizeBicubicGrad", "ResizeBilinearGrad", "ResizeNearestNeighborGrad",
+               "ResourceApplyAdam", "ResourceApplyGradientDescent", "RsqrtGrad", "SeluGrad", "SigmoidGrad",
+               "SoftmaxCrossEntropyWithLogits", "SoftplusGrad", "SoftsignGrad",
+               "SparseSoftmaxCrossEntropyWithLogits", "SqrtGrad", "TanhGrad"),
+    FILES: ("DecodeBmp", "DecodeGif", "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeRaw", "DecodeWav",
+            "EncodeJpeg", "EncodePng", "Iterator", "IteratorGetNext", "IteratorV2", "MatchingFiles", "ParseExample",
+            "ParseExampleV2", "ParseSingleExample", "ReadFile", "WriteFile"),
+    SPECIAL: ("BesselI0", "BesselI0e", "BesselI1", "BesselI1e", "Betainc", "Cholesky", "Digamma", "Erfinv", "Igamma",
+              "Igammac", "Lgamma", "LogMatrixDeterminant", "MatrixExponential", "MatrixInverse", "MatrixSolve",
+              "MatrixTriangularSolve", "Ndtri", "NextAfter", "Polygamma", "PopulationCount", "Qr",
+              "SelfAdjointEigV2", "Svd", "Zeta"),
+    SPARSE: ("DeserializeSparse", "SparseConcat", "SparseFillEmptyRows", "SparseReshape", "SparseSlice",
+             "SparseTensorDenseMatMul", "SparseToDense"),
+    FOREIGN: ("EagerPyFunc", "PyFunc", "PyFuncStateless", "XlaCallModule", "RemoteCall", "SymbolicGradient"),
+    QUANTIZED: ("Dequantize", "QuantizeV2", "QuantizedAdd", "QuantizedBiasAdd", "QuantizedConv2D", "QuantizedMatMul",
+                "QuantizedMaxPool", "QuantizedRelu", "Requantize", "RequantizationRange"),
+    "NNEF has no complex numbers": ("Angle", "Complex", "ComplexAbs", "Conj", "FFT", "FFT2D", "FFT3D", "IFFT",
+                                    "IFFT2D", "IFFT3D", "IRFFT", "IRFFT2D", "IRFFT3D", "Imag", "RFFT", "RFFT2D",
+                                    "RFFT3D", "Real"),
+}  # fmt: skip
+
+REASONS: dict[str, str] = {type: reason for reason, types in _GROUPS.items() for type in types}
+"""Operator -> why there is no rule for it."""
