@@ -343,7 +343,7 @@ def desample(
     count = math.prod(part.size)
     items, positions = _fold(b, input, axes), _fold(b, index, axes)
     channels = b.constant(np.arange(count).reshape([1, count] + [1] * len(axes)))
-    chosen = b.Equal(positions, channels)
+    chosen = elementwise(b, "Equal", positions, channels, dtype=np.bool_)
     lanes = known(b.Where(chosen, items, scalar(b, 0.0)), [shape(items)[0], count, *shape(items)[2:]])
     eye = b.constant(np.eye(count, dtype=b.real).reshape([count, 1, *part.size]))
     return _unfold(b, spread(b, lanes, eye, None, part, 1), shape(input), axes)
@@ -355,7 +355,7 @@ def local_response_normalization(
 ) -> Tensor:
     """local_response_normalization -> LRN across channels; over other windows by its definition."""
     own = shape(input)
-    if len(own) >= 3 and all(n == 1 for k, n in enumerate(size) if k != 1):
+    if len(own) >= 3 and size[1] % 2 and all(n == 1 for k, n in enumerate(size) if k != 1):  # runtimes want odd sizes
         return known(b.LRN(input, size=size[1], alpha=alpha, beta=beta, bias=bias), own)
     means = box(b, elementwise(b, "Mul", input, input), size=size, normalize=True)
     sigma = elementwise(b, "Add", elementwise(b, "Mul", means, scalar(b, alpha)), scalar(b, bias))

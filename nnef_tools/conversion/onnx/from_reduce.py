@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -55,7 +56,9 @@ def _arg(onnx: str) -> Callable[..., Tensor]:
         if len(chosen) == 1:
             return known(b.op(onnx, input, axis=chosen[0], keepdims=1), result, np.int64)
         rest = [k for k in range(len(own)) if k not in chosen]
-        flat = reshape(b, transpose(b, input, [*rest, *chosen]), [*(own[k] for k in rest), -1])
+        flat = reshape(
+            b, transpose(b, input, [*rest, *chosen]), [*(own[k] for k in rest), math.prod(own[k] for k in chosen)]
+        )
         index = known(b.op(onnx, flat, axis=len(rest), keepdims=0), [own[k] for k in rest], np.int64)
         return reshape(b, index, result)
 
