@@ -158,8 +158,8 @@ class Converter(ConverterBase, Helpers):
     def _check(self, source: Tensor, target: Tensor) -> None:
         """Compares what the source format says of a result with what was inferred."""
 
-    def _infer_custom(self, outputs: Sequence[Tensor]) -> None:
-        """Gives shapes to the results of operations that rules know nothing of."""
+    def _infer_custom(self, operations: Sequence[Operation]) -> None:
+        """Gives shapes and data types to the results of operations that no rule has made."""
 
     def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
         attribs = {key: value for key, value in attribs.items() if not key.startswith("_")}
@@ -169,6 +169,11 @@ class Converter(ConverterBase, Helpers):
         absent = [key for key, required in rule.attributes.items() if required and key not in attribs]
         if absent:
             raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")
+        wrong = [key for key, value in attribs.items() if not rule.allows(key, value)]
+        if wrong:
+            raise Unsupported(
+                f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type"
+            )
         arguments = self._arguments(rule, op)
         self._builder.wanted = tuple(is_used(t) for t in op.outputs)
         try:
@@ -250,7 +255,7 @@ class Converter(ConverterBase, Helpers):
     def _mirror(self, op: Operation) -> None:
         outputs = [self._fresh_output(t) for t in op.outputs]
         inputs = [self._mapped(t) for t in op.inputs]
-        Operation(
+        copied = Operation(
             self._target,
             type=op.type,
             name=op.name,
@@ -259,7 +264,7 @@ class Converter(ConverterBase, Helpers):
             outputs=tuple(outputs) if isinstance(op.outputs, tuple) else outputs,
             custom=True,
         )
-        self._infer_custom(outputs)
+        self._infer_custom([copied])
 
     def _fresh_output(self, source: Tensor) -> Tensor:
         target = Tensor(self._target, source.name, source.shape, source.dtype, quant=copy.deepcopy(source.quant))
@@ -282,12 +287,11 @@ class Converter(ConverterBase, Helpers):
         if failed:
             raise Unsupported(", ".join(failed))
         type = scope.evaluate(transform.type, "field", "type")
-        if type is not None:
-            self._build_transformed(transform, scope, type)
+        made = self._build_transformed(transform, scope, type) if type is not None else []
         for source, target in zip(op.outputs, outputs, strict=True):
             if not target.has_producer:
                 del self._tensors[source]  # no such result; if the source has its value, that counts
-        self._infer_custom(outputs)
+        self._infer_custom(made)
 
     def _warn_of_hidden(self, transform: CompiledTransform, scope: Scope) -> None:
         for name in sorted(scope.hidden & transform.names()):
@@ -297,7 +301,8 @@ class Converter(ConverterBase, Helpers):
             if warning not in self.warnings:
                 self.warnings.append(warning)
 
-    def _build_transformed(self, transform: CompiledTransform, scope: Scope, type: Any) -> None:
+    def _build_transformed(self, transform: CompiledTransform, scope: Scope, type: Any) -> list[Operation]:
+        """The operation, and those after it that the outputs asked for."""
         name = scope.evaluate(transform.name, "field", "name")
         attribs = {k: scope.evaluate(v, "attribute", k) for k, v in transform.attribs.items()}
         inputs = _evaluate_arguments(scope, transform.inputs, "input")
@@ -313,7 +318,9 @@ class Converter(ConverterBase, Helpers):
             outputs=outputs,
             custom=transform.custom,
         )
-        self._target.reverse(start)  # the main operation first, then what the outputs asked for, innermost first
+        if len(self._target.operations) > start + 1:
+            self._target.reverse(start)  # the main operation first, then what the outputs asked for, innermost first
+        return self._target.operations[start:]  # type: ignore[return-value]
 
     def _missing(self) -> Tensor:
         return Tensor(self._target, name="", shape=(), dtype=np.float32, data=np.zeros((), np.float32))

@@ -7,7 +7,7 @@ name in expressions. Tensors are tensors of the target graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -170,14 +170,14 @@ class Helpers:
         """A fresh tensor that a squeeze turns into the given one."""
         if keep_dims or not axes:
             return tensor
-        shape = layout.unsqueeze_shape(self._known_shape(tensor), axes)
+        shape = layout.unsqueeze_shape(tensor.shape, axes) if _is_known(tensor.shape) else None
         return self._output_of("squeeze", tensor, shape, {"axes": list(axes)})
 
     def unsqueeze_output(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
         """A fresh tensor that an unsqueeze turns into the given one."""
         if keep_dims or not axes:
             return tensor
-        shape = layout.squeeze_shape(self._known_shape(tensor), axes)
+        shape = layout.squeeze_shape(tensor.shape, axes) if _is_known(tensor.shape) else None
         return self._output_of("unsqueeze", tensor, shape, {"axes": list(axes)})
 
     def unsqueeze_vector(self, tensor: Tensor) -> Tensor:
@@ -194,12 +194,11 @@ class Helpers:
         Operation(self._target, type="add", inputs=(fresh, bias), outputs=output)
         return fresh
 
-    def _output_of(self, type: str, output: Tensor, shape: Sequence[int], attribs: dict[str, Any]) -> Tensor:
+    def _output_of(self, type: str, output: Tensor, shape: Sequence[int] | None, attribs: dict[str, Any]) -> Tensor:
         fresh = Tensor(self._target, shape=shape, dtype=output.dtype)
         Operation(self._target, type=type, inputs=fresh, outputs=output, attribs=attribs)
         return fresh
 
-    def _known_shape(self, tensor: Tensor) -> tuple[int, ...]:
-        if tensor.shape is None or None in tensor.shape:
-            raise ConversionError(f"shape of tensor '{tensor.name}' is not known", hint="--custom-shapes")
-        return tensor.shape  # type: ignore[return-value]
+
+def _is_known(shape: Sequence[int | None] | None) -> TypeGuard[Sequence[int]]:
+    return shape is not None and None not in shape

@@ -11,6 +11,7 @@ from ..model import Graph, Operation, Tensor
 from ..model.dtypes import nnef_dtype
 from . import padding
 from .onnx import FAMILIES
+from .onnx.refused import REASONS
 from .to_nnef import ConverterToNNEF
 
 for _family in FAMILIES:
@@ -26,6 +27,9 @@ class Converter(ConverterToNNEF):
         from ..io.onnx.functions import expand  # imports onnx
 
         return expand(op, opset)
+
+    def _reason_against(self, op: Operation) -> str | None:
+        return REASONS.get((op.domain, str(op.type)))
 
     def convert_padding(
         self,
@@ -89,8 +93,8 @@ class Converter(ConverterToNNEF):
         return max(-limit, min(limit, value))
 
     def is_unused(self, tensor: Tensor) -> bool:
-        """Is the output left out or read by nothing?"""
-        return not tensor.name or not tensor.has_consumer
+        """Is the input left out, or the output left out or read by nothing?"""
+        return tensor.name == "" or tensor in self._unused
 
     def nnef_dtype(self, dtype: Any) -> str:
         """`scalar`, `integer` or `logical`."""

@@ -18,6 +18,8 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral, Real
+from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -72,11 +74,18 @@ class Rule:
         return list(inspect.signature(self.function).parameters.values())[1:]
 
     @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return typing.get_type_hints(self.function, include_extras=True)
+
+    @cached_property
     def inputs(self) -> list[Input]:
         """The named inputs, in order."""
-        hints = typing.get_type_hints(self.function, include_extras=True)
         return [
-            Input(p.name, _const_marker(hints.get(p.name)), p.default is not p.empty or _allows_none(hints.get(p.name)))
+            Input(
+                p.name,
+                _const_marker(self._hints.get(p.name)),
+                p.default is not p.empty or _allows_none(self._hints.get(p.name)),
+            )
             for p in self._parameters
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
@@ -91,9 +100,27 @@ class Rule:
         """The names of the attributes, with whether they are required."""
         return {p.name: p.default is p.empty for p in self._parameters if p.kind is p.KEYWORD_ONLY}
 
+    def allows(self, attribute: str, value: Any) -> bool:
+        """Is the value of the annotated type? Only plain types and lists of them are checked."""
+        hint = self._hints.get(attribute, Any)
+        options = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        return any(_fits(value, option) for option in options)
+
 
 def _allows_none(hint: Any) -> bool:
-    return type(None) in typing.get_args(hint)
+    return NoneType in typing.get_args(hint)
+
+
+_KINDS: dict[Any, type] = {int: Integral, float: Real, str: str}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if typing.get_origin(hint) is list and typing.get_args(hint)[0] in _KINDS:
+        kind = _KINDS[typing.get_args(hint)[0]]
+        return isinstance(value, (list, tuple)) and all(isinstance(item, kind) for item in value)
+    if hint is NoneType:
+        return value is None
+    return hint not in _KINDS or isinstance(value, _KINDS[hint])
 
 
 def _const_marker(hint: Any) -> Const | None:

@@ -15,7 +15,7 @@ from ..model import Graph, Operation, Tensor
 from ..model.dtypes import nnef_dtype
 from ..model.utils import generate_tensor_names_from_op_type, remove_unreachable
 from ..ops.extensions import extension_fragments
-from ..ops.inference import infer_shapes
+from ..ops.inference import flat_shapes, infer_shapes, result_dtypes
 from ..ops.registry import find
 from . import layout
 from .builder import Builder
@@ -209,25 +209,44 @@ class ConverterToNNEF(Converter):
                 f"tensor '{source.name}' is declared with shape {list(source.shape)} but has {list(target.shape or ())}"
             )
 
-    def _infer_custom(self, outputs: Sequence[Tensor]) -> None:
-        """Shapes of a plugin's or mirrored operation where the source did not give them, from its shape function."""
-        for output in outputs:
-            op = output.producer
-            if op is None or (output.shape is not None and None not in output.shape and not self._infer_shapes):
-                continue
-            if op.type not in self._custom_shapes and find(op.type) is None:
-                if output.shape is None or None in output.shape:
-                    raise ConversionError(
-                        f"shape of tensor '{output.name}' is not known", hint=f"--custom-shapes with '{op.type}'"
-                    )
-                continue
-            shapes = [list(t.shape or ()) for t in op.inputs]
-            arguments: list[Any] = shapes if isinstance(op.inputs, tuple) else [shapes]
-            result = infer_shapes(str(op.type), arguments, op.attribs, self._custom_shapes)
-            if isinstance(op.outputs, tuple) and not isinstance(result, tuple):
-                result = (result,)
-            for tensor, shape in zip(op.outputs, result, strict=False):
-                tensor.shape = shape
+    def _infer_custom(self, operations: Sequence[Operation]) -> None:
+        for op in operations:
+            unknown = [t for t in op.outputs if t.shape is None or None in t.shape]
+            if unknown or self._infer_shapes:
+                self._infer_shapes_of(op, unknown)
+            if any(t.dtype is None for t in op.outputs):
+                self._infer_types_of(op)
+
+    def _infer_shapes_of(self, op: Operation, unknown: Sequence[Tensor]) -> None:
+        """Shapes from the shape function of a plugin's or mirrored operation; without one the source's have to do."""
+        if op.type not in self._custom_shapes and find(op.type) is None:
+            if unknown:
+                hint = f"--custom-shapes with '{op.type}'"
+                raise ConversionError(f"shape of tensor '{unknown[0].name}' is not known", hint=hint)
+            return
+        shapes = [list(t.shape or ()) for t in op.inputs]
+        arguments: list[Any] = shapes if isinstance(op.inputs, tuple) else [shapes]
+        results = list(flat_shapes(infer_shapes(str(op.type), arguments, op.attribs, self._custom_shapes)))
+        if len(results) != len(op.outputs):
+            raise ShapeError(
+                f"operation '{op.type}' has {len(op.outputs)} results, its shape function gives {len(results)}"
+            )
+        for tensor, shape in zip(op.outputs, results, strict=True):
+            tensor.shape = shape
+
+    def _infer_types_of(self, op: Operation) -> None:
+        """Data types from the signature; of operations without one, that of the first input, which is a guess."""
+        definition = find(op.type)
+        classes = [t.dtype for t in op.inputs]
+        if definition is not None:
+            arguments: list[Any] = classes if isinstance(op.inputs, tuple) else [classes]
+            known = result_dtypes(definition.fragment, arguments, op.attribs.get("dtype"))
+        else:
+            known = classes[:1] or [np.float32]
+            self.warnings.append(f"types of the results of '{op.type}' are not known, taken as {known[0].__name__}")
+        for k, tensor in enumerate(op.outputs):
+            if tensor.dtype is None:
+                tensor.dtype = known[min(k, len(known) - 1)]
 
     # the finished graph
 

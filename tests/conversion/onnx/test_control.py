@@ -1,0 +1,211 @@
+"""Branches, loops, scans and function bodies against onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from nnef_tools.errors import ConversionError
+
+from .conftest import Array, check, convert, text_model
+
+Random = Callable[..., Array]
+HEADER = '<ir_version: 8, opset_import: ["" : 17, "local": 1]>'
+
+
+def test_if_with_a_constant_condition(random: Random) -> None:
+    for condition, ops in (("1", ["mul"]), ("0", ["add", "neg"])):
+        model = text_model(f"""{HEADER}
+        g (float[2,3] x) => (float[2,3] y) {{
+            cond = Constant<value = bool {{{condition}}}>()
+            scale = Constant<value_float = 2.0>()
+            y = If (cond) <
+                then_branch = t () => (float[2,3] r) {{ r = Mul(x, scale) }},
+                else_branch = e () => (float[2,3] r) {{ s = Add(x, scale) r = Neg(s) }}
+            >
+        }}""")
+        check(model, [random(2, 3)], ops=ops)
+
+
+def test_constant_branches_may_differ_in_shape(random: Random) -> None:
+    model = text_model(f"""{HEADER}
+    g (float[2,3] x) => (float[n,m] y) {{
+        s = Shape(x) zero = Constant<value_int = 0>() rows = Gather(s, zero)
+        two = Constant<value_int = 2>() cond = Equal(rows, two)
+        y = If (cond) <
+            then_branch = t () => (float[3,2] r) {{ r = Transpose(x) }},
+            else_branch = e () => (float[2,3] r) {{ r = Identity(x) }}
+        >
+    }}""")
+    check(model, [random(2, 3)], ops=["transpose"])
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_if_with_a_computed_condition(random: Random, taken: bool) -> None:
+    model = text_model(f"""{HEADER}
+    g (bool cond, float[2,3] x) => (float[2,3] y, float[2] z) {{
+        y, z = If (cond) <
+            then_branch = t () => (float[2,3] r, float[2] q) {{
+                r = Neg(x) q = ReduceSum<keepdims = 0>(x, one) one = Constant<value_ints = [1]>() }},
+            else_branch = e () => (float[2,3] r, float[2] q) {{
+                r = Identity(x) q = Constant<value_floats = [1.0, 2.0]>() }}
+        >
+    }}""".replace("q = ReduceSum<keepdims = 0>(x, one) one = Constant<value_ints = [1]>()",
+                  "one = Constant<value_ints = [1]>() q = ReduceSum<keepdims = 0>(x, one)"))  # fmt: skip
+    result = check(model, [np.array(taken), random(2, 3)])
+    assert result.ops.count("select") == 2
+    assert result.converter.warnings == [
+        "If with a condition that is computed: both branches are computed, one is selected"
+    ]
+
+
+def test_if_whose_shape_depends_on_the_data() -> None:
+    model = text_model(f"""{HEADER}
+    g (bool cond, float[2,3] x) => (float[n,m] y) {{
+        y = If (cond) <
+            then_branch = t () => (float[3,2] r) {{ r = Transpose(x) }},
+            else_branch = e () => (float[2,3] r) {{ r = Identity(x) }}
+        >
+    }}""")
+    with pytest.raises(ConversionError, match=r"depends on the condition: \[3, 2\] or \[2, 3\]"):
+        convert(model, [np.array(True), np.zeros((2, 3), np.float32)])
+
+
+def test_nested_captures(random: Random) -> None:
+    """The inner graph uses tensors of both enclosing ones."""
+    model = text_model(f"""{HEADER}
+    g (bool a, bool b, float[2] x) => (float[2] y) {{
+        u = Neg(x)
+        y = If (a) <
+            then_branch = t () => (float[2] r) {{
+                v = Abs(u)
+                r = If (b) <
+                    then_branch = tt () => (float[2] q) {{ q = Add(u, v) }},
+                    else_branch = te () => (float[2] q) {{ q = Mul(x, v) }}
+                >
+            }},
+            else_branch = e () => (float[2] r) {{ r = Identity(u) }}
+        >
+    }}""")
+    for a in (False, True):
+        for b in (False, True):
+            check(model, [np.array(a), np.array(b), random(2)])
+
+
+def test_refusal_inside_a_branch_names_the_operator() -> None:
+    model = text_model(f"""{HEADER}
+    g (float[2] x) => (float[2] y) {{
+        cond = Constant<value = bool {{1}}>()
+        y = If (cond) <
+            then_branch = t () => (float[2] r) {{ r = local.Foo(x) }},
+            else_branch = e () => (float[2] r) {{ r = Neg(x) }}
+        >
+    }}""")
+    with pytest.raises(ConversionError, match=r"'If' is not possible: local.Foo in its body: there is no rule"):
+        convert(model, [np.zeros(2, np.float32)])
+
+
+LOOP = (
+    HEADER
+    + """
+g (float[2] x) => (float[2] y, float[n, 2] all) {
+    count = Constant<value_int = 3>()
+    yes = Constant<value = bool {1}>()
+    step = Constant<value_floats = [1.0, 10.0]>()
+    y, all = Loop (COUNT, CONDITION, x) <
+        body = body (int64 i, bool c, float[2] a) => (bool d, float[2] b, float[2] e) {
+            k = Cast<to = 1>(i)
+            s = Mul(step, k)
+            b = Add(a, s)
+            e = Neg(b)
+            limit = Constant<value_int = 1>()
+            d = LAST
+        }
+    >
+}"""
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "condition", "last"),
+    [
+        ("count", "yes", "Identity(c)"),
+        ("count", "", "Identity(c)"),
+        ("count", "yes", "Less(i, limit)"),
+        ("", "yes", "Less(i, limit)"),
+    ],
+)
+def test_loop(random: Random, count: str, condition: str, last: str) -> None:
+    text = LOOP.replace("COUNT", count).replace("CONDITION", condition).replace("LAST", last)
+    result = check(text_model(text), [random(2)])
+    assert "stack" in result.ops
+
+
+def test_loop_without_iterations(random: Random) -> None:
+    text = f"""{HEADER}
+    g (float[2] x) => (float[2] y) {{
+        none = Constant<value_int = 0>() yes = Constant<value = bool {{1}}>()
+        y = Loop (none, yes, x) <
+            body = body (int64 i, bool c, float[2] a) => (bool d, float[2] b) {{ d = Identity(c) b = Neg(a) }}
+        >
+    }}"""
+    check(text_model(text), [random(2)], ops=["copy"])
+
+
+def test_loops_that_cannot_be_unrolled() -> None:
+    body = "body = body (int64 i, bool c, float[2] a) => (bool d, float[2] b) { b = Neg(a) DECIDE }"
+
+    def reason(count: str, decide: str) -> str:
+        loop = f"y = Loop (n, yes, x) <{body.replace('DECIDE', decide)}>"
+        model = text_model(f"""{HEADER}
+        g (float[2] x, int64 m) => (float[2] y) {{
+            {count} yes = Constant<value = bool {{1}}>() {loop}
+        }}""")
+        with pytest.raises(ConversionError) as caught:
+            convert(model, [np.zeros(2, np.float32), np.array(3)])
+        return str(caught.value)
+
+    assert "must be a constant" in reason("n = Identity(m)", "d = Identity(c)")
+    assert "more than 4096 iterations" in reason("n = Constant<value_int = 5000>()", "d = Identity(c)")
+    depends = "z = Constant<value_float = 0.0>() s = ReduceSum<keepdims = 0>(a) d = Less(s, z)"
+    assert "the number of iterations depends on the data" in reason("n = Constant<value_int = 3>()", depends)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "num_scan_inputs = 1",
+        "num_scan_inputs = 1, scan_input_directions = [1]",
+        "num_scan_inputs = 1, scan_output_directions = [1]",
+        "num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [-1]",
+    ],
+)
+def test_scan(random: Random, attributes: str) -> None:
+    width = 4 if "scan_input_axes" in attributes else 3
+    text = f"""{HEADER}
+    g (float[{width}] start, float[4,3] x) => (float[{width}] last, float[n,m] all) {{
+        last, all = Scan <{attributes}, body = body (VECTOR s, VECTOR e) => (VECTOR t, VECTOR o) {{
+            t = Add(s, e) o = Neg(t)
+        }}> (start, x)
+    }}"""
+    check(text_model(text.replace("VECTOR", f"float[{width}]")), [random(width), random(4, 3)])
+
+
+def test_model_local_functions(random: Random) -> None:
+    text = f"""{HEADER}
+    g (float[2] x) => (float[2] y) {{ t = local.Twice<by = 3.0>(x) y = local.Twice(t) }}
+    <opset_import: ["" : 17], domain: "local">
+    Twice <by: float = 2.0> (a) => (b) {{ k = Constant<value_float: float = @by>() b = Mul(a, k) }}
+    """
+    check(text_model(text), [random(2)], ops=["mul", "mul"])
+
+
+def test_function_bodies_of_operators(random: Random) -> None:
+    """Operators without a rule are converted by what onnx defines them to be."""
+    from .conftest import check_node
+
+    check_node("MeanVarianceNormalization", [random(2, 3, 4, 5)], opset=13, rtol=1e-4, atol=1e-5)
+    result = check_node("SoftmaxCrossEntropyLoss", [random(3, 5), np.array([1, 0, 4])], opset=13, rtol=1e-4, atol=1e-5)
+    assert len(result.ops) > 3
