@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from keyword import iskeyword
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..model.copying import copy_graph
 from ..model.dtypes import canonical_dtype, is_float, numpy_dtype
 from ..model.utils import remove_unreachable
 from ..ops.extensions import extension_fragments
-from ..ops.inference import group_arguments, infer_graph
+from ..ops.inference import infer_graph
 from ..ops.registry import find
 from .engine import Converter
 from .plain_builder import PlainBuilder
@@ -134,12 +134,9 @@ class ConverterFromNNEF(Converter):
             outer = Tensor(self._target, source.name, source.shape, dtype)
             inputs.append(outer)
             computed = self._class(dtype)
-            self._bind(source, outer if dtype is computed else self._cast(outer, computed))
+            inner = outer if dtype is computed else self._cast(outer, computed)
+            self._tensors[source] = self._quantized(source, inner) if source.quant else inner
         self._target.inputs = inputs
-
-    def _bind(self, source: Tensor, target: Tensor) -> None:
-        """Makes a target tensor the counterpart of a source tensor."""
-        self._tensors[source] = target
 
     def _convert_outputs(self) -> None:
         outputs: list[Tensor] = []
@@ -227,16 +224,20 @@ class ConverterFromNNEF(Converter):
         self._tensors[source] = target
         return target
 
-    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
-        super()._bind_results(op, results)
-        for source in op.outputs:
-            if source in self._tensors:
-                self._bind(source, self._tensors[source])
+    def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
+        super()._convert(op, opset)
+        for source in op.outputs if op.type not in ("variable", "constant") else ():
+            if source.quant and source in self._tensors:
+                self._tensors[source] = self._quantized(source, self._tensors[source])
 
-    def _given(self, op: Operation) -> list[Any]:
-        """The arguments of the operation as its signature has them: an array argument is a list."""
-        definition = find(op.type)
-        return group_arguments(op.inputs, None if definition is None else definition.fragment)
+    def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
+        """The tensor, rounded as the quantization of its source says."""
+        raise Unsupported(f"'{source.name}' is quantized by '{(source.quant or {}).get('op-name')}'")
+
+    def _fresh_output(self, source: Tensor) -> Tensor:
+        target = Tensor(self._target, source.name, source.shape, self._class(source.dtype or np.float32))
+        self._tensors[source] = target
+        return target
 
     def _convert_constant(self, op: Operation) -> None:
         source = op.output
@@ -248,7 +249,7 @@ class ConverterFromNNEF(Converter):
             values = np.asarray(op.attribs["value"], dtype=op.attribs.get("dtype", source.dtype))
             shape = op.attribs["shape"]
             data = np.broadcast_to(values.reshape(()), shape) if values.size == 1 else values.reshape(shape)
-        self._bind(source, self._constant(source, data))
+        self._constant(source, data)
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         """A result that the builder knows nothing of has the shape and the data type of the source."""
@@ -259,8 +260,8 @@ class ConverterFromNNEF(Converter):
 
     # names
 
-    def _name(self) -> None:
-        """Names of the original model where they are known, those of the NNEF graph otherwise; all are unique."""
+    def _wanted_names(self) -> dict[Tensor, str]:
+        """Target tensor -> its name in the original model where that is known, in the NNEF graph otherwise."""
         wanted: dict[Tensor, str] = {}
         for source, target in (*((s, t) for t, s in self._stored.items()), *self._tensors.items()):
             if source.name and target not in wanted:
@@ -274,16 +275,50 @@ class ConverterFromNNEF(Converter):
                 base = self._builder.bases.get(base)
                 if base in wanted:
                     wanted[tensor] = wanted[base]
+        return wanted
+
+    def _name(self) -> None:
+        """Gives all tensors unique names, the wanted ones where there are such."""
+        wanted = self._wanted_names()
+        bound = [*self._target.outputs, *self._target.inputs]
         constants = [t for t in self._target.tensors if t.data is not None]
         taken: set[str] = set()
         for tensor in dict.fromkeys((*bound, *constants, *self._target.tensors)):
             if tensor.name == "" and not tensor.has_producer:
                 continue  # stands for an input that is left out
-            tensor.name = _unique(wanted.get(tensor) or _generated(tensor), taken)
+            tensor.name = unique_name(wanted.get(tensor) or _generated(tensor), taken)
             taken.add(tensor.name)
         for op in self._target.operations:
             if op.name is None and op.outputs:
                 op.name = op.outputs[0].name
+
+
+def insert_quantization(graph: Graph, tensor: Tensor) -> None:
+    """Replaces the quantization of a result, or graph input, by the operation that does it. Unsupported."""
+    quant = dict(tensor.quant or {})
+    name = str(quant.pop("op-name", None))
+    definition = find(name)
+    if definition is None or not name.endswith("_quantize"):
+        raise Unsupported(f"'{tensor.name}' has the unknown quantization '{name}'")
+    tensor.quant = {}
+    other = Tensor(graph, shape=tensor.shape, dtype=tensor.dtype)
+    if tensor in graph.inputs:
+        for op in tensor.consumers:
+            inputs = [other if t is tensor else t for t in op.inputs]
+            op.inputs = tuple(inputs) if isinstance(op.inputs, tuple) else inputs
+        before, after = tensor, other
+    else:
+        for op in tensor.producers:
+            outputs = [other if t is tensor else t for t in op.outputs]
+            op.outputs = tuple(outputs) if isinstance(op.outputs, tuple) else outputs
+        before, after = other, tensor
+    parameters = []
+    for parameter in definition.fragment.tensors[1:]:
+        data: Any = np.asarray(quant[parameter.name], numpy_dtype(_item(parameter.type)))
+        parameters.append(Tensor(graph, shape=data.shape, dtype=data.dtype.type, data=data))
+    attribs = {key: quant[key] for key in definition.fragment.attributes}
+    Operation(graph, name, attribs=attribs, inputs=(before, *parameters), outputs=(after,))
+    graph.sort()
 
 
 def _item(type: Type) -> str:
@@ -296,7 +331,8 @@ def _generated(tensor: Tensor) -> str:
     return f"{tensor.producer.type if tensor.producer is not None else 'constant'}_result"
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def unique_name(name: str, taken: Collection[str]) -> str:
+    """The name, with a number where it is taken."""
     if name not in taken:
         return name
     return next(f"{name}_{k}" for k in itertools.count(1) if f"{name}_{k}" not in taken)

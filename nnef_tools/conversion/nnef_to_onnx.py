@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from ..errors import UsageError
 from ..model import Graph, Tensor
+from ..model.copying import copy_graph
 from . import padding
-from .from_nnef import ConverterFromNNEF
+from .from_nnef import ConverterFromNNEF, insert_quantization
 from .onnx.common import dtype_code
+from .onnx.from_quant import codes_of, dequantized, linear, real_values, rounded
 from .plain_builder import PlainBuilder
 from .transform import Transform
 
@@ -48,6 +52,37 @@ class Converter(ConverterFromNNEF):
         domains = {op.domain for op in self._target.operations} - {""}
         facts = super()._target_facts(metadata)
         return {**facts, "opset": {"": self._opset, **dict.fromkeys(sorted(domains), 1)}}
+
+    def _prepared(self, graph: Graph) -> Graph:
+        """Results whose quantization ONNX has no operators for are quantized by an operation of NNEF."""
+
+        def computed(tensor: Tensor) -> bool:
+            return bool(tensor.quant) and tensor.data is None and linear(tensor.quant or {}, self._opset) is None
+
+        if not any(map(computed, graph.tensors)):
+            return graph
+        result = copy_graph(graph)
+        for tensor in [t for t in result.tensors if computed(t)]:
+            insert_quantization(result, tensor)
+        return result
+
+    def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
+        form = linear(source.quant or {}, self._opset)
+        assert form is not None, "what does not map was prepared"
+        return rounded(self._builder, target, form)
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        if not source.quant:
+            return super()._constant(source, data)
+        form = linear(source.quant, self._opset, constant=True)
+        if form is None:
+            self._builder.warnings[f"'{source.name}' is not quantized any more: ONNX has no such quantization"] = None
+            return super()._constant(source, real_values(data, source.quant))
+        codes = codes_of(data, source.quant).astype(form.dtype, copy=False)
+        stored = Tensor(self._target, source.name, codes.shape, codes.dtype.type, codes)
+        self._stored[stored] = source
+        self._tensors[source] = dequantized(self._builder, stored, form)
+        return self._tensors[source]
 
     def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
         result: Tensor = self._builder.Cast(tensor, to=dtype_code(dtype))

@@ -78,7 +78,7 @@ def check_back(
     atol: float = 1e-5,
     **options: Any,
 ) -> onnx.ModelProto:
-    """onnxruntime computes, on the converted model, what our kernels do on the NNEF graph, in the same kinds and shapes.
+    """onnxruntime computes on the converted model what our kernels do on the NNEF graph, in the same kinds and shapes.
 
     ops: the operators that the model must consist of.
     """

@@ -144,7 +144,7 @@ CASES = [
     *(
         (
             X,
-            f"desample(max_pool(x, {window}, border = 'ignore'), argmax_pool(x, {window}, border = 'ignore'), {window})",
+            f"desample(max_pool(x, {window}, border = 'ignore'), argmax_pool(x, {window}, border='ignore'), {window})",
         )
         for window in (
             "size = [1, 1, 2, 2], stride = [1, 1, 2, 2], padding = [(0, 0), (0, 0), (0, 0), (0, 0)]",
@@ -295,7 +295,7 @@ CUSTOM = [
     (X, "resize(x, output_size = [9, 4], coordinate_mode = 'asymmetric', nearest_mode = 'floor')"),
 ]  # fmt: skip
 NEWER = [
-    (16, X + "g = external(shape = [2, 4, 3, 2]); ", "grid_sample(x, g, align_corners = true, padding_mode = 'border')"),
+    (16, X + "g = external(shape = [2, 4, 3, 2]); ", "grid_sample(x, g, align_corners=true, padding_mode='border')"),
     (16, X + "g = external(shape = [2, 4, 3, 2]); ", "grid_sample(x, g, mode = 'nearest')"),
     (18, I + "j = external<integer>(shape = [2, 3]); ", "bitwise_and(i, j)"),
     (18, I + "j = external<integer>(shape = [2, 3]); ", "bitwise_or(i, j)"),
