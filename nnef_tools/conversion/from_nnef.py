@@ -19,7 +19,7 @@ from ..model.copying import copy_graph
 from ..model.dtypes import canonical_dtype, is_float, numpy_dtype
 from ..model.utils import remove_unreachable
 from ..ops.extensions import extension_fragments
-from ..ops.inference import infer_graph
+from ..ops.inference import group_arguments, infer_graph
 from ..ops.registry import find
 from .engine import Converter
 from .plain_builder import PlainBuilder
@@ -233,6 +233,11 @@ class ConverterFromNNEF(Converter):
     def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
         """The tensor, rounded as the quantization of its source says."""
         raise Unsupported(f"'{source.name}' is quantized by '{(source.quant or {}).get('op-name')}'")
+
+    def _given(self, op: Operation) -> list[Any]:
+        """The arguments of the operation as its signature has them: an array argument is a list."""
+        definition = find(op.type)
+        return group_arguments(op.inputs, None if definition is None else definition.fragment)
 
     def _fresh_output(self, source: Tensor) -> Tensor:
         target = Tensor(self._target, source.name, source.shape, self._class(source.dtype or np.float32))
