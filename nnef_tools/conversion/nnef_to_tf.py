@@ -1,0 +1,158 @@
+"""NNEF to TensorFlow: the converter, with the helper methods that plugin expressions may call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..io.tf.graphdef.complete import complete_graph
+from ..io.tf.graphdef.node_names import Names
+from ..io.tf.graphdef.operators import find_operator
+from ..model import Graph, Operation, Tensor
+from ..model.copying import copy_graph
+from . import layout
+from .from_nnef import ConverterFromNNEF, insert_quantization
+from .onnx.from_quant import real_values
+from .tf import emit
+from .tf.emit import TfBuilder
+from .tf.from_helpers import TfHelpers
+from .transform import Transform
+
+DATA_FORMATS = ("NXC", "NCX")
+
+FAMILIES = ("conv", "elementwise", "move", "norm", "pool", "reduce", "regions", "resize")
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.tf.from_{_family}")
+
+
+class Converter(TfHelpers, ConverterFromNNEF):
+    """Converts an NNEF graph to a graph of io.tf.graphdef.
+
+    data_format: 'NXC' or 'NCX', where operators such as convolutions have their channels; TensorFlow's plain kernels
+    for the CPU know the first one only. io_transpose: inputs and outputs of rank 3 and up (or the named ones) have
+    their channels last.
+    """
+
+    dialect = "tf"
+
+    def __init__(
+        self,
+        data_format: str = "NXC",
+        io_transpose: bool | Sequence[str] = False,
+        custom_transforms: Mapping[Any, Transform] | None = None,
+        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
+        mirror_unsupported: bool = False,
+    ) -> None:
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, io_transpose=io_transpose)
+        if data_format not in DATA_FORMATS:
+            raise UsageError(f"data format '{data_format}' is not known", hint=f"use {' or '.join(DATA_FORMATS)}")
+        self._data_format = data_format
+
+    def _make_builder(self, graph: Graph) -> TfBuilder:
+        return TfBuilder(graph, self._real, self.is_nxc())
+
+    def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        facts = super()._target_facts(metadata)
+        return {key: value for key, value in facts.items() if key not in ("opset", "ir_version")}
+
+    # quantization
+
+    def _prepared(self, graph: Graph) -> Graph:
+        """Results that are quantized are so by an operation of NNEF."""
+        if not any(tensor.quant and tensor.data is None for tensor in graph.tensors):
+            return graph
+        result = copy_graph(graph)
+        for tensor in [t for t in result.tensors if t.quant and t.data is None]:
+            insert_quantization(result, tensor)
+        return result
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        if not source.quant:
+            return super()._constant(source, data)
+        self._builder.warnings["constants are not quantized any more: TensorFlow has no such constants"] = None
+        return super()._constant(source, real_values(data, source.quant))
+
+    # inputs and outputs
+
+    def _convert_inputs(self) -> None:
+        super()._convert_inputs()
+        for source, outer in zip(self._source.inputs, self._target.inputs, strict=True):
+            if self.needs_io_transpose(source):
+                inner = self._tensors[source]
+                to_nxc = layout.ncx_to_nxc_perm(len(emit.shape(outer)))
+                outer.shape = inner.shape = layout.permute(emit.shape(outer), to_nxc)
+                self._tensors[source] = emit.transpose(self._builder, inner, layout.nxc_to_ncx_perm(len(to_nxc)))
+
+    def _convert_outputs(self) -> None:
+        super()._convert_outputs()
+        outputs = []
+        for source, inner in zip(self._source.outputs, self._target.outputs, strict=True):
+            target = inner
+            if self.needs_io_transpose(source):
+                target = emit.transpose(self._builder, inner, layout.ncx_to_nxc_perm(len(emit.shape(inner))))
+            elif _port(inner) > 0 and not re.search(r":\d+$", self._fact(source, "source") or ""):
+                target = self._identity(inner)  # only the first result of a node can have any name
+            self._tensors[source] = target
+            outputs.append(target)
+        self._target.outputs = outputs
+
+    def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
+        result: Tensor = self._builder.Cast(tensor)
+        return emit.known(result, tensor.shape, dtype)
+
+    def _identity(self, tensor: Tensor) -> Tensor:
+        result: Tensor = self._builder.Identity(tensor)
+        return emit.known(result, tensor.shape, tensor.dtype)
+
+    # names
+
+    def _name(self) -> None:
+        """Names nodes; tensors are `node`, `node:1`, ... Names of the original model come first, then NNEF's."""
+        wanted = self._wanted_names()
+        complete_graph(self._target)
+        names = Names()
+        bound = [*self._target.outputs, *self._target.inputs]
+        constants = [t for t in self._target.tensors if t.data is not None]
+        named: dict[Operation, None] = {}
+        for tensor in dict.fromkeys((*bound, *constants, *self._target.tensors)):
+            op = tensor.producer
+            if op is not None and op not in named and tensor in wanted:
+                _name_node(op, op.name or wanted[tensor], names)
+                named[op] = None
+        for op in self._target.operations:
+            if op not in named and op.type != "Const":
+                _name_node(op, op.name or str(op.type), names)
+                named[op] = None
+        for op in self._target.operations:
+            if op not in named:
+                _name_node(op, _name_by_use(op), names)
+
+
+def _port(tensor: Tensor) -> int:
+    """The position of the tensor among the results of its operation."""
+    return 0 if tensor.producer is None else list(tensor.producer.outputs).index(tensor)
+
+
+def _name_node(op: Operation, name: str, names: Names) -> None:
+    """Names a node and its results. name: also that of any of its results, `node:1`."""
+    op.name = names.take(re.sub(r":\d+$", "", name))
+    for k, tensor in enumerate(op.outputs):
+        tensor.name = f"{op.name}:{k}" if k else op.name
+
+
+def _name_by_use(op: Operation) -> str:
+    """A constant is named after the first node that reads it, and what it is there: `conv1/filter`."""
+    consumer = next(iter(op.output.consumers), None)
+    if consumer is None:
+        return "Const"
+    operator = find_operator(consumer.type or "")
+    position = list(consumer.inputs).index(op.output)
+    if operator is None or position >= len(operator.inputs):
+        return f"{consumer.name}/Const"
+    return f"{consumer.name}/{operator.inputs[position].name}"
