@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,25 +12,12 @@ import onnxruntime
 from nnef_tools.conversion.nnef_to_onnx import Converter
 from nnef_tools.execution import make_executor
 from nnef_tools.io.onnx.writer import Layout, build_message, check_message
-from nnef_tools.language.elaborate import build_graph
-from nnef_tools.language.parser import parse
 from nnef_tools.model import Graph
-from nnef_tools.ops.extensions import extension_fragments
-from nnef_tools.ops.inference import infer_graph
+
+from ..nnef_cases import inputs_for as inputs_for
+from ..nnef_cases import nnef_graph as nnef_graph
 
 Array = np.ndarray[Any, Any]
-EXTENSIONS = "extension KHR_enable_fragment_definitions, KHR_enable_operator_expressions;"
-
-
-def nnef_graph(body: str, outputs: Sequence[str] = ("y",)) -> Graph:
-    """A graph of statements such as `x = external(shape = [2, 3]); y = relu(x);`, with our fragments declared."""
-    inputs = re.findall(r"(\w+) = external", body)
-    used = [f.text for name, f in extension_fragments().items() if re.search(rf"\b{name}(<\w+>)?\(", body)]
-    header = "\n".join([EXTENSIONS, *used])
-    text = f"version 1.0;\n{header}\ngraph g({', '.join(inputs)}) -> ({', '.join(outputs)}) {{ {body} }}"
-    graph = build_graph(parse(text))
-    infer_graph(graph)
-    return graph
 
 
 def to_onnx(graph: Graph, **options: Any) -> tuple[Graph, onnx.ModelProto]:
@@ -51,22 +37,6 @@ def run_model(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return list(session.run(None, dict(feeds)))
-
-
-def inputs_for(graph: Graph, seed: int = 0) -> dict[str, Array]:
-    """Random inputs: normal numbers, small natural ones and truth values."""
-    random = np.random.default_rng(seed)
-    feeds: dict[str, Array] = {}
-    for tensor in graph.inputs:
-        shape = [n or 1 for n in tensor.shape or ()]
-        values = random.standard_normal(shape).astype(np.float32)
-        if tensor.dtype is np.bool_:
-            feeds[str(tensor.name)] = values > 0
-        elif tensor.dtype is np.int64:
-            feeds[str(tensor.name)] = random.integers(0, 2, shape)
-        else:
-            feeds[str(tensor.name)] = values
-    return feeds
 
 
 def check_back(
