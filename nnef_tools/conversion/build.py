@@ -37,7 +37,7 @@ def reshape(b: Builder, x: Tensor, new: Sequence[int]) -> Tensor:
     if shape(x) == list(new):
         return x
     if x.data is not None:
-        return b.constant(np.asarray(x.data).reshape(new))
+        return b.constant(np.asarray(x.data).reshape(new), base=x)
     return b.reshape(x, shape=list(new))
 
 
@@ -46,7 +46,7 @@ def squeeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     if not axes:
         return x
     if x.data is not None:
-        return b.constant(np.squeeze(np.asarray(x.data), axis=tuple(axes)))
+        return b.constant(np.squeeze(np.asarray(x.data), axis=tuple(axes)), base=x)
     return b.squeeze(x, axes=list(axes))
 
 
@@ -55,7 +55,7 @@ def unsqueeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     if not axes:
         return x
     if x.data is not None:
-        return b.constant(np.expand_dims(np.asarray(x.data), axis=tuple(axes)))
+        return b.constant(np.expand_dims(np.asarray(x.data), axis=tuple(axes)), base=x)
     return b.unsqueeze(x, axes=list(axes))
 
 

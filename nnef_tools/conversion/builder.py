@@ -45,7 +45,7 @@ class Builder(Operations):
 
     version: of the operator that is being converted, in its domain. wanted: which of its outputs are used.
     rounded: names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order,
-    once each.
+    once each. bases: constant -> the one that it is another shape of.
     """
 
     def __init__(
@@ -66,12 +66,16 @@ class Builder(Operations):
         self.wanted: tuple[bool, ...] = ()
         self.rounded: set[str] = set()
         self.warnings: dict[str, None] = {}
+        self.bases: dict[Tensor, Tensor] = {}
         self._computed: dict[Tensor, ndarray | None] = {}
 
-    def constant(self, value: Any, dtype: Any = None) -> Tensor:
-        """A constant tensor; the array is shared, not copied."""
+    def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
+        """A constant tensor; the array is shared, not copied. base: what it is the same as in another shape."""
         array = np.asarray(value, dtype=dtype)
-        return Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
+        tensor = Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
+        if base is not None:
+            self.bases[tensor] = base
+        return tensor
 
     def value(self, tensor: Tensor) -> ndarray | None:
         """The array of a constant, or of a tensor that is computed from constants only; None for any other."""

@@ -180,20 +180,6 @@ class Helpers:
         shape = layout.squeeze_shape(tensor.shape, axes) if _is_known(tensor.shape) else None
         return self._output_of("unsqueeze", tensor, shape, {"axes": list(axes)})
 
-    def unsqueeze_vector(self, tensor: Tensor) -> Tensor:
-        """`[C]` -> `[1, C]`, as NNEF's channel parameters want it."""
-        if tensor.data is not None:
-            return self.as_tensor(np.asarray(tensor.data)[np.newaxis], tensor.dtype)
-        return self.unsqueeze_input(tensor, [0])
-
-    def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:
-        """The tensor that the main operation must produce so that adding the bias gives `output`."""
-        if self.is_zero(bias):
-            return output
-        fresh = Tensor(self._target, shape=output.shape, dtype=output.dtype)
-        Operation(self._target, type="add", inputs=(fresh, bias), outputs=output)
-        return fresh
-
     def _output_of(self, type: str, output: Tensor, shape: Sequence[int] | None, attribs: dict[str, Any]) -> Tensor:
         fresh = Tensor(self._target, shape=shape, dtype=output.dtype)
         Operation(self._target, type=type, inputs=fresh, outputs=output, attribs=attribs)

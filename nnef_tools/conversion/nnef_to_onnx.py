@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..model import Graph, Tensor
+from ..model import Graph, Operation, Tensor
 from ..model.copying import copy_graph
+from ..ops.inference import infer_shapes
 from . import padding
 from .from_nnef import ConverterFromNNEF, insert_quantization
+from .onnx import emit
 from .onnx.common import dtype_code
 from .onnx.from_quant import codes_of, dequantized, linear, real_values, rounded
 from .plain_builder import PlainBuilder
@@ -93,6 +95,52 @@ class Converter(ConverterFromNNEF):
         result: Tensor = self._builder.Identity(tensor)
         result.shape, result.dtype = tensor.shape, tensor.dtype
         return result
+
+    # helpers
+
+    def is_const(self, tensor: Tensor, value: Any = None) -> bool:
+        """Is the tensor constant (and equal to that value)?"""
+        found = self._builder.value(tensor)
+        return found is not None and (value is None or bool(np.array_equal(found, value)))
+
+    def squeeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """A Squeeze that reads the tensor; the tensor itself without axes."""
+        return tensor if keep_dims else emit.squeeze(self._builder, tensor, axes)
+
+    def unsqueeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """An Unsqueeze that reads the tensor; the tensor itself without axes."""
+        return tensor if keep_dims else emit.unsqueeze(self._builder, tensor, axes)
+
+    def _output_of(self, type: str, output: Tensor, shape: Sequence[int] | None, attribs: dict[str, Any]) -> Tensor:
+        fresh = Tensor(self._target, shape=shape, dtype=output.dtype)
+        axes = emit.ints(self._builder, attribs["axes"])
+        Operation(self._target, type=type.capitalize(), inputs=(fresh, axes), outputs=(output,))
+        return fresh
+
+    def squeeze_vector(self, tensor: Tensor) -> Tensor:
+        """`[1, C]` -> `[C]`, as ONNX's channel parameters want it; other shapes stay."""
+        return self.squeeze_input(tensor, [0]) if tensor.rank == 2 and (tensor.shape or ())[0] == 1 else tensor
+
+    def broadcast(self, tensor: Tensor, rank: int) -> Tensor:
+        """Adds axes at the end up to the rank, as NNEF aligns operands on the left; scalars stay."""
+        return emit.right_extended(self._builder, tensor, rank)
+
+    def convert_output_padding(
+        self,
+        input_shape: Sequence[int],
+        filter_shape: Sequence[int],
+        output_shape: Sequence[int],
+        padding: Sequence[tuple[int, int]],
+        stride: Sequence[int],
+        dilation: Sequence[int],
+        groups: int,
+    ) -> list[int] | None:
+        """What a deconvolution's result lacks in each spatial dimension of the wanted shape; None if there is none."""
+        if not output_shape:
+            return None
+        attribs = {"padding": padding, "stride": stride, "dilation": dilation, "groups": groups}
+        computed = infer_shapes("deconv", [input_shape, filter_shape], attribs)
+        return [wanted - extent for wanted, extent in zip(output_shape[2:], computed[2:], strict=True)]
 
     def convert_pads(self, pads: Sequence[tuple[int, int]], truncate: bool = False) -> list[int] | None:
         """Pairs to ONNX's order, without the first two dimensions with truncate; `[]` -> None."""

@@ -75,6 +75,14 @@ class Converter(ConverterToNNEF):
         own = tensor.rank or 0
         return tensor if own == 0 else self.unsqueeze_input(tensor, list(range(rank - own)))
 
+    def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:
+        """The tensor that the main operation must produce so that adding the bias gives `output`."""
+        if self.is_zero(bias):
+            return output
+        fresh = Tensor(self._target, shape=output.shape, dtype=output.dtype)
+        Operation(self._target, type="add", inputs=(fresh, bias), outputs=output)
+        return fresh
+
     def ensure_list(self, value: Any) -> list[Any]:
         """Anything that is not a list becomes the only item of one."""
         return value if isinstance(value, list) else [value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -248,6 +248,14 @@ class ConverterToNNEF(Converter):
             if tensor.dtype is None:
                 tensor.dtype = known[min(k, len(known) - 1)]
 
+    # helpers
+
+    def unsqueeze_vector(self, tensor: Tensor) -> Tensor:
+        """`[C]` -> `[1, C]`, as NNEF's channel parameters want it."""
+        if tensor.data is not None:
+            return self.as_tensor(np.asarray(tensor.data)[np.newaxis], tensor.dtype)
+        return self.unsqueeze_input(tensor, [0])
+
     # the finished graph
 
     def _finish(self) -> None:
@@ -301,13 +309,22 @@ class ConverterToNNEF(Converter):
     def _facts(self) -> dict[str, Any]:
         """What NNEF text cannot carry, for the sidecar file."""
         tensors: dict[str, dict[str, Any]] = {}
-        for source, target in (*self._interface, *self._tensors.items()):
+        for source, target in (*self._interface, *self._tensors.items(), *self._derived()):
             if target.graph is None or not target.name or not source.name or target.name in tensors:
                 continue
             tensors[target.name] = {"source": source.name}
             if source.dtype is not None and source.dtype is not DEFAULT_DTYPES.get(nnef_dtype(source.dtype)):
                 tensors[target.name]["dtype"] = source.dtype.__name__
         return {**self._source.metadata, "format": self.dialect, "tensors": tensors}
+
+    def _derived(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Source constants, with the variables that they became in another shape."""
+        sources = {target: source for source, target in self._tensors.items() if target.data is not None}
+        for tensor, base in self._builder.bases.items():
+            while base not in sources and base in self._builder.bases:
+                base = self._builder.bases[base]
+            if base in sources:
+                yield sources[base], tensor
 
 
 def _dim_text(dim: int | None) -> str:

@@ -15,8 +15,8 @@ from ... import __version__
 from ...errors import FileError, FormatError, MissingPackageError
 from ...model.graph import Graph
 from ..files import replace_file, replace_folder
+from ..protobuf.wire import BYTES, tag, varint
 from .encode import Array, is_text, raw_data, raw_size, tensor_header, tensor_message
-from .wire import BYTES, tag, varint
 
 if TYPE_CHECKING:
     from .messages import ModelMessage
