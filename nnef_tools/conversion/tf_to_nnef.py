@@ -9,16 +9,17 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from ..errors import ConversionError
+from ..errors import ConversionError, NnefToolsError, Unsupported
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import nnef_dtype
 from . import build, layout
-from .rules import Rule
+from .rules import Rule, find_rule
 from .tf import FAMILIES
 from .tf.dilation import find_dilated
 from .tf.lists import TensorList
 from .tf.refused import REASONS
 from .to_nnef import ConverterToNNEF
+from .transform import CompiledTransform
 
 for _family in FAMILIES:
     import_module(f"{__package__}.tf.{_family}")
@@ -38,11 +39,11 @@ class Converter(ConverterToNNEF):
     """Converts a graph of io.tf.graphdef to NNEF."""
 
     dialect = "tf"
-    bias_add: Any = None  # a helper of other converters: its name must not hide an attribute here
 
     _replaced: dict[Operation, Mapping[str, Any]]  # operations that are converted with other attributes
     _passing: set[Operation]  # operations that pass on their first input
     _disguised: set[Tensor]  # tensors whose declared shapes do not hold in the target
+    _known: dict[Tensor, Tensor]  # results of the operation that a transform converts -> what the rule makes of them
 
     def __call__(self, graph: Graph) -> Graph:
         """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
@@ -50,6 +51,7 @@ class Converter(ConverterToNNEF):
         self._replaced = {item.conv: item.attribs for item in dilated}
         self._passing = {op for item in dilated for op in (item.enter, item.leave)}
         self._disguised = {tensor for item in dilated for tensor in item.inside}
+        self._known = {}
         return super().__call__(graph)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
@@ -68,12 +70,47 @@ class Converter(ConverterToNNEF):
         told = {k: v for k, v in attribs.items() if v is not None and (k in rule.attributes or not _repeats(k, v))}
         return super()._apply_rule(rule, op, told)
 
+    def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
+        """Expressions may use the shapes of results, which files of TensorFlow seldom tell: the rule is asked first."""
+        if any(t.shape is None or None in t.shape for t in op.outputs):
+            self._known = self._foreseen(op)
+        super()._apply_transform(transform, op)
+
+    def _foreseen(self, op: Operation) -> dict[Tensor, Tensor]:
+        """What the built-in rule would give, without the operations that it makes; nothing if it does not apply."""
+        rule = find_rule(self.dialect, str(op.type), 1)
+        if rule is None:
+            return {}
+        start, warnings, rounded = (
+            len(self._target.operations),
+            dict(self._builder.warnings),
+            set(self._builder.rounded),
+        )
+        try:
+            results = self._apply_rule(rule, op, op.attribs)
+        except NnefToolsError:
+            results = []
+        self._target.remove_operations(self._target.operations[start:], unlink=True)
+        self._builder.warnings, self._builder.rounded = warnings, rounded
+        return {source: target for source, target in zip(op.outputs, results, strict=False) if target is not None}
+
+    def _fresh_output(self, source: Tensor) -> Tensor:
+        target = super()._fresh_output(source)
+        known = self._known.get(source)
+        if known is not None:
+            target.shape, target.dtype = known.shape, known.dtype
+        return target
+
     def _reason_against(self, op: Operation) -> str | None:
         return REASONS.get(str(op.type))
 
     def _check_types(self, op: Operation) -> None:
-        if not str(op.type).startswith(_CARRY_LISTS):
+        if str(op.type).startswith(_CARRY_LISTS):
+            return
+        try:
             super()._check_types(op)
+        except Unsupported as error:
+            raise Unsupported(self._reason_against(op) or error.message) from error
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         if not isinstance(target, TensorList) and source not in self._disguised:
@@ -122,10 +159,11 @@ class Converter(ConverterToNNEF):
 
     def transpose_output(self, tensor: Tensor, format: str = "NXC") -> Tensor:
         """A fresh tensor with channels in second place that a transpose turns into the given one."""
-        rank = tensor.rank or 0
+        rank = tensor.rank or (0 if "X" in format else len(format))
         if not self.is_nxc(format) or rank <= 2:
             return tensor
-        shape = layout.permute(self._known_shape(tensor), layout.nxc_to_ncx_perm(rank))
+        known = tensor.shape is not None and None not in tensor.shape
+        shape = layout.permute(build.shape(tensor), layout.nxc_to_ncx_perm(rank)) if known else None
         return self._output_of("transpose", tensor, shape, {"axes": layout.ncx_to_nxc_perm(rank)})
 
     def transpose_filter(self, tensor: Tensor, format: str = "XCN") -> Tensor:
@@ -136,7 +174,7 @@ class Converter(ConverterToNNEF):
 
     def transpose_depthwise_filter(self, tensor: Tensor, format: str = "XCN") -> Tensor:
         """`[H, W, C, M]` -> `[C * M, 1, H, W]`."""
-        *spatial, depth, multiplier = self._known_shape(tensor)
+        *spatial, depth, multiplier = build.shape(tensor)
         flat = build.reshape(self._builder, tensor, [*spatial, 1, depth * multiplier])
         return self.transpose_filter(flat, format)
 

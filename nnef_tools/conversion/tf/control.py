@@ -18,9 +18,7 @@ from ..rules import to_nnef
 from .lists import TensorList
 
 
-@to_nnef(
-    "tf", "Identity", "StopGradient", "PreventGradient", "Snapshot", "GuaranteeConst", "ReadVariableOp", "DeepCopy"
-)
+@to_nnef("tf", "Identity", "StopGradient", "PreventGradient", "Snapshot", "GuaranteeConst", "ReadVariableOp")
 def identity(b: Builder, x: Tensor, *, message: str = "", dtype: Any = None) -> Tensor:
     """Identity and its kin: the tensor itself."""
     return x

@@ -175,12 +175,6 @@ def x_log_y(b: Builder, x: Tensor, y: Tensor) -> Tensor:
     return _where_not_zero(b, x, b.mul(x, b.log(y)))
 
 
-@to_nnef("tf", "ApproximateEqual")
-def approximately_equal(b: Builder, x: Tensor, y: Tensor, *, tolerance: float = 1e-5) -> Tensor:
-    """ApproximateEqual: |x - y| < tolerance."""
-    return b.lt(b.abs(b.sub(x, y)), tolerance)
-
-
 # selection and limits
 
 to_nnef("tf", "ClipByValue")(clip)

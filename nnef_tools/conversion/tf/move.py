@@ -86,10 +86,10 @@ def concat_first(b: Builder, *xs: Tensor, N: int | None = None) -> Tensor:
     return concat_rule(b, *xs[1:], axis=_axis(b, xs[0]))
 
 
-@to_nnef("tf", "Pack", "ParallelStack")
-def pack(b: Builder, *xs: Tensor, axis: int = 0, N: int | None = None, shape: Any = None) -> Tensor:
+@to_nnef("tf", "Pack")
+def pack(b: Builder, *xs: Tensor, axis: int = 0, N: int | None = None) -> Tensor:
     """Pack -> stack."""
-    k = positive(axis, (xs[0].rank or 0) + 1)
+    k = positive(axis, len(shape(xs[0])) + 1)
     return unsqueeze(b, xs[0], [k]) if len(xs) == 1 else b.stack(list(xs), axis=k)
 
 

@@ -42,7 +42,7 @@ def nearest_matrix(extent: int, size: int, align_corners: bool, half_pixel_cente
     x = np.arange(size).astype(F)
     factor = _factor(extent, size, align_corners)
     position = (x + F(0.5)) * factor if half_pixel_centers else x * factor
-    chosen = np.floor(position + F(0.5)) if align_corners else np.floor(position)
+    chosen = np.floor(position.astype(np.float64) + 0.5) if align_corners else np.floor(position)
     return np.asarray(np.eye(extent)[np.clip(chosen.astype(np.int64), 0, extent - 1)])
 
 

@@ -76,7 +76,8 @@ def trace(program: Program, inputs: Sequence[Array]) -> Traced:
         results = program(*placeholders)
         results = [results] if isinstance(results, tf.Tensor) else list(results)
         names = [tf.identity(result, name=f"y{k}").op.name for k, result in enumerate(results)]
-    return Traced(graph.as_graph_def(), names)
+    needed = [*names, *(placeholder.op.name for placeholder in placeholders)]
+    return Traced(tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), needed), names)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def check(
         expected = trace(expected, inputs).run(inputs)
     result = convert(traced, *inputs, **options)
     if ops is not None:
-        assert result.ops == list(ops)
+        assert result.ops == list(ops), f"converted to {result.ops}"
     for tensor, actual, wanted in zip(result.graph.outputs, result.outputs, expected, strict=True):
         assert actual.shape == wanted.shape == tensor.shape
         assert nnef_dtype(actual.dtype.type) == nnef_dtype(wanted.dtype.type)
