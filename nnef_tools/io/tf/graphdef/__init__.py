@@ -1,3 +1,4 @@
 """GraphDef files of TensorFlow."""
 
 from .reader import Reader as Reader
+from .writer import Writer as Writer

@@ -129,8 +129,8 @@ _PLAIN: tuple[tuple[str, tuple[type, ...]], ...] = (
 def value_kind(value: Any) -> str:
     """The kind of attribute for a Python value of unknown purpose.
 
-    bool, int, float, str or bytes; a class or `np.dtype` is a type; a tuple is a shape; an array or numpy scalar is a
-    tensor; a list is a list of the kind of its items.
+    bool, int, float, str or bytes; a class or `np.dtype` is a type; a tuple of int and None is a shape; an array or
+    numpy scalar is a tensor; a list is a list of the kind of its items.
     """
     if isinstance(value, (np.dtype, type)):
         return "type"
@@ -146,9 +146,8 @@ def value_kind(value: Any) -> str:
             raise FormatError(f"the list {value!r} has items of different types")
         return f"list({kinds[0] if kinds else 'int'})"
     if isinstance(value, tuple):
-        if not all(item is None or (isinstance(item, int) and not isinstance(item, bool)) for item in value):
-            raise FormatError(f"the tuple {value!r} is no shape", hint="use a list")
-        return "shape"
+        is_shape = all(item is None or (isinstance(item, int) and not isinstance(item, bool)) for item in value)
+        return "shape" if is_shape else value_kind(list(value))
     for kind, types in _PLAIN:
         if isinstance(value, types):
             return kind

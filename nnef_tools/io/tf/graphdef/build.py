@@ -21,7 +21,7 @@ _UNKNOWN_SHAPE_PRODUCER = 24
 
 # What marks the attributes of a composite in a PyFunc node.
 COMPOSITE = "PyFunc"
-_PREFIX, _SUFFIX = "_$", "$_"
+PREFIX, SUFFIX = "_$", "$_"
 
 
 def build_graph(message: Message, input_shapes: InputShapes | None = None) -> Graph:
@@ -105,9 +105,9 @@ class _Builder:
             if node.op == COMPOSITE and isinstance(attribs.get("token"), str):
                 op_type, custom = attribs["token"], True
                 attribs = {
-                    name[len(_PREFIX) : -len(_SUFFIX)]: value
+                    name[len(PREFIX) : -len(SUFFIX)]: value
                     for name, value in attribs.items()
-                    if name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+                    if name.startswith(PREFIX) and name.endswith(SUFFIX)
                 }
             Operation(graph, op_type, node.name, attribs, inputs, outputs[node.name], custom)
         if not graph.sort():

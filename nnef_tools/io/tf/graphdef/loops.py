@@ -1,12 +1,299 @@
-"""Control flow of TensorFlow 1 (Switch, Merge, Enter, ...) as loops with bodies and selections."""
+"""Control flow of TensorFlow 1 made functional: loops become StatelessWhile, conditionals a selection.
+
+A loop is a frame: Enter brings values in, Merge takes the value of Enter or that of the last round (NextIteration),
+Switch leads it on to the body (1) or out to Exit (0), as LoopCond says. A conditional is Switch and Merge alone. Frozen
+graphs have these also for loops that TensorFlow 2 made.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from .nodes import Node
+import numpy as np
+
+from ....errors import FormatError
+from .nodes import Body, Node, Ref
+from .resolve import PASSING
+
+# Predicate -> the branch (0 or 1) in which a node runs.
+_Context = dict[Ref, int]
 
 
 def raise_control_flow(nodes: Sequence[Node]) -> list[Node]:
-    """x"""
-    return list(nodes)
+    """The nodes with loops and conditionals in functional form. Raises FormatError for incomplete ones.
+
+    Loops get the attributes `cond` and `body`, each a Body whose arguments are the loop's variables and invariants.
+    Both branches of a conditional are computed; if its predicate is a constant, the other branch is left out.
+    """
+    result = list(nodes)
+    if any(node.op == "Enter" for node in result):
+        result = _raise_loops(result)
+    if any(node.op in ("Switch", "Merge") for node in result):
+        result = _raise_conditionals(result)
+    return result
+
+
+@dataclass
+class _Variable:
+    """A variable of a loop; one that stays as it is (invariant) has an Enter only."""
+
+    enter: Node
+    merge: Node | None = None
+    switch: Node | None = None
+    next: Ref | None = None
+    exits: list[Node] = field(default_factory=list)
+
+
+@dataclass
+class _Frame:
+    name: str
+    variables: list[_Variable]
+    condition: Ref
+
+    @property
+    def ends(self) -> list[Ref]:
+        """What a round computes."""
+        return [self.condition, *(variable.next for variable in self.variables if variable.next is not None)]
+
+
+def _raise_loops(nodes: list[Node]) -> list[Node]:
+    by_name = {node.name: node for node in nodes}
+    consumers: dict[Ref, list[Node]] = {}
+    for node in nodes:
+        for ref in node.inputs:
+            consumers.setdefault(ref, []).append(node)
+    enters: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.op == "Enter":
+            enters.setdefault(str(node.attribs.get("frame_name")), []).append(node)
+    pending = [_frame(name, group, by_name, consumers) for name, group in enters.items()]
+    removed: set[str] = set()
+    while pending:
+        inner = next((frame for frame in pending if not _has_inner_loop(frame, by_name)), None)
+        if inner is None:
+            raise FormatError("the loops are nested in each other", where=f"loop '{pending[0].name}'")
+        pending.remove(inner)
+        loop = _loop_node(inner, by_name)
+        replaced = {(e.name, 0): (loop.name, k) for k, v in enumerate(inner.variables) for e in v.exits}
+        by_name[loop.name] = loop
+        nodes.append(loop)
+        for node in nodes:
+            node.inputs = [replaced.get(ref, ref) for ref in node.inputs]
+        for frame in pending:
+            for variable in frame.variables:
+                variable.next = None if variable.next is None else replaced.get(variable.next, variable.next)
+        removed.update(node.name for v in inner.variables for node in (v.enter, v.merge, v.switch, *v.exits) if node)
+    return _without_dependents(nodes, removed)
+
+
+def _frame(name: str, enters: list[Node], by_name: Mapping[str, Node], consumers: Mapping[Ref, list[Node]]) -> _Frame:
+    variables = []
+    conditions = set()
+    for enter in enters:
+        merge = next((node for node in consumers.get((enter.name, 0), ()) if node.op == "Merge"), None)
+        if merge is None:
+            variables.append(_Variable(enter))
+            continue
+        others = [by_name.get(ref[0]) for ref in merge.inputs if ref != (enter.name, 0)]
+        following = others[0] if len(others) == 1 else None
+        if following is None or following.op != "NextIteration" or not following.inputs:
+            raise FormatError("the loop has no value for the next round", where=str(merge))
+        variable = _Variable(enter, merge, next=following.inputs[0])
+        switches = [node for node in consumers.get((merge.name, 0), ()) if _is_loop_switch(node, merge, by_name)]
+        if len(switches) == 1:
+            variable.switch = switches[0]
+            variable.exits = [node for node in consumers.get((switches[0].name, 0), ()) if node.op == "Exit"]
+            conditions.add(switches[0].inputs[1])
+        variables.append(variable)
+    if len(conditions) != 1:
+        raise FormatError("the loop has no condition, or several", where=f"loop '{name}'")
+    condition = by_name[conditions.pop()[0]]
+    if not condition.inputs:
+        raise FormatError("the condition of the loop has no input", where=str(condition))
+    return _Frame(name, variables, condition.inputs[0])
+
+
+def _is_loop_switch(node: Node, merge: Node, by_name: Mapping[str, Node]) -> bool:
+    if node.op != "Switch" or len(node.inputs) != 2 or node.inputs[0] != (merge.name, 0):
+        return False
+    condition = by_name.get(node.inputs[1][0])
+    return condition is not None and condition.op == "LoopCond"
+
+
+def _has_inner_loop(frame: _Frame, by_name: Mapping[str, Node]) -> bool:
+    return any(node.op == "Exit" for node in _reached(frame.ends, _starts(frame, body=True), by_name))
+
+
+def _starts(frame: _Frame, body: bool) -> dict[Ref, int]:
+    """Where the values of variables come in: reference -> number of the variable."""
+    starts: dict[Ref, int] = {}
+    for k, variable in enumerate(frame.variables):
+        starts[variable.enter.name, 0] = k
+        if variable.merge is not None:
+            starts[variable.merge.name, 0] = k
+        if variable.switch is not None and body:
+            starts[variable.switch.name, 1] = k
+    return starts
+
+
+def _reached(ends: Iterable[Ref], starts: Mapping[Ref, int], by_name: Mapping[str, Node]) -> list[Node]:
+    """The nodes that compute the ends, from the starts."""
+    found: dict[str, Node] = {}
+    pending = list(ends)
+    while pending:
+        ref = pending.pop()
+        if ref not in starts and ref[0] not in found and ref[0] in by_name:
+            found[ref[0]] = by_name[ref[0]]
+            pending += by_name[ref[0]].inputs
+    return list(found.values())
+
+
+def _loop_node(frame: _Frame, by_name: Mapping[str, Node]) -> Node:
+    def body_of(ends: list[Ref], starts: Mapping[Ref, int]) -> Body:
+        arguments = [(variable.enter.name, -1 - k) for k, variable in enumerate(frame.variables)]
+
+        def inside(ref: Ref) -> Ref:
+            return arguments[starts[ref]] if ref in starts else ref
+
+        nodes = [
+            Node(node.name, node.op, [inside(ref) for ref in node.inputs], list(node.control), node.attribs)
+            for node in _reached(ends, starts, by_name)
+        ]
+        attribs = [
+            {"dtype": variable.enter.attribs.get("T"), "_output_shapes": variable.enter.attribs.get("_output_shapes")}
+            for variable in frame.variables
+        ]
+        return Body(nodes, arguments, [inside(ref) for ref in ends], [], attribs)
+
+    results = [variable.next if variable.next is not None else (variable.enter.name, 0) for variable in frame.variables]
+    name = frame.name
+    while name in by_name:
+        name += "_"
+    attribs: dict[str, Any] = {
+        "T": [variable.enter.attribs.get("T") for variable in frame.variables],
+        "cond": body_of([frame.condition], _starts(frame, body=False)),
+        "body": body_of(results, _starts(frame, body=True)),
+        "output_shapes": [],
+        "parallel_iterations": 10,
+    }
+    for variable in frame.variables:
+        if not variable.enter.inputs:
+            raise FormatError("nothing enters the loop", where=str(variable.enter))
+    return Node(name, "StatelessWhile", [variable.enter.inputs[0] for variable in frame.variables], [], attribs)
+
+
+def _without_dependents(nodes: list[Node], removed: set[str]) -> list[Node]:
+    """Without the given nodes and all that depends on them: what is left of the inside of loops."""
+    followers: dict[str, list[str]] = {}
+    for node in nodes:
+        for name in (*(ref[0] for ref in node.inputs), *node.control):
+            followers.setdefault(name, []).append(node.name)
+    # Exits have been replaced; what waits for them, or for a value that enters, is outside.
+    outside = {node.name for node in nodes if node.name in removed and node.op in ("Exit", "Enter")}
+    pending = [name for name in removed if name not in outside]
+    found = set(removed)
+    while pending:
+        for name in followers.get(pending.pop(), ()):
+            if name not in found:
+                found.add(name)
+                pending.append(name)
+    return [node for node in nodes if node.name not in found]
+
+
+def _raise_conditionals(nodes: list[Node]) -> list[Node]:
+    by_name = {node.name: node for node in nodes}
+    replaced: dict[Ref, Ref] = {}
+    contexts: dict[str, _Context] = {}
+    result: list[Node] = []
+
+    def final(ref: Ref) -> Ref:
+        while ref in replaced:
+            ref = replaced[ref]
+        return ref
+
+    def predicate(ref: Ref) -> Ref:
+        """What decides, however it is passed on."""
+        ref = final(ref)
+        while (node := by_name.get(ref[0])) is not None and node.op in PASSING and ref[1] < len(node.inputs):
+            ref = final(node.inputs[ref[1]])
+        return ref
+
+    def context(name: str, index: int | None) -> _Context:
+        node = by_name.get(name)
+        found = contexts.get(name, {})
+        if node is not None and node.op == "Switch" and index is not None and len(node.inputs) == 2:
+            return {**found, predicate(node.inputs[1]): index}
+        return found
+
+    for node in _in_order(nodes):
+        incoming = [context(*ref) for ref in node.inputs] + [context(name, None) for name in node.control]
+        if node.op == "Merge":
+            chosen, contexts[node.name] = _merged(node, incoming, predicate, by_name)
+            if isinstance(chosen, Node):
+                result.append(chosen)
+            else:
+                replaced[node.name, 0] = chosen
+            continue
+        contexts[node.name] = {key: value for item in incoming for key, value in item.items()}
+        if node.op == "Switch":
+            if len(node.inputs) != 2:
+                raise FormatError("Switch needs two inputs", where=str(node))
+            replaced[node.name, 0] = replaced[node.name, 1] = node.inputs[0]
+        else:
+            result.append(node)
+    for node in result:
+        if any(ref[1] == 1 and ref[0] in by_name and by_name[ref[0]].op == "Merge" for ref in node.inputs):
+            raise FormatError("the number of the branch that was taken is used", where=str(node))
+        node.inputs = [final(ref) for ref in node.inputs]
+    return result
+
+
+def _merged(
+    node: Node, incoming: list[_Context], predicate: Callable[[Ref], Ref], by_name: Mapping[str, Node]
+) -> tuple[Node | Ref, _Context]:
+    """The selection for a Merge, or one of its inputs if the predicate is a constant; and the context of the result."""
+    if len(node.inputs) != 2:
+        raise FormatError(f"a choice between {len(node.inputs)} branches is not supported", where=str(node))
+    first, second = incoming[:2]
+    differing = [key for key in first if key in second and first[key] != second[key]]
+    if not differing:
+        raise FormatError("cannot tell which condition decides between the branches", where=str(node))
+    condition = differing[-1]
+    common = {key: value for key, value in first.items() if second.get(key) == value}
+    on_true, on_false = node.inputs if first[condition] == 1 else node.inputs[::-1]
+    source = by_name.get(condition[0])
+    if source is not None and source.op == "Const":
+        value = source.attribs.get("value")
+        if isinstance(value, np.ndarray) and value.size == 1:
+            return (on_true if bool(value.reshape(-1)[0]) else on_false), common
+    attribs = {"T": node.attribs.get("T")}
+    if node.attribs.get("_output_shapes"):
+        attribs["_output_shapes"] = node.attribs["_output_shapes"][:1]
+    return Node(node.name, "SelectV2", [condition, on_true, on_false], node.control, attribs), common
+
+
+def _in_order(nodes: list[Node]) -> list[Node]:
+    """Each node after those that it depends on, by data or control."""
+    by_name = {node.name: node for node in nodes}
+    waiting: dict[str, int] = {}
+    followers: dict[str, list[Node]] = {}
+    for node in nodes:
+        needs = {name for name in (*(ref[0] for ref in node.inputs), *node.control) if name in by_name}
+        waiting[node.name] = len(needs)
+        for name in needs:
+            followers.setdefault(name, []).append(node)
+    ready = deque(node for node in nodes if not waiting[node.name])
+    result = []
+    while ready:
+        node = ready.popleft()
+        result.append(node)
+        for follower in followers.get(node.name, ()):
+            waiting[follower.name] -= 1
+            if not waiting[follower.name]:
+                ready.append(follower)
+    if len(result) < len(nodes):
+        raise FormatError("the nodes depend on each other in a cycle")
+    return result

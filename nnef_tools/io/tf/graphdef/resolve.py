@@ -78,11 +78,16 @@ def find_outputs(nodes: Sequence[Node], result_count: Callable[[Node], int]) -> 
     ]
 
     def results(node: Node) -> Iterable[Ref]:
-        count = min(result_count(node), 1) if node.op in _FIRST_RESULT_ONLY else result_count(node)
+        count = min(result_count(node), 1) if first_result_only(node.op) else result_count(node)
         return ((node.name, k) for k in range(count))
 
     found = [ref for node in outputs for ref in results(node)]
     return found or [ref for node in unused if not _is_left_over(node) for ref in results(node)]
+
+
+def first_result_only(op_type: str | None) -> bool:
+    """Are all results of the operator but the first for training only?"""
+    return op_type in _FIRST_RESULT_ONLY
 
 
 def _is_input(node: Node) -> bool:

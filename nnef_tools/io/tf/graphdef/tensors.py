@@ -183,6 +183,19 @@ def tensor_message(value: Any, dtype: Any = None) -> Message:
     array = array if array.dtype == target else array.astype(target)
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("<"))
-    if array.size:
+    if array.size > 1 and not any(array.strides):
+        tensor.update(_splat(array))
+    elif array.size:
         tensor["tensor_content"] = array
     return tensor
+
+
+def _splat(array: Array) -> dict[str, Any]:
+    """The field with a single value, for an array whose items share memory."""
+    value = np.ascontiguousarray(array.reshape(-1)[:1])
+    name = dtype_name(array.dtype.type)
+    if name.startswith("float8"):
+        return {"float8_val": value.tobytes()}
+    if name in ("half", "bfloat16"):
+        return {"half_val": value.view(np.uint16)}
+    return {_FIELDS.get(name, "int_val"): value.astype(np.int32) if name not in _FIELDS else value}
