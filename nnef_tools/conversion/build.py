@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +33,20 @@ def all_positive(axes: Sequence[int], rank: int) -> list[int]:
     return result
 
 
+def _view(b: Builder, x: Tensor, array: np.ndarray[Any, Any]) -> Tensor:
+    """The items of a constant in another shape or order, as one constant however often that is asked for."""
+    key = (x, array.shape, array.strides, np.may_share_memory(array, np.asarray(x.data)))
+    if key not in b.views:
+        b.views[key] = b.constant(array, base=x)
+    return b.views[key]
+
+
 def reshape(b: Builder, x: Tensor, new: Sequence[int]) -> Tensor:
     """x in another shape; a view for constants, x itself if the shape is the same."""
     if shape(x) == list(new):
         return x
     if x.data is not None:
-        return b.constant(np.asarray(x.data).reshape(new), base=x)
+        return _view(b, x, np.asarray(x.data).reshape(new))
     return b.reshape(x, shape=list(new))
 
 
@@ -46,7 +55,7 @@ def squeeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     if not axes:
         return x
     if x.data is not None:
-        return b.constant(np.squeeze(np.asarray(x.data), axis=tuple(axes)), base=x)
+        return _view(b, x, np.squeeze(np.asarray(x.data), axis=tuple(axes)))
     return b.squeeze(x, axes=list(axes))
 
 
@@ -55,7 +64,7 @@ def unsqueeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     if not axes:
         return x
     if x.data is not None:
-        return b.constant(np.expand_dims(np.asarray(x.data), axis=tuple(axes)), base=x)
+        return _view(b, x, np.expand_dims(np.asarray(x.data), axis=tuple(axes)))
     return b.unsqueeze(x, axes=list(axes))
 
 
@@ -64,7 +73,7 @@ def transpose(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     if list(axes) == list(range(len(axes))):
         return x
     if x.data is not None:
-        return b.constant(np.asarray(x.data).transpose(axes))
+        return _view(b, x, np.asarray(x.data).transpose(axes))
     return b.transpose(x, axes=list(axes))
 
 

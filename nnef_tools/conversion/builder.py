@@ -46,6 +46,7 @@ class Builder(Operations):
     version: of the operator that is being converted, in its domain. wanted: which of its outputs are used.
     rounded: names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order,
     once each. bases: constant -> the one that it is another shape of.
+    views: what `build` has made of constants.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Builder(Operations):
         self.rounded: set[str] = set()
         self.warnings: dict[str, None] = {}
         self.bases: dict[Tensor, Tensor] = {}
+        self.views: dict[tuple[Any, ...], Tensor] = {}
         self._computed: dict[Tensor, ndarray | None] = {}
+        self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
 
     def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
         """A constant tensor; the array is shared, not copied. base: what it is the same as in another shape."""
@@ -134,13 +137,24 @@ class Builder(Operations):
         return self._create(fragment, arguments, attribs, result_shapes, dtypes, restore, constant)
 
     def _fold(self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]) -> Any:
+        """The results as constants: the same ones when a loop that is unrolled asks again."""
+        key = (fragment.name, *map(_identity, _flat_arguments(arguments)), repr(attribs))
+        tensors = self._folded.get(key)
+        if tensors is None:
+            tensors = self._evaluated(fragment, arguments, attribs, dtypes)
+            if all((t.volume or 0) <= SMALL for t in tensors):
+                self._folded[key] = tensors
+        return _as_results(fragment, tensors)
+
+    def _evaluated(
+        self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]
+    ) -> list[Tensor]:
         arrays = [[t.data for t in a] if isinstance(a, list) else a.data for a in arguments]
         results = evaluate(fragment.name, arrays, attribs)
-        tensors = [
+        return [
             self.constant(np.asarray(array).astype(dtype, copy=False))
             for array, dtype in zip(_flat(results), dtypes, strict=True)
         ]
-        return _as_results(fragment, tensors)
 
     def _create(
         self,
@@ -239,6 +253,11 @@ class Builder(Operations):
             restore if restore is not None and item == "scalar" else dtype
             for dtype, item in zip(dtypes, items, strict=True)
         ]
+
+
+def _identity(tensor: Tensor) -> Any:
+    """What tells a constant from others; numbers that rules write down are the same if they are equal."""
+    return tensor if tensor.rank else (tensor.dtype, np.asarray(tensor.data).tobytes())
 
 
 def _item(type: Type) -> str | None:
