@@ -334,7 +334,7 @@ def test_sidecar(tmp_path):
     assert files(folder) == ["graph.nnef"]
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), {1: 2}, b"x"], ids=repr)
+@pytest.mark.parametrize("value", [object(), float("nan"), {1: 2}, b"x"], ids=["object", "nan", "dict", "bytes"])
 def test_facts_that_json_cannot_hold(tmp_path, value):
     graph = unary_graph()
     graph.metadata = {"key": [value]}
@@ -491,7 +491,7 @@ def test_generated_types_of_tensors(tmp_path):
     assert "u = bar_v1([x, x]);" in text
 
 
-@pytest.mark.parametrize("value", [None, [1, 2.0], object(), (1,), np.zeros(2)], ids=repr)
+@pytest.mark.parametrize("value", [None, [1, 2.0], object(), (1,), np.zeros(2)], ids=["none", "mixed", "object", "tuple", "array"])
 def test_attributes_that_cannot_be_declared(tmp_path, value):
     graph = unary_graph("foo", key=value)
     with pytest.raises(FormatError, match="'key'"):
