@@ -39,6 +39,9 @@ from .verification import Interface, verify_conversion
 
 Progress = Callable[[str], None]
 
+CHANNELS_LAST = ("tf", "tflite")
+"""Dialects whose tensors keep their layout in the conversion, so that transposes are left to be removed."""
+
 
 def convert_model(
     source: str | PathLike[str],
@@ -147,7 +150,9 @@ def convert_model(
     with log.stage("optimize"):
         if decompose:
             _decompose(graph, destination.format, decompose, fragments, shapes)
-        passes = _optimize(
+        moves_channels = read_format.dialect in CHANNELS_LAST and destination.format.dialect == "nnef"
+        passes = _remove_transposes(graph) if moves_channels else ()
+        passes += _optimize(
             graph,
             destination.format,
             only_required=not optimize,
@@ -155,6 +160,7 @@ def convert_model(
             dequantize=dequantize,
         )
         _sort(graph)
+        transposes = _remaining_transposes(graph) if moves_channels else None
         mapping = conversion.tensor_mapping()
 
     writer_options = {
@@ -188,6 +194,7 @@ def convert_model(
         warnings=tuple(log.warnings),
         tensor_mapping=mapping,
         passes=passes,
+        transposes=transposes,
         timings=log.timings,
         verification=verification,
     )
@@ -263,6 +270,20 @@ def _optimize(graph: Graph, format: Format, *, only_required: bool, **options: A
         return ()
     optimizer(graph, only_required=only_required)
     return tuple(PassFacts(item.name, item.count, item.difference) for item in optimizer.results)
+
+
+def _remove_transposes(graph: Graph) -> tuple[PassFacts, ...]:
+    """Removes what converters put around operations that want channels second, as far as that cancels out."""
+    from .optimization.nnef.layout import run_layout
+
+    result = run_layout(graph)
+    return (PassFacts(result.name, result.count, result.difference),) if result.modified else ()
+
+
+def _remaining_transposes(graph: Graph) -> tuple[str, ...]:
+    from .optimization.nnef.layout import remaining_transposes
+
+    return tuple(remaining_transposes(graph))
 
 
 def _keep_static(graph: Graph) -> None:

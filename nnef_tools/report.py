@@ -156,7 +156,8 @@ class Report:
     """Everything that `convert_model` has to tell.
 
     written: the paths of what was written, empty after a dry run. tensor_mapping: source tensor name -> target tensor
-    name. timings: seconds by stage. verification: None if none was asked for.
+    name. transposes: where some are left, None unless the layout changed. timings: seconds by stage. verification: None
+    if none was asked for.
     """
 
     source: ModelFacts
@@ -165,6 +166,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     tensor_mapping: Mapping[str, str] = field(default_factory=dict)
     passes: tuple[PassFacts, ...] = ()
+    transposes: tuple[str, ...] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     verification: Verification | None = None
 

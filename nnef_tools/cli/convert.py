@@ -189,6 +189,10 @@ def _print_report(report: Report, *, verbose: bool) -> None:
         warn(warning)
     note(report.source.summary())
     note(report.target.summary())
+    if report.transposes is not None:
+        note(f"transposes left: {len(report.transposes)}")
+        for place in report.transposes if verbose else ():
+            note(f"  {place}")
     if verbose:
         print_table(report.operations_table())
         if report.passes:

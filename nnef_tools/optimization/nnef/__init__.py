@@ -8,6 +8,7 @@ from .arithmetic import merge_arithmetic
 from .constants import fold_constants, share_constants
 from .identities import remove_identities
 from .inverses import cancel_inverses
+from .layout import LAYOUT
 from .padding import fold_padding
 from .unused import remove_unused
 
@@ -16,6 +17,7 @@ PASSES = (
     Pass("cancel-inverses", cancel_inverses),
     Pass("fold-constants", fold_constants),
     Pass("share-constants", share_constants),
+    LAYOUT,
     Pass("fold-affine", fold_affine),
     Pass("merge-arithmetic", merge_arithmetic),
     Pass("fold-padding", fold_padding),

@@ -52,13 +52,18 @@ class Editor:
         producer = tensor.producer
         if tensor.quant or (producer is not None and producer.type not in ("variable", "constant")):
             return None
-        if producer is not None and producer.type == "variable" and _label(producer) in self._updated:
+        if self.is_updated(tensor):
             return None
         if isinstance(tensor.data, np.ndarray | np.generic):
             return np.asarray(tensor.data)
         if producer is not None and producer.type == "constant":
             return np.asarray(evaluate("constant", (), producer.attribs))
         return None
+
+    def is_updated(self, tensor: Tensor) -> bool:
+        """Is the tensor a variable that some `update` changes?"""
+        producer = tensor.producer
+        return producer is not None and producer.type == "variable" and _label(producer) in self._updated
 
     def is_private(self, tensor: Tensor) -> bool:
         """Is the tensor only an intermediate result of one consumer, so that it may vanish?"""
@@ -81,6 +86,17 @@ class Editor:
         hint = old.producer.attribs.get("label") if old is not None and old.producer is not None else None
         inputs[index : index + 1] = [self.new_constant(data, hint)]
         operation.inputs = tuple(inputs)
+
+    def replace_constant(self, tensor: Tensor, data: Array) -> None:
+        """Gives a constant another value, for all that use it."""
+        producer = tensor.producer
+        if producer is None:
+            tensor.data, tensor.shape = data, data.shape
+            return
+        label = producer.attribs.get("label")
+        if label is None or self._labels[_label(producer)] > 1:  # other variables with the label keep their value
+            label = self._new_label(label or tensor.name)
+        _become_variable(producer, tensor, data, label)
 
     def _owns(self, operation: Operation, tensor: Tensor) -> bool:
         """Is the constant used by nothing but one argument of this operation?"""

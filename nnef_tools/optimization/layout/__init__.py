@@ -1,0 +1,14 @@
+"""Removal of transposes by choosing the order of axes in which each tensor is stored.
+
+A transpose is not moved step by step. Transposes are taken as properties of the connections between the other
+operations, each of which may work on tensors in another order of axes (a `Choice`). The search changes the choices of
+connected operations together where that takes less transposing, and the rewrite puts transposes only where two
+neighbours disagree. So cancelling, merging, sinking and hoisting, also around forks and joins, are one thing.
+
+What an operation can do is for a `Dialect` to say; nothing here knows one.
+"""
+
+from .dialect import Choice, Dialect, Port, Reordering
+from .rewrite import minimize_transposes, places_of_transposes
+
+__all__ = ["Choice", "Dialect", "Port", "Reordering", "minimize_transposes", "places_of_transposes"]
