@@ -1,0 +1,74 @@
+"""Conversion needs about one copy of the weights, whatever is done to the model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+WIDTH = 1024
+LAYERS = 16
+
+# The peak of a process includes that of the process that started it, so a small one in between has to do that.
+PEAK = """
+import os, subprocess, sys
+process = subprocess.Popen([sys.executable, "-m", "nnef_tools", "convert", *sys.argv[1:]], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+assert status == 0
+print(usage.ru_maxrss / 1000)
+"""
+
+
+def linear_layers(path: Path, count: int) -> Path:
+    """`count` layers of 4 MB: Gemm in both layouts, MatMul, and Conv with a BatchNormalization to fold into it."""
+    rng = np.random.default_rng(0)
+    nodes, weights, last = [], [], "x"
+    for k in range(count):
+        matrix, vector = rng.standard_normal((WIDTH, WIDTH), np.float32), rng.standard_normal(WIDTH, np.float32)
+        weights += [numpy_helper.from_array(matrix, f"w{k}"), numpy_helper.from_array(vector, f"b{k}")]
+        if k % 4 == 3:
+            weights[-2] = numpy_helper.from_array(matrix.reshape(WIDTH, WIDTH, 1, 1), f"w{k}")
+            shape = numpy_helper.from_array(np.array([1, WIDTH, 1, 1]), f"s{k}")
+            flat = numpy_helper.from_array(np.array([1, WIDTH]), f"f{k}")
+            scale = numpy_helper.from_array(np.abs(vector) + 1, f"g{k}")
+            weights += [shape, flat, scale]
+            nodes += [
+                helper.make_node("Reshape", [last, f"s{k}"], [f"r{k}"]),
+                helper.make_node("Conv", [f"r{k}", f"w{k}"], [f"c{k}"]),
+                helper.make_node("BatchNormalization", [f"c{k}", f"g{k}", f"b{k}", f"b{k}", f"g{k}"], [f"n{k}"]),
+                helper.make_node("Reshape", [f"n{k}", f"f{k}"], [f"y{k}"]),
+            ]
+        elif k % 4 == 2:
+            nodes.append(helper.make_node("MatMul", [last, f"w{k}"], [f"y{k}"]))
+        else:
+            nodes.append(helper.make_node("Gemm", [last, f"w{k}", f"b{k}"], [f"y{k}"], transB=k % 4))
+        last = f"y{k}"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, WIDTH]) for name in ("x", last)]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def peak(source: Path, target: Path, *options: str) -> float:
+    """Megabytes that a conversion takes."""
+    arguments = ["--input-model", str(source), "--output-model", str(target), *options]
+    formats = ["--input-format", "onnx", "--output-format", "nnef"]
+    command = [sys.executable, "-c", PEAK, *arguments, *formats]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system cannot tell the memory of a process")
+@pytest.mark.parametrize("options", [(), ("--compress", "0"), ("--optimize",)], ids=["folder", "archive", "optimized"])
+def test_peak_memory_of_a_conversion(options: tuple[str, ...], tmp_path: Path) -> None:
+    small = linear_layers(tmp_path / "small.onnx", 1)
+    large = linear_layers(tmp_path / "large.onnx", LAYERS)
+    size = (large.stat().st_size - small.stat().st_size) / 1e6
+    assert size > 60
+    used = peak(large, tmp_path / "large.nnef", *options) - peak(small, tmp_path / "small.nnef", *options)
+    assert used <= 1.3 * size + 4 * 4.2  # some copies of one of the weights, not of all
