@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import VerificationError
-from .execution.backend import Array, Executor, TensorInfo, make_executor
+from .execution.backend import Array, Executor, TensorInfo, kernel_backend, make_executor
 from .execution.compare import OutputComparison, compare_outputs
 from .execution.distributions import parse_distribution
 from .execution.sources import RandomSource
@@ -85,8 +85,8 @@ def verify_conversion(
     more than the tolerances; UsageError if a model cannot be run.
     """
     random = random_source(distribution, seed)
-    reference = make_executor(source[0], format=source[1])
-    candidate = make_executor(target[0], format=target[1], custom_operators=custom_operators)
+    reference = _executor(source, None)
+    candidate = _executor(target, custom_operators)
     worst: dict[str, OutputComparison] = {}
     for _ in range(samples):
         for check in _compare_once(reference, candidate, interface, random):
@@ -112,6 +112,14 @@ def verify_conversion(
             hint="compare_models with a tensor mapping shows the first tensor that differs",
         )
     return result
+
+
+def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None) -> Executor:
+    """NNEF is run by functions of our own: onnxruntime would need the conversion that is to be verified."""
+    path, format = model
+    if format != "nnef":
+        return make_executor(path, format=format)
+    return make_executor(path, format=format, backend=kernel_backend(), custom_operators=custom_operators)
 
 
 def _compare_once(

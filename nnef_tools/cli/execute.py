@@ -103,7 +103,7 @@ def _run(args: argparse.Namespace) -> int:
             results = executor.run(inputs, output_names=list(wanted), observe=collector)
         else:
             results = run_batches(executor, inputs, output_names=list(wanted), observe=collector)
-    note(f"ran in {executor.backend}")
+    note(f"ran in {executor.backend}" + (f" ({executor.note})" if executor.note else ""))
 
     outputs = {file: layout.outward(name, results[name]) for name, file in wanted.items()}
     written = []

@@ -311,6 +311,8 @@ def insert_quantization(graph: Graph, tensor: Tensor) -> None:
         for op in tensor.consumers:
             inputs = [other if t is tensor else t for t in op.inputs]
             op.inputs = tuple(inputs) if isinstance(op.inputs, tuple) else inputs
+        graph.outputs = [other if t is tensor else t for t in graph.outputs]
+        other.name = f"{tensor.name}_quantized"
         before, after = tensor, other
     else:
         for op in tensor.producers:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import NnefToolsError, UsageError
 from ..model import Graph
 
 BACKENDS = ("auto", "numpy", "torch", "onnxruntime")
@@ -33,6 +33,10 @@ class Executor(Protocol):
     @property
     def backend(self) -> str:
         """The engine that was chosen: 'numpy', 'torch' or 'onnxruntime'."""
+
+    @property
+    def note(self) -> str:
+        """Why not another engine was chosen, if there is something to tell."""
 
     @property
     def inputs(self) -> Sequence[TensorInfo]:
@@ -71,10 +75,11 @@ def make_executor(
 ) -> Executor:
     """An executor for a model file (or a Graph in the NNEF dialect).
 
-    format: 'nnef' or 'onnx'. backend 'auto' takes the fastest one that can run the model: onnxruntime for ONNX, else
-    torch if it is installed, else numpy; the result's `.backend` says which. custom_operators: operator name to a
-    function of the backend's own arrays. decomposed: operators to run by the bodies of their fragments. device: of
-    torch ('cpu', 'cuda', ..). UsageError for an impossible combination.
+    format: 'nnef' or 'onnx'. backend 'auto' takes the first of onnxruntime, torch and numpy that is installed and can
+    run the model; the result's `.backend` says which, its `.note` why not another. custom_operators: operator name to a
+    function of the arrays of torch (numpy where there is no torch, or if that is the backend): onnxruntime cannot call
+    them, so models with such operators are run by torch or numpy. decomposed: operators to run by the bodies of their
+    fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination.
     """
     if backend not in BACKENDS:
         raise UsageError(f"unknown backend '{backend}'", hint=f"choose from {', '.join(BACKENDS)}")
@@ -87,16 +92,53 @@ def make_executor(
             raise UsageError("an ONNX model is run from its file, not from a Graph")
         from .onnx_backend import OnnxExecutor
 
-        return OnnxExecutor(model)
+        return OnnxExecutor(model, device=device)
     if format != "nnef":
         raise UsageError(f"cannot run models of format '{format}'", hint="formats: nnef, onnx")
-    if backend == "onnxruntime":
-        raise UsageError("backend 'onnxruntime' runs ONNX models only", hint="use auto, torch or numpy")
-    if backend == "auto":
-        backend = "torch" if find_spec("torch") is not None else "numpy"
+    from .loading import read_graph
 
+    graph = read_graph(model, decomposed)
+    operators = custom_operators or {}
+
+    def by_kernels(backend: str, note: str = "") -> Executor:
+        return _kernel_executor(graph, backend, operators, device, note, expand=graph is not model)
+
+    if backend in ("torch", "numpy"):
+        return by_kernels(backend)
+    called = sorted({str(op.type) for op in graph.operations if op.type in operators})
+    if called:
+        note = f"onnxruntime cannot call the Python functions of {', '.join(called)}"
+        return by_kernels(kernel_backend(), note)
+    if backend == "onnxruntime":
+        return _onnxruntime_executor(graph, device)
+    try:
+        return _onnxruntime_executor(graph, device)
+    except NnefToolsError as error:
+        return by_kernels(kernel_backend(), f"onnxruntime cannot run the model: {error.message}")
+
+
+def kernel_backend() -> str:
+    """The faster one of the backends that run NNEF operations by functions of ours: torch if it is installed."""
+    return "torch" if find_spec("torch") is not None else "numpy"
+
+
+def _onnxruntime_executor(graph: Graph, device: str | None) -> Executor:
+    from .nnef_onnxruntime import NnefOnnxExecutor
+
+    return NnefOnnxExecutor(graph, device=device)
+
+
+def _kernel_executor(
+    graph: Graph,
+    backend: str,
+    operators: Mapping[str, Callable[..., Any]],
+    device: str | None,
+    note: str,
+    *,
+    expand: bool,
+) -> Executor:
     from .interpreter import Backend, GraphExecutor
-    from .loading import load_graph
+    from .loading import expand_missing
 
     engine: Backend
     if backend == "torch":
@@ -107,6 +149,6 @@ def make_executor(
         from .numpy_backend import NumpyBackend
 
         engine = NumpyBackend()
-    operators = custom_operators or {}
-    graph = load_graph(model, lambda name: operators.get(name) or engine.operator(name), decomposed)
-    return GraphExecutor(graph, engine, operators)
+    if expand:
+        expand_missing(graph, lambda name: operators.get(name) or engine.operator(name))
+    return GraphExecutor(graph, engine, operators, note=note)

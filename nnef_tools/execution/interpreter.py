@@ -250,7 +250,14 @@ class Plan:
 class GraphExecutor:
     """An `Executor` for a Graph of the NNEF dialect. Updated variables keep their new values for the next run."""
 
-    def __init__(self, graph: Graph, backend: Backend, custom_operators: Mapping[str, Operator] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        backend: Backend,
+        custom_operators: Mapping[str, Operator] | None = None,
+        note: str = "",
+    ) -> None:
+        self.note = note
         self._backend = backend
         self._plan = Plan(graph, backend, custom_operators)
         self._constants: MutableMapping[int, Any] = {

@@ -21,15 +21,18 @@ class HasOperators(Protocol):
     def __call__(self, name: str) -> object | None: ...
 
 
-def load_graph(
-    model: Any,
-    find_operator: HasOperators,
-    decomposed: Collection[str] | None = None,
-) -> Graph:
+def load_graph(model: Any, find_operator: HasOperators, decomposed: Collection[str] | None = None) -> Graph:
+    """The graph of `read_graph`, expanded as far as `find_operator` finds nothing; a Graph is taken as it is."""
+    graph = read_graph(model, decomposed)
+    if graph is not model:
+        expand_missing(graph, find_operator)
+    return graph
+
+
+def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
     """The graph of a model folder or archive; a Graph is taken as it is, an `nnef.Graph` is converted.
 
-    decomposed: operations to expand by the bodies of their fragments. Those that nothing can run, but that the model
-    or the standard defines by a body, are expanded, too. Shapes are not inferred.
+    decomposed: operations to expand by the bodies of their fragments. Shapes are not inferred.
     """
     if is_reference_graph(model):
         model = from_reference_graph(model)
@@ -38,13 +41,17 @@ def load_graph(
             raise UsageError("operations are decomposed when a model is read; give its path, not a Graph")
         return model
     read = Reader(decomposed=decomposed, infer_shapes=False, on_unknown_extension="ignore")
-    graph = read(fspath(model))
+    return read(fspath(model))
+
+
+def expand_missing(graph: Graph, find_operator: HasOperators) -> None:
+    """Expands in place the operations that nothing can run, but that the model or the standard defines by a body."""
     fragments: dict[str, Fragment] = graph.metadata.get("fragments") or {}
     while True:
         types = {op.type for op in graph.operations if op.type is not None and find_operator(op.type) is None}
         compound = {type for type in types if _is_compound(type, fragments)}
         if not compound:
-            return graph
+            return
         decompose(graph, compound, fragments)
 
 

@@ -1,4 +1,4 @@
-"""Runs ONNX models in onnxruntime, on the CPU. Imports onnx and onnxruntime; imported only where it is chosen."""
+"""Runs ONNX models in onnxruntime. Imports onnx and onnxruntime; imported only where it is chosen."""
 
 from __future__ import annotations
 
@@ -45,11 +45,14 @@ class OnnxExecutor:
 
     Intermediate values are those of the unoptimised model, under its names: for them a second session is made, of the
     model with these values as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses.
+    device: see `providers`.
     """
 
     backend = "onnxruntime"
+    note = ""
 
-    def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int = 0) -> None:
+    def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int = 0, device: str | None = None) -> None:
+        self._providers = providers(device)
         self._path = None if isinstance(model, bytes) else Path(model)
         self._bytes = model if isinstance(model, bytes) else None
         self._threads = threads
@@ -102,7 +105,7 @@ class OnnxExecutor:
         try:
             results = session.run(wanted, dict(feeds))
         except Exception as error:  # onnxruntime raises a class of its own for each status
-            raise ExecutionError(f"onnxruntime failed: {_first_line(error)}", where=self._where) from error
+            raise ExecutionError(f"onnxruntime failed: {first_line(error)}", where=self._where) from error
         return dict(zip(wanted, results, strict=True))
 
     def _observed_session(self, names: tuple[str, ...]) -> Any:
@@ -132,17 +135,61 @@ class OnnxExecutor:
         return self._proto
 
     def _make_session(self, model: Any, *, observed: bool) -> Any:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = self._threads
-        if observed:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            if self._path is not None:
-                options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(self._path.parent.absolute()))
-        try:
-            return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise FormatError(f"onnxruntime cannot load the model: {_first_line(error)}", where=self._where) from error
+        folder = self._path.parent.absolute() if observed and self._path is not None else None
+        return open_session(
+            model,
+            self._where,
+            threads=self._threads,
+            providers=self._providers,
+            optimized=not observed,
+            external_folder=folder,
+        )
+
+
+def providers(device: str | None) -> list[Any]:
+    """The execution providers for a device: 'cpu' (the default), 'cuda' or 'cuda:1'. UsageError if there is none."""
+    name, _, index = (device or "cpu").partition(":")
+    if name == "cpu" and not index:
+        return ["CPUExecutionProvider"]
+    provider = f"{name.upper()}ExecutionProvider"
+    if provider not in ort.get_available_providers() or (index and not index.isdigit()):
+        known = ", ".join(item.removesuffix("ExecutionProvider").lower() for item in ort.get_available_providers())
+        raise UsageError(f"onnxruntime cannot use device '{device}'", hint=f"devices of this installation: {known}")
+    return [(provider, {"device_id": int(index or 0)}), "CPUExecutionProvider"]
+
+
+def shared_values(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Arrays as values of onnxruntime that share their memory."""
+    return {name: ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+
+def open_session(
+    model: Any,
+    where: str,
+    *,
+    providers: Sequence[Any],
+    threads: int = 0,
+    optimized: bool = True,
+    external_folder: Path | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Any:
+    """A session for a path or the bytes of a model. values: of initializers that the model declares as external data.
+
+    FormatError if onnxruntime cannot load the model.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if external_folder is not None:
+        options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(external_folder))
+    if values:
+        options.add_external_initializers(list(values), list(values.values()))
+    try:
+        return ort.InferenceSession(model, options, providers=list(providers))
+    except Exception as error:
+        raise FormatError(f"onnxruntime cannot load the model: {first_line(error)}", where=where) from error
 
 
 def _info(item: Any) -> TensorInfo:
@@ -152,7 +199,8 @@ def _info(item: Any) -> TensorInfo:
     return TensorInfo(item.name, _DTYPES[item.type], shape)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in a line."""
     return next(iter(_lines(str(error))), type(error).__name__)
 
 

@@ -251,7 +251,7 @@ def test_main_takes_a_bare_namespace(nnef: Path, inputs: Path, tmp_path: Path) -
         ([], 1, "required: MODEL"),
         (["{nnef}", "--random", "lambda shape: 0"], 1, "lambda"),
         (["{nnef}", "--random", "uniform", "--input-path", "{tmp}"], 1, "exclude each other"),
-        (["{nnef}", "--random", "uniform", "--backend", "onnxruntime"], 1, "onnxruntime"),
+        (["{nnef}", "--random", "uniform", "--backend", "onnxruntime", "--device", "tpu"], 1, "onnxruntime"),
         (["{nnef}", "--random", "uniform", "--format", "tflite"], 1, "tflite"),
         (["{tmp}/none.nnef", "--random", "uniform"], 2, "none.nnef"),
         (["{nnef}", "--input-path", "{tmp}"], 2, "there is no file for input 'x'"),

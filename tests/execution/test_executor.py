@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnef_tools.errors import ExecutionError, UsageError
+from nnef_tools.errors import ConversionError, ExecutionError, UsageError
 from nnef_tools.execution import make_executor
 from nnef_tools.execution.backend import TensorInfo
 from nnef_tools.execution.interpreter import GraphExecutor, Plan, check_inputs
@@ -18,7 +18,8 @@ from nnef_tools.execution.numpy_backend import NumpyBackend
 from nnef_tools.language.tensor_file import write_tensor
 from nnef_tools.model import Graph, Operation, Tensor
 
-BACKENDS = ["numpy", "torch"]
+KERNELS = ["numpy", "torch"]
+BACKENDS = [*KERNELS, "onnxruntime"]
 
 
 def write_model(folder, text: str, quant: str = "", **variables: Any):
@@ -75,9 +76,22 @@ def test_run(model, weights, backend):
     np.testing.assert_allclose(results["s"], results["y"][:, :1])
 
 
-def test_auto_is_torch(model):
-    assert make_executor(model).backend == "torch"
-    assert make_executor(model, custom_operators={"relu": torch.relu}).backend == "torch"
+def test_auto_is_onnxruntime_unless_it_cannot_run_the_model(model, tmp_path):
+    assert make_executor(model).backend == "onnxruntime"
+    assert make_executor(model).note == ""
+    for backend in ("auto", "onnxruntime"):
+        executor = make_executor(model, backend=backend, custom_operators={"relu": torch.relu})
+        assert executor.backend == "torch"
+        assert executor.note == "onnxruntime cannot call the Python functions of relu"
+    unused = make_executor(model, custom_operators={"other": torch.relu})
+    assert unused.backend == "onnxruntime"
+    text = "graph g(x) -> (y) { x = external(shape = [2]); v = variable(shape = [2], label = 'v'); y = update(v, x); }"
+    updating = write_model(tmp_path / "updating", f"version 1.0;\n{text}", v=np.zeros(2, np.float32))
+    executor = make_executor(updating)
+    assert executor.backend == "torch"
+    assert executor.note.startswith("onnxruntime cannot run the model: ")
+    with pytest.raises(ConversionError, match="no counterpart"):
+        make_executor(updating, backend="onnxruntime")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -119,8 +133,8 @@ def test_integers_that_do_not_fit():
 def test_wrong_combinations(model):
     with pytest.raises(UsageError, match="unknown backend"):
         make_executor(model, backend="tpu")
-    with pytest.raises(UsageError, match="ONNX models only"):
-        make_executor(model, backend="onnxruntime")
+    with pytest.raises(UsageError, match="onnxruntime cannot use device 'nonsense'"):
+        make_executor(model, backend="onnxruntime", device="nonsense")
     with pytest.raises(UsageError, match="cannot run ONNX"):
         make_executor(model, format="onnx", backend="torch")
     with pytest.raises(UsageError, match="format"):
@@ -138,7 +152,7 @@ def test_results_do_not_change_the_model(model, weights, backend):
     np.testing.assert_array_equal(executor.run({"x": x}, output_names=["y"])["y"], first["y"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", KERNELS)
 def test_failing_operator_is_named(tmp_path, backend):
     text = """version 1.0;
 graph net(x, z) -> (y)
@@ -329,7 +343,7 @@ def test_quantized_tensors(tmp_path, backend):
     assert got["y"].tolist() == [[2, -1]]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", KERNELS)
 def test_updated_variables_persist(tmp_path, backend):
     text = """version 1.0;
 graph net(x) -> (y)

@@ -33,18 +33,18 @@ LAYERS = {
     "formats": 5,
     "conversion": 5,
     "optimization": 5,
-    "execution": 5,
+    "execution": 6,
     "profiling": 5,
     "visualization": 5,
-    "interpreter": 6,  # the public face of the torch backend in execution
+    "interpreter": 7,  # the public face of the torch backend in execution
     "target": 6,
-    "verification": 6,
-    "pipeline": 7,
-    "api": 7,
-    "cli": 8,
-    "convert": 9,
-    "execute": 9,
-    "__main__": 9,
+    "verification": 7,
+    "pipeline": 8,
+    "api": 8,
+    "cli": 9,
+    "convert": 10,
+    "execute": 10,
+    "__main__": 10,
 }
 
 CORE = {"numpy", "ml_dtypes"}
@@ -52,8 +52,8 @@ CORE = {"numpy", "ml_dtypes"}
 # Optional packages, and the modules (or folders) that may import them.
 OWNERS = {
     "google": ("io/onnx/",),  # protobuf, which onnx requires
-    "onnx": ("io/onnx/", "execution/onnx_backend.py"),
-    "onnxruntime": ("execution/onnx_backend.py",),
+    "onnx": ("io/onnx/", "execution/onnx_backend.py", "execution/nnef_onnxruntime.py"),
+    "onnxruntime": ("execution/onnx_backend.py", "execution/nnef_onnxruntime.py"),
     "torch": ("execution/torch_", "interpreter/pytorch/"),
     "rich": ("cli/render.py",),
 }

@@ -1,0 +1,136 @@
+"""Runs NNEF models in onnxruntime: converted to ONNX in memory, with the weights where they are.
+
+Imports onnx and onnxruntime; imported only where it is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from ..conversion.nnef_to_onnx import Converter
+from ..errors import ExecutionError, UsageError
+from ..io.onnx.writer import SMALL, Layout, build_message
+from ..language.stdlib import standard_fragments
+from ..model import Graph, Tensor
+from ..model.copying import copy_graph
+from ..ops.extensions import extension_fragments
+from ..ops.inference import infer_graph
+from .backend import Array, Observer
+from .constants import constant_data
+from .interpreter import check_inputs, tensor_info
+from .onnx_backend import first_line, open_session, providers, shared_values
+
+_SOURCES = ("external", "variable", "constant")
+
+
+class NnefOnnxExecutor:
+    """An `Executor` for a Graph of the NNEF dialect.
+
+    A session computes the outputs of the graph; for other tensors there is one more for each set of them.
+    device: 'cpu' or 'cuda', 'cuda:1', ..; threads: of a session, 0 for as many as onnxruntime chooses.
+    ConversionError or FormatError if onnxruntime cannot run the model, UsageError for a device that there is not.
+    """
+
+    backend = "onnxruntime"
+    note = ""
+
+    def __init__(self, graph: Graph, *, device: str | None = None, threads: int = 0) -> None:
+        self._providers = providers(device)
+        self._threads = threads
+        self._graph = _with_shapes(graph)
+        self._tensors = {t.name: t for t in reversed(self._graph.tensors) if t.name}
+        self._sessions: dict[tuple[str, ...], Any] = {}
+        self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
+        self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
+        self._session(tuple(info.name for info in self.outputs if not self._is_known(info.name)))
+
+    @property
+    def tensor_names(self) -> Sequence[str]:
+        """See `Executor.tensor_names`."""
+        produced = (tensor for op in self._graph.operations for tensor in op.outputs)
+        return list(dict.fromkeys(t.name for t in (*self._graph.inputs, *produced) if t.name))
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`."""
+        names = [info.name for info in self.outputs] if output_names is None else list(output_names)
+        for name in names:
+            self._check_name(name)
+        feeds = dict(zip((info.name for info in self.inputs), check_inputs(self.inputs, inputs), strict=True))
+        wanted = list(dict.fromkeys([*self.tensor_names, *names] if observe is not None else names))
+        values = {name: self._known(name, feeds) for name in wanted if self._is_known(name)}
+        computed = tuple(name for name in wanted if name not in values)
+        values.update(zip(computed, self._compute(computed, feeds), strict=True))
+        if observe is not None:
+            for name in self.tensor_names:
+                observe(name, values[name])
+        return {name: values[name] for name in names}
+
+    def _is_known(self, name: str) -> bool:
+        """Is it a constant, or an input that stays as it is?"""
+        tensor = self._tensors[name]
+        producer = tensor.producer
+        constant = producer is None or producer.type in ("variable", "constant")
+        return constant or (producer is not None and producer.type == "external" and not tensor.quant)
+
+    def _known(self, name: str, feeds: Mapping[str, Array]) -> Array:
+        return np.array(feeds[name] if name in feeds else constant_data(self._tensors[name]))
+
+    def _check_name(self, name: str) -> None:
+        if name not in self._tensors:
+            near = get_close_matches(name, self.tensor_names, n=3)
+            hint = f"did you mean {', '.join(map(repr, near))}?" if near else None
+            raise UsageError(f"the model has no tensor '{name}'", hint=hint)
+
+    def _compute(self, names: tuple[str, ...], feeds: Mapping[str, Array]) -> list[Array]:
+        if not names:
+            return []
+        session = self._session(names)
+        used = [item.name for item in session.get_inputs()]
+        try:
+            return list(session.run(None, dict(zip(used, feeds.values(), strict=True))))
+        except Exception as error:  # onnxruntime raises a class of its own for each status
+            raise ExecutionError(f"onnxruntime failed: {first_line(error)}") from error
+
+    def _session(self, names: tuple[str, ...]) -> Any:
+        """The session that computes these tensors."""
+        if names not in self._sessions:
+            graph = copy_graph(self._graph)
+            by_name = {t.name: t for t in reversed(graph.tensors) if t.name}
+            graph.outputs = [by_name[name] for name in names]
+            message = build_message(Converter()(graph))
+            shared = {name: a for name, a in message.initializers.items() if _is_shared(a)}
+            model = Layout(message, dict.fromkeys(shared, ("weights", 0))).to_bytes()
+            self._sessions[names] = open_session(
+                model, "<model>", threads=self._threads, providers=self._providers, values=shared_values(shared)
+            )
+        return self._sessions[names]
+
+
+def _is_shared(array: Array) -> bool:
+    """Is the array handed to onnxruntime as it is? Small ones are part of the model."""
+    return array.nbytes > SMALL and array.dtype.kind in "fiub" and array.dtype.isnative
+
+
+def _with_shapes(graph: Graph) -> Graph:
+    """A copy with all shapes, under the names of the NNEF graph."""
+    result = copy_graph(graph)
+    result.metadata = {key: value for key, value in graph.metadata.items() if key != "tensors"}
+    if any(tensor.shape is None or None in tensor.shape for tensor in _results(result)):
+        own = graph.metadata.get("fragments") or {}
+        fragments = {**standard_fragments(), **extension_fragments(), **own}
+        infer_graph(result, fragments=fragments, allow_unknown=True)
+    return result
+
+
+def _results(graph: Graph) -> list[Tensor]:
+    return [tensor for op in graph.operations if op.type not in _SOURCES for tensor in op.outputs]
