@@ -12,8 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-WIDTH = 1024
-LAYERS = 16
+WIDTH = 512
+LAYERS = 60
 
 # The peak of a process includes that of the process that started it, so a small one in between has to do that.
 PEAK = """
@@ -26,7 +26,7 @@ print(usage.ru_maxrss / 1000)
 
 
 def linear_layers(path: Path, count: int) -> Path:
-    """`count` layers of 4 MB: Gemm in both layouts, MatMul, and Conv with a BatchNormalization to fold into it."""
+    """`count` layers of 1 MB: Gemm in both layouts, MatMul, and Conv with a BatchNormalization to fold into it."""
     rng = np.random.default_rng(0)
     nodes, weights, last = [], [], "x"
     for k in range(count):
@@ -71,4 +71,4 @@ def test_peak_memory_of_a_conversion(options: tuple[str, ...], tmp_path: Path) -
     size = (large.stat().st_size - small.stat().st_size) / 1e6
     assert size > 60
     used = peak(large, tmp_path / "large.nnef", *options) - peak(small, tmp_path / "small.nnef", *options)
-    assert used <= 1.3 * size + 4 * 4.2  # some copies of one of the weights, not of all
+    assert used <= 1.3 * size + 10
