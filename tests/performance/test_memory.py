@@ -64,11 +64,15 @@ def peak(source: Path, target: Path, *options: str) -> float:
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system cannot tell the memory of a process")
-@pytest.mark.parametrize("options", [(), ("--compress", "0"), ("--optimize",)], ids=["folder", "archive", "optimized"])
-def test_peak_memory_of_a_conversion(options: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options, copies",
+    [((), 1.3), (("--compress", "0"), 1.3), (("--optimize",), 2.0)],  # half of the weights become others
+    ids=["folder", "archive", "optimized"],
+)
+def test_peak_memory_of_a_conversion(options: tuple[str, ...], copies: float, tmp_path: Path) -> None:
     small = linear_layers(tmp_path / "small.onnx", 1)
     large = linear_layers(tmp_path / "large.onnx", LAYERS)
     size = (large.stat().st_size - small.stat().st_size) / 1e6
     assert size > 60
     used = peak(large, tmp_path / "large.nnef", *options) - peak(small, tmp_path / "small.nnef", *options)
-    assert used <= 1.3 * size + 10
+    assert used <= copies * size + 5
