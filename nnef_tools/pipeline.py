@@ -69,6 +69,8 @@ def convert_model(
     compress: int | None = None,
     dequantize: bool = False,
     standard_only: bool = False,
+    opset: int | None = None,
+    external_data: bool = False,
     verify: int = 0,
     seed: int = 0,
     random: str | None = None,
@@ -89,7 +91,8 @@ def convert_model(
     needs a custom fragment. decompose: compound NNEF operations (True: all) that are written as their definition.
     input_names, output_names: convert only the part between these tensors. static_only: leave out what has no static
     shape. tensor_mapping: path of a JSON file to write, source tensor name -> target tensor name.
-    annotate_shapes: write shapes as comments. compress: 0 to 9, write NNEF as a .tgz archive.
+    annotate_shapes: write shapes as comments. compress: 0 to 9, write NNEF as a .tgz archive. opset: version of ONNX's
+    operator set that NNEF is converted to. external_data: write the weights of an ONNX model into a file beside it.
     verify: run source and result on that many random inputs before anything existing is replaced; random: their
     distribution, such as `normal(0, 1)` (default: floats uniform in [-1, 1), integers from 0 to 9); seed: of them.
     progress: called with the name of each stage. dry_run: do everything but write.
@@ -131,6 +134,8 @@ def convert_model(
         interface = Interface.of(graph, io_transpose)
 
     with log.stage("convert"):
+        if decompose and read_format.dialect == "nnef":
+            _decompose(graph, read_format, decompose, fragments, shapes)
         conversion = _convert(
             graph,
             converter_class,
@@ -143,12 +148,13 @@ def convert_model(
             io_transpose=io_transpose,
             fold_constants=fold_constants,
             standard_only=standard_only,
+            opset=opset,
         )
         log.warnings += conversion.warnings
         graph = conversion.graph
 
     with log.stage("optimize"):
-        if decompose:
+        if decompose and read_format.dialect != "nnef":
             _decompose(graph, destination.format, decompose, fragments, shapes)
         moves_channels = read_format.dialect in CHANNELS_LAST and destination.format.dialect == "nnef"
         passes = _remove_transposes(graph) if moves_channels else ()
@@ -163,11 +169,15 @@ def convert_model(
         transposes = _remaining_transposes(graph) if moves_channels else None
         mapping = conversion.tensor_mapping()
 
-    writer_options = {
-        "fragments": fragments,
-        "generate_custom_fragments": generate_custom_fragments,
-        "annotate_shapes": annotate_shapes,
-    }
+    writer_options: dict[str, Any] = {}
+    if destination.format.name == "nnef":
+        writer_options = {
+            "fragments": fragments,
+            "generate_custom_fragments": generate_custom_fragments,
+            "annotate_shapes": annotate_shapes,
+        }
+    elif destination.format.name == "onnx":
+        writer_options = {"external_data": external_data}
     verification = None
     if verify:
         with log.stage("verify"), destination.elsewhere() as trial:
@@ -260,7 +270,7 @@ def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
 
 def _unused_options(options: Mapping[str, Any], accepted: Any) -> list[str]:
     visible = ("custom_transforms", "mirror_unsupported", "keep_io_names", "io_transpose", "fold_constants")
-    unused = [name for name in (*visible, "standard_only") if options[name] and name not in accepted]
+    unused = [name for name in (*visible, "standard_only", "opset") if options[name] and name not in accepted]
     return [f"{name.replace('_', ' ')} has no effect in this conversion" for name in unused]
 
 

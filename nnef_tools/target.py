@@ -59,12 +59,13 @@ class Target:
             raise UsageError(f"the compression level is 0 to 9, not {level}")
         return cls(path if archived else Path(f"{path}{ARCHIVE_SUFFIXES[0]}"), format, level)
 
-    def write(self, graph: Graph, **nnef_options: Any) -> list[str]:
+    def write(self, graph: Graph, **options: Any) -> list[str]:
         """Writes the graph, all or nothing, and returns the writer's warnings. FileError, FormatError.
 
-        nnef_options: options of the writer that are meant for NNEF.
+        options: those of the writer of the format. UsageError if it has no such option.
         """
-        options = {"compression": self.compression, **nnef_options} if self.format.name == "nnef" else {}
+        if self.format.name == "nnef":
+            options["compression"] = self.compression
         writer = make_writer(self.format, **options)
         writer(graph, str(self.path))
         return list(getattr(writer, "warnings", ()))

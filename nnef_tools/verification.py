@@ -129,8 +129,9 @@ def _compare_once(
     converted: dict[str, Array] = {}
     for port, info in zip(interface.inputs, candidate.inputs, strict=True):
         value = random.load(TensorInfo(port.name, port.dtype, _source_shape(port, info)))
-        given[port.name] = value
-        converted[info.name] = _channels_first(value, port)
+        exact = value if info.dtype is None else value.astype(info.dtype)  # what both models can take
+        given[port.name] = exact.astype(value.dtype)
+        converted[info.name] = _channels_first(exact, port)
     wanted = reference.run(given, output_names=[port.name for port in interface.outputs])
     expected = {
         info.name: _channels_first(wanted[port.name], port)

@@ -68,6 +68,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         "--decompose", nargs="*", metavar="OP", help="write these compound operations as their definition (none: all)"
     )
     conversion.add_argument("--standard-only", action="store_true", help="refuse what needs a custom fragment")
+    conversion.add_argument("--opset", type=int, metavar="N", help="version of ONNX's operator set to convert to")
     conversion.add_argument("--mirror-unsupported", action="store_true", help="copy what cannot be converted as it is")
 
     plugins = parser.add_argument_group("plugins", "modules by dotted name or path of the .py file; the last one wins")
@@ -91,6 +92,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         metavar="LEVEL",
         help="write NNEF as a .tgz archive",
     )
+    output.add_argument("--external-data", action="store_true", help="write ONNX weights into a file beside the model")
     output.add_argument("--annotate-shapes", action="store_true", help="write shapes as comments")
     output.add_argument(
         "--tensor-mapping",
@@ -154,6 +156,8 @@ def _run(args: argparse.Namespace) -> int:
             compress=args.compress,
             dequantize=args.dequantize,
             standard_only=args.standard_only,
+            opset=args.opset,
+            external_data=args.external_data,
             verify=args.verify,
             seed=args.seed,
             random=args.random,

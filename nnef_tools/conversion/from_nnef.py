@@ -46,8 +46,15 @@ class ConverterFromNNEF(Converter):
         custom_functions: Mapping[str, Callable[..., Any]] | None = None,
         mirror_unsupported: bool = False,
         io_transpose: bool | Sequence[str] = False,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        super().__init__(custom_transforms, custom_functions, mirror_unsupported, io_transpose=io_transpose)
+        super().__init__(
+            custom_transforms,
+            custom_functions,
+            mirror_unsupported,
+            io_transpose=io_transpose,
+            custom_shapes=custom_shapes,
+        )
 
     def __call__(self, graph: Graph) -> Graph:
         """The graph of the dialect. ConversionError lists every operation that cannot be converted (`refused`)."""

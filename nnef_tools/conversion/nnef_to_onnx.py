@@ -30,7 +30,7 @@ for _family in FAMILIES:
 
 
 class Converter(ConverterFromNNEF):
-    """Converts an NNEF graph to a graph of io.onnx, in the given version of ONNX's operator set."""
+    """Converts an NNEF graph to a graph of io.onnx. opset: the version of ONNX's operator set, 21 by default."""
 
     dialect = "onnx"
 
@@ -40,9 +40,11 @@ class Converter(ConverterFromNNEF):
         custom_functions: Mapping[str, Callable[..., Any]] | None = None,
         mirror_unsupported: bool = False,
         *,
-        opset: int = DEFAULT_OPSET,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+        opset: int | None = None,
     ) -> None:
-        super().__init__(custom_transforms, custom_functions, mirror_unsupported)
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes=custom_shapes)
+        opset = DEFAULT_OPSET if opset is None else opset
         if opset not in OPSETS:
             raise UsageError(f"opset {opset} is not supported", hint=f"{OPSETS[0]} to {OPSETS[-1]} are")
         self._opset = opset
