@@ -11,6 +11,9 @@ from ..errors import Unsupported
 from ..model import Tensor
 from .builder import Builder
 
+LIMIT = 4096
+"""Loops of more iterations than this are not unrolled."""
+
 
 def shape(x: Tensor) -> list[int]:
     """The static shape of a target tensor."""

@@ -13,9 +13,9 @@ import numpy as np
 from ..model import Tensor
 from ..model.dtypes import nnef_dtype
 from ..ops.inference import evaluate
+from .along import take, weighted_sum
 from .build import shape
 from .builder import Builder
-from .onnx.along import take, weighted_sum
 
 Matrix = np.ndarray[Any, Any]
 

@@ -15,10 +15,10 @@ from ...errors import Unsupported
 from ...model import Graph, Tensor
 from ...model.dtypes import is_integer
 from ..builder import Builder
+from ..parts import slice_axes
 from ..rules import Ints, to_nnef
 from .common import dtype_of, reshape, right_aligned, shape, transpose, unsqueeze
 from .linear import matmul
-from .move import slice_axes
 
 Change = Callable[[Tensor], Tensor]
 MICROSOFT = "com.microsoft"

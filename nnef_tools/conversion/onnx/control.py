@@ -8,13 +8,11 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Graph, Tensor
+from ..build import LIMIT
 from ..builder import Builder
+from ..parts import slice_axes
 from ..rules import Bool, Int, to_nnef
 from .common import positive, reshape, shape, squeeze, unsqueeze
-from .move import slice_axes
-
-LIMIT = 4096
-"""More iterations than this are not unrolled."""
 
 
 @to_nnef("onnx", "If")

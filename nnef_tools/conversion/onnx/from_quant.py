@@ -17,10 +17,10 @@ import numpy as np
 from ...model import Tensor
 from ...model.dtypes import is_integer
 from ...ops.quant import dequantize, quantize
+from ..narrow import integer_range
 from ..plain_builder import PlainBuilder
 from .common import shape
 from .emit import Array, elementwise, known
-from .narrow import integer_range
 
 # Bits and sign -> type of codes, and the operator set since which it is one.
 CODES: Mapping[tuple[int, bool], tuple[Any, int]] = {

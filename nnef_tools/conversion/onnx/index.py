@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import Unsupported
 from ...model import Tensor
 from ..builder import Builder
+from ..parts import reverse_sequence
 from ..rules import Int, to_nnef
 from .common import positive, reshape, shape, unsqueeze
 
@@ -155,24 +156,7 @@ def unique(b: Builder, x: Tensor, *, axis: int | None = None, sorted: int = 1) -
     return tuple(b.constant(array) for array in (values, *(a.astype(np.int64) for a in (first, inverse, counts))))
 
 
-@to_nnef("onnx", "ReverseSequence", since=10)
-def reverse_sequence(b: Builder, x: Tensor, lengths: Tensor, *, batch_axis: int = 1, time_axis: int = 0) -> Tensor:
-    """ReverseSequence: gather along batch and time as one axis, from position length - 1 - k instead of k."""
-    own = shape(x)
-    if {batch_axis, time_axis} != {0, 1} or len(own) < 2:
-        raise Unsupported(f"batch_axis = {batch_axis} and time_axis = {time_axis} for rank {len(own)}")
-    batch, time = own[batch_axis], own[time_axis]
-    steps = np.arange(time, dtype=np.float32).reshape([1, time] if batch_axis == 0 else [time, 1])
-    items = np.arange(batch, dtype=np.float32).reshape([batch, 1] if batch_axis == 0 else [1, batch])
-    counts = reshape(b, b.cast(lengths, np.float32), list(items.shape))
-    step = b.constant(steps)
-    source = b.select(b.lt(step, counts), b.sub(b.sub(counts, 1.0), step), step)
-    if batch_axis == 0:
-        flat = b.add(b.constant(items * time), source)
-    else:
-        flat = b.add(b.mul(source, float(batch)), b.constant(items))
-    index = reshape(b, b.cast(flat, np.int64), [batch * time])
-    return reshape(b, b.gather(reshape(b, x, [batch * time, *own[2:]]), index, axis=0), own)
+to_nnef("onnx", "ReverseSequence", since=10)(reverse_sequence)
 
 
 @to_nnef("onnx", "TensorScatter", since=24)

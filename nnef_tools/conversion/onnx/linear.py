@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...errors import Unsupported
 from ...model import Tensor
 from ..builder import Builder
+from ..einsum import einsum
 from ..rules import to_nnef
 from .common import reshape, right_aligned, shape, squeeze, unsqueeze
 
@@ -52,6 +53,12 @@ def gemm(
         return z
     bias = right_aligned(b, c, 2)
     return b.add(z, bias if beta == 1.0 else b.mul(bias, beta))
+
+
+@to_nnef("onnx", "Einsum", since=12)
+def einsum_of(b: Builder, *xs: Tensor, equation: str) -> Tensor:
+    """Einsum in every form."""
+    return einsum(b, xs, equation)
 
 
 @to_nnef("onnx", "Det", since=11)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +11,7 @@ from ...model import Tensor
 from ...model.dtypes import nnef_dtype
 from .. import padding
 from ..builder import Builder
+from ..parts import expand_to, joined, reshape_inferred, slice_axes, split_sizes
 from ..rules import Float, Int, Ints, to_nnef
 from .common import all_positive, positive, reshape, shape, squeeze, transpose, unsqueeze
 
@@ -39,16 +38,7 @@ def reshape_input(b: Builder, x: Tensor, new: Ints, *, allowzero: int = 0) -> Te
         if any(dim == 0 and k >= len(own) for k, dim in enumerate(new)):
             raise Unsupported(f"shape {new} copies an extent that {own} does not have")
         new = [own[k] if dim == 0 else dim for k, dim in enumerate(new)]
-    if new.count(-1) > 1 or any(dim < -1 for dim in new):
-        raise Unsupported(f"shape {new} is not valid")
-    if -1 in new:
-        known = math.prod(dim for dim in new if dim != -1)
-        if known == 0 or math.prod(own) % known:
-            raise Unsupported(f"cannot reshape {own} to {new}")
-        new = [math.prod(own) // known if dim == -1 else dim for dim in new]
-    if math.prod(new) != math.prod(own):
-        raise Unsupported(f"cannot reshape {own} to {new}")
-    return reshape(b, x, new)
+    return reshape_inferred(b, x, new)
 
 
 @to_nnef("onnx", "Flatten")
@@ -108,9 +98,7 @@ def concat_default(b: Builder, *xs: Tensor, axis: int = 1) -> Tensor:
 @to_nnef("onnx", "Concat", since=4)
 def concat(b: Builder, *xs: Tensor, axis: int) -> Tensor:
     """Concat -> concat; empty operands are left out."""
-    k = positive(axis, len(shape(xs[0])))
-    operands = [x for x in xs if shape(x)[k] != 0] or [xs[0]]
-    return operands[0] if len(operands) == 1 else b.concat(operands, axis=k)
+    return joined(b, xs, axis)
 
 
 @to_nnef("onnx", "Split")
@@ -126,55 +114,12 @@ def split_input(
     b: Builder, x: Tensor, sizes: Ints | None = None, *, axis: int = 0, num_outputs: int | None = None
 ) -> list[Tensor]:
     """Split -> split with the sizes as ratios; equal parts by default, the last one smaller if it does not divide."""
-    k = positive(axis, len(shape(x)))
-    extent = shape(x)[k]
     if not sizes:
+        extent = shape(x)[positive(axis, len(shape(x)))]
         count = num_outputs or len(b.wanted)
         part = -(-extent // count)
         sizes = [part] * (count - 1) + [extent - part * (count - 1)]
-    if sum(sizes) != extent or any(size < 0 for size in sizes):
-        raise Unsupported(f"parts {sizes} of axis {k} with extent {extent}")
-    filled = [size for size in sizes if size]
-    parts = iter([x] if len(filled) == 1 else b.split(x, axis=k, ratios=filled))
-    return [next(parts) if size else _empty(b, x, k) for size in sizes]
-
-
-def _empty(b: Builder, x: Tensor, axis: int) -> Tensor:
-    """A part of extent 0: a constant without items."""
-    return b.constant(np.zeros([0 if k == axis else dim for k, dim in enumerate(shape(x))], x.dtype))
-
-
-def slice_axes(
-    b: Builder, x: Tensor, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], steps: Sequence[int]
-) -> Tensor:
-    """Slice with numpy's clamping; axes that are taken whole are left out, begins and ends are in range."""
-    extents = shape(x)
-    if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise Unsupported(f"starts {starts}, ends {ends}, axes {axes} and steps {steps} differ in length")
-    taken: dict[str, Any] = {"axes": [], "begin": [], "end": [], "stride": []}
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        k = positive(axis, len(extents))
-        if step == 0:
-            raise Unsupported("a step of 0")
-        first, last, stride = slice(start, end, step).indices(extents[k])
-        if (first, last, stride) == (0, extents[k], 1):
-            continue
-        if not range(first, last, stride):
-            return _empty(b, x, k)
-        taken["axes"].append(k)
-        taken["begin"].append(first)
-        taken["end"].append(last if last >= 0 else -extents[k] - 1)
-        taken["stride"].append(stride)
-    if not taken["axes"]:
-        return x
-    if x.data is not None:
-        index = [slice(None)] * len(extents)
-        for k, first, last, stride in zip(*taken.values(), strict=True):
-            index[k] = slice(first, last if last >= 0 else None, stride)
-        return b.constant(np.asarray(x.data)[tuple(index)])
-    if all(stride == 1 for stride in taken["stride"]):
-        del taken["stride"]
-    return b.slice(x, **taken)
+    return split_sizes(b, x, sizes, axis)
 
 
 @to_nnef("onnx", "Slice")
@@ -266,15 +211,6 @@ def pad_inputs(
     for k, pair in zip(chosen, given, strict=True):
         pairs[k] = pair
     return pad_pairs(b, x, pairs, mode, 0 if value is None else value)
-
-
-def expand_to(b: Builder, x: Tensor, target: Sequence[int]) -> Tensor:
-    """x broadcast to a shape that its own fits on the right."""
-    if x.data is not None:
-        return b.constant(np.broadcast_to(np.asarray(x.data), target))
-    x = unsqueeze(b, x, range(len(target) - len(shape(x))))
-    repeats = [n if own == 1 else 1 for own, n in zip(shape(x), target, strict=True)]
-    return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)
 
 
 @to_nnef("onnx", "Expand", since=8)

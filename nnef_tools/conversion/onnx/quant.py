@@ -15,11 +15,11 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ...model.dtypes import is_integer
 from ..builder import Builder
+from ..narrow import MINIFLOATS, integer_range, round_half_even, round_to_minifloat
 from ..rules import to_nnef
 from .common import channels, dtype_of, positive, reshape, right_aligned, shape, unsqueeze
 from .conv import conv
 from .linear import matmul
-from .narrow import MINIFLOATS, integer_range, round_half_even, round_to_minifloat
 
 EXACT = 2**24
 """Integers below this are exact in float32."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ..along import Array
 from ..builder import Builder
 from ..rules import to_nnef
-from .along import Array
 from .common import reshape, shape, squeeze, transpose, unsqueeze
 
 EXACT_POSITIONS = 2**24

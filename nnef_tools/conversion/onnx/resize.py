@@ -17,9 +17,9 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ...model.dtypes import nnef_dtype
 from ...ops import registry
+from ..along import Array, take, weighted_sum
 from ..builder import Builder
 from ..rules import Floats, Ints, to_nnef
-from .along import Array, take, weighted_sum
 from .common import positive, shape
 
 Standard = tuple[tuple[str, dict[str, Any]], ...]

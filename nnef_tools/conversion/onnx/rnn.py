@@ -12,12 +12,12 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ..build import LIMIT
 from ..builder import Builder
+from ..parts import slice_axes
 from ..rules import to_nnef
 from .activation import softsign, thresholded_relu
 from .common import reshape, shape, transpose, unsqueeze
-from .control import LIMIT
-from .move import slice_axes
 
 Activation = Callable[[Tensor], Tensor]
 

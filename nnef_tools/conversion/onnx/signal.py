@@ -9,9 +9,9 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ..along import Array, apply_matrix
 from ..builder import Builder
 from ..rules import Float, Int, to_nnef
-from .along import Array, apply_matrix
 from .common import dtype_of, positive, reshape, shape, transpose
 
 

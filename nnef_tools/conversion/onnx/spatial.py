@@ -8,10 +8,10 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ..along import Array, take
 from ..builder import Builder
 from ..padding import pairs_from_onnx
 from ..rules import Ints, to_nnef
-from .along import Array, take
 from .common import channels, reshape, shape, transpose
 from .conv import explicit_padding, per_dimension
 

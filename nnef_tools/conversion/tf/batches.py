@@ -14,7 +14,7 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ..build import reshape, shape, transpose
 from ..builder import Builder
-from ..onnx.move import slice_axes
+from ..parts import slice_axes
 from ..rules import Array, Ints, to_nnef
 
 

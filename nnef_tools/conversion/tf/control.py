@@ -11,9 +11,8 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Graph, Tensor
-from ..build import reshape, shape
+from ..build import LIMIT, reshape, shape
 from ..builder import Builder
-from ..onnx.control import LIMIT
 from ..rules import to_nnef
 from .lists import TensorList
 

@@ -11,11 +11,10 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ...model.dtypes import is_float, is_integer
 from .. import names
+from ..arithmetic import bit_shift, bitwise_not, clip, is_inf, is_nan, modulo, power
 from ..build import aligned, reshape, shape
 from ..builder import Builder
-from ..onnx.bits import bit_shift, bitwise_not
-from ..onnx.elementwise import clip, convert_dtype, is_inf, is_nan, modulo, power
-from ..onnx.narrow import round_half_even, wrap
+from ..narrow import convert_dtype, round_half_even, wrap
 from ..rules import to_nnef
 
 

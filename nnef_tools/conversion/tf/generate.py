@@ -11,7 +11,7 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ..build import reshape, shape
 from ..builder import Builder
-from ..onnx.move import expand_to
+from ..parts import expand_to
 from ..rules import Array, Int, Ints, to_nnef
 
 

@@ -10,9 +10,9 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ..build import reshape, shape, unsqueeze
 from ..builder import Builder
-from ..onnx.einsum import einsum as onnx_einsum
-from ..onnx.elementwise import convert_dtype
-from ..onnx.move import slice_axes
+from ..einsum import einsum
+from ..narrow import convert_dtype
+from ..parts import slice_axes
 from ..rules import Int, Ints, to_nnef
 
 
@@ -53,9 +53,9 @@ def batch_matmul(
 
 
 @to_nnef("tf", "Einsum")
-def einsum(b: Builder, *xs: Tensor, equation: str) -> Tensor:
+def einsum_of(b: Builder, *xs: Tensor, equation: str) -> Tensor:
     """Einsum: diagonals, sums, matrix products and transposes."""
-    return onnx_einsum(b, *xs, equation=equation)
+    return einsum(b, xs, equation)
 
 
 @to_nnef("tf", "MatrixDeterminant")

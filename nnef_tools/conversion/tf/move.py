@@ -13,17 +13,15 @@ from ...model import Tensor
 from ...model.dtypes import nnef_dtype
 from ..build import all_positive, positive, reshape, shape, squeeze, transpose, unsqueeze
 from ..builder import Builder
-from ..onnx.index import reverse_sequence as reverse_sequence_rule
-from ..onnx.move import concat as concat_rule
-from ..onnx.move import expand_to, reshape_input, slice_axes, split_input
 from ..padding import dilated, same_padding
+from ..parts import expand_to, joined, reshape_inferred, reverse_sequence, slice_axes, split_sizes
 from ..rules import Array, Int, Ints, to_nnef
 
 
 @to_nnef("tf", "Reshape")
 def reshape_to(b: Builder, x: Tensor, new: Ints) -> Tensor:
     """Reshape -> reshape; -1 is inferred."""
-    return reshape_input(b, x, new, allowzero=1)
+    return reshape_inferred(b, x, new)
 
 
 @to_nnef("tf", "EnsureShape")
@@ -77,13 +75,13 @@ def _axis(b: Builder, axis: Tensor) -> int:
 @to_nnef("tf", "ConcatV2")
 def concat(b: Builder, *xs: Tensor, N: int | None = None) -> Tensor:
     """ConcatV2 -> concat; the axis comes last."""
-    return concat_rule(b, *xs[:-1], axis=_axis(b, xs[-1]))
+    return joined(b, xs[:-1], _axis(b, xs[-1]))
 
 
 @to_nnef("tf", "Concat")
 def concat_first(b: Builder, *xs: Tensor, N: int | None = None) -> Tensor:
     """Concat -> concat; the axis comes first."""
-    return concat_rule(b, *xs[1:], axis=_axis(b, xs[0]))
+    return joined(b, xs[1:], _axis(b, xs[0]))
 
 
 @to_nnef("tf", "Pack")
@@ -108,15 +106,15 @@ def split(b: Builder, axis: Int, x: Tensor, *, num_split: int) -> list[Tensor]:
     k = positive(axis, len(shape(x)))
     if shape(x)[k] % num_split:
         raise Unsupported(f"{num_split} equal parts of extent {shape(x)[k]}")
-    return split_input(b, x, [shape(x)[k] // num_split] * num_split, axis=k)
+    return split_sizes(b, x, [shape(x)[k] // num_split] * num_split, k)
 
 
 @to_nnef("tf", "SplitV")
-def split_sizes(b: Builder, x: Tensor, sizes: Ints, axis: Int, *, num_split: int | None = None) -> list[Tensor]:
+def split_into(b: Builder, x: Tensor, sizes: Ints, axis: Int, *, num_split: int | None = None) -> list[Tensor]:
     """SplitV -> split; one size may be -1, which stands for the rest."""
     k = positive(axis, len(shape(x)))
     rest = shape(x)[k] - sum(size for size in sizes if size >= 0)
-    return split_input(b, x, [rest if size < 0 else size for size in sizes], axis=k)
+    return split_sizes(b, x, [rest if size < 0 else size for size in sizes], k)
 
 
 # repeating, padding, reversing
@@ -205,12 +203,12 @@ def roll(b: Builder, x: Tensor, shifts: Ints, axes: Ints) -> Tensor:
 
 
 @to_nnef("tf", "ReverseSequence")
-def reverse_sequence(b: Builder, x: Tensor, lengths: Tensor, *, seq_dim: int, batch_dim: int = 0) -> Tensor:
+def reverse_sequence_of(b: Builder, x: Tensor, lengths: Tensor, *, seq_dim: int, batch_dim: int = 0) -> Tensor:
     """ReverseSequence: the first items along an axis reversed, as many as each item of the batch says."""
     rank = len(shape(x))
     time, batch = positive(seq_dim, rank), positive(batch_dim, rank)
     order = [batch, time, *(k for k in range(rank) if k not in (batch, time))]
-    y = reverse_sequence_rule(b, transpose(b, x, order), lengths, batch_axis=0, time_axis=1)
+    y = reverse_sequence(b, transpose(b, x, order), lengths, batch_axis=0, time_axis=1)
     return transpose(b, y, [order.index(k) for k in range(rank)])
 
 

@@ -10,7 +10,7 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ..build import shape, squeeze, unsqueeze
 from ..builder import Builder
-from ..onnx.move import slice_axes
+from ..parts import slice_axes
 from ..rules import Ints, to_nnef
 
 

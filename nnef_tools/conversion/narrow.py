@@ -10,9 +10,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ...model import Tensor
-from ...model.dtypes import is_float
-from ..builder import Builder
+from ..model import Tensor
+from ..model.dtypes import is_float, is_integer, nnef_dtype
+from .builder import Builder
 
 MINIFLOATS: tuple[Any, ...] = (
     ml_dtypes.float8_e4m3fn,
@@ -93,3 +93,34 @@ def wrap(b: Builder, x: Tensor, dtype: Any) -> Tensor:
         negative = b.ne(b.cast(sign, np.float32), 0.0)
         low = b.select(negative, b.bitwise_or(low, b.constant(~mask, np.int64)), low)
     return b.cast(low, dtype)
+
+
+def convert_dtype(b: Builder, x: Tensor, dtype: Any, saturate: bool = True) -> Tensor:
+    """x in another data type. NNEF's types have no width: where values are not brought to it, that is reported."""
+    if dtype is x.dtype:
+        return x
+    if dtype in MINIFLOATS:
+        return cast_to_minifloat(b, x, dtype, saturate)
+    if x.data is not None:
+        with np.errstate(all="ignore"):
+            return b.constant(np.asarray(x.data).astype(dtype))
+    if is_integer(dtype) and is_integer(x.dtype):
+        return _convert_integer(b, x, dtype)
+    if nnef_dtype(dtype) != nnef_dtype(x.dtype):
+        if is_float(x.dtype) and is_integer(dtype) and integer_bits(dtype) < 8:  # the one width that ONNX says it of
+            return wrap(b, b.cast(x, np.int64), dtype)
+        if is_integer(dtype) and np.dtype(dtype).itemsize < 4 and x.dtype is not np.bool_:
+            b.warnings[f"Cast to {dtype.__name__}: values outside its range are kept, not wrapped"] = None
+        return b.cast(x, dtype)
+    if np.dtype(dtype).itemsize < min(np.dtype(x.dtype).itemsize, 4):
+        b.warnings[f"Cast from {x.dtype.__name__} to {dtype.__name__}: values keep the wider type"] = None
+    return b.cast(x, dtype) if x.dtype in MINIFLOATS else x
+
+
+def _convert_integer(b: Builder, x: Tensor, dtype: Any) -> Tensor:
+    """Wrapped to the width where the type does not hold all values; int32 is taken as wide enough for int64."""
+    low, high = integer_range(x.dtype)
+    smallest, largest = integer_range(dtype)
+    if dtype is np.int32 and x.dtype is np.int64:
+        return x
+    return b.cast(x, dtype) if smallest <= low and high <= largest else wrap(b, x, dtype)

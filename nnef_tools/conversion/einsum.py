@@ -6,19 +6,17 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from ...errors import Unsupported
-from ...model import Tensor
-from ..builder import Builder
-from ..rules import to_nnef
-from .common import reshape, shape, squeeze, transpose, unsqueeze
-from .move import slice_axes
+from ..errors import Unsupported
+from ..model import Tensor
+from .build import reshape, shape, squeeze, transpose, unsqueeze
+from .builder import Builder
+from .parts import slice_axes
 
 Labels = list[str]
 """A name for each axis of an operand; the axes of an ellipsis are called '.0', '.1', ... counted from the last."""
 
 
-@to_nnef("onnx", "Einsum", since=12)
-def einsum(b: Builder, *xs: Tensor, equation: str) -> Tensor:
+def einsum(b: Builder, xs: Sequence[Tensor], equation: str) -> Tensor:
     """Einsum in every form: implicit results, ellipses, repeated labels, any number of operands."""
     inputs, result = _parse(equation, [len(shape(x)) for x in xs])
     wanted = set(result)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...model import Tensor
-from ..builder import Builder
-from .common import reshape, shape
+from ..model import Tensor
+from .build import reshape, shape
+from .builder import Builder
 
 Array = np.ndarray[Any, Any]
 
