@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -10,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..io.tf.graphdef.complete import complete_graph
-from ..io.tf.graphdef.node_names import Names
-from ..io.tf.graphdef.operators import find_operator
-from ..model import Graph, Operation, Tensor
+from ..io.tf.graphdef.complete import complete_graph, name_nodes
+from ..model import Graph, Tensor
 from ..model.copying import copy_graph
 from . import layout
 from .from_nnef import ConverterFromNNEF, insert_quantization
@@ -96,8 +93,6 @@ class Converter(TfHelpers, ConverterFromNNEF):
             target = inner
             if self.needs_io_transpose(source):
                 target = emit.transpose(self._builder, inner, layout.ncx_to_nxc_perm(len(emit.shape(inner))))
-            elif _port(inner) > 0 and not re.search(r":\d+$", self._fact(source, "source") or ""):
-                target = self._identity(inner)  # only the first result of a node can have any name
             self._tensors[source] = target
             outputs.append(target)
         self._target.outputs = outputs
@@ -113,46 +108,8 @@ class Converter(TfHelpers, ConverterFromNNEF):
     # names
 
     def _name(self) -> None:
-        """Names nodes; tensors are `node`, `node:1`, ... Names of the original model come first, then NNEF's."""
+        """Names of the original model come first, then NNEF's."""
         wanted = self._wanted_names()
         complete_graph(self._target)
-        names = Names()
-        bound = [*self._target.outputs, *self._target.inputs]
-        constants = [t for t in self._target.tensors if t.data is not None]
-        named: dict[Operation, None] = {}
-        for tensor in dict.fromkeys((*bound, *constants, *self._target.tensors)):
-            op = tensor.producer
-            if op is not None and op not in named and tensor in wanted:
-                _name_node(op, op.name or wanted[tensor], names)
-                named[op] = None
-        for op in self._target.operations:
-            if op not in named and op.type != "Const":
-                _name_node(op, op.name or str(op.type), names)
-                named[op] = None
-        for op in self._target.operations:
-            if op not in named:
-                _name_node(op, _name_by_use(op), names)
-
-
-def _port(tensor: Tensor) -> int:
-    """The position of the tensor among the results of its operation."""
-    return 0 if tensor.producer is None else list(tensor.producer.outputs).index(tensor)
-
-
-def _name_node(op: Operation, name: str, names: Names) -> None:
-    """Names a node and its results. name: also that of any of its results, `node:1`."""
-    op.name = names.take(re.sub(r":\d+$", "", name))
-    for k, tensor in enumerate(op.outputs):
-        tensor.name = f"{op.name}:{k}" if k else op.name
-
-
-def _name_by_use(op: Operation) -> str:
-    """A constant is named after the first node that reads it, and what it is there: `conv1/filter`."""
-    consumer = next(iter(op.output.consumers), None)
-    if consumer is None:
-        return "Const"
-    operator = find_operator(consumer.type or "")
-    position = list(consumer.inputs).index(op.output)
-    if operator is None or position >= len(operator.inputs):
-        return f"{consumer.name}/Const"
-    return f"{consumer.name}/{operator.inputs[position].name}"
+        name_nodes(self._target, wanted)
+        self._tensors.update(zip(self._source.outputs, self._target.outputs, strict=True))

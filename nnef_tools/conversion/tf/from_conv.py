@@ -25,7 +25,6 @@ from .emit import (
     pad,
     per_channel,
     reshape,
-    right_extended,
     shape,
     slice_ranges,
     split,
@@ -94,16 +93,16 @@ def padding_attributes(b: TfBuilder, window: Window, automatic: bool) -> dict[st
     return {"padding": "EXPLICIT", "explicit_paddings": [item for pair in pairs for item in pair]}
 
 
-def prepared(
-    b: TfBuilder, x: Tensor, window: Window, border: str, automatic: bool, value: float = 0.0
-) -> tuple[Tensor, Window]:
-    """x, which has its channels second, with that padding in it that the operators do not take."""
+def _padded(b: TfBuilder, x: Tensor, window: Window, border: str, explicit: bool) -> tuple[Tensor, Window]:
+    """x, which has its channels second, with that padding in it that the operator does not take.
+
+    explicit: it takes a padding for each side.
+    """
     zero = all(pair == (0, 0) for pair in window.padding)
-    known_to_all = zero or (is_same(window) and (automatic or border in ZEROS))
-    negative = any(min(pair) < 0 for pair in window.padding)
-    if border in ZEROS and (known_to_all or (len(window.size) <= 2 and not negative)):
+    positive = all(min(pair) >= 0 for pair in window.padding)
+    if border in ZEROS and (zero or is_same(window) or (explicit and positive)):
         return x, window
-    return pad(b, x, [(0, 0), (0, 0), *window.padding], border, value), unpadded(window)
+    return pad(b, x, [(0, 0), (0, 0), *window.padding], border), unpadded(window)
 
 
 def zeros_inserted(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tensor:
@@ -146,9 +145,21 @@ def with_bias(b: TfBuilder, y: Tensor, bias: Tensor) -> Tensor:
     channels = own[-1] if b.channels_last else own[1]
     values = per_channel(b, bias, channels)
     assert values is not None, "the shape rule allows no other bias"
-    if b.channels_last or len(own) == 4:
+    if (b.channels_last or len(own) == 4) and not _is_grouped(b, y):
         return known(b.BiasAdd(y, values, data_format="NHWC" if b.channels_last else "NCHW"), own)
-    return elementwise(b, "AddV2", y, right_extended(b, reshape(b, values, [1, channels]), len(own)))
+    extents = in_format(b, [1] * (len(own) - 2), 1, channels)
+    return elementwise(b, "AddV2", y, reshape(b, values, extents))
+
+
+def _is_grouped(b: TfBuilder, y: Tensor) -> bool:
+    """Is it a result of Conv2D with groups? Fused with BiasAdd, as happens when a graph runs, there is no kernel."""
+    op = y.producer
+    if op is not None and op.type == "Squeeze":
+        op = op.inputs[0].producer
+    if op is None or op.type != "Conv2D":
+        return False
+    x, w = op.inputs
+    return shape(w)[2] != shape(x)[-1 if b.channels_last else 1]
 
 
 # convolution
@@ -171,8 +182,10 @@ def conv(
     own, kernel = shape(input), shape(filter)
     check_rank(len(own) - 2)
     window = forward_window(own[2:], kernel[2:], padding, stride, dilation)
-    x, window = prepared(b, input, window, border, not padding)
-    y = _correlate(b, to_format(b, x), filter, window, groups or own[1], not padding)
+    groups = groups or own[1]
+    # the fused kernel of oneDNN for depthwise convolutions ends the process at explicit paddings
+    x, window = _padded(b, input, window, border, explicit=len(own) <= 4 and groups == 1)
+    y = _correlate(b, to_format(b, x), filter, window, groups, not padding)
     return from_format(b, with_bias(b, y, bias))
 
 

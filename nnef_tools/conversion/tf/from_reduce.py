@@ -46,6 +46,7 @@ def _arg_reduction(tf: str) -> Callable[..., Tensor]:
         if len(axes) != 1:
             x, axis = transpose(b, input, _last(axes, len(own))[0]), len(own) - len(axes)
             x = reshape(b, x, [*shape(x)[:axis], math.prod(shape(x)[axis:])])
+        b.warnings[f"{tf} leaves open which of several equal elements it finds; NNEF takes the first"] = None
         index = b.op(tf, x, number(b, axis), output_type=np.int64)
         return reshape(b, known(index, [n for k, n in enumerate(shape(x)) if k != axis], np.int64), dims)
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...model import Operation, Tensor
 from ..layout import Choice, Port, Reordering
 from ..layout.permutations import Perm, identity
+from ..layout.reshape import Extents, Group, group_order, groups, merged_order, with_singletons
 from .editor import Array, attributes
 
 Value = Callable[[Tensor], "Array | None"]
-Extents = Sequence[int]
-
-
-class _Group(NamedTuple):
-    """Axes of the input, and the axes of the output that hold the same items. Axes of extent 1 are in no group."""
-
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
 
 
 def reshape(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
@@ -34,59 +27,16 @@ def reshape(operation: Operation, port: Port, layout: Perm, current: Choice, val
     target = tuple(extent or 0 for extent in new)
     if not prod(source) or prod(source) != prod(target):  # unknown, empty or malformed
         return
-    groups = _groups(source, target)
-    order = _group_order(groups, layout, outputs=port.is_output)
+    parts = groups(source, target)
+    order = group_order(parts, layout, outputs=port.is_output)
     if order is None:
         if not port.is_output:
-            yield from _reordered_merge(operation, layout, groups, value)
+            yield from _reordered_merge(operation, layout, parts, value)
         return
-    axes = [axis for k in order for axis in (groups[k].inputs if port.is_output else groups[k].outputs)]
-    other = _with_singletons(axes, len(source if port.is_output else target))
+    axes = [axis for k in order for axis in (parts[k].inputs if port.is_output else parts[k].outputs)]
+    other = with_singletons(axes, len(source if port.is_output else target))
     inner, outer = (other, layout) if port.is_output else (layout, other)
     yield Choice((inner,), (outer,), _attribs(operation, source, target, inner, outer))
-
-
-def _groups(source: Extents, target: Extents) -> list[_Group]:
-    """The smallest groups, in order. A first axis of extent 1 on both sides counts: it may be a batch."""
-    batch = source[:1] == target[:1] == (1,)
-    left = [k for k, extent in enumerate(source) if extent != 1 or (batch and k == 0)]
-    right = [k for k, extent in enumerate(target) if extent != 1 or (batch and k == 0)]
-    groups = []
-    i = j = 0
-    while i < len(left):
-        first, second = (i, j)
-        volume, other = source[left[i]], target[right[j]]
-        i, j = i + 1, j + 1
-        while volume != other:
-            if volume < other:
-                volume, i = volume * source[left[i]], i + 1
-            else:
-                other, j = other * target[right[j]], j + 1
-        groups.append(_Group(tuple(left[first:i]), tuple(right[second:j])))
-    return groups
-
-
-def _group_order(groups: list[_Group], layout: Perm, *, outputs: bool) -> list[int] | None:
-    """The order of the groups in a permutation of inputs or outputs; None if that does not keep them together."""
-    sides = [group.outputs if outputs else group.inputs for group in groups]
-    start = {side[0]: k for k, side in enumerate(sides)}
-    members = {axis for side in sides for axis in side}
-    rest = [axis for axis in layout if axis in members]
-    order = []
-    while rest:
-        k = start.get(rest[0])
-        if k is None or tuple(rest[: len(sides[k])]) != sides[k]:
-            return None
-        order.append(k)
-        del rest[: len(sides[k])]
-    return order
-
-
-def _with_singletons(axes: list[int], rank: int) -> Perm:
-    """The axes in their order, and all others where they are."""
-    members = set(axes)
-    rest = iter(axes)
-    return tuple(next(rest) if axis in members else axis for axis in range(rank))
 
 
 def _attribs(operation: Operation, source: Extents, target: Extents, inner: Perm, outer: Perm) -> dict[str, Any]:
@@ -110,30 +60,22 @@ def _attribs(operation: Operation, source: Extents, target: Extents, inner: Perm
     return {**operation.attribs, "shape": shape, "axis_start": 0, "axis_count": -1}
 
 
-def _reordered_merge(operation: Operation, layout: Perm, groups: list[_Group], value: Value) -> Iterator[Choice]:
+def _reordered_merge(operation: Operation, layout: Perm, parts: Sequence[Group], value: Value) -> Iterator[Choice]:
     """The result keeps its axes, but the items along the last one are in the order in which the input has its axes."""
     source, result = operation.inputs[0], operation.output
-    if not groups or groups[-1].outputs != ((result.rank or 0) - 1,):
+    merged = merged_order(parts, layout, result.rank or 0)
+    weights = None if merged is None else _weights_behind(result, value)
+    if merged is None or weights is None:
         return
-    merged = groups[-1].inputs
-    rest = [axis for axis in layout if any(axis in group.inputs for group in groups[:-1])]
-    members = [axis for axis in layout if axis in merged]
-    wide = [axis for axis in layout if any(axis in group.inputs for group in groups)]
-    if rest != sorted(rest) or wide != rest + members:
-        return
-    weights = _weights_behind(result, value)
-    if weights is None:
-        return
-    shape = source.shape or ()
-    extents = tuple(shape[axis] or 0 for axis in merged)
-    perm = tuple(merged.index(axis) for axis in members)
+    axes, perm = merged
+    shape = tuple(extent or 0 for extent in source.shape or ())
     target = tuple(extent or 0 for extent in result.shape or ())
-    extents_in = tuple(extent or 0 for extent in shape)
     outer = identity(len(target))
+    extents = tuple(shape[axis] for axis in axes)
     yield Choice(
         (layout,),
         (outer,),
-        _attribs(operation, extents_in, target, layout, outer),
+        _attribs(operation, shape, target, layout, outer),
         reorderings=tuple(Reordering(constant, axis, extents, perm) for constant, axis in weights),
     )
 

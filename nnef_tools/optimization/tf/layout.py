@@ -1,0 +1,106 @@
+"""Removal of transposes from TensorFlow graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ...io.tf.graphdef.complete import complete_graph, name_nodes
+from ...model import Graph, Operation, Tensor
+from ...model.utils import place_operations
+from ..layout import Choice, Port, minimize_transposes, places_of_transposes
+from ..layout.permutations import Perm
+from ..passes import Pass, PassResult, run_pass
+from .layout_rules import RULES
+from .parameters import Parameters, add_constant
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def remove_transposes(graph: Graph) -> int:
+    """Cancels transposes, merges them, and moves them through other operations and into constants.
+
+    Where one of the results is what a graph has to give, or what an operation needs whose axes are fixed, such as a
+    convolution, transposes stay: no more of them than before, which do not move more items.
+    """
+    dialect = _Dialect(graph)
+    parameters = Parameters(graph, lambda type: type == "Transpose" or type in RULES, dialect.value)
+    count = minimize_transposes(graph, dialect)
+    parameters.put_back()
+    if count:
+        complete_graph(graph)
+        place_operations(graph)
+        name_nodes(graph)
+    return count
+
+
+def run_layout(graph: Graph) -> PassResult:
+    """Runs `remove_transposes` by itself, as after the conversion of a format that has channels second."""
+    return run_pass(graph, LAYOUT)
+
+
+def remaining_transposes(graph: Graph) -> list[str]:
+    """Where the transposes of a graph are, a text for each."""
+    dialect = _Dialect(graph)
+    parameters = Parameters(graph, lambda type: type == "Transpose", dialect.value)
+    places = places_of_transposes(graph, dialect)
+    parameters.put_back()
+    return places
+
+
+LAYOUT = Pass("remove-transposes", remove_transposes)
+
+
+class _Dialect:
+    """Implements `layout.Dialect` for graphs whose parameters are attributes."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def transposition(self, operation: Operation) -> Perm | None:
+        perm = operation.attribs.get("perm")
+        if operation.type != "Transpose" or operation.custom or not isinstance(perm, list):
+            return None
+        return tuple(axis % len(perm) for axis in perm)
+
+    def can_follow(self, operation: Operation) -> bool:
+        return operation.type in RULES and not operation.custom
+
+    def choices(self, operation: Operation, port: Port, layout: Perm, current: Choice) -> Iterable[Choice]:
+        tensors = (*operation.inputs, *operation.outputs)
+        if not self.can_follow(operation) or any(t.shape is None or None in t.shape for t in tensors):
+            return ()
+        return RULES[operation.type or ""](operation, port, layout, current, self.value)
+
+    def value(self, tensor: Tensor) -> Array | None:
+        constant = tensor.data is not None and all(op.type == "Const" for op in tensor.producers)
+        return np.asarray(tensor.data) if constant else None
+
+    def add_constant(self, data: Array, like: Tensor) -> Tensor:
+        return add_constant(self._graph, data)
+
+    def set_constant(self, tensor: Tensor, data: Array) -> None:
+        tensor.data, tensor.shape = data, data.shape
+        if tensor.producer is not None:
+            tensor.producer.attribs = {**tensor.producer.attribs, "value": data}
+
+    def become_constant(self, operation: Operation, data: Array) -> None:
+        result = operation.outputs[0]
+        operation.type, operation.inputs = "Const", []
+        operation.attribs = {"dtype": data.dtype.type, "value": data}
+        result.data, result.shape = data, data.shape
+
+    def add_transpose(self, source: Tensor, perm: Perm, result: Tensor) -> None:
+        self._add("Transpose", source, result, perm=list(perm))
+
+    def add_reshape(self, source: Tensor, result: Tensor) -> None:
+        self._add("Reshape", source, result, shape=list(result.shape or ()))
+
+    def add_copy(self, source: Tensor, result: Tensor) -> None:
+        self._add("Identity", source, result)
+
+    def _add(self, type: str, source: Tensor, result: Tensor, **attribs: Any) -> None:
+        result.dtype = source.dtype
+        Operation(self._graph, type=type, attribs=attribs, inputs=[source], outputs=[result])

@@ -1,0 +1,96 @@
+"""Constant inputs of TensorFlow's operators, such as axes and paddings, as attributes.
+
+While a graph is rewritten, `perm` of a Transpose or `paddings` of a Pad are attributes of these names, and only tensors
+that are computed with are inputs. Afterwards they are constants again, the same ones where the values are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...io.tf.graphdef.operators import find_operator
+from ...model import Graph, Operation, Tensor
+
+NAMES = frozenset(("axis", "begin", "dim", "dimension", "end", "multiples", "paddings", "perm", "reduction_indices",
+                   "shape", "size", "size_splits", "split_dim", "strides"))  # fmt: skip
+"""Inputs that are parameters, by their names in the signatures of operators."""
+
+
+class Parameters:
+    """Takes the parameters out of the inputs of operations of the given types, and puts them back."""
+
+    def __init__(self, graph: Graph, types: Callable[[str], bool], value: Callable[[Tensor], Any]) -> None:
+        self._graph = graph
+        self._value = value
+        self._constants: dict[Operation, dict[str, Tensor]] = {}
+        for op in graph.operations:
+            if types(op.type or "") and not op.custom:
+                self._take(op)
+
+    def _take(self, op: Operation) -> None:
+        taken = {position: name for position, name in parameter_inputs(op).items() if position < len(op.inputs)}
+        constants = {name: op.inputs[position] for position, name in taken.items()}
+        values = {name: self._value(tensor) for name, tensor in constants.items()}
+        if not taken or any(value is None for value in values.values()):
+            return
+        self._constants[op] = constants
+        op.inputs = [tensor for position, tensor in enumerate(op.inputs) if position not in taken]
+        op.attribs = {**op.attribs, **{name: np.asarray(value).tolist() for name, value in values.items()}}
+
+    def put_back(self) -> None:
+        """Makes parameters inputs again, also those of new operations that have them as attributes."""
+        for op in list(self._graph.operations):
+            names = parameter_inputs(op, given=True)
+            values = {name: op.attribs[name] for name in names.values() if name in op.attribs}
+            if op.custom or not names or len(values) != len(names):
+                continue
+            inputs = list(op.inputs)
+            for position, name in sorted(names.items()):
+                inputs.insert(position, self._constant(op, name, values[name]))
+            op.inputs = inputs
+            op.attribs = {name: value for name, value in op.attribs.items() if name not in values}
+        known = {tensor for constants in self._constants.values() for tensor in constants.values()}
+        self._remove_unused(known)
+
+    def _constant(self, op: Operation, name: str, value: Any) -> Tensor:
+        old = self._constants.get(op, {}).get(name)
+        if old is not None and np.asarray(self._value(old)).tolist() == value:
+            return old
+        data = np.asarray(value, np.int32 if old is None else old.dtype)
+        return add_constant(self._graph, data)
+
+    def _remove_unused(self, tensors: set[Tensor]) -> None:
+        for tensor in self._graph.tensors[:]:
+            if tensor in tensors and not tensor.has_consumer and tensor not in self._graph.outputs:
+                self._graph.remove_operations(tensor.producers, unlink=True)
+                self._graph.remove_tensor(tensor)
+
+
+def parameter_inputs(op: Operation, *, given: bool = False) -> dict[int, str]:
+    """Position -> name of the parameters among the inputs of a known operator. given: they are not among them now."""
+    operator = find_operator(op.type or "")
+    if operator is None:
+        return {}
+    single = [argument for argument in operator.inputs if argument.count is None and not argument.is_list]
+    names = [argument.name for argument in single if argument.name in NAMES and len(operator.inputs) > 1]
+    others = len(op.inputs) - (0 if given else len(names))
+    positions = {}
+    position = 0
+    for argument in operator.inputs:
+        if argument.name in names:
+            positions[position] = argument.name
+            position += 1
+        else:
+            # a group of any size is all but the single ones
+            position += 1 if argument in single else others - (len(single) - len(names))
+    return positions
+
+
+def add_constant(graph: Graph, data: np.ndarray[Any, Any]) -> Tensor:
+    """The result of a new Const; operations must be sorted afterwards."""
+    tensor = Tensor(graph, shape=data.shape, dtype=data.dtype.type, data=data)
+    Operation(graph, type="Const", attribs={"dtype": data.dtype.type, "value": data}, inputs=[], outputs=[tensor])
+    return tensor

@@ -1,0 +1,37 @@
+"""The optimizer of TensorFlow graphs: what they must have, removal of transposes, and the chains of plugins."""
+
+from __future__ import annotations
+
+from ..io.tf.graphdef.complete import complete_graph, name_nodes
+from ..model import Graph
+from ..model.utils import place_operations
+from .custom import CustomOptimizers, custom_passes
+from .passes import Pass, PassResult, run_pass
+from .tf.layout import LAYOUT
+
+REQUIRED = Pass("complete-graph", complete_graph)
+
+
+class Optimizer:
+    """Rewrites a TensorFlow graph in place; `results` tells what each pass did that changed something."""
+
+    def __init__(self, custom_optimizers: CustomOptimizers | None = None, *, debug: bool = False) -> None:
+        self._custom_passes = custom_passes(custom_optimizers)
+        self._debug = debug
+        self.results: list[PassResult] = []
+
+    def __call__(self, graph: Graph, only_required: bool = False) -> Graph:
+        """Returns the graph. Each custom optimizer runs once.
+
+        only_required: only what a graph must have: Placeholder and Const operations for inputs and constants without
+        producer, and the attributes that tell types. ShapeError if an input has no data type or unknown rank.
+        """
+        passes = [REQUIRED] if only_required else [REQUIRED, LAYOUT, *self._custom_passes]
+        results = [run_pass(graph, item, debug=self._debug) for item in passes]
+        if not only_required:
+            # what plugins make is completed, too
+            complete_graph(graph)
+            place_operations(graph)
+            name_nodes(graph)
+        self.results = [result for result in results if result.modified]
+        return graph
