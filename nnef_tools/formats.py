@@ -56,13 +56,14 @@ class Converter(Protocol):
 class Format:
     """A model format. dialect: the kind of operations its graphs hold. extra: the optional dependencies it needs.
 
-    The first suffix is the one that a new file gets. reader, writer, optimizer: `module:class`, None if there is none.
+    The first suffix is the one that a new file gets; files with `read_suffixes` are only read. reader, writer, optimizer: `module:class`, None if there is none.
     """
 
     name: str
     title: str
     dialect: str
     suffixes: tuple[str, ...]
+    read_suffixes: tuple[str, ...] = ()
     extra: str | None = None
     reader: str | None = None
     writer: str | None = None
@@ -91,7 +92,16 @@ FORMATS: Mapping[str, Format] = {
             writer="io.onnx:Writer",
             optimizer="optimization.onnx_optimizer:Optimizer",
         ),
-        Format(name="tf", title="TensorFlow GraphDef", dialect="tf", suffixes=(".pb",), extra="tf"),
+        Format(
+            name="tf",
+            title="TensorFlow GraphDef",
+            dialect="tf",
+            suffixes=(".pb",),
+            extra="tf",
+            reader="io.tf.graphdef:Reader",
+            writer="io.tf.graphdef:Writer",
+            optimizer="optimization.tf_optimizer:Optimizer",
+        ),
         Format(name="tflite", title="TFLite", dialect="tflite", suffixes=(".tflite",), extra="tflite"),
         Format(name="caffe", title="Caffe", dialect="caffe", suffixes=(".prototxt", ".caffemodel"), extra="caffe"),
         Format(name="caffe2", title="Caffe2", dialect="caffe2", suffixes=(".caffe2",), extra="caffe"),
@@ -101,9 +111,11 @@ FORMATS: Mapping[str, Format] = {
 CONVERTERS: Mapping[tuple[str, str], str] = {
     ("onnx", "nnef"): "conversion.onnx_to_nnef:Converter",
     ("nnef", "onnx"): "conversion.nnef_to_onnx:Converter",
+    ("tf", "nnef"): "conversion.tf_to_nnef:Converter",
+    ("nnef", "tf"): "conversion.nnef_to_tf:Converter",
 }
 
-_FOLDER_MARKS = {"graph.nnef": "nnef", "predict_net.pb": "caffe2"}
+_FOLDER_MARKS = {"graph.nnef": "nnef", "predict_net.pb": "caffe2", "saved_model.pb": "tf"}
 
 
 def find_format(name: str) -> Format:
@@ -126,7 +138,7 @@ def detect_input(path: Path) -> Format:
         raise FormatError(
             "the folder holds no model", where=str(path), hint="an NNEF model folder has a file graph.nnef"
         )
-    found = _name_by_content(_first_bytes(path)) or _name_by_suffix(path)
+    found = _name_by_content(_first_bytes(path)) or _name_by_suffix(path, reading=True)
     if found is None:
         raise FormatError("cannot tell the format of the model", where=str(path), hint="name it with --input-format")
     return FORMATS[found]
@@ -229,10 +241,13 @@ def _name_by_content(head: bytes) -> str | None:
     return None
 
 
-def _name_by_suffix(path: Path) -> str | None:
+def _name_by_suffix(path: Path, reading: bool = False) -> str | None:
     if path.name in _FOLDER_MARKS:
         return _FOLDER_MARKS[path.name]
-    return next((format.name for format in FORMATS.values() if has_suffix(path, format.suffixes)), None)
+    for format in FORMATS.values():
+        if has_suffix(path, format.suffixes) or (reading and has_suffix(path, format.read_suffixes)):
+            return format.name
+    return None
 
 
 def has_suffix(path: Path, suffixes: Iterable[str]) -> bool:

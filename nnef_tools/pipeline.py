@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ from .verification import Interface, verify_conversion
 Progress = Callable[[str], None]
 
 CHANNELS_LAST = ("tf", "tflite")
-"""Dialects whose tensors keep their layout in the conversion, so that transposes are left to be removed."""
+"""Dialects whose operators want channels last: tensors keep their layout in the conversion, so transposes are left."""
+
+LAYOUTS = ("nnef", "tf")
+"""Dialects of which transposes can be removed."""
 
 
 def convert_model(
@@ -156,8 +160,8 @@ def convert_model(
     with log.stage("optimize"):
         if decompose and read_format.dialect != "nnef":
             _decompose(graph, destination.format, decompose, fragments, shapes)
-        moves_channels = read_format.dialect in CHANNELS_LAST and destination.format.dialect == "nnef"
-        passes = _remove_transposes(graph) if moves_channels else ()
+        layout = _layout_pass(read_format, destination.format)
+        passes = _remove_transposes(graph, layout) if layout else ()
         passes += _optimize(
             graph,
             destination.format,
@@ -166,7 +170,7 @@ def convert_model(
             dequantize=dequantize,
         )
         _sort(graph)
-        transposes = _remaining_transposes(graph) if moves_channels else None
+        transposes = tuple(layout.remaining_transposes(graph)) if layout else None
         mapping = conversion.tensor_mapping()
 
     writer_options: dict[str, Any] = {}
@@ -282,18 +286,18 @@ def _optimize(graph: Graph, format: Format, *, only_required: bool, **options: A
     return tuple(PassFacts(item.name, item.count, item.difference) for item in optimizer.results)
 
 
-def _remove_transposes(graph: Graph) -> tuple[PassFacts, ...]:
-    """Removes what converters put around operations that want channels second, as far as that cancels out."""
-    from .optimization.nnef.layout import run_layout
+def _layout_pass(source: Format, target: Format) -> Any:
+    """The module that removes transposes from the result of a conversion, None if it leaves none."""
+    if (source.dialect in CHANNELS_LAST) == (target.dialect in CHANNELS_LAST):
+        return None
+    path = f"{__package__}.optimization.{target.dialect}.layout"
+    return import_module(path) if target.dialect in LAYOUTS else None
 
-    result = run_layout(graph)
+
+def _remove_transposes(graph: Graph, layout: Any) -> tuple[PassFacts, ...]:
+    """Removes what converters put around operations that want other axes, as far as that cancels out."""
+    result = layout.run_layout(graph)
     return (PassFacts(result.name, result.count, result.difference),) if result.modified else ()
-
-
-def _remaining_transposes(graph: Graph) -> tuple[str, ...]:
-    from .optimization.nnef.layout import remaining_transposes
-
-    return tuple(remaining_transposes(graph))
 
 
 def _keep_static(graph: Graph) -> None:
