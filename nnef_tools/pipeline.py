@@ -135,7 +135,7 @@ def convert_model(
         if static_only:
             _keep_static(graph)
         _sort(graph)
-        interface = Interface.of(graph, io_transpose)
+        interface = Interface.of(graph, io_transpose, channels_last=read_format.dialect != "nnef")
 
     with log.stage("convert"):
         if decompose and read_format.dialect == "nnef":

@@ -26,17 +26,18 @@ ABSOLUTE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the source model. transposed: the other model has its channels in second place."""
+    """An input or output of the source model. move: the axis of channels, and where the other model has it."""
 
     name: str
     dtype: Any
-    transposed: bool
+    move: tuple[int, int] | None
 
     @classmethod
-    def of(cls, tensor: Tensor, io_transpose: bool | Sequence[str]) -> Port:
-        """The port that a tensor of the source graph is."""
+    def of(cls, tensor: Tensor, io_transpose: bool | Sequence[str], channels_last: bool = True) -> Port:
+        """The port that a tensor of the source graph is. channels_last: there, as opposed to in second place."""
         chosen = io_transpose if isinstance(io_transpose, bool) else tensor.name in io_transpose
-        return cls(tensor.name or "", tensor.dtype, chosen and (tensor.rank or 0) > 2)
+        move = ((-1, 1) if channels_last else (1, -1)) if chosen and (tensor.rank or 0) > 2 else None
+        return cls(tensor.name or "", tensor.dtype, move)
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ class Interface:
     empty: tuple[tuple[Port, tuple[int | None, ...]], ...] = ()
 
     @classmethod
-    def of(cls, graph: Graph, io_transpose: bool | Sequence[str] = False) -> Interface:
-        """The interface of a source graph."""
+    def of(cls, graph: Graph, io_transpose: bool | Sequence[str] = False, channels_last: bool = True) -> Interface:
+        """The interface of a source graph. channels_last: where what io_transpose selects has its channels there."""
         return cls(
-            tuple(Port.of(tensor, io_transpose) for tensor in graph.inputs if tensor.volume != 0),
-            tuple(Port.of(tensor, io_transpose) for tensor in graph.outputs),
+            tuple(Port.of(tensor, io_transpose, channels_last) for tensor in graph.inputs if tensor.volume != 0),
+            tuple(Port.of(tensor, io_transpose, channels_last) for tensor in graph.outputs),
             tuple((Port.of(t, False), t.shape or ()) for t in graph.inputs if t.volume == 0),
         )
 
@@ -131,10 +132,10 @@ def _compare_once(
         value = random.load(TensorInfo(port.name, port.dtype, _source_shape(port, info)))
         exact = value if info.dtype is None else value.astype(info.dtype)  # what both models can take
         given[port.name] = exact.astype(value.dtype)
-        converted[info.name] = _channels_first(exact, port)
+        converted[info.name] = _moved(exact, port)
     wanted = reference.run(given, output_names=[port.name for port in interface.outputs])
     expected = {
-        info.name: _channels_first(wanted[port.name], port)
+        info.name: _moved(wanted[port.name], port)
         for port, info in zip(interface.outputs, candidate.outputs, strict=True)
     }
     return compare_outputs(
@@ -143,12 +144,16 @@ def _compare_once(
 
 
 def _source_shape(port: Port, info: TensorInfo) -> tuple[int | None, ...] | None:
-    shape = info.shape
-    return (shape[0], *shape[2:], shape[1]) if port.transposed and shape is not None else shape
+    if port.move is None or info.shape is None:
+        return info.shape
+    shape = list(info.shape)
+    source, target = (axis % len(shape) for axis in port.move)
+    shape.insert(source, shape.pop(target))
+    return tuple(shape)
 
 
-def _channels_first(value: Array, port: Port) -> Array:
-    return np.moveaxis(value, -1, 1) if port.transposed else value
+def _moved(value: Array, port: Port) -> Array:
+    return value if port.move is None else np.moveaxis(value, *port.move)
 
 
 def _badness(check: OutputComparison) -> tuple[bool, float]:
