@@ -43,10 +43,12 @@ class NnefOnnxExecutor:
         self._threads = threads
         self._graph = _with_shapes(graph)
         self._tensors = {t.name: t for t in reversed(self._graph.tensors) if t.name}
-        self._sessions: dict[tuple[str, ...], Any] = {}
+        self._sessions: dict[tuple[str, ...], tuple[Any, list[str]]] = {}
         self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
         self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
-        self._session(tuple(info.name for info in self.outputs if not self._is_known(info.name)))
+        self._output_names = tuple(info.name for info in self.outputs)
+        self._all_computed = not any(map(self._is_known, self._output_names))
+        self._session(tuple(name for name in self._output_names if not self._is_known(name)))
 
     @property
     def tensor_names(self) -> Sequence[str]:
@@ -62,14 +64,17 @@ class NnefOnnxExecutor:
         observe: Observer | None = None,
     ) -> dict[str, Array]:
         """See `Executor.run`."""
-        names = [info.name for info in self.outputs] if output_names is None else list(output_names)
+        arrays = check_inputs(self.inputs, inputs)
+        if output_names is None and observe is None and self._all_computed:
+            return dict(zip(self._output_names, self._compute(self._output_names, arrays), strict=True))
+        names = list(self._output_names) if output_names is None else list(output_names)
         for name in names:
             self._check_name(name)
-        feeds = dict(zip((info.name for info in self.inputs), check_inputs(self.inputs, inputs), strict=True))
+        feeds = dict(zip((info.name for info in self.inputs), arrays, strict=True))
         wanted = list(dict.fromkeys([*self.tensor_names, *names] if observe is not None else names))
         values = {name: self._known(name, feeds) for name in wanted if self._is_known(name)}
         computed = tuple(name for name in wanted if name not in values)
-        values.update(zip(computed, self._compute(computed, feeds), strict=True))
+        values.update(zip(computed, self._compute(computed, arrays), strict=True))
         if observe is not None:
             for name in self.tensor_names:
                 observe(name, values[name])
@@ -91,28 +96,26 @@ class NnefOnnxExecutor:
             hint = f"did you mean {', '.join(map(repr, near))}?" if near else None
             raise UsageError(f"the model has no tensor '{name}'", hint=hint)
 
-    def _compute(self, names: tuple[str, ...], feeds: Mapping[str, Array]) -> list[Array]:
+    def _compute(self, names: tuple[str, ...], inputs: Sequence[Array]) -> list[Array]:
         if not names:
             return []
-        session = self._session(names)
-        used = [item.name for item in session.get_inputs()]
+        session, input_names = self._session(names)
         try:
-            return list(session.run(None, dict(zip(used, feeds.values(), strict=True))))
+            return list(session.run(None, dict(zip(input_names, inputs, strict=True))))
         except Exception as error:  # onnxruntime raises a class of its own for each status
             raise ExecutionError(f"onnxruntime failed: {first_line(error)}") from error
 
-    def _session(self, names: tuple[str, ...]) -> Any:
-        """The session that computes these tensors."""
+    def _session(self, names: tuple[str, ...]) -> tuple[Any, list[str]]:
+        """The session that computes these tensors, and the names of its inputs."""
         if names not in self._sessions:
-            graph = copy_graph(self._graph)
-            by_name = {t.name: t for t in reversed(graph.tensors) if t.name}
-            graph.outputs = [by_name[name] for name in names]
-            message = build_message(Converter()(graph))
+            self._graph.outputs = [self._tensors[name] for name in names]
+            message = build_message(Converter()(self._graph))
             shared = {name: a for name, a in message.initializers.items() if _is_shared(a)}
             model = Layout(message, dict.fromkeys(shared, ("weights", 0))).to_bytes()
-            self._sessions[names] = open_session(
+            session = open_session(
                 model, "<model>", threads=self._threads, providers=self._providers, values=shared_values(shared)
             )
+            self._sessions[names] = session, [item.name for item in session.get_inputs()]
         return self._sessions[names]
 
 

@@ -126,7 +126,17 @@ def slice_ranges(b: PlainBuilder, x: Tensor, ranges: dict[int, range]) -> Tensor
 def aligned(b: PlainBuilder, *tensors: Tensor) -> list[Tensor]:
     """The operands of an elementwise operation with new axes on the right, as NNEF's broadcasting wants."""
     rank = max(len(shape(x)) for x in tensors)
-    return [right_extended(b, x, rank) for x in tensors]
+    extended = [right_extended(b, x, rank) for x in tensors]
+    if not any(x.data is None and len(shape(x)) == rank for x in tensors):
+        return extended
+    return [lean(b, x) for x in extended]
+
+
+def lean(b: PlainBuilder, x: Tensor) -> Tensor:
+    """A constant without leading axes of extent 1, which ONNX's broadcasting adds; anything else as it is."""
+    own = shape(x)
+    first = next((k for k, extent in enumerate(own) if extent != 1), len(own))
+    return x if x.data is None else reshape(b, x, own[first:])
 
 
 def right_extended(b: PlainBuilder, x: Tensor, rank: int) -> Tensor:

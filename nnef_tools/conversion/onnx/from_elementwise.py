@@ -19,6 +19,7 @@ from .emit import (
     elementwise,
     floor_half_up,
     known,
+    lean,
     need_version,
     reduce,
     reshape,
@@ -84,8 +85,8 @@ def power(b: PlainBuilder, x: Tensor, y: Tensor) -> Tensor:
 
 @from_nnef("onnx", "sqr")
 def square(b: PlainBuilder, x: Tensor) -> Tensor:
-    """sqr -> Mul."""
-    return elementwise(b, "Mul", x, x)
+    """sqr -> Pow, which runtimes look for when they fuse layer normalization."""
+    return elementwise(b, "Pow", x, scalar(b, 2.0))
 
 
 @from_nnef("onnx", "rsqr")
@@ -189,7 +190,7 @@ def leaky_relu(b: PlainBuilder, x: Tensor, *, alpha: float) -> Tensor:
 @from_nnef("onnx", "prelu")
 def prelu(b: PlainBuilder, x: Tensor, alpha: Tensor) -> Tensor:
     """prelu -> PRelu."""
-    slope = right_extended(b, alpha, len(shape(x))) if shape(alpha) else alpha
+    slope = lean(b, right_extended(b, alpha, len(shape(x))))
     return known(b.PRelu(x, slope), shape(x))
 
 

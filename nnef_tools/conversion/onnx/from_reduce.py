@@ -12,7 +12,7 @@ from .. import names
 from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
 from .common import shape
-from .emit import cast, elementwise, known, reduce, reshape, transpose
+from .emit import cast, elementwise, known, reduce, reshape, scalar, transpose
 
 
 def _plain(onnx: str) -> Callable[..., Tensor]:
@@ -74,4 +74,4 @@ def moments(b: PlainBuilder, input: Tensor, *, axes: list[int]) -> tuple[Tensor,
     """moments -> ReduceMean of the input and of the squared difference from that."""
     mean = reduce(b, "ReduceMean", input, axes)
     difference = elementwise(b, "Sub", input, mean)
-    return mean, reduce(b, "ReduceMean", elementwise(b, "Mul", difference, difference), axes)
+    return mean, reduce(b, "ReduceMean", elementwise(b, "Pow", difference, scalar(b, 2.0)), axes)
