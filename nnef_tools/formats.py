@@ -56,7 +56,8 @@ class Converter(Protocol):
 class Format:
     """A model format. dialect: the kind of operations its graphs hold. extra: the optional dependencies it needs.
 
-    The first suffix is the one that a new file gets; files with `read_suffixes` are only read. reader, writer, optimizer: `module:class`, None if there is none.
+    The first suffix is the one that a new file gets; files with `read_suffixes` are only read. reader, writer,
+    optimizer: `module:class`, None if there is none.
     """
 
     name: str
@@ -97,6 +98,7 @@ FORMATS: Mapping[str, Format] = {
             title="TensorFlow GraphDef",
             dialect="tf",
             suffixes=(".pb",),
+            read_suffixes=(".pbtxt", ".keras", ".h5", ".hdf5"),
             extra="tf",
             reader="io.tf.graphdef:Reader",
             writer="io.tf.graphdef:Writer",

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import NnefToolsError, UsageError
 from ..model import Graph
 
-BACKENDS = ("auto", "numpy", "torch", "onnxruntime")
+BACKENDS = ("auto", "numpy", "torch", "onnxruntime", "tensorflow")
 Array = np.ndarray[Any, Any]
 Observer = Callable[[str, Array], None]
 
@@ -32,7 +32,7 @@ class Executor(Protocol):
 
     @property
     def backend(self) -> str:
-        """The engine that was chosen: 'numpy', 'torch' or 'onnxruntime'."""
+        """The engine that was chosen: 'numpy', 'torch', 'onnxruntime' or 'tensorflow'."""
 
     @property
     def note(self) -> str:
@@ -64,6 +64,10 @@ class Executor(Protocol):
         """
 
 
+# Formats that only the runtime of their own framework can run: title and backend.
+_NATIVE = {"onnx": ("ONNX", "onnxruntime"), "tf": ("TensorFlow", "tensorflow")}
+
+
 def make_executor(
     model: Graph | str | PathLike[str],
     *,
@@ -75,26 +79,30 @@ def make_executor(
 ) -> Executor:
     """An executor for a model file (or a Graph in the NNEF dialect).
 
-    format: 'nnef' or 'onnx'. backend 'auto' takes the first of onnxruntime, torch and numpy that is installed and can
-    run the model; the result's `.backend` says which, its `.note` why not another. custom_operators: operator name to a
+    format: 'nnef', 'onnx' or 'tf'; the last two are run by their own runtime. backend 'auto' takes, for NNEF, the first
+    of onnxruntime, torch and numpy that is installed and can run the model; the result's `.backend` says which, its
+    `.note` why not another. custom_operators: operator name to a
     function of the arrays of torch (numpy where there is no torch, or if that is the backend): onnxruntime cannot call
     them, so models with such operators are run by torch or numpy. decomposed: operators to run by the bodies of their
     fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination.
     """
     if backend not in BACKENDS:
         raise UsageError(f"unknown backend '{backend}'", hint=f"choose from {', '.join(BACKENDS)}")
-    if format == "onnx":
-        if backend not in ("auto", "onnxruntime"):
-            raise UsageError(f"backend '{backend}' cannot run ONNX models", hint="convert the model to NNEF first")
+    if format in _NATIVE:
+        title, own = _NATIVE[format]
+        if backend not in ("auto", own):
+            raise UsageError(f"backend '{backend}' cannot run {title} models", hint="convert the model to NNEF first")
         if custom_operators or decomposed:
             raise UsageError("custom and decomposed operators are for NNEF models only")
         if isinstance(model, Graph):
-            raise UsageError("an ONNX model is run from its file, not from a Graph")
-        from .onnx_backend import OnnxExecutor
-
-        return OnnxExecutor(model, device=device)
+            raise UsageError(f"{title} models are run from their file, not from a Graph")
+        return _native_executor(format, model, device)
     if format != "nnef":
-        raise UsageError(f"cannot run models of format '{format}'", hint="formats: nnef, onnx")
+        raise UsageError(f"cannot run models of format '{format}'", hint=f"formats: nnef, {', '.join(_NATIVE)}")
+    if backend == "tensorflow":
+        raise UsageError(
+            "backend 'tensorflow' runs TensorFlow models only", hint="use auto, onnxruntime, torch or numpy"
+        )
     from .loading import read_graph
 
     graph = read_graph(model, decomposed)
@@ -152,3 +160,15 @@ def _kernel_executor(
     if expand:
         expand_missing(graph, lambda name: operators.get(name) or engine.operator(name))
     return GraphExecutor(graph, engine, operators, note=note)
+
+
+def _native_executor(format: str, model: str | PathLike[str], device: str | None) -> Executor:
+    if format == "onnx":
+        from .onnx_backend import OnnxExecutor
+
+        return OnnxExecutor(model, device=device)
+    if device not in (None, "cpu"):
+        raise UsageError(f"TensorFlow models are run on the CPU, not on '{device}'")
+    from .tensorflow_backend import TensorFlowExecutor
+
+    return TensorFlowExecutor(model)

@@ -1,0 +1,205 @@
+"""Evaluation of what does not depend on inputs, by TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....errors import FileError, FormatError
+from .composites import INPUT_MARK, MARK
+from .graph_edit import data_inputs, node_name, reachable, sinks, with_nodes
+from .tensorflow import graph_def_class, require_tensorflow
+
+_INPUTS = ("Placeholder", "PlaceholderV2", "_Arg")
+
+# Types of tensors that a Const node cannot have, or that stand for something outside of the graph.
+_NOT_CONSTANT = ("resource", "variant")
+
+
+def set_input_shapes(graph_def: Any, shapes: Mapping[str, Sequence[int | None]]) -> Any:
+    """A copy with other shapes of placeholders, given by name, and all shapes (`_output_shapes`) inferred anew.
+
+    FileError (an OSError) for a name that is no placeholder, and for a shape of another rank.
+    """
+    tf = require_tensorflow("to change the shapes of inputs")
+    result = type(graph_def)()
+    result.CopyFrom(graph_def)
+    placeholders = {node.name: node for node in result.node if node.op in _INPUTS}
+    for name, shape in shapes.items():
+        node = placeholders.get(name.removesuffix(":0"))
+        if node is None:
+            raise FileError(f"the graph has no placeholder '{name}'", hint=f"placeholders: {', '.join(placeholders)}")
+        old = tf.TensorShape(node.attr["shape"].shape)
+        if old.rank is not None and old.rank != len(shape):
+            raise FileError(f"placeholder '{name}' has rank {old.rank}, it cannot get the shape {tuple(shape)}")
+        node.attr["shape"].shape.CopyFrom(tf.TensorShape(list(shape)).as_proto())
+    return with_inferred_shapes(result)
+
+
+def with_inferred_shapes(graph_def: Any) -> Any:
+    """A copy with the attribute `_output_shapes` of all nodes; PyFunc nodes keep theirs, as they tell nothing else."""
+    kept = {node.name: node.attr["_output_shapes"] for node in graph_def.node if node.op == "PyFunc"}
+    bare = with_nodes(graph_def, graph_def.node)
+    for node in bare.node:
+        if node.op != "PyFunc":
+            node.attr.pop("_output_shapes", None)
+    result = export_graph_def(import_graph_def(bare))
+    for node in result.node:
+        if node.name in kept:
+            node.attr["_output_shapes"].CopyFrom(kept[node.name])
+    return result
+
+
+def import_graph_def(graph_def: Any) -> Any:
+    """A new tf.Graph of a GraphDef."""
+    tf = require_tensorflow("to import graphs")
+    graph = tf.Graph()
+    with graph.as_default():
+        try:
+            tf.import_graph_def(graph_def, name="")
+        except ValueError as error:
+            raise FormatError(f"TensorFlow does not accept the graph: {str(error).splitlines()[0]}") from error
+    return graph
+
+
+def export_graph_def(graph: Any) -> Any:
+    """The GraphDef of a tf.Graph, with shapes."""
+    return graph.as_graph_def(add_shapes=True)
+
+
+def fold_constant_tensors(graph_def: Any) -> Any:
+    """A copy in which constants stand for what does not depend on placeholders but is used by what does.
+
+    Shape operations whose input has a fully known shape count as constant. Nodes with effects or random values, and
+    composites, are left. What nothing needs any more is left out.
+    """
+    ends = sinks(graph_def)
+    graph_def = _without_idle_waiting(graph_def)
+    while (folded_def := _fold_once(graph_def)) is not None:
+        graph_def = reachable(folded_def, ends)
+    return reachable(graph_def, ends)
+
+
+def _without_idle_waiting(graph_def: Any) -> Any:
+    """Constants, and Identity of constants, need not wait for other nodes (unless these mark a composite)."""
+    result = type(graph_def)()
+    result.CopyFrom(graph_def)
+    constants = {node.name for node in result.node if node.op == "Const"}
+    for node in result.node:
+        is_copy = node.op == "Identity" and data_inputs(node)[0] in constants
+        if (node.op == "Const" or is_copy) and not any(key.startswith(MARK) for key in node.attr):
+            inputs = [text for text in node.input if not text.startswith("^")]
+            del node.input[:]
+            node.input.extend(inputs)
+    return result
+
+
+def _fold_once(graph_def: Any) -> Any:
+    """A copy with constants, None if there is nothing to evaluate."""
+    tf = require_tensorflow("to fold constants")
+    graph = import_graph_def(graph_def)
+    nodes = {node.name: node for node in graph_def.node}
+    static = {op.name: _static_shape(op) for op in graph.get_operations() if op.type == "Shape"}
+    constant = _constant_names(graph, nodes, {name for name, shape in static.items() if shape is not None})
+    wanted = _frontier(graph_def, nodes, constant)
+    values: dict[str, Any] = {text: static[text] for text in wanted if static.get(text) is not None}
+    rest = [text for text in wanted if text not in values]
+    if rest:
+        tensors = [text if ":" in text else f"{text}:0" for text in rest]
+        known = {f"{name}:0": shape for name, shape in static.items() if shape is not None}
+        with tf.compat.v1.Session(graph=graph) as session:
+            values.update(zip(rest, session.run(tensors, known), strict=True))
+    if not values:
+        return None
+    return _with_constants(tf, graph, graph_def, values)
+
+
+def _static_shape(op: Any) -> Any:
+    shape = op.inputs[0].shape
+    if not shape.is_fully_defined():
+        return None
+    return np.array(shape.as_list(), op.outputs[0].dtype.as_numpy_dtype)
+
+
+def _constant_names(graph: Any, nodes: Mapping[str, Any], static: set[str]) -> set[str]:
+    """Names of the nodes whose results are always the same."""
+    constant: set[str] = set()
+    for op in graph.get_operations():  # in an order in which inputs come first, but for loops
+        if op.name in static or (
+            op.type not in (*_INPUTS, "PyFunc", "NoOp", "Assert")
+            and op.outputs
+            and not (op.op_def is not None and op.op_def.is_stateful)
+            and all(output.dtype.base_dtype.name not in _NOT_CONSTANT for output in op.outputs)
+            and all(name in constant for name in data_inputs(nodes[op.name]))
+        ):
+            constant.add(op.name)
+    return constant
+
+
+def _frontier(graph_def: Any, nodes: Mapping[str, Any], constant: set[str]) -> list[str]:
+    """The results to evaluate: constant, but used by a node that is not."""
+    found: dict[str, None] = {}
+    for node in graph_def.node:
+        if node.name not in constant:
+            for text in node.input:
+                name = node_name(text)
+                if not text.startswith("^") and name in constant and nodes[name].op != "Const":
+                    found[text.removesuffix(":0")] = None
+    return list(found)
+
+
+def _with_constants(tf: Any, graph: Any, graph_def: Any, values: Mapping[str, Any]) -> Any:
+    """Nodes replaced by constants; further results of a node get nodes of their own."""
+    replaced: dict[str, str] = {}
+    constants: dict[str, Any] = {}
+    names = {node.name for node in graph_def.node}
+    for text, value in values.items():
+        name, _, index = text.partition(":")
+        target = name
+        if index or len(graph.get_operation_by_name(name).outputs) > 1:
+            target = f"{name}_{index or 0}"
+            while target in names:
+                target += "_"
+            names.add(target)
+            replaced[text] = target
+        constants[target] = _const_node(tf, graph_def, target, value)
+    result = []
+    for node in graph_def.node:
+        new = constants.pop(node.name, None)
+        if new is not None:
+            if INPUT_MARK in node.attr:
+                new.attr[INPUT_MARK].CopyFrom(node.attr[INPUT_MARK])
+            result.append(new)
+            continue
+        copy = type(node)()
+        copy.CopyFrom(node)
+        del copy.input[:]
+        copy.input.extend(replaced.get(text.removesuffix(":0"), text) for text in node.input)
+        result.append(copy)
+    return with_nodes(graph_def, [*constants.values(), *result])
+
+
+def _const_node(tf: Any, graph_def: Any, name: str, value: Any) -> Any:
+    array = np.asarray(value)
+    node = graph_def.node[0].__class__(name=name, op="Const")
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+    node.attr["dtype"].type = node.attr["value"].tensor.dtype
+    node.attr["_output_shapes"].list.shape.add().CopyFrom(tf.TensorShape(array.shape).as_proto())
+    return node
+
+
+def folded(data: bytes, shapes: Mapping[str, Sequence[int | None]] | None = None) -> bytes:
+    """A serialized GraphDef with constants folded, for these shapes of inputs. Raises FormatError."""
+    from google.protobuf.message import DecodeError
+
+    graph_def = graph_def_class()()
+    try:
+        graph_def.ParseFromString(data)
+    except DecodeError as error:
+        raise FormatError(f"TensorFlow cannot parse the graph: {error}") from error
+    if shapes:
+        graph_def = set_input_shapes(graph_def, shapes)
+    result: bytes = fold_constant_tensors(graph_def).SerializeToString()
+    return result

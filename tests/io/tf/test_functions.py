@@ -1,0 +1,126 @@
+"""Export of functions of TensorFlow 2, and reading of SavedModels and Keras files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnef_tools.errors import FormatError, UsageError
+from nnef_tools.io.tf import graphdef
+from nnef_tools.io.tf.graphdef import Reader, Writer
+
+tf = pytest.importorskip("tensorflow", reason="the export works on TensorFlow's own objects")
+tf1 = tf.compat.v1
+
+
+def run(message: Any, output: str, feeds: dict[str, Any]) -> Any:
+    with tf.Graph().as_default(), tf1.Session() as session:
+        tf.import_graph_def(message, name="")
+        return session.run(output, feeds)
+
+
+@graphdef.composite_function
+def lp_norm(x: Any, p: int, axis: Any = None, eps: float = 1e-5) -> Any:
+    return tf.reduce_sum(tf.abs(x) ** p, axis=axis) ** (1 / p) + eps
+
+
+@graphdef.composite_function
+def two(x: Any, *, flags: Any = ()) -> Any:
+    return tf.abs(x), tf.cast(x > 0, tf.int32)
+
+
+def test_eager_calls_are_plain_calls() -> None:
+    assert tf.executing_eagerly()
+    assert lp_norm(tf.constant([3.0, 4]), 2, eps=0.0, name="n").numpy() == 5
+
+
+def frozen_bytes(tmp_path: Path, function: Any, *args: Any, **options: Any) -> tuple[Any, Any]:
+    graphdef.save_function(tmp_path / "f.pb", function, *args, **options)
+    return tf1.GraphDef.FromString((tmp_path / "f.pb").read_bytes()), Reader()(tmp_path / "f.pb")
+
+
+def test_functions_of_tensorflow_2(tmp_path: Path) -> None:
+    w = tf.Variable([[1.0], [2]])
+
+    @tf.function
+    def inner(x: Any) -> Any:
+        return lp_norm(x, 2, axis=[1])
+
+    @tf.function
+    def model(x: Any) -> Any:
+        return {"b": inner(tf.matmul(x, w)), "a": two(x, flags=[True])[0]}
+
+    spec = [tf.TensorSpec([3, 2], tf.float32, name="x")]
+    _, graph = frozen_bytes(tmp_path, model, spec)
+    assert [t.name for t in graph.inputs] == ["x"]
+    assert [t.name for t in graph.outputs] == ["a", "b"]
+    calls = {op.type: op for op in graph.operations if op.custom}
+    assert set(calls) == {"lp_norm", "two"}
+    assert calls["lp_norm"].attribs["p"] == 2
+    assert calls["two"].attribs["flags"] == [True]
+
+    concrete = model.get_concrete_function(*spec)
+    message, graph = frozen_bytes(
+        tmp_path, concrete, output_names=["first", "second"], collapse_composites=False, input_shapes={"x": (3, 2)}
+    )
+    assert [t.name for t in graph.outputs] == ["first", "second"]
+    x = np.array([[1, 2], [3, 4], [-5, 6]], np.float32)
+    expected = model(tf.constant(x))
+    np.testing.assert_allclose(run(message, "first:0", {"x:0": x}), expected["a"].numpy(), rtol=1e-6)
+    np.testing.assert_allclose(run(message, "second:0", {"x:0": x}), expected["b"].numpy(), rtol=1e-6)
+    with pytest.raises(UsageError, match="2 results"):
+        frozen_bytes(tmp_path, concrete, output_names=["one"])
+    with pytest.raises(UsageError, match="input signature"):
+        frozen_bytes(tmp_path, model)
+
+
+def test_captures_of_functions_are_refused(tmp_path: Path) -> None:
+    w = tf.Variable([1.0, 2])
+
+    @graphdef.composite_function
+    def leaky(x: Any) -> Any:
+        return x * w
+
+    with pytest.raises(UsageError, match="'leaky' uses"):
+        frozen_bytes(tmp_path, leaky, [tf.TensorSpec([2], tf.float32)])
+
+
+@pytest.mark.parametrize("kind", ["folder", "model.keras", "model.h5", "module"])
+def test_saved_models(tmp_path: Path, kind: str) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    model = tf.keras.Sequential([tf.keras.layers.Input((5, 3)), tf.keras.layers.LSTM(4), tf.keras.layers.Dense(2)])
+    expected = model(x).numpy()
+    path = tmp_path / kind
+    if kind == "folder":
+        model.export(path, verbose=False)
+    elif kind == "module":
+        module = tf.Module()
+        module.v = model.trainable_variables
+        spec = tf.TensorSpec([None, 5, 3], tf.float32, name="data")
+        serve = tf.function(lambda data: {"result": model(data)}, input_signature=[spec])
+        tf.saved_model.save(module, str(path), signatures={"mine": serve})
+    else:
+        model.save(path)
+    graph = Reader()(path, {})
+    assert len(graph.inputs) == 1
+    if kind == "module":
+        assert [t.name for t in (*graph.inputs, *graph.outputs)] == ["mine_data", "result"] or [
+            t.name for t in graph.outputs
+        ] == ["result"]
+    assert graph.inputs[0].shape in ((None, 5, 3), (1, 5, 3))
+    Writer()(graph, tmp_path / "out.pb")
+    message = tf1.GraphDef.FromString((tmp_path / "out.pb").read_bytes())
+    got = run(message, f"{graph.outputs[0].name}:0", {f"{graph.inputs[0].name}:0": x})
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_saved_models_that_tensorflow_cannot_load(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"nonsense")
+    with pytest.raises(FormatError, match="TensorFlow cannot load the model"):
+        Reader()(tmp_path)
+    (tmp_path / "m.keras").write_bytes(b"nonsense")
+    with pytest.raises(FormatError, match="TensorFlow cannot load the model"):
+        Reader()(tmp_path / "m.keras")
