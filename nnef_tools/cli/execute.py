@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .options import FORMAT_NAMES, Parser, add_common_options, guarded, names_or_all, parse_literal
+from .options import FORMAT_NAMES, Parser, add_common_options, guarded, names_or_all, parse_literal, parse_shapes
 from .render import note, print_json, progress
 
 if TYPE_CHECKING:
     from ..execution.backend import Array, Executor, TensorInfo
     from ..execution.sources import InputSource
 
-BACKENDS = ("auto", "numpy", "torch", "onnxruntime")
+BACKENDS = ("auto", "numpy", "torch", "onnxruntime", "tensorflow")
 
 
 def build_parser(prog: str = "nnef-tools execute") -> Parser:
@@ -36,6 +36,14 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
     inputs.add_argument("--input-path", metavar="DIR", help="folder with a file <input>.dat for each input")
     inputs.add_argument("--random", metavar="DISTRIBUTION", help="random inputs: uniform(0,1), normal(0,1), ..")
     inputs.add_argument("--seed", type=int, metavar="N", help="of the random inputs")
+    inputs.add_argument(
+        "--shape",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME:EXTENTS",
+        help="extents of random inputs, where the model leaves them open: x:1,3,224,224",
+    )
     inputs.add_argument(
         "--batch-size",
         type=int,
@@ -66,7 +74,7 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
 
     running = parser.add_argument_group("running")
     running.add_argument("--backend", choices=BACKENDS, default="auto", help="default: the fastest that there is")
-    running.add_argument("--device", help="of the torch backend: cpu, cuda, ..")
+    running.add_argument("--device", help="where torch or onnxruntime runs it: cpu, cuda, ..")
     running.add_argument(
         "--decompose", nargs="*", metavar="OP", help="run these compound operations by their definition (none: all)"
     )
@@ -95,8 +103,11 @@ def _run(args: argparse.Namespace) -> int:
     with progress() as show:
         show("loading")
         executor = _executor(args)
+        layout.check(executor)
         wanted = _wanted(args.output_names, executor)
-        given = load_inputs([layout.outside(info) for info in executor.inputs], source, args.batch_size)
+        files = {name: _file_name(file) for name, file in wanted.items()} if args.output_path is not None else {}
+        expected = _with_shapes([layout.outside(info) for info in executor.inputs], args)
+        given = load_inputs(expected, source, args.batch_size)
         inputs = {name: layout.inward(name, value) for name, value in given.items()}
         show(f"running in {executor.backend}")
         if args.batch_size is None:
@@ -108,7 +119,7 @@ def _run(args: argparse.Namespace) -> int:
     outputs = {file: layout.outward(name, results[name]) for name, file in wanted.items()}
     written = []
     if args.output_path is not None:
-        written += _write_folder(Path(args.output_path), outputs)
+        written += _write_folder(Path(args.output_path), dict(zip(files.values(), outputs.values(), strict=True)))
     elif streamed:
         _write_stream(outputs)
     if collector is not None:
@@ -127,6 +138,10 @@ def _input_source(args: argparse.Namespace) -> InputSource:
 
     if args.random is not None and args.input_path is not None:
         raise UsageError("--random and --input-path exclude each other")
+    if args.shape and args.random is None:
+        raise UsageError("--shape is for random inputs; given ones have their own", hint="--random 'uniform(0, 1)'")
+    if args.batch_size is not None and args.batch_size < 0:
+        raise UsageError(f"the batch size cannot be {args.batch_size}")
     if args.random is not None:
         if args.batch_size == 0:
             raise UsageError("--batch-size 0 takes the batch of given inputs, random ones have none")
@@ -162,6 +177,8 @@ def _executor(args: argparse.Namespace) -> Executor:
     from ..formats import detect_input, find_format
     from ..plugins import load_operators
 
+    if args.backend == "numpy" and args.device not in (None, "cpu"):
+        raise UsageError(f"the numpy backend does not run on '{args.device}'", hint="--backend torch, or onnxruntime")
     path = Path(args.model)
     found = find_format(args.format) if args.format else detect_input(path)
     return make_executor(
@@ -174,6 +191,23 @@ def _executor(args: argparse.Namespace) -> Executor:
     )
 
 
+def _with_shapes(infos: Sequence[TensorInfo], args: argparse.Namespace) -> list[TensorInfo]:
+    """The inputs, with the shapes that are given for them. UsageError if one does not fit the model."""
+    shapes = parse_shapes(None, args.shape) or {}
+    names = [info.name for info in infos]
+    for name in shapes:
+        if name not in names:
+            raise UsageError(f"--shape: the model has no input '{name}'", hint=f"its inputs: {', '.join(names)}")
+    for info in infos:
+        shape = shapes.get(info.name)
+        if shape is None or info.shape is None:
+            continue
+        if len(shape) != len(info.shape) or any(a not in (None, b) for a, b in zip(info.shape, shape, strict=True)):
+            wanted = ["?" if extent is None else extent for extent in info.shape]
+            raise UsageError(f"--shape: input '{info.name}' has shape {wanted}, not {list(shape)}")
+    return [replace(info, shape=shapes.get(info.name, info.shape)) for info in infos]
+
+
 def _decomposed(names: list[str] | None) -> list[str] | None:
     if names is None or names:
         return names
@@ -183,14 +217,24 @@ def _decomposed(names: list[str] | None) -> list[str] | None:
 
 
 def _wanted(values: list[str] | str | None, executor: Executor) -> dict[str, str]:
-    """Tensor name -> file name, of the tensors to save: names, `*`, or one literal list or dict."""
+    """Tensor name -> file name, of the tensors to save. UsageError if two would have one file."""
+    pairs = _named(values, executor)
+    files = list(pairs.values())
+    twice = sorted({file for file in files if files.count(file) > 1}) if len(set(files)) < len(files) else []
+    if twice:
+        raise UsageError(f"--output-names: several tensors would be saved as '{twice[0]}'")
+    return pairs
+
+
+def _named(values: list[str] | str | None, executor: Executor) -> dict[str, str]:
+    """Tensor name -> file name, from names, `*`, or one literal list or dict."""
     if values is None:
         return {info.name: info.name for info in executor.outputs}
     names = [values] if isinstance(values, str) else values
     if names == ["*"]:
         return {name: name for name in executor.tensor_names}
     if len(names) == 1 and names[0].lstrip()[:1] in ("{", "[", "("):
-        literal = parse_literal(names[0], "--output-names")
+        literal = parse_literal(names[0], "--output-names", "{'tensor': 'file name'}")
         pairs = dict(literal) if isinstance(literal, dict) else dict.fromkeys(literal)
         if not all(isinstance(name, str) and isinstance(file or name, str) for name, file in pairs.items()):
             raise UsageError(f"--output-names: names are strings: {names[0]}")
@@ -203,6 +247,13 @@ class _Layout:
     """Moves channels between the last place, where they are outside, and the second, where they are in the model."""
 
     chosen: bool | list[str]
+
+    def check(self, executor: Executor) -> None:
+        """UsageError if a chosen name is no tensor of the model."""
+        names = set(executor.tensor_names) if self.chosen and not isinstance(self.chosen, bool) else ()
+        for name in () if isinstance(self.chosen, bool) else self.chosen:
+            if name not in names:
+                raise UsageError(f"--io-transpose: the model has no tensor '{name}'")
 
     def _applies(self, name: str, rank: int) -> bool:
         return rank > 2 and (self.chosen if isinstance(self.chosen, bool) else name in self.chosen)
@@ -232,11 +283,11 @@ def _write_folder(folder: Path, outputs: Mapping[str, Array]) -> list[str]:
     from ..language.tensor_file import write_tensor
 
     with replace_folder(folder) as staged:
-        for name, array in outputs.items():
-            path = staged / _file_name(name)
+        for file, array in outputs.items():
+            path = staged / file
             path.parent.mkdir(parents=True, exist_ok=True)
             write_tensor(path, array)
-    return [str(folder / _file_name(name)) for name in outputs]
+    return [str(folder / file) for file in outputs]
 
 
 def _file_name(name: str) -> str:

@@ -5,14 +5,17 @@ A subcommand module has `build_parser(prog) -> Parser` and `main(args) -> int`, 
 
 from __future__ import annotations
 
+import argparse
 import difflib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from .. import __version__
 from ..errors import UsageError
-from .options import EXIT_CODES
+from .options import EXIT_CODES, guarded
 from .render import print_error
 
 COMMANDS = {
@@ -27,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = arguments[0] if arguments else None
     if first in COMMANDS:
         return run_command(first, arguments[1:])
+    _prepare_streams()
+    return guarded(lambda _: _explain(first), argparse.Namespace(debug=False, json=False))
+
+
+def _explain(first: str | None) -> int:
+    """Prints the help or the version, or what is wrong with the first argument."""
     if first in ("-h", "--help"):
         print(_help())
         return 0
@@ -44,17 +53,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Runs one subcommand and returns the exit status. prog: how the user called it, for the messages."""
+    arguments = sys.argv[1:] if argv is None else argv
     module = import_module(f".{name.replace('-', '_')}", __package__)
-    parser = module.build_parser(prog or f"nnef-tools {name}")
-    try:
-        args = parser.parse(sys.argv[1:] if argv is None else argv)
-    except UsageError as error:
-        print_error(error)
-        return error.exit_code
-    except SystemExit as stop:  # how argparse ends after --help
-        return int(stop.code or 0)
-    status: int = module.main(args)
-    return status
+
+    def run(_: argparse.Namespace) -> int:
+        try:
+            args = module.build_parser(prog or f"nnef-tools {name}").parse(arguments)
+        except SystemExit as stop:  # how argparse ends after --help
+            return int(stop.code or 0)
+        status: int = module.main(args)
+        return status
+
+    _prepare_streams()
+    return guarded(run, argparse.Namespace(debug="--debug" in arguments, json="--json" in arguments))
+
+
+def _prepare_streams() -> None:
+    """Lets nothing depend on what the caller's shell made of the standard streams."""
+    if sys.stdin is None:  # closed, as are the others below
+        sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files that the encoding lacks
 
 
 def _help() -> str:

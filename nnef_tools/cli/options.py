@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import os
 import sys
 import traceback
@@ -27,6 +28,8 @@ EXIT_CODES = """exit status:
   4  the written model does not compute what the source model computes
   5  a plugin module is faulty
   6  a needed package is not installed"""
+
+SHAPES_EXAMPLE = "{'x': (1, 3, 224, 224)}"
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
@@ -59,7 +62,13 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parses the arguments. UsageError; SystemExit after --help."""
-        return self.parse_intermixed_args(self._with_numbers(argv))
+        args, unknown = self.parse_known_intermixed_args(self._with_numbers(argv))
+        if unknown:
+            known = [option for action in self._actions for option in action.option_strings]
+            similar = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+            hint = f"did you mean '{similar[0]}'?" if similar else f"{self.prog} --help"
+            raise UsageError(f"unrecognized arguments: {' '.join(unknown)}", hint=hint)
+        return args
 
     def complete(self, args: argparse.Namespace) -> argparse.Namespace:
         """The arguments with the defaults of all options that a caller's own namespace lacks."""
@@ -88,16 +97,15 @@ def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) 
     """Runs a subcommand and turns whatever it raises into one message and the exit status."""
     try:
         status = run(args)
-        sys.stdout.flush()
+        _flush()
         return status
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit is silent
-        return BROKEN_PIPE
+        return _after_broken_pipe()
     except KeyboardInterrupt:
         note("interrupted")
         return INTERRUPTED
     except NnefToolsError as error:
-        return _fail(error, args)
+        return _after_broken_pipe() if isinstance(error.__cause__, BrokenPipeError) else _fail(error, args)
     except OSError as error:
         return _fail(FileError(error.strerror or str(error), where=error.filename), args)
     except MemoryError:
@@ -107,6 +115,26 @@ def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) 
         hint = "please report this, with what --debug prints"
         _fail(NnefToolsError(message, where=_place(error), hint=hint), args)
         return INTERNAL_ERROR
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _give_up_output()
+        raise FileError(f"cannot write: {error.strerror}", where="standard output") from error
+
+
+def _after_broken_pipe() -> int:
+    _give_up_output()
+    return BROKEN_PIPE
+
+
+def _give_up_output() -> None:
+    """Sends what is left in the buffer nowhere, so that the flush at exit is silent."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _place(error: Exception) -> str | None:
@@ -128,12 +156,12 @@ def _fail(error: NnefToolsError, args: argparse.Namespace) -> int:
     return error.exit_code
 
 
-def parse_literal(text: str, option: str) -> Any:
-    """Reads a Python literal: numbers, strings, lists, tuples, dicts. UsageError."""
+def parse_literal(text: str, option: str, example: str) -> Any:
+    """Reads a Python literal: numbers, strings, lists, tuples, dicts. UsageError, whose hint is the example."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise UsageError(f"{option}: not a Python literal: {text!r}") from None
+        raise UsageError(f"{option}: not a Python literal: {text!r}", hint=f'{option} "{example}"') from None
 
 
 def parse_shapes(literal: str | None, compact: Iterable[str] = ()) -> dict[str, tuple[int, ...]] | None:
@@ -143,15 +171,21 @@ def parse_shapes(literal: str | None, compact: Iterable[str] = ()) -> dict[str, 
     """
     if literal is None and not compact:
         return None
-    shapes = {} if literal is None else parse_literal(literal, "--input-shapes")
+    shapes = {} if literal is None else parse_literal(literal, "--input-shapes", SHAPES_EXAMPLE)
     if not isinstance(shapes, dict):
-        raise UsageError(f"--input-shapes: not a dict: {literal}", hint="--input-shapes \"{'x': (1, 3, 224, 224)}\"")
-    result = {name: _shape(name, shape, "--input-shapes") for name, shape in shapes.items()}
+        raise UsageError(f"--input-shapes: not a dict: {literal}", hint=f'--input-shapes "{SHAPES_EXAMPLE}"')
+    result = {name: _shape(name, shape) for name, shape in shapes.items()}
     for item in compact:
         name, separator, extents = item.rpartition(":")
         if not separator:
             raise UsageError(f"--shape: no name in '{item}'", hint="--shape x:1,3,224,224")
-        result[name] = _shape(name, [_int(part) for part in extents.split(",") if part.strip()], "--shape")
+        parts = [part.strip() for part in extents.split(",") if part.strip()]
+        wrong = [part for part in parts if not part.isdecimal() or int(part) == 0]
+        if wrong:
+            raise UsageError(
+                f"--shape: '{wrong[0]}' in '{item}' is not a positive integer", hint="--shape x:1,3,224,224"
+            )
+        result[name] = tuple(map(int, parts))
     return result
 
 
@@ -162,13 +196,12 @@ def names_or_all(names: list[str] | bool | None) -> list[str] | bool:
     return names or True
 
 
-def _shape(name: Any, shape: Any, option: str) -> tuple[int, ...]:
+def _shape(name: Any, shape: Any) -> tuple[int, ...]:
     extents = (shape,) if isinstance(shape, int) else shape
     valid = isinstance(name, str) and isinstance(extents, (tuple, list))
     if not valid or not all(type(extent) is int and extent > 0 for extent in extents):
-        raise UsageError(f"{option}: {name!r}: {shape!r} is not the name of an input with its positive extents")
+        raise UsageError(
+            f"--input-shapes: {name!r}: {shape!r} is not the name of an input with its extents, which are positive",
+            hint=f'--input-shapes "{SHAPES_EXAMPLE}"',
+        )
     return tuple(extents)
-
-
-def _int(text: str) -> int | str:
-    return int(text) if text.strip().isdecimal() else text

@@ -57,7 +57,8 @@ class OnnxExecutor:
         self._bytes = model if isinstance(model, bytes) else None
         self._threads = threads
         if self._path is not None and not self._path.is_file():
-            raise FileError("there is no such file", where=str(self._path))
+            problem = "it is a folder, not an ONNX file" if self._path.is_dir() else "there is no such file"
+            raise FileError(problem, where=str(self._path))
         self._where = str(self._path) if self._path is not None else "<bytes>"
         self._session = self._make_session(os.fspath(self._path) if self._path is not None else model, observed=False)
         self._sessions: dict[tuple[str, ...], Any] = {}

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from ..errors import FileError, UsageError
+from ..errors import FileError, FormatError, UsageError
 from ..language.tensor_file import read_tensor
 from ..model.dtypes import nnef_dtype
 from .backend import Array, Executor, Observer, TensorInfo
@@ -43,7 +43,7 @@ class RandomSource:
         if shape is None or len(extents) < len(shape):
             raise UsageError(
                 f"the shape {_shape_text(info)} of input '{info.name}' is not known, so no random values can be made",
-                hint="give the shape of the input, or its values in a file",
+                hint=f"give its extents (--shape {info.name}:1,3,224,224) or its values in a file",
             )
         dtype = info.dtype or np.float32
         return self._find(dtype).sample(self._generator, extents, dtype)
@@ -78,8 +78,13 @@ class StreamSource:
         self._stream = stream
 
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
-        """See InputSource."""
-        return _fit(info, read_tensor(self._stream)[0], batch)
+        """See InputSource. FormatError names the input whose tensor is missing or damaged."""
+        try:
+            array, _ = read_tensor(self._stream)
+        except FormatError as error:
+            error.where = f"{error.where or 'stream'}, at input '{info.name}'"
+            raise
+        return _fit(info, array, batch)
 
 
 def load_inputs(infos: Sequence[TensorInfo], source: InputSource, batch: int | None = None) -> dict[str, Array]:

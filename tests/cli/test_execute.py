@@ -92,8 +92,27 @@ def test_pipes(model: Path, nnef: Path, inputs: Path) -> None:
     assert b"Traceback" not in broken.stderr
 
 
-def test_closed_pipe(nnef: Path) -> None:
+def test_missing_input_on_a_pipe_is_named(nnef: Path) -> None:
+    done = piped(nnef.parent, "net.nnef", "--backend", "numpy")
+    assert done.returncode == 2
+    assert b"at input 'x': the tensor is cut off" in done.stderr
+
+
+def test_random_inputs_of_an_open_shape(run: Run, dynamic_model: Path, tmp_path: Path) -> None:
+    status, _, err = run("execute", dynamic_model, "--random", "uniform", "--output-path", tmp_path / "out")
+    assert status == 1
+    assert "hint: give its extents (--shape x:" in err
+    status, _, err = run(
+        "execute", dynamic_model, "--random", "uniform", "--shape", "x:2,3,6,4", "--output-path", tmp_path / "out"
+    )
+    assert status == 0, err
+    assert load(tmp_path / "out" / "y.dat").shape == (2, 4, 3, 2)
+
+
+@pytest.mark.parametrize("names", ["y", "*"])  # of `*`, the pipe breaks while the first tensors are written
+def test_closed_pipe(nnef: Path, names: str) -> None:
     command = [sys.executable, "-m", "nnef_tools", "execute", "net.nnef", "--random", "uniform", "--backend", "numpy"]
+    command += ["--output-names", names, "--batch-size", "2000"]
     process = subprocess.Popen(
         command,
         cwd=nnef.parent,
@@ -256,6 +275,16 @@ def test_main_takes_a_bare_namespace(nnef: Path, inputs: Path, tmp_path: Path) -
         (["{tmp}/none.nnef", "--random", "uniform"], 2, "none.nnef"),
         (["{nnef}", "--input-path", "{tmp}"], 2, "there is no file for input 'x'"),
         (["{nnef}", "--random", "uniform", "--custom-operators", "no_such_module"], 5, "no_such_module"),
+        (["{nnef}", "--random", "uniform", "--batch-size", "-2"], 1, "the batch size cannot be -2"),
+        (["{nnef}", "--random", "uniform", "--backend", "numpy", "--device", "cuda"], 1, "does not run on 'cuda'"),
+        (["{nnef}", "--random", "uniform", "--io-transpose", "z"], 1, "has no tensor 'z'"),
+        (["{nnef}", "--random", "uniform", "--shape", "z:1,3"], 1, "has no input 'z'"),
+        (["{nnef}", "--random", "uniform", "--shape", "x:1,3,9,9"], 1, "has shape [1, 3, 8, 8], not [1, 3, 9, 9]"),
+        (["{nnef}", "--input-path", "{tmp}", "--shape", "x:1,3,8,8"], 1, "--shape is for random inputs"),
+        (["{nnef}", "--random", "uniform", "--output-path", "{tmp}", "--output-names", "{{'y': '../y'}}"], 1, "'../y'"),
+        (["{nnef}", "--random", "uniform", "--output-names", "{{'x': 'a', 'y': 'a'}}"], 1, "would be saved as 'a'"),
+        (["{nnef}", "--random", "uniform", "--format", "onnx"], 2, "it is a folder, not an ONNX file"),
+        (["{nnef}", "--random", "uniform", "--backends", "numpy"], 1, "did you mean '--backend'?"),
     ],
 )
 def test_wrong_calls(run: Run, nnef: Path, tmp_path: Path, arguments: list[str], status: int, message: str) -> None:

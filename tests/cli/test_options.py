@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from nnef_tools import errors
 from nnef_tools.cli import main as command
 from nnef_tools.cli.options import Parser, guarded, parse_shapes
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_shapes() -> None:
@@ -78,9 +84,59 @@ def test_options_stand_anywhere(parser: Parser, line: str) -> None:
 def test_parser_raises(parser: Parser) -> None:
     with pytest.raises(errors.UsageError, match="unrecognized arguments: --fla") as caught:
         parser.parse(["--fla"])
+    assert caught.value.hint == "did you mean '--flag'?"
+    with pytest.raises(errors.UsageError, match="unrecognized arguments: c") as caught:
+        parser.parse(["a", "b", "c"])
     assert caught.value.hint == "prog --help"
     with pytest.raises(errors.UsageError, match="--verify"):
         parser.parse(["--verify=x"])
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs `nnef-tools` with arguments and redirections."""
+    return subprocess.run(
+        ["sh", "-c", f"{shlex.quote(sys.executable)} -m nnef_tools {line}"],
+        env={"PYTHONPATH": str(ROOT), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("--help >&-", 0),
+        ("convert --help >&-", 0),
+        ("execute missing.nnef <&-", 2),
+        ("execute missing.nnef >&- <&-", 2),
+        ("--help >/dev/full", 2),
+        ("convert --help >/dev/full", 2),
+    ],
+)
+def test_unusable_streams(line: str, status: int) -> None:
+    if "/dev/full" in line and not Path("/dev/full").exists():
+        pytest.skip("there is no device that is always full")
+    done = shell(line)
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"internal error" not in done.stderr
+    assert ("/dev/full" in line) == (b"error: standard output: cannot write" in done.stderr)
+
+
+def test_file_names_that_the_terminal_cannot_show(model: Path) -> None:
+    target = model.parent / "\u6a21\u578b.nnef"
+    done = shell(f"convert {model} {target}", PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    assert done.returncode == 0, done.stderr
+    assert b"\\u6a21\\u578b.nnef'" in done.stdout
+    assert (target / "graph.nnef").is_file()
+
+
+@pytest.mark.parametrize("line", ["convert", "convert a b c", "convert a b --no-such-option", "execute"])
+def test_wrong_command_lines_are_told_to_machines_too(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([*line.split(), "--json"]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert (result["status"], result["exit_code"], result["error"]["type"]) == ("error", 1, "UsageError")
 
 
 def test_complete_fills_defaults(parser: Parser) -> None:
