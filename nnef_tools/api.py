@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Union
@@ -79,15 +80,16 @@ def compare_models(
 ) -> Comparison:
     """Runs two models on the same inputs and compares what they give; `a` is the reference.
 
-    inputs: for `a`, by name or in order; by default random from `seed`. The inputs of `b` are the same in the same
-    order. Outputs correspond by their order; with tensor_mapping, `a` name -> `b` name or the path of such a JSON file,
-    all tensors of it that both models have are compared, in the order of `a`. Tolerances: see `compare_outputs`.
+    inputs: for `a`, by name or in order; by default random from `seed`, with the extents that `b` has where `a` leaves
+    them open. The inputs of `b` are the same in the same order. Outputs correspond by their order; with tensor_mapping,
+    `a` name -> `b` name or the path of such a JSON file, all tensors of it that both models have are compared, in the
+    order of `a`. Tolerances: see `compare_outputs`.
     """
     reference, candidate = _executor(a, None), _executor(b, None)
     if len(reference.inputs) != len(candidate.inputs):
         raise UsageError(f"the models have {len(reference.inputs)} and {len(candidate.inputs)} inputs")
     given = (
-        load_inputs(reference.inputs, random_source(None, seed))
+        load_inputs(list(map(_with_shape, reference.inputs, candidate.inputs)), random_source(None, seed))
         if inputs is None
         else _by_name(inputs, reference.inputs)
     )
@@ -122,6 +124,15 @@ def _executor(model: Model, format: str | None, **options: Any) -> Executor:
         return make_executor(model, format=format or "nnef", **options)
     name = find_format(format).name if format else detect_input(Path(model)).name
     return make_executor(model, format=name, **options)
+
+
+def _with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
+    """The input, with the shape of the other model's where its own is open and that one fits."""
+    if info.shape is None:
+        return replace(info, shape=other.shape)
+    if other.shape is None or len(info.shape) != len(other.shape):
+        return info
+    return replace(info, shape=tuple(b if a is None else a for a, b in zip(info.shape, other.shape, strict=True)))
 
 
 def _by_name(inputs: Inputs, infos: Sequence[TensorInfo]) -> dict[str, Array]:

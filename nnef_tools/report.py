@@ -68,7 +68,8 @@ class ModelFacts:
         """One line for people."""
         size = "" if self.size is None else f", {format_size(self.size)}"
         count = sum(self.operations.values())
-        return f"{self.path}: {self.format}, {count} operations, {self.parameters:,} parameters{size}"
+        parameters = f"{self.parameters:,} parameter{'' if self.parameters == 1 else 's'}"
+        return f"{self.path}: {self.format}, {plural(count, 'operation')}, {parameters}{size}"
 
 
 class Refusal(Protocol):

@@ -45,9 +45,14 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
     )
     formats.add_argument("--input-format", choices=FORMAT_NAMES, help="default: told by content and suffix")
     formats.add_argument("--output-format", choices=FORMAT_NAMES, help="default: told by the suffix")
-    formats.add_argument("--input-shapes", metavar="DICT", help="extents for inputs: \"{'x': (1, 3, 224, 224)}\"")
+    formats.add_argument("--input-shapes", metavar="DICT", help="extents of inputs: \"{'x': (1, 3, 224, 224)}\"")
     formats.add_argument(
-        "--shape", nargs="+", action="extend", default=[], metavar="NAME:EXTENTS", help="x:1,3,224,224"
+        "--shape",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME:EXTENTS",
+        help="the same in short: x:1,3,224,224",
     )
     formats.add_argument("--input-names", nargs="+", metavar="NAME", help="convert only what follows these tensors")
     formats.add_argument("--output-names", nargs="+", metavar="NAME", help="convert only what leads to these tensors")
@@ -90,7 +95,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         type=int,
         const=int(DEFAULT_LEVEL),
         metavar="LEVEL",
-        help="write NNEF as a .tgz archive",
+        help="write NNEF as a .tgz archive; 0 to 9 (default 1), the higher the smaller",
     )
     output.add_argument("--external-data", action="store_true", help="write ONNX weights into a file beside the model")
     output.add_argument("--annotate-shapes", action="store_true", help="write shapes as comments")
@@ -114,7 +119,9 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         help=f"run source and result on N (default {DEFAULT_SAMPLES}) random inputs; if they differ, write nothing",
     )
     verification.add_argument(
-        "--random", metavar="DISTRIBUTION", help="of these inputs: uniform(-1,1), normal(0,1), .."
+        "--random",
+        metavar="DISTRIBUTION",
+        help="of these inputs: uniform(-1,1), normal(0,1), integers(0,9), bernoulli(0.5)",
     )
     verification.add_argument("--seed", type=int, default=0, metavar="N", help="of these inputs")
     add_common_options(parser)

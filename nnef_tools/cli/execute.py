@@ -34,7 +34,11 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
 
     inputs = parser.add_argument_group("inputs")
     inputs.add_argument("--input-path", metavar="DIR", help="folder with a file <input>.dat for each input")
-    inputs.add_argument("--random", metavar="DISTRIBUTION", help="random inputs: uniform(0,1), normal(0,1), ..")
+    inputs.add_argument(
+        "--random",
+        metavar="DISTRIBUTION",
+        help="random inputs: uniform(0,1), normal(0,1), integers(0,9), bernoulli(0.5)",
+    )
     inputs.add_argument("--seed", type=int, metavar="N", help="of the random inputs")
     inputs.add_argument(
         "--shape",

@@ -85,6 +85,13 @@ def test_compare(model: Path, tmp_path: Path) -> None:
     }
 
 
+def test_compare_takes_open_extents_from_the_other_model(dynamic_model: Path, tmp_path: Path) -> None:
+    nnef_tools.convert_model(dynamic_model, tmp_path / "a.nnef", input_shapes={"x": (2, 3, 6, 4)})
+    comparison = nnef_tools.compare_models(dynamic_model, tmp_path / "a.nnef")
+    assert comparison.ok
+    assert comparison.outputs[0].reference_shape == (2, 4, 3, 2)
+
+
 def test_errors_are_also_builtin_ones(custom_model: Path, dynamic_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ConversionError) as caught:
         nnef_tools.convert_model(custom_model, tmp_path / "out.nnef")
