@@ -116,6 +116,12 @@ class Converter(ConverterToNNEF):
         if not isinstance(target, TensorList) and source not in self._disguised:
             super()._check(source, target)
 
+    def _convert_outputs(self) -> None:
+        lists = [t.name for t in self._source.outputs if isinstance(self._tensors.get(t), TensorList)]
+        if lists:
+            raise ConversionError(f"output '{lists[0]}' is a list of tensors, which NNEF does not have")
+        super()._convert_outputs()
+
     # formats
 
     def is_nxc(self, format: str) -> bool:
@@ -245,6 +251,6 @@ class Converter(ConverterToNNEF):
 
 def _repeats(name: str, value: Any) -> bool:
     """Does an attribute only say what the tensors say: their types, or how many there are?"""
-    if isinstance(value, list) and value:
-        return all(isinstance(item, type) for item in value)
-    return isinstance(value, type) or name == "N" or (value == [] and name.startswith("T"))
+    if isinstance(value, list):
+        return all(isinstance(item, type) for item in value) if value else name.startswith("T")
+    return isinstance(value, type) or name == "N"

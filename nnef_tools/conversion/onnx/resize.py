@@ -7,8 +7,8 @@ on unit vectors the weights. Both are compared with what the standard operations
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,11 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ...model.dtypes import nnef_dtype
 from ...ops import registry
-from ..along import Array, take, weighted_sum
+from ..along import Array
 from ..builder import Builder
+from ..resampling import is_identity, resampled, standard_resampling
 from ..rules import Floats, Ints, to_nnef
 from .common import positive, shape
-
-Standard = tuple[tuple[str, dict[str, Any]], ...]
-
-NEAREST: Standard = (("nearest_upsample", {}), ("nearest_downsample", {}))
-LINEAR: Standard = (
-    *(("multilinear_upsample", {"method": m, "border": "replicate"}) for m in ("symmetric", "asymmetric", "aligned")),
-    ("nearest_downsample", {}),
-    ("area_downsample", {}),
-)
 
 
 def _kernel(name: str) -> Callable[..., Array]:
@@ -54,66 +46,29 @@ class _Axis:
         options = {**self.options, **changed}
         return _kernel("resize")(items, output_size=[self.size], scales=[self.scale], roi=list(self.region), **options)
 
-    def probe(self) -> Array:
-        """`[n, extent]`: items that tell all about the axis: positions for nearest elements, else unit vectors."""
-        return np.arange(self.extent, dtype=np.float64)[None] if self.nearest else np.eye(self.extent)
-
-    @property
-    def nearest(self) -> bool:
-        """Are elements picked, as opposed to weighted?"""
-        return bool(self.options["mode"] == "nearest")
+    def map(self) -> Array:
+        """The positions that are picked, or the weights `[size, extent]`."""
+        if self.options["mode"] == "nearest":
+            positions = np.arange(self.extent, dtype=np.float64)[None]
+            return np.asarray(self.apply(positions, extrapolation_value=0.0)[0], np.int64)
+        return np.asarray(self.apply(np.eye(self.extent), extrapolation_value=0.0).T)
 
     def outside(self) -> Array:
         """Which results lie outside of the input and get the extrapolation value."""
         return self.apply(np.zeros(self.extent), extrapolation_value=1.0) > 0
 
-    def equals(self, name: str, attribs: dict[str, Any]) -> bool:
-        """Does a standard operation compute the same along this axis?"""
-        if not (self.size % self.extent == 0 if "upsample" in name else self.extent % self.size == 0):
-            return False
-        result = _kernel(name)(self.probe()[None], factor=[self.factor()], **attribs)[0]
-        return np.allclose(result, self.apply(self.probe()), rtol=0, atol=1e-6)
 
-    def factor(self) -> int:
-        """Of a standard operation, where there is one."""
-        return max(self.extent // self.size, self.size // self.extent)
-
-
-def _standard(b: Builder, x: Tensor, axes: Sequence[_Axis]) -> Tensor | None:
-    """The standard operation that does all of it, or None."""
-    rank = len(shape(x))
-    if rank < 3 or nnef_dtype(x.dtype) != "scalar" or any(axis.index < 2 for axis in axes):
-        return None
-    for name, attribs in NEAREST if axes[0].nearest else LINEAR:
-        if all(axis.equals(name, attribs) for axis in axes):
-            factors = {axis.index: axis.factor() for axis in axes}
-            result: Tensor = b.op(name, x, factor=[factors.get(k, 1) for k in range(2, rank)], **attribs)
-            return result
-    return None
-
-
-def _resampled(b: Builder, x: Tensor, axes: Sequence[_Axis]) -> Tensor:
-    """An axis after the other: the elements that are picked, or weighted sums."""
-    for axis in axes:
-        columns = axis.apply(axis.probe())
-        if axis.nearest:
-            x = take(b, x, axis.index, columns[0])
-        else:
-            x = weighted_sum(b, x, axis.index, columns.T)
-    return x
-
-
-def _interpolated(b: Builder, x: Tensor, axes: Sequence[_Axis]) -> Tensor:
+def _interpolated(b: Builder, x: Tensor, maps: Mapping[int, Array], options: Mapping[str, Any]) -> Tensor:
     """Integers are weighted in scalars; they are truncated, but rounded and limited to their range with antialias."""
-    if axes[0].nearest or nnef_dtype(x.dtype) == "scalar":
-        return _resampled(b, x, axes)
+    if options["mode"] == "nearest" or nnef_dtype(x.dtype) == "scalar":
+        return resampled(b, x, maps)
     if nnef_dtype(x.dtype) != "integer":
         raise Unsupported("logical values cannot be interpolated")
     b.warnings[f"Resize of {x.dtype.__name__} interpolates in scalars: results may differ by 1"] = None
-    y = _resampled(b, b.cast(x, np.float32), axes)
-    if axes[0].options["antialias"]:
+    y = resampled(b, b.cast(x, np.float32), maps)
+    if options["antialias"]:
         y = b.round(y)
-    if axes[0].options["antialias"] or axes[0].options["mode"] == "cubic":
+    if options["antialias"] or options["mode"] == "cubic":
         limits = np.iinfo(x.dtype)
         y = b.clamp(y, float(limits.min), float(limits.max))
     return b.cast(y, x.dtype)
@@ -124,9 +79,10 @@ def _resize(b: Builder, x: Tensor, axes: Sequence[_Axis]) -> Tensor:
     if not axes:
         return x
     masks = {axis.index: axis.outside() for axis in axes if axis.outside().any()}
-    value = axes[0].options["extrapolation_value"]
-    inner = [replace(axis, options={**axis.options, "extrapolation_value": 0.0}) for axis in axes]
-    result = (None if masks else _standard(b, x, inner)) or _interpolated(b, x, inner)
+    options = axes[0].options
+    value = options["extrapolation_value"]
+    maps = {axis.index: axis.map() for axis in axes}
+    result = (None if masks else standard_resampling(b, x, maps)) or _interpolated(b, x, maps, options)
     for k, mask in masks.items():
         column = b.constant(mask.reshape([-1 if j == k else 1 for j in range(len(shape(x)))]))
         result = b.select(column, b.constant(value, x.dtype), result)
@@ -139,7 +95,7 @@ def _is_identity(axis: _Axis) -> bool:
         return False
     if axis.scale == 1 and axis.options["coordinate_mode"] != "tf_crop_and_resize":
         return True
-    return bool(np.array_equal(axis.apply(axis.probe()), axis.probe())) and not axis.outside().any()
+    return is_identity(axis.map(), axis.extent) and not axis.outside().any()
 
 
 def _scaled_size(extent: int, scale: float) -> int:

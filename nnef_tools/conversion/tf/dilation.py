@@ -51,12 +51,12 @@ def _match(enter: Operation, graph: Graph) -> Dilated | None:
     rank = len(conv.attribs.get("data_format", "NHWC"))
     axes = _expanded(before, rank)
     squeezed = _squeezed(after, rank)
-    block, blocks_back = _ints(enter.inputs[1]), _ints(leave.inputs[1])
-    paddings, crops = _ints(enter.inputs[2]), _ints(leave.inputs[2])
-    if axes is None or squeezed != axes or None in (block, paddings, crops) or block != blocks_back:
+    block, paddings, crops = _ints(enter, 1), _ints(enter, 2), _ints(leave, 2)
+    if axes is None or squeezed != axes or block is None or paddings is None or crops is None:
         return None
-    assert block is not None and paddings is not None and crops is not None
     kept = [k for k in range(rank) if k not in axes]  # axis of the input -> axis of the convolution
+    if block != _ints(leave, 1) or not 2 * len(block) == len(paddings) == len(crops) or len(block) >= len(kept):
+        return None
     dilations, pairs = [1] * rank, [(0, 0)] * rank
     for k, size in enumerate(block):
         dilations[kept[1 + k]] = size
@@ -105,7 +105,7 @@ def _is_pointwise(op: Operation) -> bool:
     """Does the operation treat all positions alike? A second operand must be constant, an item per channel."""
     if op.type not in _BINARY:
         return True
-    data = op.inputs[1].data
+    data = op.inputs[1].data if len(op.inputs) == 2 else None
     return data is not None and np.ndim(data) <= 1
 
 
@@ -113,7 +113,7 @@ def _expanded(ops: list[Operation], rank: int) -> list[int] | None:
     """The axes of the final rank that ExpandDims added, or None if they are not known."""
     axes: list[int] = []
     for k, op in enumerate(ops):
-        value = _ints(op.inputs[1])
+        value = _ints(op, 1)
         if value is None or len(value) != 1:
             return None
         own = rank - len(ops) + k + 1
@@ -127,12 +127,14 @@ def _squeezed(ops: list[Operation], rank: int) -> list[int] | None:
     left = list(range(rank))
     for op in ops:
         if op.type == "Squeeze":
-            if not op.attribs.get("squeeze_dims"):
+            if not op.attribs.get("squeeze_dims") or not left:
                 return None
             dropped = [axis % len(left) for axis in op.attribs["squeeze_dims"]]
             left = [axis for k, axis in enumerate(left) if k not in dropped]
     return [axis for axis in range(rank) if axis not in left]
 
 
-def _ints(tensor: Tensor) -> list[int] | None:
-    return None if tensor.data is None else [int(item) for item in np.ravel(np.asarray(tensor.data))]
+def _ints(op: Operation, k: int) -> list[int] | None:
+    """The items of a constant input, or None."""
+    data = op.inputs[k].data if k < len(op.inputs) else None
+    return None if data is None else [int(item) for item in np.ravel(np.asarray(data))]

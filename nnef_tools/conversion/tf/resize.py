@@ -1,7 +1,7 @@
 """Resize operators: standard resampling where it computes the same, else gathers and constant weights.
 
-Each axis is a constant linear map, a matrix of weights `[size, extent]`, which is computed here as TensorFlow's CPU
-kernels compute it: coordinates and factors in float32, cubic weights from a table of 1024 steps.
+Each axis is a constant linear map (see `resampling.py`), which is computed here as TensorFlow's CPU kernels compute it:
+coordinates and factors in float32, cubic weights from a table of 1024 steps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...model import Tensor
 from ...model.dtypes import is_float
 from ..build import shape
 from ..builder import Builder
-from ..resampling import resampled
+from ..resampling import is_identity, resampled, standard_resampling
 from ..rules import Ints, to_nnef
 from .common import from_channels_first, to_channels_first
 
@@ -37,13 +37,13 @@ def _positions(extent: int, size: int, align_corners: bool, half_pixel_centers: 
     return (x + F(0.5)) * factor - F(0.5) if half_pixel_centers else x * factor
 
 
-def nearest_matrix(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> Matrix:
-    """Weights of ResizeNearestNeighbor: one 1 in each row."""
+def nearest_positions(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> Matrix:
+    """The elements that ResizeNearestNeighbor picks."""
     x = np.arange(size).astype(F)
     factor = _factor(extent, size, align_corners)
     position = (x + F(0.5)) * factor if half_pixel_centers else x * factor
     chosen = np.floor(position.astype(np.float64) + 0.5) if align_corners else np.floor(position)
-    return np.asarray(np.eye(extent)[np.clip(chosen.astype(np.int64), 0, extent - 1)])
+    return np.asarray(np.clip(chosen.astype(np.int64), 0, extent - 1))
 
 
 def linear_matrix(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> Matrix:
@@ -104,16 +104,20 @@ def area_matrix(extent: int, size: int, align_corners: bool, half_pixel_centers:
 
 
 def _resize(
-    b: Builder, x: Tensor, size: list[int], matrix: Callable[..., Matrix], align_corners: bool, half: bool
+    b: Builder, x: Tensor, size: list[int], function: Callable[..., Matrix], align_corners: bool, half: bool
 ) -> Tensor:
     if align_corners and half:
         raise Unsupported("align_corners and half_pixel_centers exclude each other")
+    if len(size) != 2 or min(size) < 1:
+        raise Unsupported(f"size {size}")
     source = to_channels_first(b, x, "NHWC")
-    axes = {
-        2 + k: matrix(extent, count, align_corners, half)
-        for k, (extent, count) in enumerate(zip(shape(source)[2:], size, strict=True))
-    }
-    return from_channels_first(b, resampled(b, source, axes), "NHWC")
+    extents = dict(zip((2, 3), shape(source)[2:], strict=True))
+    maps = {k: function(extents[k], count, align_corners, half) for k, count in zip(extents, size, strict=True)}
+    maps = {k: m for k, m in maps.items() if not is_identity(m, extents[k])}
+    if not maps:
+        return x
+    y = standard_resampling(b, source, maps) or resampled(b, source, maps)
+    return from_channels_first(b, y, "NHWC")
 
 
 @to_nnef("tf", "ResizeNearestNeighbor")
@@ -121,7 +125,7 @@ def resize_nearest(
     b: Builder, x: Tensor, size: Ints, *, align_corners: bool = False, half_pixel_centers: bool = False
 ) -> Tensor:
     """ResizeNearestNeighbor keeps the type."""
-    return _resize(b, x, size, nearest_matrix, align_corners, half_pixel_centers)
+    return _resize(b, x, size, nearest_positions, align_corners, half_pixel_centers)
 
 
 def _real(b: Builder, x: Tensor) -> Tensor:

@@ -80,6 +80,16 @@ def trace(program: Program, inputs: Sequence[Array]) -> Traced:
     return Traced(tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), needed), names)
 
 
+def freeze(function: Any, *shapes: tuple[int, ...], lower: bool = True, dtype: Any = tf.float32) -> Traced:
+    """A function of TensorFlow 2 as a frozen graph, as users make it. lower: control flow as in TensorFlow 1."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    specs = [tf.TensorSpec(shape, dtype, name=f"x{k}") for k, shape in enumerate(shapes)]
+    concrete = tf.function(function).get_concrete_function(*specs)
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=lower)
+    return Traced(frozen.graph.as_graph_def(), [t.op.name for t in frozen.outputs])
+
+
 @dataclass(frozen=True)
 class Converted:
     """A converted program and what it computes."""

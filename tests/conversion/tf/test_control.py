@@ -12,17 +12,7 @@ from nnef_tools.conversion import Transform
 from nnef_tools.conversion.tf_to_nnef import Converter
 from nnef_tools.model import Graph, Operation, Tensor
 
-from .programs import Traced, check, convert, random, raw, refusal, run, tf
-
-
-def freeze(function: Any, *shapes: tuple[int, ...], lower: bool = True) -> Traced:
-    """A function of TensorFlow 2 as a frozen graph, as users make it. lower: control flow as in TensorFlow 1."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    specs = [tf.TensorSpec(shape, tf.float32, name=f"x{k}") for k, shape in enumerate(shapes)]
-    concrete = tf.function(function).get_concrete_function(*specs)
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=lower)
-    return Traced(frozen.graph.as_graph_def(), [t.op.name for t in frozen.outputs])
+from .programs import Traced, check, convert, freeze, random, raw, refusal, run, tf
 
 
 def test_passing_operators() -> None:
