@@ -104,6 +104,7 @@ class Converter(ConverterBase, Helpers):
         self._fold_constants = fold_constants
         self._standard_only = standard_only
         self._tensors: dict[Tensor, Tensor] = {}
+        self._captured: dict[Graph, set[Tensor]] = {}
         self.warnings: list[str] = []
 
     def tensor_mapping(self) -> dict[str, str]:
@@ -175,7 +176,7 @@ class Converter(ConverterBase, Helpers):
                 f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type"
             )
         arguments = self._arguments(rule, op)
-        self._builder.wanted = tuple(is_used(t) for t in op.outputs)
+        self._builder.wanted = tuple(self._is_used(t) for t in op.outputs)
         try:
             results = rule.function(self._builder, *arguments, **attribs)
         except NnefToolsError:
@@ -184,6 +185,14 @@ class Converter(ConverterBase, Helpers):
             # Attributes or inputs of a kind that the operator's specification does not allow end up here.
             raise Unsupported(f"malformed operator: {type(error).__name__}: {error}") from error
         return list(results) if isinstance(results, (tuple, list)) else [results]
+
+    def _is_used(self, tensor: Tensor) -> bool:
+        """Does anything read that result of an operation: an operation, a nested graph that gives it on, the user?"""
+        graph = tensor.graph
+        assert graph is not None
+        if graph not in self._captured:
+            self._captured[graph] = {captured for op in graph.operations for captured in op.captures}
+        return tensor.has_consumer or tensor in graph.outputs or tensor in self._captured[graph]
 
     def _given(self, op: Operation) -> list[Any]:
         """The arguments of an operation: a tensor each, or a list of tensors for an array argument."""
@@ -233,7 +242,7 @@ class Converter(ConverterBase, Helpers):
         for k, source in enumerate(op.outputs):
             target = results[k] if k < len(results) else None
             if target is None:
-                if not is_used(source):
+                if not self._is_used(source):
                     continue
                 raise Unsupported(f"output {k} ('{source.name}') is not supported")
             self._check(source, target)
@@ -276,7 +285,7 @@ class Converter(ConverterBase, Helpers):
     def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
         inputs = [self._missing() if is_missing(t) else self._mapped(t) for t in op.inputs]
         outputs = [self._fresh_output(t) for t in op.outputs]
-        self._unused = {target for source, target in zip(op.outputs, outputs, strict=True) if not is_used(source)}
+        self._unused = {target for source, target in zip(op.outputs, outputs, strict=True) if not self._is_used(source)}
         scope = Scope(
             str(op.type), inputs, outputs, op.attribs, {"_type_": op.type, "_name_": op.name}, self._functions
         )
@@ -367,13 +376,6 @@ def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., 
 def is_missing(argument: Tensor | list[Tensor]) -> bool:
     """Is the input left out? Readers put a tensor without a name there."""
     return isinstance(argument, Tensor) and argument.name == "" and not argument.has_producer
-
-
-def is_used(tensor: Tensor) -> bool:
-    """Does anything read that result of an operation: an operation, a nested graph that gives it on, the user?"""
-    graph = tensor.graph
-    assert graph is not None
-    return tensor.has_consumer or tensor in graph.outputs or any(tensor in op.captures for op in graph.operations)
 
 
 def _evaluate_arguments(scope: Scope, value: Any, kind: str) -> Any:

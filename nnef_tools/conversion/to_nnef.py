@@ -43,6 +43,7 @@ class ConverterToNNEF(Converter):
         self._source = graph
         self._target = Graph(graph.name)
         self._tensors = {}
+        self._captured = {}
         self._refused = []
         self._unknown = set()
         self.warnings = []
