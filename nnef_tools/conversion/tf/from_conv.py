@@ -122,7 +122,8 @@ def _filter_with_gaps(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tenso
         return zeros_inserted(b, w, dilation)
     data = np.asarray(w.data)
     wide = np.zeros([*data.shape[:2], *(span(f, d) for f, d in zip(data.shape[2:], dilation, strict=True))], data.dtype)
-    wide[(slice(None), slice(None), *(slice(None, None, d) for d in dilation))] = data
+    index = (slice(None), slice(None), *(slice(None, None, d) for d in dilation))
+    wide[index] = data
     return b.constant(wide, base=w)
 
 

@@ -94,13 +94,20 @@ def round_half_up(b: PlainBuilder, x: Tensor) -> Tensor:
 @from_nnef("tf", "clamp")
 def clamp(b: PlainBuilder, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """clamp -> Relu6 or ClipByValue for ordered numbers, else Maximum of Minimum: the lower limit comes last."""
-    below, above = b.value(low), b.value(high)
-    numbers = below is not None and above is not None and below.size == above.size == 1
-    if numbers and np.all(below <= above) and len(shape(x)) >= max(len(shape(low)), len(shape(high))):
-        if below == 0 and above == 6:
-            return elementwise(b, "Relu6", x)
+    limits = _numbers(b, x, low, high)
+    if limits == (0, 6):
+        return elementwise(b, "Relu6", x)
+    if limits is not None and limits[0] <= limits[1]:
         return known(b.ClipByValue(x, reshape(b, low, []), reshape(b, high, [])), shape(x))
     return elementwise(b, "Maximum", elementwise(b, "Minimum", x, high), low)
+
+
+def _numbers(b: PlainBuilder, x: Tensor, low: Tensor, high: Tensor) -> tuple[float, float] | None:
+    """Two constants that are single numbers and add nothing to the rank of x."""
+    below, above = b.value(low), b.value(high)
+    if below is None or above is None or below.size != 1 or above.size != 1:
+        return None
+    return (below.item(), above.item()) if max(below.ndim, above.ndim) <= len(shape(x)) else None
 
 
 @from_nnef("tf", "select")

@@ -54,8 +54,14 @@ def _spatial(window: Window) -> Window | None:
     axes = _active(window)
     if not 3 <= rank <= 5 or (axes and min(axes) < 2) or set(window.dilation) != {1}:
         return None
-    fields = (window.upscaled, window.downscaled, window.size, window.stride, window.dilation, window.padding)
-    return Window(*(field[2:] for field in fields))
+    return Window(
+        window.upscaled[2:],
+        window.downscaled[2:],
+        window.size[2:],
+        window.stride[2:],
+        window.dilation[2:],
+        window.padding[2:],
+    )
 
 
 def _has_padding(window: Window) -> bool:
@@ -114,7 +120,7 @@ def box(
     *,
     size: list[int],
     border: str = "constant",
-    padding: Pairs = (),  # type: ignore[assignment]
+    padding: Sequence[tuple[int, int]] = (),
     stride: Sequence[int] = (),
     dilation: Sequence[int] = (),
     normalize: bool = False,
@@ -224,7 +230,13 @@ def max_pool_with_index(
     dilation: list[int],
 ) -> tuple[Tensor, Tensor | None]:
     """max_pool_with_index -> MaxPool, and ArgMax if the index is used."""
-    window = {"size": size, "border": border, "padding": padding, "stride": stride, "dilation": dilation}
+    window: dict[str, Any] = {
+        "size": size,
+        "border": border,
+        "padding": padding,
+        "stride": stride,
+        "dilation": dilation,
+    }
     return max_pool(b, input, **window), argmax_pool(b, input, **window) if b.wanted[1] else None
 
 
@@ -311,7 +323,7 @@ def _spread_axis(b: TfBuilder, x: Tensor, window: Window, axis: int) -> Tensor:
     """What the windows along an axis write: the other dimensions are a batch and a row of an image with one channel."""
     own = shape(x)
     d, s, f = window.dilation[axis], window.stride[axis], window.size[axis]
-    kernel = np.zeros([(f - 1) * d + 1, 1, 1, 1], b.real)
+    kernel: Array = np.zeros([(f - 1) * d + 1, 1, 1, 1], b.real)
     kernel[::d] = 1
     full = (own[axis] - 1) * s + len(kernel)
     outer, inner = math.prod(own[:axis]), math.prod(own[axis + 1 :])

@@ -26,7 +26,7 @@ from .emit import (
     vector,
 )
 
-ResizeAttributes = dict[str, bool]
+ResizeAttributes = dict[str, Any]
 
 HALF_PIXEL: ResizeAttributes = {"align_corners": False, "half_pixel_centers": True}
 LEGACY: ResizeAttributes = {"align_corners": False, "half_pixel_centers": False}
@@ -116,7 +116,7 @@ def resize(
     """resize -> GatherV2 for nearest elements, ResizeBilinear where that is the same, else products with matrices."""
     own = shape(input)
     first = len(own) - len(output_size)
-    options = {
+    options: dict[str, Any] = {
         "mode": mode, "coordinate_mode": coordinate_mode, "nearest_mode": nearest_mode,
         "cubic_coeff_a": cubic_coeff_a, "exclude_outside": exclude_outside, "antialias": antialias,
     }  # fmt: skip
