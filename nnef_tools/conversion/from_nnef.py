@@ -118,8 +118,7 @@ class ConverterFromNNEF(Converter):
 
     def _source_dtype(self, tensor: Tensor) -> Any:
         """The data type that the tensor had in the model that the NNEF graph was made of, or its own."""
-        name = self._fact(tensor, "dtype")
-        return tensor.dtype if name is None else getattr(np, name, None) or getattr(ml_dtypes, name, tensor.dtype)
+        return original_dtype(tensor, self._facts)
 
     def _class(self, dtype: Any) -> type:
         """The class to compute in for a data type: of real numbers, int64 or bool."""
@@ -303,6 +302,12 @@ class ConverterFromNNEF(Converter):
         for op in self._target.operations:
             if op.name is None and op.outputs:
                 op.name = op.outputs[0].name
+
+
+def original_dtype(tensor: Tensor, facts: Mapping[str, Any]) -> Any:
+    """The data type that the facts of a graph (`metadata["tensors"]`) tell of a tensor, or its own."""
+    name = facts.get(tensor.name or "", {}).get("dtype")
+    return tensor.dtype if name is None else getattr(np, name, None) or getattr(ml_dtypes, name, tensor.dtype)
 
 
 def insert_quantization(graph: Graph, tensor: Tensor) -> None:

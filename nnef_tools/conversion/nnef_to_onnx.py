@@ -6,31 +6,46 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import ConversionError, UsageError
 from ..model import Graph, Operation, Tensor
 from ..model.copying import copy_graph
 from ..ops.inference import infer_shapes
 from . import padding
-from .from_nnef import ConverterFromNNEF, insert_quantization
+from .from_nnef import ConverterFromNNEF, insert_quantization, original_dtype
 from .onnx import emit
 from .onnx.common import dtype_code
 from .onnx.from_quant import codes_of, dequantized, linear, real_values, rounded
 from .plain_builder import PlainBuilder
 from .transform import Transform
 
-OPSETS = range(13, 27)
+OPSETS = range(13, 29)
 DEFAULT_OPSET = 21
 
 FAMILIES = ("conv", "elementwise", "linear", "move", "pool", "reduce", "resize")
+
+# Item types, and the operator set since which they can be cast to and from.
+TYPE_OPSETS: Mapping[Any, int] = {
+    **dict.fromkeys((ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz), 19),
+    **dict.fromkeys((ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz), 19),
+    **dict.fromkeys((ml_dtypes.int4, ml_dtypes.uint4), 21),
+    ml_dtypes.float4_e2m1fn: 23,
+    ml_dtypes.float8_e8m0fnu: 24,
+    **dict.fromkeys((ml_dtypes.int2, ml_dtypes.uint2), 25),
+    **dict.fromkeys((ml_dtypes.float6_e2m3fn, ml_dtypes.float6_e3m2fn), 28),
+}
 
 for _family in FAMILIES:
     import_module(f"{__package__}.onnx.from_{_family}")
 
 
 class Converter(ConverterFromNNEF):
-    """Converts an NNEF graph to a graph of io.onnx. opset: the version of ONNX's operator set, 21 by default."""
+    """Converts an NNEF graph to a graph of io.onnx.
+
+    opset: the version of ONNX's operator set; by default 21, or what the item types of the model need.
+    """
 
     dialect = "onnx"
 
@@ -44,10 +59,21 @@ class Converter(ConverterFromNNEF):
         opset: int | None = None,
     ) -> None:
         super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes=custom_shapes)
-        opset = DEFAULT_OPSET if opset is None else opset
-        if opset not in OPSETS:
+        if opset is not None and opset not in OPSETS:
             raise UsageError(f"opset {opset} is not supported", hint=f"{OPSETS[0]} to {OPSETS[-1]} are")
-        self._opset = opset
+        self._wanted_opset = opset
+        self._opset = opset or DEFAULT_OPSET
+
+    def __call__(self, graph: Graph) -> Graph:
+        """See `ConverterFromNNEF`."""
+        facts = graph.metadata.get("tensors", {})
+        types = {original_dtype(tensor, facts) for tensor in (*graph.inputs, *graph.outputs)}
+        types |= {np.asarray(t.data).dtype.type for t in graph.tensors if t.data is not None}
+        since, dtype = max(((TYPE_OPSETS.get(dtype, 0), dtype.__name__) for dtype in types if dtype), default=(0, ""))
+        self._opset = self._wanted_opset or max(DEFAULT_OPSET, since)
+        if since > self._opset:
+            raise ConversionError(f"{dtype} needs operator set version {since} (--opset {since})")
+        return super().__call__(graph)
 
     def _make_builder(self, graph: Graph) -> PlainBuilder:
         return PlainBuilder(graph, self._opset, self._real)
@@ -89,7 +115,9 @@ class Converter(ConverterFromNNEF):
         return self._tensors[source]
 
     def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
-        result: Tensor = self._builder.Cast(tensor, to=dtype_code(dtype))
+        # What goes beyond a type's range is limited by operations of the model, if the model wants that.
+        saturate = 0 if dtype.__name__.startswith("float8") else None
+        result: Tensor = self._builder.Cast(tensor, to=dtype_code(dtype), saturate=saturate)
         result.shape, result.dtype = tensor.shape, dtype
         return result
 
