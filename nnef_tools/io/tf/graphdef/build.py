@@ -9,7 +9,7 @@ from ....errors import FormatError, UsageError
 from ....model.graph import Graph, Operation, Tensor
 from ...protobuf import Message
 from .attributes import Func
-from .loops import raise_control_flow
+from .loops import inside_control_flow, raise_control_flow
 from .nodes import Body, Library, Node, Ref
 from .operators import find_operator
 from .resolve import INPUTS, Resolution, resolve, tensor_name
@@ -51,9 +51,10 @@ class _Builder:
         if not body.nodes:
             raise FormatError("no TensorFlow graph: there are no nodes in it")
         _fill_defaults(body.nodes)
+        hidden = inside_control_flow(body.nodes)
         nodes = raise_control_flow(body.nodes)
         counts = _ResultCounts(nodes)
-        resolution = resolve(nodes, counts)
+        resolution = resolve(nodes, counts, hidden=hidden)
         if not resolution.outputs:
             raise FormatError("the graph has no outputs: each result is used by a node")
         graph, tensors = self._graph(resolution, counts, {}, ())

@@ -242,13 +242,13 @@ def _needed(graph: Graph) -> list[Operation]:
 
 def _in_output_order(graph: Graph, by_op: Mapping[Operation, Message], ends: Mapping[int, Message]) -> list[Message]:
     """The nodes, those that make outputs last and in the order of the outputs, unless they are so already."""
-    last: list[Message] = []
-    for tensor in dict.fromkeys(graph.outputs):
+    chosen: dict[int, Message] = {}
+    for tensor in graph.outputs:
         producer = tensor.producer
-        message = ends.get(id(tensor)) or by_op[producer] if producer is not None else ends[id(tensor)]
-        if not any(message is other for other in last):
-            last.append(message)
-    chosen = {id(message) for message in last}
+        end = ends.get(id(tensor))
+        message = by_op[producer] if end is None and producer is not None else ends[id(tensor)]
+        chosen.setdefault(id(message), message)
+    last = list(chosen.values())
     in_place = [message for message in [*by_op.values(), *ends.values()] if id(message) in chosen]
     if [id(message) for message in in_place] == [id(message) for message in last]:
         return [*by_op.values(), *ends.values()]

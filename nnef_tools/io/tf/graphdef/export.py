@@ -219,13 +219,13 @@ def _save(
 
 def _with_outputs_last(graph_def: Any, outputs: list[str]) -> Any:
     """The nodes of outputs in the order of these, for readers of the file; those that nothing uses are put last."""
-    ends = [name for name in outputs if name in sinks(graph_def)]
-    if [node.name for node in graph_def.node if node.name in ends] == ends:
+    unused = set(sinks(graph_def))
+    ends = [name for name in outputs if name in unused]
+    if [node.name for node in graph_def.node if node.name in set(ends)] == ends:
         return graph_def
     nodes = {node.name: node for node in graph_def.node}
-    return with_nodes(
-        graph_def, [*(node for node in graph_def.node if node.name not in ends), *(nodes[name] for name in ends)]
-    )
+    last = [nodes.pop(name) for name in ends]
+    return with_nodes(graph_def, [*nodes.values(), *last])
 
 
 def _output_names(outputs: Any) -> dict[Any, str]:

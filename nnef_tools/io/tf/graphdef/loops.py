@@ -36,6 +36,20 @@ def raise_control_flow(nodes: Sequence[Node]) -> list[Node]:
     return result
 
 
+def inside_control_flow(nodes: Sequence[Node]) -> set[str]:
+    """Names of the nodes whose results only control flow uses, and of those that pass on what comes out of it.
+
+    When control flow is functional nothing uses these results any more, or never did (of the counter of a loop, say).
+    """
+    if not any(node.op in ("Switch", "Merge") for node in nodes):
+        return set()
+    found = {ref[0] for node in nodes for ref in node.inputs}
+    found.update(node.name for node in nodes if node.op == "Exit")
+    switches = {node.name for node in nodes if node.op == "Switch"}
+    found.update(node.name for node in nodes if node.op == "Identity" and any(r[0] in switches for r in node.inputs))
+    return found
+
+
 @dataclass
 class _Variable:
     """A variable of a loop; one that stays as it is (invariant) has an Enter only."""
@@ -61,6 +75,7 @@ class _Frame:
 
 def _raise_loops(nodes: list[Node]) -> list[Node]:
     by_name = {node.name: node for node in nodes}
+    position = {node.name: k for k, node in enumerate(nodes)}
     consumers: dict[Ref, list[Node]] = {}
     for node in nodes:
         for ref in node.inputs:
@@ -76,17 +91,14 @@ def _raise_loops(nodes: list[Node]) -> list[Node]:
         if inner is None:
             raise FormatError("the loops are nested in each other", where=f"loop '{pending[0].name}'")
         pending.remove(inner)
-        loop = _loop_node(inner, by_name)
-        replaced = {(e.name, 0): (loop.name, k) for k, v in enumerate(inner.variables) for e in v.exits}
+        loop = _loop_node(inner, by_name, position)
         by_name[loop.name] = loop
-        nodes.append(loop)
-        for node in nodes:
-            node.inputs = [replaced.get(ref, ref) for ref in node.inputs]
-        for frame in pending:
-            for variable in frame.variables:
-                variable.next = None if variable.next is None else replaced.get(variable.next, variable.next)
-        removed.update(node.name for v in inner.variables for node in (v.enter, v.merge, v.switch, *v.exits) if node)
-    return _without_dependents(nodes, removed)
+        position[loop.name] = len(position)
+        for k, variable in enumerate(inner.variables):
+            for end in variable.exits:
+                end.op, end.inputs = "Identity", [(loop.name, k)]
+            removed.update(node.name for node in (variable.enter, variable.merge, variable.switch) if node is not None)
+    return _without_dependents(list(by_name.values()), removed)
 
 
 def _frame(name: str, enters: list[Node], by_name: Mapping[str, Node], consumers: Mapping[Ref, list[Node]]) -> _Frame:
@@ -151,7 +163,7 @@ def _reached(ends: Iterable[Ref], starts: Mapping[Ref, int], by_name: Mapping[st
     return list(found.values())
 
 
-def _loop_node(frame: _Frame, by_name: Mapping[str, Node]) -> Node:
+def _loop_node(frame: _Frame, by_name: Mapping[str, Node], position: Mapping[str, int]) -> Node:
     def body_of(ends: list[Ref], starts: Mapping[Ref, int]) -> Body:
         arguments = [(variable.enter.name, -1 - k) for k, variable in enumerate(frame.variables)]
 
@@ -160,7 +172,7 @@ def _loop_node(frame: _Frame, by_name: Mapping[str, Node]) -> Node:
 
         nodes = [
             Node(node.name, node.op, [inside(ref) for ref in node.inputs], list(node.control), node.attribs)
-            for node in _reached(ends, starts, by_name)
+            for node in sorted(_reached(ends, starts, by_name), key=lambda node: position[node.name])
         ]
         attribs = [
             {"dtype": variable.enter.attribs.get("T"), "_output_shapes": variable.enter.attribs.get("_output_shapes")}
@@ -191,9 +203,7 @@ def _without_dependents(nodes: list[Node], removed: set[str]) -> list[Node]:
     for node in nodes:
         for name in (*(ref[0] for ref in node.inputs), *node.control):
             followers.setdefault(name, []).append(node.name)
-    # Exits have been replaced; what waits for them, or for a value that enters, is outside.
-    outside = {node.name for node in nodes if node.name in removed and node.op in ("Exit", "Enter")}
-    pending = [name for name in removed if name not in outside]
+    pending = list(removed)
     found = set(removed)
     while pending:
         for name in followers.get(pending.pop(), ()):

@@ -17,14 +17,16 @@ class Names:
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
         self._used = set(reserved)
+        self._counts: dict[str, int] = {}
 
     def take(self, wanted: str | None) -> str:
         """The name that is wanted, changed as little as needed."""
         base = valid_name(wanted or "tensor")
-        name, count = base, 0
+        name, count = base, self._counts.get(base, 0)
         while name in self._used:
             count += 1
             name = f"{base}_{count}"
+        self._counts[base] = count
         self._used.add(name)
         return name
 

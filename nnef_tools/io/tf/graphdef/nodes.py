@@ -13,7 +13,7 @@ from .dtypes import dtype_class
 from .operators import find_operator
 
 # A few lines can describe any number of nodes, by functions that call others several times.
-MAX_NODES = 1_000_000
+MAX_NODES = 300_000
 _MAX_CALL_DEPTH = 64
 
 # The output `index` of the node `name`.
@@ -182,11 +182,11 @@ class Library:
             nodes += inner.nodes
         if replaced:
             for node in nodes:
-                node.inputs = [_final(ref, replaced) for ref in node.inputs]
+                node.inputs = [final_reference(ref, replaced) for ref in node.inputs]
             body = Body(
                 nodes,
                 body.arguments,
-                [_final(ref, replaced) for ref in body.results],
+                [final_reference(ref, replaced) for ref in body.results],
                 body.result_names,
                 body.argument_attribs,
             )
@@ -205,13 +205,16 @@ class Library:
         return None
 
 
-def _final(ref: Ref, replaced: Mapping[Ref, Ref]) -> Ref:
-    seen = 0
+def final_reference(ref: Ref, replaced: dict[Ref, Ref]) -> Ref:
+    """What a reference stands for after all replacements; the way to it is shortened. FormatError for a cycle."""
+    way = []
     while ref in replaced:
+        way.append(ref)
         ref = replaced[ref]
-        seen += 1
-        if seen > len(replaced):
-            raise FormatError("functions depend on each other in a cycle", where=f"'{ref[0]}'")
+        if len(way) > len(replaced):
+            raise FormatError("the nodes depend on each other in a cycle", where=f"'{ref[0]}'")
+    for passed in way:
+        replaced[passed] = ref
     return ref
 
 

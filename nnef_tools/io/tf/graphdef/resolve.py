@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ....errors import FormatError
-from .nodes import Node, Ref
+from .nodes import Node, Ref, final_reference
 
 # Operators whose first (for IdentityN: each) result is the corresponding input. What they check is not kept.
 PASSING = (
@@ -41,20 +40,26 @@ class Resolution:
 
 
 def resolve(
-    nodes: Sequence[Node], result_count: Callable[[Node], int], results: Sequence[Ref] | None = None
+    nodes: Sequence[Node],
+    result_count: Callable[[Node], int],
+    results: Sequence[Ref] | None = None,
+    hidden: Collection[str] = (),
 ) -> Resolution:
     """Finds the outputs (unless `results` are given: those of a function), and leaves out what they do not need.
+
+    hidden: names of nodes that make no outputs, although nothing uses their results (any more).
 
     Inputs of nodes that are left are changed to what passing nodes stand for. A passing node that makes an output
     gives its name to the value that it passes on; it stays if that is an input, a constant or an output itself.
     """
     by_name = {node.name: node for node in nodes}
-    outputs = list(results) if results is not None else find_outputs(nodes, result_count)
+    outputs = list(results) if results is not None else find_outputs(nodes, result_count, hidden)
     passed = _passed(nodes, by_name)
     names: dict[Ref, str] = {}
     if results is None:
         _keep_output_names(outputs, passed, names, by_name)
-    passed = {ref: _source(ref, passed) for ref in passed}
+    for ref in passed:
+        final_reference(ref, passed)
     final_outputs = [passed.get(ref, ref) for ref in outputs]
     for node in nodes:
         node.inputs = [passed.get(ref, ref) for ref in node.inputs]
@@ -63,26 +68,28 @@ def resolve(
     return Resolution(kept, final_outputs, names, passed)
 
 
-def find_outputs(nodes: Sequence[Node], result_count: Callable[[Node], int]) -> list[Ref]:
+def find_outputs(nodes: Sequence[Node], result_count: Callable[[Node], int], hidden: Collection[str] = ()) -> list[Ref]:
     """The results of nodes none of whose results is used, in order.
 
-    Not of inputs and constants, and not of a passing node that others wait for; unless there is nothing else.
+    Not of inputs and constants, of `hidden` nodes, and of a passing node that others wait for; unless there is nothing
+    else.
     """
     used = {ref[0] for node in nodes for ref in node.inputs}
     awaited = {name for node in nodes for name in node.control}
-    unused = [node for node in nodes if node.name not in used]
-    outputs = [
-        node
-        for node in unused
-        if node.op not in (*INPUTS, "Const") and not (node.op in PASSING and node.name in awaited)
+    unused = [node for node in nodes if node.name not in used and not _is_left_over(node)]
+    computed = [node for node in unused if node.op not in (*INPUTS, "Const")]
+    visible = [
+        node for node in computed if node.name not in hidden and not (node.op in PASSING and node.name in awaited)
     ]
+    for candidates in (visible, computed, unused):
+        outputs = [(node.name, k) for node in candidates for k in range(_output_count(node, result_count(node)))]
+        if outputs:
+            return outputs
+    return []
 
-    def results(node: Node) -> Iterable[Ref]:
-        count = min(result_count(node), 1) if first_result_only(node.op) else result_count(node)
-        return ((node.name, k) for k in range(count))
 
-    found = [ref for node in outputs for ref in results(node)]
-    return found or [ref for node in unused if not _is_left_over(node) for ref in results(node)]
+def _output_count(node: Node, result_count: int) -> int:
+    return min(result_count, 1) if first_result_only(node.op) else result_count
 
 
 def first_result_only(op_type: str | None) -> bool:
@@ -106,7 +113,7 @@ def _passed(nodes: Iterable[Node], by_name: Mapping[str, Node]) -> dict[Ref, Ref
             inputs = node.inputs if node.op == "IdentityN" else node.inputs[:1]
             passed.update({(node.name, k): ref for k, ref in enumerate(inputs)})
     for node in nodes:
-        if node.op == "ReadVariableOp" and node.inputs and _is_value(_source(node.inputs[0], passed), by_name):
+        if node.op == "ReadVariableOp" and node.inputs and _is_value(final_reference(node.inputs[0], passed), by_name):
             passed[node.name, 0] = node.inputs[0]
     return passed
 
@@ -117,34 +124,27 @@ def _is_value(ref: Ref, by_name: Mapping[str, Node]) -> bool:
     return node is not None and node.op == "Const"
 
 
-def _source(ref: Ref, passed: Mapping[Ref, Ref]) -> Ref:
-    seen = 0
-    while ref in passed:
-        ref = passed[ref]
-        seen += 1
-        if seen > len(passed):
-            raise FormatError("the nodes depend on each other in a cycle", where=f"'{ref[0]}'")
-    return ref
-
-
 def _keep_output_names(
     outputs: Sequence[Ref], passed: dict[Ref, Ref], names: dict[Ref, str], by_name: Mapping[str, Node]
 ) -> None:
     """Decides for each passing node that makes outputs: its names go to its sources, or it stays."""
     taken = {ref for ref in outputs if ref not in passed}
-    for name in dict.fromkeys(ref[0] for ref in outputs if ref in passed):
-        refs = [ref for ref in outputs if ref[0] == name]
-        sources = [_source(ref, passed) for ref in refs]
+    groups: dict[str, list[Ref]] = {}
+    for ref in outputs:
+        if ref in passed:
+            groups.setdefault(ref[0], []).append(ref)
+    for refs in groups.values():
+        # Those of the group itself must be gone before, since the shortening of ways would lose them.
+        steps = {ref: passed.pop(ref) for ref in refs}
+        sources = [final_reference(step, passed) for step in steps.values()]
         if (
             len(set(sources)) == len(sources)
             and taken.isdisjoint(sources)
             and all(source[0] in by_name and by_name[source[0]].op not in (*INPUTS, "Const") for source in sources)
         ):
+            passed.update(steps)
             taken.update(sources)
             names.update({source: tensor_name(ref) for source, ref in zip(sources, refs, strict=True)})
-        else:
-            for key in [ref for ref in passed if ref[0] == name]:
-                del passed[key]
 
 
 def _needed(outputs: Iterable[Ref], by_name: Mapping[str, Node]) -> set[str]:
