@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError, NnefToolsError, ShapeError, Unsupported
+from ..errors import ConversionError, NnefToolsError, ShapeError, Unsupported, UsageError
 from ..model import Graph, Operation, Tensor
 from ..ops.extensions import extension_fragments
 from ..ops.registry import find
@@ -129,7 +129,7 @@ class Converter(ConverterBase, Helpers):
             self._convert(op, opset)
         except DependsOnRefused:
             self._unknown.update(op.outputs)
-        except (ConversionError, ShapeError) as error:
+        except (ConversionError, ShapeError, UsageError) as error:  # the last one for types that NNEF lacks
             self._refuse(op, error)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
@@ -175,9 +175,9 @@ class Converter(ConverterBase, Helpers):
             raise Unsupported(
                 f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type"
             )
-        arguments = self._arguments(rule, op)
         self._builder.wanted = tuple(self._is_used(t) for t in op.outputs)
         try:
+            arguments = self._arguments(rule, op)
             results = rule.function(self._builder, *arguments, **attribs)
         except NnefToolsError:
             raise

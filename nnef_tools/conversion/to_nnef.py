@@ -186,7 +186,7 @@ class ConverterToNNEF(Converter):
                 self._convert(op, opset)
             except DependsOnRefused:
                 raise
-            except (ConversionError, ShapeError) as error:
+            except (ConversionError, ShapeError, UsageError) as error:
                 raise Unsupported(f"{self._qualified(op)} in its body: {error.message}", error.details) from error
         self._builder.version, self._builder.wanted = version, wanted
         return [self._mapped(t) for t in body.outputs]

@@ -91,7 +91,7 @@ def _node(op: Operation, schema: Any) -> NodeProto | None:
         if name in op.attribs:
             try:
                 node.attribute.append(_attribute(name, op.attribs[name], attribute.type.value))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, AssertionError):  # the last one for kinds that it knows nothing of
                 return None  # not what the schema says, which is reported where the attribute is used
         elif attribute.default_value.name:
             node.attribute.append(attribute.default_value)
