@@ -565,6 +565,24 @@ def test_damaged_files(tmp_path: Path) -> None:
     assert min(outcomes.values()) > 30, "the changes are too harmless or too harmful to tell anything"
 
 
+def test_damaged_texts(tmp_path: Path) -> None:
+    message = graph(placeholder("x", 2), const("s", tensor(STRING, (1,), string_val=[b'a"b'])), unary("Neg", "y", "x"))
+    text = text_format.MessageToString(message).encode()
+    rng = np.random.default_rng(5)
+    path = tmp_path / "model.pbtxt"
+    for _ in range(300):
+        mutant = bytearray(text)
+        start = int(rng.integers(len(mutant)))
+        mutant[start : start + int(rng.integers(1, 6))] = rng.choice(
+            list(b'{}[]<>:"#0x1.5e-nfT \\\n\xff'), 2
+        ).tobytes()[:2]
+        path.write_bytes(mutant)
+        try:
+            Reader()(path)
+        except NnefToolsError as error:
+            assert str(path) in str(error)
+
+
 def test_import_loads_no_tensorflow_and_no_protobuf() -> None:
     code = "import sys, nnef_tools.io.tf.graphdef as _; assert not {'tensorflow', 'google'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

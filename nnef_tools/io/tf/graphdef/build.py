@@ -19,6 +19,8 @@ InputShapes = Mapping[str, Sequence[Any]]
 # Before this version of the producer, an unknown shape of a placeholder was written as that of a scalar.
 _UNKNOWN_SHAPE_PRODUCER = 24
 
+_MAX_NESTING = 50
+
 # What marks the attributes of a composite in a PyFunc node.
 COMPOSITE = "PyFunc"
 PREFIX, SUFFIX = "_$", "$_"
@@ -45,6 +47,7 @@ class _Builder:
     def __init__(self, library: Library, producer: int) -> None:
         self._library = library
         self._producer = producer
+        self._depth = 0
 
     def main(self, messages: Sequence[Message]) -> Graph:
         body = self._library.main(messages)
@@ -71,6 +74,14 @@ class _Builder:
 
     def nested(self, body: Body, path: tuple[str, ...]) -> Graph:
         """The graph of a function: its inputs have no producers."""
+        if self._depth >= _MAX_NESTING:
+            raise FormatError(f"loops and branches are nested more than {_MAX_NESTING} deep")
+        self._depth += 1
+        graph = self._nested(body, path)
+        self._depth -= 1
+        return graph
+
+    def _nested(self, body: Body, path: tuple[str, ...]) -> Graph:
         _fill_defaults(body.nodes)
         nodes = raise_control_flow(body.nodes)
         counts = _ResultCounts(nodes)

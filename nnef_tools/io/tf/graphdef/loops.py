@@ -86,10 +86,9 @@ def _raise_loops(nodes: list[Node]) -> list[Node]:
             enters.setdefault(str(node.attribs.get("frame_name")), []).append(node)
     pending = [_frame(name, group, by_name, consumers) for name, group in enters.items()]
     removed: set[str] = set()
+    owners = {end.name: frame for frame in pending for variable in frame.variables for end in variable.exits}
     while pending:
-        inner = next((frame for frame in pending if not _has_inner_loop(frame, by_name)), None)
-        if inner is None:
-            raise FormatError("the loops are nested in each other", where=f"loop '{pending[0].name}'")
+        inner = _innermost(pending[-1], owners, by_name)
         pending.remove(inner)
         loop = _loop_node(inner, by_name, position)
         by_name[loop.name] = loop
@@ -135,8 +134,18 @@ def _is_loop_switch(node: Node, merge: Node, by_name: Mapping[str, Node]) -> boo
     return condition is not None and condition.op == "LoopCond"
 
 
-def _has_inner_loop(frame: _Frame, by_name: Mapping[str, Node]) -> bool:
-    return any(node.op == "Exit" for node in _reached(frame.ends, _starts(frame, body=True), by_name))
+def _innermost(frame: _Frame, owners: Mapping[str, _Frame], by_name: Mapping[str, Node]) -> _Frame:
+    """The frame itself, or one in it that has no other in it."""
+    outer: list[str] = []
+    while True:
+        reached = _reached(frame.ends, _starts(frame, body=True), by_name)
+        end = next((node for node in reached if node.op == "Exit"), None)
+        if end is None:
+            return frame
+        outer.append(frame.name)
+        if end.name not in owners or owners[end.name].name in outer:
+            raise FormatError("the loops are nested in each other", where=f"loop '{frame.name}'")
+        frame = owners[end.name]
 
 
 def _starts(frame: _Frame, body: bool) -> dict[Ref, int]:
