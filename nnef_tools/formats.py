@@ -142,7 +142,11 @@ def detect_input(path: Path) -> Format:
         )
     found = _name_by_content(_first_bytes(path)) or _name_by_suffix(path, reading=True)
     if found is None:
-        raise FormatError("cannot tell the format of the model", where=str(path), hint="name it with --input-format")
+        raise FormatError(
+            "cannot tell the format of the model",
+            where=str(path),
+            hint="name it with --input-format (execute: --format)",
+        )
     return FORMATS[found]
 
 

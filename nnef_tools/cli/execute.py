@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,12 +123,13 @@ def _run(args: argparse.Namespace) -> int:
 
     outputs = {file: layout.outward(name, results[name]) for name, file in wanted.items()}
     written = []
-    if args.output_path is not None:
-        written += _write_folder(Path(args.output_path), dict(zip(files.values(), outputs.values(), strict=True)))
-    elif streamed:
-        _write_stream(outputs)
+    with _statistics_file(args.statistics, collector.to_json(renames) if collector is not None else {}):
+        if args.output_path is not None:
+            written += _write_folder(Path(args.output_path), dict(zip(files.values(), outputs.values(), strict=True)))
+        elif streamed:
+            _write_stream(outputs)
     if collector is not None:
-        written.append(_write_statistics(args.statistics, collector.to_json(renames)))
+        written.append(args.statistics)
     if args.json:
         print_json(_facts(executor, outputs, written))
     else:
@@ -309,12 +311,17 @@ def _write_stream(outputs: Mapping[str, Array]) -> None:
         write_tensor(sys.stdout.buffer, array)
 
 
-def _write_statistics(path: str, statistics: Mapping[str, Any]) -> str:
+@contextmanager
+def _statistics_file(path: str | None, statistics: Mapping[str, Any]) -> Iterator[None]:
+    """Writes the statistics, if they are wanted and the block succeeds."""
     from ..io.files import replace_file
 
+    if not path:
+        yield
+        return
     with replace_file(path) as file:
         file.write((json.dumps(statistics, indent=4) + "\n").encode())
-    return path
+        yield
 
 
 def _facts(executor: Executor, outputs: Mapping[str, Array], written: Sequence[str]) -> dict[str, Any]:

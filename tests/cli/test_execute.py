@@ -258,6 +258,16 @@ def test_json(run: Run, nnef: Path) -> None:
     }
 
 
+def test_outputs_and_statistics_are_all_or_nothing(run: Run, nnef: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    where = ("--output-path", tmp_path / "out", "--statistics", tmp_path / "file" / "stats.json")
+    assert run("execute", nnef, "--random", "uniform", *where)[0] == 2
+    assert not (tmp_path / "out").exists()
+    where = ("--output-path", tmp_path / "file", "--statistics", tmp_path / "stats.json")
+    assert run("execute", nnef, "--random", "uniform", *where)[0] == 2
+    assert not (tmp_path / "stats.json").exists()
+
+
 def test_main_takes_a_bare_namespace(nnef: Path, inputs: Path, tmp_path: Path) -> None:
     args = argparse.Namespace(model=str(nnef), input_path=str(inputs), output_path=str(tmp_path / "out"))
     assert execute_script.main(args) == 0
