@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..ops.window import automatic_padding, span
+
 Pairs = list[tuple[int, int]]
 
 
@@ -18,19 +20,13 @@ def pairs_to_onnx(padding: Sequence[tuple[int, int]]) -> list[int]:
     return [before for before, _ in padding] + [after for _, after in padding]
 
 
-def dilated(size: int, dilation: int) -> int:
-    """Extent that a window of `size` positions covers."""
-    return (size - 1) * dilation + 1
-
-
 def same_padding(
     extents: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int], *, lower: bool = False
 ) -> Pairs:
     """Padding that gives ceil(extent / stride) results; an odd pixel goes after, with `lower` before."""
     pairs = []
-    for extent, f, s, d in zip(extents, size, stride, dilation, strict=True):
-        total = max((-(-extent // s) - 1) * s + dilated(f, d) - extent, 0)
-        less, more = total // 2, total - total // 2
+    for item in zip(extents, size, stride, dilation, strict=True):
+        less, more = automatic_padding(*item)
         pairs.append((more, less) if lower else (less, more))
     return pairs
 
@@ -48,9 +44,10 @@ def ceil_padding(
     """
     pairs = []
     for extent, f, s, d, (p, q) in zip(extents, size, stride, dilation, padding, strict=True):
-        span = extent + p + q - dilated(f, d)
-        count = -(-span // s) + 1
+        covered = span(f, d)
+        free = extent + p + q - covered
+        count = -(-free // s) + 1
         if (count - 1) * s >= extent + p:
             count -= 1
-        pairs.append((p, (count - 1) * s + dilated(f, d) - extent - p if count != span // s + 1 else q))
+        pairs.append((p, (count - 1) * s + covered - extent - p if count != free // s + 1 else q))
     return pairs

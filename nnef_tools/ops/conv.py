@@ -283,13 +283,8 @@ def extend_downscaled(input: Array, window: Window, border: str) -> tuple[Array,
     """
     if border in ("constant", "ignore"):
         return input, window
-    overhang = [window.overhang(axis) for axis in range(len(window.size))]
-    padding = tuple(
-        (p + low * s, q) for (p, q), (low, _), s in zip(window.padding, overhang, window.stride, strict=True)
-    )
-    downscaled = tuple(low + x + high for x, (low, high) in zip(window.downscaled, overhang, strict=True))
-    extended = Window(window.upscaled, downscaled, window.size, window.stride, window.dilation, padding)
-    return extend(input, overhang, border), extended
+    overhang, window = window.continued()
+    return extend(input, overhang, border), window
 
 
 def _add_bias(result: Array, bias: Any) -> Array:

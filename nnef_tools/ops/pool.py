@@ -109,18 +109,23 @@ def box(
 ) -> Array:
     """Sum over the window, or its mean; a dimension at a time, since the box is separable."""
     window = forward_window(input.shape, size, padding, stride, dilation)
-    result = extend(input, window.padding, border)
-    for axis in range(input.ndim):
-        if not window.is_trivial(axis):
-            parts = [result[along(axis, window.read(axis, element))] for element in range(window.size[axis])]
-            result = parts[0].copy()
-            for part in parts[1:]:
-                result += part
+    result = _reduced(extend(input, window.padding, border), window, np.add)
     if not normalize:
         return result
     if border == "ignore":
         return result / np.maximum(_outer([window.valid_counts(axis) for axis in range(input.ndim)], input.dtype), 1)
     return result / prod(window.size)
+
+
+def _reduced(padded: Array, window: Window, combine: np.ufunc) -> Array:
+    """The items of each window combined, a dimension at a time."""
+    result = padded
+    for axis in window.active:
+        parts = [result[along(axis, window.read(axis, element))] for element in range(window.size[axis])]
+        result = parts[0].copy()
+        for part in parts[1:]:
+            combine(result, part, out=result)
+    return result
 
 
 @op("debox", shape=debox_shape, macs=_debox_macs, macs_group="pooling")
@@ -138,34 +143,24 @@ def debox(
     """The transpose of box: every input item is added to all positions of its window."""
     window = reverse_window(input.shape, size, padding, stride, dilation, output_shape)
     result, window = extend_downscaled(input, window, border)
-    for axis in range(input.ndim):
+    for axis in window.active:
         result = _spread(result, window, axis)
     if not normalize:
         return result
     if border == "ignore":
-        counts = [_contributions(window, axis) for axis in range(input.ndim)]
+        counts = [window.contributions(axis) for axis in range(input.ndim)]
         return result / np.maximum(_outer(counts, input.dtype), 1)
     return result / prod(window.size)
 
 
 def _spread(input: Array, window: Window, axis: int) -> Array:
     """debox along one dimension."""
-    if window.is_trivial(axis):
-        return input
     shape = list(input.shape)
     shape[axis] = window.upscaled[axis]
     result = np.zeros(shape, input.dtype)
     for element in range(window.size[axis]):
         to, of = window.write(axis, element)
         result[along(axis, to)] += input[along(axis, of)]
-    return result
-
-
-def _contributions(window: Window, axis: int) -> Array:
-    """For each up-scaled position, the number of pairs of a window and one of its elements that meet it."""
-    result = np.zeros(window.upscaled[axis], np.int64)
-    for element in range(window.size[axis]):
-        result[window.write(axis, element)[0]] += 1
     return result
 
 
@@ -192,13 +187,8 @@ def max_pool(
 ) -> Array:
     """The maximum of the window; a dimension at a time, since maxima are separable."""
     window = forward_window(input.shape, size, padding, stride, dilation)
-    result = extend(input, window.padding, border, -np.inf if border == "ignore" else 0.0)
-    for axis in range(input.ndim):
-        if not window.is_trivial(axis):
-            parts = [result[along(axis, window.read(axis, element))] for element in range(window.size[axis])]
-            result = parts[0].copy()
-            for part in parts[1:]:
-                np.maximum(result, part, out=result)
+    padded = extend(input, window.padding, border, -np.inf if border == "ignore" else 0.0)
+    result = _reduced(padded, window, np.maximum)
     if border == "ignore":
         for axis in range(input.ndim):
             empty = window.valid_counts(axis) == 0

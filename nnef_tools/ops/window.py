@@ -8,8 +8,9 @@ k * s + j * d - p of the up-scaled side. Forward operations (conv, box, ...) rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from ..errors import ShapeError
 from .borders import Padding
 from .broadcast import Array
 from .checks import check
+
+T = TypeVar("T")
 
 
 def span(size: int, dilation: int) -> int:
@@ -61,6 +64,26 @@ class Window:
             and self.upscaled[axis] == self.downscaled[axis]
         )
 
+    @property
+    def active(self) -> list[int]:
+        """The dimensions that the window does not map to themselves."""
+        return [axis for axis in range(len(self.size)) if not self.is_trivial(axis)]
+
+    def over(self, axes: Iterable[int]) -> Window:
+        """The window over some of the dimensions."""
+        chosen = list(axes)
+
+        def pick(items: tuple[T, ...]) -> tuple[T, ...]:
+            return tuple(items[axis] for axis in chosen)
+
+        extents = pick(self.upscaled), pick(self.downscaled)
+        return Window(*extents, pick(self.size), pick(self.stride), pick(self.dilation), pick(self.padding))
+
+    def unpadded(self) -> Window:
+        """The same window on an up-scaled side that has the padding in it."""
+        extents = tuple(extent + sum(pair) for extent, pair in zip(self.upscaled, self.padding, strict=True))
+        return replace(self, upscaled=extents, padding=((0, 0),) * len(self.size))
+
     def read(self, axis: int, element: int) -> slice:
         """The positions, in the padded up-scaled side, that an element of the window meets, window by window."""
         start = element * self.dilation[axis]
@@ -87,12 +110,27 @@ class Window:
         inside = (positions >= 0) & (positions < self.upscaled[axis])
         return np.asarray(inside.sum(axis=1))
 
+    def contributions(self, axis: int) -> Array:
+        """For each up-scaled position, the number of pairs of a window and one of its elements that meet it."""
+        result = np.zeros(self.upscaled[axis], np.int64)
+        for element in range(self.size[axis]):
+            result[self.write(axis, element)[0]] += 1
+        return result
+
     def overhang(self, axis: int) -> tuple[int, int]:
         """How far a reverse operation reaches beyond the down-scaled extent: windows before and after."""
         before, stride = self.padding[axis][0], self.stride[axis]
         first = ((self.size[axis] - 1) * self.dilation[axis] - before) // stride
         last = (self.upscaled[axis] - 1 + before) // stride - (self.downscaled[axis] - 1)
         return max(0, first), max(0, last)
+
+    def continued(self) -> tuple[list[tuple[int, int]], Window]:
+        """The overhang of each dimension, and the window for a down-scaled side that is continued by it."""
+        overhang = [self.overhang(axis) for axis in range(len(self.size))]
+        rows = zip(self.padding, overhang, self.stride, strict=True)
+        padding = tuple((before + low * stride, after) for (before, after), (low, _), stride in rows)
+        extents = tuple(low + count + high for count, (low, high) in zip(self.downscaled, overhang, strict=True))
+        return overhang, replace(self, downscaled=extents, padding=padding)
 
 
 def forward_window(

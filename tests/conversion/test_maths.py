@@ -68,7 +68,7 @@ def test_same_padding(extent, size, stride, dilation, lower) -> None:
 
 @given(st.integers(1, 20), small, small, small, st.integers(0, 3), st.integers(0, 3))
 def test_ceil_padding(extent, size, stride, dilation, before, after) -> None:
-    covered = padding.dilated(size, dilation)
+    covered = (size - 1) * dilation + 1
     if covered > extent + before + after:
         return
     [(p, q)] = padding.ceil_padding([extent], [size], [stride], [dilation], [(before, after)])

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ...ops.window import span
 from .. import padding
 from ..builder import Builder
 from ..padding import Pairs
@@ -103,9 +104,7 @@ def conv_transpose(
     stride = per_dimension("strides", strides, count)
     dilation = per_dimension("dilations", dilations, count)
     extra = output_padding or [0] * count
-    full = [
-        (n - 1) * s + padding.dilated(f, d) for n, s, f, d in zip(shape(x)[2:], stride, size, dilation, strict=True)
-    ]
+    full = [(n - 1) * s + span(f, d) for n, s, f, d in zip(shape(x)[2:], stride, size, dilation, strict=True)]
     wanted = output_shape[-count:] if output_shape else None
     if wanted is None and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         wanted = [n * s for n, s in zip(shape(x)[2:], stride, strict=True)]

@@ -98,12 +98,8 @@ def continued(b: PlainBuilder, x: Tensor, window: Window, border: str) -> tuple[
     """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
     if border in ZEROS:
         return x, window
-    overhang = [window.overhang(k) for k in range(len(window.size))]
-    rows = zip(window.padding, overhang, window.stride, strict=True)
-    pairs = tuple((p + low * s, q) for (p, q), (low, _), s in rows)
-    extents = tuple(low + n + high for n, (low, high) in zip(window.downscaled, overhang, strict=True))
-    x = pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, border)
-    return x, Window(window.upscaled, extents, window.size, window.stride, window.dilation, pairs)
+    overhang, window = window.continued()
+    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, border), window
 
 
 def spread(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: Window, groups: int) -> Tensor:

@@ -40,35 +40,15 @@ LIMIT = 3
 Run = Callable[[Tensor, Window], Tensor]
 
 
-def _part(window: Window, axes: Sequence[int]) -> Window:
-    def pick(items: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(items[k] for k in axes)
-
-    extents = pick(window.upscaled), pick(window.downscaled)
-    padding = tuple(window.padding[k] for k in axes)
-    return Window(*extents, pick(window.size), pick(window.stride), pick(window.dilation), padding)
-
-
-def _unpadded(window: Window) -> Window:
-    """The same window on an input that has the padding in it."""
-    extents = tuple(n + p + q for n, (p, q) in zip(window.upscaled, window.padding, strict=True))
-    zeros = ((0, 0),) * len(window.size)
-    return Window(extents, window.downscaled, window.size, window.stride, window.dilation, zeros)
-
-
-def _active(window: Window) -> list[int]:
-    return [k for k in range(len(window.size)) if not window.is_trivial(k)]
-
-
 def _over_axes(b: PlainBuilder, x: Tensor, window: Window, run: Run) -> Tensor:
     """Applies `run` to all dimensions where the window does something."""
-    axes, rank = _active(window), len(shape(x))
+    axes, rank = window.active, len(shape(x))
     if 3 <= rank <= 2 + LIMIT and axes and min(axes) >= 2:
-        return run(x, _part(window, range(2, rank)))
+        return run(x, window.over(range(2, rank)))
     for start in range(0, len(axes), LIMIT):
         chosen = axes[start : start + LIMIT]
         folded = _fold(b, x, chosen)
-        x = _unfold(b, run(folded, _part(window, chosen)), shape(x), chosen)
+        x = _unfold(b, run(folded, window.over(chosen)), shape(x), chosen)
     return x
 
 
@@ -101,7 +81,7 @@ def _attributes(window: Window) -> dict[str, Any]:
 
 def _continued(b: PlainBuilder, x: Tensor, window: Window, border: str, value: float = 0.0) -> tuple[Tensor, Window]:
     """x with its padding, and the window on that."""
-    return pad(b, x, list(window.padding), border, value), _unpadded(window)
+    return pad(b, x, list(window.padding), border, value), window.unpadded()
 
 
 # sums
@@ -148,8 +128,8 @@ def box(
     x = input
     if border not in ZEROS:
         x, window = _continued(b, x, window, border)
-    axes = _active(window)
-    if normalize and axes and set(_part(window, axes).dilation) == {1} and _fits(window):
+    axes = window.active
+    if normalize and axes and set(window.over(axes).dilation) == {1} and _fits(window):
         plain = border == "ignore" and any(pair != (0, 0) for pair in window.padding)
         if len(axes) <= LIMIT:
             return _over_axes(b, x, window, lambda t, w: _mean(b, t, w, not plain))
@@ -199,15 +179,7 @@ def debox(
         return y
     if border != "ignore":
         return _divided(b, y, [np.asarray([n]) for n in size])
-    return _divided(b, y, [_contributions(window, k) for k in range(len(size))])
-
-
-def _contributions(window: Window, axis: int) -> np.ndarray[Any, Any]:
-    """How often each position of the up-scaled side is met."""
-    result = np.zeros(window.upscaled[axis], np.int64)
-    for element in range(window.size[axis]):
-        result[window.write(axis, element)[0]] += 1
-    return result
+    return _divided(b, y, [window.contributions(k) for k in range(len(size))])
 
 
 # maxima
@@ -335,11 +307,11 @@ def desample(
 ) -> Tensor:
     """desample -> ConvTranspose with a channel for each element of the window, in which the items lie that go there."""
     window = reverse_window(shape(input), size, padding, stride, dilation, output_shape)
-    axes = _active(window)
+    axes = window.active
     if len(axes) > LIMIT:
         raise Unsupported(f"a window over {len(axes)} dimensions; {LIMIT} are supported")
     axes = axes or [len(size) - 1]
-    part = _part(window, axes)
+    part = window.over(axes)
     count = math.prod(part.size)
     items, positions = _fold(b, input, axes), _fold(b, index, axes)
     channels = b.constant(np.arange(count).reshape([1, count] + [1] * len(axes)))

@@ -286,4 +286,4 @@ def _unpacked(rows: Array, bits: int, count: int) -> Array:
     """Codes of that many bits from rows of bytes, the lowest bits first."""
     shifts = np.arange(0, 8, bits, dtype=np.uint8)
     codes = (rows[..., None] >> shifts) & (2**bits - 1)
-    return codes.reshape(len(rows), -1)[:, :count]
+    return np.asarray(codes.reshape(len(rows), -1)[:, :count])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,18 +51,11 @@ def check_rank(spatial: int) -> None:
 # windows
 
 
-def unpadded(window: Window) -> Window:
-    """The same window on an input that has the padding in it."""
-    extents = tuple(n + p + q for n, (p, q) in zip(window.upscaled, window.padding, strict=True))
-    zeros = ((0, 0),) * len(window.size)
-    return Window(extents, window.downscaled, window.size, window.stride, window.dilation, zeros)
-
-
 def undilated(window: Window) -> Window:
     """The window for a filter that has zeros in its gaps."""
     size = tuple(span(f, d) for f, d in zip(window.size, window.dilation, strict=True))
     ones = (1,) * len(size)
-    return Window(window.upscaled, window.downscaled, size, window.stride, ones, window.padding)
+    return replace(window, size=size, dilation=ones)
 
 
 def widened(window: Window) -> Window:
@@ -102,7 +96,7 @@ def _padded(b: TfBuilder, x: Tensor, window: Window, border: str, explicit: bool
     positive = all(min(pair) >= 0 for pair in window.padding)
     if border in ZEROS and (zero or is_same(window) or (explicit and positive)):
         return x, window
-    return pad(b, x, [(0, 0), (0, 0), *window.padding], border), unpadded(window)
+    return pad(b, x, [(0, 0), (0, 0), *window.padding], border), window.unpadded()
 
 
 def zeros_inserted(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tensor:
@@ -275,12 +269,8 @@ def continued(b: TfBuilder, x: Tensor, window: Window, border: str) -> tuple[Ten
     """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
     if border in ZEROS:
         return x, window
-    overhang = [window.overhang(k) for k in range(len(window.size))]
-    rows = zip(window.padding, overhang, window.stride, strict=True)
-    pairs = tuple((p + low * s, q) for (p, q), (low, _), s in rows)
-    extents = tuple(low + n + high for n, (low, high) in zip(window.downscaled, overhang, strict=True))
-    x = pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, border)
-    return x, Window(window.upscaled, extents, window.size, window.stride, window.dilation, pairs)
+    overhang, window = window.continued()
+    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, border), window
 
 
 def _spread(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int) -> Tensor:

@@ -39,29 +39,18 @@ from .emit import (
     unsqueeze,
     vector,
 )
-from .from_conv import continued, is_same, padding_attributes, unpadded, widened
+from .from_conv import continued, is_same, padding_attributes, widened
 
 Array = np.ndarray[Any, Any]
-
-
-def _active(window: Window) -> list[int]:
-    return [k for k in range(len(window.size)) if not window.is_trivial(k)]
 
 
 def _spatial(window: Window) -> Window | None:
     """The window over the spatial dimensions, if it is one that TensorFlow's pooling has."""
     rank = len(window.size)
-    axes = _active(window)
+    axes = window.active
     if not 3 <= rank <= 5 or (axes and min(axes) < 2) or set(window.dilation) != {1}:
         return None
-    return Window(
-        window.upscaled[2:],
-        window.downscaled[2:],
-        window.size[2:],
-        window.stride[2:],
-        window.dilation[2:],
-        window.padding[2:],
-    )
+    return window.over(range(2, rank))
 
 
 def _has_padding(window: Window) -> bool:
@@ -92,7 +81,7 @@ def _element(b: TfBuilder, x: Tensor, window: Window, axis: int, element: int) -
 
 def _by_axis(b: TfBuilder, x: Tensor, window: Window, combine: str, whole: str) -> Tensor:
     """Combines the elements of windows without padding, a dimension at a time."""
-    for k in _active(window):
+    for k in window.active:
         if window.size[k] == window.upscaled[k] and window.dilation[k] == 1:
             x = reduce(b, whole, x, [k])
             continue
@@ -130,7 +119,7 @@ def box(
     spatial = _spatial(window)
     if spatial is not None and normalize and border == "ignore" and is_same(spatial):
         return _pool(b, "AvgPool", input, spatial, padding_attributes(b, spatial, not padding))
-    x, plain = pad(b, input, list(window.padding), border), unpadded(window)
+    x, plain = pad(b, input, list(window.padding), border), window.unpadded()
     counts = [np.asarray([n]) for n in size]
     if border == "ignore":
         counts = [window.valid_counts(k) for k in range(len(size))]
@@ -170,7 +159,7 @@ def max_pool(b: TfBuilder, input: Tensor, *, size: list[int], border: str, paddi
         y = _pool(b, "MaxPool", input, spatial, padding_attributes(b, spatial, not padding))
     else:
         x = pad(b, input, list(window.padding), border, -np.inf if border == "ignore" else 0.0)
-        plain = unpadded(window)
+        plain = window.unpadded()
         spatial = _spatial(plain)
         if spatial is not None:
             y = _pool(b, "MaxPool", x, spatial, {"padding": "SAME" if not padding and is_same(spatial) else "VALID"})
@@ -207,11 +196,11 @@ def argmax_pool(b: TfBuilder, input: Tensor, *, size: list[int], border: str, pa
     """
     window = forward_window(shape(input), size, padding, stride, dilation)
     x = pad(b, input, list(window.padding), border, -np.inf if border == "ignore" else 0.0)
-    plain = unpadded(window)
+    plain = window.unpadded()
     parts = []
     for element in np.ndindex(*window.size):
         part = x
-        for k in _active(plain):
+        for k in plain.active:
             part = _element(b, part, plain, k, element[k])
         parts.append(part)
     index = b.ArgMax(stack(b, parts, 0), number(b, 0), output_type=np.int64)
@@ -246,7 +235,7 @@ def sample(b: TfBuilder, input: Tensor, index: Tensor, *, size: list[int], borde
     """sample -> GatherV2 of the flat positions that the indices stand for, in the padded input."""
     window = forward_window(shape(input), size, padding, stride, dilation)
     x = pad(b, input, list(window.padding), border)
-    positions = _flat_positions(b, index, unpadded(window))
+    positions = _flat_positions(b, index, window.unpadded())
     return take(b, reshape(b, x, [math.prod(shape(x))]), positions, 0)
 
 
@@ -265,7 +254,7 @@ def desample(
 ) -> Tensor:
     """desample -> ScatterNd to the flat positions that the indices stand for; padding is cropped from the result."""
     window = reverse_window(shape(input), size, padding, stride, dilation, output_shape)
-    plain = unpadded(window)
+    plain = window.unpadded()
     volume, count = math.prod(plain.upscaled), math.prod(shape(input))
     positions = reshape(b, _flat_positions(b, index, plain), [count, 1])
     y = known(b.ScatterNd(positions, reshape(b, input, [count]), b.constant([volume], np.int64)), [volume])
@@ -310,13 +299,13 @@ def debox(
     """debox -> Conv2DBackpropInput with ones, a dimension at a time."""
     window = reverse_window(shape(input), size, padding, stride, dilation, output_shape)
     x, window = continued(b, input, window, border)
-    for k in _active(window):
+    for k in window.active:
         x = _spread_axis(b, x, window, k)
     if not normalize:
         return x
     if border != "ignore":
         return _divided(b, x, [np.asarray([n]) for n in size])
-    return _divided(b, x, [_contributions(window, k) for k in range(len(size))])
+    return _divided(b, x, [window.contributions(k) for k in range(len(size))])
 
 
 def _spread_axis(b: TfBuilder, x: Tensor, window: Window, axis: int) -> Tensor:
@@ -335,11 +324,3 @@ def _spread_axis(b: TfBuilder, x: Tensor, window: Window, axis: int) -> Tensor:
     before, extent = window.padding[axis][0], window.upscaled[axis]
     cropped = pad(b, known(y, dims), [(0, 0), (-before, extent + before - full), (0, 0), (0, 0)])
     return reshape(b, cropped, [*own[:axis], extent, *own[axis + 1 :]])
-
-
-def _contributions(window: Window, axis: int) -> Array:
-    """How often each position of the up-scaled side is met."""
-    result = np.zeros(window.upscaled[axis], np.int64)
-    for element in range(window.size[axis]):
-        result[window.write(axis, element)[0]] += 1
-    return result

@@ -11,9 +11,10 @@ import numpy as np
 from ...errors import Unsupported
 from ...model import Tensor
 from ...model.dtypes import nnef_dtype
+from ...ops.window import span
 from ..build import all_positive, positive, reshape, shape, squeeze, transpose, unsqueeze
 from ..builder import Builder
-from ..padding import dilated, same_padding
+from ..padding import same_padding
 from ..parts import expand_to, joined, reshape_inferred, reverse_sequence, slice_axes, split_sizes
 from ..rules import Array, Int, Ints, to_nnef
 
@@ -263,8 +264,7 @@ def extract_image_patches(
     pairs = same_padding([h, w], size, stride, rate) if padding == "SAME" else [(0, 0), (0, 0)]
     padded = _pad(b, x, [(0, 0), *pairs, (0, 0)], "constant")
     counts = [
-        (extent - dilated(f, d)) // s + 1
-        for extent, f, s, d in zip(shape(padded)[1:3], size, stride, rate, strict=True)
+        (extent - span(f, d)) // s + 1 for extent, f, s, d in zip(shape(padded)[1:3], size, stride, rate, strict=True)
     ]
     windows = []
     for row, column in np.ndindex(*size):
