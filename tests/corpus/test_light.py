@@ -15,15 +15,15 @@ FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 # model -> backends: the largest ones once only
 MODELS = {
-    "bvlc_alexnet": ("auto",),
-    "densenet121": ("auto", "numpy"),
-    "inception_v1": ("auto", "numpy"),
-    "inception_v2": ("auto", "numpy"),
-    "resnet50": ("auto", "numpy"),
-    "shufflenet": ("auto", "numpy"),
-    "squeezenet": ("auto", "numpy"),
-    "vgg19": ("auto",),
-    "zfnet512": ("auto",),
+    "bvlc_alexnet": ("torch",),
+    "densenet121": ("auto", "torch", "numpy"),
+    "inception_v1": ("auto", "torch", "numpy"),
+    "inception_v2": ("auto", "torch", "numpy"),
+    "resnet50": ("auto", "torch", "numpy"),
+    "shufflenet": ("auto", "torch", "numpy"),
+    "squeezenet": ("auto", "torch", "numpy"),
+    "vgg19": ("torch",),
+    "zfnet512": ("torch",),
 }
 
 

@@ -314,7 +314,7 @@ def test_incomplete_quantization(tmp_path):
     with pytest.raises(FormatError, match="op-name"):
         write(tmp_path, matmul_graph(quant={"scale": 1.0}))
     codes = W.astype(np.int8) - 6
-    with pytest.raises(UsageError, match="do not fit"):
+    with pytest.raises(FormatError, match="do not fit"):
         write(tmp_path, matmul_graph(codes, quant={**QUANT, "signed": False}))
 
 

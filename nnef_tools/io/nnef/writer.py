@@ -144,6 +144,10 @@ def _variable_files(graph: Graph) -> dict[str, NewFile]:
             if not _same(first, array):
                 raise FormatError(f"another variable with label '{label}' has other data")
             files[label_file(label)] = _tensor_file(array, tensor)
+        except UsageError as error:  # what the caller of the tensor file got wrong is wrong in the model here
+            raise FormatError(
+                error.message, error.details, where=f"variable '{tensor.name}'", hint=error.hint
+            ) from error
         except NnefToolsError as error:
             error.where = error.where or f"variable '{tensor.name}'"
             raise

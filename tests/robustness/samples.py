@@ -1,0 +1,128 @@
+"""Valid models of every format that is read, as bytes to damage."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
+
+from nnef_tools.language.tensor_file import write_tensor
+
+ONNX_TEXT = """
+<ir_version: 8, opset_import: ["" : 17, "local" : 1], producer_name: "x">
+net (float[1, 2, 5, 5] x, float[1] c) => (float[1, 4] y, float[1, 2, 5, 5] z)
+<float[2, 2, 3, 3] w, float[2] b = {0.5, -1.0}, int64[2] s = {1, 50}, float[50, 4] m>
+{
+    h = Conv <pads: ints = [1, 1, 1, 1], kernel_shape: ints = [3, 3]> (x, w, b)
+    z = local.act <alpha: float = 0.2> (h)
+    f = Reshape (z, s)
+    k = Constant <value_floats: floats = [1.0, 2.0, 3.0, 4.0]> ()
+    g = Gemm <alpha: float = 0.5> (f, m, k)
+    p = Greater (c, c)
+    y = If (p) <
+        then_branch = a () => (float[1, 4] t) { t = Relu(g) },
+        else_branch = b () => (float[1, 4] e) { e = Neg(g) }
+    >
+}
+<domain: "local", opset_import: ["" : 17]>
+act <alpha: float = 0.1> (u) => (v) { v = LeakyRelu <alpha: float = @alpha> (u) }
+"""
+
+GRAPH = """version 1.0;
+extension KHR_enable_fragment_definitions, KHR_enable_operator_expressions;
+
+fragment block(x: tensor<scalar>, w: tensor<scalar>, slope: scalar = 0.1) -> (y: tensor<scalar>)
+{
+    h = conv(x, w, 0.0, padding = [(1, 1), (1, 1)]);
+    y = leaky_relu(h, alpha = slope) if slope > 0.0 else relu(h);
+}
+
+graph net(x) -> (y, z)
+{
+    x = external<scalar>(shape = [1, 2, 6, 6]);
+    w = variable<scalar>(shape = [2, 2, 3, 3], label = 'body/w');
+    h = block(x, w);
+    [a, b] = split(h, axis = 1, ratios = [1, 1]);
+    c = concat([a, b * 2.0 + 1.0], axis = 1);
+    p = max_pool(c, size = [1, 1, 2, 2], stride = [1, 1, 2, 2], border = 'ignore');
+    i = cast<integer>(p);
+    y = reshape(p, shape = [0, -1]);
+    z = pad(p, padding = [(0, 0), (0, 0), (1, 1), (2, 2)], value = -0.5);
+}
+"""
+
+QUANTIZATION = """# of the weights and one activation
+"w": zero_point_linear_quantize(zero_point = 3, scale = 0.1, bits = 8, signed = true, symmetric = false);
+"h": linear_quantize(min = -1.0, max = 1.5, bits = 8);
+"""
+
+
+def onnx_model() -> bytes:
+    """A model with a local function, a subgraph, weights and an attribute of floats."""
+    model = ModelProto()
+    model.CopyFrom(parser.parse_model(ONNX_TEXT))
+    rng = np.random.default_rng(0)
+    del model.graph.initializer[:]
+    for name, array in {
+        "w": rng.standard_normal((2, 2, 3, 3), np.float32),
+        "b": np.array([0.5, -1.0], np.float32),
+        "s": np.array([1, 50]),
+        "m": rng.standard_normal((50, 4), np.float32),
+    }.items():
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def integer_model() -> bytes:
+    """A model whose data are in typed fields, with integers and a table of attributes."""
+    nodes = [
+        helper.make_node("Gather", ["t", "i"], ["g"], axis=0),
+        helper.make_node("Slice", ["g", "from", "to"], ["r"]),
+        helper.make_node("Cast", ["r"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["f"], ["y"], axes=[1], keepdims=0),
+    ]
+    tensors = [
+        helper.make_tensor("t", TensorProto.INT32, [4, 3], list(range(12))),
+        helper.make_tensor("from", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("to", TensorProto.INT64, [1], [2]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "integers",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, [3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])],
+        tensors,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7).SerializeToString()
+
+
+def nnef_files() -> dict[str, bytes]:
+    """The files of a model folder."""
+    stream = io.BytesIO()
+    write_tensor(stream, np.random.default_rng(0).integers(-9, 9, (2, 2, 3, 3)).astype(np.float32))
+    return {"graph.nnef": GRAPH.encode(), "graph.quant": QUANTIZATION.encode(), "body/w.dat": stream.getvalue()}
+
+
+def write_folder(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return folder
+
+
+def archive(files: dict[str, bytes], compressed: bool = True) -> bytes:
+    """A tar archive of the files, with gzip or without."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return gzip.compress(stream.getvalue(), 1, mtime=0) if compressed else stream.getvalue()
