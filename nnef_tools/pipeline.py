@@ -132,10 +132,9 @@ def convert_model(
     with log.stage("prepare"):
         cut(graph, input_names, output_names)
         _optimize(graph, read_format, only_required=True)
-        if static_only:
+        if static_only and converter_class is None:
             _keep_static(graph)
         _sort(graph)
-        interface = Interface.of(graph, io_transpose, channels_last=read_format.dialect != "nnef")
 
     with log.stage("convert"):
         if decompose and read_format.dialect == "nnef":
@@ -152,9 +151,11 @@ def convert_model(
             io_transpose=io_transpose,
             fold_constants=fold_constants,
             standard_only=standard_only,
+            static_only=static_only,
             opset=opset,
         )
         log.warnings += conversion.warnings
+        interface = Interface.of(graph, conversion.outputs, io_transpose, channels_last=read_format.dialect != "nnef")
         graph = conversion.graph
 
     with log.stage("optimize"):
@@ -233,9 +234,10 @@ class _Log:
 
 @dataclass(frozen=True)
 class _Conversion:
-    """The converted graph and what belongs to it."""
+    """The converted graph and what belongs to it. outputs: the source's tensors that are its outputs."""
 
     graph: Graph
+    outputs: Sequence[Tensor]
     tensor_mapping: Callable[[], dict[str, str]]
     warnings: Sequence[str] = ()
 
@@ -259,12 +261,12 @@ def _convert(graph: Graph, converter_class: Any, **options: Any) -> _Conversion:
     if converter_class is None:
         names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}
         unused = _unused_options(options, ())
-        return _Conversion(graph, lambda: _surviving(names), unused)
+        return _Conversion(graph, graph.outputs, lambda: _surviving(names), unused)
     accepted = accepted_options(converter_class, options)
     converter = converter_class(**accepted)
     converted = converter(graph)
     warnings = [*_unused_options(options, accepted), *converter.warnings]
-    return _Conversion(converted, converter.tensor_mapping, warnings)
+    return _Conversion(converted, converter.outputs, converter.tensor_mapping, warnings)
 
 
 def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
@@ -274,7 +276,9 @@ def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
 
 def _unused_options(options: Mapping[str, Any], accepted: Any) -> list[str]:
     visible = ("custom_transforms", "mirror_unsupported", "keep_io_names", "io_transpose", "fold_constants")
-    unused = [name for name in (*visible, "standard_only", "opset") if options[name] and name not in accepted]
+    unused = [
+        name for name in (*visible, "standard_only", "static_only", "opset") if options[name] and name not in accepted
+    ]
     return [f"{name.replace('_', ' ')} has no effect in this conversion" for name in unused]
 
 

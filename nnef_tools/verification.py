@@ -52,11 +52,20 @@ class Interface:
     empty: tuple[tuple[Port, tuple[int | None, ...]], ...] = ()
 
     @classmethod
-    def of(cls, graph: Graph, io_transpose: bool | Sequence[str] = False, channels_last: bool = True) -> Interface:
-        """The interface of a source graph. channels_last: where what io_transpose selects has its channels there."""
+    def of(
+        cls,
+        graph: Graph,
+        outputs: Sequence[Tensor],
+        io_transpose: bool | Sequence[str] = False,
+        channels_last: bool = True,
+    ) -> Interface:
+        """The inputs of a source graph and those of its tensors that are outputs of the converted one.
+
+        channels_last: where what io_transpose selects has its channels there.
+        """
         return cls(
             tuple(Port.of(tensor, io_transpose, channels_last) for tensor in graph.inputs if tensor.volume != 0),
-            tuple(Port.of(tensor, io_transpose, channels_last) for tensor in graph.outputs),
+            tuple(Port.of(tensor, io_transpose, channels_last) for tensor in outputs),
             tuple((Port.of(t, False), t.shape or ()) for t in graph.inputs if t.volume == 0),
         )
 

@@ -75,6 +75,9 @@ class Converter(ConverterBase, Helpers):
     """
 
     dialect = ""
+    _globals: Mapping[str, Any] = {}
+    """Names beside `_type_` and `_name_` that expressions of transforms see."""
+    outputs: Sequence[Tensor] = ()  # the source's tensors that are outputs of the target, in order
     _source: Graph
     _refused: list[Refusal]
     _unknown: set[Tensor]
@@ -91,6 +94,7 @@ class Converter(ConverterBase, Helpers):
         io_transpose: bool | Sequence[str] = False,
         fold_constants: bool = False,
         standard_only: bool = False,
+        static_only: bool = False,
     ) -> None:
         transforms = unpack_transforms(custom_transforms or {})
         self._transforms = {name: CompiledTransform(name, transform) for name, transform in transforms.items()}
@@ -103,6 +107,7 @@ class Converter(ConverterBase, Helpers):
         self._io_transpose = io_transpose
         self._fold_constants = fold_constants
         self._standard_only = standard_only
+        self._static_only = static_only
         self._tensors: dict[Tensor, Tensor] = {}
         self._captured: dict[Graph, set[Tensor]] = {}
         self.warnings: list[str] = []
@@ -130,7 +135,10 @@ class Converter(ConverterBase, Helpers):
         except DependsOnRefused:
             self._unknown.update(op.outputs)
         except (ConversionError, ShapeError, UsageError) as error:  # the last one for types that NNEF lacks
-            self._refuse(op, error)
+            if self._static_only and any(t.shape is None or None in t.shape for t in op.outputs):
+                self._unknown.update(op.outputs)
+            else:
+                self._refuse(op, error)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
         """Converts an operation. ConversionError or ShapeError with the reason if that is not possible."""
@@ -286,9 +294,8 @@ class Converter(ConverterBase, Helpers):
         inputs = [self._missing() if is_missing(t) else self._mapped(t) for t in op.inputs]
         outputs = [self._fresh_output(t) for t in op.outputs]
         self._unused = {target for source, target in zip(op.outputs, outputs, strict=True) if not self._is_used(source)}
-        scope = Scope(
-            str(op.type), inputs, outputs, op.attribs, {"_type_": op.type, "_name_": op.name}, self._functions
-        )
+        special = {"_type_": op.type, "_name_": op.name, **self._globals}
+        scope = Scope(str(op.type), inputs, outputs, op.attribs, special, self._functions)
         scope.add_defaults(transform.defaults)
         scope.add_using(transform.using)
         self._warn_of_hidden(transform, scope)

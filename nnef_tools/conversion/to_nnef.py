@@ -33,6 +33,7 @@ class ConverterToNNEF(Converter):
     unknown shape behind plugin operators; custom_shapes then give the shapes. io_transpose: take the inputs and outputs
     of rank > 2 (all, or those named) as channels-last and make them channels-first. fold_constants: evaluate all
     operations on constants. standard_only: refuse our custom fragments.
+    static_only: leave out what cannot be converted because its shape depends on the data, and what depends on it.
     """
 
     _builder: Builder
@@ -122,7 +123,8 @@ class ConverterToNNEF(Converter):
 
     def _convert_outputs(self) -> None:
         outputs: list[Tensor] = []
-        for source in self._source.outputs:
+        self.outputs = self._final_tensors()
+        for source in self.outputs:
             target = self._mapped(source)
             shape = target.shape or ()
             if 0 in shape:
@@ -135,6 +137,27 @@ class ConverterToNNEF(Converter):
             outputs.append(target)
         self._tensors.update(reversed(self._interface))  # of a tensor with several places, the first counts
         self._target.outputs = outputs
+
+    def _final_tensors(self) -> list[Tensor]:
+        """The source tensors that become outputs: those of the model, or with static_only what is left of them.
+
+        Where operators of unknown shape are left out, the tensors that only such operators read are outputs instead.
+        """
+        left_out = {op: None for op in self._source.operations if any(t in self._unknown for t in op.outputs)}
+        if not left_out:
+            return list(self._source.outputs)
+        kept = dict.fromkeys(t for t in self._source.outputs if t not in self._unknown)
+        for op in left_out:
+            for tensor in op.inputs:
+                target = self._tensors.get(tensor)
+                computed = target is not None and target.data is None and tensor.has_producer
+                if computed and all(consumer in left_out for consumer in tensor.consumers):
+                    kept[tensor] = None
+        types = ", ".join(sorted({str(op.type) for op in left_out}))
+        self.warnings.append(f"{len(left_out)} operator(s) without static shape are left out: {types}")
+        if not kept:
+            raise ConversionError("nothing is left without the operators of unknown shape")
+        return list(kept)
 
     def _copy(self, tensor: Tensor) -> Tensor:
         """A copy operation, never folded: what a graph output needs to have a name of its own."""
@@ -256,6 +279,18 @@ class ConverterToNNEF(Converter):
         if tensor.data is not None:
             return self.as_tensor(np.asarray(tensor.data)[np.newaxis], tensor.dtype)
         return self.unsqueeze_input(tensor, [0])
+
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name, for the tensors that are still in the target graph.
+
+        A source constant that is there in another shape only is mapped to that one.
+        """
+        derived = {
+            source.name: target.name
+            for source, target in self._derived()
+            if source.graph is self._source and source.name and target.name and target.graph is not None
+        }
+        return {**derived, **super().tensor_mapping()}
 
     # the finished graph
 

@@ -610,3 +610,27 @@ def test_types_of_results() -> None:
         ("squeeze", np.float32),
     ]
     assert converter.warnings == ["types of the results of 'Foo' are not known, taken as float32"]
+
+
+def test_static_only_leaves_out_what_depends_on_the_data() -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("NonZero", ["a"], ["b"]),
+        helper.make_node("Cast", ["b"], ["y"], to=TensorProto.FLOAT),
+        helper.make_node("Neg", ["a"], ["z"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "z")]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, outputs))
+    graph = onnx_model_to_graph(model)
+    with pytest.raises(ConversionError, match="NonZero"):
+        Converter()(graph)
+    converter = Converter(static_only=True, keep_io_names=True)
+    result = converter(graph)
+    assert [tensor.name for tensor in result.outputs] == ["z"]
+    assert [op.type for op in result.operations] == ["external", "relu", "neg"]
+    assert any("2 operator(s) without static shape are left out: Cast, NonZero" in text for text in converter.warnings)
+    del nodes[3], outputs[1]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, outputs))
+    result = Converter(static_only=True)(onnx_model_to_graph(model))
+    assert [tensor.producer.type for tensor in result.outputs if tensor.producer] == ["relu"]
