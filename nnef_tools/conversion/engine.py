@@ -153,7 +153,8 @@ class Converter(ConverterBase, Helpers):
                 reason = self._reason_against(op)
                 if reason is not None:
                     raise Unsupported(reason)
-                raise NotImplementedRule(f"there is no rule for {self._qualified(op)}-{opset.get(op.domain, 1)}")
+                version = f"-{opset[op.domain]}" if op.domain in opset else ""
+                raise NotImplementedRule(f"there is no rule for {self._qualified(op)}{version}")
             self._mirror(op)
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:

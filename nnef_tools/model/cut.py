@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from ..errors import UsageError
 from .graph import Graph, Operation, Tensor
@@ -42,7 +43,9 @@ def _find(graph: Graph, names: Sequence[str]) -> list[Tensor]:
         by_name.setdefault(tensor.name, tensor)
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise UsageError(f"could not find tensor(s) in the graph: {_quoted(missing)}")
+        near = sorted({match for name in missing for match in get_close_matches(name, filter(None, by_name), n=2)})
+        hint = f"similar names are {_quoted(near)}" if near else None
+        raise UsageError(f"could not find tensor(s) in the graph: {_quoted(missing)}", hint=hint)
     return [by_name[name] for name in names]
 
 
