@@ -69,7 +69,7 @@ class _Builder:
             tensor_name(ref): tensors[source].name
             for ref, source in resolution.passed.items()
             if source in tensors and tensors[source].name != tensor_name(ref)
-        }
+        } | {tensor_name(ref): name for ref, name in resolution.names.items()}
         return graph
 
     def nested(self, body: Body, path: tuple[str, ...]) -> Graph:

@@ -42,7 +42,8 @@ class Reader:
     function as type, `custom` set, and only their own attributes. Control inputs are dropped, and what no output needs
     (NoOp, Assert, ..). Operators that pass on their input (Identity, StopGradient, CheckNumerics, ..) are resolved;
     one that names an output of the graph gives its name to that tensor, and is kept for inputs and constants.
-    `graph.metadata` has producer, versions and aliases {name of a resolved tensor: name of the one it stands for}.
+    `graph.metadata` has producer, versions and aliases {name of a resolved or renamed
+    tensor: name in the Graph}.
     """
 
     def __init__(self, fold_constants: bool = False) -> None:
