@@ -41,6 +41,9 @@ def _find(graph: Graph, names: Sequence[str]) -> list[Tensor]:
     by_name: dict[str | None, Tensor] = {}
     for tensor in graph.tensors:
         by_name.setdefault(tensor.name, tensor)
+    for alias, name in graph.metadata.get("aliases", {}).items():  # of tensors that a reader has merged into others
+        if name in by_name:
+            by_name.setdefault(alias, by_name[name])
     missing = [name for name in names if name not in by_name]
     if missing:
         near = sorted({match for name in missing for match in get_close_matches(name, filter(None, by_name), n=2)})

@@ -77,3 +77,17 @@ def test_input_beside_a_result_that_is_needed() -> None:
 def test_what_makes_no_sense(inputs: list[str] | None, outputs: list[str] | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         cut(make_graph(), inputs, outputs)
+
+
+def test_names_of_merged_tensors_are_known() -> None:
+    graph = make_graph()
+    graph.metadata["aliases"] = {"other": "c", "gone": "nowhere"}
+    cut(graph, output_names=["other"])
+    assert names(graph.outputs) == ["c"]
+
+
+def test_unknown_names_suggest_similar_ones() -> None:
+    graph = make_graph()
+    graph.tensors[0].name = "image"
+    with pytest.raises(UsageError, match="similar names are 'image'"):
+        cut(graph, input_names=["imag"])
