@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, FormatError, UsageError
+from ..model.memory import blocks
 from .bit_items import CHUNK, container, pack, unpack
 from .tensor_header import (
     HEADER_SIZE,
@@ -76,7 +77,7 @@ def read_tensor(file: PathLike | BinaryIO) -> tuple[Array, TensorHeader]:
         return _read_stream(file)
     where = os.fspath(file)
     try:
-        with Path(where).open("rb") as stream:
+        with Path(file).open("rb") as stream:
             info = os.fstat(stream.fileno())
             if not stat.S_ISREG(info.st_mode):
                 return _read_stream(stream)
@@ -326,15 +327,14 @@ def _check_range(array: Array, bits: int, signed: bool) -> None:
 def _write(stream: BinaryIO, array: Array, header: TensorHeader) -> None:
     _put(stream, memoryview(format_header(header)))
     stored = _stored_type(header)
-    if stored is not None and array.dtype == stored and array.flags.c_contiguous:
-        _put(stream, array.reshape(-1).view(np.uint8).data)
+    if stored is not None:
+        for part in blocks(array):
+            with np.errstate(invalid="ignore"):  # signalling NaNs of bfloat16
+                part = _plain(part).astype(stored, copy=False)
+            _put(stream, part.view(np.uint8).data)
         return
     for part in _parts(array):
-        if stored is not None:
-            with np.errstate(invalid="ignore"):  # signalling NaNs of bfloat16
-                part = part.astype(stored)
-            _put(stream, part.view(np.uint8).data)
-        elif header.code == ItemType.BOOL:
+        if header.code == ItemType.BOOL:
             _put(stream, memoryview(np.packbits(part).tobytes()))
         else:
             _put(stream, memoryview(pack(part, header.bits)))

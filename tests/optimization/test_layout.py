@@ -8,7 +8,6 @@ import pytest
 from nnef_tools.model import Operation, Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.ops.registry import operations
-from nnef_tools.optimization.layout import rewrite
 from nnef_tools.optimization.nnef.layout import remaining_transposes, remove_transposes, run_layout
 from nnef_tools.optimization.nnef.layout_rules import RULES
 from nnef_tools.optimization.nnef_optimizer import Optimizer
@@ -318,16 +317,6 @@ def flatten_and_multiply(net, type="matmul", **attribs):
 def test_rows_of_weights_follow_a_flatten(net, check, attribs):
     _, y = flatten_and_multiply(net, **attribs)
     check(net.done(y), remove_transposes, ["reshape", attribs.get("type", "matmul")])
-
-
-def test_large_weights_are_not_copied(net, check, monkeypatch):
-    monkeypatch.setattr(rewrite, "MAX_COPY", 100)
-    _, y = flatten_and_multiply(net)
-    graph = net.done(y)
-    data = next(op.output.data for op in graph.operations if op.type == "variable")
-    check(graph, remove_transposes, ["reshape", "reshape", "matmul"])
-    weights = next(op.output.data for op in graph.operations if op.type == "variable")
-    assert weights.shape == (5, 3, 4, 7) and np.shares_memory(weights, data)
 
 
 def test_weights_that_something_else_uses_stay(net, evaluate):

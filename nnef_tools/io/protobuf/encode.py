@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Union
 
 import numpy as np
 
+from ...model.memory import blocks
 from .schema import Field, Message
 from .wire import BYTES, FIXED32, FIXED64, VARINT, tag, varint
 
@@ -41,10 +42,11 @@ def size(chunks: Iterable[Chunk]) -> int:
 
 
 def write(file: BinaryIO, chunks: Iterable[Chunk]) -> None:
-    """Writes the pieces; only an array that is not contiguous is copied first."""
+    """Writes the pieces; of an array that is not contiguous, a part at a time is copied."""
     for chunk in chunks:
         if isinstance(chunk, np.ndarray):
-            file.write(np.ascontiguousarray(chunk).reshape(-1).view(np.uint8).data)
+            for block in blocks(chunk):
+                file.write(block.view(np.uint8).data)
         else:
             file.write(chunk)
 

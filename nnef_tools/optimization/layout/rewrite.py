@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...model import Graph, Operation, Tensor
+from ...model.memory import reordered
 from ...model.utils import place_operations, replace_tensor_in_consumers
 from .connections import Connections, Use
 from .dialect import Array, Choice, Dialect, Reordering, unchanged
 from .permutations import Perm, compose, identity, inverse, moves_items, permuted
 from .search import improve
-
-MAX_COPY = 1 << 26  # bytes; of a larger constant no reordered copy is made
 
 
 def minimize_transposes(graph: Graph, dialect: Dialect) -> int:
@@ -222,7 +221,6 @@ class _Constants:
     """Permutes the constants among the arguments; those that nothing else uses change in place."""
 
     def __init__(self, connections: Connections, dialect: Dialect) -> None:
-        self._graph = connections.graph
         self._dialect = dialect
         self._requests: dict[Tensor, dict[tuple[Perm, int], list[tuple[Operation, int]]]] = {}
         self._kept = set(connections.graph.outputs)  # constants that are needed as they are
@@ -248,7 +246,7 @@ class _Constants:
     def rewrite(self, arguments: dict[Operation, list[Tensor]]) -> None:
         """Makes the constants, and puts them into the lists of arguments."""
         for reordering in self._reorderings:
-            self._reorder(reordering, arguments)
+            self._reorder(reordering)
         for tensor, requests in self._requests.items():
             original = self._value(tensor)
             in_place = tensor not in self._kept
@@ -264,22 +262,15 @@ class _Constants:
                 for operation, index in places:
                     arguments[operation][index] = constant
 
-    def _reorder(self, reordering: Reordering, arguments: dict[Operation, list[Tensor]]) -> None:
-        """Splits the axis of a constant, permutes the parts, and merges them: that copies, or is left to the model."""
+    def _reorder(self, reordering: Reordering) -> None:
+        """Splits the axis of a constant, permutes the parts, and merges them, which copies."""
         constant, axis, extents = reordering.constant, reordering.axis, reordering.extents
         data = self._value(constant)
         before, after = data.shape[:axis], data.shape[axis + 1 :]
         perm = (*range(axis), *(axis + k for k in reordering.perm))
         split = data.reshape(before + extents + after)
-        view = split.transpose(*perm, *range(len(perm), split.ndim))
-        if data.nbytes <= MAX_COPY:
-            self._dialect.set_constant(constant, view.reshape(data.shape))
-            return
-        operation = constant.consumers[0]
-        merged = Tensor(self._graph, None, data.shape, constant.dtype)
-        self._dialect.set_constant(constant, view)
-        self._dialect.add_reshape(constant, merged)
-        arguments[operation] = [merged if tensor is constant else tensor for tensor in arguments[operation]]
+        whole = (*perm, *range(len(perm), split.ndim))
+        self._dialect.set_constant(constant, reordered(split, whole).reshape(data.shape))
 
 
 def _permuted(data: Array, layout: Perm) -> Array:

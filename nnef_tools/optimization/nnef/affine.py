@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...model import Graph, Operation, Tensor
 from ...ops.broadcast import align
+from ...ops.precision import is_floating
 from .editor import Array, Editor, attributes, narrowed, real
 
 SEQUENCE = ("add", "sub", "mul", "div", "neg", "batch_normalization")
@@ -127,17 +128,33 @@ LINEAR: dict[str, Linear] = {
 }
 
 
-def _scaled(place: Place, weights: Array, factors: Array, channels: int | None) -> Array | None:
-    """The weights with each channel scaled; None if the number of channels is unknown or does not fit."""
+def _scaled(
+    place: Place, weights: Array, factors: Array, channels: int | None, sources: Sequence[Array]
+) -> Array | None:
+    """The weights with each channel scaled: themselves for factors of 1, which saves copies of large ones.
+
+    None if the number of channels is unknown or does not fit, or the result does not fit into the type of the sources.
+    """
+    if not _fits(place, weights, factors, channels):
+        return None
+    return weights if (factors == 1).all() else narrowed(_product(place, weights, factors), weights, *sources)
+
+
+def _product(place: Place, weights: Array, factors: Array) -> Array:
+    """The weights with each channel scaled, as float64."""
+    values = weights.astype(np.float64)
+    return np.asarray(values * factors.reshape(())) if factors.size == 1 else place[1](values, factors)
+
+
+def _fits(place: Place, weights: Array, factors: Array, channels: int | None) -> bool:
+    """Is there a factor for each channel, or one for all?"""
     if factors.size == 1:
-        return np.asarray(weights * factors.reshape(()))
+        return True
     scale = place[1]
     if scale is _rows:
         channels = weights.shape[0]
     per_row = weights.shape[1] if scale is _columns else 1
-    if channels != factors.size or channels % per_row or weights.shape[0] % (channels // per_row):
-        return None
-    return scale(weights, factors)
+    return channels == factors.size and channels % per_row == 0 and weights.shape[0] % (channels // per_row) == 0
 
 
 def _channels(tensor: Tensor) -> int | None:
@@ -205,11 +222,10 @@ def _fold_before(operation: Operation, function: Affine, editor: Editor) -> bool
     return done
 
 
-def _weights(operation: Operation, index: int, editor: Editor) -> tuple[Array, Array] | None:
-    """The stored weights, and their values as float64."""
+def _weights(operation: Operation, index: int, editor: Editor) -> Array | None:
+    """The weights as they are stored, if they are constants of a floating-point type."""
     data = editor.value(operation.inputs[index])
-    values = real(data) if data is not None and data.ndim > 1 else None
-    return (data, values) if data is not None and values is not None else None
+    return data if data is not None and data.ndim > 1 and is_floating(data.dtype) else None
 
 
 def _bias(operation: Operation, index: int, editor: Editor) -> Array | None:
@@ -233,13 +249,11 @@ def _scale_results(linear: Operation, function: Affine, editor: Editor) -> bool:
     weights, bias = _weights(linear, place[0], editor), _bias(linear, index, editor)
     if weights is None or bias is None or scale is None or offset is None:
         return False
-    stored, values = weights
-    scaled = _scaled(place, values, scale, _channels(function.x))
-    filters = narrowed(scaled, stored, *function.sources) if scaled is not None else None
-    shifted = _as_bias(bias * scale + offset, stored, *function.sources)
+    filters = _scaled(place, weights, scale, _channels(function.x), function.sources)
+    shifted = _as_bias(bias * scale + offset, weights, *function.sources)
     if filters is None or shifted is None:
         return False
-    _store(linear, place[0], filters, scale, editor)
+    _store(linear, place[0], filters, weights, editor)
     editor.set_value(linear, index, shifted)
     return True
 
@@ -250,26 +264,25 @@ def _scale_source(linear: Operation, function: Affine, editor: Editor) -> bool:
     weights = _weights(linear, place[0], editor)
     if weights is None or scale is None or offset is None:
         return False
-    stored, values = weights
     channels = _channels(function.x)
-    scaled = _scaled(place, values, scale, channels)
-    filters = narrowed(scaled, stored, *function.sources) if scaled is not None else None
+    filters = _scaled(place, weights, scale, channels, function.sources)
     if filters is None:
         return False
     if offset.any():
-        bias, response = _bias(linear, index, editor), _scaled(place, values, offset, channels)
-        if bias is None or response is None or not _passes_offsets(linear, values):
+        bias = _bias(linear, index, editor)
+        if bias is None or not _fits(place, weights, offset, channels) or not _passes_offsets(linear, weights):
             return False
-        shifted = _as_bias(bias + response.sum(axis=tuple(range(1, response.ndim))), stored, *function.sources)
+        response = _product(place, weights, offset)
+        shifted = _as_bias(bias + response.sum(axis=tuple(range(1, response.ndim))), weights, *function.sources)
         if shifted is None:
             return False
         editor.set_value(linear, index, shifted)
-    _store(linear, place[0], filters, scale, editor)
+    _store(linear, place[0], filters, weights, editor)
     return True
 
 
-def _store(linear: Operation, index: int, filters: Array, scale: Array, editor: Editor) -> None:
-    if (scale != 1).any():
+def _store(linear: Operation, index: int, filters: Array, weights: Array, editor: Editor) -> None:
+    if filters is not weights:
         editor.set_value(linear, index, filters)
 
 
@@ -315,20 +328,19 @@ def _scale_matmul_results(matmul: Operation, function: Affine, editor: Editor) -
     scale, offset = (along(array, function.x, rank - 1) for array in (function.scale, function.offset))
     if scale is None or offset is None:
         return False
-    stored, values = weights
     columns_last = not attributes(matmul)["transposeB"]
-    filters = narrowed(_scaled_last(values, scale, columns_last), stored, *function.sources)
+    filters = _scaled_last(weights, scale, columns_last, function.sources)
     if filters is None:
         return False
     if offset.any():
-        shifted = _as_bias(offset, stored, *function.sources)
+        shifted = _as_bias(offset, weights, *function.sources)
         if shifted is None or rank != 2 or filters.ndim != 2 or attributes(matmul)["transposeA"]:
             return False
-        editor.set_value(matmul, 1, np.ascontiguousarray(filters.T) if columns_last else filters)
+        editor.set_value(matmul, 1, filters.T if columns_last else filters)
         matmul.type, matmul.attribs = "linear", {}
         editor.set_value(matmul, 2, shifted)
     else:
-        _store(matmul, 1, filters, scale, editor)
+        _store(matmul, 1, filters, weights, editor)
     return True
 
 
@@ -340,13 +352,15 @@ def _scale_matmul_source(matmul: Operation, function: Affine, editor: Editor) ->
     scale = along(function.scale, function.x, rank - 2 if attributes(matmul)["transposeA"] else rank - 1)
     if scale is None:
         return False
-    stored, values = weights
-    filters = narrowed(_scaled_last(values, scale, bool(attributes(matmul)["transposeB"])), stored, *function.sources)
+    filters = _scaled_last(weights, scale, bool(attributes(matmul)["transposeB"]), function.sources)
     if filters is not None:
-        _store(matmul, 1, filters, scale, editor)
+        _store(matmul, 1, filters, weights, editor)
     return filters is not None
 
 
-def _scaled_last(weights: Array, factors: Array, last: bool) -> Array:
-    """The matrices scaled along their last dimension, or along the one before it."""
-    return np.asarray(weights * (factors if last else factors.reshape(-1, 1)))
+def _scaled_last(weights: Array, factors: Array, last: bool, sources: Sequence[Array]) -> Array | None:
+    """The matrices scaled along their last dimension, or along the one before it; see `_scaled`."""
+    if (factors == 1).all():
+        return weights
+    product = weights.astype(np.float64) * (factors if last else factors.reshape(-1, 1))
+    return narrowed(product, weights, *sources)
