@@ -61,6 +61,15 @@ def has_tensor(type: Type) -> bool:
     return isinstance(type, TensorType)
 
 
+def item_name(type: Type) -> str:
+    """The item type of a tensor, or of the tensors in an array or tuple; '' for the unbound tensor."""
+    if isinstance(type, TensorType):
+        return type.item or ""
+    if isinstance(type, Primitive):
+        return type.name
+    return item_name(type.item if isinstance(type, ArrayType) else type.items[0])
+
+
 class _Required:
     """Marks a parameter without default (None could be a value)."""
 
@@ -108,6 +117,21 @@ class Fragment:
     def tensors(self) -> tuple[Parameter, ...]:
         """The tensor parameters, in order."""
         return tuple(p for p in self.parameters if has_tensor(p.type))
+
+    @cached_property
+    def tensor_items(self) -> tuple[str, ...]:
+        """The item types of the tensor parameters."""
+        return tuple(item_name(parameter.type) for parameter in self.tensors)
+
+    @cached_property
+    def result_items(self) -> tuple[str, ...]:
+        """The item types of the results."""
+        return tuple(item_name(result.type) for result in self.results)
+
+    @cached_property
+    def arrays(self) -> tuple[bool, ...]:
+        """Which tensor parameters are arrays of tensors."""
+        return tuple(isinstance(parameter.type, ArrayType) for parameter in self.tensors)
 
     @cached_property
     def attributes(self) -> dict[str, Parameter]:

@@ -10,6 +10,7 @@ from ..errors import UsageError
 
 _BY_KIND = {"f": "scalar", "i": "integer", "u": "integer", "b": "logical", "U": "string", "S": "string"}
 _CLASSES: dict[str, type] = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_, "string": np.str_}
+_names: dict[type, str] = {}  # what was asked for already
 
 
 def nnef_dtype(dtype: Any) -> str:
@@ -17,6 +18,15 @@ def nnef_dtype(dtype: Any) -> str:
 
     UsageError for others, such as complex numbers.
     """
+    if isinstance(dtype, type):
+        name = _names.get(dtype)
+        if name is None:
+            name = _names[dtype] = _find_name(dtype)
+        return name
+    return _find_name(dtype)
+
+
+def _find_name(dtype: Any) -> str:
     try:
         kind = np.dtype(dtype)
     except TypeError:

@@ -18,6 +18,8 @@ from .containers import Members, View
 
 Shape = tuple[int | None, ...]
 
+_DIMS = {int, type(None)}
+
 
 class Tensor:
     """A value of the graph: an input, a constant, or the result of operations.
@@ -67,7 +69,9 @@ class Tensor:
 
     @shape.setter
     def shape(self, shape: Iterable[int | None] | None) -> None:
-        self._shape = None if shape is None else tuple(None if dim is None else _as_int(dim) for dim in shape)
+        if shape is not None and not (type(shape) is tuple and _DIMS.issuperset(map(type, shape))):
+            shape = tuple(None if dim is None else _as_int(dim) for dim in shape)
+        self._shape: Shape | None = shape
 
     @property
     def dtype(self) -> Any:
@@ -225,7 +229,7 @@ class Operation:
     def attribs(self, attribs: dict[str, Any]) -> None:
         assert isinstance(attribs, dict), f"operation attribs must be a dict, got {attribs!r}"
         for key, value in attribs.items():
-            assert isinstance(key, str), f"attribute name must be a str, got {key!r}"
+            assert type(key) is str or isinstance(key, str), f"attribute name must be a str, got {key!r}"
             assert not isinstance(value, Tensor), f"attribute '{key}' is a Tensor; tensors belong into inputs"
         self._attribs = attribs
 
@@ -528,9 +532,12 @@ def _as_arguments(items: Tensor | Iterable[Tensor] | None) -> tuple[Tensor, ...]
         return ()
     if isinstance(items, Tensor):
         return (items,)
+    if type(items) is tuple and all(type(item) is Tensor for item in items):
+        return items
     tensors = _as_tensors(items)
     return View(tensors) if isinstance(items, (list, View)) else tuple(tensors)
 
 
 def _check_distinct(tensors: Sequence[Tensor]) -> None:
-    assert len({id(tensor) for tensor in tensors}) == len(tensors), "an operation cannot output one tensor twice"
+    distinct = len(tensors) < 2 or len({id(tensor) for tensor in tensors}) == len(tensors)
+    assert distinct, "an operation cannot output one tensor twice"

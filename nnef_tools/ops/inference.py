@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ExecutionError, NnefToolsError, PluginError, ShapeError, UsageError
-from ..language.types import REQUIRED, ArrayType, Fragment, Primitive, TensorType, Type
+from ..language.types import REQUIRED, Fragment
 from ..model.containers import View
 from ..model.dtypes import nnef_dtype, numpy_dtype
 from ..model.graph import Graph, Operation, Tensor
@@ -16,6 +16,7 @@ from .precision import common_float
 from .registry import OpDef, find
 
 T = TypeVar("T")
+_INT = {int}
 ShapeFunctions = Mapping[str, Callable[..., Any]]
 
 # Operations whose kernel is told the data type of the result.
@@ -54,6 +55,8 @@ def infer_shapes(
 
 
 def _as_lists(shape: Any) -> list[Any]:
+    if _INT.issuperset(map(type, shape)):
+        return list(shape)
     return [_as_lists(item) if isinstance(item, (list, tuple)) else int(item) for item in shape]
 
 
@@ -65,8 +68,11 @@ def _complete(definition: OpDef, attribs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_count(fragment: Fragment, arguments: Sequence[Any]) -> None:
-    required, most = sum(p.default is REQUIRED for p in fragment.tensors), len(fragment.tensors)
-    if not required <= len(arguments) <= most:
+    most = len(fragment.tensors)
+    if len(arguments) == most:
+        return
+    required = sum(p.default is REQUIRED for p in fragment.tensors)
+    if not required <= len(arguments) < most:
         names = ", ".join(parameter.name for parameter in fragment.tensors)
         raise ShapeError(f"takes {most} tensor arguments ({names}), got {len(arguments)}", where=fragment.name)
 
@@ -99,20 +105,26 @@ def result_dtypes(fragment: Fragment, input_dtypes: Sequence[Any], dtype: Any = 
     nothing). dtype: what the generic type `?` stands for; its class gives way to that of the generic inputs if they
     are of the same NNEF type, so that float16 or int32 pass through.
     """
-    scalar = common_float(_classes(fragment, input_dtypes, "scalar")) or np.float32
-    generic = _generic_class(_classes(fragment, input_dtypes, "?"), dtype)
-    integers = set(_classes(fragment, input_dtypes, "integer"))
-    integer = integers.pop() if len(integers) == 1 else np.int64  # operations on bits keep the type
-    by_item = {"scalar": scalar, "?": generic, "integer": integer, "logical": np.bool_, "string": np.str_}
-    return [by_item[_item(result.type)] for result in fragment.results]
+    return [_result_class(item, fragment, input_dtypes, dtype) for item in fragment.result_items]
+
+
+def _result_class(item: str, fragment: Fragment, input_dtypes: Sequence[Any], dtype: Any) -> Any:
+    if item in ("logical", "string"):
+        return np.bool_ if item == "logical" else np.str_
+    classes = _classes(fragment, input_dtypes, item)
+    if item == "scalar":
+        return common_float(classes) or np.float32
+    if item == "?":
+        return _generic_class(classes, dtype)
+    return classes[0] if len(set(classes)) == 1 else np.int64  # operations on bits keep the type
 
 
 def _classes(fragment: Fragment, input_dtypes: Sequence[Any], item: str) -> list[Any]:
     """The classes of the inputs whose parameters have that item type."""
     groups = [
         dtypes if isinstance(dtypes, (list, tuple)) else [dtypes]
-        for parameter, dtypes in zip(fragment.tensors, input_dtypes, strict=False)
-        if _item(parameter.type) == item
+        for own, dtypes in zip(fragment.tensor_items, input_dtypes, strict=False)
+        if own == item
     ]
     return [dtype for group in groups for dtype in group if dtype is not None]
 
@@ -123,15 +135,6 @@ def _generic_class(classes: Sequence[Any], dtype: Any) -> Any:
     if not same:
         return numpy_dtype(kind) if dtype is None else np.dtype(dtype).type
     return common_float(same) if kind == "scalar" else np.result_type(*same).type
-
-
-def _item(type: Type) -> str:
-    """The item type of a tensor, or of the tensors in an array or tuple; '' for the unbound tensor."""
-    if isinstance(type, TensorType):
-        return type.item or ""
-    if isinstance(type, Primitive):
-        return type.name
-    return _item(type.item if isinstance(type, ArrayType) else type.items[0])
 
 
 def evaluate(name: str, inputs: Sequence[Any], attribs: Mapping[str, Any]) -> Any:
@@ -190,8 +193,8 @@ def group_arguments(inputs: Sequence[T], fragment: Fragment | None = None) -> li
     items = list(inputs)
     if fragment is None:
         return [items] if isinstance(inputs, (View, list)) else [*items]
-    arrays = [isinstance(parameter.type, ArrayType) for parameter in fragment.tensors]
-    if not any(arrays):
+    arrays = fragment.arrays
+    if True not in arrays:
         return [*items]
     length = len(items) - (len(arrays) - 1)
     if sum(arrays) > 1 or length < 0:
@@ -253,15 +256,15 @@ def _infer_operation(
 ) -> None:
     arguments = group_arguments(op.inputs, fragment)
     _set_dtypes(op, fragment, arguments)
-    shapes = [_shape(argument) for argument in arguments]
     known = find(op.type) is not None or op.type in (custom_shapes or {})
-    if allow_unknown and (not known or any(_is_unknown(shape) for shape in shapes)):
+    unknown = next((tensor for tensor in op.inputs if tensor.shape is None or None in tensor.shape), None)
+    if allow_unknown and (not known or unknown is not None):
         for output in op.outputs:
             output.shape = None
         return
-    for tensor in op.inputs:
-        if tensor.shape is None or None in tensor.shape:
-            raise ShapeError(f"the shape of input '{tensor.name}' is not known")
+    if unknown is not None:
+        raise ShapeError(f"the shape of input '{unknown.name}' is not known")
+    shapes = [_shape(argument) for argument in arguments]
     results = list(flat_shapes(infer_shapes(str(op.type), shapes, op.attribs, custom_shapes)))
     if len(results) != len(op.outputs):
         raise ShapeError(f"gives {len(results)} results, but {len(op.outputs)} are named")
@@ -271,10 +274,6 @@ def _infer_operation(
 
 def _shape(argument: Tensor | list[Tensor]) -> Any:
     return [tensor.shape for tensor in argument] if isinstance(argument, list) else argument.shape
-
-
-def _is_unknown(shape: Any) -> bool:
-    return shape is None or any(_is_unknown(item) for item in shape if not isinstance(item, int))
 
 
 def _set_dtypes(op: Operation, fragment: Fragment | None, arguments: Sequence[Tensor | list[Tensor]]) -> None:

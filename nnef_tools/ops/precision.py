@@ -28,9 +28,9 @@ def is_narrow(dtype: Any) -> bool:
 def common_float(dtypes: Iterable[Any]) -> Any:
     """The floating-point class that results have for inputs of these classes; None if none of them is one."""
     found = {np.dtype(dtype).type for dtype in dtypes if is_floating(dtype)}
-    if len(found) > 1:
-        found = {np.float32 if is_narrow(dtype) else dtype for dtype in found}
-    return np.result_type(*found).type if found else None
+    if len(found) < 2:
+        return next(iter(found), None)
+    return np.result_type(*(np.float32 if is_narrow(dtype) else dtype for dtype in found)).type
 
 
 def ieee(kernel: Callable[..., Any], *, arithmetic: bool) -> Callable[..., Any]:

@@ -60,13 +60,12 @@ def open_model(path: PathLike) -> ModelFiles:
 class _Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._inside: set[Path] = set()  # folders that are known to be in the model
 
     def read(self, name: str) -> bytes | None:
         file = self._root / name
         try:
-            if not file.exists():
-                return None
-            return self._checked(file).read_bytes()
+            return self._checked(file).read_bytes() if file.exists() else None
         except OSError as error:
             raise _unreadable(error, file) from error
 
@@ -79,8 +78,9 @@ class _Folder:
 
     def _find(self, name: str) -> Path | None:
         """The file as it is spelled, or else the one that only differs by case, looked up folder by folder."""
-        if (self._root / name).exists():
-            return self._root / name
+        file = self._root / name
+        if file.exists():
+            return file
         place = self._root
         for part in PurePosixPath(name).parts:
             if not place.is_dir():
@@ -94,11 +94,20 @@ class _Folder:
 
     def _checked(self, file: Path) -> Path:
         """A link may lead anywhere, and a device or pipe may never end."""
-        if not file.resolve().is_relative_to(self._root.resolve()):
-            raise FormatError("the file is a link that leads out of the model folder", where=str(file))
-        if not stat.S_ISREG(file.stat().st_mode):
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            self._check_inside(file)
+            mode = file.stat().st_mode
+        if file.parent not in self._inside:
+            self._check_inside(file.parent)
+            self._inside.add(file.parent)
+        if not stat.S_ISREG(mode):
             raise FormatError("not a file", where=str(file))
         return file
+
+    def _check_inside(self, path: Path) -> None:
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise FormatError("the file is a link that leads out of the model folder", where=str(path))
 
 
 class _Archive:
