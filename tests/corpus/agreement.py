@@ -18,7 +18,9 @@ TOLERANCE = 1e-4
 """Of the largest error of an output, relative to the largest magnitude in it."""
 
 
-def check(model: Path, inputs: Mapping[str, Array], folder: Path, backends: Sequence[str] = ("auto", "torch", "numpy")) -> None:
+def check(
+    model: Path, inputs: Mapping[str, Array], folder: Path, backends: Sequence[str] = ("auto", "torch", "numpy")
+) -> None:
     """Converts a model to a folder, runs it from there on the backends, and compares all outputs with onnxruntime's."""
     expected = run_onnxruntime(model, inputs)
     target = folder / "model.nnef"
