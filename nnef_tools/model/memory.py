@@ -33,10 +33,11 @@ def reordered(array: Array, perm: Sequence[int]) -> Array:
     if array.ndim == 0 or not array.size:
         return np.array(array.transpose(perm))
     result: Array = np.empty([array.shape[axis] for axis in perm], array.dtype)
-    target = result.transpose(np.argsort(perm))
-    count = max(1, BLOCK // array[0].nbytes)
-    for start in range(0, len(array), count):
-        part = array[start : start + count]
+    in_memory = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    source, target = array.transpose(in_memory), result.transpose(np.argsort(perm)).transpose(in_memory)
+    count = max(1, BLOCK // source[0].nbytes)
+    for start in range(0, len(source), count):
+        part = source[start : start + count]
         target[start : start + count] = part
         _release(part)
     return result
