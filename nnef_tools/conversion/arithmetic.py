@@ -5,6 +5,10 @@ Where operands are two tensors, they are aligned on the right, as in numpy.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ..errors import Unsupported
@@ -13,6 +17,17 @@ from ..model.dtypes import is_float, is_integer
 from .build import aligned, right_aligned, shape
 from .builder import Builder
 from .narrow import integer_bits, integer_range, wrap
+
+Array = np.ndarray[Any, Any]
+
+
+def arithmetic_range(start: Array, limit: Array, delta: Array) -> Array:
+    """Range of single numbers: start + k * delta before the limit, in the type of start. Unsupported for delta = 0."""
+    first, last, step = (item.reshape(()).item() for item in (start, limit, delta))
+    if step == 0:
+        raise Unsupported("a delta of 0")
+    count = max(math.ceil((last - first) / step), 0)
+    return np.asarray(first + np.arange(count) * step, start.dtype)
 
 
 def power(b: Builder, x: Tensor, y: Tensor) -> Tensor:
@@ -59,6 +74,17 @@ def clip(b: Builder, x: Tensor, min: Tensor | None = None, max: Tensor | None = 
     if lower is not None:
         return b.max(x, lower)
     return x if upper is None else b.min(x, upper)
+
+
+def softsign(b: Builder, x: Tensor) -> Tensor:
+    """Softsign: x / (1 + |x|)."""
+    return b.div(x, b.add(b.abs(x), 1.0))
+
+
+def log_softmax(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
+    """LogSoftmax: y - log(sum(exp(y))) with y = x - max(x)."""
+    y = b.sub(x, b.max_reduce(x, axes=axes))
+    return b.sub(y, b.log(b.sum_reduce(b.exp(y), axes=axes)))
 
 
 def is_nan(b: Builder, x: Tensor) -> Tensor:

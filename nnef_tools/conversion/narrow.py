@@ -10,6 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ..errors import Unsupported
 from ..model import Tensor
 from ..model.dtypes import is_float, is_integer, nnef_dtype
 from .builder import Builder
@@ -93,6 +94,23 @@ def wrap(b: Builder, x: Tensor, dtype: Any) -> Tensor:
         negative = b.ne(b.cast(sign, np.float32), 0.0)
         low = b.select(negative, b.bitwise_or(low, b.constant(~mask, np.int64)), low)
     return b.cast(low, dtype)
+
+
+def reinterpret(b: Builder, x: Tensor, dtype: Any) -> Tensor:
+    """The bits of constants, and of integers as other integers of that width. Unsupported for those of reals."""
+    if np.dtype(dtype).itemsize != np.dtype(x.dtype).itemsize:
+        raise Unsupported(f"{np.dtype(x.dtype).name} and {np.dtype(dtype).name} differ in width")
+    if x.data is not None:
+        return b.constant(np.ascontiguousarray(x.data).view(dtype))
+    if dtype is x.dtype:
+        return x
+    if is_integer(dtype) and is_integer(x.dtype):
+        return wrap(b, x, dtype)
+    if x.dtype is np.bool_ and is_integer(dtype):
+        return b.cast(x, dtype)
+    raise Unsupported(
+        f"{np.dtype(x.dtype).name} as {np.dtype(dtype).name}: NNEF does not say how numbers are represented in bits"
+    )
 
 
 def convert_dtype(b: Builder, x: Tensor, dtype: Any, saturate: bool = True) -> Tensor:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nnef_tools.conversion import layout, padding
+from nnef_tools.conversion.arithmetic import arithmetic_range
+from nnef_tools.errors import Unsupported
 
 PERMS = [
     (layout.nxc_to_ncx_perm, layout.ncx_to_nxc_perm),
@@ -79,3 +83,15 @@ def test_ceil_padding(extent, size, stride, dilation, before, after) -> None:
     if expected[-1] >= extent:
         expected.pop()  # it would start in the padding
     assert windows(extent, size, stride, dilation, (p, q)) == expected
+
+
+@given(st.integers(-(2**60), 2**60), st.integers(-5, 50), st.integers(-4, 4).filter(bool))
+def test_range(start, length, step) -> None:
+    """Of 64-bit integers, too."""
+    arguments = (np.asarray(item, np.int64) for item in (start, start + length, step))
+    assert arithmetic_range(*arguments).tolist() == list(range(start, start + length, step))
+
+
+def test_range_without_step() -> None:
+    with pytest.raises(Unsupported, match="a delta of 0"):
+        arithmetic_range(np.asarray(0), np.asarray(3), np.asarray(0))

@@ -8,36 +8,35 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ..arithmetic import log_softmax, softsign
 from ..builder import Builder
 from ..rules import to_nnef
-from .common import positive, reshape, right_aligned, shape
+from .common import boundary, channels, positive, right_aligned, shape
 
 
 @to_nnef("onnx", "LeakyRelu")
-def leaky_relu(b: Builder, x: Tensor, *, alpha: float = 0.01, consumed_inputs: list[int] | None = None) -> Tensor:
+def leaky_relu(b: Builder, x: Tensor, *, alpha: float = 0.01) -> Tensor:
     """LeakyRelu -> leaky_relu."""
     return b.leaky_relu(x, alpha=alpha)
 
 
 @to_nnef("onnx", "PRelu")
-def prelu(b: Builder, x: Tensor, slope: Tensor, *, consumed_inputs: list[int] | None = None) -> Tensor:
+def prelu(b: Builder, x: Tensor, slope: Tensor) -> Tensor:
     """PRelu -> prelu. Up to version 6 a slope of shape [C] is per channel; later it broadcasts on the right."""
     rank = len(shape(x))
     if b.version < 7 and len(shape(slope)) == 1 and rank > 1:
-        return b.prelu(x, reshape(b, slope, [1, -1 if slope.data is not None else shape(slope)[0]]))
+        return b.prelu(x, channels(b, slope))
     return b.prelu(x, right_aligned(b, slope, rank))
 
 
 @to_nnef("onnx", "Elu")
-def elu(b: Builder, x: Tensor, *, alpha: float = 1.0, consumed_inputs: list[int] | None = None) -> Tensor:
+def elu(b: Builder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
     """Elu -> elu."""
     return b.elu(x, alpha=alpha)
 
 
 @to_nnef("onnx", "Selu")
-def selu_legacy(
-    b: Builder, x: Tensor, *, alpha: float = 1.6732, gamma: float = 1.0507, consumed_inputs: list[int] | None = None
-) -> Tensor:
+def selu_legacy(b: Builder, x: Tensor, *, alpha: float = 1.6732, gamma: float = 1.0507) -> Tensor:
     """Selu-1, with shorter default constants."""
     return selu(b, x, alpha=alpha, gamma=gamma)
 
@@ -69,9 +68,7 @@ def gelu(b: Builder, x: Tensor, *, approximate: str = "none") -> Tensor:
 
 
 @to_nnef("onnx", "HardSigmoid")
-def hard_sigmoid(
-    b: Builder, x: Tensor, *, alpha: float = 0.2, beta: float = 0.5, consumed_inputs: list[int] | None = None
-) -> Tensor:
+def hard_sigmoid(b: Builder, x: Tensor, *, alpha: float = 0.2, beta: float = 0.5) -> Tensor:
     """HardSigmoid: clamp(alpha * x + beta, 0, 1)."""
     return b.clamp(b.add(b.mul(x, alpha), beta), 0.0, 1.0)
 
@@ -94,10 +91,7 @@ def swish(b: Builder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
     return b.silu(x) if alpha == 1.0 else b.mul(x, b.sigmoid(b.mul(x, alpha)))
 
 
-@to_nnef("onnx", "Softsign")
-def softsign(b: Builder, x: Tensor) -> Tensor:
-    """Softsign: x / (1 + |x|)."""
-    return b.div(x, b.add(b.abs(x), 1.0))
+to_nnef("onnx", "Softsign")(softsign)
 
 
 @to_nnef("onnx", "ThresholdedRelu")
@@ -118,8 +112,7 @@ def _softmax_axes(b: Builder, x: Tensor, axis: int | None) -> list[int]:
     rank = len(shape(x))
     if b.version >= 13:
         return [positive(-1 if axis is None else axis, rank)]
-    start = 1 if axis is None else axis
-    return list(range(start + rank if start < 0 else start, rank))
+    return list(range(boundary(1 if axis is None else axis, rank), rank))
 
 
 @to_nnef("onnx", "Softmax")
@@ -129,11 +122,9 @@ def softmax(b: Builder, x: Tensor, *, axis: int | None = None) -> Tensor:
 
 
 @to_nnef("onnx", "LogSoftmax")
-def log_softmax(b: Builder, x: Tensor, *, axis: int | None = None) -> Tensor:
-    """LogSoftmax: y - log(sum(exp(y))) with y = x - max(x)."""
-    axes = _softmax_axes(b, x, axis)
-    y = b.sub(x, b.max_reduce(x, axes=axes))
-    return b.sub(y, b.log(b.sum_reduce(b.exp(y), axes=axes)))
+def log_softmax_of(b: Builder, x: Tensor, *, axis: int | None = None) -> Tensor:
+    """LogSoftmax over one or several axes."""
+    return log_softmax(b, x, _softmax_axes(b, x, axis))
 
 
 @to_nnef("onnx", "Hardmax")

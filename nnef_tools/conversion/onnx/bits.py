@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
-from ...errors import Unsupported
 from ...model import Tensor
-from ...model.dtypes import is_integer
 from ..arithmetic import bit_shift, bitwise_not
 from ..builder import Builder
-from ..narrow import wrap
+from ..narrow import reinterpret
 from ..rules import to_nnef
 from .common import aligned, dtype_of
 
@@ -36,18 +32,5 @@ to_nnef("onnx", "BitShift", since=11)(bit_shift)
 
 @to_nnef("onnx", "BitCast", since=26)
 def bit_cast(b: Builder, x: Tensor, *, to: int) -> Tensor:
-    """BitCast of constants, and between integer types; the bits of reals have no counterpart in NNEF."""
-    dtype = dtype_of(to)
-    if np.dtype(dtype).itemsize != np.dtype(x.dtype).itemsize:
-        raise Unsupported(f"{np.dtype(x.dtype).name} and {np.dtype(dtype).name} differ in width")
-    if x.data is not None:
-        return b.constant(np.ascontiguousarray(x.data).view(dtype))
-    if dtype is x.dtype:
-        return x
-    if is_integer(dtype) and is_integer(x.dtype):
-        return wrap(b, x, dtype)
-    if x.dtype is np.bool_ and is_integer(dtype):
-        return b.cast(x, dtype)
-    raise Unsupported(
-        f"{np.dtype(x.dtype).name} as {np.dtype(dtype).name}: NNEF does not say how numbers are represented in bits"
-    )
+    """BitCast of constants, and between integers."""
+    return reinterpret(b, x, dtype_of(to))

@@ -27,6 +27,7 @@ __all__ = [
     "aligned",
     "all_positive",
     "axes_or_all",
+    "boundary",
     "channels",
     "dtype_code",
     "dtype_of",
@@ -81,3 +82,10 @@ def dtype_code(dtype: Any) -> int:
         if known is dtype:
             return code
     raise Unsupported(f"ONNX has no data type for {dtype.__name__}")
+
+
+def boundary(axis: int, rank: int) -> int:
+    """Where an axis divides the dimensions into those before and those from it on: 0 to rank. Unsupported."""
+    if not -rank <= axis <= rank:
+        raise Unsupported(f"axis {axis} is out of range for rank {rank}")
+    return axis + rank if axis < 0 else axis

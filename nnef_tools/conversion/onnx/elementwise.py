@@ -14,11 +14,11 @@ from ..arithmetic import clip, is_inf, is_nan, modulo, power
 from ..builder import Builder
 from ..narrow import convert_dtype, round_half_even
 from ..rules import to_nnef
-from .common import aligned, dtype_of, shape, unsqueeze
+from .common import DTYPES, aligned, dtype_of, shape, unsqueeze
 
 
 def _unary(nnef: str) -> Callable[..., Tensor]:
-    def convert(b: Builder, x: Tensor, *, consumed_inputs: list[int] | None = None) -> Tensor:
+    def convert(b: Builder, x: Tensor) -> Tensor:
         return b.single(nnef, x)
 
     return convert
@@ -41,7 +41,6 @@ def _binary_legacy(nnef: str) -> Callable[..., Tensor]:
         *,
         broadcast: int = 0,
         axis: int | None = None,
-        consumed_inputs: list[int] | None = None,
     ) -> Tensor:
         return b.single(nnef, *_legacy_operands(b, x, y, broadcast, axis))
 
@@ -72,25 +71,25 @@ def _reduced(b: Builder, nnef: str, xs: tuple[Tensor, ...]) -> Tensor:
 
 
 @to_nnef("onnx", "Max")
-def maximum(b: Builder, *xs: Tensor, consumed_inputs: list[int] | None = None) -> Tensor:
+def maximum(b: Builder, *xs: Tensor) -> Tensor:
     """Max of any number of operands -> max, two at a time."""
     return _reduced(b, "max", xs)
 
 
 @to_nnef("onnx", "Min")
-def minimum(b: Builder, *xs: Tensor, consumed_inputs: list[int] | None = None) -> Tensor:
+def minimum(b: Builder, *xs: Tensor) -> Tensor:
     """Min of any number of operands -> min, two at a time."""
     return _reduced(b, "min", xs)
 
 
 @to_nnef("onnx", "Sum")
-def add_all(b: Builder, *xs: Tensor, consumed_inputs: list[int] | None = None) -> Tensor:
+def add_all(b: Builder, *xs: Tensor) -> Tensor:
     """Sum of any number of operands -> add, two at a time."""
     return _reduced(b, "add", xs)
 
 
 @to_nnef("onnx", "Mean")
-def mean(b: Builder, *xs: Tensor, consumed_inputs: list[int] | None = None) -> Tensor:
+def mean(b: Builder, *xs: Tensor) -> Tensor:
     """Mean of any number of operands."""
     total = _reduced(b, "add", xs)
     return total if len(xs) == 1 else b.div(total, float(len(xs)))
@@ -115,7 +114,6 @@ def clip_attributes(
     *,
     min: float | None = None,
     max: float | None = None,
-    consumed_inputs: list[int] | None = None,
 ) -> Tensor:
     """Clip-1, Clip-6: bounds are attributes."""
     lower = None if min is None or min <= np.finfo(np.float32).min else b.constant(min, x.dtype)
@@ -132,7 +130,8 @@ def round_to_even(b: Builder, x: Tensor) -> Tensor:
 @to_nnef("onnx", "Cast")
 def cast_named(b: Builder, x: Tensor, *, to: str) -> Tensor:
     """Cast-1: the type is given by name."""
-    dtype = {"FLOAT": np.float32, "DOUBLE": np.float64, "BOOL": np.bool_}.get(to) or getattr(np, to.lower(), None)
+    names = {"FLOAT": "float32", "DOUBLE": "float64"}
+    dtype = next((d for d in DTYPES.values() if d.__name__.rstrip("_") == names.get(to, to.lower())), None)
     if dtype is None:
         raise Unsupported(f"cannot cast to {to}")
     return convert_dtype(b, x, dtype)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ..arithmetic import arithmetic_range
 from ..builder import Builder
 from ..rules import Array, Ints, to_nnef
 from .common import dtype_of, shape
@@ -54,11 +55,9 @@ def constant_of_shape(b: Builder, dims: Ints, *, value: Any = None) -> Tensor:
 
 
 @to_nnef("onnx", "Range", since=11)
-def number_range(b: Builder, start: Array, limit: Array, delta: Array) -> Tensor:
-    """Range: start + k * delta below limit; the number of items must be known."""
-    first, last, step = (item.reshape(()) for item in (start, limit, delta))
-    count = max(math.ceil((float(last) - float(first)) / float(step)), 0)
-    return b.constant((first + np.arange(count) * step).astype(start.dtype))
+def number_range(b: Builder, start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Tensor:
+    """Range: start + k * delta below limit, computed in 64 bits; the number of items must be known."""
+    return b.constant(arithmetic_range(start, limit, delta))
 
 
 @to_nnef("onnx", "EyeLike", since=9)

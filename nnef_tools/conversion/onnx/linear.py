@@ -37,9 +37,12 @@ def gemm(
     beta: float = 1.0,
     transA: int = 0,
     transB: int = 0,
-    broadcast: int | None = None,
+    broadcast: int = 0,
 ) -> Tensor:
-    """Gemm: alpha * A * B + beta * C; linear where that is all, else matmul, mul and add."""
+    """Gemm: alpha * A * B + beta * C; linear where that is all, else matmul, mul and add.
+
+    broadcast only told, up to version 6, that C has another shape than the result.
+    """
     if len(shape(a)) != 2 or len(shape(w)) != 2:
         raise Unsupported(f"operands must be matrices, got shapes {shape(a)} and {shape(w)}")
     columns = shape(w)[0 if transB else 1]

@@ -9,7 +9,7 @@ from ...model import Tensor
 from ..builder import Builder
 from ..rules import Float, Int, Ints, to_nnef
 from .activation import gelu
-from .common import right_aligned, shape, transpose, unsqueeze
+from .common import positive, right_aligned, shape, transpose, unsqueeze
 from .conv import conv
 from .index import triangle
 from .linear import gemm, matmul
@@ -134,7 +134,7 @@ def simplified_layer_normalization(
 ) -> tuple[Tensor, Tensor]:
     """SimplifiedLayerNormalization: x / sqrt(mean(x^2) + epsilon) * scale; also the inverse root mean square."""
     rank = len(shape(x))
-    return _rms_normalized(b, x, scale, list(range(axis % rank, rank)), epsilon)
+    return _rms_normalized(b, x, scale, list(range(positive(axis, rank), rank)), epsilon)
 
 
 def _skip_sum(b: Builder, x: Tensor, skip: Tensor, bias: Tensor | None) -> Tensor:
@@ -210,7 +210,7 @@ def inverse(b: Builder, x: Tensor) -> Tensor:
 @to_nnef("onnx", "ExpandDims", domain=MICROSOFT)
 def expand_dims(b: Builder, x: Tensor, axis: Int) -> Tensor:
     """ExpandDims -> unsqueeze."""
-    return unsqueeze(b, x, [axis % (len(shape(x)) + 1)])
+    return unsqueeze(b, x, [positive(axis, len(shape(x)) + 1)])
 
 
 to_nnef("onnx", "Trilu", domain=MICROSOFT)(triangle)

@@ -13,7 +13,7 @@ from .. import padding
 from ..builder import Builder
 from ..parts import expand_to, joined, reshape_inferred, slice_axes, split_sizes
 from ..rules import Float, Int, Ints, to_nnef
-from .common import all_positive, positive, reshape, shape, squeeze, transpose, unsqueeze
+from .common import all_positive, boundary, positive, reshape, shape, squeeze, transpose, unsqueeze
 
 
 @to_nnef("onnx", "Identity")
@@ -23,9 +23,7 @@ def identity(b: Builder, x: Tensor) -> Tensor:
 
 
 @to_nnef("onnx", "Reshape")
-def reshape_attribute(
-    b: Builder, x: Tensor, *, shape: list[int] | None = None, consumed_inputs: list[int] | None = None
-) -> Tensor:
+def reshape_attribute(b: Builder, x: Tensor, *, shape: list[int] | None = None) -> Tensor:
     """Reshape-1: the shape is an attribute."""
     return reshape_input(b, x, shape or [])
 
@@ -45,9 +43,7 @@ def reshape_input(b: Builder, x: Tensor, new: Ints, *, allowzero: int = 0) -> Te
 def flatten(b: Builder, x: Tensor, *, axis: int = 1) -> Tensor:
     """Flatten to a matrix: the axes before `axis`, the axes from it on."""
     own = shape(x)
-    k = axis + len(own) if axis < 0 else axis
-    if not 0 <= k <= len(own):
-        raise Unsupported(f"axis {axis} is out of range for rank {len(own)}")
+    k = boundary(axis, len(own))
     return reshape(b, x, [math.prod(own[:k]), math.prod(own[k:])])
 
 

@@ -11,7 +11,34 @@ from ..rules import Bool, to_nnef
 from .common import channels, positive, right_aligned, shape
 
 
+def _check_inference(b: Builder, name: str, is_test: int | None) -> None:
+    """Up to version 6 an attribute tells whether the operator trains, which it does unless it is set."""
+    if is_test is None:
+        b.warnings[f"{name} does not set is_test, but is converted for inference"] = None
+    elif not is_test:
+        raise Unsupported("is_test = 0 (training)")
+
+
 @to_nnef("onnx", "BatchNormalization")
+def batch_normalization_tested(
+    b: Builder,
+    x: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,
+    spatial: int = 1,
+    is_test: int | None = None,
+) -> Tensor | tuple[Tensor, ...]:
+    """BatchNormalization-1 and -6: is_test tells the mode."""
+    _check_inference(b, "BatchNormalization", is_test)
+    return batch_normalization(b, x, scale, offset, mean, variance, epsilon=epsilon, spatial=spatial)
+
+
+@to_nnef("onnx", "BatchNormalization", since=7)
 def batch_normalization(
     b: Builder,
     x: Tensor,
@@ -23,17 +50,16 @@ def batch_normalization(
     epsilon: float = 1e-5,
     momentum: float = 0.9,
     spatial: int = 1,
-    is_test: int = 1,
     training_mode: int = 0,
-    consumed_inputs: list[int] | None = None,
 ) -> Tensor | tuple[Tensor, ...]:
     """BatchNormalization -> batch_normalization with parameters [1, C].
 
     In training mode (version 14) the statistics of the batch are used, and running ones are given beside the result.
+    Before, results beside the first tell that it trains.
     """
     if not spatial:
         raise Unsupported("spatial = 0 (statistics for each activation)")
-    if not is_test or (b.version < 14 and any(b.wanted[1:])):
+    if b.version < 14 and any(b.wanted[1:]):
         raise Unsupported("training mode of an old version")
     parameters = [channels(b, p) for p in (offset, scale)]
     if not training_mode:
@@ -56,7 +82,6 @@ def instance_normalization(
     offset: Tensor,
     *,
     epsilon: float = 1e-5,
-    consumed_inputs: list[int] | None = None,
 ) -> Tensor:
     """InstanceNormalization: batch_normalization with the moments of each channel of each item."""
     mean, variance = b.moments(x, axes=list(range(2, len(shape(x)))))
@@ -106,18 +131,17 @@ def lp_normalization(b: Builder, x: Tensor, *, axis: int = -1, p: int = 2) -> Te
 
 
 @to_nnef("onnx", "Dropout")
-def dropout_attributes(
-    b: Builder,
-    x: Tensor,
-    *,
-    ratio: float = 0.5,
-    is_test: int = 1,
-    seed: int = 0,
-    consumed_inputs: list[int] | None = None,
+def dropout_tested(
+    b: Builder, x: Tensor, *, ratio: float = 0.5, is_test: int | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Dropout-1 to 10: the identity."""
-    if not is_test:
-        raise Unsupported("training mode drops at random")
+    """Dropout-1 and -6: is_test tells the mode."""
+    _check_inference(b, "Dropout", is_test)
+    return dropout_attribute(b, x)
+
+
+@to_nnef("onnx", "Dropout", since=7)
+def dropout_attribute(b: Builder, x: Tensor, *, ratio: float = 0.5) -> tuple[Tensor, Tensor | None]:
+    """Dropout-7 and -10: the identity."""
     return x, _kept(b, x)
 
 

@@ -12,11 +12,12 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ..arithmetic import softsign
 from ..build import LIMIT
 from ..builder import Builder
 from ..parts import slice_axes
 from ..rules import to_nnef
-from .activation import softsign, thresholded_relu
+from .activation import thresholded_relu
 from .common import reshape, shape, transpose, unsqueeze
 
 Activation = Callable[[Tensor], Tensor]

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ..arithmetic import log_softmax, softsign
 from ..build import aligned, shape
 from ..builder import Builder
 from ..rules import to_nnef
@@ -37,10 +38,7 @@ def selu(b: Builder, x: Tensor) -> Tensor:
     return b.selu(x)
 
 
-@to_nnef("tf", "Softsign")
-def softsign(b: Builder, x: Tensor) -> Tensor:
-    """Softsign: x / (1 + |x|)."""
-    return b.div(x, b.add(b.abs(x), 1.0))
+to_nnef("tf", "Softsign")(softsign)
 
 
 def _last_axis(x: Tensor) -> list[int]:
@@ -56,11 +54,9 @@ def softmax(b: Builder, x: Tensor) -> Tensor:
 
 
 @to_nnef("tf", "LogSoftmax")
-def log_softmax(b: Builder, x: Tensor) -> Tensor:
-    """LogSoftmax: y - log(sum(exp(y))) with y = x - max(x)."""
-    axes = _last_axis(x)
-    y = b.sub(x, b.max_reduce(x, axes=axes))
-    return b.sub(y, b.log(b.sum_reduce(b.exp(y), axes=axes)))
+def log_softmax_of(b: Builder, x: Tensor) -> Tensor:
+    """LogSoftmax over the last axis."""
+    return log_softmax(b, x, _last_axis(x))
 
 
 @to_nnef("tf", "Erfc")

@@ -9,12 +9,12 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ...model.dtypes import is_float, is_integer
+from ...model.dtypes import is_integer
 from .. import names
 from ..arithmetic import bit_shift, bitwise_not, clip, is_inf, is_nan, modulo, power
 from ..build import aligned, reshape, shape
 from ..builder import Builder
-from ..narrow import convert_dtype, round_half_even, wrap
+from ..narrow import convert_dtype, reinterpret, round_half_even
 from ..rules import to_nnef
 
 
@@ -204,16 +204,8 @@ def cast(b: Builder, x: Tensor, *, DstT: Any, Truncate: bool = False) -> Tensor:
 
 @to_nnef("tf", "Bitcast")
 def bitcast(b: Builder, x: Tensor, *, type: Any) -> Tensor:
-    """Bitcast of constants, and between integers of one width; the bits of reals have no counterpart in NNEF."""
-    if np.dtype(type).itemsize != np.dtype(x.dtype).itemsize:
-        raise Unsupported(f"{np.dtype(x.dtype).name} and {np.dtype(type).name} differ in width")
-    if x.data is not None:
-        return b.constant(np.ascontiguousarray(x.data).view(type))
-    if type is x.dtype:
-        return x
-    if is_float(type) or not is_integer(x.dtype):
-        raise Unsupported("NNEF does not say how numbers are represented in bits")
-    return wrap(b, x, type)
+    """Bitcast of constants, and between integers of one width."""
+    return reinterpret(b, x, type)
 
 
 def _shift(direction: str) -> Callable[..., Tensor]:

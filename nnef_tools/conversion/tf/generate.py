@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import Unsupported
 from ...model import Tensor
+from ..arithmetic import arithmetic_range
 from ..build import reshape, shape
 from ..builder import Builder
 from ..parts import expand_to
@@ -80,11 +80,7 @@ def empty(b: Builder, dims: Ints, *, dtype: Any, init: bool = False) -> Tensor:
 @to_nnef("tf", "Range")
 def number_range(b: Builder, start: Array, limit: Array, delta: Array) -> Tensor:
     """Range: start + k * delta before the limit; the number of items must be known."""
-    first, last, step = (item.reshape(()).item() for item in (start, limit, delta))
-    if step == 0:
-        raise Unsupported("a delta of 0")
-    count = max(math.ceil((last - first) / step), 0)
-    return b.constant((first + np.arange(count) * step).astype(start.dtype))
+    return b.constant(arithmetic_range(start, limit, delta))
 
 
 @to_nnef("tf", "LinSpace")

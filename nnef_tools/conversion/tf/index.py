@@ -17,10 +17,18 @@ EXACT_POSITIONS = 2**24
 """Positions in a flattened tensor are computed in float32."""
 
 
-@to_nnef("tf", "Gather", "ResourceGather")
+@to_nnef("tf", "Gather")
 def gather_first(b: Builder, x: Tensor, indices: Tensor, *, validate_indices: bool = True) -> Tensor:
     """Gather -> gather along the first axis."""
     return b.gather(x, indices, axis=0)
+
+
+@to_nnef("tf", "ResourceGather")
+def resource_gather(
+    b: Builder, x: Tensor, indices: Tensor, *, batch_dims: int = 0, validate_indices: bool = True
+) -> Tensor:
+    """ResourceGather -> gather along the first axis that is not shared."""
+    return gather(b, x, indices, batch_dims, batch_dims=batch_dims)
 
 
 @to_nnef("tf", "GatherV2")
