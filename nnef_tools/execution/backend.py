@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from os import PathLike
 from typing import Any, Protocol
@@ -62,6 +63,14 @@ class Executor(Protocol):
         output_names: any tensors of the model, by default its outputs. observe: called with name and value of each
         tensor as it becomes known. UsageError for wrong inputs or names, ExecutionError if an operator fails.
         """
+
+
+def no_such_tensor(name: str, known: Sequence[str]) -> UsageError:
+    """The error for a name that no tensor of a model has; the hint says similar ones, or some that there are."""
+    near = get_close_matches(name, known, n=3)
+    some = ", ".join(map(repr, known[:8])) + (", .." if len(known) > 8 else "")
+    hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"there are {some}"
+    return UsageError(f"the model has no tensor '{name}'", hint=hint)
 
 
 # Formats that only the runtime of their own framework can run: title and backend.

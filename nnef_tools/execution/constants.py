@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..errors import ExecutionError
 from ..model import Tensor
-from ..model.dtypes import canonical_dtype, nnef_dtype
-from ..ops import quant, registry
+from ..model.dtypes import canonical_dtype
+from ..ops import registry
+from ..ops.quant import Quantization
 from .backend import Array
 
 
 def constant_data(tensor: Tensor) -> Array:
-    """The real values of a constant tensor.
+    """The real values of a constant tensor; see `Quantization.real_values` for quantized ones.
 
-    Integer codes of a quantized tensor are dequantized; real values of one are rounded to those that it can take.
-    ExecutionError if there is no data.
+    ExecutionError if there is no data. Unsupported or FormatError for a quantization that is not understood.
     """
-    data = _raw_data(tensor)
-    if not (tensor.quant or {}).get("op-name"):
-        return data
-    definition, parameters, attribs = quantization(tensor)
-    if nnef_dtype(data.dtype) != "integer":
-        return np.asarray(definition.run(data, *parameters.values(), **attribs))
-    return quant.dequantize(definition.name, data, **{**parameters, **attribs})
-
-
-def quantization(tensor: Tensor) -> tuple[registry.OpDef, dict[str, Array], dict[str, Any]]:
-    """The operation that quantizes a tensor, and its tensor parameters (but for the first) and attributes by name.
-
-    ExecutionError if the operation is not known or lacks a parameter.
-    """
-    found = dict(tensor.quant or {})
-    name = str(found.get("op-name"))
-    definition = registry.find(name)
-    if definition is None or not name.endswith("_quantize"):
-        raise ExecutionError(f"unknown quantization '{name}'", where=f"tensor '{tensor.name}'")
-    missing = [p.name for p in definition.fragment.parameters[1:] if found.get(p.name) is None]
-    if missing:
-        what = ", ".join(map(repr, missing))
-        raise ExecutionError(f"quantization '{name}' lacks {what}", where=f"tensor '{tensor.name}'")
-    parameters = {
-        p.name: np.asarray(found[p.name], np.int64 if p.name == "zero_point" else np.float32)
-        for p in definition.fragment.tensors[1:]
-    }
-    return definition, parameters, {key: found[key] for key in definition.fragment.attributes}
+    data, quantization = _raw_data(tensor), Quantization.of(tensor.quant)
+    return data if quantization is None else quantization.real_values(data)
 
 
 def _raw_data(tensor: Tensor) -> Array:

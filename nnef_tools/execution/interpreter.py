@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from keyword import iskeyword
 from typing import Any, Protocol
@@ -22,8 +21,9 @@ from ..language.signatures import regroup
 from ..language.types import REQUIRED, Fragment
 from ..model import Graph, Operation, Tensor
 from ..ops import registry
-from .backend import Array, Observer, TensorInfo
-from .constants import constant_data, quantization
+from ..ops.quant import Quantization
+from .backend import Array, Observer, TensorInfo, no_such_tensor
+from .constants import constant_data
 
 Operator = Callable[..., Any]
 
@@ -98,9 +98,7 @@ class Plan:
     def find(self, name: str) -> int:
         """The slot of the tensor of that name; UsageError, with similar names, if there is none."""
         if name not in self._by_name:
-            near = get_close_matches(name, self._by_name, n=3)
-            hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"there are {_few(self.tensor_names)}"
-            raise UsageError(f"the model has no tensor '{name}'", hint=hint)
+            raise no_such_tensor(name, self.tensor_names)
         return self._by_name[name]
 
     def run(
@@ -340,14 +338,17 @@ def complete_attributes(op: Operation, custom: bool = False) -> dict[str, Any]:
 
 
 def quantizer(backend: Backend, tensor: Tensor) -> Operator | None:
-    """A function that rounds values as the quantization of the tensor says; None if it has none. ExecutionError."""
-    if not (tensor.quant or {}).get("op-name"):
+    """A function that rounds values as the quantization of the tensor says; None if it has none.
+
+    Unsupported or FormatError if it is not understood.
+    """
+    quantization = Quantization.of(tensor.quant)
+    if quantization is None:
         return None
-    definition, arrays, attribs = quantization(tensor)
-    function = backend.operator(definition.name)
-    assert function is not None, definition.name
-    parameters = [backend.from_numpy(array) for array in arrays.values()]
-    return partial(_quantize, function, parameters, attribs)
+    function = backend.operator(quantization.definition.name)
+    assert function is not None, quantization.definition.name
+    parameters = [backend.from_numpy(array) for array in quantization.tensors.values()]
+    return partial(_quantize, function, parameters, quantization.attribs)
 
 
 def _quantize(function: Operator, parameters: Sequence[Any], attribs: Mapping[str, Any], value: Any) -> Any:
@@ -376,7 +377,3 @@ def _regroup(slots: tuple[int, ...], fragment: Fragment) -> tuple[int | tuple[in
 def _is_constant(tensor: Tensor) -> bool:
     producer = tensor.producer
     return producer is None or producer.type in ("variable", "constant")
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:8])) + (", .." if len(names) > 8 else "")

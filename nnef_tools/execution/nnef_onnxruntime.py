@@ -6,20 +6,19 @@ Imports onnx and onnxruntime; imported only where it is chosen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from ..conversion.nnef_to_onnx import Converter
-from ..errors import ExecutionError, UsageError
+from ..errors import ExecutionError
 from ..io.onnx.writer import SMALL, Layout, build_message
 from ..language.stdlib import standard_fragments
 from ..model import Graph, Tensor
 from ..model.copying import copy_graph
 from ..ops.extensions import extension_fragments
 from ..ops.inference import infer_graph
-from .backend import Array, Observer
+from .backend import Array, Observer, no_such_tensor
 from .constants import constant_data
 from .interpreter import check_inputs, tensor_info
 from .onnx_backend import first_line, open_session, providers, shared_values
@@ -92,9 +91,7 @@ class NnefOnnxExecutor:
 
     def _check_name(self, name: str) -> None:
         if name not in self._tensors:
-            near = get_close_matches(name, self.tensor_names, n=3)
-            hint = f"did you mean {', '.join(map(repr, near))}?" if near else None
-            raise UsageError(f"the model has no tensor '{name}'", hint=hint)
+            raise no_such_tensor(name, self.tensor_names)
 
     def _compute(self, names: tuple[str, ...], inputs: Sequence[Array]) -> list[Array]:
         if not names:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from ..errors import ExecutionError, FileError, FormatError, MissingPackageError, UsageError
-from .backend import Array, Observer, TensorInfo
+from .backend import Array, Observer, TensorInfo, no_such_tensor
 from .interpreter import check_inputs
 
 try:
@@ -115,9 +114,7 @@ class OnnxExecutor:
             known = {*self.tensor_names, *(item.name for item in proto.graph.initializer)}
             unknown = [name for name in names if name not in known]
             if unknown:
-                near = get_close_matches(unknown[0], known, n=3)
-                hint = f"did you mean {', '.join(map(repr, near))}?" if near else None
-                raise UsageError(f"the model has no tensor '{unknown[0]}'", hint=hint)
+                raise no_such_tensor(unknown[0], self.tensor_names)
             extended = onnx.ModelProto()
             extended.CopyFrom(proto)
             # without a type: onnxruntime infers it

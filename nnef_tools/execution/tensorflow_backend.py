@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from ..errors import ExecutionError, FileError, MissingPackageError, UsageError
 from ..io.tf.graphdef import Reader, import_graph_def
 from ..io.tf.graphdef.reader import load
-from .backend import Array, Observer, TensorInfo
+from .backend import Array, Observer, TensorInfo, no_such_tensor
 from .interpreter import check_inputs
 
 try:
@@ -98,9 +97,7 @@ class TensorFlowExecutor:
         try:
             return self._graph.get_tensor_by_name(_full(name))
         except (KeyError, ValueError):
-            near = get_close_matches(_short(name), self.tensor_names, n=3)
-            hint = f"did you mean {', '.join(map(repr, near))}?" if near else None
-            raise UsageError(f"the model has no tensor '{name}'", hint=hint) from None
+            raise no_such_tensor(_short(name), self.tensor_names) from None
 
     def _compute(self, tensors: list[Any], feeds: Mapping[str, Any]) -> list[Any]:
         if self._session is None:

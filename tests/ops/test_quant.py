@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nnef_tools.errors import ShapeError
+from nnef_tools.errors import FormatError, ShapeError, Unsupported
 from nnef_tools.ops.inference import evaluate, infer_shapes
-from nnef_tools.ops.quant import dequantize, quantize
+from nnef_tools.ops.quant import Quantization, dequantize, quantize
 
 MIN_MAX = "min_max_linear_quantize"
 ZERO_POINT = "zero_point_linear_quantize"
@@ -107,3 +107,32 @@ def test_parameters_that_do_not_fit():
         infer_shapes(ZERO_POINT, [[2, 4], [], []], {**attribs, "bits": 0})
     with pytest.raises(ValueError, match="not a quantization operation"):
         quantize("relu", [1.0], bits=8)
+
+
+@pytest.mark.parametrize("quant", [None, {}])
+def test_no_quantization(quant):
+    assert Quantization.of(quant) is None
+
+
+@pytest.mark.parametrize(
+    ("quant", "error", "message"),
+    [
+        ({"op-name": "my_quantize", "bits": 8}, Unsupported, "unknown quantization 'my_quantize'"),
+        ({"op-name": "relu"}, Unsupported, "unknown quantization 'relu'"),
+        (
+            {"op-name": "zero_point_linear_quantize", "scale": 1.0, "bits": 8},
+            FormatError,
+            "lacks 'zero_point', 'signed'",
+        ),
+        ({"op-name": "linear_quantize", "min": 0.0, "max": None, "bits": 8}, FormatError, "lacks 'max'$"),
+    ],
+)
+def test_quantization_that_is_not_understood(quant, error, message):
+    with pytest.raises(error, match=message):
+        Quantization.of(quant)
+
+
+def test_stored_codes_and_stored_reals():
+    quantization = Quantization.of({"op-name": "linear_quantize", "min": 0.0, "max": 3.0, "bits": 2})
+    np.testing.assert_array_equal(quantization.real_values(np.asarray([0, 3], np.uint8)), np.float32([0, 3]))
+    np.testing.assert_array_equal(quantization.real_values(np.float32([0.4, 1.6, 7])), np.float32([0, 2, 3]))
