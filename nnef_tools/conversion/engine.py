@@ -197,11 +197,13 @@ class Converter(ConverterBase, Helpers):
 
     def _is_used(self, tensor: Tensor) -> bool:
         """Does anything read that result of an operation: an operation, a nested graph that gives it on, the user?"""
+        if tensor.has_consumer:
+            return True
         graph = tensor.graph
         assert graph is not None
         if graph not in self._captured:
             self._captured[graph] = {captured for op in graph.operations for captured in op.captures}
-        return tensor.has_consumer or tensor in graph.outputs or tensor in self._captured[graph]
+        return tensor in graph.outputs or tensor in self._captured[graph]
 
     def _given(self, op: Operation) -> list[Any]:
         """The arguments of an operation: a tensor each, or a list of tensors for an array argument."""

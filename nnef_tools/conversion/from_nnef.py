@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from keyword import iskeyword
 from typing import Any
 
@@ -12,8 +11,9 @@ import numpy as np
 
 from ..errors import ConversionError, Unsupported
 from ..language.elaborate import decompose
+from ..language.names import FreshNames
 from ..language.stdlib import standard_fragments
-from ..language.types import ArrayType, Fragment, TensorType, Type
+from ..language.types import Fragment, item_name
 from ..model import Graph, Operation, Tensor
 from ..model.copying import copy_graph
 from ..model.dtypes import canonical_dtype, is_float, numpy_dtype
@@ -195,10 +195,9 @@ class ConverterFromNNEF(Converter):
         definition = find(op.type)
         if definition is None or op.type == "cast":
             return arguments
-        types = [parameter.type for parameter in definition.fragment.tensors]
-        return [
-            self._typed(argument, _item(type), op) for argument, type in zip(arguments, types, strict=False)
-        ] + arguments[len(types) :]
+        items = definition.fragment.tensor_items
+        typed = [self._typed(argument, item, op) for argument, item in zip(arguments, items, strict=False)]
+        return typed + arguments[len(items) :]
 
     def _typed(self, argument: Any, item: str, op: Operation) -> Any:
         if isinstance(argument, list):
@@ -294,12 +293,11 @@ class ConverterFromNNEF(Converter):
         wanted = self._wanted_names()
         bound = [*self._target.outputs, *self._target.inputs]
         constants = [t for t in self._target.tensors if t.data is not None]
-        taken: set[str] = set()
+        names = FreshNames(())
         for tensor in dict.fromkeys((*bound, *constants, *self._target.tensors)):
             if tensor.name == "" and not tensor.has_producer:
                 continue  # stands for an input that is left out
-            tensor.name = unique_name(wanted.get(tensor) or _generated(tensor), taken)
-            taken.add(tensor.name)
+            tensor.name = names.distinct(wanted.get(tensor) or _generated(tensor))
         for op in self._target.operations:
             if op.name is None and op.outputs:
                 op.name = op.outputs[0].name
@@ -334,25 +332,12 @@ def insert_quantization(graph: Graph, tensor: Tensor) -> None:
         before, after = other, tensor
     parameters = []
     for parameter in definition.fragment.tensors[1:]:
-        data: Any = np.asarray(quant[parameter.name], numpy_dtype(_item(parameter.type)))
+        data: Any = np.asarray(quant[parameter.name], numpy_dtype(item_name(parameter.type)))
         parameters.append(Tensor(graph, shape=data.shape, dtype=data.dtype.type, data=data))
     attribs = {key: quant[key] for key in definition.fragment.attributes}
     Operation(graph, name, attribs=attribs, inputs=(before, *parameters), outputs=(after,))
     graph.sort()
 
 
-def _item(type: Type) -> str:
-    while isinstance(type, ArrayType):
-        type = type.item
-    return (type.item or "") if isinstance(type, TensorType) else ""
-
-
 def _generated(tensor: Tensor) -> str:
     return f"{tensor.producer.type if tensor.producer is not None else 'constant'}_result"
-
-
-def unique_name(name: str, taken: Collection[str]) -> str:
-    """The name, with a number where it is taken."""
-    if name not in taken:
-        return name
-    return next(f"{name}_{k}" for k in itertools.count(1) if f"{name}_{k}" not in taken)

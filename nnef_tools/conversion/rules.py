@@ -102,9 +102,15 @@ class Rule:
 
     def allows(self, attribute: str, value: Any) -> bool:
         """Is the value of the annotated type? Only plain types and lists of them are checked."""
-        hint = self._hints.get(attribute, Any)
-        options = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        return any(_fits(value, option) for option in options)
+        options = self._options.get(attribute)
+        return options is None or any(_fits(value, option) for option in options)
+
+    @cached_property
+    def _options(self) -> dict[str, tuple[Any, ...]]:
+        """The types that attributes may have, for those where that is checked."""
+        hints = {name: self._hints.get(name, Any) for name in self.attributes}
+        options = {name: typing.get_args(h) if isinstance(h, UnionType) else (h,) for name, h in hints.items()}
+        return {name: types for name, types in options.items() if all(map(_is_checked, types))}
 
 
 def _allows_none(hint: Any) -> bool:
@@ -114,13 +120,18 @@ def _allows_none(hint: Any) -> bool:
 _KINDS: dict[Any, type] = {int: Integral, float: Real, str: str}
 
 
+def _is_checked(hint: Any) -> bool:
+    is_list = typing.get_origin(hint) is list
+    return hint is NoneType or (typing.get_args(hint)[0] if is_list else hint) in _KINDS
+
+
 def _fits(value: Any, hint: Any) -> bool:
-    if typing.get_origin(hint) is list and typing.get_args(hint)[0] in _KINDS:
-        kind = _KINDS[typing.get_args(hint)[0]]
-        return isinstance(value, (list, tuple)) and all(isinstance(item, kind) for item in value)
     if hint is NoneType:
         return value is None
-    return hint not in _KINDS or isinstance(value, _KINDS[hint])
+    if hint in _KINDS:
+        return isinstance(value, _KINDS[hint])
+    kind = _KINDS[typing.get_args(hint)[0]]
+    return isinstance(value, (list, tuple)) and all(isinstance(item, kind) for item in value)
 
 
 def _const_marker(hint: Any) -> Const | None:

@@ -127,9 +127,9 @@ def make_executor(
         note = f"onnxruntime cannot call the Python functions of {', '.join(called)}"
         return by_kernels(kernel_backend(), note)
     if backend == "onnxruntime":
-        return _onnxruntime_executor(graph, device)
+        return _onnxruntime_executor(graph, device, owned=graph is not model)
     try:
-        return _onnxruntime_executor(graph, device)
+        return _onnxruntime_executor(graph, device, owned=graph is not model)
     except NnefToolsError as error:
         return by_kernels(kernel_backend(), f"onnxruntime cannot run the model: {error.message}")
 
@@ -139,10 +139,10 @@ def kernel_backend() -> str:
     return "torch" if find_spec("torch") is not None else "numpy"
 
 
-def _onnxruntime_executor(graph: Graph, device: str | None) -> Executor:
+def _onnxruntime_executor(graph: Graph, device: str | None, *, owned: bool) -> Executor:
     from .nnef_onnxruntime import NnefOnnxExecutor
 
-    return NnefOnnxExecutor(graph, device=device)
+    return NnefOnnxExecutor(graph, device=device, owned=owned)
 
 
 def _kernel_executor(

@@ -6,13 +6,14 @@ Imports onnx and onnxruntime; imported only where it is chosen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..conversion.nnef_to_onnx import Converter
 from ..errors import ExecutionError
 from ..io.onnx.writer import SMALL, Layout, build_message
+from ..language.collector import paused_collector
 from ..language.stdlib import standard_fragments
 from ..model import Graph, Tensor
 from ..model.copying import copy_graph
@@ -23,6 +24,9 @@ from .constants import constant_data
 from .interpreter import check_inputs, tensor_info
 from .onnx_backend import first_line, open_session, providers, shared_values
 
+if TYPE_CHECKING:
+    from ..io.onnx.messages import ModelMessage
+
 _SOURCES = ("external", "variable", "constant")
 
 
@@ -30,17 +34,19 @@ class NnefOnnxExecutor:
     """An `Executor` for a Graph of the NNEF dialect.
 
     A session computes the outputs of the graph; for other tensors there is one more for each set of them.
-    device: 'cpu' or 'cuda', 'cuda:1', ..; threads: of a session, 0 for as many as onnxruntime chooses.
+    device: 'cpu' or 'cuda', 'cuda:1', ..; threads: of a session, 0 for as many as onnxruntime chooses. owned: the graph
+    is of no more use to the caller, so it may be changed instead of a copy.
     ConversionError or FormatError if onnxruntime cannot run the model, UsageError for a device that there is not.
     """
 
     backend = "onnxruntime"
     note = ""
 
-    def __init__(self, graph: Graph, *, device: str | None = None, threads: int = 0) -> None:
+    def __init__(self, graph: Graph, *, device: str | None = None, threads: int = 0, owned: bool = False) -> None:
         self._providers = providers(device)
         self._threads = threads
-        self._graph = _with_shapes(graph)
+        with paused_collector():
+            self._graph = _with_shapes(graph if owned else copy_graph(graph))
         self._tensors = {t.name: t for t in reversed(self._graph.tensors) if t.name}
         self._sessions: dict[tuple[str, ...], tuple[Any, list[str]]] = {}
         self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
@@ -105,8 +111,7 @@ class NnefOnnxExecutor:
     def _session(self, names: tuple[str, ...]) -> tuple[Any, list[str]]:
         """The session that computes these tensors, and the names of its inputs."""
         if names not in self._sessions:
-            self._graph.outputs = [self._tensors[name] for name in names]
-            message = build_message(Converter()(self._graph))
+            message = self._message(names)
             shared = {name: a for name, a in message.initializers.items() if _is_shared(a)}
             model = Layout(message, dict.fromkeys(shared, ("weights", 0))).to_bytes()
             session = open_session(
@@ -116,20 +121,30 @@ class NnefOnnxExecutor:
         return self._sessions[names]
 
 
+    def _message(self, names: Sequence[str]) -> ModelMessage:
+        """The model that computes these tensors."""
+        outputs = self._graph.outputs
+        self._graph.outputs = [self._tensors[name] for name in names]
+        try:
+            with paused_collector():
+                return build_message(Converter()(self._graph), describe_results=False)
+        finally:
+            self._graph.outputs = outputs
+
+
 def _is_shared(array: Array) -> bool:
     """Is the array handed to onnxruntime as it is? Small ones are part of the model."""
     return array.nbytes > SMALL and array.dtype.kind in "fiub" and array.dtype.isnative
 
 
 def _with_shapes(graph: Graph) -> Graph:
-    """A copy with all shapes, under the names of the NNEF graph."""
-    result = copy_graph(graph)
-    result.metadata = {key: value for key, value in graph.metadata.items() if key != "tensors"}
-    if any(tensor.shape is None or None in tensor.shape for tensor in _results(result)):
+    """The graph, with all shapes, and without the facts, so that names stay those of the NNEF graph."""
+    graph.metadata = {key: value for key, value in graph.metadata.items() if key != "tensors"}
+    if any(tensor.shape is None or None in tensor.shape for tensor in _results(graph)):
         own = graph.metadata.get("fragments") or {}
         fragments = {**standard_fragments(), **extension_fragments(), **own}
-        infer_graph(result, fragments=fragments, allow_unknown=True)
-    return result
+        infer_graph(graph, fragments=fragments, allow_unknown=True)
+    return graph
 
 
 def _results(graph: Graph) -> list[Tensor]:

@@ -42,3 +42,10 @@ class FreshNames:
         name = f"{stem}{number}"
         self._taken.add(name)
         return name
+
+    def distinct(self, name: str) -> str:
+        """The name itself, or `<name>_<k>` where it is taken."""
+        if name in self._taken:
+            return self(f"{name}_")
+        self._taken.add(name)
+        return name

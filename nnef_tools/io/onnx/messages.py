@@ -6,6 +6,7 @@ Imports onnx at the top: import this module lazily.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ class ModelMessage:
     """A model without the initializers of its main graph, and these apart, in order: name -> tensor.
 
     ir_version, opset_version: of the file format and of the default domain; by default what the graph says, else
-    fitting ones. Raises FormatError if the graph cannot be an ONNX model.
+    fitting ones. describe_results: note the types of intermediate results. Raises FormatError if the graph cannot be
+    an ONNX model.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class ModelMessage:
         producer_version: str = "",
         ir_version: int | None = None,
         opset_version: int | None = None,
+        describe_results: bool = True,
     ) -> None:
+        self._describe_results = describe_results
         self.opset = _opset(graph, opset_version)
         self._types: set[int] = set()
         self._symbolic: Mapping[str, Sequence[Any]] = graph.metadata.get("symbolic", {})
@@ -81,9 +85,10 @@ class ModelMessage:
         constants = [t for t in graph.tensors if t.data is not None and not t.has_producer and t.name]
         for tensor in constants:
             self._initializer(message, tensor, main)
-        results = (t for op in graph.operations for t in op.outputs)
-        known = (t for t in results if t.name and t not in bound and t.dtype is not None)
-        message.value_info.extend(self._value(t, required=False) for t in known)
+        if self._describe_results:
+            results = (t for op in graph.operations for t in op.outputs)
+            known = (t for t in results if t.name and t not in bound and t.dtype is not None)
+            message.value_info.extend(self._value(t, required=False) for t in known)
         for tensor in graph.tensors:
             if tensor.quant:
                 self._annotate(message, tensor)
@@ -137,8 +142,8 @@ class ModelMessage:
 
     def _node(self, op: Operation) -> NodeProto:
         domain = op.domain
-        schema = _schema(op, self.opset)
-        if schema is None and not domain:
+        declared = _declared(str(op.type), self.opset.get(domain), domain)
+        if declared is None and not domain:
             domain = CUSTOM_DOMAIN
         self.opset.setdefault(domain, 1)
         message = NodeProto(op_type=op.type, domain=domain)
@@ -150,14 +155,13 @@ class ModelMessage:
             message.input.pop()
         for key, value in op.attribs.items():
             if value is not None:
-                message.attribute.append(self._attribute(key, value, op, schema))
+                message.attribute.append(self._attribute(key, value, op, declared or {}))
         return message
 
-    def _attribute(self, key: str, value: Any, op: Operation, schema: Any) -> AttributeProto:
+    def _attribute(self, key: str, value: Any, op: Operation, declared: Mapping[str, str]) -> AttributeProto:
         if op.type == "Constant" and key == "sparse_value":
             key = "value"  # the reader made it dense
-        declared = None if schema is None else schema.attributes.get(key)
-        kind = _kind(value) if declared is None else declared.type.name
+        kind = declared.get(key) or _kind(value)
         if kind is None or kind not in _FIELDS:
             raise FormatError(
                 f"attribute '{key}' has a value that ONNX has no type for: {value!r}", where=_describe(op)
@@ -208,13 +212,15 @@ def _opset(graph: Graph, version: int | None) -> dict[str, int]:
     return opset
 
 
-def _schema(op: Operation, opset: Mapping[str, int]) -> Any:
-    """The definition of an operator, None if the onnx package has none."""
-    version = opset.get(op.domain)
+@cache
+def _declared(type: str, version: int | None, domain: str) -> Mapping[str, str] | None:
+    """Attribute -> type by the definition of an operator, None if the onnx package has none."""
     try:
-        return None if version is None else onnx.defs.get_schema(str(op.type), version, op.domain)
+        schema = None if version is None else onnx.defs.get_schema(type, version, domain)
     except onnx.defs.SchemaError:
         return None
+    attributes: Mapping[str, Any] = {} if schema is None else schema.attributes
+    return None if schema is None else {name: item.type.name for name, item in attributes.items()}
 
 
 def _kind(value: Any) -> str | None:

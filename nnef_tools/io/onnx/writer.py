@@ -83,15 +83,23 @@ class Writer:
                 outside.write(file)
 
 
-def build_message(graph: Graph, *, ir_version: int | None = None, opset_version: int | None = None) -> ModelMessage:
-    """The message of a graph. FormatError; MissingPackageError without the onnx package."""
+def build_message(
+    graph: Graph, *, ir_version: int | None = None, opset_version: int | None = None, describe_results: bool = True
+) -> ModelMessage:
+    """The message of a graph, see `ModelMessage`. FormatError; MissingPackageError without the onnx package."""
     try:
         import onnx  # noqa: F401
     except ImportError as error:
         raise MissingPackageError("onnx", "to write ONNX models", "onnx") from error
     from .messages import ModelMessage
 
-    return ModelMessage(graph, producer_version=__version__, ir_version=ir_version, opset_version=opset_version)
+    return ModelMessage(
+        graph,
+        producer_version=__version__,
+        ir_version=ir_version,
+        opset_version=opset_version,
+        describe_results=describe_results,
+    )
 
 
 class Layout:
