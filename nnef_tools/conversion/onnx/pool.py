@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ...errors import Unsupported
 from ...model import Tensor
 from .. import padding
 from ..builder import Builder
 from ..padding import Pairs
+from ..positions import flat_positions
 from ..rules import to_nnef
 from .common import shape
 from .conv import explicit_padding, per_dimension
@@ -72,32 +71,16 @@ def max_pool(
     if not any(b.wanted[1:]):
         return b.max_pool(x, border="ignore", **window.attributes())
     values, index = b.max_pool_with_index(x, border="ignore", **window.attributes())
-    return values, _flat_index(b, shape(x), shape(index), index, window, column_major=bool(storage_order))
+    steps = _steps(shape(x), column_major=bool(storage_order))
+    return values, flat_positions(b, index, steps, window.size, window.stride, window.dilation, window.padding)
 
 
-def _flat_index(
-    b: Builder, extents: list[int], result: list[int], index: Tensor, window: _Window, *, column_major: bool
-) -> Tensor:
-    """Positions inside the window as positions in the flattened input, as ONNX counts them.
-
-    The offset of each position of a window comes from a table, the origin of each window from a constant.
-    """
-    steps = [1] * len(extents)
-    order = range(len(extents) - 2, -1, -1)
-    for k in order:
-        steps[k] = steps[k + 1] * extents[k + 1]
+def _steps(extents: list[int], *, column_major: bool) -> list[int]:
+    """What a step along each dimension counts in the flattened tensor, row-major but for the spatial dimensions."""
+    steps = [math.prod(extents[k + 1 :]) for k in range(len(extents))]
     if column_major:
-        spatial = extents[2:]
-        steps[2:] = [math.prod(spatial[:k]) for k in range(len(spatial))]
-    positions = np.indices(window.size).reshape(len(window.size), -1)
-    table = sum(p * d * s for p, d, s in zip(positions, window.dilation, steps[2:], strict=True))
-    origin = np.zeros(result, np.int64)
-    for k, step in enumerate(steps):
-        start = np.arange(result[k], dtype=np.int64)
-        if k >= 2:
-            start = start * window.stride[k - 2] - window.padding[k - 2][0]
-        origin += (start * step).reshape([-1 if j == k else 1 for j in range(len(result))])
-    return b.add(b.gather(b.constant(np.asarray(table, np.int64)), index, axis=0), b.constant(origin))
+        steps[2:] = [math.prod(extents[2:k]) for k in range(2, len(extents))]
+    return steps
 
 
 @to_nnef("onnx", "AveragePool")

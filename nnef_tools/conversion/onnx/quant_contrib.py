@@ -112,8 +112,8 @@ def qlinear_softmax(
     y_scale: Tensor,
     y_zero_point: Tensor,
     *,
-    axis: int | None = None,
-    opset: int = 13,
+    axis: int = -1,
+    opset: int,
 ) -> Tensor:
     """QLinearSoftmax: softmax of the values, over the axes that Softmax of the given opset has."""
     version, b.version = b.version, opset
@@ -258,14 +258,15 @@ def matmul_n_bits(
     bits: int = 4,
     block_size: int,
     accuracy_level: int = 0,
+    weight_prepacked: int = 0,
 ) -> Tensor:
     """MatMulNBits: x times the transposed weights [N, K], whose codes have one scale for each block along K.
 
     Codes are packed with the lowest bits first, [N, blocks, bytes of a block]; zero points alike, [N, bytes], in the
     middle of the range by default, or given as reals.
     """
-    if bits not in (2, 4, 8) or group_index is not None:
-        raise Unsupported(f"bits = {bits}, or blocks that an index forms")
+    if bits not in (2, 4, 8) or group_index is not None or weight_prepacked:
+        raise Unsupported(f"bits = {bits}, blocks that an index forms, or weights packed for a kernel")
     blocks = -(-K // block_size)
     dtype = {2: ml_dtypes.uint2, 4: ml_dtypes.uint4, 8: np.uint8}[bits]
     weights = _unpacked(packed.reshape(N, -1), bits, blocks * block_size)[:, :K].astype(dtype)

@@ -11,6 +11,7 @@ from ...model import Tensor
 from ..build import shape
 from ..builder import Builder
 from ..padding import same_padding
+from ..positions import flat_positions
 from ..rules import Ints, to_nnef
 from .common import channels_first, from_channels_first, to_channels_first, window_padding
 
@@ -90,21 +91,7 @@ def max_pool_with_argmax(
     values, index = b.max_pool_with_index(source, **window)
     _, depth, height, width = shape(source)
     steps = [height * width * depth if include_batch_in_index else 0, 1, width * depth, depth]
-    position = _flat_position(b, index, steps, shape(source)[2:], window)
+    size, stride, ones = window["size"][2:], window["stride"][2:], [1, 1]
+    pairs = window["padding"][2:] or same_padding([height, width], size, stride, ones)
+    position = flat_positions(b, index, steps, size, stride, ones, pairs)
     return from_channels_first(b, values, "NHWC"), from_channels_first(b, b.cast(position, Targmax), "NHWC")
-
-
-def _flat_position(b: Builder, index: Tensor, steps: list[int], extents: list[int], window: dict[str, Any]) -> Tensor:
-    """The offset of each position in a window comes from a table, the origin of each window from a constant."""
-    size, stride = window["size"][2:], window["stride"][2:]
-    pairs = window["padding"][2:] or same_padding(extents, size, stride, [1] * len(size))
-    positions = np.indices(size).reshape(len(size), -1)
-    table = sum(p * step for p, step in zip(positions, steps[2:], strict=True))
-    counts = shape(index)
-    origin = np.zeros(counts, np.int64)
-    for k, step in enumerate(steps):
-        start = np.arange(counts[k], dtype=np.int64)
-        if k >= 2:
-            start = start * stride[k - 2] - pairs[k - 2][0]
-        origin += (start * step).reshape([-1 if j == k else 1 for j in range(len(counts))])
-    return b.add(b.gather(b.constant(np.asarray(table, np.int64)), index, axis=0), b.constant(origin))

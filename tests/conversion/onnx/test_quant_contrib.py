@@ -53,6 +53,7 @@ def test_left_out_zero_points(random):
         ("QLinearLeakyRelu", "leaky_relu", {"alpha": 0.2}),
         ("QLinearSoftmax", "softmax", {"axis": -1, "opset": 13}),
         ("QLinearSoftmax", "softmax", {"axis": 1, "opset": 11}),
+        ("QLinearSoftmax", "softmax", {"opset": 11}),
         ("QLinearAveragePool", "avg_pool", {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1], "strides": [2, 1]}),
         ("QLinearAveragePool", "avg_pool", {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1], "count_include_pad": 1}),
         ("QLinearAveragePool", "avg_pool", {"kernel_shape": [3, 2], "channels_last": 1}),
