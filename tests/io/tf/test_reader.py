@@ -344,6 +344,27 @@ def test_functions_are_put_in(read: Any) -> None:
         assert names(g.operations[3].inputs) == ["y"]
 
 
+def test_outputs_of_calls(read: Any) -> None:
+    """They are the results of the function, whatever uses them in it; and nothing else that is in it."""
+    inner = function(
+        "inner",
+        "a",
+        {"first": "neg:y:0", "second": "abs:y:0", "same": "abs:y:0"},
+        unary("Neg", "neg", "a"),
+        unary("Abs", "abs", "neg:y:0"),
+        unary("Square", "unused", "a"),
+    )
+    call = node(
+        "StatefulPartitionedCall", "f", "x", f=func("inner"), Tin=items(type=[FLOAT]), Tout=items(type=[FLOAT] * 3)
+    )
+    g = read(graph(placeholder("x", 4), call, functions=(inner,)))
+    assert types(g) == ["Placeholder", "Neg", "Abs", "Identity"]
+    assert names(g.outputs) == ["f", "f:1", "f:2"]
+    g = read(graph(placeholder("x", 4), call, unary("Neg", "y", "f:1"), functions=(inner,)))
+    assert types(g) == ["Placeholder", "Neg", "Abs", "Neg"]
+    assert names(g.outputs) == ["y"]
+
+
 def test_a_function_that_returns_its_argument(read: Any) -> None:
     same = function("same", "a", {"r": "a"})
     call = node("PartitionedCall", "f", "x", f=func("same"), Tin=items(type=[FLOAT]), Tout=items(type=[FLOAT]))

@@ -54,7 +54,7 @@ class _Builder:
         if not body.nodes:
             raise FormatError("no TensorFlow graph: there are no nodes in it")
         _fill_defaults(body.nodes)
-        hidden = inside_control_flow(body.nodes)
+        hidden = {*inside_control_flow(body.nodes), *body.inner}
         nodes = raise_control_flow(body.nodes)
         counts = _ResultCounts(nodes)
         resolution = resolve(nodes, counts, hidden=hidden)

@@ -38,13 +38,17 @@ class Node:
 
 @dataclass
 class Body:
-    """Nodes with inputs and outputs. arguments: references with a name of their own, the inputs."""
+    """Nodes with inputs and outputs. arguments: references with a name of their own, the inputs.
+
+    inner: names of the nodes that come from functions.
+    """
 
     nodes: list[Node]
     arguments: list[Ref] = field(default_factory=list)
     results: list[Ref] = field(default_factory=list)
     result_names: list[str] = field(default_factory=list)
     argument_attribs: list[dict[str, Any]] = field(default_factory=list)
+    inner: set[str] = field(default_factory=set)
 
 
 def parse_node(message: Message) -> tuple[Node, list[str]]:
@@ -82,9 +86,26 @@ class Library:
         parsed = [parse_node(message) for message in messages]
         for node, inputs in parsed:
             node.inputs = [_graph_reference(text, node) for text in inputs]
-        body = Body([node for node, _ in parsed])
-        _check_names(body.nodes)
-        return self._expanded(body, ())
+        nodes = [node for node, _ in parsed]
+        _check_names(nodes)
+        nodes = self._with_results(nodes)
+        own = {node.name for node in nodes}
+        body = self._expanded(Body(nodes), ())
+        body.inner = {node.name for node in body.nodes} - own
+        return body
+
+    def _with_results(self, nodes: list[Node]) -> list[Node]:
+        """The nodes, with one for each result of a call that makes outputs, since the call itself goes away."""
+        used = {ref[0] for node in nodes for ref in node.inputs}
+        result = []
+        for node in nodes:
+            result.append(node)
+            func = self._called(node) if node.name not in used else None
+            if func is not None and func.name in self._functions:
+                count = len(self._functions[func.name]["signature"]["output_arg"])
+                names = [f"{node.name}:{k}" if k else node.name for k in range(count)]
+                result += [Node(name, "Identity", [(node.name, k)], [], {}) for k, name in enumerate(names)]
+        return result
 
     def instance(self, func: Func, where: str, prefix: str = "", path: tuple[str, ...] = ()) -> Body:
         """The nodes of a function, with functions that it calls put in. prefix: of all names."""
