@@ -69,6 +69,7 @@ class ConverterFromNNEF(Converter):
         self.warnings = []
         self._real = self._real_class()
         self._builder = self._make_builder(self._target)
+        self._builder.dialect = self.dialect
         self._convert_inputs()
         for op in self._source.operations:
             if op.type != "external":

@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 
 from ..model import Graph, Operation, Tensor
+from ..ops.inference import infer_shapes
+from ..ops.registry import find
+from .rules import find_from_nnef
 
 
 class PlainBuilder:
     """Builds operations at the end of `graph`: `b.Conv(x, w, None, strides=[2, 2])`.
 
-    Results have no shape and are real; the engine sets shape and data type of what a rule returns. real: the class of
-    real numbers. version: of the
-    target's operator set. wanted: which results of the source operation are used. warnings: in order, once each.
-    bases: constant -> the one that it was derived from, whose name it inherits.
+    Results have no shape and are real; the engine sets shape and data type of what a rule returns. dialect: of the
+    rules. real: the class of real numbers. version: of the target's operator set. wanted: which results of the source
+    operation are used. warnings: in order, once each. bases: constant -> the one that it was derived from, whose name
+    it inherits.
     """
+
+    dialect = ""
 
     def __init__(self, graph: Graph, version: int, real: type = np.float32) -> None:
         self.graph = graph
@@ -59,6 +64,17 @@ class PlainBuilder:
             domain=domain,
         )
         return results[0] if outputs == 1 else results
+
+    def nnef(self, name: str, *operands: Tensor | float, **attribs: Any) -> Tensor:
+        """What the rule of the dialect makes of an NNEF operation with one result; numbers are real ones."""
+        rule, definition = find_from_nnef(self.dialect, name), find(name)
+        assert rule is not None and definition is not None, f"{self.dialect} has no rule for {name}"
+        tensors = [x if isinstance(x, Tensor) else self.constant(x, self.real) for x in operands]
+        complete = definition.complete(attribs)
+        result: Tensor = rule.function(self, *tensors, **{**complete, **attribs})
+        if result.shape is None:
+            result.shape = infer_shapes(name, [list(x.shape or ()) for x in tensors], complete)
+        return result
 
     def _absent(self) -> Tensor:
         if self._missing is None:

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from ...model import Tensor
+from ..regions import avg_roi_pool, interpolated, max_roi_pool, roi_resample
 from ..rules import from_nnef
 from .emit import (
     TfBuilder,
     cast,
     elementwise,
-    floor_half_up,
-    integer,
-    matmul,
-    reduce,
-    reshape,
     scalar,
     select,
     shape,
     slice_ranges,
     squeeze,
-    take,
-    transpose,
-    unsqueeze,
 )
-
-Taps = Sequence[tuple[Tensor, Tensor]]
-"""Positions (int64) along an axis, and the weights of the elements there."""
 
 
 def _add(b: TfBuilder, x: Tensor, y: Tensor) -> Tensor:
@@ -44,129 +33,9 @@ def _mul(b: TfBuilder, x: Tensor, y: Tensor) -> Tensor:
     return elementwise(b, "Mul", x, y)
 
 
-def _interpolated(b: TfBuilder, x: Tensor, images: Tensor, axes: Sequence[Taps]) -> Tensor:
-    """Weighted sums of elements of x [batch, channels, spatial...]: for all combinations of taps along its axes.
-
-    images: positions in the batch. All positions and weights have the rank of the result without channels, and
-    broadcast to its shape; the result has channels second.
-    """
-    batch, channels, *extents = shape(x)
-    last = transpose(b, x, [0, *range(2, len(extents) + 2), 1])
-    rows = reshape(b, last, [batch * int(np.prod(extents)), channels])
-    total: Tensor | None = None
-    for combination in itertools.product(*axes):
-        index = images
-        for extent, (position, _) in zip(extents, combination, strict=True):
-            index = _add(b, _mul(b, index, integer(b, extent)), position)
-        values = take(b, rows, index, 0)
-        for _, weight in combination:
-            values = _mul(b, values, unsqueeze(b, weight, [len(shape(weight))]))
-        total = values if total is None else _add(b, total, values)
-    assert total is not None
-    rank = len(shape(total))
-    return transpose(b, total, [0, rank - 1, *range(1, rank - 1)])
-
-
-# regions: rows of low, then high corners
-
-
-def _limits(b: TfBuilder, rois: Tensor, axis: int, rank: int) -> tuple[Tensor, Tensor]:
-    """Low and high coordinates of each region in a spatial dimension: [regions, 1] each."""
-    low = slice_ranges(b, rois, {1: range(axis, axis + 1)})
-    return low, slice_ranges(b, rois, {1: range(rank + axis, rank + axis + 1)})
-
-
-def _cells(b: TfBuilder, rois: Tensor, axis: int, rank: int, count: int, extent: int) -> Tensor:
-    """Which positions belong to which cell of which region: logical [regions, count, extent]."""
-    low, high = _limits(b, floor_half_up(b, rois), axis, rank)
-    quotient = elementwise(b, "RealDiv", _sub(b, high, low), scalar(b, count))
-    steps = b.constant(np.arange(count)[np.newaxis], b.real)
-    start = _add(b, _mul(b, elementwise(b, "Floor", quotient), steps), low)
-    stop = _add(b, start, elementwise(b, "Ceil", quotient))
-    positions = b.constant(np.arange(extent).reshape(1, 1, -1), b.real)
-    after = elementwise(b, "GreaterEqual", positions, unsqueeze(b, start, [2]), dtype=np.bool_)
-    before = elementwise(b, "Less", positions, unsqueeze(b, stop, [2]), dtype=np.bool_)
-    return elementwise(b, "LogicalAnd", after, before)
-
-
-def _roi_pool(
-    b: TfBuilder, input: Tensor, rois: Tensor, batch_index: Tensor, output_size: list[int], average: bool
-) -> Tensor:
-    """Each region reduced to its cells, a dimension at a time; an empty cell gives 0."""
-    x = take(b, input, reshape(b, batch_index, [shape(rois)[0]]), 0)
-    rank = len(output_size)
-    for axis, count in enumerate(output_size):
-        own = shape(x)
-        order = [k for k in range(len(own)) if k != axis + 2]
-        moved = transpose(b, x, [*order, axis + 2])
-        extent = own[axis + 2]
-        rows = reshape(b, moved, [own[0], int(np.prod([own[k] for k in order[1:]])), extent])
-        mask = _cells(b, rois, axis, rank, count, extent)
-        y = _means(b, rows, mask) if average else _maxima(b, rows, mask)
-        x = transpose(b, reshape(b, y, [*(own[k] for k in order), count]), np.argsort([*order, axis + 2]).tolist())
-    return x
-
-
-def _means(b: TfBuilder, rows: Tensor, mask: Tensor) -> Tensor:
-    """[regions, rows, extent] and [regions, cells, extent] -> [regions, rows, cells]."""
-    ones = cast(b, mask, b.real)
-    number = elementwise(b, "Maximum", reduce(b, "Sum", ones, [2]), scalar(b, 1.0))
-    return matmul(b, rows, elementwise(b, "RealDiv", ones, number), transpose_y=True)
-
-
-def _maxima(b: TfBuilder, rows: Tensor, mask: Tensor) -> Tensor:
-    """[regions, rows, extent] and [regions, cells, extent] -> [regions, rows, cells]."""
-    shown = select(b, unsqueeze(b, mask, [1]), unsqueeze(b, rows, [2]), scalar(b, -np.inf))
-    best = squeeze(b, reduce(b, "Max", shown, [3]), [3])
-    some = transpose(b, reduce(b, "Any", mask, [2]), [0, 2, 1])
-    return select(b, some, best, scalar(b, 0.0))
-
-
-@from_nnef("tf", "avg_roi_pool")
-def avg_roi_pool(b: TfBuilder, input: Tensor, rois: Tensor, batch_index: Tensor, *, output_size: list[int]) -> Tensor:
-    """avg_roi_pool: products with matrices that say which positions are in a cell."""
-    return _roi_pool(b, input, rois, batch_index, output_size, True)
-
-
-@from_nnef("tf", "max_roi_pool")
-def max_roi_pool(b: TfBuilder, input: Tensor, rois: Tensor, batch_index: Tensor, *, output_size: list[int]) -> Tensor:
-    """max_roi_pool: maxima over masked positions."""
-    return _roi_pool(b, input, rois, batch_index, output_size, False)
-
-
-@from_nnef("tf", "roi_resample")
-def roi_resample(
-    b: TfBuilder, input: Tensor, rois: Tensor, batch_index: Tensor, *, output_size: list[int], method: str
-) -> Tensor:
-    """roi_resample: weighted sums of GatherV2 at the corners around each sample."""
-    rank, count = len(output_size), shape(rois)[0]
-    axes = []
-    for axis, size in enumerate(output_size):
-        own = [count, *(size if k == axis else 1 for k in range(rank))]
-        position = reshape(b, _positions(b, rois, axis, rank, size, method), own)
-        highest = scalar(b, shape(input)[2 + axis] - 1)
-        position = elementwise(b, "Minimum", elementwise(b, "Maximum", position, scalar(b, 0.0)), highest)
-        first = elementwise(b, "Floor", position)
-        weight = _sub(b, position, first)
-        second = elementwise(b, "Ceil", position)
-        pairs = ((first, _sub(b, scalar(b, 1.0), weight)), (second, weight))
-        axes.append([(cast(b, index, np.int64), w) for index, w in pairs])
-    return _interpolated(b, input, reshape(b, batch_index, [count] + [1] * rank), axes)
-
-
-def _positions(b: TfBuilder, rois: Tensor, axis: int, rank: int, size: int, method: str) -> Tensor:
-    """The source coordinates of the samples of each region: [regions, size]."""
-    low, high = _limits(b, rois, axis, rank)
-    length = _sub(b, high, low)
-    i = np.arange(size)[np.newaxis]
-    if method == "aligned":
-        length = _sub(b, length, scalar(b, 1.0))
-        steps = i / max(size - 1, 1)
-    else:
-        steps = (i + (0.5 if method == "symmetric" else 0.0)) / size
-    position = _add(b, _mul(b, length, b.constant(steps, b.real)), low)
-    return _sub(b, position, scalar(b, 0.5)) if method == "symmetric" else position
-
+from_nnef("tf", "avg_roi_pool")(avg_roi_pool)
+from_nnef("tf", "max_roi_pool")(max_roi_pool)
+from_nnef("tf", "roi_resample")(roi_resample)
 
 # sampling at a grid
 
@@ -192,7 +61,7 @@ def grid_sample(
             source = _bounded(b, source, extent, padding_mode, align_corners)
         axes.append([_tap(b, *tap, extent, padding_mode, align_corners) for tap in _grid_taps(b, source, mode)])
     images = b.constant(np.arange(batch).reshape([-1] + [1] * (last - 1)), np.int64)
-    return _interpolated(b, input, images, axes)
+    return interpolated(b, input, images, axes)
 
 
 def _bounded(b: TfBuilder, x: Tensor, extent: int, padding_mode: str, align_corners: bool) -> Tensor:

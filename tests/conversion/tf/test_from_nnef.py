@@ -200,6 +200,15 @@ def test_operation_with_several_results(declarations: str, statement: str) -> No
     check_back(nnef_graph(declarations + statement, ["y", "q"]))
 
 
+@pytest.mark.parametrize("kind", ["avg", "max"])
+def test_regions_do_not_meet_what_is_outside(kind: str) -> None:
+    graph = nnef_graph(f"{X} {ROIS} y = {kind}_roi_pool(x, r, j, output_size = [2, 2]);")
+    feeds = inputs_for(graph)
+    feeds["x"][:, :, 0, 0] = np.inf
+    feeds["r"] = np.full_like(REGIONS, [1, 1, 4, 4])
+    check_back(graph, feeds)
+
+
 @pytest.mark.parametrize("call", ROI_CASES)
 def test_regions(call: str) -> None:
     graph = nnef_graph(f"{X} {ROIS} y = {call};")
