@@ -139,7 +139,7 @@ def cast_named(b: Builder, x: Tensor, *, to: str) -> Tensor:
 
 @to_nnef("onnx", "Cast", since=6)
 def cast(b: Builder, x: Tensor, *, to: int, saturate: int = 1, round_mode: str = "up") -> Tensor:
-    """Cast -> cast; real to integer truncates."""
+    """Cast -> cast; real to integer truncates. round_mode is for float8e8m0 alone, which NNEF does not carry."""
     return convert_dtype(b, x, dtype_of(to), bool(saturate))
 
 

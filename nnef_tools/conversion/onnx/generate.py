@@ -56,7 +56,7 @@ def constant_of_shape(b: Builder, dims: Ints, *, value: Any = None) -> Tensor:
 
 @to_nnef("onnx", "Range", since=11)
 def number_range(b: Builder, start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Tensor:
-    """Range: start + k * delta below limit, computed in 64 bits; the number of items must be known."""
+    """Range: start + k * delta below limit, the number of items must be known. stash_type: 64 bits here."""
     return b.constant(arithmetic_range(start, limit, delta))
 
 

@@ -132,7 +132,10 @@ def _rms_normalized(b: Builder, x: Tensor, scale: Tensor, axes: list[int], epsil
 def simplified_layer_normalization(
     b: Builder, x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """SimplifiedLayerNormalization: x / sqrt(mean(x^2) + epsilon) * scale; also the inverse root mean square."""
+    """SimplifiedLayerNormalization: x / sqrt(mean(x^2) + epsilon) * scale; also the inverse root mean square.
+
+    stash_type is the type of that; it is computed in float32 or wider here.
+    """
     rank = len(shape(x))
     return _rms_normalized(b, x, scale, list(range(positive(axis, rank), rank)), epsilon)
 

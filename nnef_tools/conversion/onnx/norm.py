@@ -100,7 +100,10 @@ def layer_normalization(
     epsilon: float = 1e-5,
     stash_type: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """LayerNormalization over the axes from `axis` on; also gives the mean and the inverse deviation."""
+    """LayerNormalization over the axes from `axis` on; also gives the mean and the inverse deviation.
+
+    stash_type is the type of these; they are computed in float32 or wider here.
+    """
     rank = len(shape(x))
     axes = list(range(positive(axis, rank), rank))
     mean, variance = b.moments(x, axes=axes)

@@ -170,6 +170,14 @@ class _Lstm(_Cell):
         return x if weight is None or c is None else self.b.add(x, self.b.mul(weight, c))
 
 
+def _hidden(r: Tensor, declared: int | None) -> int:
+    """The size of the hidden state, which the recurrent weights `[directions, rows, hidden]` tell."""
+    hidden = shape(r)[2]
+    if declared not in (None, hidden):
+        raise Unsupported(f"hidden_size = {declared}, but the recurrent weights have shape {shape(r)}")
+    return hidden
+
+
 def _direction(b: Builder, x: Tensor, k: int) -> Tensor:
     """Item k of the leading axis of a weight tensor."""
     return reshape(b, slice_axes(b, x, [k], [k + 1], [0], [1]), shape(x)[1:])
@@ -288,8 +296,8 @@ def rnn(
     clip: float | None = None,
     output_sequence: int = 0,
 ) -> list[Tensor]:
-    """RNN."""
-    hidden = shape(r)[2]
+    """RNN. output_sequence (version 1) only tells whether the first result is there; so for GRU and LSTM."""
+    hidden = _hidden(r, hidden_size)
     functions = _activations(b, activations, ["Tanh"], shape(w)[0], activation_alpha, activation_beta)
 
     def make(k: int, rk: Tensor, bk: Tensor | None) -> _Cell:
@@ -319,7 +327,7 @@ def gru(
     output_sequence: int = 0,
 ) -> list[Tensor]:
     """GRU."""
-    hidden = shape(r)[2]
+    hidden = _hidden(r, hidden_size)
     functions = _activations(b, activations, ["Sigmoid", "Tanh"], shape(w)[0], activation_alpha, activation_beta)
 
     def make(k: int, rk: Tensor, bk: Tensor | None) -> _Cell:
@@ -351,7 +359,7 @@ def lstm(
     output_sequence: int = 0,
 ) -> list[Tensor]:
     """LSTM."""
-    hidden = shape(r)[2]
+    hidden = _hidden(r, hidden_size)
     default = ["Sigmoid", "Tanh", "Tanh"]
     functions = _activations(b, activations, default, shape(w)[0], activation_alpha, activation_beta)
 

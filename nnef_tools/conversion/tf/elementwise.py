@@ -26,6 +26,15 @@ def _unary(nnef: str) -> Callable[..., Tensor]:
 
 
 def _binary(nnef: str) -> Callable[..., Tensor]:
+    def convert(b: Builder, x: Tensor, y: Tensor) -> Tensor:
+        return b.single(nnef, *aligned(b, x, y))
+
+    return convert
+
+
+def _equality(nnef: str) -> Callable[..., Tensor]:
+    """Without incompatible_shape_error, shapes that do not broadcast would give a single answer; they are refused."""
+
     def convert(b: Builder, x: Tensor, y: Tensor, *, incompatible_shape_error: bool = True) -> Tensor:
         return b.single(nnef, *aligned(b, x, y))
 
@@ -35,7 +44,7 @@ def _binary(nnef: str) -> Callable[..., Tensor]:
 for _row in names.UNARY:
     to_nnef("tf", _row.tf)(_unary(_row.nnef))
 for _row in names.BINARY:
-    to_nnef("tf", _row.tf)(_binary(_row.nnef))
+    to_nnef("tf", _row.tf)((_equality if _row.nnef in ("eq", "ne") else _binary)(_row.nnef))
 for _nnef, *_others in (
     ("rcp", "Inv"),
     ("rsqrt", "Rsqrt"),

@@ -157,10 +157,11 @@ def test_omitted_outputs(random: Random) -> None:
         ({"direction": "backward"}, "direction = 'backward' is not known"),
         ({"activations": ["Tanh", "Tanh"]}, "do not fit 1 direction"),
         ({"activations": ["Swish"]}, "activation 'Swish' is not known"),
+        ({"hidden_size": HIDDEN + 1}, "hidden_size = 6, but the recurrent weights have shape [1, 5, 5]"),
     ],
 )
 def test_refusals(random: Random, attribs: dict[str, Any], reason: str) -> None:
     inputs = layer(random, "RNN", 1, bias=False, lengths=None, initial=False)
     with pytest.raises(ConversionError) as caught:
-        convert(node_model("RNN", inputs, 2, hidden_size=HIDDEN, **attribs), [inputs[0]])
+        convert(node_model("RNN", inputs, 2, **{"hidden_size": HIDDEN, **attribs}), [inputs[0]])
     assert reason in str(caught.value)
