@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ...ops.inference import infer_shapes
 from ...ops.move import slice_ranges as nnef_ranges
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
@@ -19,12 +20,8 @@ from .emit import cast, elementwise, is_number, known, per_channel, right_extend
 @from_nnef("tf", "reshape")
 def reshape(b: PlainBuilder, input: Tensor, *, shape: list[int], axis_start: int = 0, axis_count: int = -1) -> Tensor:
     """reshape -> Reshape to the whole shape of the result."""
-    own = emit.shape(input)
-    stop = len(own) if axis_count == -1 else axis_start + axis_count
-    new = [own[axis_start + k] if n == 0 else n for k, n in enumerate(shape)]
-    if -1 in new:
-        new[new.index(-1)] = int(np.prod(own[axis_start:stop], dtype=np.int64)) // -int(np.prod(new, dtype=np.int64))
-    return emit.reshape(b, input, [*own[:axis_start], *new, *own[stop:]])
+    attribs = {"shape": shape, "axis_start": axis_start, "axis_count": axis_count}
+    return emit.reshape(b, input, infer_shapes("reshape", [input.shape], attribs))
 
 
 @from_nnef("tf", "transpose")

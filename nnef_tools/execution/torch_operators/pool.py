@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.nn import functional as F  # noqa: N812
@@ -88,12 +88,17 @@ def _window_spread(x: Tensor, size: Ints, stride: Ints, dilation: Ints) -> Tenso
 def _valid_count(x: Tensor, size: Ints, padding: Pairs, stride: Ints, dilation: Ints) -> Tensor:
     """How many positions of each window lie inside of x, at least 1."""
     count = x.new_ones(())
+    for inside in _valid_places(x, size, padding, stride, dilation):
+        count = count * inside.sum(-1).to(x.dtype)
+    return count.clamp(min=1)
+
+
+def _valid_places(x: Tensor, size: Ints, padding: Pairs, stride: Ints, dilation: Ints) -> Iterator[Tensor]:
+    """For each dimension, which elements of which windows lie inside of x: [windows, 1.., elements]."""
     for dim, (extent, f, (p, q), s, d) in enumerate(zip(x.shape, size, padding, stride, dilation, strict=True)):
         starts = torch.arange(-p, extent + q - (f - 1) * d, s, device=x.device)
         places = starts[:, None] + torch.arange(0, f * d, d, device=x.device)
-        inside = ((places >= 0) & (places < extent)).sum(1).to(x.dtype)
-        count = count * inside.reshape(-1, *[1] * (x.dim() - dim - 1))
-    return count.clamp(min=1)
+        yield ((places >= 0) & (places < extent)).reshape(-1, *[1] * (x.dim() - dim - 1), f)
 
 
 def _zero_border(border: str) -> str:
@@ -177,11 +182,8 @@ def _zero_where_empty(
     ):
         return result
     inside = torch.ones((), dtype=torch.bool, device=input.device)
-    for dim, (extent, f, (p, q), s, d) in enumerate(zip(input.shape, size, padding, stride, dilation, strict=True)):
-        starts = torch.arange(-p, extent + q - (f - 1) * d, s, device=input.device)
-        places = starts[:, None] + torch.arange(0, f * d, d, device=input.device)
-        valid = ((places >= 0) & (places < extent)).any(1)
-        inside = inside & valid.reshape(-1, *[1] * (input.dim() - dim - 1))
+    for valid in _valid_places(input, size, padding, stride, dilation):
+        inside = inside & valid.any(-1)
     return torch.where(inside, result, torch.zeros((), dtype=result.dtype, device=result.device))
 
 
