@@ -18,6 +18,7 @@ from .from_nnef import ConverterFromNNEF, insert_quantization, original_dtype
 from .onnx import emit
 from .onnx.common import dtype_code
 from .onnx.from_quant import codes_of, dequantized, linear, real_values, rounded
+from .onnx.older import modernize
 from .plain_builder import PlainBuilder
 from .transform import Transform
 
@@ -113,6 +114,12 @@ class Converter(ConverterFromNNEF):
         self._stored[stored] = source
         self._tensors[source] = dequantized(self._builder, stored, form)
         return self._tensors[source]
+
+    def _convert_outputs(self) -> None:
+        super()._convert_outputs()
+        if self._transforms:
+            for op in self._target.operations:
+                modernize(self._builder, op)
 
     def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
         # What goes beyond a type's range is limited by operations of the model, if the model wants that.

@@ -37,6 +37,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
     """
 
     dialect = "tf"
+    _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
 
     def __init__(
         self,

@@ -26,7 +26,9 @@ def reshape_inferred(b: Builder, x: Tensor, new: Sequence[int]) -> Tensor:
         new = [math.prod(own) // known if dim == -1 else dim for dim in new]
     if math.prod(new) != math.prod(own):
         raise Unsupported(f"cannot reshape {own} to {new}")
-    return reshape(b, x, new)
+    if x.data is not None or new == own or new[:1] != own[:1]:
+        return reshape(b, x, new)
+    return b.reshape(x, shape=[0, *new[1:]])  # copies the extent, so that the model may be run on other batches
 
 
 def joined(b: Builder, xs: Sequence[Tensor], axis: int) -> Tensor:

@@ -39,6 +39,7 @@ class Converter(ConverterToNNEF):
     """Converts a graph of io.tf.graphdef to NNEF."""
 
     dialect = "tf"
+    _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
 
     _replaced: dict[Operation, Mapping[str, Any]]  # operations that are converted with other attributes
     _passing: set[Operation]  # operations that pass on their first input

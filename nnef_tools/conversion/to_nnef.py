@@ -281,16 +281,12 @@ class ConverterToNNEF(Converter):
         return self.unsqueeze_input(tensor, [0])
 
     def tensor_mapping(self) -> dict[str, str]:
-        """Source tensor name -> target tensor name, for the tensors that are still in the target graph.
-
-        A source constant that is there in another shape only is mapped to that one.
-        """
-        derived = {
-            source.name: target.name
-            for source, target in self._derived()
-            if source.graph is self._source and source.name and target.name and target.graph is not None
-        }
-        return {**derived, **super().tensor_mapping()}
+        """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
+        mapping = super().tensor_mapping()
+        for source, target in self._derived():  # constants that are there in another shape only
+            if source.graph is self._source and source.name and target.name and target.graph is not None:
+                mapping.setdefault(source.name, target.name)
+        return mapping
 
     # the finished graph
 

@@ -68,10 +68,10 @@ class OnnxExecutor:
 
     @property
     def tensor_names(self) -> list[str]:
-        """Inputs, and the results of all nodes, in the order of the graph."""
-        graph = self._load_proto().graph
+        """Inputs, and the results of all nodes but constants, in the order of the graph."""
+        nodes = [node for node in self._load_proto().graph.node if node.op_type != "Constant"]
         names = [info.name for info in self.inputs]
-        names += [output for node in graph.node for output in node.output if output]
+        names += [output for node in nodes for output in node.output if output]
         return list(dict.fromkeys(names))
 
     def run(
@@ -111,7 +111,8 @@ class OnnxExecutor:
     def _observed_session(self, names: tuple[str, ...]) -> Any:
         if names not in self._sessions:
             proto = self._load_proto()
-            known = {*self.tensor_names, *(item.name for item in proto.graph.initializer)}
+            known = {item.name for item in proto.graph.initializer}
+            known.update(*(node.output for node in proto.graph.node), self.tensor_names)
             unknown = [name for name in names if name not in known]
             if unknown:
                 raise no_such_tensor(unknown[0], self.tensor_names)

@@ -50,6 +50,14 @@ def test_run(path):
     assert executor.run({"x": X.astype(np.float64)})["y"].tolist() == [[-9], [-6]]
 
 
+def test_constant_nodes_are_not_listed():
+    text = "g (float[2] x) => (float[2] y) { two = Constant<value_float = 2.0>() y = Mul(x, two) }"
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}')
+    executor = OnnxExecutor(model.SerializeToString())
+    assert executor.tensor_names == ["x", "y"]
+    assert executor.run({"x": X[0, :2]}, output_names=["two"])["two"] == 2
+
+
 def test_intermediates(path):
     executor = make_executor(path, format="onnx")
     assert executor.tensor_names == ["x", "m", "r", "values", "indices", "y"]

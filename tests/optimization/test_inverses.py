@@ -133,6 +133,17 @@ def test_reshapes_merge(net, check, first, second, merged):
     assert graph.operations[1].attribs["shape"] == merged
 
 
+@pytest.mark.parametrize("first", ["squeeze", "unsqueeze"])
+def test_copied_extents_before_the_axes_merge(net, check, first):
+    x = net.external(2, 3, 1, 4)
+    graph = net.done(net.exp(net.reshape(getattr(net, first)(x, axes=[2]), shape=[0, 0, 2, 2])))
+    check(graph, passes, ["reshape", "exp"])
+    assert graph.operations[1].attribs["shape"] == [0, 0, 2, 2]
+    net.__init__()
+    y = getattr(net, first)(net.external(1, 1, 4), axes=[0])
+    check(net.done(net.exp(net.reshape(y, shape=[0, 2, 2]))), passes, [first, "reshape", "exp"])
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [

@@ -44,7 +44,7 @@ def flatten(b: Builder, x: Tensor, *, axis: int = 1) -> Tensor:
     """Flatten to a matrix: the axes before `axis`, the axes from it on."""
     own = shape(x)
     k = boundary(axis, len(own))
-    return reshape(b, x, [math.prod(own[:k]), math.prod(own[k:])])
+    return reshape_inferred(b, x, [math.prod(own[:k]), math.prod(own[k:])])
 
 
 @to_nnef("onnx", "Squeeze")

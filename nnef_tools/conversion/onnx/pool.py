@@ -69,8 +69,8 @@ def max_pool(
     """MaxPool -> max_pool, or max_pool_with_index where the indices are used; padding never competes."""
     window = _Window(x, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode)
     if not any(b.wanted[1:]):
-        return b.max_pool(x, border="ignore", **window.attributes())
-    values, index = b.max_pool_with_index(x, border="ignore", **window.attributes())
+        return b.max_pool(x, **window.attributes(), border="ignore")
+    values, index = b.max_pool_with_index(x, **window.attributes(), border="ignore")
     steps = _steps(shape(x), column_major=bool(storage_order))
     return values, flat_positions(b, index, steps, window.size, window.stride, window.dilation, window.padding)
 
@@ -99,12 +99,12 @@ def average_pool(
     """AveragePool -> avg_pool. What ceil_mode adds behind the declared padding is never counted."""
     window = _Window(x, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode)
     if not count_include_pad:
-        return b.avg_pool(x, border="ignore", **window.attributes())
+        return b.avg_pool(x, **window.attributes(), border="ignore")
     if window.padding == window.declared:
-        return b.avg_pool(x, border="constant", **window.attributes())
+        return b.avg_pool(x, **window.attributes(), border="constant")
     padded = b.pad(x, padding=NO_PADDING + window.declared)
     rest = [(0, q - declared) for (_, q), (_, declared) in zip(window.padding, window.declared, strict=True)]
-    return b.avg_pool(padded, border="ignore", **window.attributes(rest))
+    return b.avg_pool(padded, **window.attributes(rest), border="ignore")
 
 
 def _power(b: Builder, x: Tensor, p: float) -> Tensor:

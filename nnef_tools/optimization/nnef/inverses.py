@@ -162,15 +162,15 @@ def _reshapes(first: Operation, second: Operation) -> dict[str, object] | None:
     if not _replaces_all(second):
         return None
     shape = list(attributes(second)["shape"])
-    if 0 in shape:
-        if first.type != "reshape" or not _replaces_all(first):
-            return None
-        given = list(attributes(first)["shape"])
-        for k, item in enumerate(shape):
-            if item == 0 and given[k] == -1:
-                return None
-            shape[k] = item or given[k]
-    return {"shape": shape}
+    copied = [k for k, item in enumerate(shape) if item == 0]
+    if first.type != "reshape":  # a squeeze or unsqueeze copies the dimensions before its first axis
+        return None if copied and copied[-1] >= min(attributes(first)["axes"], default=0) else {"shape": shape}
+    if copied and not _replaces_all(first):
+        return None
+    given = attributes(first)["shape"]
+    if any(given[k] == -1 for k in copied):
+        return None
+    return {"shape": [given[k] if k in copied else item for k, item in enumerate(shape)]}
 
 
 def _replaces_all(operation: Operation) -> bool:
