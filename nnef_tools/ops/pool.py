@@ -21,7 +21,7 @@ from .broadcast import Array, along
 from .checks import check, check_choice
 from .conv import extend_downscaled
 from .registry import op
-from .window import Window, forward_window, reverse_window
+from .window import Window, divisors, forward_window, reverse_window
 
 
 def pool_shape(
@@ -113,7 +113,7 @@ def box(
     if not normalize:
         return result
     if border == "ignore":
-        return result / np.maximum(_outer([window.valid_counts(axis) for axis in range(input.ndim)], input.dtype), 1)
+        return result / divisors([window.valid_counts(axis) for axis in range(input.ndim)], input.dtype)
     return result / prod(window.size)
 
 
@@ -148,8 +148,7 @@ def debox(
     if not normalize:
         return result
     if border == "ignore":
-        counts = [window.contributions(axis) for axis in range(input.ndim)]
-        return result / np.maximum(_outer(counts, input.dtype), 1)
+        return result / divisors([window.contributions(axis) for axis in range(input.ndim)], input.dtype)
     return result / prod(window.size)
 
 
@@ -161,17 +160,6 @@ def _spread(input: Array, window: Window, axis: int) -> Array:
     for element in range(window.size[axis]):
         to, of = window.write(axis, element)
         result[along(axis, to)] += input[along(axis, of)]
-    return result
-
-
-def _outer(counts: Sequence[Array], dtype: Any) -> Array:
-    """The outer product of counts per dimension, as a tensor that broadcasts where counts are constant."""
-    result = np.ones((1,) * len(counts), dtype)
-    for axis, count in enumerate(counts):
-        if np.any(count != count[0]):
-            result = result * count.astype(dtype).reshape((-1,) + (1,) * (len(counts) - 1 - axis))
-        else:
-            result = result * dtype.type(count[0])
     return result
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -42,6 +42,18 @@ def downscaled_extent(extent: int, size: int, stride: int, dilation: int, paddin
 def upscaled_extent(count: int, size: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
     """The extent that `count` windows cover, without the padding."""
     return (count - 1) * stride + span(size, dilation) - sum(padding)
+
+
+def divisors(counts: Sequence[Array], dtype: Any = np.float64) -> Array:
+    """What sums of so many items, counted in each dimension, are divided by for a mean: at least 1.
+
+    Its rank is the number of dimensions, with extent 1 where the counts are all equal.
+    """
+    result: Array = np.ones((1,) * len(counts))
+    for axis, count in enumerate(counts):
+        count = np.maximum(count[:1] if np.all(count == count[0]) else count, 1)
+        result = result * count.reshape((-1,) + (1,) * (len(counts) - 1 - axis))
+    return np.asarray(result, dtype)
 
 
 @dataclass(frozen=True)

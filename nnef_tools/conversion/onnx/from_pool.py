@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ...ops.window import Window, forward_window, reverse_window
+from ...ops.window import Window, divisors, forward_window, reverse_window
 from .. import padding as pads
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
@@ -102,12 +102,8 @@ def _sum(b: PlainBuilder, x: Tensor, window: Window) -> Tensor:
 
 def _divided(b: PlainBuilder, x: Tensor, counts: Sequence[np.ndarray[Any, Any]]) -> Tensor:
     """x divided by the outer product of counts for each dimension."""
-    total: Any = np.ones((1,) * len(counts), b.real)
-    for k, count in enumerate(counts):
-        total = total * np.maximum(count, 1).reshape([-1 if j == k else 1 for j in range(len(counts))])
-    if np.all(total == total.flat[0]):
-        total = total.flat[0]
-    return elementwise(b, "Div", x, b.constant(total, b.real))
+    total = divisors(counts)
+    return elementwise(b, "Div", x, b.constant(total if total.size > 1 else total.item(), b.real))
 
 
 @from_nnef("onnx", "box")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...model import Tensor
-from ...ops.window import Window, forward_window, reverse_window
+from ...ops.window import Window, divisors, forward_window, reverse_window
 from ..padding import Pairs
 from ..rules import from_nnef
 from .emit import (
@@ -93,13 +93,9 @@ def _by_axis(b: TfBuilder, x: Tensor, window: Window, combine: str, whole: str) 
 
 
 def _divided(b: TfBuilder, x: Tensor, counts: Sequence[Array]) -> Tensor:
-    """x divided by the outer product of counts for each dimension; those that are all equal become one number."""
-    total: Array = np.ones((1,) * len(counts))
-    for k, count in enumerate(counts):
-        count = np.maximum(count, 1)
-        count = count[:1] if np.all(count == count[0]) else count
-        total = total * count.reshape([-1 if j == k else 1 for j in range(len(counts))])
-    return elementwise(b, "RealDiv", x, b.constant(total if total.size > 1 else total.reshape(()), b.real))
+    """x divided by the outer product of counts for each dimension."""
+    total = divisors(counts)
+    return elementwise(b, "RealDiv", x, b.constant(total if total.size > 1 else total.item(), b.real))
 
 
 @from_nnef("tf", "box")
