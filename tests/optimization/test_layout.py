@@ -37,6 +37,14 @@ def test_equal_transposes_are_shared(net, check):
     check(net.done(a, b), remove_transposes, ["transpose", "conv", "conv"])
 
 
+def test_branches_that_read_an_input_share_a_transpose(net, check):
+    """Three transposes of parts become one of the whole."""
+    x = net.external(2, 6, 4, 5)
+    parts = [net.slice(x, axes=[1], begin=[k], end=[k + 2]) for k in (0, 2, 4)]
+    graph = net.done(*(net.conv(net.transpose(y, axes=FIRST), net.variable((2, 5, 1, 1))) for y in parts))
+    check(graph, remove_transposes, ["transpose", *["slice"] * 3, *["conv"] * 3])
+
+
 def test_what_does_nothing_and_what_nothing_uses_goes(net, check):
     x = net.external(2, 3, 4)
     net.transpose(x, axes=[1, 0])

@@ -143,7 +143,10 @@ class Connections:
                     yield use
 
     def requests(self, operation: Operation, choice: Choice, port: Port) -> Iterator[tuple[Operation, Port, Perm]]:
-        """What the operations at the other end of a port would have to do, and where, to need no transpose there."""
+        """What the operations at the other end of a port would have to do, and where, to need no transpose there.
+
+        Where the producer cannot follow, the others that read its result can, and share a transpose.
+        """
         if port.is_output:
             made = choice.outputs[port.position]
             for use in self.uses.get(operation.outputs[port.position], ()):
@@ -152,9 +155,16 @@ class Connections:
             return
         tensor = operation.inputs[port.position]
         original, perm = self.origin(tensor)
-        if tensor not in self.constants and original.producer is not None:
-            producer = original.producer
-            yield producer, Port(True, _index(producer, original)), compose(perm, choice.inputs[port.position])
+        if tensor in self.constants:
+            return
+        needed = compose(perm, choice.inputs[port.position])
+        producer = original.producer
+        if producer is not None and self._dialect.can_follow(producer):
+            yield producer, Port(True, _index(producer, original)), needed
+            return
+        for use in self.uses.get(original, ()):
+            if use.operation not in (None, operation):
+                yield use.operation, Port(False, use.position), compose(inverse(use.perm), needed)
 
 
 def _index(producer: Operation, tensor: Tensor) -> int:
