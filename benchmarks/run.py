@@ -4,6 +4,7 @@ Compared are this package, the packages `nnef` and `nnef-tools` of the Python pa
 interpreter of an environment that has them (with onnx and torch), onnxruntime on the source model, and a plain copy of
 the model file. Every measurement is a process of its own, the best of --repeat; peak memory is the maximum resident
 size of that process, which includes mapped pages of the files that it reads. Exits with 1 if a limit is not kept.
+--corpus does nothing but compare execution through onnxruntime with onnxruntime on real models, see corpus.py.
 """
 
 from __future__ import annotations
@@ -211,7 +212,13 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=500, help="megabytes of the large model (500)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each command, of which the best counts (3)")
     parser.add_argument("--json", metavar="FILE", help="write the results")
+    parser.add_argument("--corpus", nargs="*", metavar="MODEL", help="compare with onnxruntime on real models (all)")
     options = parser.parse_args()
+    if options.corpus is not None:
+        from corpus import measure as measure_corpus
+
+        measure_corpus(options.corpus)
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options.peer, options.repeat, Path(folder))
         measure(bench, options.size)

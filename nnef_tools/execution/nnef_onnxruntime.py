@@ -21,7 +21,7 @@ from ..ops.extensions import extension_fragments
 from ..ops.inference import infer_graph
 from .backend import Array, Observer, no_such_tensor
 from .constants import constant_data
-from .interpreter import check_inputs, tensor_info
+from .interpreter import check_inputs, inputs_fit, tensor_info
 from .onnx_backend import first_line, open_session, providers, shared_values
 
 if TYPE_CHECKING:
@@ -52,8 +52,11 @@ class NnefOnnxExecutor:
         self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
         self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
         self._output_names = tuple(info.name for info in self.outputs)
-        self._all_computed = not any(map(self._is_known, self._output_names))
-        self._session(tuple(name for name in self._output_names if not self._is_known(name)))
+        computed = tuple(name for name in self._output_names if not self._is_known(name))
+        session, names = self._session(computed)
+        # The session that gives all outputs, if it takes the inputs as they are.
+        own_names = [info.name for info in self.inputs]
+        self._direct = session if computed == self._output_names and names == own_names else None
 
     @property
     def tensor_names(self) -> Sequence[str]:
@@ -69,9 +72,10 @@ class NnefOnnxExecutor:
         observe: Observer | None = None,
     ) -> dict[str, Array]:
         """See `Executor.run`."""
+        plain = output_names is None and observe is None and isinstance(inputs, dict)
+        if plain and self._direct is not None and inputs_fit(self.inputs, inputs):
+            return dict(zip(self._output_names, _run_session(self._direct, inputs), strict=True))
         arrays = check_inputs(self.inputs, inputs)
-        if output_names is None and observe is None and self._all_computed:
-            return dict(zip(self._output_names, self._compute(self._output_names, arrays), strict=True))
         names = list(self._output_names) if output_names is None else list(output_names)
         for name in names:
             self._check_name(name)
@@ -103,10 +107,7 @@ class NnefOnnxExecutor:
         if not names:
             return []
         session, input_names = self._session(names)
-        try:
-            return list(session.run(None, dict(zip(input_names, inputs, strict=True))))
-        except Exception as error:  # onnxruntime raises a class of its own for each status
-            raise ExecutionError(f"onnxruntime failed: {first_line(error)}") from error
+        return _run_session(session, dict(zip(input_names, inputs, strict=True)))
 
     def _session(self, names: tuple[str, ...]) -> tuple[Any, list[str]]:
         """The session that computes these tensors, and the names of its inputs."""
@@ -120,7 +121,6 @@ class NnefOnnxExecutor:
             self._sessions[names] = session, [item.name for item in session.get_inputs()]
         return self._sessions[names]
 
-
     def _message(self, names: Sequence[str]) -> ModelMessage:
         """The model that computes these tensors."""
         outputs = self._graph.outputs
@@ -130,6 +130,14 @@ class NnefOnnxExecutor:
                 return build_message(Converter()(self._graph), describe_results=False)
         finally:
             self._graph.outputs = outputs
+
+
+def _run_session(session: Any, feeds: Mapping[str, Array]) -> list[Array]:
+    try:
+        results: list[Array] = session.run(None, feeds)
+    except Exception as error:  # onnxruntime raises a class of its own for each status
+        raise ExecutionError(f"onnxruntime failed: {first_line(error)}") from error
+    return results
 
 
 def _is_shared(array: Array) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 
+from nnef_tools import load_model
+from nnef_tools.errors import UsageError
 from nnef_tools.execution import make_executor
 from nnef_tools.language.tensor_file import write_tensor
 
@@ -78,6 +81,8 @@ def test_names_are_those_of_the_nnef_model(model) -> None:
 
 SCRIPT = """
 import resource, sys, numpy as np
+from nnef_tools import load_model
+from nnef_tools.errors import UsageError
 from nnef_tools.execution import make_executor
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 import onnxruntime, onnx
@@ -104,3 +109,28 @@ graph net(x) -> (y)
     command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
     used = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert used < 2.5 * size * 4 / 2**20
+
+
+def test_inputs_of_other_kinds_give_the_same(model) -> None:
+    """Inputs that are just what the model takes go a shorter way."""
+    ort = make_executor(model, backend="onnxruntime")
+    expected = ort.run(FEEDS)
+    for feeds in (MappingProxyType(FEEDS), {**FEEDS, "i": FEEDS["i"].astype(np.int32)}, dict(reversed(FEEDS.items()))):
+        actual = ort.run(feeds)
+        assert all(np.array_equal(actual[name], expected[name]) for name in expected)
+    for wrong in ({"x": FEEDS["x"]}, {**FEEDS, "z": FEEDS["x"]}, {"x": FEEDS["x"], "j": FEEDS["i"]}):
+        with pytest.raises(UsageError, match=r"no input|not given"):
+            ort.run(wrong)
+
+
+def test_a_graph_of_the_caller_is_not_changed(model) -> None:
+    graph = load_model(model)
+    for tensor in graph.tensors:
+        if tensor.producer is not None and tensor.producer.type not in ("external", "variable", "constant"):
+            tensor.shape = None
+    before = [(tensor.name, tensor.shape) for tensor in graph.tensors], list(graph.outputs), dict(graph.metadata)
+    ort = make_executor(graph, backend="onnxruntime")
+    ort.run(FEEDS, output_names=["d"])
+    assert before == (
+        [(tensor.name, tensor.shape) for tensor in graph.tensors], list(graph.outputs), dict(graph.metadata)
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from ...model import Tensor
 from .. import names
 from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
+from . import restore
 from .common import shape
 from .emit import (
     aligned,
@@ -48,8 +49,16 @@ def _binary(onnx: str, dtype: Any) -> Callable[..., Tensor]:
 for _row in names.UNARY:
     from_nnef("onnx", _row.nnef)(_unary(_row.onnx))
 for _row in names.BINARY:
-    if _row.nnef != "ne":
+    if _row.nnef not in ("ne", "add"):
         from_nnef("onnx", _row.nnef)(_binary(_row.onnx, np.bool_ if _row.nnef in COMPARISONS else None))
+
+
+@from_nnef("onnx", "add")
+def add(b: PlainBuilder, x: Tensor, y: Tensor) -> Tensor:
+    """add -> Add."""
+    if restore.column_bias(x, y):
+        return known(b.Add(x, reshape(b, y, [1])), shape(x))
+    return elementwise(b, "Add", x, y)
 
 
 @from_nnef("onnx", "ne")
@@ -133,7 +142,10 @@ def maximum(b: PlainBuilder, x: Tensor, y: Tensor) -> Tensor:
 
 @from_nnef("onnx", "clamp")
 def clamp(b: PlainBuilder, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """clamp -> Clip for ordered numbers, else Max of Min: the lower limit comes last."""
+    """clamp -> Clip for ordered numbers, or HardSigmoid, else Max of Min: the lower limit comes last."""
+    if (found := restore.hard_sigmoid(x, low, high)) is not None:
+        z, alpha, beta = found
+        return known(b.HardSigmoid(z, alpha=alpha, beta=beta), shape(x))
     below, above = b.value(low), b.value(high)
     ordered = below is not None and above is not None and below.size == above.size == 1 and np.all(below <= above)
     if ordered and len(shape(x)) >= max(len(shape(low)), len(shape(high))):

@@ -13,7 +13,7 @@ from ...ops.move import slice_ranges as nnef_ranges
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
-from . import emit
+from . import emit, restore
 from .common import shape
 from .emit import ints, known
 
@@ -104,6 +104,7 @@ def tile(b: PlainBuilder, input: Tensor, *, repeats: list[int]) -> Tensor:
 def gather(b: PlainBuilder, input: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     """gather -> Gather."""
     own = shape(input)
+    indices = restore.indices(indices, own[axis])
     return known(b.Gather(input, indices, axis=axis), [*own[:axis], *shape(indices), *own[axis + 1 :]], input.dtype)
 
 
@@ -113,6 +114,7 @@ def gather(b: PlainBuilder, input: Tensor, indices: Tensor, *, axis: int) -> Ten
 @from_nnef("onnx", "gather_elements")
 def gather_elements(b: PlainBuilder, input: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     """gather_elements -> GatherElements."""
+    indices = restore.indices(indices, shape(input)[axis])
     return known(b.GatherElements(input, indices, axis=axis), shape(indices), input.dtype)
 
 

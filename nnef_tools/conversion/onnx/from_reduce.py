@@ -23,8 +23,21 @@ def _plain(onnx: str) -> Callable[..., Tensor]:
 
 
 for _row in names.REDUCE:
-    if _row.nnef != "sum_reduce":
+    if _row.nnef not in ("sum_reduce", "mean_reduce"):
         from_nnef("onnx", _row.nnef)(_plain(_row.onnx))
+
+
+@from_nnef("onnx", "mean_reduce")
+def mean_reduce(b: PlainBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
+    """mean_reduce -> GlobalAveragePool over all of two or three spatial axes, else ReduceMean.
+
+    The pooling has kernels for the layouts that runtimes choose, but for float32 alone. Over a single last axis
+    ReduceMean is what they look for when they fuse layer normalization.
+    """
+    own = shape(input)
+    if b.real is np.float32 and len(own) in (4, 5) and sorted(axes) == list(range(2, len(own))):
+        return known(b.GlobalAveragePool(input), [*own[:2], *[1] * (len(own) - 2)])
+    return reduce(b, "ReduceMean", input, axes)
 
 
 @from_nnef("onnx", "sum_reduce")

@@ -1,0 +1,104 @@
+"""Pre-trained ONNX models, converted to NNEF and run by onnxruntime, beside onnxruntime on the source model.
+
+Loading and running are timed in pairs, one after the other and on one thread, so that what else the machine does meets
+both alike; reported are medians and their ratio. The models are those of tests/corpus, downloaded on first use.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+import nnef_tools
+from nnef_tools.execution.loading import read_graph
+from nnef_tools.execution.nnef_onnxruntime import NnefOnnxExecutor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.corpus.packages import member
+from tests.corpus.test_pretrained import MODELS
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Median seconds of onnxruntime on the source model, and of ours."""
+
+    source: float
+    ours: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.source
+
+
+def paired(source: Callable[[], Any], ours: Callable[[], Any], seconds: float, least: int = 5) -> Pair:
+    """Both in turn, in alternating order, for about that long."""
+    times: dict[Callable[[], Any], list[float]] = {source: [], ours: []}
+    order = [source, ours]
+    end = time.perf_counter() + seconds
+    while len(times[ours]) < least or time.perf_counter() < end:
+        for function in order:
+            start = time.perf_counter()
+            function()
+            times[function].append(time.perf_counter() - start)
+        order.reverse()
+    return Pair(median(times[source]), median(times[ours]))
+
+
+def compare(source: Path, inputs: dict[str, Any], folder: Path, seconds: float) -> tuple[Pair, Pair]:
+    """Loading and running. inputs: of the source model, by name."""
+    model = folder / "model.nnef"
+    nnef_tools.convert_model(
+        source, model, input_format="onnx", output_format="nnef",
+        input_shapes={name: list(array.shape) for name, array in inputs.items()},
+    )  # fmt: skip
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+
+    def load_source() -> Any:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+    def load_ours() -> NnefOnnxExecutor:
+        return NnefOnnxExecutor(read_graph(model), threads=1, owned=True)
+
+    session, executor = load_source(), load_ours()
+    names = [item.name for item in session.get_inputs()]
+    feeds = {info.name: inputs[name].astype(info.dtype) for info, name in zip(executor.inputs, names, strict=True)}
+    loading = paired(load_source, load_ours, seconds)
+    running = paired(lambda: session.run(None, inputs), lambda: executor.run(feeds), seconds, least=20)
+    return loading, running
+
+
+def measure(chosen: Sequence[str] = (), seconds: float = 2.0) -> list[tuple[str, Pair, Pair]]:
+    """Name, loading and running of each model (or those chosen), printed as they are known."""
+    print(f"{'milliseconds':32} {'load':>8} {'ours':>8} {'ratio':>6}   {'run':>8} {'ours':>8} {'ratio':>6}")
+    results = []
+    for (package, path), makers in MODELS.items():
+        name = package if Path(path).stem == "model" else Path(path).stem
+        if chosen and name not in chosen:
+            continue
+        generator = np.random.default_rng(0)
+        inputs = {key: make(generator) for key, make in makers.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            loading, running = compare(member(package, path), inputs, Path(folder), seconds)
+        results.append((name, loading, running))
+        print(f"{name:32} {_columns(loading)}   {_columns(running)}", flush=True)
+    return results
+
+
+def _columns(pair: Pair) -> str:
+    return f"{pair.source * 1e3:8.3f} {pair.ours * 1e3:8.3f} {pair.ratio:6.2f}"
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1:])

@@ -1,0 +1,80 @@
+"""NNEF to ONNX: operators that NNEF has to write out are themselves again, and only where that computes the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ..nnef_cases import nnef_graph
+from .nnef_models import check_back
+
+TABLE = "x = external(shape = [4, 3]); i = external<integer>(shape = [2, 2]); "
+WRAPPED = "r = cast<scalar>(i); p = cast<integer>(select(lt(r, {zero}), add(r, {extent}), r)); "
+FEEDS = {"x": np.arange(12, dtype=np.float32).reshape(4, 3), "i": np.array([[0, -1], [-2, 1]])}
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_negative_indices(axis: int) -> None:
+    wrapped = WRAPPED.format(zero=0.0, extent=float(FEEDS["x"].shape[axis]))
+    graph = nnef_graph(f"{TABLE}{wrapped} y = gather(x, p, axis = {axis});")
+    model = check_back(graph, FEEDS, ops=["Gather"])
+    assert list(model.graph.node[0].input) == ["x", "i"]
+
+
+@pytest.mark.parametrize(
+    ("zero", "extent"), [(0.0, 3.0), (1.0, 4.0)], ids=["the extent of another axis", "another limit"]
+)
+def test_other_arithmetic_on_indices_stays(zero: float, extent: float) -> None:
+    graph = nnef_graph(f"{TABLE}{WRAPPED.format(zero=zero, extent=extent)} y = gather(x, p, axis = 0);")
+    model = check_back(graph, {**FEEDS, "i": np.array([[1, 2], [3, 1]])})
+    assert "Where" in [node.op_type for node in model.graph.node]
+
+
+def test_indices_that_are_used_elsewhere_too() -> None:
+    text = f"{TABLE}{WRAPPED.format(zero=0.0, extent=4.0)} y = gather(x, p, axis = 0); q = copy(p);"
+    check_back(nnef_graph(text, ["y", "q"]), FEEDS)
+
+
+X = "x = external(shape = [2, 3, 4, 4]); "
+
+
+@pytest.mark.parametrize("sum_", ["add(mul(x, 0.2), 0.5)", "add(0.5, mul(0.2, x))"])
+def test_hard_sigmoid(sum_: str) -> None:
+    model = check_back(nnef_graph(f"{X} y = clamp({sum_}, 0.0, 1.0);"), ops=["HardSigmoid"])
+    attributes = {item.name: item.f for item in model.graph.node[0].attribute}
+    assert attributes == {"alpha": pytest.approx(0.2), "beta": 0.5}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "clamp(add(mul(x, 0.2), 0.5), 0.0, 6.0)",
+        "clamp(add(mul(x, 0.2), 0.5), -1.0, 1.0)",
+        "clamp(add(x, 0.5), 0.0, 1.0)",
+        "clamp(add(mul(x, x), 0.5), 0.0, 1.0)",
+        "clamp(sub(mul(x, 0.2), 0.5), 0.0, 1.0)",
+    ],
+)
+def test_what_is_no_hard_sigmoid(call: str) -> None:
+    model = check_back(nnef_graph(f"{X} y = {call};"))
+    assert model.graph.node[-1].op_type == "Clip"
+
+
+def test_mean_over_all_pixels() -> None:
+    check_back(nnef_graph(f"{X} y = mean_reduce(x, axes = [2, 3]);"), ops=["GlobalAveragePool"])
+
+
+@pytest.mark.parametrize("axes", ["[2]", "[1, 2]", "[1, 2, 3]", "[0, 2, 3]"])
+def test_other_means(axes: str) -> None:
+    check_back(nnef_graph(f"{X} y = mean_reduce(x, axes = {axes});"), ops=["ReduceMean"])
+
+
+def test_mean_of_layer_normalization() -> None:
+    graph = nnef_graph("x = external(shape = [2, 3, 8]); y = mean_reduce(x, axes = [2]);")
+    check_back(graph, ops=["ReduceMean"])
+
+
+def test_bias_of_a_single_column() -> None:
+    graph = nnef_graph("x = external(shape = [2, 3]); w = external(shape = [3, 1]); y = add(matmul(x, w), -0.5);")
+    model = check_back(graph, ops=["MatMul", "Add"])
+    assert [list(item.dims) for item in model.graph.initializer] == [[1]]
