@@ -99,7 +99,8 @@ class Converter(ConverterBase, Helpers):
         transforms = unpack_transforms(custom_transforms or {})
         self._transforms = {name: CompiledTransform(name, transform) for name, transform in transforms.items()}
         functions = {name: _bound(function, self) for name, function in (custom_functions or {}).items()}
-        self._functions = {**self.find_public_methods(self), **functions}
+        methods = self.find_public_methods(self) if transforms else {}
+        self._functions = {**methods, **functions}  # what expressions of transforms may call
         self._mirror_unsupported = mirror_unsupported
         self._keep_io_names = keep_io_names
         self._infer_shapes = infer_shapes

@@ -92,18 +92,21 @@ class Library:
     """The operations that can be called, by name."""
 
     def __init__(self, fragments: Iterable[Fragment] = ()) -> None:
-        self._signatures: dict[str, Signature] = {}
-        for fragment in fragments:
-            self.add(fragment)
+        self._fragments = {fragment.name: fragment for fragment in fragments}
+        self._signatures: dict[str, Signature] = {}  # of those that were asked for
 
     def add(self, fragment: Fragment) -> None:
-        self._signatures[fragment.name] = Signature(fragment)
+        self._fragments[fragment.name] = fragment
+        self._signatures.pop(fragment.name, None)
 
     def find(self, name: str) -> Signature | None:
-        return self._signatures.get(name)
+        signature = self._signatures.get(name)
+        if signature is None and name in self._fragments:
+            signature = self._signatures[name] = Signature(self._fragments[name])
+        return signature
 
     def names(self) -> Iterable[str]:
-        return self._signatures
+        return self._fragments
 
     def checked_body(self, signature: Signature) -> Body:
         """The body of a compound operation, checked."""
