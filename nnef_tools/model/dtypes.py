@@ -51,7 +51,7 @@ def numpy_dtype(nnef_type: str) -> type:
 
 def canonical_dtype(dtype: Any) -> type:
     """The class that stands for the NNEF type of a class: float16 -> float32, int8 -> int64."""
-    return numpy_dtype(nnef_dtype(dtype))
+    return _CLASSES[nnef_dtype(dtype)]
 
 
 def is_integer(dtype: Any) -> bool:

@@ -69,9 +69,10 @@ class Tensor:
 
     @shape.setter
     def shape(self, shape: Iterable[int | None] | None) -> None:
-        if shape is not None and not (type(shape) is tuple and _DIMS.issuperset(map(type, shape))):
-            shape = tuple(None if dim is None else _as_int(dim) for dim in shape)
-        self._shape: Shape | None = shape
+        dims = None if shape is None else tuple(shape)
+        if dims is not None and not _DIMS.issuperset(map(type, dims)):
+            dims = tuple(None if dim is None else _as_int(dim) for dim in dims)
+        self._shape: Shape | None = dims
 
     @property
     def dtype(self) -> Any:
