@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConversionError, FormatError, UsageError
+from .execution.coarseness import Coarseness
 from .formats import (
     Format,
     InputShapes,
@@ -136,6 +137,7 @@ def convert_model(
             _keep_static(graph)
         _sort(graph)
 
+    coarseness = Coarseness.of(graph, of_source=True) if read_format.dialect == "nnef" else None
     with log.stage("convert"):
         if decompose and read_format.dialect == "nnef":
             _decompose(graph, read_format, decompose, fragments, shapes)
@@ -183,6 +185,8 @@ def convert_model(
         }
     elif destination.format.name == "onnx":
         writer_options = {"external_data": external_data}
+    if coarseness is None and destination.format.dialect == "nnef":
+        coarseness = Coarseness.of(graph, of_source=False)
     verification = None
     if verify:
         with log.stage("verify"), destination.elsewhere() as trial:
@@ -195,6 +199,7 @@ def convert_model(
                 seed=seed,
                 distribution=random,
                 custom_operators=load_operators([*custom_converters, *custom_shapes, *custom_fragments]),
+                coarseness=coarseness,
             )
     if not dry_run:
         with log.stage("write"), _mapping_file(tensor_mapping, mapping):

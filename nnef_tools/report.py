@@ -121,7 +121,8 @@ class OutputCheck:
 class Verification:
     """The comparison of the written model with the source model.
 
-    tolerance: the largest `error` that passes; absolute_tolerance: the `max_error` that passes in any case.
+    tolerance: the largest `error` that passes; absolute_tolerance: the `max_error` that passes in any case. steps: how
+    many steps of its codes an item may be off besides; None if the model has no quantized activations.
     """
 
     samples: int
@@ -129,6 +130,7 @@ class Verification:
     tolerance: float
     absolute_tolerance: float
     outputs: tuple[OutputCheck, ...]
+    steps: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -139,9 +141,10 @@ class Verification:
         """One line for people."""
         worst = max((output.error for output in self.outputs), default=0.0)
         verdict = "equal" if self.passed else "NOT equal"
+        steps = "" if self.steps is None else f", or {self.steps:g} steps of quantized values"
         return (
             f"verified on {plural(self.samples, 'random input')}: {verdict}, the largest error is {worst:.2g} of the "
-            f"output scale (accepted: {self.tolerance:g}, or {self.absolute_tolerance:g} absolute)"
+            f"output scale (accepted: {self.tolerance:g}, or {self.absolute_tolerance:g} absolute{steps})"
         )
 
     def table(self) -> Rows:

@@ -69,7 +69,8 @@ def clip(b: Builder, x: Tensor, min: Tensor | None = None, max: Tensor | None = 
     lower = None if min is None else right_aligned(b, min, len(shape(x)))
     upper = None if max is None else right_aligned(b, max, len(shape(x)))
     if lower is not None and upper is not None:
-        ordered = lower.data is not None and upper.data is not None and bool(np.all(lower.data <= upper.data))
+        low, high = b.value(lower), b.value(upper)
+        ordered = low is not None and high is not None and bool(np.all(low <= high))
         return b.clamp(x, lower, upper) if ordered else b.min(b.max(x, lower), upper)
     if lower is not None:
         return b.max(x, lower)

@@ -10,6 +10,8 @@ import numpy as np
 from ..errors import Unsupported
 from ..model import Tensor
 from .builder import Builder
+from .layout import squeeze_shape, unsqueeze_shape
+from .quantized import QuantizedArray, quantized_constant
 
 LIMIT = 4096
 """Loops of more iterations than this are not unrolled."""
@@ -44,10 +46,20 @@ def _view(b: Builder, x: Tensor, array: np.ndarray[Any, Any]) -> Tensor:
     return b.views[key]
 
 
+def _quantized_view(b: Builder, x: Tensor, moved: QuantizedArray) -> Tensor:
+    key = (x, moved.shape, moved.codes.strides)
+    if key not in b.views:
+        b.views[key] = quantized_constant(b, moved, base=x)
+    return b.views[key]
+
+
 def reshape(b: Builder, x: Tensor, new: Sequence[int]) -> Tensor:
     """x in another shape; a view for constants, x itself if the shape is the same."""
     if shape(x) == list(new):
         return x
+    if isinstance(x.data, QuantizedArray):
+        moved = x.data.reshaped(new)
+        return b.reshape(x, shape=list(new)) if moved is None else _quantized_view(b, x, moved)
     if x.data is not None:
         return _view(b, x, np.asarray(x.data).reshape(new))
     return b.reshape(x, shape=list(new))
@@ -57,6 +69,8 @@ def squeeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     """x without the axes (all of extent 1)."""
     if not axes:
         return x
+    if isinstance(x.data, QuantizedArray):
+        return reshape(b, x, squeeze_shape(shape(x), all_positive(axes, len(shape(x)))))
     if x.data is not None:
         return _view(b, x, np.squeeze(np.asarray(x.data), axis=tuple(axes)))
     return b.squeeze(x, axes=list(axes))
@@ -66,6 +80,8 @@ def unsqueeze(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     """x with new axes at these positions of the result."""
     if not axes:
         return x
+    if isinstance(x.data, QuantizedArray):
+        return reshape(b, x, unsqueeze_shape(shape(x), all_positive(axes, len(shape(x)) + len(axes))))
     if x.data is not None:
         return _view(b, x, np.expand_dims(np.asarray(x.data), axis=tuple(axes)))
     return b.unsqueeze(x, axes=list(axes))
@@ -75,6 +91,8 @@ def transpose(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     """x with permuted axes; a view for constants, x itself for the identity."""
     if list(axes) == list(range(len(axes))):
         return x
+    if isinstance(x.data, QuantizedArray):
+        return _quantized_view(b, x, x.data.transposed(axes))
     if x.data is not None:
         return _view(b, x, np.asarray(x.data).transpose(axes))
     return b.transpose(x, axes=list(axes))
@@ -83,9 +101,10 @@ def transpose(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
 def right_aligned(b: Builder, x: Tensor, rank: int) -> Tensor:
     """x with leading axes up to the rank, so that NNEF's left-aligned broadcasting does what numpy's does.
 
-    A tensor of rank 0 fits everything already; a constant with one item becomes one.
+    A tensor of rank 0 fits everything already; a constant with one item becomes one, but for a quantized one, which
+    is to be stored.
     """
-    if x.data is not None and x.volume == 1 and rank > 0:
+    if x.data is not None and x.volume == 1 and rank > 0 and not isinstance(x.data, QuantizedArray):
         return reshape(b, x, [])
     own = len(shape(x))
     return x if own == 0 else unsqueeze(b, x, range(rank - own))

@@ -99,7 +99,7 @@ class Builder(Operations):
         return self._computed[tensor]
 
     def _evaluate(self, op: Operation) -> None:
-        arrays = [t.data if t.data is not None else self._computed[t] for t in op.inputs]
+        arrays = [np.asarray(t.data) if t.data is not None else self._computed[t] for t in op.inputs]
         arguments = arrays if isinstance(op.inputs, tuple) else [arrays]
         results = evaluate(str(op.type), arguments, op.attribs)
         for output, array in zip(op.outputs, _flat(results), strict=True):
@@ -149,7 +149,7 @@ class Builder(Operations):
     def _evaluated(
         self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]
     ) -> list[Tensor]:
-        arrays = [[t.data for t in a] if isinstance(a, list) else a.data for a in arguments]
+        arrays = [[np.asarray(t.data) for t in a] if isinstance(a, list) else np.asarray(a.data) for a in arguments]
         results = evaluate(fragment.name, arrays, attribs)
         return [
             self.constant(np.asarray(array).astype(dtype, copy=False))

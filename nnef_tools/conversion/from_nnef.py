@@ -23,6 +23,7 @@ from ..ops.inference import group_arguments, infer_graph
 from ..ops.registry import find
 from .engine import Converter
 from .plain_builder import PlainBuilder
+from .quantized import QuantizedArray
 from .rules import Rule, find_from_nnef
 from .transform import Transform
 
@@ -78,6 +79,7 @@ class ConverterFromNNEF(Converter):
             raise self._refusal_error()
         self._convert_outputs()
         remove_unreachable(self._target)
+        self._finish_constants()
         self._name()
         self.warnings.extend(self._builder.warnings)
         self._target.metadata = self._target_facts(graph.metadata)
@@ -159,6 +161,9 @@ class ConverterFromNNEF(Converter):
             outputs.append(target)
         self._target.outputs = outputs
 
+    def _finish_constants(self) -> None:
+        """Gives constants the form that they have in the dialect."""
+
     def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
         """The tensor in another data type, by an operation of the dialect."""
         raise NotImplementedError
@@ -208,7 +213,7 @@ class ConverterFromNNEF(Converter):
         dtype = self._generic_dtype(op) if item == "?" else self._class(numpy_dtype(item))
         if argument.dtype is dtype:
             return argument
-        if argument.data is not None:
+        if argument.data is not None and not isinstance(argument.data, QuantizedArray):
             return self._builder.constant(np.asarray(argument.data).astype(dtype), base=argument)
         return self._cast(argument, dtype)
 

@@ -12,14 +12,16 @@ import numpy as np
 from ..errors import ConversionError, UsageError
 from ..model import Graph, Operation, Tensor
 from ..model.copying import copy_graph
+from ..model.utils import place_operations
 from ..ops.inference import infer_shapes
 from . import padding
 from .from_nnef import ConverterFromNNEF, insert_quantization, original_dtype
 from .onnx import emit
 from .onnx.common import dtype_code
-from .onnx.from_quant import codes_of, dequantized, linear, real_values, rounded
+from .onnx.from_quant import codes_of, dequantize_into, linear, real_values, rounded
 from .onnx.older import modernize
 from .plain_builder import PlainBuilder
+from .quantized import QuantizedArray
 from .transform import Transform
 
 OPSETS = range(13, 29)
@@ -71,7 +73,9 @@ class Converter(ConverterFromNNEF):
         types = {original_dtype(tensor, facts) for tensor in (*graph.inputs, *graph.outputs)}
         types |= {np.asarray(t.data).dtype.type for t in graph.tensors if t.data is not None}
         since, dtype = max(((TYPE_OPSETS.get(dtype, 0), dtype.__name__) for dtype in types if dtype), default=(0, ""))
-        self._opset = self._wanted_opset or max(DEFAULT_OPSET, since)
+        codes = {original_dtype(tensor, facts) for tensor in graph.tensors if tensor.quant and tensor.data is not None}
+        wished = max((TYPE_OPSETS.get(dtype, 0) for dtype in codes), default=0)  # wider codes would do as well
+        self._opset = self._wanted_opset or max(DEFAULT_OPSET, since, wished)
         if since > self._opset:
             raise ConversionError(f"{dtype} needs operator set version {since} (--opset {since})")
         return super().__call__(graph)
@@ -110,10 +114,16 @@ class Converter(ConverterFromNNEF):
             self._builder.warnings[f"'{source.name}' is not quantized any more: ONNX has no such quantization"] = None
             return super()._constant(source, real_values(data, source.quant))
         codes = codes_of(data, source.quant).astype(form.dtype, copy=False)
-        stored = Tensor(self._target, source.name, codes.shape, codes.dtype.type, codes)
-        self._stored[stored] = source
-        self._tensors[source] = dequantized(self._builder, stored, form)
+        array = QuantizedArray(codes, form.scale, form.zero, form.axis)
+        self._tensors[source] = Tensor(self._target, source.name, codes.shape, np.float32, array)
         return self._tensors[source]
+
+    def _finish_constants(self) -> None:
+        """Quantized constants become codes and DequantizeLinear."""
+        for tensor in list(self._target.tensors):
+            if isinstance(tensor.data, QuantizedArray):
+                dequantize_into(self._builder, tensor.data, tensor)
+        place_operations(self._target)
 
     def _convert_outputs(self) -> None:
         super()._convert_outputs()

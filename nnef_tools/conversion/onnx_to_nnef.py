@@ -8,9 +8,10 @@ from typing import Any
 
 from ..errors import ConversionError
 from ..model import Graph, Operation, Tensor
-from ..model.dtypes import nnef_dtype
+from ..model.dtypes import is_float, nnef_dtype
 from . import padding
 from .onnx import FAMILIES
+from .onnx.qdq import absorb_copies, find_pairs, quantized_real
 from .onnx.refused import REASONS
 from .rules import Rule
 from .to_nnef import ConverterToNNEF
@@ -27,6 +28,37 @@ class Converter(ConverterToNNEF):
     def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
         """Of old operators, `consumed_inputs` told which buffers could be overwritten: nothing about values."""
         return super()._apply_rule(rule, op, {k: v for k, v in attribs.items() if k != "consumed_inputs"})
+
+    def __call__(self, graph: Graph) -> Graph:
+        """See `ConverterToNNEF`."""
+        custom = {"QuantizeLinear", "DequantizeLinear"} & set(self._transforms)
+        self._pairs = {} if custom else find_pairs(graph)
+        self._quantizers: dict[Operation, Tensor | None] = dict.fromkeys(self._pairs.values())
+        return super().__call__(graph)
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        if op in self._quantizers and is_float(self._mapped(op.inputs[0]).dtype):
+            self._quantizers[op] = quantized_real(self._builder, self._mapped(op.inputs[0]), op)
+            return True
+        quantized = self._quantizers[self._pairs[op]] if op in self._pairs else None
+        if quantized is not None:
+            self._bind_results(op, [quantized])
+            return True
+        return super()._convert_by_rule(op, opset)
+
+    def _finish(self) -> None:
+        replaced = absorb_copies(self._target)
+        self._interface = [(source, replaced.get(target, target)) for source, target in self._interface]
+        self._tensors.update(reversed(self._interface))
+        self._drop_annotations()
+        super()._finish()
+
+    def _drop_annotations(self) -> None:
+        """ONNX's notes on the quantization of a tensor do not change what a model computes; NNEF's entries would."""
+        for tensor in self._target.tensors:
+            if tensor.quant and "op-name" not in tensor.quant:
+                tensor.quant = {}
+                self._builder.warnings["quantization annotations are left out; operators tell what is rounded"] = None
 
     def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
         from ..io.onnx.functions import expand  # imports onnx

@@ -18,8 +18,10 @@ from ..ops.extensions import extension_fragments
 from ..ops.inference import flat_shapes, infer_shapes, result_dtypes
 from ..ops.registry import find
 from . import layout
+from .build import unsqueeze
 from .builder import Builder
 from .engine import Converter, is_missing
+from .quantized import QuantizedArray
 from .refusal import DependsOnRefused
 from .rules import find_rule
 
@@ -277,13 +279,15 @@ class ConverterToNNEF(Converter):
     def unsqueeze_vector(self, tensor: Tensor) -> Tensor:
         """`[C]` -> `[1, C]`, as NNEF's channel parameters want it."""
         if tensor.data is not None:
-            return self.as_tensor(np.asarray(tensor.data)[np.newaxis], tensor.dtype)
+            return unsqueeze(self._builder, tensor, [0])
         return self.unsqueeze_input(tensor, [0])
 
     def tensor_mapping(self) -> dict[str, str]:
         """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
         mapping = super().tensor_mapping()
         for source, target in self._derived():  # constants that are there in another shape only
+            if target.quant:
+                continue  # the source's are codes, the values of the target real
             if source.graph is self._source and source.name and target.name and target.graph is not None:
                 mapping.setdefault(source.name, target.name)
         return mapping
@@ -312,23 +316,21 @@ class ConverterToNNEF(Converter):
             taken.add(target.name)
 
     def _make_variables(self) -> None:
-        """Constants become variables; finite ones of rank 0 stay literals."""
+        """Constants become variables; finite ones of rank 0 that are not quantized stay literals."""
         for tensor in list(self._target.tensors):
             if tensor.data is None or tensor.has_producer:
                 continue
-            data = np.asarray(tensor.data)
-            if data.ndim == 0 and bool(np.isfinite(data.astype(np.float64))):
-                continue
-            Operation(
-                self._target,
-                type="variable",
-                attribs={
-                    "shape": list(data.shape),
-                    "label": "",
-                    "dtype": DEFAULT_DTYPES[nnef_dtype(tensor.dtype)],
-                },
-                outputs=tensor,
-            )
+            dtype = DEFAULT_DTYPES[nnef_dtype(tensor.dtype)]
+            if isinstance(tensor.data, QuantizedArray):
+                tensor.quant = tensor.data.quant()
+                tensor.data = tensor.data.codes
+                tensor.dtype = tensor.data.dtype
+            else:
+                data = np.asarray(tensor.data)
+                if data.ndim == 0 and bool(np.isfinite(data.astype(np.float64))):
+                    continue
+            attribs = {"shape": list(tensor.shape or ()), "label": "", "dtype": dtype}
+            Operation(self._target, type="variable", attribs=attribs, outputs=tensor)
 
     def _warn(self) -> None:
         self.warnings.extend(self._builder.warnings)
@@ -341,7 +343,9 @@ class ConverterToNNEF(Converter):
     def _facts(self) -> dict[str, Any]:
         """What NNEF text cannot carry, for the sidecar file."""
         tensors: dict[str, dict[str, Any]] = {}
-        for source, target in (*self._interface, *self._tensors.items(), *self._derived()):
+        derived = list(self._derived())
+        stored = [(source, target) for source, target in derived if target.quant]  # the codes, not their real values
+        for source, target in (*self._interface, *stored, *self._tensors.items(), *derived):
             if target.graph is None or not target.name or not source.name or target.name in tensors:
                 continue
             tensors[target.name] = {"source": source.name}
@@ -350,10 +354,10 @@ class ConverterToNNEF(Converter):
         return {**self._source.metadata, "format": self.dialect, "tensors": tensors}
 
     def _derived(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Source constants, with the variables that they became in another shape."""
+        """Source constants, with the variables that they became in another shape, or in codes."""
         sources = {target: source for source, target in self._tensors.items() if target.data is not None}
         for tensor, base in self._builder.bases.items():
-            while base not in sources and base in self._builder.bases:
+            while (base not in sources or tensor.quant) and base in self._builder.bases:
                 base = self._builder.bases[base]
             if base in sources:
                 yield sources[base], tensor

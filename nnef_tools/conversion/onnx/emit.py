@@ -17,6 +17,7 @@ from ...model import Tensor
 from .. import padding
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
+from ..quantized import QuantizedArray, quantized_constant
 from .common import dtype_code, shape
 
 Array = np.ndarray[Any, Any]
@@ -53,7 +54,10 @@ def reshape(b: PlainBuilder, x: Tensor, new: Sequence[int]) -> Tensor:
     """x in another shape; x itself if it is the same."""
     if shape(x) == list(new):
         return x
-    if x.data is not None:
+    moved = x.data.reshaped(new) if isinstance(x.data, QuantizedArray) else None
+    if moved is not None:
+        return quantized_constant(b, moved, base=x)
+    if x.data is not None and not isinstance(x.data, QuantizedArray):
         return b.constant(np.asarray(x.data).reshape(new), base=x)
     return known(b.Reshape(x, ints(b, new)), new, x.dtype)
 
@@ -81,6 +85,8 @@ def transpose(b: PlainBuilder, x: Tensor, axes: Sequence[int]) -> Tensor:
     if list(axes) == list(range(len(axes))):
         return x
     new = [shape(x)[k] for k in axes]
+    if isinstance(x.data, QuantizedArray):
+        return quantized_constant(b, x.data.transposed(axes), base=x)
     if x.data is not None:
         return b.constant(np.transpose(np.asarray(x.data), axes), base=x)
     return known(b.Transpose(x, perm=list(axes)), new, x.dtype)
@@ -90,7 +96,7 @@ def cast(b: PlainBuilder, x: Tensor, dtype: Any) -> Tensor:
     """x in another item type; real to integer truncates."""
     if x.dtype is dtype:
         return x
-    if x.data is not None:
+    if x.data is not None and not isinstance(x.data, QuantizedArray):
         with np.errstate(all="ignore"):
             return b.constant(np.asarray(x.data).astype(dtype), base=x)
     return known(b.Cast(x, to=dtype_code(dtype)), x.shape, dtype)

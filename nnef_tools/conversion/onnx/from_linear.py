@@ -6,12 +6,19 @@ from ...model import Tensor
 from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
 from .common import shape
-from .emit import elementwise, is_number, known, per_channel, scalar, transpose
+from .emit import elementwise, is_number, known, per_channel, reshape, scalar, transpose
 
 
 def _turned(b: PlainBuilder, x: Tensor, turned: bool) -> Tensor:
     rank = len(shape(x))
     return transpose(b, x, [*range(rank - 2), rank - 1, rank - 2]) if turned else x
+
+
+def _lean(b: PlainBuilder, x: Tensor, rank: int) -> Tensor:
+    """A constant matrix without the leading axes of extent 1 that only NNEF needs."""
+    own = shape(x)
+    only = x.data is not None and len(own) == rank and all(extent == 1 for extent in own[:-2])
+    return reshape(b, x, own[-2:]) if only else x
 
 
 @from_nnef("onnx", "matmul")
@@ -20,7 +27,7 @@ def matmul(b: PlainBuilder, A: Tensor, B: Tensor, *, transposeA: bool, transpose
     if len(shape(A)) == 2 and len(shape(B)) == 2 and (transposeA or transposeB):
         result: Tensor = b.Gemm(A, B, transA=int(transposeA), transB=int(transposeB))
     else:
-        result = b.MatMul(_turned(b, A, transposeA), _turned(b, B, transposeB))
+        result = b.MatMul(_turned(b, A, transposeA), _turned(b, _lean(b, B, len(shape(A))), transposeB))
     return result
 
 

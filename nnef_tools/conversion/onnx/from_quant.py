@@ -14,11 +14,12 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ...model import Tensor
+from ...model import Operation, Tensor
 from ...model.dtypes import is_integer
 from ...ops.quant import dequantize, quantize
 from ..narrow import integer_range
 from ..plain_builder import PlainBuilder
+from ..quantized import QuantizedArray
 from .common import shape
 from .emit import Array, elementwise, known
 
@@ -101,11 +102,6 @@ def _axis(*parameters: Array) -> int | None:
     return None if not axes else axes.pop() if len(axes) == 1 else -1
 
 
-def _inputs(b: PlainBuilder, form: Linear) -> tuple[Tensor, Tensor | None]:
-    zero = None if form.dtype is np.int32 else b.constant(form.zero.astype(form.dtype))
-    return b.constant(form.scale), zero
-
-
 def codes_of(data: Array, quant: Mapping[str, Any]) -> Array:
     """The codes of a quantized variable, which may hold codes or real values."""
     if is_integer(data.dtype.type):
@@ -114,10 +110,14 @@ def codes_of(data: Array, quant: Mapping[str, Any]) -> Array:
     return quantize(str(quant["op-name"]), data, **parameters)
 
 
-def dequantized(b: PlainBuilder, codes: Tensor, form: Linear) -> Tensor:
-    """DequantizeLinear of codes."""
-    result = b.DequantizeLinear(codes, *_inputs(b, form), axis=form.axis)
-    return known(result, codes.shape, np.float32)
+def dequantize_into(b: PlainBuilder, array: QuantizedArray, result: Tensor) -> None:
+    """Makes a constant the result of DequantizeLinear of its codes, which get its name."""
+    codes = b.constant(array.codes, base=result)
+    result.data = None
+    scale, zero = b.constant(array.scale), b.constant(array.zero_point.astype(array.codes.dtype))
+    inputs = (codes, scale) if array.codes.dtype == np.int32 else (codes, scale, zero)
+    attribs = {} if array.axis is None else {"axis": array.axis}
+    Operation(b.graph, type="DequantizeLinear", attribs=attribs, inputs=inputs, outputs=result)
 
 
 def real_values(data: Array, quant: Mapping[str, Any]) -> Array:
@@ -137,6 +137,6 @@ def rounded(b: PlainBuilder, x: Tensor, form: Linear) -> Tensor:
         highest = b.constant((form.high - zero) * scale, np.float32)
         x = elementwise(b, "Max", elementwise(b, "Min", x, highest), lowest)
     b.warnings["QuantizeLinear rounds ties to even, NNEF upwards: a code in the middle of two may differ"] = None
-    scale_input, zero_input = _inputs(b, form)
+    scale_input, zero_input = b.constant(form.scale), b.constant(form.zero.astype(form.dtype))
     codes = known(b.QuantizeLinear(x, scale_input, zero_input, axis=form.axis), x.shape, form.dtype)
-    return dequantized(b, codes, form)
+    return known(b.DequantizeLinear(codes, scale_input, zero_input, axis=form.axis), x.shape, np.float32)

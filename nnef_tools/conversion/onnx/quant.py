@@ -20,6 +20,7 @@ from ..rules import to_nnef
 from .common import channels, dtype_of, positive, reshape, right_aligned, shape, unsqueeze
 from .conv import conv
 from .linear import matmul
+from .qdq import dequantized_constant
 
 EXACT = 2**24
 """Integers below this are exact in float32."""
@@ -161,7 +162,10 @@ def dequantize_linear(
     block_size: int = 0,
     output_dtype: int = 0,
 ) -> Tensor:
-    """DequantizeLinear: (x - zero point) * scale."""
+    """DequantizeLinear: (x - zero point) * scale; a constant that keeps its codes where x is one."""
+    stored = dequantized_constant(b, x, scale, zero_point, axis, block_size)
+    if stored is not None:
+        return stored
     layout = _alignment(b, x, axis, block_size, scale)
     zero = None if zero_point is None else layout.parameter(zero_point)
     return layout.result(dequantized(b, layout.x, layout.parameter(scale), zero))

@@ -18,6 +18,7 @@ from ...language.quant_file import format_quantization
 from ...language.stdlib import standard_fragments
 from ...language.tensor_file import describe_tensor, write_tensor
 from ...model import Graph, Operation, Tensor
+from ...model.dtypes import is_integer
 from .checks import check_writable
 from .declarations import custom_types, known_texts, needed_declarations
 from .generated import generated_fragments
@@ -160,11 +161,22 @@ def _variable_files(graph: Graph) -> dict[str, NewFile]:
 
 def _tensor_file(array: Array, tensor: Tensor) -> NewFile:
     quant = tensor.quant or {}
-    quantized = bool(quant) and array.dtype.kind in "iu"
+    quantized = bool(quant) and is_integer(array.dtype)
     signed = quant.get("signed") if quantized and isinstance(quant.get("signed"), bool) else None
-    header = describe_tensor(array, quantized=quantized, signed=signed)
+    bits = _code_width(array, quant, signed) if quantized else None
+    header = describe_tensor(array, quantized=quantized, signed=signed, bits=bits)
     size = header.data_offset + header.data_length
-    return NewFile(size, partial(write_tensor, array=array, quantized=quantized, signed=signed))
+    return NewFile(size, partial(write_tensor, array=array, quantized=quantized, signed=signed, bits=bits))
+
+
+def _code_width(array: Array, quant: Mapping[str, Any], signed: bool | None) -> int | None:
+    """The width of 2-bit and 4-bit codes that were read as bytes; None for that of the array."""
+    bits = quant.get("bits")
+    if bits not in (2, 4) or array.dtype not in (np.int8, np.uint8) or not array.size:
+        return None
+    is_signed = array.dtype.kind == "i" if signed is None else signed
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
+    return bits if low <= array.min() and array.max() <= high else None
 
 
 def _data(op: Operation) -> Array:
