@@ -10,7 +10,7 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-BLOCK = 1 << 22  # bytes
+BLOCK = 1 << 20  # bytes
 
 
 def blocks(array: Array, size: int = BLOCK) -> Iterator[Array]:

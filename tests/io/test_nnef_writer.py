@@ -491,7 +491,9 @@ def test_generated_types_of_tensors(tmp_path):
     assert "u = bar_v1([x, x]);" in text
 
 
-@pytest.mark.parametrize("value", [None, [1, 2.0], object(), (1,), np.zeros(2)], ids=["none", "mixed", "object", "tuple", "array"])
+@pytest.mark.parametrize(
+    "value", [None, [1, 2.0], object(), (1,), np.zeros(2)], ids=["none", "mixed", "object", "tuple", "array"]
+)
 def test_attributes_that_cannot_be_declared(tmp_path, value):
     graph = unary_graph("foo", key=value)
     with pytest.raises(FormatError, match="'key'"):
