@@ -86,7 +86,7 @@ def convert_model(
 
     source, target: paths; without target it is the source's path and the suffix of the output format. input_format,
     output_format: names of formats, by default told by content and suffix (NNEF if there is no target).
-    input_shapes: input name -> extents, for inputs whose shape the model leaves open.
+    input_shapes: input name -> extents, for inputs whose shape the model leaves open, and for input_names.
     fold_constants: compute what depends on constants only. optimize: rewrite for speed; custom_optimizers: plugin
     modules with further rewrites; dequantize: drop quantization while optimising.
     keep_io_names: keep the names of inputs and outputs. io_transpose: the source's inputs and outputs of rank 3 and up
@@ -110,6 +110,10 @@ def convert_model(
     read_format = find_format(input_format) if input_format else detect_input(source)
     if target is None and output_format is None and read_format.name == "nnef":
         raise UsageError("neither the file to write nor its format is given")
+    if read_format.dialect == "tf":
+        input_names, output_names = _short(input_names), _short(output_names)
+        io_transpose = io_transpose if isinstance(io_transpose, bool) else _short(io_transpose) or ()
+        input_shapes = {name.removesuffix(":0"): shape for name, shape in (input_shapes or {}).items()}
     destination = Target.of(target, source, output_format, compress)
     converter_class = find_converter(read_format, destination.format)
     if verify < 0:
@@ -127,11 +131,19 @@ def convert_model(
         log.warnings.append("custom optimizers and dequantization have no effect without optimization")
 
     with log.stage("read"):
-        graph = _read(source, read_format, input_shapes, shapes, log)
+        inner = {name: shape for name, shape in (input_shapes or {}).items() if name in (input_names or ())}
+        outer = {name: shape for name, shape in (input_shapes or {}).items() if name not in inner}
+        graph = _read(source, read_format, outer, shapes, log)
         facts = ModelFacts.of(graph, source, read_format.name, size_on_disk(source))
 
     with log.stage("prepare"):
+        _set_shapes(graph, inner)
+        if input_names is not None and read_format.dialect == "tf":
+            from .conversion.tf_to_nnef import fill_shapes
+
+            fill_shapes(graph, custom_transforms=transforms, custom_functions=functions, custom_shapes=shapes)
         cut(graph, input_names, output_names)
+        _set_shapes(graph, inner)
         _optimize(graph, read_format, only_required=True)
         if static_only and converter_class is None:
             _keep_static(graph)
@@ -218,6 +230,11 @@ def convert_model(
         timings=log.timings,
         verification=verification,
     )
+
+
+def _short(names: Sequence[str] | None) -> list[str] | None:
+    """Names of tensors as graphs have them: TensorFlow itself adds `:0` to that of a node."""
+    return None if names is None else [name.removesuffix(":0") for name in names]
 
 
 @dataclass
@@ -307,6 +324,18 @@ def _remove_transposes(graph: Graph, layout: Any) -> tuple[PassFacts, ...]:
     """Removes what converters put around operations that want other axes, as far as that cancels out."""
     result = layout.run_layout(graph)
     return (PassFacts(result.name, result.count, result.difference),) if result.modified else ()
+
+
+def _set_shapes(graph: Graph, shapes: InputShapes) -> None:
+    """Sets the shapes of graph inputs, as far as the graph leaves them open. UsageError if one does not fit."""
+    for tensor in graph.inputs:
+        shape = shapes.get(tensor.name or "")
+        if shape is None:
+            continue
+        known = tensor.shape if tensor.shape is not None else (None,) * len(shape)
+        if len(known) != len(shape) or any(a not in (None, b) for a, b in zip(known, shape, strict=True)):
+            raise UsageError(f"input '{tensor.name}' has shape {list(known)}, it cannot get {list(shape)}")
+        tensor.shape = tuple(shape)
 
 
 def _keep_static(graph: Graph) -> None:

@@ -29,7 +29,8 @@ ABSOLUTE_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the source model. move: the axis of channels, and where the other model has it."""
+    """An input or output of the source model. move: where the source and the other model have channels, if that is
+    not the same, for rank 3 and up."""
 
     name: str
     dtype: Any
@@ -39,7 +40,7 @@ class Port:
     def of(cls, tensor: Tensor, io_transpose: bool | Sequence[str], channels_last: bool = True) -> Port:
         """The port that a tensor of the source graph is. channels_last: there, as opposed to in second place."""
         chosen = io_transpose if isinstance(io_transpose, bool) else tensor.name in io_transpose
-        move = ((-1, 1) if channels_last else (1, -1)) if chosen and (tensor.rank or 0) > 2 else None
+        move = ((-1, 1) if channels_last else (1, -1)) if chosen else None
         return cls(tensor.name or "", tensor.dtype, move)
 
 
@@ -203,7 +204,7 @@ def _spread(executor: Executor, inputs: Mapping[str, Array], results: Mapping[st
 
 
 def _source_shape(port: Port, info: TensorInfo) -> tuple[int | None, ...] | None:
-    if port.move is None or info.shape is None:
+    if port.move is None or info.shape is None or len(info.shape) <= 2:
         return info.shape
     shape = list(info.shape)
     source, target = (axis % len(shape) for axis in port.move)
@@ -212,7 +213,7 @@ def _source_shape(port: Port, info: TensorInfo) -> tuple[int | None, ...] | None
 
 
 def _moved(value: Array, port: Port) -> Array:
-    return value if port.move is None else np.moveaxis(value, *port.move)
+    return value if port.move is None or value.ndim <= 2 else np.moveaxis(value, *port.move)
 
 
 def _badness(check: OutputComparison) -> tuple[bool, float]:

@@ -201,8 +201,10 @@ def _with_shapes(infos: Sequence[TensorInfo], args: argparse.Namespace) -> list[
     """The inputs, with the shapes that are given for them. UsageError if one does not fit the model."""
     shapes = parse_shapes(None, args.shape) or {}
     names = [info.name for info in infos]
-    for name in shapes:
-        if name not in names:
+    for name in list(shapes):
+        if f"{name}:0" in names:  # TensorFlow's full name
+            shapes[f"{name}:0"] = shapes.pop(name)
+        elif name not in names:
             raise UsageError(f"--shape: the model has no input '{name}'", hint=f"its inputs: {', '.join(names)}")
     for info in infos:
         shape = shapes.get(info.name)

@@ -6,6 +6,7 @@ Tensors of the target have the layout of the source; docs/decisions tells what f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -122,6 +123,11 @@ class Converter(ConverterToNNEF):
         if lists:
             raise ConversionError(f"output '{lists[0]}' is a list of tensors, which NNEF does not have")
         super()._convert_outputs()
+
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
+        disguised = {tensor.name for tensor in self._disguised}
+        return {name: target for name, target in super().tensor_mapping().items() if name not in disguised}
 
     # formats
 
@@ -248,6 +254,19 @@ class Converter(ConverterToNNEF):
     def end_index(self, stride: int) -> int:
         """The end of a range that takes all: INT_MAX, or -INT_MAX for a negative stride."""
         return INT_MAX if stride > 0 else -INT_MAX
+
+
+def fill_shapes(graph: Graph, **options: Any) -> None:
+    """Gives the tensors of a TensorFlow graph the shapes that a conversion finds, as far as it comes.
+
+    Files seldom tell them, and a part of a graph with inputs of its own has to know. options: of the converter.
+    """
+    converter = Converter(**options)
+    with suppress(NnefToolsError):
+        converter(graph)
+    for source, target in converter._tensors.items():
+        if source.graph is graph and isinstance(target, Tensor) and source not in converter._disguised:
+            source.shape = target.shape if source.shape is None or None in source.shape else source.shape
 
 
 def _repeats(name: str, value: Any) -> bool:
