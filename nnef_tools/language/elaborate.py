@@ -20,7 +20,7 @@ from .names import FreshNames
 from .parser import Document
 from .signatures import regroup
 from .stdlib import standard_fragments
-from .typecheck import Checker, Library, Signature, check_fragment
+from .typecheck import STATEMENTS_ONLY, Checker, Library, Signature, check_fragment
 from .types import REQUIRED, ArrayType, Fragment, Primitive, TupleType, Type
 from .values import item_of_dtype
 
@@ -146,12 +146,14 @@ class _GraphBuilder:
             value = checker.statement = assignment.value
             type_ = checker.infer(value, tail=True)
             checker.assign(assignment.target, type_, assignment.at, {})
-            special = type(value) is Call and self._check_statement(assignment.target, value)
-            evaluator.assign(assignment, frame)
-            if not special:
+            if type(value) is Call and value.name in STATEMENTS_ONLY:
+                self._check_statement(assignment.target, value)
+                evaluator.assign(assignment, frame)
+                if value.name == "variable":
+                    self._check_label(assignment.target, value)
+            else:
+                evaluator.assign(assignment, frame)
                 self._reject_inputs(assignment.target)
-            if special and type(value) is Call and value.name == "variable":
-                self._check_label(assignment.target, value)
         self._bind_interface()
         return self.graph
 
@@ -168,18 +170,18 @@ class _GraphBuilder:
 
     # Statements that only the body of the graph may have
 
-    def _check_statement(self, target: Expression, call: Call) -> bool:
-        """Checks external, variable and update; is it one of them?"""
+    def _check_statement(self, target: Expression, call: Call) -> None:
+        """Checks external, variable and update."""
         if call.name == "external":
             if not isinstance(target, Name) or target.name not in self.inputs:
                 name = target.name if isinstance(target, Name) else "?"
                 hint = nearest(name, self.inputs) or f"write it into the parentheses after 'graph {self.graph.name}'"
                 self.fail(f"'{name}' comes from external but is no input of the graph", target.at, hint)
-            return True
+            return
         if call.name == "variable":
             if isinstance(target, Name):
                 self.variables.add(target.name)
-        elif call.name == "update":
+        else:
             assert call.bound is not None
             variable = call.bound[0]
             if not isinstance(variable, Name) or variable.name not in self.variables:
@@ -187,10 +189,7 @@ class _GraphBuilder:
             if variable.name in self.updated:
                 self.fail(f"variable '{variable.name}' is updated twice", variable.at)
             self.updated.add(variable.name)
-        else:
-            return False
         self._reject_inputs(target)
-        return True
 
     def _reject_inputs(self, target: Expression) -> None:
         if isinstance(target, Name):

@@ -92,9 +92,13 @@ class Evaluator:
     def assign(self, assignment: Assignment, frame: Frame) -> None:
         """Evaluates the right side and gives its parts to the names of the left side."""
         target = assignment.target
-        wanted = self._wanted(target, frame)
-        value = self.evaluate(assignment.value, frame, wanted)
-        self._bind(target, value, frame)
+        if type(target) is Name:
+            name = target.name
+            wanted = name if frame.wanted is None else frame.wanted.get(name)
+            frame.values[name] = self.evaluate(assignment.value, frame, wanted)
+        else:
+            value = self.evaluate(assignment.value, frame, self._wanted(target, frame))
+            self._bind(target, value, frame)
 
     def _wanted(self, target: Expression, frame: Frame) -> Wanted:
         if isinstance(target, Name):
@@ -254,7 +258,12 @@ class Evaluator:
         signature = self.library.find(node.name)
         assert signature is not None
         arguments = [
-            argument.value if type(argument) is Literal else self.evaluate(argument, frame) for argument in node.bound
+            argument.value
+            if type(argument) is Literal
+            else frame.values[argument.name]
+            if type(argument) is Name
+            else self.evaluate(argument, frame)
+            for argument in node.bound
         ]
         item = frame.item if node.item == "?" else node.item
         return self._apply(signature, arguments, item, wanted, frame, node.at)
@@ -262,7 +271,7 @@ class Evaluator:
     def _apply(
         self, signature: Signature, arguments: list[Any], item: str | None, wanted: Wanted, frame: Frame, at: int
     ) -> Any:
-        if signature.fragment.body is not None and signature.name in self.decomposed:
+        if signature.name in self.decomposed and signature.fragment.body is not None:
             return self.expand(signature, arguments, item, wanted, frame, at)
         if frame.depth or self._loops:
             self._expanded_operations += 1
@@ -300,19 +309,20 @@ class Evaluator:
     ) -> Any:
         """Adds the operation itself; its results."""
         fragment = signature.fragment
-        count = signature.tensor_count
-        values = [_copied(value) if type(value) is list else value for value in arguments[count:]]
-        attributes: dict[str, Any] = dict(zip(signature.attribute_names, values, strict=True))
         standard = self.standard.get(fragment.name) is fragment
-        problem = check_attributes(fragment.name, attributes) if standard else None
-        if problem is not None:
-            name, reason = problem
-            raise frame.source.error(at, f"attribute '{name}' of '{fragment.name}': {reason}")
+        attributes: dict[str, Any] = {}
+        if signature.attribute_names:
+            for name, value in zip(signature.attribute_names, arguments[signature.tensor_count :], strict=True):
+                attributes[name] = _copied(value) if type(value) is list else value
+            problem = check_attributes(fragment.name, attributes) if standard else None
+            if problem is not None:
+                name, reason = problem
+                raise frame.source.error(at, f"attribute '{name}' of '{fragment.name}': {reason}")
         if item is not None:
             attributes["dtype"] = DTYPES[item]
         inputs: list[Tensor] = []
-        for argument in arguments[:count]:
-            if isinstance(argument, Tensor):
+        for argument in arguments[: signature.tensor_count]:
+            if type(argument) is Tensor:
                 inputs.append(argument)
             else:
                 self._collect(argument, inputs, frame, at)
@@ -321,7 +331,7 @@ class Evaluator:
         if not isinstance(result_type, TensorType):
             wanted = self._with_lengths(wanted, result_type, signature, arguments, item, frame, at)
         results = self._results(wanted, result_type, fragment.name, outputs)
-        if "shape" in attributes and fragment.name in ("external", "variable", "constant") and standard:
+        if standard and "shape" in attributes and fragment.name in ("external", "variable", "constant"):
             outputs[0].shape = attributes["shape"]
         Operation(
             self.graph,
@@ -377,7 +387,7 @@ class Evaluator:
 
     def _results(self, wanted: Wanted, type_: Type, stem: str, outputs: list[Tensor]) -> Any:
         """Makes or takes the tensors of the results; appends them to outputs; the results in their structure."""
-        if isinstance(type_, TensorType):
+        if type(type_) is TensorType:
             dtype = DTYPES.get(type_.item or "")
             if isinstance(wanted, Tensor):
                 tensor = wanted

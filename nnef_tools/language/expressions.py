@@ -124,12 +124,22 @@ class ExpressionParser:
         target = self.target()
         self.expect("=")
         start = self.position
-        value = self.expression()
+        value = self._plain_call(start) or self.expression()
         if not self.operators and not isinstance(value, Call):
             hint = "write copy(...)" if isinstance(value, (Literal, Name)) else None
             self.fail("the right side of an assignment must be an operation", start, hint)
         self.expect(";")
         return Assignment(target, value, at)
+
+    def _plain_call(self, at: int) -> Call | None:
+        """The call that is the whole right side, as it nearly always is, or None without moving."""
+        name = self.tokens[at]
+        if name[:1] in _LETTERS and self.tokens[at + 1] == "(" and name not in RESERVED:
+            call = self._call(name, None, at)
+            if self.tokens[self.position] == ";":
+                return call
+            self.position = at
+        return None
 
     def target(self) -> Expression:
         """The left side: a name, or nested arrays and tuples of names."""
@@ -336,18 +346,18 @@ class ExpressionParser:
         self.leave()
         return Postfix(base, suffixes, base.at)
 
-    def _known_argument(self) -> Literal | None:
-        """The literal that is the whole argument here, if it was read before."""
+    def _argument(self) -> Expression:
+        """The expression here; the same node for a literal that was read before."""
         at = self.position
         token = self.tokens[at]
         if token == "[":
             literal, length = self._arrays.get(self._array_key(at), (None, 0))
         else:
             literal, length = self._literals.get(token), 1
-        if literal is None or self.tokens[at + length] not in _AFTER_VALUE:
-            return None
-        self.position = at + length
-        return literal
+        if literal is not None and self.tokens[at + length] in _AFTER_VALUE:
+            self.position = at + length
+            return literal
+        return self.expression()
 
     def _known_array(self, at: int) -> Literal | None:
         """The literal at '[' if it was read before."""
@@ -445,7 +455,7 @@ class ExpressionParser:
                 if tokens[start] and tokens[start + 1] == "=":
                     keyword = self.identifier()
                     self.position += 1
-                arguments.append((keyword, self._known_argument() or self.expression(), start))
+                arguments.append((keyword, self._argument(), start))
                 if tokens[self.position] != ",":
                     break
                 self.position += 1

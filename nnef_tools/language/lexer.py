@@ -19,16 +19,18 @@ RESERVED = frozenset(
 )
 
 # Every text matches: skipped text, then a token, any other single character (an error), or the end ('').
-_SKIP = r"[ \t\v\f\r\n]*(?:#[^\r\n]*[ \t\v\f\r\n]*)*"
+_SPACE = r"[ \t\v\f\r\n]*"
+_COMMENTS = rf"(?:#[^\r\n]*{_SPACE})*"
 _TOKEN = (
-    r"[,()\[\];]"  # the most frequent first
+    r"[,()\[\];]|=(?!=)"  # the most frequent first
     r"|[A-Za-z_][A-Za-z0-9_]*"
     r"|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
     r"|->|<=|>=|==|!=|&&|\|\||[-+*/^<>!{}:=?]"
     r"|'[^'\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^'\\\x00-\x08\x0a-\x1f\x7f]*)*'"
     r'|"[^"\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^"\\\x00-\x08\x0a-\x1f\x7f]*)*"'
 )
-_LEXER = re.compile(rf"{_SKIP}({_TOKEN}|.|\Z)", re.DOTALL)
+_LEXER = re.compile(rf"{_SPACE}{_COMMENTS}({_TOKEN}|.|\Z)", re.DOTALL)
+_PLAIN_LEXER = re.compile(rf"{_SPACE}({_TOKEN}|.|\Z)", re.DOTALL)  # does not look for comments, which takes time
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789-+*/^<>!()[]{}:=,;?&|'\"")
 _STRAY = frozenset("&|'\"")
 _ESCAPE = re.compile(r"\\(['\"\\])")
@@ -41,7 +43,8 @@ class Source:
     def __init__(self, text: str, filename: str) -> None:
         self.text = text[1:] if text.startswith("\ufeff") else text
         self.filename = filename
-        self.tokens: list[str] = _LEXER.findall(self.text)
+        self._lexer = _LEXER if "#" in self.text else _PLAIN_LEXER
+        self.tokens: list[str] = self._lexer.findall(self.text)
 
     def check(self, start: int = 0) -> None:
         """ParseError if a token from `start` on is none of the language."""
@@ -69,7 +72,7 @@ class Source:
     @cached_property
     def offsets(self) -> list[int]:
         """Where each token starts in the text."""
-        return [match.start(1) for match in _LEXER.finditer(self.text)]
+        return [match.start(1) for match in self._lexer.finditer(self.text)]
 
     def position(self, index: int) -> tuple[int, int, str]:
         """Line and column of a token, from 1, and the text of its line."""

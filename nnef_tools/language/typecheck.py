@@ -42,7 +42,7 @@ from .values import (
     type_of_value,
 )
 
-STATEMENTS_ONLY = ("external", "variable", "update")  # not inside fragments, not inside expressions
+STATEMENTS_ONLY = frozenset(("external", "variable", "update"))  # not inside fragments, not inside expressions
 _CASTS = {"integer": INTEGER, "scalar": SCALAR, "logical": LOGICAL, "string": STRING}
 _ARITHMETIC = ("+", "-", "*", "/", "^")
 _ORDER = ("<", "<=", ">", ">=")
@@ -62,6 +62,7 @@ class Signature:
 
     def __init__(self, fragment: Fragment) -> None:
         self.fragment = fragment
+        self.name = fragment.name
         self.index = {parameter.name: k for k, parameter in enumerate(fragment.parameters)}
         self.tensor_count = len(fragment.tensors)
         self.attribute_names = tuple(fragment.attributes)
@@ -82,10 +83,6 @@ class Signature:
             known = [bind(type_, item) for type_ in self.types], bind(self.result_type, item)
             self.instances[item] = known
         return known
-
-    @property
-    def name(self) -> str:
-        return self.fragment.name
 
 
 class Library:
@@ -156,7 +153,10 @@ class Checker:
     def assign(self, target: Expression, type_: Type, at: int, declared: Mapping[str, Type]) -> None:
         """Gives the names of a left side their types. declared: types that certain names must have."""
         if isinstance(target, Name):
-            self._assign_name(target, type_, declared)
+            if type(type_) is TensorType and not declared and target.name not in self.types:
+                self.types[target.name] = type_
+            else:
+                self._assign_name(target, type_, declared)
         elif isinstance(target, Array):
             if not isinstance(type_, ArrayType):
                 hint = "several results are written 'a, b = ...'" if isinstance(type_, TupleType) else None
@@ -197,6 +197,8 @@ class Checker:
 
     def infer(self, node: Expression, *, tail: bool = False) -> Type:
         """The type. tail: the value is assigned as it is, so it may be an operation with several results."""
+        if type(node) is Call:
+            return self.call(node, tail)
         if isinstance(node, Name):
             type_ = self.types.get(node.name)
             if type_ is None:
@@ -206,8 +208,6 @@ class Checker:
             if node.type is None:
                 self.fail("the items of the array have different types", node.at, _mixed_hint(node.value))
             return node.type
-        if isinstance(node, Call):
-            return self.call(node, tail)
         if isinstance(node, Chain):
             return self._chain(node)
         if isinstance(node, Unary):
@@ -264,13 +264,19 @@ class Checker:
         for k, argument in zip(plan, node.arguments, strict=True):
             arguments[k] = argument[1]
         bound: list[Expression] = arguments
-        types = [value.type if type(value) is Literal and value.type else self.infer(value) for value in bound]
+        known = self.types
+        types = [
+            (value.type if type(value) is Literal else known.get(value.name) if type(value) is Name else None)
+            or self.infer(value)
+            for value in bound
+        ]
         generic = signature.fragment.generic or node.type_argument is not None
         item = self._resolve(node, signature, types, plan) if generic else None
         declared, result = signature.instance(item)
-        for k, actual in enumerate(types):
-            if actual is not declared[k] and not castable(actual, declared[k]):
-                self._bad_argument(node, signature, k, declared[k], actual)
+        if types != declared:
+            for k, actual in enumerate(types):
+                if actual is not declared[k] and not castable(actual, declared[k]):
+                    self._bad_argument(node, signature, k, declared[k], actual)
         node.bound, node.item = bound, item
         if not tail and not isinstance(result, TensorType):
             hint = "assign its results to names first"

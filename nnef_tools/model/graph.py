@@ -42,9 +42,10 @@ class Tensor:
         self._graph: Graph | None = graph
         self._producers: list[Operation] = []
         self._consumers: dict[Operation, None] = {}
-        self.name = name
-        self.shape = shape
-        self.dtype = dtype
+        # Models have many tensors, so the setters are not called for the usual values, here and below.
+        self._name = name if isinstance(name, str) else _as_name(name, "tensor name")
+        self._shape: Shape | None = None if shape is None else _as_shape(shape)
+        self._dtype: type | None = dtype if dtype is None or type(dtype) is type else _as_class(dtype)
         self.data = data
         self.quant: dict[str, Any] | None = quant if quant is not None else {}
         graph._tensors._append(self)
@@ -60,8 +61,7 @@ class Tensor:
 
     @name.setter
     def name(self, name: str | None) -> None:
-        assert name is None or isinstance(name, str), f"tensor name must be a str or None, got {name!r}"
-        self._name = name
+        self._name = _as_name(name, "tensor name")
 
     @property
     def shape(self) -> Shape | None:
@@ -69,10 +69,7 @@ class Tensor:
 
     @shape.setter
     def shape(self, shape: Iterable[int | None] | None) -> None:
-        dims = None if shape is None else tuple(shape)
-        if dims is not None and not _DIMS.issuperset(map(type, dims)):
-            dims = tuple(None if dim is None else _as_int(dim) for dim in dims)
-        self._shape: Shape | None = dims
+        self._shape = None if shape is None else _as_shape(shape)
 
     @property
     def dtype(self) -> Any:
@@ -80,10 +77,7 @@ class Tensor:
 
     @dtype.setter
     def dtype(self, dtype: Any) -> None:
-        if isinstance(dtype, np.dtype):
-            dtype = dtype.type
-        assert dtype is None or isinstance(dtype, type), f"tensor dtype must be a class, got {dtype!r}"
-        self._dtype: type | None = dtype
+        self._dtype = _as_class(dtype)
 
     @property
     def producers(self) -> list[Operation]:
@@ -162,6 +156,9 @@ class Tensor:
         return f"{self!r}: {dtype}[{dims}]"
 
 
+_TENSORS = {Tensor}
+
+
 class Operation:
     """A node of the graph.
 
@@ -183,21 +180,22 @@ class Operation:
     ) -> None:
         assert isinstance(graph, Graph), "an Operation needs the Graph that it belongs to"
         assert custom in (True, False), f"operation.custom must be a bool, got {custom!r}"
-        self._inputs: tuple[Tensor, ...] | View[Tensor] = ()
-        self._outputs: tuple[Tensor, ...] | View[Tensor] = ()
-        self.type = type
-        self.name = name
-        self.attribs = attribs or {}
+        self._type = type if isinstance(type, str) else _as_name(type, "operation type")
+        self._name = None if name is None else _as_name(name, "operation name")
+        self._attribs = _as_attribs(attribs) if attribs else {}
         self.custom = bool(custom)
         self.domain = domain
-        new_inputs = _as_arguments(inputs)
-        new_outputs = _as_arguments(outputs)
-        _check_distinct(new_outputs)
+        self._inputs = _as_arguments(inputs)
+        self._outputs = _as_arguments(outputs)
+        if len(self._outputs) > 1:
+            _check_distinct(self._outputs)
         # Nothing can fail any more, so a bad argument leaves no half-made operation in the graph.
         self._graph: Graph | None = graph
         graph._operations._append(self)
-        self._link_inputs(new_inputs)
-        self._link_outputs(new_outputs)
+        for tensor in self._inputs:
+            tensor._consumers[self] = None
+        for tensor in self._outputs:
+            tensor._producers.append(self)
 
     @property
     def graph(self) -> Graph | None:
@@ -210,8 +208,7 @@ class Operation:
 
     @type.setter
     def type(self, type: str | None) -> None:
-        assert type is None or isinstance(type, str), f"operation type must be a str or None, got {type!r}"
-        self._type = type
+        self._type = _as_name(type, "operation type")
 
     @property
     def name(self) -> str | None:
@@ -219,8 +216,7 @@ class Operation:
 
     @name.setter
     def name(self, name: str | None) -> None:
-        assert name is None or isinstance(name, str), f"operation name must be a str or None, got {name!r}"
-        self._name = name
+        self._name = _as_name(name, "operation name")
 
     @property
     def attribs(self) -> dict[str, Any]:
@@ -228,11 +224,7 @@ class Operation:
 
     @attribs.setter
     def attribs(self, attribs: dict[str, Any]) -> None:
-        assert isinstance(attribs, dict), f"operation attribs must be a dict, got {attribs!r}"
-        for key, value in attribs.items():
-            assert type(key) is str or isinstance(key, str), f"attribute name must be a str, got {key!r}"
-            assert not isinstance(value, Tensor), f"attribute '{key}' is a Tensor; tensors belong into inputs"
-        self._attribs = attribs
+        self._attribs = _as_attribs(attribs)
 
     @property
     def inputs(self) -> tuple[Tensor, ...] | View[Tensor]:
@@ -240,9 +232,7 @@ class Operation:
 
     @inputs.setter
     def inputs(self, inputs: Tensor | Iterable[Tensor] | None) -> None:
-        self._link_inputs(_as_arguments(inputs))
-
-    def _link_inputs(self, new: tuple[Tensor, ...] | View[Tensor]) -> None:
+        new = _as_arguments(inputs)
         for tensor in self._inputs:
             tensor._consumers.pop(self, None)
         self._inputs = new
@@ -257,9 +247,6 @@ class Operation:
     def outputs(self, outputs: Tensor | Iterable[Tensor] | None) -> None:
         new = _as_arguments(outputs)
         _check_distinct(new)
-        self._link_outputs(new)
-
-    def _link_outputs(self, new: tuple[Tensor, ...] | View[Tensor]) -> None:
         for tensor in self._outputs:
             tensor._producers.remove(self)
         self._outputs = new
@@ -340,8 +327,7 @@ class Graph:
 
     @name.setter
     def name(self, name: str | None) -> None:
-        assert name is None or isinstance(name, str), f"graph name must be a str or None, got {name!r}"
-        self._name = name
+        self._name = _as_name(name, "graph name")
 
     @property
     def operations(self) -> Sequence[Operation]:
@@ -401,6 +387,19 @@ class Graph:
         for operation in operations:
             self._operations._remove(operation)
             operation._graph = None
+
+    def adopt(self, operation: Operation) -> None:
+        """Takes an operation over from another graph, with its outputs, to the end of this one; all links stay."""
+        owner = operation._graph
+        assert owner is not None, f"operation '{operation!r}' is in no graph"
+        owner._operations._remove(operation)
+        self._operations._append(operation)
+        operation._graph = self
+        for tensor in operation._outputs:
+            assert tensor._graph is owner, f"tensor '{tensor!r}' is of another graph than its producer"
+            owner._tensors._remove(tensor)
+            self._tensors._append(tensor)
+            tensor._graph = self
 
     def is_unique(self) -> bool:
         """Does every tensor have at most one producer?"""
@@ -515,6 +514,33 @@ class Graph:
         return f"graph {self.name}({inputs}) -> ({outputs})"
 
 
+def _as_name(name: str | None, what: str) -> str | None:
+    assert name is None or isinstance(name, str), f"{what} must be a str or None, got {name!r}"
+    return name
+
+
+def _as_shape(shape: Iterable[int | None]) -> Shape:
+    dims = tuple(shape)
+    if _DIMS.issuperset(map(type, dims)):
+        return dims
+    return tuple(None if dim is None else _as_int(dim) for dim in dims)
+
+
+def _as_class(dtype: Any) -> type | None:
+    if isinstance(dtype, np.dtype):
+        dtype = dtype.type
+    assert dtype is None or isinstance(dtype, type), f"tensor dtype must be a class, got {dtype!r}"
+    return dtype
+
+
+def _as_attribs(attribs: dict[str, Any]) -> dict[str, Any]:
+    assert isinstance(attribs, dict), f"operation attribs must be a dict, got {attribs!r}"
+    for key, value in attribs.items():
+        assert type(key) is str or isinstance(key, str), f"attribute name must be a str, got {key!r}"
+        assert not isinstance(value, Tensor), f"attribute '{key}' is a Tensor; tensors belong into inputs"
+    return attribs
+
+
 def _as_int(dim: Any) -> int:
     assert isinstance(dim, (int, np.integer)) and not isinstance(dim, bool), f"extent must be an int, got {dim!r}"
     return int(dim)
@@ -522,8 +548,9 @@ def _as_int(dim: Any) -> int:
 
 def _as_tensors(items: Iterable[Tensor]) -> list[Tensor]:
     tensors = list(items)
-    for tensor in tensors:
-        assert isinstance(tensor, Tensor), f"expected a Tensor, got {tensor!r}"
+    if not _TENSORS.issuperset(map(type, tensors)):
+        for tensor in tensors:
+            assert isinstance(tensor, Tensor), f"expected a Tensor, got {tensor!r}"
     return tensors
 
 
@@ -533,12 +560,12 @@ def _as_arguments(items: Tensor | Iterable[Tensor] | None) -> tuple[Tensor, ...]
         return ()
     if isinstance(items, Tensor):
         return (items,)
-    if type(items) is tuple and all(type(item) is Tensor for item in items):
+    if type(items) is tuple and _TENSORS.issuperset(map(type, items)):
         return items
     tensors = _as_tensors(items)
     return View(tensors) if isinstance(items, (list, View)) else tuple(tensors)
 
 
 def _check_distinct(tensors: Sequence[Tensor]) -> None:
-    distinct = len(tensors) < 2 or len({id(tensor) for tensor in tensors}) == len(tensors)
+    distinct = len({id(tensor) for tensor in tensors}) == len(tensors)
     assert distinct, "an operation cannot output one tensor twice"
