@@ -372,7 +372,7 @@ def _decompose(
     from .language.elaborate import decompose
     from .language.parser import parse_fragments
     from .language.stdlib import standard_fragments
-    from .ops.extensions import extension_fragments
+    from .ops.extensions import extension_fragments, helper_fragments
     from .ops.inference import infer_graph
 
     known = {
@@ -387,5 +387,5 @@ def _decompose(
     unknown = sorted({*names}.difference(compound))
     if unknown:
         raise UsageError(f"there is no definition to decompose by: {', '.join(unknown)}")
-    decompose(graph, names, known)
+    decompose(graph, {*names, *helper_fragments()}, known)
     infer_graph(graph, custom_shapes=custom_shapes, fragments=known, allow_unknown=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.language.types import REQUIRED, ArrayType, Fragment, Primitive, TensorType, Type
-from nnef_tools.ops.extensions import extension_fragments
+from nnef_tools.ops.extensions import extension_fragments, helper_fragments
 
 TARGET = Path(__file__).parent.parent / "nnef_tools" / "conversion" / "operations.pyi"
 PRIMITIVES = {"integer": "int", "scalar": "float", "logical": "bool", "string": "str", "?": "Any"}
@@ -68,7 +68,7 @@ def method(fragment: Fragment) -> str:
 def generate() -> str:
     """The text of the stub file, without what the builder has methods of its own for or what rules never build."""
     fragments = {**standard_fragments(), **extension_fragments()}
-    return HEAD + "".join(method(fragments[name]) for name in sorted(fragments) if name not in OWN)
+    return HEAD + "".join(method(fragments[name]) for name in sorted({*fragments}.difference(OWN, helper_fragments())))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from nnef_tools.conversion.helpers import Helpers
 from nnef_tools.conversion.rules import find_from_nnef
 from nnef_tools.formats import CONVERTERS, FORMATS
 from nnef_tools.language.parser import parse_fragments
-from nnef_tools.ops.extensions import extension_fragments
+from nnef_tools.ops.extensions import extension_fragments, helper_fragments
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -165,12 +165,19 @@ def _doc(method: Callable[..., Any]) -> str:
 
 CUSTOM_FRAGMENTS = """# Custom fragments
 
-Some operators cannot be written exactly as a composition of NNEF 1.0 operations. They become one of the operations
-below. A model that uses one declares it in `graph.nnef` (without a body, with the extension
-`KHR_enable_fragment_definitions`), so that every NNEF parser can read the model. The backends numpy, torch and
-onnxruntime run them. `convert --standard-only` refuses operators that need one.
+Some operators cannot be written exactly as a composition of NNEF 1.0 operations, recurrent layers not without a copy
+for each step. They become one of the operations below. A model that uses one declares it in `graph.nnef` (with the
+extension `KHR_enable_fragment_definitions`), so that every NNEF parser can read the model. The backends numpy, torch
+and onnxruntime run them.
 
-The table says to which formats they can be converted.
+Most are declared without a body: `convert --standard-only` refuses operators that need one. `lstm_layer`, `gru_layer`
+and `rnn_layer` have a body of standard operations, by which any NNEF parser can expand them. With `--standard-only`
+recurrent layers are unrolled instead; `convert --decompose lstm_layer` expands those of an ONNX or NNEF model.
+
+If a model declares one of these names with another body, its own body counts: such operations are expanded when the
+model is read.
+
+The table says to which formats they can be converted: as they are, or expanded.
 """
 
 
@@ -182,25 +189,34 @@ def custom_fragments() -> str:
     parts = [MARK + CUSTOM_FRAGMENTS]
     header = ["fragment", *(f"to {FORMATS[target].title}" for target in targets)]
     rows = [
-        [f"[`{name}`](#{_anchor(name)})", *("yes" if find_from_nnef(t, name) else "no" for t in targets)]
+        [f"[`{name}`](#{_anchor(name)})", *(_way(name, target) for target in targets)]
         for name in extension_fragments()
+        if name not in helper_fragments()
     ]
     parts.append("\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *rows]))
     comments = _comments(EXTENSIONS.read_text("ascii"))
     parts.append(f"\n{comments['']}\n")
     for text, group in groupby(extension_fragments().items(), key=lambda item: comments[item[0]]):
         fragments = dict(group)
-        parts.append(f"## {', '.join(fragments)}\n\n{text}\n")
+        title = ", ".join(name for name in fragments if name not in helper_fragments())
+        parts.append(f"## {title}\n\n{text}\n")
         declarations = "\n".join(fragment.text.strip() for fragment in fragments.values())
         parts.append(f"```\n{declarations}\n```\n")
     return "\n".join(parts)
+
+
+def _way(name: str, target: str) -> str:
+    """How an operation gets to a format."""
+    if find_from_nnef(target, name):
+        return "yes"
+    return "expanded" if extension_fragments()[name].is_compound else "no"
 
 
 def _anchor(name: str) -> str:
     """The anchor of the section that a fragment is in: the name of the section, as pages of git hosts make it."""
     comments = _comments(EXTENSIONS.read_text("ascii"))
     together = [other for other in extension_fragments() if comments[other] == comments[name]]
-    return "-".join(together)
+    return "-".join(other for other in together if other not in helper_fragments())
 
 
 def _comments(source: str) -> dict[str, str]:

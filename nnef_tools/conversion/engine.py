@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import ConversionError, NnefToolsError, ShapeError, Unsupported, UsageError
 from ..model import Graph, Operation, Tensor
-from ..ops.extensions import extension_fragments
+from ..ops.extensions import called_fragments, extension_fragments
 from ..ops.registry import find
 from .helpers import Helpers
 from .refusal import DependsOnRefused, NotImplementedRule, Refusal
@@ -57,8 +57,8 @@ class ConverterBase:
 
     @staticmethod
     def defined_operation_dependencies() -> dict[str, list[str]]:
-        """Custom fragments that the bodies of others call: none do."""
-        return {}
+        """Custom fragments that the bodies of others call."""
+        return {name: list(called) for name, called in called_fragments().items() if called}
 
     @staticmethod
     def defined_shapes() -> dict[str, Callable[..., Any]]:

@@ -106,7 +106,7 @@ class ConverterFromNNEF(Converter):
         result = self._prepared(graph)
         if any(op.type in names for op in result.operations):
             result = copy_graph(result) if result is graph else result
-            decompose(result, names, fragments)
+            decompose(result, names, known)
         if result is not graph:
             infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
         return result

@@ -27,7 +27,7 @@ from .transform import Transform
 OPSETS = range(13, 29)
 DEFAULT_OPSET = 21
 
-FAMILIES = ("conv", "elementwise", "linear", "move", "pool", "reduce", "resize")
+FAMILIES = ("conv", "elementwise", "linear", "move", "pool", "reduce", "resize", "rnn")
 
 # Item types, and the operator set since which they can be cast to and from.
 TYPE_OPSETS: Mapping[Any, int] = {

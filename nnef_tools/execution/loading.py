@@ -12,6 +12,7 @@ from ..language.elaborate import decompose
 from ..language.types import Fragment
 from ..model import Graph
 from ..ops import registry
+from ..ops.extensions import extension_fragments
 from .reference_graph import from_reference_graph, is_reference_graph
 
 
@@ -46,7 +47,7 @@ def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
 
 def expand_missing(graph: Graph, find_operator: HasOperators) -> None:
     """Expands in place the operations that nothing can run, but that the model or the standard defines by a body."""
-    fragments: dict[str, Fragment] = graph.metadata.get("fragments") or {}
+    fragments: dict[str, Fragment] = {**extension_fragments(), **(graph.metadata.get("fragments") or {})}
     while True:
         types = {op.type for op in graph.operations if op.type is not None and find_operator(op.type) is None}
         compound = {type for type in types if _is_compound(type, fragments)}

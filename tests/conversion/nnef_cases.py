@@ -12,7 +12,7 @@ import numpy as np
 from nnef_tools.language.elaborate import build_graph
 from nnef_tools.language.parser import parse
 from nnef_tools.model import Graph
-from nnef_tools.ops.extensions import extension_fragments
+from nnef_tools.ops.extensions import called_fragments, extension_fragments
 from nnef_tools.ops.inference import infer_graph
 
 Array = np.ndarray[Any, Any]
@@ -22,8 +22,9 @@ EXTENSIONS = "extension KHR_enable_fragment_definitions, KHR_enable_operator_exp
 def nnef_graph(body: str, outputs: Sequence[str] = ("y",)) -> Graph:
     """A graph of statements such as `x = external(shape = [2, 3]); y = relu(x);`, with our fragments declared."""
     inputs = re.findall(r"(\w+) = external", body)
-    used = [f.text for name, f in extension_fragments().items() if re.search(rf"\b{name}(<\w+>)?\(", body)]
-    header = "\n".join([EXTENSIONS, *used])
+    called = {name for name in extension_fragments() if re.search(rf"\b{name}(<\w+>)?\(", body)}
+    called.update(*(called_fragments().get(name, ()) for name in called))
+    header = "\n".join([EXTENSIONS, *(f.text for name, f in extension_fragments().items() if name in called)])
     text = f"version 1.0;\n{header}\ngraph g({', '.join(inputs)}) -> ({', '.join(outputs)}) {{ {body} }}"
     graph = build_graph(parse(text))
     infer_graph(graph)
@@ -298,6 +299,21 @@ SEVERAL = [
         for border in BORDERS
     ),
     (V, "y, q = top_k(x, k = 2, axis = 2, largest = false);"),
+]
+RECURRENT = [
+    (
+        "x = external(shape = [5, 2, 3]); "
+        f"w = external(shape = [{d}, {g * 4}, 3]); r = external(shape = [{d}, {g * 4}, 4]); "
+        f"b = external(shape = [{d}, {g * 8}]); h = external(shape = [{d}, 2, 4]); c = external(shape = [{d}, 2, 4]); ",
+        f"y, q{more} = {name}(x, w, r, b, {states}, steps = 5{options}{directions});",
+    )
+    for name, g, more, states, variants in (
+        ("lstm_layer", 4, ", s", "h, c", [""]),
+        ("gru_layer", 3, "", "h", ["", ", linear_before_reset = true"]),
+        ("rnn_layer", 1, "", "h", ["", ", rectified = true"]),
+    )
+    for options in variants
+    for d, directions in ((1, ""), (1, ", reverse = true"), (2, ", bidirectional = true"))
 ]
 ROIS = "r = external(shape = [4, 4]); j = external<integer>(shape = [4]); "
 ROI_CASES = [

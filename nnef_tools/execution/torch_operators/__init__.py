@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import conv, elementwise, extensions, move, norm, pool, quant, reduce, resize, roi
+from . import conv, elementwise, extensions, move, norm, pool, quant, recurrent, reduce, resize, roi
 from .common import Operator
 
 OPERATORS: dict[str, Operator] = {
@@ -19,4 +19,5 @@ OPERATORS: dict[str, Operator] = {
     **norm.OPERATORS,
     **quant.OPERATORS,
     **extensions.OPERATORS,
+    **recurrent.OPERATORS,
 }

@@ -67,7 +67,8 @@ class Reader:
         files = open_model(path)
         text = _decode(files.read(GRAPH) or b"")
         document = parse(text, f"{path}:{GRAPH}", on_unknown_extension=self._on_unknown_extension)
-        graph = build_graph(document, decomposed=self._decomposed, fragments=self._stdlib)
+        decomposed = {*self._decomposed, *_foreign(document.fragments)}
+        graph = build_graph(document, decomposed=decomposed, fragments=self._stdlib)
         known = {**standard_fragments(), **self._stdlib, **document.fragments}
         graph.metadata.update(self._facts(files))
         if document.fragments:
@@ -113,6 +114,15 @@ class Reader:
         if unknown:
             names = ", ".join(sorted(unknown))
             self.warnings.append(f"shapes are not known after custom operations without shape function: {names}")
+
+
+def _foreign(own: Mapping[str, Fragment]) -> set[str]:
+    """The fragments of a model that only look like operations of ours: what counts is what the model says."""
+    if not own:
+        return set()
+    from ...ops.extensions import foreign_fragments
+
+    return foreign_fragments(own)
 
 
 def _decode(raw: bytes) -> str:

@@ -11,9 +11,9 @@ import pytest
 from nnef_tools.conversion.nnef_to_onnx import OPSETS, Converter
 from nnef_tools.errors import ConversionError, UsageError
 from nnef_tools.language.stdlib import standard_fragments
-from nnef_tools.ops.extensions import extension_fragments
+from nnef_tools.ops.extensions import extension_fragments, helper_fragments
 
-from ..nnef_cases import ALL, CUSTOM, REGIONS, ROI_CASES, ROIS, SEVERAL, I, V, X, inputs_for, nnef_graph
+from ..nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, I, V, X, inputs_for, nnef_graph
 from .nnef_models import check_back, to_onnx
 
 NEWER = [
@@ -35,7 +35,7 @@ def test_operation(declarations: str, call: str, opset: int) -> None:
     check_back(nnef_graph(f"{declarations} y = {call};"), opset=opset)
 
 
-@pytest.mark.parametrize(("declarations", "statement"), SEVERAL)
+@pytest.mark.parametrize(("declarations", "statement"), [*SEVERAL, *RECURRENT])
 @pytest.mark.parametrize("opset", [13, 18, OPSETS[-1]])
 def test_operation_with_several_results(declarations: str, statement: str, opset: int) -> None:
     check_back(nnef_graph(declarations + statement, ["y", "q"]), opset=opset)
@@ -75,9 +75,9 @@ def test_what_old_operator_sets_lack(since: int, declarations: str, call: str) -
 
 
 def test_every_operation_is_tested() -> None:
-    texts = [call for _, call in (*ALL, *SEVERAL, *CUSTOM)] + ROI_CASES + [call for *_, call in NEWER]
+    texts = [call for _, call in (*ALL, *SEVERAL, *RECURRENT, *CUSTOM)] + ROI_CASES + [call for *_, call in NEWER]
     tested = set(re.findall(r"([a-z_0-9]+)(?:<\w+>)?\(", " ".join(texts)))
-    missing = {*standard_fragments(), *extension_fragments()} - tested
+    missing = {*standard_fragments(), *extension_fragments()} - tested - helper_fragments()
     assert missing == {"external", "variable", "constant", "update", "inverse"}
 
 
