@@ -118,7 +118,7 @@ class Converter(ConverterBase, Helpers):
         return {
             source.name: target.name
             for source, target in self._tensors.items()
-            if source.graph is self._source and source.name and target.name and target.graph is not None
+            if source.graph is self._source and source.name and target.name and target.graph is self._target
         }
 
     def transposing(self, tensor: Tensor) -> bool:

@@ -17,6 +17,7 @@ from ..ops.inference import infer_shapes
 from . import padding
 from .from_nnef import ConverterFromNNEF, insert_quantization, original_dtype
 from .onnx import emit
+from .onnx.branches import restore_branches
 from .onnx.common import dtype_code
 from .onnx.from_quant import codes_of, dequantize_into, linear, real_values, rounded
 from .onnx.older import modernize
@@ -78,7 +79,9 @@ class Converter(ConverterFromNNEF):
         self._opset = self._wanted_opset or max(DEFAULT_OPSET, since, wished)
         if since > self._opset:
             raise ConversionError(f"{dtype} needs operator set version {since} (--opset {since})")
-        return super().__call__(graph)
+        result = super().__call__(graph)
+        restore_branches(result)
+        return result
 
     def _make_builder(self, graph: Graph) -> PlainBuilder:
         return PlainBuilder(graph, self._opset, self._real)
