@@ -441,7 +441,7 @@ class ExpressionParser:
         self.leave()
         return Builtin(name, operand, at)
 
-    def _call(self, name: str, type_argument: str | None, at: int) -> Expression:
+    def _call(self, name: str, type_argument: str | None, at: int) -> Call:
         if self._depth and not self.operators:
             self.needs_operators(at, "a nested operation")
         self.position += 2

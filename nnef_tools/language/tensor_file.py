@@ -77,7 +77,7 @@ def read_tensor(file: PathLike | BinaryIO) -> tuple[Array, TensorHeader]:
         return _read_stream(file)
     where = os.fspath(file)
     try:
-        with Path(file).open("rb") as stream:
+        with io.FileIO(where) as stream:
             info = os.fstat(stream.fileno())
             if not stat.S_ISREG(info.st_mode):
                 return _read_stream(stream)
@@ -193,7 +193,7 @@ def _read_stream(stream: BinaryIO) -> tuple[Array, TensorHeader]:
     return _decode(header, items, where), header
 
 
-def _take(stream: BinaryIO, count: int, where: str | None) -> bytearray:
+def _take(stream: BinaryIO, count: int, where: str | None) -> bytes | bytearray:
     """Exactly `count` bytes; memory grows with what really comes, not with what a header claims."""
     data = bytearray()
     while len(data) < count:
@@ -202,6 +202,8 @@ def _take(stream: BinaryIO, count: int, where: str | None) -> bytearray:
             raise UsageError("a tensor needs a binary stream, not a text stream", where=where)
         if not block:
             raise FormatError(f"the tensor is cut off: {count - len(data)} of {count} bytes are missing", where=where)
+        if len(block) == count:
+            return block
         data += block
     return data
 

@@ -23,7 +23,6 @@ MAX_RANK = 8
 MAGIC = b"\x4e\xef"
 
 _LAYOUT = struct.Struct("<2sBBII8IIHH32s44x")
-_FLOAT_BITS = (16, 32, 64)
 
 _TRACT_VENDOR = 0x5452
 _TRACT_TYPES = {
@@ -50,6 +49,10 @@ class ItemType(IntEnum):
     LEGACY_LOGARITHMIC = 0x11
 
 
+_LEGACY = (ItemType.LEGACY_LINEAR, ItemType.LEGACY_LOGARITHMIC)
+_MISPRINTED = {0x100: ItemType.SIGNED, 0x101: ItemType.BOOL}  # 1.0.3 printed binary numbers like hex ones
+_WIDTHS = {ItemType.FLOAT: (16, 32, 64), ItemType.BOOL: (1, 8)}
+_ANY_WIDTH = range(1, 65)
 SIGNED_TYPES = (ItemType.SIGNED, ItemType.QUANTIZED_SIGNED)
 
 
@@ -91,7 +94,7 @@ class TensorHeader:
             return np.dtype(f"<f{self.bits // 8}")
         if self.code == ItemType.BOOL:
             return np.dtype(np.bool_)
-        if self.code in (ItemType.LEGACY_LINEAR, ItemType.LEGACY_LOGARITHMIC):
+        if self.code in _LEGACY:
             return np.dtype(np.float32)
         return container(self.bits, self.code in SIGNED_TYPES)
 
@@ -161,14 +164,14 @@ def parse_provisional_header(raw: bytes, where: str | None = None) -> TensorHead
 
 def check_shape(shape: tuple[int, ...], where: str | None = None) -> None:
     """FormatError if numpy could not address such an array (an extent of 0 does not hide huge other ones)."""
-    if math.prod(max(extent, 1) for extent in shape) > 2**56:
+    if math.prod(filter(None, shape)) > 2**56:
         _fail(f"shape {list(shape)} is too large", where)
 
 
 def _item_type(code: int, bits: int, parameters: bytes, where: str | None) -> ItemType:
     """Translates the codes of all editions, and checks that the width fits."""
-    code = {0x100: ItemType.SIGNED, 0x101: ItemType.BOOL}.get(code, code)  # 1.0.3 printed binary numbers like hex ones
-    if code in (ItemType.LEGACY_LINEAR, ItemType.LEGACY_LOGARITHMIC) and not any(parameters):
+    code = _MISPRINTED.get(code, code)
+    if code in _LEGACY and not any(parameters):
         code = ItemType.QUANTIZED_UNSIGNED if code == ItemType.LEGACY_LINEAR else ItemType.QUANTIZED_SIGNED
     if code == ItemType.UNSIGNED and bits == 1:
         code = ItemType.BOOL  # 1.0 to 1.0.2 had no code for bool
@@ -178,8 +181,7 @@ def _item_type(code: int, bits: int, parameters: bytes, where: str | None) -> It
         item_type = ItemType(code)
     except ValueError:
         _fail(f"unknown item type {code:#x}", where)
-    widths = {ItemType.FLOAT: _FLOAT_BITS, ItemType.BOOL: (1, 8)}.get(item_type, range(1, 65))
-    if bits not in widths:
+    if bits not in _WIDTHS.get(item_type, _ANY_WIDTH):
         _fail(f"items of type {item_type.name.lower()} cannot have {bits} bits", where)
     return item_type
 

@@ -197,7 +197,7 @@ class Checker:
 
     def infer(self, node: Expression, *, tail: bool = False) -> Type:
         """The type. tail: the value is assigned as it is, so it may be an operation with several results."""
-        if type(node) is Call:
+        if isinstance(node, Call):
             return self.call(node, tail)
         if isinstance(node, Name):
             type_ = self.types.get(node.name)

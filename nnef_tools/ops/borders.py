@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..errors import ShapeError
 from .broadcast import Array, last_axes
 from .checks import check
 
@@ -22,11 +23,11 @@ def check_overhang(border: str, extents: Sequence[int], padding: Padding) -> Non
     """ShapeError if the padding asks for more than one reflection of an axis."""
     if border in _REFLECTION:
         for axis, (extent, pair) in enumerate(zip(extents, padding, strict=True)):
-            check(
-                max(pair) <= extent - _REFLECTION[border],
-                f"padding {tuple(pair)} of extent {extent} (dimension {axis} of the padded ones) is too large for "
-                f"border '{border}': at most {extent - _REFLECTION[border]}",
-            )
+            if max(pair) > extent - _REFLECTION[border]:
+                raise ShapeError(
+                    f"padding {tuple(pair)} of extent {extent} (dimension {axis} of the padded ones) is too large for "
+                    f"border '{border}': at most {extent - _REFLECTION[border]}"
+                )
 
 
 def source_index(index: Array, extent: int, border: str) -> Array:

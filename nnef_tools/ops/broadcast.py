@@ -15,6 +15,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def broadcast_shape(*shapes: Sequence[int]) -> list[int]:
     """The common shape; ShapeError if two extents differ and none of them is 1."""
+    if shapes and all(not shape or shape == shapes[0] for shape in shapes):
+        return list(shapes[0])  # nearly always
     result: list[int] = []
     for extents in zip_longest(*shapes, fillvalue=1):
         wide = {extent for extent in extents if extent != 1}

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..errors import ShapeError
 from .borders import CONV_BORDERS, Padding, check_overhang, extend
 from .broadcast import Array, last_axes
 from .checks import check, check_choice
@@ -28,20 +29,18 @@ _CACHED_ITEMS = 1 << 16
 
 
 def _check_filter(input: Sequence[int], filter: Sequence[int], name: str = "filter") -> None:
-    check(len(input) >= 3, f"'input' must have batch, channel and spatial dimensions, got shape {list(input)}")
-    check(
-        len(filter) == len(input),
-        f"'{name}' must have the rank of 'input', got shapes {list(filter)} and {list(input)}",
-    )
-    check(min(filter) > 0, f"'{name}' must not be empty, got shape {list(filter)}")
+    if len(input) < 3:
+        raise ShapeError(f"'input' must have batch, channel and spatial dimensions, got shape {list(input)}")
+    if len(filter) != len(input):
+        raise ShapeError(f"'{name}' must have the rank of 'input', got shapes {list(filter)} and {list(input)}")
+    if min(filter) <= 0:
+        raise ShapeError(f"'{name}' must not be empty, got shape {list(filter)}")
 
 
 def _check_bias(bias: Sequence[int], channels: int) -> None:
     per_channel = prod(bias) == channels and (list(bias[:2]) == [1, channels] or list(bias) == [channels])
-    check(
-        prod(bias) == 1 or per_channel,
-        f"'bias' must have shape [1, {channels}] or a single item, got shape {list(bias)}",
-    )
+    if prod(bias) != 1 and not per_channel:
+        raise ShapeError(f"'bias' must have shape [1, {channels}] or a single item, got shape {list(bias)}")
 
 
 def _check_groups(groups: int) -> None:
@@ -65,11 +64,11 @@ def conv_shape(
     check_choice("border", border, CONV_BORDERS)
     channels = input[1]
     groups = groups or channels
-    check(
-        filter[1] * groups == channels,
-        f"'filter' {list(filter)} with {groups} groups needs {filter[1] * groups} channels, "
-        f"but 'input' {list(input)} has {channels}",
-    )
+    if filter[1] * groups != channels:
+        raise ShapeError(
+            f"'filter' {list(filter)} with {groups} groups needs {filter[1] * groups} channels, "
+            f"but 'input' {list(input)} has {channels}"
+        )
     check(filter[0] % groups == 0, f"'groups' {groups} does not divide the {filter[0]} channels of the result")
     _check_bias(bias, filter[0])
     window = forward_window(input[2:], filter[2:], padding, stride, dilation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -223,12 +223,12 @@ def infer_graph(
     is known of (and what depends on them) get shape None, instead of a ShapeError. ShapeError names the operation, its
     inputs and its attributes. UsageError if an external shape is of no input, or has another rank.
     """
-    _set_external_shapes(graph, external_shapes or {})
+    if external_shapes:
+        _set_external_shapes(graph, external_shapes)
+    inference = _Inference(custom_shapes or {}, fragments or {}, allow_unknown)
     for op in graph.operations:
-        definition = find(op.type)
-        fragment = definition.fragment if definition else (fragments or {}).get(str(op.type))
         try:
-            _infer_operation(op, fragment, custom_shapes, allow_unknown)
+            inference.infer(op)
         except NnefToolsError as error:
             error.where = _describe(op)
             error.details = (*error.details, *_context(op))
@@ -251,48 +251,64 @@ def _set_external_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> N
         op.attribs["shape"] = [int(extent) for extent in shape]
 
 
-def _infer_operation(
-    op: Operation, fragment: Fragment | None, custom_shapes: ShapeFunctions | None, allow_unknown: bool
-) -> None:
-    arguments = group_arguments(op.inputs, fragment)
-    _set_dtypes(op, fragment, arguments)
-    known = find(op.type) is not None or op.type in (custom_shapes or {})
-    unknown = next((tensor for tensor in op.inputs if tensor.shape is None or None in tensor.shape), None)
-    if allow_unknown and (not known or unknown is not None):
-        for output in op.outputs:
-            output.shape = None
-        return
-    if unknown is not None:
-        raise ShapeError(f"the shape of input '{unknown.name}' is not known")
-    shapes = [_shape(argument) for argument in arguments]
-    results = list(flat_shapes(infer_shapes(str(op.type), shapes, op.attribs, custom_shapes)))
-    if len(results) != len(op.outputs):
-        raise ShapeError(f"gives {len(results)} results, but {len(op.outputs)} are named")
-    for output, shape in zip(op.outputs, results, strict=True):
-        output.shape = shape
+class _Inference:
+    """The inference over the operations of one graph; see infer_graph."""
+
+    def __init__(self, custom_shapes: ShapeFunctions, fragments: Mapping[str, Fragment], allow_unknown: bool) -> None:
+        self._custom_shapes = custom_shapes
+        self._fragments = fragments
+        self._allow_unknown = allow_unknown
+        self._classes: dict[tuple[Any, ...], list[type]] = {}  # data types of results that were worked out before
+
+    def infer(self, op: Operation) -> None:
+        """Sets the shapes and data types of the results of an operation."""
+        definition = find(op.type)
+        fragment = definition.fragment if definition else self._fragments.get(str(op.type))
+        arguments = group_arguments(op.inputs, fragment)
+        if fragment is not None:
+            self._set_dtypes(op, fragment, arguments)
+        unknown = _first_unknown(op.inputs)
+        if self._allow_unknown and (unknown is not None or (definition is None and op.type not in self._custom_shapes)):
+            for output in op.outputs:
+                output.shape = None
+            return
+        if unknown is not None:
+            raise ShapeError(f"the shape of input '{unknown.name}' is not known")
+        shapes = [[t.shape for t in item] if isinstance(item, list) else item.shape for item in arguments]
+        results = list(flat_shapes(infer_shapes(str(op.type), shapes, op.attribs, self._custom_shapes)))
+        if len(results) != len(op.outputs):
+            raise ShapeError(f"gives {len(results)} results, but {len(op.outputs)} are named")
+        for output, shape in zip(op.outputs, results, strict=True):
+            output.shape = shape
+
+    def _set_dtypes(self, op: Operation, fragment: Fragment, arguments: Sequence[Tensor | list[Tensor]]) -> None:
+        """Data of variables keeps its own type; operations without a signature keep what is known already."""
+        dtypes = tuple([tuple(map(_dtype, x)) if isinstance(x, list) else _dtype(x) for x in arguments])
+        given = op.attribs.get("dtype")
+        classes = self._classes.get((op.type, dtypes, given))
+        if classes is None:
+            if dtypes and not any(flat_results(dtypes)):
+                # Nothing but literals: they decide after all.
+                literals = [[t.dtype for t in item] if isinstance(item, list) else item.dtype for item in arguments]
+                classes = result_dtypes(fragment, literals, given)
+            else:
+                classes = self._classes[op.type, dtypes, given] = result_dtypes(fragment, dtypes, given)
+        if len(classes) == 1:
+            classes = classes * len(op.outputs)
+        for output, dtype in zip(op.outputs, classes, strict=True):
+            if isinstance(output.data, np.ndarray):
+                dtype = output.data.dtype.type
+            elif not op.inputs and output.dtype is not None and nnef_dtype(output.dtype) == nnef_dtype(dtype):
+                dtype = output.dtype
+            output.dtype = dtype
 
 
-def _shape(argument: Tensor | list[Tensor]) -> Any:
-    return [tensor.shape for tensor in argument] if isinstance(argument, list) else argument.shape
-
-
-def _set_dtypes(op: Operation, fragment: Fragment | None, arguments: Sequence[Tensor | list[Tensor]]) -> None:
-    """Data of variables keeps its own type; operations without a signature keep what is known already."""
-    if fragment is None:
-        return
-    dtypes = [[_dtype(t) for t in item] if isinstance(item, list) else _dtype(item) for item in arguments]
-    if not any(dtype is not None for dtype in flat_results(dtypes)):
-        # Nothing but literals: they decide after all.
-        dtypes = [[t.dtype for t in item] if isinstance(item, list) else item.dtype for item in arguments]
-    classes = result_dtypes(fragment, dtypes, op.attribs.get("dtype"))
-    if len(classes) == 1:
-        classes = classes * len(op.outputs)
-    for output, dtype in zip(op.outputs, classes, strict=True):
-        if isinstance(output.data, np.ndarray):
-            dtype = output.data.dtype.type
-        elif not op.inputs and output.dtype is not None and nnef_dtype(output.dtype) == nnef_dtype(dtype):
-            dtype = output.dtype
-        output.dtype = dtype
+def _first_unknown(tensors: Iterable[Tensor]) -> Tensor | None:
+    for tensor in tensors:
+        shape = tensor.shape
+        if shape is None or None in shape:
+            return tensor
+    return None
 
 
 def _dtype(tensor: Tensor) -> Any:

@@ -158,11 +158,11 @@ def forward_window(
     downscaled = []
     for axis, (extent, f, s, d, pair) in enumerate(zip(extents, size, stride, dilation, padding, strict=True)):
         count = downscaled_extent(extent, f, s, d, pair)
-        check(
-            count > 0,
-            f"window of size {f} (spanning {span(f, d)} with dilation {d}) does not fit into extent {extent} with "
-            f"'padding' {pair}, in dimension {axis} of the window",
-        )
+        if count <= 0:
+            raise ShapeError(
+                f"window of size {f} (spanning {span(f, d)} with dilation {d}) does not fit into extent {extent} with "
+                f"'padding' {pair}, in dimension {axis} of the window"
+            )
         downscaled.append(count)
     return Window(tuple(extents), tuple(downscaled), tuple(size), tuple(stride), tuple(dilation), padding)
 
@@ -200,15 +200,21 @@ def reverse_window(
     return window
 
 
+# These functions run for every convolution of a model, so messages are made where they are needed only.
+
+
 def _check(
     rank: int, size: Sequence[int], padding: Padding, stride: Sequence[int], dilation: Sequence[int]
 ) -> tuple[Sequence[int], Sequence[int]]:
     """Checks lengths and ranges; returns stride and dilation, with ones for empty lists."""
-    check(len(size) == rank, f"'size' must have {rank} items, got {list(size)}")
+    if len(size) != rank:
+        raise ShapeError(f"'size' must have {rank} items, got {list(size)}")
     for name, items in (("padding", padding), ("stride", stride), ("dilation", dilation)):
-        check(len(items) in (0, rank), f"'{name}' must be empty or have {rank} items, got {list(items)}")
+        if len(items) not in (0, rank):
+            raise ShapeError(f"'{name}' must be empty or have {rank} items, got {list(items)}")
     stride = stride or [1] * rank
     dilation = dilation or [1] * rank
     for name, items in (("size", size), ("stride", stride), ("dilation", dilation)):
-        check(all(item > 0 for item in items), f"'{name}' must be positive, got {list(items)}")
+        if min(items, default=1) <= 0:
+            raise ShapeError(f"'{name}' must be positive, got {list(items)}")
     return stride, dilation

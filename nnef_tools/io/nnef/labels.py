@@ -19,7 +19,7 @@ def label_file(label: str) -> str:
         raise FormatError(
             f"'{label}' cannot be the label of a variable", hint="labels consist of letters, digits and _ - . / \\"
         )
-    parts = [part for part in re.split(r"[/\\]", label) if part not in ("", ".")]
+    parts = [part for part in label.replace("\\", "/").split("/") if part not in ("", ".")]
     if ".." in parts or not parts:
         raise FormatError(f"label '{label}' leads out of the model folder")
     return "/".join(parts) + ".dat"

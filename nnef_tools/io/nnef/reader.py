@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...errors import FormatError, NnefToolsError, UsageError
+from ...language.collector import paused_collector
 from ...language.elaborate import build_graph
 from ...language.parser import KNOWN_EXTENSIONS, UnknownExtensions, parse, parse_fragments
 from ...language.quant_file import parse_quantization
@@ -15,7 +16,7 @@ from ...language.tensor_file import ItemType, TensorHeader
 from ...language.types import Fragment
 from ...model import Graph, Operation
 from ...model.dtypes import nnef_dtype
-from .labels import label_file, label_key
+from .labels import label_file
 from .model_files import GRAPH, QUANTIZATION, SIDECAR, ModelFiles, PathLike, open_model
 from .sidecar import parse_facts
 
@@ -24,7 +25,10 @@ _FULL_WINDOWS = (
     "box", "debox", "argmax_pool", "sample", "desample", "max_pool_with_index", "max_pool", "avg_pool", "rms_pool",
 )  # fmt: skip
 
-_INTEGER_ITEMS = (ItemType.UNSIGNED, ItemType.SIGNED, ItemType.QUANTIZED_UNSIGNED, ItemType.QUANTIZED_SIGNED)
+_ITEMS = {
+    "integer": (ItemType.UNSIGNED, ItemType.SIGNED, ItemType.QUANTIZED_UNSIGNED, ItemType.QUANTIZED_SIGNED),
+    "logical": (ItemType.BOOL,),
+}
 
 
 class Reader:
@@ -64,6 +68,10 @@ class Reader:
         FormatError (ParseError) if it is not valid, ShapeError if shapes do not fit, UsageError for input_shapes.
         """
         self.warnings = []
+        with paused_collector():
+            return self._read(path, input_shapes or {})
+
+    def _read(self, path: PathLike, input_shapes: Mapping[str, Sequence[int]]) -> Graph:
         files = open_model(path)
         text = _decode(files.read(GRAPH) or b"")
         document = parse(text, f"{path}:{GRAPH}", on_unknown_extension=self._on_unknown_extension)
@@ -75,7 +83,7 @@ class Reader:
             graph.metadata["fragments"] = dict(document.fragments)
         if extensions := _unknown_extensions(document.extensions, text):
             graph.metadata["extensions"] = extensions
-        _override_shapes(graph, input_shapes or {})
+        _override_shapes(graph, input_shapes)
         self._read_quantization(graph, files, known)
         if self._load_variables:
             _load_variables(graph, files, known)
@@ -97,9 +105,11 @@ class Reader:
             return {}
 
     def _read_quantization(self, graph: Graph, files: ModelFiles, known: Mapping[str, Fragment]) -> None:
-        text = _decode(files.read(QUANTIZATION) or b"")
+        raw = files.read(QUANTIZATION)
+        if raw is None:
+            return
         tensors = {tensor.name: tensor for tensor in graph.tensors if tensor.name}
-        for name, quant in parse_quantization(text, QUANTIZATION, known).items():
+        for name, quant in parse_quantization(_decode(raw), QUANTIZATION, known).items():
             if name in tensors:
                 tensors[name].quant = quant
             else:
@@ -166,13 +176,13 @@ def _load_variables(graph: Graph, files: ModelFiles, known: Mapping[str, Fragmen
             continue
         tensor, label = op.output, op.attribs["label"]
         try:
-            key = label_key(label)
-            found = loaded.get(key) or files.tensor(label_file(label))
+            file = label_file(label)
+            found = loaded.get(file.lower()) or files.tensor(file)
             if found is None:
                 raise FormatError(
-                    f"there is no file '{label_file(label)}'", hint="the structure alone can be read without variables"
+                    f"there is no file '{file}'", hint="the structure alone can be read without variables"
                 )
-            loaded[key] = found
+            loaded[file.lower()] = found
             _check_data(op, found[1])
         except NnefToolsError as error:
             error.details = (*error.details, f"variable '{tensor.name}' with label '{label}'")
@@ -190,8 +200,7 @@ def _check_data(op: Operation, header: TensorHeader) -> None:
         raise FormatError(f"the data has shape {list(header.shape)}, but the graph says {declared}")
     item = nnef_dtype(op.attribs["dtype"])
     # Exporters call all variables scalar, and write integers with the codes of quantized items.
-    fits = {"scalar": True, "integer": header.code in _INTEGER_ITEMS, "logical": header.code == ItemType.BOOL}
-    if not fits.get(item, False):
+    if item != "scalar" and header.code not in _ITEMS.get(item, ()):
         raise FormatError(f"the data is of type {header.code.name.lower()}, which is no variable<{item}>")
 
 
