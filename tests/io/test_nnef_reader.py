@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from nnef_tools.errors import FileError, FormatError, NnefToolsError, ParseError, ShapeError, UsageError
+from nnef_tools.execution import make_executor
 from nnef_tools.io.nnef import Reader
 from nnef_tools.language.tensor_file import write_tensor
+from nnef_tools.ops.extensions import called_fragments, extension_fragments
 
 TEXT = """version 1.0;
 
@@ -363,6 +365,59 @@ def test_custom_operation(tmp_path):
     reader = Reader(custom_shapes={"twice": lambda x, k: x})
     assert reader(folder).outputs[0].shape == (2, 3)
     assert reader.warnings == []
+
+
+HEAD = "version 1.0;\nextension KHR_enable_fragment_definitions, KHR_enable_operator_expressions;\n"
+OWN = (
+    HEAD
+    + """{}
+graph g(x) -> (y)
+{{
+    x = external(shape = [2]);
+    y = {}(x);
+}}
+"""
+)
+
+
+@pytest.mark.parametrize("body", [" { y = tanh(x); }", " { y = helper(x); }"])
+def test_own_definition_of_a_name_of_ours(tmp_path, body):
+    """What a model defines is what its operation means, in every backend."""
+    helper = "fragment helper(x: tensor<scalar>) -> (y: tensor<scalar>) { y = tanh(x); }\n"
+    text = OWN.format(f"{helper}fragment erf(x: tensor<scalar>) -> (y: tensor<scalar>){body}", "erf")
+    folder = model(tmp_path / "m", text, {})
+    x = np.array([0.5, -2], np.float32)
+    for backend in ("numpy", "torch", "onnxruntime"):
+        (y,) = make_executor(folder, backend=backend).run({"x": x}).values()
+        np.testing.assert_allclose(y, np.tanh(x), rtol=1e-6)
+    primitive = model(tmp_path / "p", OWN.format("fragment erf(x: tensor<scalar>) -> (y: tensor<scalar>);", "erf"), {})
+    assert [op.type for op in Reader()(primitive).operations] == ["external", "erf"]
+
+
+def test_fragment_of_ours_that_calls_another_one(tmp_path):
+    """A layer is ours only if all that its body calls is, too; comments and line breaks do not matter."""
+    texts = {name: extension_fragments()[name].text for name in (*called_fragments()["rnn_layer"], "rnn_layer")}
+    graph = """
+graph g(x) -> (y)
+{
+    x = external(shape = [1, 2, 3]);
+    w = variable(shape = [1, 3, 3], label = 'w');
+    b = variable(shape = [1, 6], label = 'b');
+    h = variable(shape = [1, 2, 3], label = 'h');
+    y, hn = rnn_layer(x, w, w, b, h, steps = 1);
+}
+"""
+    data = {"w": np.eye(3)[None], "b": np.zeros((1, 6)), "h": np.zeros((1, 2, 3))}
+    data = {label: array.astype(np.float32) for label, array in data.items()}
+    x = np.full((1, 2, 3), 0.5, np.float32)
+    same = "\n".join(texts.values()).replace("    ", "\n  ").replace("\n}", "  # the end\n}")
+    folder = model(tmp_path / "same", HEAD + same + graph, data)
+    assert "rnn_layer" in [op.type for op in Reader()(folder).operations]
+    texts["rnn_layer_step"] = texts["rnn_layer_step"].replace("tanh(s)", "sin(s)")
+    folder = model(tmp_path / "changed", HEAD + "\n".join(texts.values()) + graph, data)
+    assert "sin" in [op.type for op in Reader()(folder).operations]
+    (y,) = make_executor(folder, backend="numpy").run({"x": x}).values()
+    np.testing.assert_allclose(y, np.sin(x)[:, None], rtol=1e-6)
 
 
 def test_decomposed_operation(tmp_path):
