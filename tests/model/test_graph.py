@@ -369,6 +369,23 @@ def test_captures_of_deeper_graphs_and_of_body_outputs(graph):
     assert operation.captures == [x, y]
 
 
+def test_adopting_an_operation(graph):
+    x = Tensor(graph, "x")
+    a = unary(graph, x, "Abs", "a")
+    y = unary(graph, a, "Neg", "y")
+    body = Graph("body")
+    body.adopt(a.producer)
+    assert (names(graph.operations), names(body.operations)) == (["Neg"], ["Abs"])
+    assert (list(graph.tensors), list(body.tensors)) == ([x, y], [a])
+    assert a.graph is a.producer.graph is body
+    assert (a.consumers, x.consumers) == ([y.producer], [a.producer])
+    body.adopt(y.producer)
+    assert names(body.operations) == ["Abs", "Neg"]
+    body.outputs = [y]
+    holder = Operation(graph, type="If", attribs={"then_branch": body})
+    assert holder.captures == [x]
+
+
 # cost
 
 

@@ -11,15 +11,15 @@ are visited after their users, and all `Where` of one condition together, so tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
 from ...language.names import FreshNames
 from ...model import Graph, Operation, Tensor
 from ...model.utils import place_operations
-from .common import shape
 
 ENOUGH = 4096
 """Items that a branch must compute, so that skipping it makes up for the 2 microseconds that an If takes."""
@@ -89,7 +89,7 @@ def restore_branches(graph: Graph) -> None:
     places = _Places(graph, conditions)
     chosen = [choice for choice in places.choices if choice.pays]
     if chosen:
-        _build(graph, places.of, chosen)
+        _Builder(graph, places.of).build(chosen)
 
 
 def _condition(op: Operation) -> Tensor | None:
@@ -214,93 +214,90 @@ def _work(op: Operation) -> int:
     return sum(t.volume or 0 for t in op.outputs)
 
 
-def _build(graph: Graph, places: dict[Operation, Branch], choices: list[Choice]) -> None:
-    ranks = [t for choice in choices for op in choice.selections if (t := op.inputs[0]) is not choice.condition]
-    names = FreshNames([t.name or "" for t in graph.tensors])
-    operands = [_replace_selections(graph, places, choice, names) for choice in choices]
-    for op in list(graph.operations):
-        branch = places.get(op)
-        if branch is not None and (inner := branch.actual.graph) is not None:
-            inner.adopt(op)
-    built = [graph]
-    for choice, sides in zip(choices, operands, strict=True):
-        for side, values in zip(choice.sides, sides, strict=True):
-            assert side.graph is not None
-            side.graph.outputs = _results(side.graph, values, names)
-            _take_codes(side.graph, names)
-            built.append(side.graph)
-    results = {t for part in built for t in part.outputs}
-    for tensor in ranks:
-        _remove_unused(tensor, results)
-    for part in built:
-        place_operations(part)
+class _Builder:
+    """Makes If of choices, and moves operators to where they belong."""
+
+    def __init__(self, graph: Graph, places: dict[Operation, Branch]) -> None:
+        self._graph = graph
+        self._places = places
+        self._names = FreshNames([tensor.name or "" for tensor in graph.tensors])
+        self._copies: dict[tuple[Tensor, Graph, tuple[int | None, ...]], Tensor] = {}  # of constants
+
+    def build(self, choices: Sequence[Choice]) -> None:
+        read = [tensor for choice in choices for op in choice.selections for tensor in op.inputs]
+        operands = [self._replace(choice) for choice in choices]
+        for op in list(self._graph.operations):
+            branch = self._places.get(op)
+            if branch is not None and (inner := branch.actual.graph) is not None:
+                inner.adopt(op)
+        sides = [side for choice in choices for side in choice.sides]
+        branches = [side.graph for side in sides if side.graph is not None]
+        for branch_graph, values in zip(branches, chain.from_iterable(operands), strict=True):
+            branch_graph.outputs = self._results(branch_graph, values)
+            self._take_codes(branch_graph)
+        kept = {tensor for part in (self._graph, *branches) for tensor in part.outputs}
+        for (constant, *_), copy in self._copies.items():
+            if constant.graph is not None and not constant.has_consumer:
+                self._graph.remove_tensor(constant)
+                copy.name = constant.name
+        for tensor in read:
+            _remove_unused(tensor, kept)
+        for part in (self._graph, *branches):
+            place_operations(part)
+
+    def _replace(self, choice: Choice) -> tuple[list[Tensor], list[Tensor]]:
+        """Puts an If with empty branches in the place of the selections; the results that each branch must have."""
+        selections, name = choice.selections, choice.selections[0].name
+        results = [op.output for op in selections]
+        operands = [[self._full(x, op.output) for x in op.inputs[1:]] for op in selections]
+        self._graph.remove_operations(selections, unlink=True)
+        attribs = {}
+        for side, branch in zip(choice.sides, ("then", "else"), strict=True):
+            side.graph = attribs[f"{branch}_branch"] = Graph(f"{name}_{branch}")
+        made = Operation(self._graph, "If", name, attribs, choice.condition, tuple(results))
+        self._places[made] = choice.outside
+        return [x for x, _ in operands], [y for _, y in operands]
+
+    def _full(self, value: Tensor, result: Tensor) -> Tensor:
+        """A constant with the leading axes of the result; anything else has them."""
+        return value if value.shape == result.shape else self._copy(value, self._graph, result.shape or ())
+
+    def _copy(self, constant: Tensor, graph: Graph, dims: tuple[int | None, ...]) -> Tensor:
+        key = constant, graph, dims
+        if key not in self._copies:
+            data = np.asarray(constant.data).reshape(dims)
+            name = self._names.distinct(constant.name or "")
+            self._copies[key] = constant.copy_with(graph, name, shape=dims, data=data)
+        return self._copies[key]
+
+    def _results(self, graph: Graph, values: Sequence[Tensor]) -> list[Tensor]:
+        """Results of a branch with these values, each of which must be computed in the branch, and be there once."""
+        results: dict[Tensor, None] = {}
+        for value in values:
+            result = value
+            if value.graph is not graph or value in results:
+                result = Tensor(graph, self._names.distinct(value.name or ""), value.shape, value.dtype)
+                Operation(graph, "Identity", result.name, inputs=(value,), outputs=(result,))
+            results[result] = None
+        return list(results)
+
+    def _take_codes(self, graph: Graph) -> None:
+        """Constants that DequantizeLinear makes numbers of become part of the branch that it is in.
+
+        onnxruntime fuses it with what reads it, looks for the constants in the same graph only, and fails without.
+        """
+        for op in graph.operations:
+            if op.type == "DequantizeLinear" and op.inputs[0].data is not None:
+                op.inputs = tuple(t if t.data is None else self._copy(t, graph, t.shape or ()) for t in op.inputs)
 
 
-def _replace_selections(
-    graph: Graph, places: dict[Operation, Branch], choice: Choice, names: FreshNames
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Puts an If with empty branches in the place of the selections; the results that each branch must have."""
-    selections, name = choice.selections, choice.selections[0].name
-    operands = [tuple(op.inputs) for op in selections]
-    results = [op.output for op in selections]
-    graph.remove_operations(selections, unlink=True)
-    for side, suffix in zip(choice.sides, ("then", "else"), strict=True):
-        side.graph = Graph(f"{name}_{suffix}")
-    attribs = {f"{suffix}_branch": side.graph for side, suffix in zip(choice.sides, ("then", "else"), strict=True)}
-    made = Operation(graph, "If", name, attribs, choice.condition, results)
-    places[made] = choice.outside
-    return (
-        [_full(x, result, names) for (_, x, _), result in zip(operands, results, strict=True)],
-        [_full(y, result, names) for (_, _, y), result in zip(operands, results, strict=True)],
-    )
-
-
-def _full(value: Tensor, result: Tensor, names: FreshNames) -> Tensor:
-    """A constant with the leading axes of the result; anything else has them."""
-    if value.shape == result.shape:
-        return value
-    data = np.asarray(value.data).reshape(shape(result))
-    return value.copy_with(name=names.distinct(value.name or ""), shape=data.shape, data=data)
-
-
-def _results(graph: Graph, values: list[Tensor], names: FreshNames) -> list[Tensor]:
-    """Results of a branch with these values, each of which must be computed in the branch, and be there once."""
-    results: dict[Tensor, None] = {}
-    for value in values:
-        result = value
-        if value.graph is not graph or value in results:
-            result = Tensor(graph, names.distinct(value.name or ""), value.shape, value.dtype)
-            Operation(graph, "Identity", result.name, inputs=(value,), outputs=(result,))
-        results[result] = None
-    return list(results)
-
-
-def _take_codes(graph: Graph, names: FreshNames) -> None:
-    """What DequantizeLinear makes numbers of becomes part of the branch: onnxruntime fuses it with what reads it.
-
-    It then looks for the constants in the same graph only, and fails if they are not there.
-    """
-    copies: dict[Tensor, Tensor] = {}
-    for op in graph.operations:
-        if op.type != "DequantizeLinear" or op.inputs[0].data is None:
-            continue
-        for tensor in op.inputs:
-            if tensor.data is not None and tensor.graph is not graph and tensor not in copies:
-                copies[tensor] = tensor.copy_with(graph, names.distinct(tensor.name or ""))
-        op.inputs = tuple(copies.get(tensor, tensor) for tensor in op.inputs)
-    for tensor, copy in copies.items():
-        if not tensor.has_consumer:
-            copy.name = tensor.name
-            _remove_unused(tensor, ())
-
-
-def _remove_unused(tensor: Tensor, results: Container[Tensor]) -> None:
+def _remove_unused(tensor: Tensor, kept: Container[Tensor]) -> None:
     """Removes what nothing uses any more: a tensor, its producer, and so on."""
     pending = [tensor]
     while pending:
         tensor = pending.pop()
         owner, producer = tensor.graph, tensor.producer
-        if owner is None or tensor.has_consumer or tensor in results or tensor in owner.inputs:
+        if owner is None or tensor.has_consumer or tensor in kept or tensor in owner.inputs:
             continue
         if producer is not None:
             pending.extend(producer.inputs)

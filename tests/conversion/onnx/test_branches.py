@@ -202,11 +202,14 @@ def test_constants_as_results() -> None:
     text = X.format(shape=[]) + body.replace(
         "k = [[0.5, 1.0, 1.5, 2.0]]", "k = constant(shape = [1, 4], value = [0.5, 1.0, 1.5, 2.0])"
     )
+    axes = {"constant_result": [1]}
     for outputs, more in ((["y"], ""), (["y", "z"], "z = select(c, neg(s), k);"), (["y", "z"], "z = add(x, k);")):
         graph = nnef_graph(text + more, outputs)
         for feeds in inputs():
             model = check_back(graph, feeds)
         assert "If" in ops(model.graph)
+        shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+        assert shapes == {"k": [4], "k_1": [1, 4], **axes} if "add" in more else {"k": [1, 4], **axes}
 
 
 def test_selections_that_depend_on_each_other() -> None:
@@ -338,22 +341,41 @@ def test_domains_inside_of_branches_are_imported() -> None:
     assert imports == {"": 21, "far.away": 1}
 
 
+def quantised(graph: Graph) -> Array:
+    """Gives the variable of a graph codes; their real values."""
+    (variable,) = (op.output for op in graph.operations if op.type == "variable")
+    variable.data, variable.dtype = np.arange(-8, 8, dtype=np.int8).reshape(4, 4), np.int8
+    variable.quant = {"op-name": "zero_point_linear_quantize", "zero_point": 0, "scale": 0.5, "bits": 8,
+                      "signed": True, "symmetric": False}  # fmt: skip
+    return variable.data * np.float32(0.5)
+
+
 def test_quantised_operators_move_too() -> None:
     """With their codes: onnxruntime, which here rounds the other matrix too, wants them in the same graph."""
     graph = nnef_graph(
         X.format(shape=[]) + "k = variable(shape = [4, 4], label = 'k'); y = select(c, matmul(x, k), w);"
     )
-    (weights,) = (op.output for op in graph.operations if op.type == "variable")
-    weights.data = np.arange(-8, 8, dtype=np.int8).reshape(4, 4)
-    weights.quant = {"op-name": "zero_point_linear_quantize", "zero_point": 0, "scale": 0.5, "bits": 8,
-                     "signed": True, "symmetric": False}  # fmt: skip
-    weights.dtype = np.int8
+    weights = quantised(graph)
     _, model = to_onnx(graph)
     assert structure(model.graph) == [(["DequantizeLinear", "MatMul"], ["Identity"])]
     assert not model.graph.initializer
     assert branches(model.graph.node[0])["then"].initializer[0].name == "k"
     for feeds in inputs():
-        wanted = feeds["x"] @ (weights.data * np.float32(0.5)) if feeds["c"] else feeds["w"]
+        wanted = feeds["x"] @ weights if feeds["c"] else feeds["w"]
+        np.testing.assert_allclose(run_model(model, feeds)[0], wanted, atol=0.05)
+
+
+def test_quantised_weights_of_both_sides() -> None:
+    graph = nnef_graph(
+        X.format(shape=[])
+        + "k = variable(shape = [4, 4], label = 'k'); y = select(c, matmul(x, k), matmul(k, x)); z = neg(w);",
+        ["y", "z"],
+    )
+    weights = quantised(graph)
+    _, model = to_onnx(graph)
+    assert structure(model.graph) == ["DequantizeLinear", "Neg", (["MatMul"], ["MatMul"])]
+    for feeds in inputs():
+        wanted = feeds["x"] @ weights if feeds["c"] else weights @ feeds["x"]
         np.testing.assert_allclose(run_model(model, feeds)[0], wanted, atol=0.05)
 
 
