@@ -112,26 +112,40 @@ def make_executor(
         raise UsageError(
             "backend 'tensorflow' runs TensorFlow models only", hint="use auto, onnxruntime, torch or numpy"
         )
+    return _nnef_executor(model, backend, custom_operators or {}, decomposed, device)
+
+
+def _nnef_executor(
+    model: Graph | str | PathLike[str],
+    backend: str,
+    operators: Mapping[str, Callable[..., Any]],
+    decomposed: Collection[str] | None,
+    device: str | None,
+) -> Executor:
+    # onnxruntime reads a model file itself, if it does not have to be looked at for this first
+    is_read = bool(operators or decomposed or not isinstance(model, (str, PathLike)))
+    source = _read_graph(model, decomposed) if is_read else model
+    note = ""
+    if backend in ("auto", "onnxruntime"):
+        types = {str(op.type) for op in source.operations} if operators and isinstance(source, Graph) else set()
+        called = sorted(types & set(operators))
+        try:
+            if not called:
+                return _onnxruntime_executor(source, device)
+            note = f"onnxruntime cannot call the Python functions of {', '.join(called)}"
+        except NnefToolsError as error:
+            if backend == "onnxruntime":
+                raise
+            note = f"onnxruntime cannot run the model: {error.message}"
+        backend = kernel_backend()
+    graph = source if isinstance(source, Graph) else _read_graph(source)
+    return _kernel_executor(graph, backend, operators, device, note, expand=graph is not model)
+
+
+def _read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
     from .loading import read_graph
 
-    graph = read_graph(model, decomposed)
-    operators = custom_operators or {}
-
-    def by_kernels(backend: str, note: str = "") -> Executor:
-        return _kernel_executor(graph, backend, operators, device, note, expand=graph is not model)
-
-    if backend in ("torch", "numpy"):
-        return by_kernels(backend)
-    called = sorted({str(op.type) for op in graph.operations if op.type in operators})
-    if called:
-        note = f"onnxruntime cannot call the Python functions of {', '.join(called)}"
-        return by_kernels(kernel_backend(), note)
-    if backend == "onnxruntime":
-        return _onnxruntime_executor(graph, device, owned=graph is not model)
-    try:
-        return _onnxruntime_executor(graph, device, owned=graph is not model)
-    except NnefToolsError as error:
-        return by_kernels(kernel_backend(), f"onnxruntime cannot run the model: {error.message}")
+    return read_graph(model, decomposed)
 
 
 def kernel_backend() -> str:
@@ -139,10 +153,10 @@ def kernel_backend() -> str:
     return "torch" if find_spec("torch") is not None else "numpy"
 
 
-def _onnxruntime_executor(graph: Graph, device: str | None, *, owned: bool) -> Executor:
+def _onnxruntime_executor(model: Graph | str | PathLike[str], device: str | None) -> Executor:
     from .nnef_onnxruntime import NnefOnnxExecutor
 
-    return NnefOnnxExecutor(graph, device=device, owned=owned)
+    return NnefOnnxExecutor(model, device=device)
 
 
 def _kernel_executor(

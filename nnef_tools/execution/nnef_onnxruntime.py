@@ -1,62 +1,101 @@
-"""Runs NNEF models in onnxruntime: converted to ONNX in memory, with the weights where they are.
-
-Imports onnx and onnxruntime; imported only where it is chosen.
-"""
+"""Runs NNEF models in onnxruntime. Imports onnxruntime; imported only where it is chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..conversion.nnef_to_onnx import Converter
-from ..errors import ExecutionError
-from ..io.onnx.writer import SMALL, Layout, build_message
+from ..errors import ExecutionError, NnefToolsError
 from ..language.collector import paused_collector
-from ..language.stdlib import standard_fragments
 from ..model import Graph, Tensor
-from ..model.copying import copy_graph
-from ..ops.extensions import extension_fragments
-from ..ops.inference import infer_graph
 from .backend import Array, Observer, no_such_tensor
-from .constants import constant_data
-from .interpreter import check_inputs, inputs_fit, tensor_info
-from .onnx_backend import first_line, open_session, providers, shared_values
-
-if TYPE_CHECKING:
-    from ..io.onnx.messages import ModelMessage
-
-_SOURCES = ("external", "variable", "constant")
+from .compiled import CompiledModel
+from .inputs import check_inputs, tensor_info
+from .model_cache import find_cache
+from .onnx_backend import VERSION, first_line, open_session, providers, shared_values
 
 
 class NnefOnnxExecutor:
-    """An `Executor` for a Graph of the NNEF dialect.
+    """An `Executor` for the path of an NNEF model, or for a Graph of the NNEF dialect.
 
-    A session computes the outputs of the graph; for other tensors there is one more for each set of them.
-    device: 'cpu' or 'cuda', 'cuda:1', ..; threads: of a session, 0 for as many as onnxruntime chooses. owned: the graph
-    is of no more use to the caller, so it may be changed instead of a copy.
-    ConversionError or FormatError if onnxruntime cannot run the model, UsageError for a device that there is not.
+    A session computes the outputs of the graph; for other tensors there is one more for each set of them. What a model
+    folder was compiled to is kept, see `model_cache`.
+    device: 'cpu' or 'cuda', 'cuda:1', ..; threads: of a session, 0 for as many as onnxruntime chooses.
+    ConversionError or FormatError if onnxruntime cannot run the model, FileError or FormatError if it cannot be read,
+    UsageError for a device that there is not.
     """
 
     backend = "onnxruntime"
     note = ""
 
-    def __init__(self, graph: Graph, *, device: str | None = None, threads: int = 0, owned: bool = False) -> None:
+    def __init__(self, model: Graph | str | PathLike[str], *, device: str | None = None, threads: int = 0) -> None:
         self._providers = providers(device)
         self._threads = threads
+        self._model = model
+        self._sessions: dict[tuple[str, ...], _Session] = {}
+        self._cache = None if isinstance(model, Graph) else find_cache(Path(model), VERSION)
+        if not self._open_cached():
+            self.inputs = [tensor_info(tensor) for tensor in self._graph.inputs]
+            self.outputs = [tensor_info(tensor) for tensor in self._graph.outputs]
+            names = tuple(info.name for info in self.outputs)
+            compiled = self._open(tuple(name for name in names if not self._is_known(name)))
+            if self._cache is not None and [info.name for info in compiled.outputs] == list(names):
+                self._cache.store(compiled)
+        self._output_names = [info.name for info in self.outputs]
+        session = self._sessions.get(tuple(self._output_names))
+        # What computes all outputs, if it takes the inputs as they are.
+        fits = session is not None and session.inputs == [info.name for info in self.inputs]
+        self._direct = partial(session.run, session.outputs) if session is not None and fits else None
+
+    def _open_cached(self) -> bool:
+        """Opens the session of the outputs with what was kept of the model, if it was."""
+        compiled = None if self._cache is None else self._cache.find()
+        if compiled is None:
+            return False
+        try:
+            self._sessions[tuple(info.name for info in compiled.outputs)] = self._start(compiled)
+        except NnefToolsError:  # of a kind of computer that cannot run it
+            return False
+        self.inputs, self.outputs = list(compiled.inputs), list(compiled.outputs)
+        return True
+
+    def _open(self, names: tuple[str, ...]) -> CompiledModel:
+        """Opens the session that computes these tensors."""
+        from .compiler import compile_graph
+
         with paused_collector():
-            self._graph = _with_shapes(graph if owned else copy_graph(graph))
-        self._tensors = {t.name: t for t in reversed(self._graph.tensors) if t.name}
-        self._sessions: dict[tuple[str, ...], tuple[Any, list[str]]] = {}
-        self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
-        self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
-        self._output_names = tuple(info.name for info in self.outputs)
-        computed = tuple(name for name in self._output_names if not self._is_known(name))
-        session, names = self._session(computed)
-        # The session that gives all outputs, if it takes the inputs as they are.
-        own_names = [info.name for info in self.inputs]
-        self._direct = session if computed == self._output_names and names == own_names else None
+            results = [self._tensors[name] for name in names]
+            compiled = compile_graph(self._graph, results, from_files=not isinstance(self._model, Graph))
+        self._sessions[names] = self._start(compiled)
+        return compiled
+
+    def _start(self, compiled: CompiledModel) -> _Session:
+        values = shared_values({name: weight.array for name, weight in compiled.weights.items()})
+        where = "<model>" if isinstance(self._model, Graph) else str(self._model)
+        session = open_session(compiled.model, where, threads=self._threads, providers=self._providers, values=values)
+        return _Session(session)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        """The model, with shapes; for the cached session of the outputs it is not needed."""
+        from ..model.copying import copy_graph
+        from .compiler import prepare
+        from .loading import read_graph
+
+        with paused_collector():
+            graph = copy_graph(self._model) if isinstance(self._model, Graph) else read_graph(self._model)
+            if self._sessions and self._cache is not None and not self._cache.is_current():
+                raise ExecutionError("the model changed after it was loaded", where=str(self._model))
+            return prepare(graph)
+
+    @cached_property
+    def _tensors(self) -> dict[str, Tensor]:
+        return {t.name: t for t in reversed(self._graph.tensors) if t.name}
 
     @property
     def tensor_names(self) -> Sequence[str]:
@@ -72,11 +111,20 @@ class NnefOnnxExecutor:
         observe: Observer | None = None,
     ) -> dict[str, Array]:
         """See `Executor.run`."""
-        plain = output_names is None and observe is None and isinstance(inputs, dict)
-        if plain and self._direct is not None and inputs_fit(self.inputs, inputs):
-            return dict(zip(self._output_names, _run_session(self._direct, inputs), strict=True))
+        if output_names is None and observe is None and self._direct is not None:
+            # In small models the time of checks counts: onnxruntime makes them all but that of the byte order.
+            try:
+                for array in inputs.values():
+                    if not array.dtype.isnative:
+                        break
+                else:
+                    return dict(zip(self._output_names, self._direct(inputs), strict=True))
+            except Exception:  # what is wrong is found below
+                pass
         arrays = check_inputs(self.inputs, inputs)
-        names = list(self._output_names) if output_names is None else list(output_names)
+        names = self._output_names if output_names is None else list(output_names)
+        if self._direct is not None and names == self._output_names and observe is None:
+            return dict(zip(names, self._compute(tuple(names), arrays), strict=True))
         for name in names:
             self._check_name(name)
         feeds = dict(zip((info.name for info in self.inputs), arrays, strict=True))
@@ -97,6 +145,8 @@ class NnefOnnxExecutor:
         return constant or (producer is not None and producer.type == "external" and not tensor.quant)
 
     def _known(self, name: str, feeds: Mapping[str, Array]) -> Array:
+        from .constants import constant_data
+
         return np.array(feeds[name] if name in feeds else constant_data(self._tensors[name]))
 
     def _check_name(self, name: str) -> None:
@@ -106,54 +156,20 @@ class NnefOnnxExecutor:
     def _compute(self, names: tuple[str, ...], inputs: Sequence[Array]) -> list[Array]:
         if not names:
             return []
-        session, input_names = self._session(names)
-        return _run_session(session, dict(zip(input_names, inputs, strict=True)))
-
-    def _session(self, names: tuple[str, ...]) -> tuple[Any, list[str]]:
-        """The session that computes these tensors, and the names of its inputs."""
         if names not in self._sessions:
-            message = self._message(names)
-            shared = {name: a for name, a in message.initializers.items() if _is_shared(a)}
-            model = Layout(message, dict.fromkeys(shared, ("weights", 0))).to_bytes()
-            session = open_session(
-                model, "<model>", threads=self._threads, providers=self._providers, values=shared_values(shared)
-            )
-            self._sessions[names] = session, [item.name for item in session.get_inputs()]
-        return self._sessions[names]
-
-    def _message(self, names: Sequence[str]) -> ModelMessage:
-        """The model that computes these tensors."""
-        outputs = self._graph.outputs
-        self._graph.outputs = [self._tensors[name] for name in names]
+            self._open(names)
+        session = self._sessions[names]
         try:
-            with paused_collector():
-                return build_message(Converter()(self._graph), describe_results=False)
-        finally:
-            self._graph.outputs = outputs
+            results: list[Array] = session.run(session.outputs, dict(zip(session.inputs, inputs, strict=True)))
+        except Exception as error:  # onnxruntime raises a class of its own for each status
+            raise ExecutionError(f"onnxruntime failed: {first_line(error)}") from error
+        return results
 
 
-def _run_session(session: Any, feeds: Mapping[str, Array]) -> list[Array]:
-    try:
-        results: list[Array] = session.run(None, feeds)
-    except Exception as error:  # onnxruntime raises a class of its own for each status
-        raise ExecutionError(f"onnxruntime failed: {first_line(error)}") from error
-    return results
+class _Session:
+    """How to run a session of onnxruntime, and the names that it has for its inputs and outputs."""
 
-
-def _is_shared(array: Array) -> bool:
-    """Is the array handed to onnxruntime as it is? Small ones are part of the model."""
-    return array.nbytes > SMALL and array.dtype.kind in "fiub" and array.dtype.isnative
-
-
-def _with_shapes(graph: Graph) -> Graph:
-    """The graph, with all shapes, and without the facts, so that names stay those of the NNEF graph."""
-    graph.metadata = {key: value for key, value in graph.metadata.items() if key != "tensors"}
-    if any(tensor.shape is None or None in tensor.shape for tensor in _results(graph)):
-        own = graph.metadata.get("fragments") or {}
-        fragments = {**standard_fragments(), **extension_fragments(), **own}
-        infer_graph(graph, fragments=fragments, allow_unknown=True)
-    return graph
-
-
-def _results(graph: Graph) -> list[Tensor]:
-    return [tensor for op in graph.operations if op.type not in _SOURCES for tensor in op.outputs]
+    def __init__(self, session: Any) -> None:
+        self.run: Callable[..., list[Array]] = session.run
+        self.inputs = [item.name for item in session.get_inputs()]
+        self.outputs = [item.name for item in session.get_outputs()]

@@ -1,4 +1,4 @@
-"""Runs ONNX models in onnxruntime. Imports onnx and onnxruntime; imported only where it is chosen."""
+"""Runs ONNX models in onnxruntime. Imports onnxruntime; imported only where it is chosen."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 
 from ..errors import ExecutionError, FileError, FormatError, MissingPackageError, UsageError
 from .backend import Array, Observer, TensorInfo, no_such_tensor
-from .interpreter import check_inputs
+from .inputs import check_inputs
 
 try:
-    import onnx
     import onnxruntime as ort
 except ImportError as error:
     raise MissingPackageError(error.name or "onnxruntime", "to run ONNX models", "onnx") from error
+
+VERSION: str = ort.__version__
 
 _DTYPES: dict[str, type] = {
     "tensor(float)": np.float32,
@@ -110,6 +111,8 @@ class OnnxExecutor:
 
     def _observed_session(self, names: tuple[str, ...]) -> Any:
         if names not in self._sessions:
+            import onnx
+
             proto = self._load_proto()
             known = {item.name for item in proto.graph.initializer}
             known.update(*(node.output for node in proto.graph.node), self.tensor_names)
@@ -126,6 +129,10 @@ class OnnxExecutor:
     def _load_proto(self) -> Any:
         """The model; its external data stays in its files."""
         if self._proto is None:
+            try:
+                import onnx
+            except ImportError as error:
+                raise MissingPackageError("onnx", "to see the tensors inside of ONNX models", "onnx") from error
             if self._path is not None:
                 self._proto = onnx.load(os.fspath(self._path), load_external_data=False)
             else:

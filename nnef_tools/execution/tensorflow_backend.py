@@ -13,7 +13,7 @@ from ..errors import ExecutionError, FileError, MissingPackageError, UsageError
 from ..io.tf.graphdef import Reader, import_graph_def
 from ..io.tf.graphdef.reader import load
 from .backend import Array, Observer, TensorInfo, no_such_tensor
-from .interpreter import check_inputs
+from .inputs import check_inputs
 
 try:
     import tensorflow as tf

@@ -52,7 +52,7 @@ CORE = {"numpy", "ml_dtypes"}
 # Optional packages, and the modules (or folders) that may import them.
 OWNERS = {
     "google": ("io/onnx/", "io/tf/graphdef/"),  # protobuf, which onnx and tensorflow require
-    "onnx": ("io/onnx/", "execution/onnx_backend.py", "execution/nnef_onnxruntime.py"),
+    "onnx": ("io/onnx/", "execution/onnx_backend.py", "execution/compiler.py"),
     "onnxruntime": ("execution/onnx_backend.py", "execution/nnef_onnxruntime.py"),
     "tensorflow": ("io/tf/", "execution/tensorflow_backend.py"),
     "torch": ("execution/torch_", "interpreter/pytorch/"),
