@@ -25,9 +25,11 @@ def if_else(b: Builder, condition: Tensor, *, then_branch: Graph, else_branch: G
     known = b.value(condition)
     if known is not None:
         return b.inline(then_branch if bool(known.reshape(())) else else_branch, [])
+    wanted = b.wanted
     results = list(zip(b.inline(then_branch, []), b.inline(else_branch, []), strict=True))
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
-    return [None if x is None or y is None else _selected(b, condition, x, y) for x, y in results]
+    used = [pair if is_used else (None, None) for pair, is_used in zip(results, wanted, strict=False)]
+    return [None if x is None or y is None else _selected(b, condition, x, y) for x, y in used]
 
 
 def _selected(b: Builder, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:

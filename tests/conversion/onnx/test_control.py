@@ -73,6 +73,35 @@ def test_if_whose_shape_depends_on_the_data() -> None:
         convert(model, [np.array(True), np.zeros((2, 3), np.float32)])
 
 
+def test_results_of_if_that_nothing_uses_may_differ_in_shape(random: Random) -> None:
+    model = text_model(f"""{HEADER}
+    g (bool cond, float[2,3] x) => (float[2,3] y) {{
+        y, unused = If (cond) <
+            then_branch = t () => (float[2,3] r, float[3,2] q) {{ r = Neg(x) q = Transpose(x) }},
+            else_branch = e () => (float[2,3] r, float[2,3] q) {{ r = Abs(x) q = Identity(x) }}
+        >
+    }}""")
+    for taken in (False, True):
+        check(model, [np.array(taken), random(2, 3)], ops=["neg", "abs", "reshape", "select"])
+
+
+def test_branches_with_the_same_names(random: Random) -> None:
+    """Each graph has names of its own; all are in the facts, those of the main graph in the mapping."""
+    model = text_model(f"""{HEADER}
+    g (bool cond, float[2,3] x) => (float[2,3] y) {{
+        y = If (cond) <
+            then_branch = t () => (float[2,3] r) {{ s = Neg(x) r = Exp(s) }},
+            else_branch = e () => (float[2,3] r) {{ s = Abs(x) r = Tanh(s) }}
+        >
+    }}""")
+    for taken in (False, True):
+        result = check(model, [np.array(taken), random(2, 3)])
+    assert set(result.converter.tensor_mapping()) == {"cond", "x", "y"}
+    facts = result.graph.metadata["tensors"]
+    sources = {str(op.type): facts.get(op.output.name, {}).get("source") for op in result.graph.operations}
+    assert (sources["neg"], sources["exp"], sources["abs"], sources["tanh"]) == ("s", "r", "s", "r")
+
+
 def test_nested_captures(random: Random) -> None:
     """The inner graph uses tensors of both enclosing ones."""
     model = text_model(f"""{HEADER}
