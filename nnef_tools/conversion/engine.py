@@ -128,7 +128,7 @@ class Converter(ConverterBase, Helpers):
     # operations
 
     def _convert_or_refuse(self, op: Operation, opset: Mapping[str, int]) -> None:
-        if any(t in self._unknown for t in op.inputs):
+        if self._unknown and any(t in self._unknown for t in op.inputs):
             self._unknown.update(op.outputs)
             return
         try:
@@ -174,18 +174,8 @@ class Converter(ConverterBase, Helpers):
 
     def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
         attribs = {key: value for key, value in attribs.items() if not key.startswith("_")}
-        unknown = [key for key in attribs if key not in rule.attributes]
-        if unknown:
-            raise Unsupported(f"attribute {', '.join(map(repr, unknown))} is not supported")
-        absent = [key for key, required in rule.attributes.items() if required and key not in attribs]
-        if absent:
-            raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")
-        wrong = [key for key, value in attribs.items() if not rule.allows(key, value)]
-        if wrong:
-            raise Unsupported(
-                f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type"
-            )
-        self._builder.wanted = tuple(self._is_used(t) for t in op.outputs)
+        rule.check(attribs)
+        self._builder.wanted = tuple([self._is_used(t) for t in op.outputs])
         try:
             arguments = self._arguments(rule, op)
             results = rule.function(self._builder, *arguments, **attribs)
@@ -216,14 +206,15 @@ class Converter(ConverterBase, Helpers):
             raise Unsupported(f"has {len(given)} inputs, at most {len(rule.inputs)} are supported")
         arguments: list[Any] = []
         for k, spec in enumerate(rule.inputs):
-            if k >= len(given) or is_missing(given[k]):
+            item = given[k] if k < len(given) else None
+            if item is None or is_missing(item):
                 if not spec.optional:
                     raise Unsupported(f"input {k} ('{spec.name}') is missing")
                 arguments.append(None)
-            elif isinstance(given[k], list):
-                arguments.append([self._mapped(tensor) for tensor in given[k]])
+            elif isinstance(item, list):
+                arguments.append([self._mapped(tensor) for tensor in item])
             else:
-                arguments.append(self._argument(spec, k, self._mapped(given[k])))
+                arguments.append(self._argument(spec, k, self._mapped(item)))
         if rule.variadic:
             arguments.extend(None if is_missing(t) else self._mapped(t) for t in given[len(rule.inputs) :])
         return arguments

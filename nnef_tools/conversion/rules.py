@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral, Real
@@ -100,10 +100,27 @@ class Rule:
         """The names of the attributes, with whether they are required."""
         return {p.name: p.default is p.empty for p in self._parameters if p.kind is p.KEYWORD_ONLY}
 
-    def allows(self, attribute: str, value: Any) -> bool:
-        """Is the value of the annotated type? Only plain types and lists of them are checked."""
-        options = self._options.get(attribute)
-        return options is None or any(_fits(value, option) for option in options)
+    def check(self, attribs: Mapping[str, Any]) -> None:
+        """Unsupported unless the rule takes these attributes; only plain types and lists of such are checked."""
+        unknown = [key for key in attribs if key not in self.attributes]
+        if unknown:
+            raise Unsupported(f"attribute {', '.join(map(repr, unknown))} is not supported")
+        absent = [key for key in self._required if key not in attribs]
+        if absent:
+            raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")
+        wrong = [key for key, value in attribs.items() if not self._allows(key, value)]
+        if wrong:
+            raise Unsupported(
+                f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type"
+            )
+
+    def _allows(self, attribute: str, value: Any) -> bool:
+        options = self._options.get(attribute, ())
+        return not options or type(value) in options or any(_fits(value, option) for option in options)
+
+    @cached_property
+    def _required(self) -> list[str]:
+        return [name for name, required in self.attributes.items() if required]
 
     @cached_property
     def _options(self) -> dict[str, tuple[Any, ...]]:
@@ -130,8 +147,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return value is None
     if hint in _KINDS:
         return isinstance(value, _KINDS[hint])
-    kind = _KINDS[typing.get_args(hint)[0]]
-    return isinstance(value, (list, tuple)) and all(isinstance(item, kind) for item in value)
+    plain = typing.get_args(hint)[0]
+    kind = _KINDS[plain]
+    return isinstance(value, (list, tuple)) and all(type(x) is plain or isinstance(x, kind) for x in value)
 
 
 def _const_marker(hint: Any) -> Const | None:

@@ -19,6 +19,7 @@ from .containers import Members, View
 Shape = tuple[int | None, ...]
 
 _DIMS = {int, type(None)}
+_PLAIN = {bool, int, float, str}
 
 
 class Tensor:
@@ -256,11 +257,16 @@ class Operation:
     @property
     def captures(self) -> list[Tensor]:
         """What nested graphs among the attributes (bodies of ONNX If, Loop, Scan) take from outside, each once."""
+        if not self._attribs:
+            return []
         captured: dict[Tensor, None] = {}
         for value in self._attribs.values():
-            for nested in value if isinstance(value, (list, tuple)) else (value,):
-                if isinstance(nested, Graph):
-                    captured.update(dict.fromkeys(nested._captures()))
+            if isinstance(value, Graph):
+                captured.update(dict.fromkeys(value._captures()))
+            elif isinstance(value, (list, tuple)) and not _PLAIN.issuperset(map(type, value)):
+                for nested in value:
+                    if isinstance(nested, Graph):
+                        captured.update(dict.fromkeys(nested._captures()))
         return list(captured)
 
     @property
@@ -409,8 +415,10 @@ class Graph:
         """Does every producer precede its consumers?"""
         done: set[Operation] = set()
         for operation in self._operations:
-            if not self._needs(operation) <= done:
-                return False
+            for tensor in (*operation._inputs, *operation.captures):
+                for producer in tensor._producers:
+                    if producer not in done and producer._graph is self:
+                        return False
             done.add(operation)
         return True
 

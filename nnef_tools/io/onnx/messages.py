@@ -31,9 +31,11 @@ _FREE_INITIALIZERS = 4
 
 _PLURAL = {"FLOAT": "FLOATS", "INT": "INTS", "STRING": "STRINGS", "TENSOR": "TENSORS", "GRAPH": "GRAPHS",
            "TYPE_PROTO": "TYPE_PROTOS"}  # fmt: skip
+_SINGULAR = {plural: single for single, plural in _PLURAL.items()}
 _FIELDS = {"FLOAT": "f", "INT": "i", "STRING": "s", "TENSOR": "t", "GRAPH": "g", "TYPE_PROTO": "tp", "FLOATS": "floats",
            "INTS": "ints", "STRINGS": "strings", "TENSORS": "tensors", "GRAPHS": "graphs",
            "TYPE_PROTOS": "type_protos"}  # fmt: skip
+_CODES = {kind: AttributeProto.AttributeType.Value(kind) for kind in _FIELDS}
 
 
 class ModelMessage:
@@ -78,7 +80,8 @@ class ModelMessage:
         if not graph.is_sorted():
             raise FormatError("the operations of the graph are not sorted", hint="call graph.sort() first")
         message.name = graph.name or ("graph" if main else "body")
-        message.node.extend(self._node(op) for op in graph.operations)
+        for op in graph.operations:
+            self._fill_node(message.node.add(), op)
         message.input.extend(self._value(t, required=main) for t in graph.inputs)
         message.output.extend(self._value(t, required=main) for t in graph.outputs)
         bound = {*graph.inputs, *graph.outputs}
@@ -140,25 +143,28 @@ class ModelMessage:
 
     # nodes
 
-    def _node(self, op: Operation) -> NodeProto:
+    def _fill_node(self, message: NodeProto, op: Operation) -> None:
         domain = op.domain
         declared = _declared(str(op.type), self.opset.get(domain), domain)
         if declared is None and not domain:
             domain = CUSTOM_DOMAIN
         self.opset.setdefault(domain, 1)
-        message = NodeProto(op_type=op.type, domain=domain)
+        message.op_type = op.type or ""
+        message.domain = domain
         if op.name:
             message.name = op.name
-        message.input.extend(_argument(t) for t in op.inputs)
-        message.output.extend(_argument(t) for t in op.outputs)
-        while message.input and not message.input[-1]:
-            message.input.pop()
+        inputs = [_argument(t) for t in op.inputs]
+        while inputs and not inputs[-1]:
+            inputs.pop()
+        message.input.extend(inputs)
+        message.output.extend([_argument(t) for t in op.outputs])
         for key, value in op.attribs.items():
             if value is not None:
-                message.attribute.append(self._attribute(key, value, op, declared or {}))
-        return message
+                self._fill_attribute(message.attribute.add(), key, value, op, declared or {})
 
-    def _attribute(self, key: str, value: Any, op: Operation, declared: Mapping[str, str]) -> AttributeProto:
+    def _fill_attribute(
+        self, message: AttributeProto, key: str, value: Any, op: Operation, declared: Mapping[str, str]
+    ) -> None:
         if op.type == "Constant" and key == "sparse_value":
             key = "value"  # the reader made it dense
         kind = declared.get(key) or _kind(value)
@@ -166,18 +172,17 @@ class ModelMessage:
             raise FormatError(
                 f"attribute '{key}' has a value that ONNX has no type for: {value!r}", where=_describe(op)
             )
-        message = AttributeProto(name=key, type=AttributeProto.AttributeType.Value(kind))
+        message.name = key
+        message.type = _CODES[kind]
         try:
             self._set(message, kind, value)
         except (TypeError, ValueError, AttributeError) as error:
             raise FormatError(f"attribute '{key}' = {value!r} is no {kind}: {error}", where=_describe(op)) from error
-        return message
 
     def _set(self, message: AttributeProto, kind: str, value: Any) -> None:
         field = _FIELDS[kind]
-        if field in ("floats", "ints", "strings", "tensors", "graphs", "type_protos"):
-            single = {plural: name for name, plural in _PLURAL.items()}[kind]
-            getattr(message, field).extend(self._encoded(single, item) for item in value)
+        if kind in _SINGULAR:
+            getattr(message, field).extend([self._encoded(_SINGULAR[kind], item) for item in value])
         elif field in ("f", "i", "s"):
             setattr(message, field, self._encoded(kind, value))
         else:

@@ -30,8 +30,8 @@ ALIGNMENT = 4096
 SMALL = 1024
 """Values of at most so many bytes stay in the model, where shape inference sees them."""
 
-# Field numbers of onnx.proto.
-_GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9
+# What precedes these fields, by their numbers in onnx.proto.
+_GRAPH, _INITIALIZER, _RAW_DATA = tag(7, BYTES), tag(5, BYTES), tag(9, BYTES)
 
 
 class Writer:
@@ -120,7 +120,7 @@ class Layout:
         for name, array in message.initializers.items():
             self._heads.append(_initializer(name, array, external.get(name)))
         length = len(skeleton) + sum(len(head) + (0 if a is None else raw_size(a)) for head, a in self._heads)
-        self._start = frame.SerializeToString(deterministic=True) + tag(_GRAPH, BYTES) + varint(length) + skeleton
+        self._start = frame.SerializeToString(deterministic=True) + _GRAPH + varint(length) + skeleton
         self.size = len(self._start) - len(skeleton) + length
 
     def write(self, file: BinaryIO) -> None:
@@ -147,7 +147,7 @@ def _initializer(name: str, array: Array, external: tuple[str, int] | None) -> t
     header = tensor_header(name, array)
     size = raw_size(array)
     if external is None:
-        start = header.SerializeToString(deterministic=True) + tag(_RAW_DATA, BYTES) + varint(size)
+        start = header.SerializeToString(deterministic=True) + _RAW_DATA + varint(size)
         return _framed(start, size), array
     header.data_location = header.EXTERNAL
     location, offset = external
@@ -157,7 +157,7 @@ def _initializer(name: str, array: Array, external: tuple[str, int] | None) -> t
 
 
 def _framed(start: bytes, rest: int) -> bytes:
-    return tag(_INITIALIZER, BYTES) + varint(len(start) + rest) + start
+    return _INITIALIZER + varint(len(start) + rest) + start
 
 
 def external_offsets(arrays: Mapping[str, Array]) -> dict[str, int]:
