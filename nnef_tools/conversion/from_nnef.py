@@ -69,6 +69,7 @@ class ConverterFromNNEF(Converter):
         self._unknown = set()
         self.warnings = []
         self._real = self._real_class()
+        self._classes: dict[Any, type] = {}
         self._builder = self._make_builder(self._target)
         self._builder.dialect = self.dialect
         self._convert_inputs()
@@ -98,15 +99,15 @@ class ConverterFromNNEF(Converter):
         """The graph, or a copy in which compound operations without rule are expanded."""
         fragments: Mapping[str, Fragment] = graph.metadata.get("fragments", {})
         known = {**standard_fragments(), **extension_fragments(), **fragments}
-        names = {
-            name
-            for name, fragment in known.items()
-            if fragment.is_compound and name not in self._transforms and find_from_nnef(self.dialect, name) is None
-        }
+
+        def is_expanded(name: str) -> bool:
+            has_rule = name in self._transforms or find_from_nnef(self.dialect, name) is not None
+            return not has_rule and name in known and known[name].is_compound
+
         result = self._prepared(graph)
-        if any(op.type in names for op in result.operations):
+        if any(map(is_expanded, {str(op.type) for op in result.operations})):
             result = copy_graph(result) if result is graph else result
-            decompose(result, names, known)
+            decompose(result, filter(is_expanded, known), known)
         if result is not graph:
             infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
         return result
@@ -126,8 +127,10 @@ class ConverterFromNNEF(Converter):
 
     def _class(self, dtype: Any) -> type:
         """The class to compute in for a data type: of real numbers, int64 or bool."""
-        result = canonical_dtype(dtype)
-        return self._real if result is np.float32 else result
+        if dtype not in self._classes:
+            result = canonical_dtype(dtype)
+            self._classes[dtype] = self._real if result is np.float32 else result
+        return self._classes[dtype]
 
     def _real_class(self) -> type:
         """float32, or float64 if all real inputs and outputs of the original model are that."""
@@ -183,7 +186,8 @@ class ConverterFromNNEF(Converter):
             return False
         definition = find(op.type)
         attribs = dict(op.attribs) if definition is None else definition.complete(op.attribs)
-        attribs = {f"{key}_" if iskeyword(key) else key: value for key, value in attribs.items()}
+        for key in [key for key in attribs if iskeyword(key)]:
+            attribs[f"{key}_"] = attribs.pop(key)
         if "dtype" in rule.attributes:
             attribs["dtype"] = self._generic_dtype(op)
         else:
@@ -202,8 +206,9 @@ class ConverterFromNNEF(Converter):
         if definition is None or op.type == "cast":
             return arguments
         items = definition.fragment.tensor_items
-        typed = [self._typed(argument, item, op) for argument, item in zip(arguments, items, strict=False)]
-        return typed + arguments[len(items) :]
+        for k, (argument, item) in enumerate(zip(arguments, items, strict=False)):
+            arguments[k] = self._typed(argument, item, op)
+        return arguments
 
     def _typed(self, argument: Any, item: str, op: Operation) -> Any:
         if isinstance(argument, list):

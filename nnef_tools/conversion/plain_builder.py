@@ -59,7 +59,7 @@ class PlainBuilder:
             self.graph,
             type=type,
             attribs={key: value for key, value in attribs.items() if value is not None},
-            inputs=tuple(self._absent() if t is None else t for t in inputs),
+            inputs=tuple([self._absent() if t is None else t for t in inputs]),
             outputs=results,
             domain=domain,
         )

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ...ops import broadcast as ops_broadcast
 from .. import padding
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
@@ -131,7 +132,7 @@ def slice_ranges(b: PlainBuilder, x: Tensor, ranges: dict[int, range]) -> Tensor
 
 def aligned(b: PlainBuilder, *tensors: Tensor) -> list[Tensor]:
     """The operands of an elementwise operation with new axes on the right, as NNEF's broadcasting wants."""
-    rank = max(len(shape(x)) for x in tensors)
+    rank = max([len(shape(x)) for x in tensors])
     extended = [right_extended(b, x, rank) for x in tensors]
     if not any(x.data is None and len(shape(x)) == rank for x in tensors):
         return extended
@@ -140,21 +141,22 @@ def aligned(b: PlainBuilder, *tensors: Tensor) -> list[Tensor]:
 
 def lean(b: PlainBuilder, x: Tensor) -> Tensor:
     """A constant without leading axes of extent 1, which ONNX's broadcasting adds; anything else as it is."""
+    if x.data is None:
+        return x
     own = shape(x)
     first = next((k for k, extent in enumerate(own) if extent != 1), len(own))
-    return x if x.data is None else reshape(b, x, own[first:])
+    return reshape(b, x, own[first:])
 
 
 def right_extended(b: PlainBuilder, x: Tensor, rank: int) -> Tensor:
     """x with axes of extent 1 at the end up to the rank; a tensor of rank 0 fits already."""
     own = len(shape(x))
-    return x if own == 0 else unsqueeze(b, x, range(own, rank))
+    return x if own in (0, rank) else unsqueeze(b, x, range(own, rank))
 
 
 def broadcast_shape(*tensors: Tensor) -> list[int]:
     """The shape of an elementwise result."""
-    rank = max(len(shape(x)) for x in tensors)
-    return list(np.broadcast_shapes(*([*shape(x), *[1] * (rank - len(shape(x)))] for x in tensors)))
+    return ops_broadcast.broadcast_shape(*(shape(x) for x in tensors))
 
 
 def elementwise(b: PlainBuilder, type: str, *tensors: Tensor, dtype: Any = None, **attribs: Any) -> Tensor:
