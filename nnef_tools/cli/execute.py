@@ -220,8 +220,10 @@ def _decomposed(names: list[str] | None) -> list[str] | None:
     if names is None or names:
         return names
     from ..language.stdlib import standard_fragments
+    from ..ops.extensions import extension_fragments
 
-    return [name for name, fragment in standard_fragments().items() if fragment.is_compound]
+    known = {**standard_fragments(), **extension_fragments()}
+    return [name for name, fragment in known.items() if fragment.is_compound]
 
 
 def _wanted(values: list[str] | str | None, executor: Executor) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import nnef_tools
 from nnef_tools import convert as convert_script
@@ -391,6 +391,33 @@ def test_standard_only(run: Run, tmp_path: Path) -> None:
     status, _, err = run("convert", model, target, "--verify")
     assert status == 0, err
     assert "fragment erf" in (target / "graph.nnef").read_text()
+
+
+@pytest.mark.parametrize("options", [["--decompose", "rnn_layer"], ["--decompose"], ["--standard-only"]])
+def test_recurrent_layers_for_engines_without_fragments(run: Run, tmp_path: Path, options: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    weights = {"w": rng.normal(size=(1, 4, 3)), "r": rng.normal(size=(1, 4, 4))}
+    nodes = [
+        *(
+            helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array.astype(np.float32)))
+            for name, array in weights.items()
+        ),
+        helper.make_node("Constant", [], ["axis"], value_ints=[1]),
+        helper.make_node("Unsqueeze", ["x", "axis"], ["sequence"]),
+        helper.make_node("RNN", ["sequence", "w", "r"], ["y"], hidden_size=4),
+    ]
+    model = save(tmp_path / "m.onnx", nodes, {"y": (TensorProto.FLOAT, [2, 1, 1, 4])})
+    whole, written_out = tmp_path / "whole.nnef", tmp_path / "out.nnef"
+    assert run("convert", model, whole, "--verify")[0] == 0
+    assert "fragment rnn_layer(" in (whole / "graph.nnef").read_text()
+    sources = [model] if "--standard-only" in options else [model, whole]
+    for source in sources:
+        status, _, err = run("convert", source, written_out, *options, "--verify")
+        assert status == 0, err
+        text = (written_out / "graph.nnef").read_text()
+        assert "fragment" not in text and "rnn_layer(" not in text and "matmul(" in text
+    for choice in ([], ["--decompose"], ["--decompose", "rnn_layer"]):
+        assert run("execute", whole, "--random", "uniform(0, 1)", "--output-path", tmp_path / "o", *choice)[0] == 0
 
 
 def test_custom_shapes(run: Run, tmp_path: Path) -> None:
