@@ -369,7 +369,7 @@ def _decompose(
     """Replaces compound operations by their definition, and infers the shapes of what that adds."""
     if format.dialect != "nnef":
         raise UsageError("only NNEF operations can be decomposed")
-    from .language.elaborate import decompose
+    from .language.elaborate import check_definitions, decompose
     from .language.parser import parse_fragments
     from .language.stdlib import standard_fragments
     from .ops.extensions import extension_fragments, helper_fragments
@@ -381,11 +381,8 @@ def _decompose(
         **graph.metadata.get("fragments", {}),
         **parse_fragments("\n".join(custom_fragments.values()), "custom fragments"),
     }
-    compound = [name for name, fragment in known.items() if fragment.is_compound]
     if isinstance(names, bool):
-        names = compound
-    unknown = sorted({*names}.difference(compound))
-    if unknown:
-        raise UsageError(f"there is no definition to decompose by: {', '.join(unknown)}")
+        names = [name for name, fragment in known.items() if fragment.is_compound]
+    check_definitions(names, known)
     decompose(graph, {*names, *helper_fragments()}, known)
     infer_graph(graph, custom_shapes=custom_shapes, fragments=known, allow_unknown=True)

@@ -93,7 +93,8 @@ def make_executor(
     `.note` why not another. custom_operators: operator name to a
     function of the arrays of torch (numpy where there is no torch, or if that is the backend): onnxruntime cannot call
     them, so models with such operators are run by torch or numpy. decomposed: operators to run by the bodies of their
-    fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination.
+    fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination, and for
+    operators to decompose that have no body.
     """
     if backend not in BACKENDS:
         raise UsageError(f"unknown backend '{backend}'", hint=f"choose from {', '.join(BACKENDS)}")
@@ -143,9 +144,11 @@ def _nnef_executor(
 
 
 def _read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
-    from .loading import read_graph
+    from .loading import check_decomposed, read_graph
 
-    return read_graph(model, decomposed)
+    graph = read_graph(model, decomposed)
+    check_decomposed(graph, decomposed or ())
+    return graph
 
 
 def kernel_backend() -> str:

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from ..errors import UsageError
 from ..io.nnef import Reader
-from ..language.elaborate import decompose
+from ..language.elaborate import check_definitions, decompose
+from ..language.stdlib import standard_fragments
 from ..language.types import Fragment
 from ..model import Graph
 from ..ops import registry
@@ -43,6 +44,13 @@ def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
         return model
     read = Reader(decomposed=decomposed, infer_shapes=False, on_unknown_extension="ignore")
     return read(fspath(model))
+
+
+def check_decomposed(graph: Graph, names: Collection[str]) -> None:
+    """UsageError if one of the names has no definition in the standard, in this package or in the model."""
+    known = {**standard_fragments(), **extension_fragments()}
+    own: dict[str, Fragment] = graph.metadata.get("fragments") or {}
+    check_definitions([name for name in names if name not in known or not known[name].is_compound], own)
 
 
 def expand_missing(graph: Graph, find_operator: HasOperators) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import ParseError, ShapeError
+from ..errors import ParseError, ShapeError, UsageError
 from ..model.graph import Graph, Operation, Tensor
 from .ast import Array, Call, Expression, Name, Tuple
 from .collector import paused_collector
@@ -40,6 +40,13 @@ def build_graph(
     except RecursionError:
         message = "expressions and expansions are nested too deeply"
         raise source.error(document.graph.at, message) from None
+
+
+def check_definitions(names: Iterable[str], fragments: Mapping[str, Fragment]) -> None:
+    """UsageError if one of the names is not that of a fragment with a body."""
+    unknown = sorted(name for name in names if name not in fragments or not fragments[name].is_compound)
+    if unknown:
+        raise UsageError(f"there is no definition to decompose by: {', '.join(unknown)}")
 
 
 def decompose(graph: Graph, names: Iterable[str], fragments: Mapping[str, Fragment] | None = None) -> None:

@@ -244,6 +244,11 @@ def test_custom_operators_and_decompose(run: Run, tmp_path: Path) -> None:
         status, _, err = run(*common, *options)
         assert status == 0, err
         np.testing.assert_allclose(load(tmp_path / "out" / "y.dat"), np.log1p(np.exp(t)), rtol=1e-6)
+    assert run(*common, "--decompose", "twice", "silu")[0] == 0  # known, whether the model has it or not
+    for names in (["nosuch", "softplus"], ["nosuch", "conv"]):
+        status, _, err = run(*common, "--decompose", *names)
+        unknown = ", ".join(sorted({*names} - {"softplus"}))
+        assert status == 1 and f"there is no definition to decompose by: {unknown}" in err
 
 
 def test_json(run: Run, nnef: Path) -> None:
