@@ -19,8 +19,9 @@ LIMIT = 4096
 
 def shape(x: Tensor) -> list[int]:
     """The static shape of a target tensor."""
-    assert x.shape is not None
-    return list(x.shape)  # type: ignore[arg-type]
+    extents = x.shape
+    assert extents is not None
+    return list(extents)  # type: ignore[arg-type]
 
 
 def positive(axis: int, rank: int) -> int:

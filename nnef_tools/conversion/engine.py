@@ -21,7 +21,7 @@ from ..ops.extensions import called_fragments, extension_fragments
 from ..ops.registry import find
 from .helpers import Helpers
 from .refusal import DependsOnRefused, NotImplementedRule, Refusal
-from .rules import Input, Rule
+from .rules import Const, Input, Rule
 from .transform import CompiledTransform, Scope, Transform, merge_transforms, unpack_transforms
 
 
@@ -214,20 +214,19 @@ class Converter(ConverterBase, Helpers):
             elif isinstance(item, list):
                 arguments.append([self._mapped(tensor) for tensor in item])
             else:
-                arguments.append(self._argument(spec, k, self._mapped(item)))
+                tensor = self._mapped(item)
+                arguments.append(tensor if spec.const is None else self._constant_value(spec.const, spec, k, tensor))
         if rule.variadic:
             arguments.extend(None if is_missing(t) else self._mapped(t) for t in given[len(rule.inputs) :])
         return arguments
 
-    def _argument(self, spec: Input, position: int, tensor: Tensor) -> Any:
-        """What a rule gets for an input: the tensor, or the value of a constant."""
-        if spec.const is None:
-            return tensor
+    def _constant_value(self, const: Const, spec: Input, position: int, tensor: Tensor) -> Any:
+        """What a rule gets for an input that must be constant."""
         value = self._builder.value(tensor)
         if value is None:
             error = DependsOnRefused if self._depends_on_refused(tensor) else Unsupported
             raise error(f"input {position} ('{spec.name}') must be a constant, but it is computed from the inputs")
-        return spec.const.read(value)
+        return const.read(value)
 
     def _depends_on_refused(self, tensor: Tensor) -> bool:
         """Is a result of a refused operation, which nothing produces, among what the tensor is computed from?"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class PlainBuilder:
     def __getattr__(self, type: str) -> Callable[..., Any]:
         if type.startswith("_"):
             raise AttributeError(type)
-        return lambda *inputs, **attribs: self.op(type, *inputs, **attribs)
+        return partial(self.op, type)
 
     def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
         """A constant tensor; the array is shared, not copied. base: what it is another form of."""

@@ -181,7 +181,8 @@ def remove_unreachable(graph: Graph, keep: Iterable[Operation] = ()) -> bool:
         operation = stack.pop()
         if operation not in reached:
             reached.add(operation)
-            stack.extend(_producers(operation))
+            for tensor in _reads(operation):
+                stack.extend(tensor.producers)
     removed = [operation for operation in graph.operations if operation not in reached]
     _release_captures(graph, removed)
     graph.remove_operations(removed, unlink=True)
@@ -226,13 +227,11 @@ def _nested_graphs(operation: Operation) -> Iterator[Graph]:
 
 def _remove_orphans(graph: Graph) -> bool:
     interface = {*graph.inputs, *graph.outputs}
-    captured = {tensor for operation in graph.operations for tensor in operation.captures}
-    orphans = [
-        tensor
-        for tensor in graph.tensors
-        if not (tensor.has_producer or tensor.has_consumer or tensor in interface or tensor in captured)
-    ]
-    graph.remove_tensors(orphans)
+    orphans = [t for t in graph.tensors if not (t.has_producer or t.has_consumer or t in interface)]
+    if orphans:
+        captured = {tensor for operation in graph.operations for tensor in operation.captures}
+        orphans = [tensor for tensor in orphans if tensor not in captured]
+        graph.remove_tensors(orphans)
     return bool(orphans)
 
 

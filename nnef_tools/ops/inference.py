@@ -45,12 +45,16 @@ def infer_shapes(
             where=name,
             hint="give its shape function with --custom-shapes",
         )
+    return _result_shapes(definition, shapes, attribs)
+
+
+def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapping[str, Any]) -> Any:
     attribs = _complete(definition, attribs)
     _check_count(definition.fragment, shapes)
     try:
         return definition.shape(*shapes, **attribs)
     except NnefToolsError as error:
-        error.where = error.where or name
+        error.where = error.where or definition.name
         raise
 
 
@@ -274,8 +278,12 @@ class _Inference:
             return
         if unknown is not None:
             raise ShapeError(f"the shape of input '{unknown.name}' is not known")
-        shapes = [[t.shape for t in item] if isinstance(item, list) else item.shape for item in arguments]
-        results = list(flat_shapes(infer_shapes(str(op.type), shapes, op.attribs, self._custom_shapes)))
+        shapes = [list(map(_extents, item)) if isinstance(item, list) else _extents(item) for item in arguments]
+        if definition is None or op.type in self._custom_shapes:
+            found = infer_shapes(str(op.type), shapes, op.attribs, self._custom_shapes)
+        else:
+            found = _result_shapes(definition, shapes, op.attribs)
+        results = list(flat_shapes(found))
         if len(results) != len(op.outputs):
             raise ShapeError(f"gives {len(results)} results, but {len(op.outputs)} are named")
         for output, shape in zip(op.outputs, results, strict=True):
@@ -303,6 +311,10 @@ class _Inference:
             output.dtype = dtype
 
 
+def _extents(tensor: Tensor) -> list[Any]:
+    return list(tensor.shape or ())
+
+
 def _first_unknown(tensors: Iterable[Tensor]) -> Tensor | None:
     for tensor in tensors:
         shape = tensor.shape
@@ -323,11 +335,11 @@ def _describe(op: Operation) -> str:
 
 def _context(op: Operation) -> list[str]:
     """The inputs with their shapes, and the attributes, for an error message."""
-    inputs = [f"{tensor.name or 'literal'}: {_extents(tensor)}" for tensor in op.inputs]
+    inputs = [f"{tensor.name or 'literal'}: {_shown(tensor)}" for tensor in op.inputs]
     attribs = [f"{key} = {value!r}" for key, value in op.attribs.items() if key not in ("dtype", "value")]
     lines = ["inputs: " + ", ".join(inputs)] if inputs else []
     return lines + ["attributes: " + ", ".join(attribs)] if attribs else lines
 
 
-def _extents(tensor: Tensor) -> str:
+def _shown(tensor: Tensor) -> str:
     return "unknown shape" if tensor.shape is None else str(list(tensor.shape))

@@ -19,10 +19,10 @@ _ITEM_BYTES = 8  # the widest element type
 
 def declared_shape(*, shape: Sequence[int], **_attribs: Any) -> list[int]:
     """Shape rule: what the attribute says. Extents must be positive and an array of that volume addressable."""
-    check(all(extent > 0 for extent in shape), f"extents of 'shape' must be positive, got {list(shape)}")
-    check(
-        math.prod(shape) * _ITEM_BYTES <= _MAX_BYTES, f"'shape' {list(shape)} has more elements than can be addressed"
-    )
+    if min(shape, default=1) <= 0:
+        raise ShapeError(f"extents of 'shape' must be positive, got {list(shape)}")
+    if math.prod(shape) * _ITEM_BYTES > _MAX_BYTES:
+        raise ShapeError(f"'shape' {list(shape)} has more elements than can be addressed")
     return list(shape)
 
 

@@ -132,11 +132,13 @@ def slice_ranges(b: PlainBuilder, x: Tensor, ranges: dict[int, range]) -> Tensor
 
 def aligned(b: PlainBuilder, *tensors: Tensor) -> list[Tensor]:
     """The operands of an elementwise operation with new axes on the right, as NNEF's broadcasting wants."""
-    rank = max([len(shape(x)) for x in tensors])
+    ranks = [len(shape(x)) for x in tensors]
+    rank = max(ranks)
+    computed = [x.data is None and own == rank for x, own in zip(tensors, ranks, strict=True)]
+    if all(computed):
+        return list(tensors)
     extended = [right_extended(b, x, rank) for x in tensors]
-    if not any(x.data is None and len(shape(x)) == rank for x in tensors):
-        return extended
-    return [lean(b, x) for x in extended]
+    return [lean(b, x) for x in extended] if any(computed) else extended
 
 
 def lean(b: PlainBuilder, x: Tensor) -> Tensor:

@@ -206,11 +206,12 @@ def _check_data(op: Operation, header: TensorHeader) -> None:
 
 def _fill_steps(op: Operation) -> None:
     """Puts ones for an empty `stride` or `dilation`, if the number of dimensions is known."""
+    attribs = op.attribs
     for key in ("stride", "dilation"):
-        if op.attribs.get(key) == []:
+        if key in attribs and attribs[key] == []:
             count = _step_count(op)
             if count is not None:
-                op.attribs[key] = [1] * count
+                attribs[key] = [1] * count
 
 
 def _step_count(op: Operation) -> int | None:
