@@ -32,6 +32,9 @@ WRAPPING = ("abs", "add", "box", "conv", "deconv", "linear", "matmul", "mul", "n
             "sub", "sum_reduce")  # fmt: skip
 """Operations whose result on integers can leave the range of their type."""
 
+KEEPING = ("cast", "copy", "reshape", "squeeze", "tile", "transpose", "unsqueeze")
+"""Operations whose result has the values of their operand, in another type, shape or order, or repeated."""
+
 LITERAL_TYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
 PYTHON_TYPES = {float: np.float32, int: np.int64, bool: np.bool_}
 
@@ -45,8 +48,8 @@ class Builder(Operations):
 
     version: of the operator that is being converted, in its domain. wanted: which of its outputs are used.
     rounded: names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order,
-    once each. bases: constant -> the one that it is another shape of.
-    views: what `build` has made of constants.
+    once each. bases: constant -> the one that it is another form of. heirs: constant -> the one that it was mainly
+    computed from, whose name it takes if nothing else has it. views: what `build` has made of constants.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Builder(Operations):
         self.rounded: set[str] = set()
         self.warnings: dict[str, None] = {}
         self.bases: dict[Tensor, Tensor] = {}
+        self.heirs: dict[Tensor, Tensor] = {}
         self.views: dict[tuple[Any, ...], Tensor] = {}
         self._computed: dict[Tensor, ndarray | None] = {}
         self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
@@ -142,9 +146,18 @@ class Builder(Operations):
         tensors = self._folded.get(key)
         if tensors is None:
             tensors = self._evaluated(fragment, arguments, attribs, dtypes)
+            self._inherit(fragment.name, tensors, _flat_arguments(arguments))
             if all((t.volume or 0) <= SMALL for t in tensors):
                 self._folded[key] = tensors
         return _as_results(fragment, tensors)
+
+    def _inherit(self, operation: str, results: list[Tensor], operands: list[Tensor]) -> None:
+        """A result that is computed from constants goes back to the largest of them, if that has as many items."""
+        main = max(operands, key=_volume)
+        if len(results) == 1 and main.rank and operation in KEEPING:
+            self.bases[results[0]] = main
+        elif len(results) == 1 and main.rank and _volume(results[0]) == _volume(main):
+            self.heirs[results[0]] = main
 
     def _evaluated(
         self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]
@@ -202,7 +215,7 @@ class Builder(Operations):
         if tensor.dtype is dtype:
             return tensor
         if tensor.data is not None and (self.fold_all or (tensor.volume or 0) <= SMALL):
-            return self.constant(_cast_array(np.asarray(tensor.data), dtype))
+            return self.constant(_cast_array(np.asarray(tensor.data), dtype), base=tensor)
         result: Tensor = self.op("cast", tensor, dtype=dtype)
         return result
 
@@ -253,6 +266,10 @@ class Builder(Operations):
             restore if restore is not None and item == "scalar" else dtype
             for dtype, item in zip(dtypes, items, strict=True)
         ]
+
+
+def _volume(tensor: Tensor) -> int:
+    return tensor.volume or 0
 
 
 def _identity(tensor: Tensor) -> Any:

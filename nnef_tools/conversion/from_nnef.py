@@ -282,6 +282,18 @@ class ConverterFromNNEF(Converter):
 
     # names
 
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name; for a constant that is there in another form only, the first."""
+        mapping = super().tensor_mapping()
+        sources = {target: source for source, target in self._tensors.items() if source.graph is self._source}
+        for tensor, base in self._builder.bases.items():
+            while base not in sources and base in self._builder.bases:
+                base = self._builder.bases[base]
+            source = sources.get(base)
+            if source is not None and source.name and tensor.name and tensor.graph is not None:
+                mapping.setdefault(source.name, tensor.name)
+        return mapping
+
     def _wanted_names(self) -> dict[Tensor, str]:
         """Target tensor -> its name in the original model where that is known, in the NNEF graph otherwise."""
         wanted: dict[Tensor, str] = {}

@@ -121,7 +121,7 @@ def convert_dtype(b: Builder, x: Tensor, dtype: Any, saturate: bool = True) -> T
         return cast_to_minifloat(b, x, dtype, saturate)
     if x.data is not None:
         with np.errstate(all="ignore"):
-            return b.constant(np.asarray(x.data).astype(dtype))
+            return b.constant(np.asarray(x.data).astype(dtype), base=x)
     if is_integer(dtype) and is_integer(x.dtype):
         return _convert_integer(b, x, dtype)
     if nnef_dtype(dtype) != nnef_dtype(x.dtype):

@@ -90,7 +90,7 @@ def slice_axes(
 def expand_to(b: Builder, x: Tensor, target: Sequence[int]) -> Tensor:
     """x broadcast to a shape that its own fits on the right."""
     if x.data is not None:
-        return b.constant(np.broadcast_to(np.asarray(x.data), target))
+        return b.constant(np.broadcast_to(np.asarray(x.data), target), base=x)
     x = unsqueeze(b, x, range(len(target) - len(shape(x))))
     repeats = [n if own == 1 else 1 for own, n in zip(shape(x), target, strict=True)]
     return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)

@@ -20,7 +20,7 @@ class PlainBuilder:
     Results have no shape and are real; the engine sets shape and data type of what a rule returns. dialect: of the
     rules. real: the class of real numbers. version: of the target's operator set. wanted: which results of the source
     operation are used. warnings: in order, once each. bases: constant -> the one that it was derived from, whose name
-    it inherits.
+    it inherits. views: what has been made of constants.
     """
 
     dialect = ""
@@ -32,6 +32,7 @@ class PlainBuilder:
         self.wanted: tuple[bool, ...] = ()
         self.warnings: dict[str, None] = {}
         self.bases: dict[Tensor, Tensor] = {}
+        self.views: dict[tuple[Any, ...], Tensor] = {}
         self._missing: Tensor | None = None
 
     def __getattr__(self, type: str) -> Callable[..., Any]:
@@ -46,6 +47,13 @@ class PlainBuilder:
         if base is not None:
             self.bases[tensor] = base
         return tensor
+
+    def view(self, base: Tensor, *form: Any, make: Callable[[], Any]) -> Tensor:
+        """The constant in another form, with the array that `make` gives, as one however often that is asked for."""
+        key = (base, *form)
+        if key not in self.views:
+            self.views[key] = self.constant(make(), base=base)
+        return self.views[key]
 
     def value(self, tensor: Tensor) -> np.ndarray[Any, Any] | None:
         """The array of a constant, None for any other tensor."""

@@ -345,7 +345,7 @@ class ConverterToNNEF(Converter):
         tensors: dict[str, dict[str, Any]] = {}
         derived = list(self._derived())
         stored = [(source, target) for source, target in derived if target.quant]  # the codes, not their real values
-        for source, target in (*self._interface, *stored, *self._tensors.items(), *derived):
+        for source, target in (*self._interface, *stored, *self._weights(), *self._tensors.items(), *derived):
             if target.graph is None or not target.name or not source.name or target.name in tensors:
                 continue
             tensors[target.name] = {"source": source.name}
@@ -354,13 +354,48 @@ class ConverterToNNEF(Converter):
         return {**self._source.metadata, "format": self.dialect, "tensors": tensors}
 
     def _derived(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Source constants, with the variables that they became in another shape, or in codes."""
-        sources = {target: source for source, target in self._tensors.items() if target.data is not None}
-        for tensor, base in self._builder.bases.items():
-            while (base not in sources or tensor.quant) and base in self._builder.bases:
-                base = self._builder.bases[base]
-            if base in sources:
-                yield sources[base], tensor
+        """Source constants, with the variables that they became in another form, or in codes."""
+        sources = self._sources_of_constants()
+        for tensor in self._builder.bases:
+            line = _ancestors(tensor, self._builder.bases)[1:]
+            for ancestor in reversed(line) if tensor.quant else line:
+                for source in sources.get(ancestor, ()):
+                    yield source, tensor
+
+    def _weights(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Source constants, each with the variable that takes its name: its own, or the first that was made of it.
+
+        Of the latter, those come first that no tensor of the source, such as the result of a reshape, has a name for.
+        """
+        sources = self._sources_of_constants()
+        parents = self._builder.heirs | self._builder.bases
+        variables = [op.output for op in self._target.operations if op.type == "variable"]
+        lines = {t: _ancestors(t, parents) for t in sorted(variables, key=lambda t: t in sources)}
+        taken: set[Tensor] = set()
+        for generation in range(max(map(len, lines.values()), default=0)):
+            for variable, line in list(lines.items()):
+                ancestors = sources.get(line[generation], ()) if generation < len(line) else ()
+                source = next((s for s in ancestors if s.data is not None and s not in taken), None)
+                if source is not None:
+                    del lines[variable]
+                    taken.add(source)
+                    yield source, variable
+
+    def _sources_of_constants(self) -> dict[Tensor, list[Tensor]]:
+        """Constant of the target -> what has its value in the source."""
+        sources: dict[Tensor, list[Tensor]] = {}
+        for source, target in self._tensors.items():
+            if target.data is not None:
+                sources.setdefault(target, []).append(source)
+        return sources
+
+
+def _ancestors(constant: Tensor, parents: Mapping[Tensor, Tensor]) -> list[Tensor]:
+    """The constant, what it was made of, what that was made of, .."""
+    line = [constant]
+    while line[-1] in parents:
+        line.append(parents[line[-1]])
+    return line
 
 
 def _dim_text(dim: int | None) -> str:

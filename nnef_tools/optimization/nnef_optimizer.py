@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..model import Graph
 from ..model.utils import generate_missing_tensor_names_from_op_type, generate_tensor_names_from_op_type
 from .custom import CustomOptimizers, custom_passes
@@ -44,8 +46,16 @@ class Optimizer:
                 self.results += [result] if result.modified else []
             self.results += run_passes(graph, [*PASSES, *self._custom_passes], debug=self._debug)
         complete_interface(graph)
-        if only_required or self._keep_tensor_names:
-            generate_missing_tensor_names_from_op_type(graph)
-        else:
-            generate_tensor_names_from_op_type(graph)
+        keep = only_required or self._keep_tensor_names
+        _name(graph, generate_missing_tensor_names_from_op_type if keep else generate_tensor_names_from_op_type)
         return graph
+
+
+def _name(graph: Graph, generate: Callable[[Graph], None]) -> None:
+    """Generates names; facts follow their tensors, and those of tensors that are gone must not be taken for others'."""
+    names = {tensor: tensor.name for tensor in graph.tensors}
+    generate(graph)
+    facts = graph.metadata.get("tensors")
+    if isinstance(facts, dict):
+        kept = {tensor.name: facts[name] for tensor, name in names.items() if tensor.name and name in facts}
+        graph.metadata["tensors"] = kept

@@ -66,14 +66,22 @@ def test_outputs_updated_and_quantized_constants_are_not_shared(net):
 
 
 def test_operations_on_constants_are_evaluated(net, check):
-    weights = net.transpose(
-        net.reshape(net.mul(net.variable((2, 6)), net.constant([2.0], 1, 1)), shape=[4, 3]), axes=[1, 0]
-    )
+    stored = net.variable((2, 6), label="w")
+    weights = net.transpose(net.reshape(net.mul(stored, net.constant([2.0], 1, 1)), shape=[4, 3]), axes=[1, 0])
     graph = net.done(net.linear(net.external(5, 4), weights))
     check(graph, fold_constants, ["linear"])
     remove_unused(graph)
     assert [op.type for op in graph.operations] == ["variable", "external", "linear"]
-    assert graph.operations[0].output is weights and graph.operations[0].attribs["label"] == weights.name
+    assert graph.operations[0].output is stored and labels(graph) == ["w"]
+
+
+def test_values_have_a_name_of_their_own_where_the_constant_is_used_or_more_than_the_value(net, check):
+    stored, whole = net.variable((2, 6), label="w"), net.variable((2, 6), label="whole")
+    turned, part = net.transpose(stored, axes=[1, 0]), net.sum_reduce(whole, axes=[0])
+    graph = net.done(net.matmul(net.mul(net.external(2, 6), stored), turned), net.mul(net.external(2, 6), part))
+    check(graph, fold_constants, ["mul", "matmul", "mul"])
+    remove_unused(graph)
+    assert sorted(labels(graph)) == sorted(["w", turned.name, part.name])
 
 
 def test_arrays_of_constants(net, check):
@@ -102,13 +110,15 @@ def test_integers_and_casts(net, check):
     indices.dtype = np.int64
     graph = net.done(net.gather(net.external(3, 2), indices, axis=0))
     check(graph, fold_constants, ["gather"])
-    assert indices.producer.attribs["dtype"] is np.int64
+    (folded,) = (op for op in graph.operations if op.type == "variable")
+    assert folded.attribs["dtype"] is np.int64 and folded.output.dtype is np.int64
 
 
 def test_labels_stay_unique(net, check):
-    value = net.neg(net.variable((2,), label="Taken"))
+    stored = net.variable((2,), label="Taken")
+    value = net.neg(stored)
     value.name = "taken"
-    check(net.done(net.add(net.external(2), value)), fold_constants, ["add"])
+    check(net.done(net.add(net.add(net.external(2), value), stored)), fold_constants, ["add", "add"])
     assert labels(net.graph) == ["Taken", "taken_1"]
 
 

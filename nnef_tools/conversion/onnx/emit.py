@@ -48,7 +48,7 @@ def full(b: PlainBuilder, x: Tensor, dims: Sequence[int]) -> Tensor:
         return x
     if x.data is None:
         return known(b.Expand(x, ints(b, dims)), dims, x.dtype)
-    return b.constant(np.broadcast_to(np.asarray(x.data), dims), base=x)
+    return b.view(x, "full", *dims, make=lambda: np.broadcast_to(np.asarray(x.data), dims))
 
 
 def reshape(b: PlainBuilder, x: Tensor, new: Sequence[int]) -> Tensor:
@@ -59,7 +59,7 @@ def reshape(b: PlainBuilder, x: Tensor, new: Sequence[int]) -> Tensor:
     if moved is not None:
         return quantized_constant(b, moved, base=x)
     if x.data is not None and not isinstance(x.data, QuantizedArray):
-        return b.constant(np.asarray(x.data).reshape(new), base=x)
+        return b.view(x, "shape", *new, make=lambda: np.asarray(x.data).reshape(new))
     return known(b.Reshape(x, ints(b, new)), new, x.dtype)
 
 
@@ -89,7 +89,7 @@ def transpose(b: PlainBuilder, x: Tensor, axes: Sequence[int]) -> Tensor:
     if isinstance(x.data, QuantizedArray):
         return quantized_constant(b, x.data.transposed(axes), base=x)
     if x.data is not None:
-        return b.constant(np.transpose(np.asarray(x.data), axes), base=x)
+        return b.view(x, "axes", *axes, make=lambda: np.transpose(np.asarray(x.data), axes))
     return known(b.Transpose(x, perm=list(axes)), new, x.dtype)
 
 
@@ -99,7 +99,7 @@ def cast(b: PlainBuilder, x: Tensor, dtype: Any) -> Tensor:
         return x
     if x.data is not None and not isinstance(x.data, QuantizedArray):
         with np.errstate(all="ignore"):
-            return b.constant(np.asarray(x.data).astype(dtype), base=x)
+            return b.view(x, "type", dtype, make=lambda: np.asarray(x.data).astype(dtype))
     return known(b.Cast(x, to=dtype_code(dtype)), x.shape, dtype)
 
 

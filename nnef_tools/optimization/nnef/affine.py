@@ -10,7 +10,7 @@ import numpy as np
 from ...model import Graph, Operation, Tensor
 from ...ops.broadcast import align
 from ...ops.precision import is_floating
-from .editor import Array, Editor, attributes, narrowed, real
+from .editor import Argument, Array, Editor, attributes, narrowed, real
 
 SEQUENCE = ("add", "sub", "mul", "div", "neg", "batch_normalization")
 
@@ -19,13 +19,16 @@ SEQUENCE = ("add", "sub", "mul", "div", "neg", "batch_normalization")
 class Affine:
     """The function y = x * scale + offset, with constants (float64) that are broadcast as NNEF does.
 
-    sources: the constants as they are stored, for the type of results.
+    sources: the constants as they are stored, for the type of results. scales, offsets: those that were given as the
+    scale or offset, as heirs (see `Editor.make_constant`).
     """
 
     x: Tensor
     scale: Array
     offset: Array
     sources: tuple[Array, ...] = ()
+    scales: tuple[Argument, ...] = ()
+    offsets: tuple[Argument, ...] = ()
 
 
 def affine(operation: Operation, editor: Editor) -> Affine | None:
@@ -45,16 +48,17 @@ def affine(operation: Operation, editor: Editor) -> Affine | None:
     for tensor, other, is_left in ((x, y, True), (y, x, False)):
         data = editor.value(other)
         constant = real(data) if data is not None else None
+        given = ((operation, other),)
         if data is None or constant is None or editor.value(tensor) is not None:
             continue
         if operation.type == "mul":
-            return Affine(tensor, constant, zero, (data,))
+            return Affine(tensor, constant, zero, (data,), scales=given)
         if operation.type == "add":
-            return Affine(tensor, one, constant, (data,))
+            return Affine(tensor, one, constant, (data,), offsets=given)
         if operation.type == "sub":
-            return Affine(tensor, one if is_left else -one, -constant if is_left else constant, (data,))
+            return Affine(tensor, one if is_left else -one, -constant if is_left else constant, (data,), offsets=given)
         if is_left and (constant != 0).all():
-            return Affine(tensor, 1 / constant, zero, (data,))
+            return Affine(tensor, 1 / constant, zero, (data,), scales=given)
     return None
 
 
@@ -68,7 +72,8 @@ def _normalization(operation: Operation, editor: Editor) -> Affine | None:
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(variance + attributes(operation)["epsilon"])
         shift = offset - mean * factor
-    return Affine(operation.inputs[0], factor, shift, data)
+    offsets, scales = (((operation, tensor),) for tensor in operation.inputs[3:5])
+    return Affine(operation.inputs[0], factor, shift, data, scales, offsets)
 
 
 def along(array: Array, tensor: Tensor, axis: int) -> Array | None:
@@ -254,7 +259,7 @@ def _scale_results(linear: Operation, function: Affine, editor: Editor) -> bool:
     if filters is None or shifted is None:
         return False
     _store(linear, place[0], filters, weights, editor)
-    editor.set_value(linear, index, shifted)
+    editor.set_value(linear, index, shifted, function.offsets)
     return True
 
 
@@ -312,8 +317,8 @@ def _scale_normalization(normalization: Operation, function: Affine, editor: Edi
     scales = _as_bias(vectors[1] * scale, *sources)
     if offsets is None or scales is None:
         return False
-    editor.set_value(normalization, 3, offsets)
-    editor.set_value(normalization, 4, scales)
+    editor.set_value(normalization, 3, offsets, function.offsets)
+    editor.set_value(normalization, 4, scales, function.scales)
     return True
 
 
@@ -338,7 +343,7 @@ def _scale_matmul_results(matmul: Operation, function: Affine, editor: Editor) -
             return False
         editor.set_value(matmul, 1, filters.T if columns_last else filters)
         matmul.type, matmul.attribs = "linear", {}
-        editor.set_value(matmul, 2, shifted)
+        editor.set_value(matmul, 2, shifted, function.offsets)
     else:
         _store(matmul, 1, filters, weights, editor)
     return True

@@ -31,7 +31,9 @@ def merge_arithmetic(graph: Graph) -> int:
         if joint is None:
             continue
         second.type, second.attribs = _KINDS[second.type or ""], {}
-        second.inputs = (inner.x, editor.new_constant(joint, _label(first) or _label(second)))
+        given = (*inner.scales, *inner.offsets, *outer.scales, *outer.offsets)
+        heirs = sorted(given, key=lambda heir: heir[1].volume or 0, reverse=True)
+        second.inputs = (inner.x, editor.make_constant(joint, heirs, _label(first) or _label(second)))
         editor.remove(first)
         count += 1
     return editor.finish(count)

@@ -20,9 +20,10 @@ _NEVER_FOLDED = ("external", "variable", "constant", "update", "copy")
 
 
 def share_constants(graph: Graph) -> int:
-    """Of `variable` and `constant` operations with equal values, type and shape, all consumers use the first one.
+    """Of `variable` and `constant` operations with equal values, type and shape, all consumers use one.
 
-    Variables that are updated, quantized constants and graph outputs are left alone. Values are compared bit by bit.
+    That is the first one with a name, which those lack that other passes have made. Variables that are updated,
+    quantized constants and graph outputs are left alone. Values are compared bit by bit.
     """
     editor = Editor(graph)
     groups: dict[Hashable, list[tuple[Operation, Array]]] = {}
@@ -35,7 +36,7 @@ def share_constants(graph: Graph) -> int:
     for group in groups.values():
         if len(group) > 1:
             count += _share(group, editor)
-    return count
+    return editor.finish(count)
 
 
 def _sample(data: Array) -> bytes:
@@ -44,19 +45,23 @@ def _sample(data: Array) -> bytes:
 
 
 def _share(group: list[tuple[Operation, Array]], editor: Editor) -> int:
-    first: dict[bytes, Operation] = {}
-    count = 0
+    equal: dict[bytes, list[Operation]] = {}
     for operation, data in group:
-        kept = first.setdefault(hashlib.blake2b(np.ascontiguousarray(data).tobytes()).digest(), operation)
-        if kept is not operation and operation.output not in editor.outputs:
-            replace_tensor_in_consumers(editor.graph, operation.output, kept.output)
-            editor.remove(operation)
-            count += 1
+        digest = hashlib.blake2b(np.ascontiguousarray(data).tobytes()).digest()
+        equal.setdefault(digest, []).append(operation)
+    count = 0
+    for operations in equal.values():
+        kept = next((operation for operation in operations if operation.output.name), operations[0])
+        for operation in operations:
+            if operation is not kept and operation.output not in editor.outputs:
+                replace_tensor_in_consumers(editor.graph, operation.output, kept.output)
+                editor.remove(operation)
+                count += 1
     return count
 
 
 def fold_constants(graph: Graph) -> int:
-    """op(constants..) -> y becomes a variable y with the value, or a literal if that is a scalar.
+    """op(constants..) -> y becomes a variable with the value, or a literal if that is a scalar.
 
     The value is that of the operation's kernel. Operations stay that are unknown, have several results or no shape to
     speak of, whose value is much larger than their inputs (such as `tile`), or whose evaluation fails: what is wrong
@@ -67,7 +72,7 @@ def fold_constants(graph: Graph) -> int:
     for operation in graph.operations:
         data = _evaluate(operation, editor)
         if data is not None:
-            editor.become_constant(operation, data)
+            editor.fold(operation, data)
             count += 1
     return editor.finish(count)
 

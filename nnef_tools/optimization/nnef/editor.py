@@ -19,6 +19,7 @@ from ...ops.precision import common_float, is_floating
 from ...ops.registry import find
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Argument = tuple[Operation, Tensor]
 
 
 class Editor:
@@ -69,23 +70,31 @@ class Editor:
         """Is the tensor only an intermediate result of one consumer, so that it may vanish?"""
         return tensor.consumer is not None and tensor not in self.outputs and not tensor.quant
 
-    def set_value(self, operation: Operation, index: int, data: Array) -> None:
+    def set_value(self, operation: Operation, index: int, data: Array, heirs: Sequence[Argument] = ()) -> None:
         """Gives an input of the operation another constant value.
 
-        The constant that is there changes in place if nothing else uses it; otherwise it stays and a new one is made.
-        `index` may be one after the last input.
+        The constant that is there changes in place if nothing else uses it; otherwise it stays and another one is made
+        (see `make_constant`). `index` may be one after the last input.
         """
         inputs = list(operation.inputs)
         old = inputs[index] if index < len(inputs) else None
-        if old is not None and data.ndim > 0 and self._owns(operation, old):
-            producer = old.producer
-            assert producer is not None
-            label = producer.attribs.get("label") or self._new_label(old.name)
-            _become_variable(producer, old, data, label)
-            return
+        own = [(operation, old)] if old is not None else []
         hint = old.producer.attribs.get("label") if old is not None and old.producer is not None else None
-        inputs[index : index + 1] = [self.new_constant(data, hint)]
+        inputs[index : index + 1] = [self.make_constant(data, [*own, *heirs], hint)]
         operation.inputs = tuple(inputs)
+
+    def make_constant(self, data: Array, heirs: Sequence[Argument], hint: str | None = None) -> Tensor:
+        """A constant in place of others that are about to vanish: arguments of operations that will not use them.
+
+        The first of them that nothing else uses gets the value and thereby keeps its name; else see `new_constant`.
+        """
+        heir = next((tensor for operation, tensor in heirs if data.ndim > 0 and self._owns(operation, tensor)), None)
+        if heir is None:
+            return self.new_constant(data, hint)
+        producer = heir.producer
+        assert producer is not None
+        _become_variable(producer, heir, data, producer.attribs.get("label") or self._new_label(heir.name))
+        return heir
 
     def replace_constant(self, tensor: Tensor, data: Array) -> None:
         """Gives a constant another value, for all that use it."""
@@ -127,6 +136,20 @@ class Editor:
         operation.inputs = ()
         operation.outputs = (tensor,)
         _become_variable(operation, tensor, data, self._new_label(tensor.name))
+
+    def fold(self, operation: Operation, data: Array) -> None:
+        """Replaces an operation on constants by its value.
+
+        A constant of as many items keeps its name if nothing else uses it; of several, the first. So does one repeated.
+        """
+        whole = [t for t in operation.inputs if operation.type == "tile" or t.volume == data.size]
+        heirs = [(operation, t) for t in whole[:1]]
+        result = operation.output
+        if result in self.outputs or not any(self._owns(*heir) for heir in heirs):
+            self.become_constant(operation, data)
+            return
+        replace_tensor_in_consumers(self.graph, result, self.make_constant(data, heirs))
+        self.remove(operation)
 
     def _new_label(self, hint: str | None) -> str:
         stem = re.sub(r"[^A-Za-z0-9_\-./]", "_", hint or "").strip("/.")
