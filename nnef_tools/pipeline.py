@@ -36,7 +36,7 @@ from .model.cut import cut
 from .model.utils import remove_dynamic
 from .plugins import Modules, load_fragments, load_operators, load_optimizers, load_shapes, load_transforms
 from .report import ModelFacts, PassFacts, Report, size_on_disk
-from .target import Target
+from .target import Target, Written
 from .verification import Interface, verify_conversion
 
 Progress = Callable[[str], None]
@@ -133,8 +133,8 @@ def convert_model(
     with log.stage("read"):
         inner = {name: shape for name, shape in (input_shapes or {}).items() if name in (input_names or ())}
         outer = {name: shape for name, shape in (input_shapes or {}).items() if name not in inner}
-        graph = _read(source, read_format, outer, shapes, log)
-        facts = ModelFacts.of(graph, source, read_format.name, size_on_disk(source))
+        graph, files = _read(source, read_format, outer, shapes, log)
+        facts = ModelFacts.of(graph, source, read_format.name, size_on_disk(files))
 
     with log.stage("prepare"):
         _set_shapes(graph, inner)
@@ -213,16 +213,17 @@ def convert_model(
                 custom_operators=load_operators([*custom_converters, *custom_shapes, *custom_fragments]),
                 coarseness=coarseness,
             )
+    written = Written()
     if not dry_run:
         with log.stage("write"), _mapping_file(tensor_mapping, mapping):
-            log.warnings += destination.write(graph, **writer_options)
+            written = destination.write(graph, **writer_options)
+        log.warnings += written.warnings
 
+    others = () if dry_run or tensor_mapping is None else (tensor_mapping,)
     return Report(
         source=facts,
-        target=ModelFacts.of(
-            graph, destination.path, destination.format.name, None if dry_run else size_on_disk(destination.path)
-        ),
-        written=() if dry_run else tuple(str(p) for p in (destination.path, tensor_mapping) if p is not None),
+        target=ModelFacts.of(graph, destination.path, destination.format.name, size_on_disk(written.paths)),
+        written=tuple(map(str, (*written.paths, *others))),
         warnings=tuple(log.warnings),
         tensor_mapping=mapping,
         passes=passes,
@@ -270,12 +271,13 @@ def _read(
     input_shapes: InputShapes | None,
     custom_shapes: Mapping[str, Callable[..., Any]],
     log: _Log,
-) -> Graph:
+) -> tuple[Graph, Sequence[Path]]:
+    """The graph, and the files or the folder that it was read from."""
     options = {"custom_shapes": custom_shapes} if custom_shapes and format.dialect == "nnef" else {}
     reader = make_reader(format, **options)
     graph = reader(str(source), input_shapes)
     log.warnings += getattr(reader, "warnings", ())
-    return graph
+    return graph, getattr(reader, "files", (source,))
 
 
 def _convert(graph: Graph, converter_class: Any, **options: Any) -> _Conversion:

@@ -257,11 +257,11 @@ def format_table(rows: Rows) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def size_on_disk(path: Path) -> int | None:
-    """Bytes of a file, or of all files in a folder; None if there is nothing."""
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return path.stat().st_size if path.exists() else None
+def size_on_disk(paths: Iterable[Path]) -> int | None:
+    """Bytes of files, and of all files in folders; None if there is nothing."""
+    found = [path for path in paths if path.exists()]
+    files = (file for path in found for file in (path.rglob("*") if path.is_dir() else [path]))
+    return sum(file.stat().st_size for file in files if file.is_file()) if found else None
 
 
 def format_size(size: int) -> str:

@@ -19,6 +19,14 @@ DEFAULT_COMPRESSION = 1
 
 
 @dataclass(frozen=True)
+class Written:
+    """paths: of the model, the folder, archive or file itself first. warnings: of the writer."""
+
+    paths: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Target:
     """A file or folder to be written. compression: level of an NNEF archive, None for a folder or another format."""
 
@@ -59,8 +67,8 @@ class Target:
             raise UsageError(f"the compression level is 0 to 9, not {level}")
         return cls(path if archived else Path(f"{path}{ARCHIVE_SUFFIXES[0]}"), format, level)
 
-    def write(self, graph: Graph, **options: Any) -> list[str]:
-        """Writes the graph, all or nothing, and returns the writer's warnings. FileError, FormatError.
+    def write(self, graph: Graph, **options: Any) -> Written:
+        """Writes the graph, all or nothing. FileError, FormatError.
 
         options: those of the writer of the format. UsageError if it has no such option.
         """
@@ -68,7 +76,7 @@ class Target:
             options["compression"] = self.compression
         writer = make_writer(self.format, **options)
         writer(graph, str(self.path))
-        return list(getattr(writer, "warnings", ()))
+        return Written(tuple(getattr(writer, "files", (self.path,))), tuple(getattr(writer, "warnings", ())))
 
     @contextmanager
     def elsewhere(self) -> Iterator[Target]:

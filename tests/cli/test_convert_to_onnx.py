@@ -80,6 +80,17 @@ graph net(x) -> (y)
     assert run("convert", tmp_path / "net", target, "--external-data", "--verify")[0] == 0
     assert (tmp_path / "net.onnx.data").read_bytes() == weights.tobytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net", "net.onnx", "net.onnx.data"]
+    files = [target, tmp_path / "net.onnx.data"]
+    facts = json.loads(run("convert", tmp_path / "net", target, "--external-data", "--json")[1])
+    assert facts["written"] == [str(file) for file in files]
+    assert facts["target"]["size"] == sum(file.stat().st_size for file in files)
+    again = json.loads(run("convert", target, tmp_path / "again.onnx", "--json")[1])
+    assert again["source"]["size"] == facts["target"]["size"]
+    assert again["written"] == [str(tmp_path / "again.onnx")]
+    assert again["target"]["size"] == (tmp_path / "again.onnx").stat().st_size
+    assert run("convert", tmp_path / "net", target, "--external-data")[1].splitlines() == [
+        f"Written '{file}'" for file in files
+    ]
 
 
 def test_decompose_before_conversion(run: Run, tmp_path: Path) -> None:

@@ -49,14 +49,14 @@ def test_model_facts(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a").write_bytes(b"12345")
     (tmp_path / "b").write_bytes(b"678")
-    facts = ModelFacts.of(make_graph(), tmp_path, "nnef", size_on_disk(tmp_path))
+    facts = ModelFacts.of(make_graph(), tmp_path, "nnef", size_on_disk([tmp_path]))
     assert facts.operations == {"add": 1, "mul": 1}
     assert facts.parameters == 6
     assert facts.size == 8
     assert [(t.name, t.dtype, t.shape) for t in facts.inputs] == [("x", "float32", (1, None))]
     assert facts.summary() == f"{tmp_path}: nnef, 2 operations, 6 parameters, 8 bytes"
     assert ModelFacts.of(make_graph(), tmp_path, "nnef").size is None
-    assert size_on_disk(tmp_path / "none") is None
+    assert size_on_disk([tmp_path / "none"]) is None
 
 
 def test_refusals_are_grouped() -> None:

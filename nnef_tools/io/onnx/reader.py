@@ -43,12 +43,13 @@ class Reader:
     of that name of its own; missing ones at the end are absent. Graph attributes are nested Graphs, in which operations
     use tensors of the enclosing graphs directly. Model-local functions are inlined, nodes sorted, shapes inferred.
     `graph.metadata` has opset {domain: version}, ir_version, producer, producer_version, doc, metadata_props and
-    symbolic {tensor: extents, a name where the extent is open}.
+    symbolic {tensor: extents, a name where the extent is open}. `files` are those of the last model.
     """
 
     def __init__(self, simplify: bool = False, optimize: bool | None = None) -> None:
         self._simplify = simplify
         self._optimize = optimize
+        self.files: tuple[Path, ...] = ()
 
     def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
         """input_shapes: input name -> extents, for those that the model leaves open (None keeps one open).
@@ -58,9 +59,13 @@ class Reader:
         """
         _require_onnx()
         path = Path(filename)
+        self.files = (path,)
         if self._simplify:
             return _located(lambda: _read_model(_simplified(path, input_shapes, self._optimize), input_shapes), path)
-        return _located(lambda: _read_model(Storage.open(path), input_shapes), path)
+        storage = _located(lambda: Storage.open(path), path)
+        graph = _located(lambda: _read_model(storage, input_shapes), path)
+        self.files += storage.external_files
+        return graph
 
     def onnx_model_to_graph(self, model: ModelProto) -> Graph:
         """The Graph of a model in memory, which stays as it is. Its external data must be loaded."""

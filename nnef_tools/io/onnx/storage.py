@@ -33,6 +33,11 @@ class Storage:
             self._files[location] = read_file(self._resolve(location))
         return _slice(self._files[location], offset, length, f"the external data file '{location}'")
 
+    @property
+    def external_files(self) -> tuple[Path, ...]:
+        """The external data files that were opened."""
+        return () if self.path is None else tuple(self.path.parent / location for location in self._files)
+
     def _resolve(self, location: str) -> Path:
         if self.path is None:
             raise FormatError(

@@ -42,6 +42,7 @@ class Writer:
     any case where the model would exceed 2 GB. check: run the checker of onnx, with type and shape inference.
 
     The bytes are the same for the same graph. producer is this package, operators without definition get a domain.
+    `files` are those of the last model.
     """
 
     def __init__(
@@ -56,10 +57,12 @@ class Writer:
         self._opset_version = opset_version
         self._external_data = external_data
         self._check = check
+        self.files: tuple[Path, ...] = ()
 
     def __call__(self, graph: Graph, filename: str | os.PathLike[str]) -> None:
         """Writes all or nothing. Raises FormatError if the graph is no valid model, FileError, MissingPackageError."""
         path = Path(filename)
+        self.files = ()
         message = build_message(graph, ir_version=self._ir_version, opset_version=self._opset_version)
         if self._check:
             check_message(message, path)
@@ -67,6 +70,7 @@ class Writer:
         if not self._external_data and inside.size <= MAX_MESSAGE:
             with replace_file(path) as file:
                 inside.write(file)
+            self.files = (path,)
             return
         if path.exists() and not path.is_file():
             raise FileError("external data needs a regular file to stand beside", where=str(path))
@@ -81,6 +85,7 @@ class Writer:
                     _write_data(data, offsets, message.initializers)
             with (folder / path.name).open("wb") as file:
                 outside.write(file)
+        self.files = (path, path.with_name(data_name)) if offsets else (path,)
 
 
 def build_message(
