@@ -302,6 +302,37 @@ def test_shared_weights_are_not_changed(net, check):
     assert {op.attribs["label"] for op in graph.operations if op.type == "variable"} == {"w", "w_1"}
 
 
+def labels_of(operation):
+    return [tensor.producer and tensor.producer.attribs["label"] for tensor in operation.inputs[1:]]
+
+
+@pytest.mark.parametrize("bias", [None, "bias"])
+def test_names_of_folded_normalizations(net, bias):
+    """The filter and the bias keep their names; the offset stands in for a bias that there is not."""
+    x, weights = net.external(1, 3, 5, 5), net.variable((4, 3, 1, 1), label="filter")
+    own = [net.variable((1, 4), label=bias)] if bias else []
+    variance = net.variable(np.full((1, 4), 2, np.float32), label="variance")
+    mean, offset, scale = (net.variable((1, 4), label=label) for label in ("mean", "offset", "scale"))
+    graph = net.done(net.batch_normalization(net.conv(x, weights, *own), mean, variance, offset, scale, epsilon=1e-5))
+    assert fold_affine(graph) == 1
+    (conv,) = (op for op in graph.operations if op.type == "conv")
+    assert labels_of(conv) == ["filter", bias or "offset"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shared", "expected"),
+    [("add", False, ["c"]), ("sub", False, ["c"]), ("add", True, ["variable1"]), ("mul", False, [None])],
+)
+def test_names_of_constants_that_become_a_bias(net, kind, shared, expected):
+    """Only if nothing else uses them. A factor makes no bias."""
+    constant = net.variable((1, 6), label="c")
+    y = net.op(kind, net.linear(net.external(2, 4), net.variable((6, 4), label="w")), constant)
+    graph = net.done(y, *([net.neg(constant)] if shared else []))
+    assert fold_affine(graph) == 1
+    (linear,) = (op for op in graph.operations if op.type == "linear")
+    assert labels_of(linear) == ["w", *expected]
+
+
 def test_weights_that_are_an_output_are_not_changed(net, check):
     weights = net.variable((6, 4))
     check(net.done(net.mul(net.linear(net.external(2, 4), weights), 2.0), weights), fold_affine, ["linear"])

@@ -81,3 +81,13 @@ def test_integers_stay(net):
     x = net.external(2, 3, dtype=np.int64)
     graph = net.done(net.add(net.add(x, net.literal(1, np.int64)), net.literal(1, np.int64)))
     assert merge_arithmetic(graph) == 0
+
+
+@pytest.mark.parametrize("sizes", [((1, 3), (1, 1)), ((1, 1), (1, 3)), ((1, 3), (1, 3))])
+def test_the_larger_constant_keeps_its_name(net, sizes):
+    """The first of two of one size."""
+    first, second = (net.variable(size, label=label) for size, label in zip(sizes, "ab", strict=True))
+    graph = net.done(net.add(net.add(net.external(2, 3), first), second))
+    assert merge_arithmetic(graph) == 1
+    (added,) = (op for op in graph.operations if op.type == "add")
+    assert added.inputs[1] is (second if sizes[1] > sizes[0] else first)

@@ -28,6 +28,15 @@ def test_equal_variables_are_shared(net, check):
     assert labels(graph) == ["a", "c"]
 
 
+def test_of_equal_variables_one_with_a_name_stays(net, check):
+    data = net.random.normal(size=(1, 3)).astype(np.float32)
+    made, named = net.variable(data, "made"), net.variable(data.copy(), "named")
+    made.name = None  # as of variables that other passes have made
+    graph = net.done(net.add(net.external(2, 3), made), net.mul(net.external(2, 3), named))
+    assert share_constants(graph) == 1
+    assert labels(graph) == ["named"] and graph.is_sorted()
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [

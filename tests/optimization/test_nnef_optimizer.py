@@ -132,6 +132,26 @@ def test_names_may_be_dropped():
     assert names(graph.tensors) == ["external1", "external2", "neg1"]
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_facts_follow_their_tensors(net, keep):
+    """A new variable, where a number is free, must not get the facts of the one that had it."""
+    x, weights = net.external(2, 4, name="x"), net.variable((6, 4), label="w")
+    weights.name = "variable1"
+    unused = net.neg(net.variable((1, 3), label="u"), name="variable2")
+    y = net.linear(x, weights, net.variable((1, 6), label="b"))
+    scaled = net.mul(net.linear(x, weights), 3.0)
+    graph = net.done(net.relu(y, name="y"), net.relu(scaled, name="z"))
+    graph.metadata["tensors"] = {"variable1": {"source": "W"}, unused.name: {"source": "U"}, "x": {"source": "X"}}
+    Optimizer(keep_tensor_names=keep)(graph)
+    facts = graph.metadata["tensors"]
+    assert {tensor.name: facts[tensor.name]["source"] for tensor in graph.tensors if tensor.name in facts} == {
+        weights.name: "W",
+        x.name: "X",
+    }
+    assert len(facts) == 2 and (weights.name == "variable1") and (x.name == ("x" if keep else "external1"))
+    assert [op.attribs["label"] for op in graph.operations if op.type == "variable"] == ["w", "b", "w_1"]
+
+
 # dequantization
 
 ZERO_POINT = {

@@ -259,7 +259,8 @@ def _scale_results(linear: Operation, function: Affine, editor: Editor) -> bool:
     if filters is None or shifted is None:
         return False
     _store(linear, place[0], filters, weights, editor)
-    editor.set_value(linear, index, shifted, function.offsets)
+    if bias.any() or offset.any():  # else it is 0 as before
+        editor.set_value(linear, index, shifted, function.offsets)
     return True
 
 
