@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -132,7 +131,7 @@ def _check_inside(target: Path, name: str) -> None:
 
 
 def _beside(target: Path) -> Path:
-    return target.parent / f".{target.name[:100]}.{secrets.token_hex(6)}.tmp"
+    return target.parent / f".{target.name[:100]}.{os.urandom(6).hex()}.tmp"
 
 
 def _check_writable(target: Path) -> None:

@@ -122,13 +122,16 @@ class ExpressionParser:
     def assignment(self) -> Assignment:
         at = self.position
         target = self.target()
-        self.expect("=")
-        start = self.position
+        if self.tokens[self.position] != "=":
+            raise self.unexpected("'='")
+        start = self.position = self.position + 1
         value = self._plain_call(start) or self.expression()
         if not self.operators and not isinstance(value, Call):
             hint = "write copy(...)" if isinstance(value, (Literal, Name)) else None
             self.fail("the right side of an assignment must be an operation", start, hint)
-        self.expect(";")
+        if self.tokens[self.position] != ";":
+            raise self.unexpected("';'")
+        self.position += 1
         return Assignment(target, value, at)
 
     def _plain_call(self, at: int) -> Call | None:
@@ -357,6 +360,9 @@ class ExpressionParser:
         if literal is not None and self.tokens[at + length] in _AFTER_VALUE:
             self.position = at + length
             return literal
+        if token[:1] in _LETTERS and self.tokens[at + 1] in _AFTER_VALUE and token not in RESERVED:
+            self.position = at + 1
+            return Name(token, at)
         return self.expression()
 
     def _known_array(self, at: int) -> Literal | None:

@@ -6,7 +6,6 @@ them, so reading a correct text costs one pass of one regular expression.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from functools import cached_property
@@ -117,5 +116,7 @@ def is_identifier(token: str) -> bool:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """A hint with the known name that looks most like `name`, or None."""
+    import difflib  # takes milliseconds, and is for errors only
+
     matches = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean '{matches[0]}'?" if matches else None

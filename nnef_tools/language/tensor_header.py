@@ -51,7 +51,8 @@ class ItemType(IntEnum):
 
 _LEGACY = (ItemType.LEGACY_LINEAR, ItemType.LEGACY_LOGARITHMIC)
 _MISPRINTED = {0x100: ItemType.SIGNED, 0x101: ItemType.BOOL}  # 1.0.3 printed binary numbers like hex ones
-_WIDTHS = {ItemType.FLOAT: (16, 32, 64), ItemType.BOOL: (1, 8)}
+_FLOATS: dict[int, np.dtype[Any]] = {bits: np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)}
+_WIDTHS = {ItemType.FLOAT: tuple(_FLOATS), ItemType.BOOL: (1, 8)}
 _ANY_WIDTH = range(1, 65)
 SIGNED_TYPES = (ItemType.SIGNED, ItemType.QUANTIZED_SIGNED)
 
@@ -91,7 +92,7 @@ class TensorHeader:
     def dtype(self) -> np.dtype[Any]:
         """The numpy type of the array that is read."""
         if self.code == ItemType.FLOAT:
-            return np.dtype(f"<f{self.bits // 8}")
+            return _FLOATS[self.bits]
         if self.code == ItemType.BOOL:
             return np.dtype(np.bool_)
         if self.code in _LEGACY:

@@ -1,4 +1,19 @@
 """ONNX files."""
 
-from .reader import Reader as Reader
-from .writer import Writer as Writer
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .reader import Reader
+    from .writer import Writer
+
+__all__ = ["Reader", "Writer"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the class that is asked for: executing a model needs no writer, or no reader."""
+    if name not in __all__:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f".{name.lower()}", __name__), name)

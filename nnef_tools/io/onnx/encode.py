@@ -33,12 +33,12 @@ def data_type(dtype: Any, what: str = "a tensor") -> int:
 
 def raw_size(array: Array) -> int:
     """Bytes of the raw data; items of less than 8 bits are packed."""
-    return -(-array.size * ELEMENT_TYPES[data_type(array.dtype)].bits // 8)
+    return -(-array.size * ELEMENT_TYPES[data_type(array.dtype.type)].bits // 8)
 
 
 def raw_data(array: Array) -> memoryview:
     """Little-endian bytes of the items; a view of the array where its layout allows."""
-    bits = ELEMENT_TYPES[data_type(array.dtype)].bits
+    bits = ELEMENT_TYPES[data_type(array.dtype.type)].bits
     flat = np.ascontiguousarray(array).reshape(-1)
     if bits < 8:
         items = flat.view(np.uint8)
@@ -51,7 +51,7 @@ def raw_data(array: Array) -> memoryview:
 
 def is_text(array: Array) -> bool:
     """Are the items strings? They have no raw form."""
-    return data_type(array.dtype) == STRING
+    return data_type(array.dtype.type) == STRING
 
 
 def tensor_message(name: str, array: Array) -> TensorProto:
