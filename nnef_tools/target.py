@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import FileError, UsageError
 from .formats import Format, detect_output, find_format, has_suffix, make_writer
+from .io.files import named_as
 from .model import Graph
 
 ARCHIVE_SUFFIXES = (".tgz", ".tar.gz")
@@ -85,6 +86,6 @@ class Target:
         try:
             folder = tempfile.TemporaryDirectory(prefix=".nnef-tools-", dir=place)
         except OSError as error:
-            raise FileError(f"cannot write: {error.strerror}", where=str(place)) from error
-        with folder as name:
+            raise FileError(f"cannot write: {error.strerror} ('{place}')", where=str(self.path)) from error
+        with folder as name, named_as(Path(name) / self.path.name, self.path):
             yield replace(self, path=Path(name) / self.path.name)

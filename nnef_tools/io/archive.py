@@ -9,11 +9,9 @@ from __future__ import annotations
 import gzip
 import mmap
 import os
-import shutil
 import stat
 import struct
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -132,23 +130,39 @@ def gzip_stream(stream: BinaryIO, level: int) -> Iterator[BinaryIO]:
 def pack_folder(folder: PathLike, stream: BinaryIO, level: int) -> None:
     """Writes all files of a folder as a gzip-compressed tar archive with sorted members at the root.
 
-    FileError if something cannot be read, or is neither a file nor a folder.
+    FileError if something cannot be read, or is neither a file nor a folder. Other OSErrors are those of the stream.
     """
     root = Path(folder)
-    try:
+    with _reading(root):
         files = {file.relative_to(root).as_posix(): file for file in sorted(root.rglob("*")) if not _is_folder(file)}
-        with gzip_stream(stream, level) as compressed:
-            writer = TarWriter(compressed)
-            for name in sorted(files):
-                with files[name].open("rb") as source:
-                    size = os.fstat(source.fileno()).st_size
-                    with writer.member(name, size) as member:
-                        shutil.copyfileobj(source, member, _BLOCK)
-            writer.close()
+    with gzip_stream(stream, level) as compressed:
+        writer = TarWriter(compressed)
+        for name in sorted(files):
+            with _reading(files[name]):
+                source = files[name].open("rb")
+            with source, writer.member(name, os.fstat(source.fileno()).st_size) as member:
+                for block in _blocks(source, files[name]):
+                    member.write(block)
+        writer.close()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileError:
+        raise
     except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"cannot pack: {error.strerror or error}", where=error.filename or str(root)) from error
+        raise FileError(f"cannot pack: {error.strerror or error}", where=error.filename or str(path)) from error
+
+
+def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    while True:
+        with _reading(path):
+            block = file.read(_BLOCK)
+        if not block:
+            return
+        yield block
 
 
 def _is_folder(path: Path) -> bool:
@@ -169,6 +183,8 @@ def _map(file: BinaryIO, where: str) -> mmap.mmap:
 
 
 def _decompress(file: BinaryIO, size: int, where: str) -> mmap.mmap:
+    import tempfile  # takes milliseconds, and few models are compressed
+
     limit = max(_MIN_LIMIT, _MAX_RATIO * size)
     total = 0
     with tempfile.TemporaryFile() as spool:

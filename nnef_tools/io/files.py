@@ -39,11 +39,12 @@ def replace_file(path: PathLike) -> Iterator[BinaryIO]:
         with _parents(target):
             temporary = _beside(target)
             try:
-                with temporary.open("xb") as stream:
-                    yield stream
-                if mode is not None:
-                    temporary.chmod(stat.S_IMODE(mode))
-                temporary.replace(target)
+                with named_as(temporary, target):
+                    with temporary.open("xb") as stream:
+                        yield stream
+                    if mode is not None:
+                        temporary.chmod(stat.S_IMODE(mode))
+                    temporary.replace(target)
             except BaseException:
                 with suppress(OSError):
                     temporary.unlink()
@@ -70,13 +71,14 @@ def replace_folder(path: PathLike, owned: Iterable[str] = ()) -> Iterator[Path]:
             staging = target / _beside(target).name if exists else _beside(target)
             new, old = staging / "new", staging / "old"
             try:
-                staging.mkdir()
-                new.mkdir()
-                yield new
-                if exists:
-                    _exchange(new, target, old, owned)
-                else:
-                    new.rename(target)
+                with named_as(staging, target), named_as(new, target):
+                    staging.mkdir()
+                    new.mkdir()
+                    yield new
+                    if exists:
+                        _exchange(new, target, old, owned)
+                    else:
+                        new.rename(target)
             except BaseException:
                 if not old.exists():  # otherwise previous files could not be moved back, and this is all that is left
                     shutil.rmtree(staging, ignore_errors=True)
@@ -155,13 +157,55 @@ def _parents(target: Path) -> Iterator[None]:
 
 
 @contextmanager
+def create_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a new file in a folder of `replace_folder` for writing; errors of the block name this file."""
+    try:
+        with path.open("xb") as stream:
+            yield stream
+    except FileError as error:
+        error.where = error.where or str(path)
+        raise
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextmanager
+def named_as(temporary: Path, target: Path) -> Iterator[None]:
+    """Errors of the block that name a temporary file, or one in a temporary folder, name what it stands for instead.
+
+    temporary: a path of a random name, which nothing else in a message can be confused with.
+    """
+
+    def renamed(text: str) -> str:
+        return text.replace(str(temporary), str(target))
+
+    try:
+        yield
+    except NnefToolsError as error:
+        error.message = renamed(error.message)
+        error.details = tuple(map(renamed, error.details))
+        error.where = error.where and renamed(error.where)
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            error.filename = renamed(os.fsdecode(error.filename))
+        raise
+
+
+@contextmanager
 def _file_errors(target: Path) -> Iterator[None]:
     try:
         yield
+    except FileError as error:
+        error.where = error.where or str(target)
+        raise
     except NnefToolsError:
         raise
     except OSError as error:
+        name = str(target) if error.filename is None else os.fsdecode(error.filename)
+        inside = Path(name).is_relative_to(target)
+        where, place = (name, "") if inside else (str(target), f" ('{name}')")
         if error.errno == errno.ENOSPC:
-            raise FileError("cannot write: no space is left on the device", where=str(target)) from error
-        place = f" ('{error.filename}')" if error.filename not in (None, str(target)) else ""
-        raise FileError(f"cannot write: {error.strerror or error}{place}", where=str(target)) from error
+            raise FileError("cannot write: no space is left on the device", where=where) from error
+        raise FileError(f"cannot write: {error.strerror or error}{place}", where=where) from error

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from ...errors import FormatError
 from ..archive import TarWriter, gzip_stream
-from ..files import replace_file, replace_folder
+from ..files import create_file, replace_file, replace_folder
 from .labels import label_file
 from .model_files import GRAPH, QUANTIZATION, SIDECAR
 
@@ -38,7 +38,7 @@ def write_folder(path: Path, files: Mapping[str, NewFile]) -> None:
         for name, file in sorted(files.items()):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as stream:
+            with create_file(target) as stream:
                 file.write(stream)
 
 

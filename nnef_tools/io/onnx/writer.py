@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ... import __version__
 from ...errors import FileError, FormatError, MissingPackageError
 from ...model.graph import Graph
-from ..files import replace_file, replace_folder
+from ..files import create_file, replace_file, replace_folder
 from ..protobuf.wire import BYTES, tag, varint
 from .encode import Array, is_text, raw_data, raw_size, tensor_header, tensor_message
 
@@ -81,9 +81,9 @@ class Writer:
             raise FormatError("the model exceeds 2 GB without its large initializers", where=str(path))
         with replace_folder(path.parent) as folder:
             if offsets:
-                with (folder / data_name).open("wb") as data:
+                with create_file(folder / data_name) as data:
                     _write_data(data, offsets, message.initializers)
-            with (folder / path.name).open("wb") as file:
+            with create_file(folder / path.name) as file:
                 outside.write(file)
         self.files = (path, path.with_name(data_name)) if offsets else (path,)
 
