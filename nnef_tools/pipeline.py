@@ -159,6 +159,7 @@ def convert_model(
             custom_transforms=transforms,
             custom_functions=functions,
             custom_shapes=shapes,
+            custom_fragments=fragments,
             infer_shapes=bool(shapes),
             mirror_unsupported=mirror_unsupported,
             keep_io_names=keep_io_names,

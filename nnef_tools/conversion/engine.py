@@ -95,6 +95,7 @@ class Converter(ConverterBase, Helpers):
         fold_constants: bool = False,
         standard_only: bool = False,
         static_only: bool = False,
+        custom_fragments: Mapping[str, str] | None = None,
     ) -> None:
         transforms = unpack_transforms(custom_transforms or {})
         self._transforms = {name: CompiledTransform(name, transform) for name, transform in transforms.items()}
@@ -105,6 +106,7 @@ class Converter(ConverterBase, Helpers):
         self._keep_io_names = keep_io_names
         self._infer_shapes = infer_shapes
         self._custom_shapes = dict(custom_shapes or {})
+        self._custom_fragments = dict(custom_fragments or {})
         self._io_transpose = io_transpose
         self._fold_constants = fold_constants
         self._standard_only = standard_only

@@ -10,7 +10,9 @@ import numpy as np
 
 from ..errors import ConversionError, ShapeError, Unsupported, UsageError
 from ..language.names import sanitize_identifier
+from ..language.parser import parse_fragments
 from ..language.stdlib import standard_fragments
+from ..language.types import Fragment
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import nnef_dtype
 from ..model.utils import generate_tensor_names_from_op_type, remove_unreachable
@@ -34,7 +36,8 @@ class ConverterToNNEF(Converter):
     keep_io_names: graph inputs and outputs keep their names (as identifiers). infer_shapes: accept source tensors of
     unknown shape behind plugin operators; custom_shapes then give the shapes. io_transpose: take the inputs and outputs
     of rank > 2 (all, or those named) as channels-last and make them channels-first. fold_constants: evaluate all
-    operations on constants. standard_only: refuse our custom fragments.
+    operations on constants. standard_only: refuse our custom fragments. custom_fragments: operation -> its declaration,
+    which tells the data types of its results.
     static_only: leave out what cannot be converted because its shape depends on the data, and what depends on it.
     """
 
@@ -262,17 +265,24 @@ class ConverterToNNEF(Converter):
 
     def _infer_types_of(self, op: Operation) -> None:
         """Data types from the signature; of operations without one, that of the first input, which is a guess."""
-        definition = find(op.type)
+        fragment = self._fragment(str(op.type))
         classes = [t.dtype for t in op.inputs]
-        if definition is not None:
+        if fragment is not None:
             arguments: list[Any] = classes if isinstance(op.inputs, tuple) else [classes]
-            known = result_dtypes(definition.fragment, arguments, op.attribs.get("dtype"))
+            known = result_dtypes(fragment, arguments, op.attribs.get("dtype"))
         else:
             known = classes[:1] or [np.float32]
             self.warnings.append(f"types of the results of '{op.type}' are not known, taken as {known[0].__name__}")
         for k, tensor in enumerate(op.outputs):
             if tensor.dtype is None:
                 tensor.dtype = known[min(k, len(known) - 1)]
+
+    def _fragment(self, type: str) -> Fragment | None:
+        """The signature of an operation, None if nobody declares it."""
+        if type in self._custom_fragments:
+            return parse_fragments(self._custom_fragments[type], f"custom fragment '{type}'").get(type)
+        definition = find(type)
+        return None if definition is None else definition.fragment
 
     # helpers
 

@@ -613,6 +613,13 @@ def test_types_of_results() -> None:
     ]
     assert converter.warnings == ["types of the results of 'Foo' are not known, taken as float32"]
 
+    declared = "fragment Foo( x: tensor<scalar> ) -> ( y: tensor<integer> );"
+    transforms["Bar"] = Transform("copy", inputs="!I[0]", outputs="!O[0]")
+    converter = Converter(custom_transforms=transforms, mirror_unsupported=True, custom_fragments={"Foo": declared})
+    graph = converter(source)
+    assert [(op.type, op.outputs[0].dtype) for op in main(graph)][:2] == [("Foo", np.int64), ("copy", np.int64)]
+    assert converter.warnings == []
+
 
 def test_static_only_leaves_out_what_depends_on_the_data() -> None:
     nodes = [
