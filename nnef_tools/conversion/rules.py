@@ -108,26 +108,23 @@ class Rule:
         absent = [key for key in self._required if key not in attribs]
         if absent:
             raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")
-        wrong = [key for key, value in attribs.items() if not self._allows(key, value)]
+        tests = self._tests
+        wrong = [key for key, value in attribs.items() if key in tests and not tests[key](value)]
         if wrong:
             raise Unsupported(
                 f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type"
             )
-
-    def _allows(self, attribute: str, value: Any) -> bool:
-        options = self._options.get(attribute, ())
-        return not options or type(value) in options or any(_fits(value, option) for option in options)
 
     @cached_property
     def _required(self) -> list[str]:
         return [name for name, required in self.attributes.items() if required]
 
     @cached_property
-    def _options(self) -> dict[str, tuple[Any, ...]]:
-        """The types that attributes may have, for those where that is checked."""
+    def _tests(self) -> dict[str, Callable[[Any], bool]]:
+        """Whether attributes have the type that they are annotated with, for those where that is checked."""
         hints = {name: self._hints.get(name, Any) for name in self.attributes}
         options = {name: typing.get_args(h) if isinstance(h, UnionType) else (h,) for name, h in hints.items()}
-        return {name: types for name, types in options.items() if all(map(_is_checked, types))}
+        return {name: _any_of(*types) for name, types in options.items() if all(map(_is_checked, types))}
 
 
 def _allows_none(hint: Any) -> bool:
@@ -142,14 +139,19 @@ def _is_checked(hint: Any) -> bool:
     return hint is NoneType or (typing.get_args(hint)[0] if is_list else hint) in _KINDS
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _any_of(*hints: Any) -> Callable[[Any], bool]:
+    tests = list(map(_test, hints))
+    return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+
+
+def _test(hint: Any) -> Callable[[Any], bool]:
     if hint is NoneType:
-        return value is None
+        return lambda value: value is None
     if hint in _KINDS:
-        return isinstance(value, _KINDS[hint])
-    plain = typing.get_args(hint)[0]
-    kind = _KINDS[plain]
-    return isinstance(value, (list, tuple)) and all(type(x) is plain or isinstance(x, kind) for x in value)
+        kind = _KINDS[hint]
+        return lambda value: type(value) is hint or isinstance(value, kind)
+    fits = _test(typing.get_args(hint)[0])
+    return lambda value: isinstance(value, (list, tuple)) and all(map(fits, value))
 
 
 def _const_marker(hint: Any) -> Const | None:
