@@ -63,7 +63,7 @@ def from_heads(b: Builder, x: Tensor) -> Tensor:
     return reshape(b, transpose(b, x, [0, 2, 1, 3]), [batch, length, heads * size])
 
 
-def causal(b: Builder, scores: Tensor, masked: float, window: int = -1) -> Tensor:
+def masked_future(b: Builder, scores: Tensor, masked: float, window: int = -1) -> Tensor:
     """Keys behind the query get `masked`; the last query sees the last key. window: how many keys it sees, or -1."""
     length, keys = shape(scores)[2:]
     position = np.arange(length)[:, None] + keys - length
@@ -161,7 +161,7 @@ def multi_head_attention(
 
     def change(scores: Tensor) -> Tensor:
         scores = _key_mask(b, _bias(b, scores, attention_bias), key_padding_mask, mask_filter_value)
-        return causal(b, scores, float(np.finfo(np.float32).min)) if unidirectional else scores
+        return masked_future(b, scores, float(np.finfo(np.float32).min)) if unidirectional else scores
 
     return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v
 
@@ -199,7 +199,7 @@ def attention(
 
     def change(scores: Tensor) -> Tensor:
         scores = _key_mask(b, scores, mask_index, mask_filter_value)
-        scores = causal(b, scores, mask_filter_value) if unidirectional else scores
+        scores = masked_future(b, scores, mask_filter_value) if unidirectional else scores
         return _bias(b, scores, attention_bias)
 
     y = from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change))
@@ -266,6 +266,19 @@ def rotary_embedding(
     return from_heads(b, y) if flat else y
 
 
+def _require_default(**attributes: tuple[object, object]) -> None:
+    """Refuses attributes, given as pairs of value and default, that have another value."""
+    for name, (value, default) in attributes.items():
+        if value != default:
+            raise Unsupported(f"{name} = {value}")
+
+
+def _require_absent(**inputs: Tensor | None) -> None:
+    for name, tensor in inputs.items():
+        if tensor is not None:
+            raise Unsupported(f"input '{name}'")
+
+
 @to_nnef("onnx", "GroupQueryAttention", domain=MICROSOFT)
 def group_query_attention(
     b: Builder,
@@ -280,22 +293,43 @@ def group_query_attention(
     sin_cache: Tensor | None = None,
     position_ids: Tensor | None = None,
     attention_bias: Tensor | None = None,
+    head_sink: Tensor | None = None,
+    k_scale: Tensor | None = None,
+    v_scale: Tensor | None = None,
+    q_norm_weight: Tensor | None = None,
+    k_norm_weight: Tensor | None = None,
+    query_seqlens: Tensor | None = None,
     *,
     num_heads: int,
     kv_num_heads: int,
+    causal: int = 1,
     do_rotary: int = 0,
+    kv_cache_bit_width: int = 0,
+    k_norm_epsilon: float | None = None,
+    k_quant_type: str = "NONE",
     local_window_size: int = -1,
+    q_norm_epsilon: float | None = None,
+    qk_norm_epsilon: float = 1e-6,
+    qk_output: int = 0,
     rotary_interleaved: int = 0,
     scale: float = 0.0,
-    smooth_softmax: int = 0,
+    sliding_window_cache: int = 0,
+    smooth_softmax: int = -1,
     softcap: float = 0.0,
+    v_quant_type: str = "NONE",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """GroupQueryAttention over sequences that all fill the past and the new positions; also all keys and values.
 
     lengths: of each sequence minus one. Sequences of different lengths share a buffer, which static shapes cannot say.
+    The epsilons are those of q_norm_weight and k_norm_weight.
     """
-    if key is None or value is None or smooth_softmax == 1:
-        raise Unsupported("packed query, key and value, or smooth_softmax")
+    _require_default(causal=(causal, 1), qk_output=(qk_output, 0), kv_cache_bit_width=(kv_cache_bit_width, 0))
+    _require_default(k_quant_type=(k_quant_type, "NONE"), v_quant_type=(v_quant_type, "NONE"))
+    _require_default(sliding_window_cache=(sliding_window_cache, 0), smooth_softmax=(max(smooth_softmax, 0), 0))
+    _require_absent(head_sink=head_sink, k_scale=k_scale, v_scale=v_scale, query_seqlens=query_seqlens)
+    _require_absent(q_norm_weight=q_norm_weight, k_norm_weight=k_norm_weight)
+    if key is None or value is None:
+        raise Unsupported("packed query, key and value")
     q = to_heads(b, query, num_heads)
     k, v = (to_heads(b, x, kv_num_heads) for x in (key, value))
     past = 0 if past_key is None else shape(past_key)[2]
@@ -314,6 +348,6 @@ def group_query_attention(
     def change(scores: Tensor) -> Tensor:
         if softcap:
             scores = b.mul(b.tanh(b.div(scores, softcap)), softcap)
-        return causal(b, _bias(b, scores, attention_bias), float(np.finfo(np.float32).min), local_window_size)
+        return masked_future(b, _bias(b, scores, attention_bias), float(np.finfo(np.float32).min), local_window_size)
 
     return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v

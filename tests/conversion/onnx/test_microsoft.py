@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -216,6 +217,54 @@ def test_group_query_attention(rotary, attributes, past, random):
         **attributes,
     )  # fmt: skip
     assert result.ops.count("softmax") == 1
+
+
+DEFAULTS = {
+    "causal": 1,
+    "k_norm_epsilon": 1e-3,  # of k_norm_weight, which is not given
+    "k_quant_type": "NONE",
+    "q_norm_epsilon": 1e-3,
+    "qk_norm_epsilon": 1e-3,
+    "qk_output": 0,
+    "sliding_window_cache": 0,
+    "v_quant_type": "NONE",
+}
+
+
+def group_query_inputs(random):
+    lengths = [const([3, 3], np.int32), const(4, np.int32)]
+    return [random(2, 4, 64), random(2, 4, 32), random(2, 4, 32), None, None, *lengths]
+
+
+@pytest.mark.parametrize("smooth", [-1, 0])
+def test_group_query_attention_with_defaults(random, smooth):
+    agree(
+        "GroupQueryAttention", group_query_inputs(random), [F, F, F], num_heads=4, kv_num_heads=2, rtol=1e-3, atol=1e-5,
+        smooth_softmax=smooth, **DEFAULTS,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("causal", 0), ("qk_output", 1), ("sliding_window_cache", 1), ("smooth_softmax", 1), ("kv_cache_bit_width", 8),
+        ("k_quant_type", "PER_TENSOR"), ("v_quant_type", "PER_CHANNEL"), ("head_sink", 4), ("q_norm_weight", 16),
+        ("k_norm_weight", 16), ("k_scale", 1), ("v_scale", 1), ("query_seqlens", 2),
+    ],
+)  # fmt: skip
+def test_group_query_attention_refuses_by_name(random, name, value):
+    inputs, attributes = group_query_inputs(random), {}
+    later = ["head_sink", "k_scale", "v_scale", "q_norm_weight", "k_norm_weight", "query_seqlens"]
+    if name in later:
+        inputs += [None] * (4 + later.index(name)) + [const(np.ones(value, np.float32), F)]
+    else:
+        attributes[name] = value
+    with pytest.raises(ConversionError) as raised:
+        convert(
+            contrib_model("GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2, **attributes),
+            inputs[:3],
+        )
+    assert re.search(rf"\b{name}\b", "\n".join(raised.value.details))
 
 
 def test_group_query_attention_with_computed_lengths_is_refused(random):
