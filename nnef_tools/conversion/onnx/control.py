@@ -11,7 +11,7 @@ from ...model import Graph, Tensor
 from ..build import LIMIT
 from ..builder import Builder
 from ..parts import slice_axes
-from ..rules import Bool, Int, to_nnef
+from ..rules import Bool, Int, Ints, to_nnef
 from .common import positive, reshape, shape, squeeze, unsqueeze
 
 
@@ -69,6 +69,29 @@ def loop(b: Builder, limit: Int | None, condition: Bool | None, *carried: Tensor
         iteration += 1
     count = len(body.outputs) - 1 - len(state)
     return [*state, *(_stacked(b, [items[k] for items in collected]) for k in range(count))]
+
+
+@to_nnef("onnx", "Scan", since=8)
+def scan_batches(
+    b: Builder,
+    sequence_lens: Ints | None,
+    *inputs: Tensor,
+    body: Graph,
+    num_scan_inputs: int,
+    directions: list[int] | None = None,
+) -> list[Tensor | None]:
+    """Scan-8: `scan` for each sequence of a batch, which is the first axis of all inputs and results."""
+    batch, length = shape(inputs[-1])[:2]
+    if sequence_lens is not None and set(sequence_lens) != {length}:
+        raise Unsupported(
+            f"sequence_lens = {sequence_lens}: ONNX does not define what follows on sequences shorter than {length}"
+        )
+    sequences = zip(*(b.unstack(x, axis=0) if batch > 1 else [squeeze(b, x, [0])] for x in inputs), strict=True)
+    results = [
+        scan(b, *parts, body=body, num_scan_inputs=num_scan_inputs, scan_input_directions=directions)
+        for parts in sequences
+    ]
+    return [_stacked(b, [t for t in items if t is not None]) for items in zip(*results, strict=True)]
 
 
 @to_nnef("onnx", "Scan", since=9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,6 +221,32 @@ def test_scan(random: Random, attributes: str) -> None:
         }}> (start, x)
     }}"""
     check(text_model(text.replace("VECTOR", f"float[{width}]")), [random(width), random(4, 3)])
+
+
+def scan_8(batch: int, lengths: str = "", attributes: str = "") -> Any:
+    """Version 8: all inputs and results have a batch in front."""
+    given, declared = ("n", f"<int64[{batch}] n = {{{lengths}}}>") if lengths else ("", "")
+    return text_model(f"""<ir_version: 8, opset_import: ["" : 8]>
+    g (float[{batch},3] start, float[{batch},4,3] x, float[{batch},4,3] w)
+        => (float[{batch},3] last, float[{batch},4,3] all) {declared}
+    {{
+        last, all = Scan <num_scan_inputs = 2{attributes}, body = body (float[3] s, float[3] e, float[3] f)
+            => (float[3] t, float[3] o) {{ u = Mul(e, f) t = Add(s, u) o = Neg(t) }}> ({given}, start, x, w)
+    }}""")
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("attributes", ["", ", directions = [1, 0]", ", directions = [0, 1]"])
+def test_scan_of_a_batch(random: Random, batch: int, attributes: str) -> None:
+    inputs = [random(batch, 3), random(batch, 4, 3), random(batch, 4, 3)]
+    check(scan_8(batch, attributes=attributes), inputs)
+    check(scan_8(batch, ", ".join(["4"] * batch), attributes), inputs)
+
+
+def test_scan_of_a_batch_of_shorter_sequences_is_refused(random: Random) -> None:
+    with pytest.raises(ConversionError) as caught:
+        convert(scan_8(2, "4, 3"), [random(2, 3), random(2, 4, 3), random(2, 4, 3)])
+    assert "sequence_lens = [4, 3]" in str(caught.value)
 
 
 def test_model_local_functions(random: Random) -> None:

@@ -87,4 +87,4 @@ def test_versions() -> None:
         for s in SCHEMAS
         if (s.domain, s.name) in known & with_rule and find_rule("onnx", s.name, s.since_version, s.domain) is None
     ]
-    assert missing == ["Scan-8"]  # with a batch and lengths of sequences, which version 9 dropped
+    assert missing == []
