@@ -61,7 +61,7 @@ class PlainBuilder:
 
     def op(self, type: str, *inputs: Tensor | None, outputs: int = 1, domain: str = "", **attribs: Any) -> Any:
         """Adds an operation; its result, or a tuple of them. None for an input leaves it out; so do None attributes."""
-        results = tuple(Tensor(self.graph, dtype=self.real) for _ in range(outputs))
+        results = tuple([Tensor(self.graph, dtype=self.real) for _ in range(outputs)])
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         Operation(

@@ -137,11 +137,18 @@ class ExpressionParser:
     def _plain_call(self, at: int) -> Call | None:
         """The call that is the whole right side, as it nearly always is, or None without moving."""
         name = self.tokens[at]
-        if name[:1] in _LETTERS and self.tokens[at + 1] == "(" and name not in RESERVED:
+        if name[:1] not in _LETTERS or name in RESERVED:
+            return None
+        if self.tokens[at + 1] == "(":
             call = self._call(name, None, at)
-            if self.tokens[self.position] == ";":
-                return call
-            self.position = at
+        elif self.tokens[at + 1] == "<" and self._type_argument_follows(at):
+            self.position += 3
+            call = self._call(name, self.tokens[at + 2], at)
+        else:
+            return None
+        if self.tokens[self.position] == ";":
+            return call
+        self.position = at
         return None
 
     def target(self) -> Expression:

@@ -19,7 +19,8 @@ def broadcast_shape(*shapes: Sequence[int]) -> list[int]:
         return list(shapes[0])  # nearly always
     result: list[int] = []
     for extents in zip_longest(*shapes, fillvalue=1):
-        wide = {extent for extent in extents if extent != 1}
+        wide = set(extents)
+        wide.discard(1)
         if len(wide) > 1:
             texts = ", ".join(str(list(shape)) for shape in shapes)
             raise ShapeError(

@@ -158,7 +158,7 @@ def right_extended(b: PlainBuilder, x: Tensor, rank: int) -> Tensor:
 
 def broadcast_shape(*tensors: Tensor) -> list[int]:
     """The shape of an elementwise result."""
-    return ops_broadcast.broadcast_shape(*(shape(x) for x in tensors))
+    return ops_broadcast.broadcast_shape(*map(shape, tensors))
 
 
 def elementwise(b: PlainBuilder, type: str, *tensors: Tensor, dtype: Any = None, **attribs: Any) -> Tensor:
