@@ -306,24 +306,6 @@ def test_einsum(equation: str, shapes: Any) -> None:
     check(lambda *xs: tf.einsum(equation, *xs), *arrays)
 
 
-def test_diagonals() -> None:
-    x = random(2, 3, 4)
-    for lower, upper in ((1, 0), (-1, 1), (0, -1), (0, 0)):
-        check(lambda x, p=lower, q=upper: tf.linalg.band_part(x, p, q), x)
-    check(lambda x: tf.linalg.diag(x), random(2, 4))
-    check(lambda x: tf.linalg.diag(x, num_rows=4, num_cols=6, padding_value=-1.5), random(2, 4))
-    check(lambda x: tf.linalg.diag(x, num_rows=6, num_cols=4), random(2, 4))
-    check(lambda x: raw.MatrixDiag(diagonal=x), random(2, 4))
-    for shape in ((2, 3, 4), (2, 4, 3), (2, 3, 3)):
-        check(lambda x: tf.linalg.diag_part(x), random(*shape))
-        check(lambda x: raw.MatrixDiagPart(input=x), random(*shape))
-        check(lambda x, d: tf.linalg.set_diag(x, d), random(*shape), random(2, 3))
-        check(lambda x, d: raw.MatrixSetDiag(input=x, diagonal=d), random(*shape), random(2, 3))
-    check(lambda x: tf.linalg.tensor_diag(x), random(2, 3))
-    check(lambda x: tf.linalg.tensor_diag_part(x), random(2, 3, 2, 3))
-    assert "diagonals" in refusal(lambda x: tf.linalg.diag(x, k=1), random(2, 4))
-
-
 def test_cross_and_determinant() -> None:
     check(lambda x, y: tf.linalg.cross(x, y), random(4, 3), random(4, 3, seed=1))
     check(lambda x: tf.linalg.det(x), random(2, 3, 3), ops=["det"])
