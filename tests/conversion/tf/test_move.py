@@ -344,6 +344,9 @@ def test_positions_of_extrema() -> None:
         check(lambda x, axis=axis: tf.argmax(x, axis), random(3, 4, 5))
         check(lambda x, axis=axis: tf.argmin(x, axis, tf.int32), random(3, 4, 5))
     check(lambda x: tf.argmax(x, 0), np.float32([1, 3, 3, 2]))
+    for dtype in (np.float32, np.int32, np.uint8):  # of equal items the first, however many there are
+        x = integers(3, 257, low=0, high=3).astype(dtype)
+        check(lambda x: (tf.argmax(x, 0), tf.argmin(x, 0), tf.argmax(x, 1), tf.argmin(x, 1)), x)
 
 
 @pytest.mark.parametrize("exclusive", [False, True])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, integers, random, raw, refusal, tf, trace
+from .programs import check, integers, random, raw, tf, trace
 
 TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
@@ -160,27 +160,6 @@ def test_batch_norm_of_old_files(scale_after: bool) -> None:
 @pytest.mark.parametrize("radius", [1, 2, 5])
 def test_local_response_normalization(radius: int) -> None:
     check(lambda x: tf.nn.local_response_normalization(x, radius, bias=1.5, alpha=0.3, beta=0.7), random(2, 4, 5, 7))
-
-
-# fake quantization
-
-
-@pytest.mark.parametrize(("low", "high"), [(-6.0, 6.0), (-1.0, 3.0), (0.1, 2.0), (-3.0, -0.5)])
-@pytest.mark.parametrize(("bits", "narrow"), [(8, False), (8, True), (4, False)])
-def test_fake_quant(low: float, high: float, bits: int, narrow: bool) -> None:
-    x = 3 * random(4, 5, 6)
-    attribs = {"num_bits": bits, "narrow_range": narrow}
-    check(lambda x: tf.quantization.fake_quant_with_min_max_args(x, low, high, **attribs), x)
-    check(lambda x: tf.quantization.fake_quant_with_min_max_vars(x, low, high, **attribs), x)
-    lows, highs = np.float32([low, low - 1, -2] * 2), np.float32([high, high + 1, 1] * 2)
-    check(lambda x: tf.quantization.fake_quant_with_min_max_vars_per_channel(x, lows, highs, **attribs), x)
-
-
-def test_fake_quant_with_computed_range_is_refused() -> None:
-    message = refusal(
-        lambda x: tf.quantization.fake_quant_with_min_max_vars(x, tf.reduce_min(x), tf.reduce_max(x)), random(4, 5)
-    )
-    assert "must be a constant" in message
 
 
 # resizing
