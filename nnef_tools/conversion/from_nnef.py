@@ -65,6 +65,7 @@ class ConverterFromNNEF(Converter):
         self._target = Graph(graph.name)
         self._tensors = {}
         self._stored: dict[Tensor, Tensor] = {}
+        self._literals: dict[tuple[Any, bytes], Tensor] = {}
         self._refused = []
         self._unknown = set()
         self.warnings = []
@@ -225,8 +226,17 @@ class ConverterFromNNEF(Converter):
     def _mapped(self, source: Tensor) -> Tensor:
         target = self._tensors.get(source)
         if target is None and source.data is not None:
-            target = self._constant(source, np.asarray(source.data))
+            data = np.asarray(source.data)
+            target = self._constant(source, data) if source.name or data.ndim else self._literal(source, data)
         return super()._mapped(source) if target is None else target
+
+    def _literal(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        """A number as one constant however often it is written down, which runtimes load faster."""
+        key = (data.dtype, data.tobytes())
+        if key not in self._literals:
+            self._literals[key] = self._constant(source, data)
+        self._tensors[source] = self._literals[key]
+        return self._literals[key]
 
     def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
         """A constant in the data type to compute with; a large one keeps its own and is cast when the model runs."""

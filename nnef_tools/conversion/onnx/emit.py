@@ -33,8 +33,11 @@ def known(x: Tensor, shape: Sequence[int | None] | None, dtype: Any = None) -> T
 
 
 def ints(b: PlainBuilder, values: Sequence[int]) -> Tensor:
-    """A vector of int64."""
-    return b.constant(list(values), np.int64)
+    """A vector of int64, as one constant however often it is asked for: models repeat axes and extents a lot."""
+    key = (np.int64, *values)
+    if key not in b.views:
+        b.views[key] = b.constant(list(values), np.int64)
+    return b.views[key]
 
 
 def scalar(b: PlainBuilder, value: float) -> Tensor:
