@@ -1,4 +1,4 @@
-"""Pooling in 2 and 3 dimensions."""
+"""Pooling in 2 and 3 dimensions, and its kin: dilation with a structuring element."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ..build import shape
+from ...model.dtypes import is_float
+from ..build import LIMIT, reshape, shape
 from ..builder import Builder
-from ..padding import same_padding
+from ..padding import Pairs, same_padding
+from ..parts import slice_axes
 from ..positions import flat_positions
 from ..rules import Ints, to_nnef
-from .common import channels_first, from_channels_first, to_channels_first, window_padding
+from .common import channels_first, from_channels_first, spatial, to_channels_first, window_padding
 
 
 def _window(
@@ -95,3 +97,55 @@ def max_pool_with_argmax(
     pairs = window["padding"][2:] or same_padding([height, width], size, stride, ones)
     position = flat_positions(b, index, steps, size, stride, ones, pairs)
     return from_channels_first(b, values, "NHWC"), from_channels_first(b, b.cast(position, Targmax), "NHWC")
+
+
+@to_nnef("tf", "Dilation2D")
+def dilation_2d(
+    b: Builder, x: Tensor, element: Tensor, *, strides: list[int], rates: list[int], padding: str
+) -> Tensor:
+    """Dilation2D: maxima over windows of x plus a structuring element `[height, width, channels]`.
+
+    max_pool and an addition if the element is flat (the same everywhere in the window), else the maximum of one term
+    for each position in the window.
+    """
+    if not is_float(x.dtype):
+        raise Unsupported("integers")
+    height, width, depth = shape(element)
+    stride, dilation = spatial(strides, "NHWC", "strides"), spatial(rates, "NHWC", "rates")
+    pairs = window_padding(padding, None, "NHWC")
+    pairs = pairs or same_padding(shape(x)[1:3], [height, width], stride, dilation)
+    value = b.value(element)
+    if value is None or np.any(value != value[:1, :1]):
+        return _largest_sum(b, x, element, stride, dilation, pairs)
+    window = {"size": [1, 1, height, width], "stride": [1, 1, *stride], "dilation": [1, 1, *dilation]}
+    source = to_channels_first(b, x, "NHWC")
+    y = b.max_pool(source, **window, padding=[(0, 0), (0, 0), *pairs], border="ignore")
+    y = from_channels_first(b, y, "NHWC")
+    return b.add(y, b.constant(value[0, 0].reshape(1, 1, 1, depth))) if np.any(value) else y
+
+
+def _largest_sum(
+    b: Builder, x: Tensor, element: Tensor, stride: list[int], dilation: list[int], pairs: Pairs
+) -> Tensor:
+    """The maximum over a window of x + element. Outside of x lies the smallest number, which never wins."""
+    *window, depth = shape(element)
+    if window[0] * window[1] > LIMIT:
+        raise Unsupported(f"more than {LIMIT} positions in a window")
+    if any(map(any, pairs)):
+        lowest = float(np.finfo(x.dtype).min)
+        x = b.pad(x, padding=[(0, 0), *pairs, (0, 0)], border="constant", value=lowest)
+    extents = shape(x)[1:3]
+    reach = [(n - 1) * step for n, step in zip(window, dilation, strict=True)]
+    if any(extent <= r for extent, r in zip(extents, reach, strict=True)):
+        raise Unsupported(f"a window of {window} with rates {dilation} does not fit extents {extents}")
+    largest: Any = None
+    for row, column in np.ndindex(*window):
+        start = [row * dilation[0], column * dilation[1]]
+        end = [s + extent - r for s, extent, r in zip(start, extents, reach, strict=True)]
+        moved = slice_axes(b, x, start, end, [1, 2], stride)
+        item = reshape(
+            b, slice_axes(b, element, [row, column], [row + 1, column + 1], [0, 1], [1, 1]), [1, 1, 1, depth]
+        )
+        term = b.add(moved, item)
+        largest = term if largest is None else b.max(largest, term)
+    return largest  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, integers, random, raw, tf, trace
+from .programs import check, integers, random, raw, refusal, tf, trace
 
 TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
@@ -160,6 +160,47 @@ def test_batch_norm_of_old_files(scale_after: bool) -> None:
 @pytest.mark.parametrize("radius", [1, 2, 5])
 def test_local_response_normalization(radius: int) -> None:
     check(lambda x: tf.nn.local_response_normalization(x, radius, bias=1.5, alpha=0.3, beta=0.7), random(2, 4, 5, 7))
+
+
+# dilation with a structuring element
+
+WINDOWS: list[Any] = [
+    {"strides": [1, 1, 1, 1], "rates": [1, 1, 1, 1], "padding": "SAME"},
+    {"strides": [1, 2, 1, 1], "rates": [1, 1, 2, 1], "padding": "SAME"},
+    {"strides": [1, 2, 3, 1], "rates": [1, 2, 1, 1], "padding": "VALID"},
+]
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("size", [(3, 3), (2, 3), (1, 1)])
+def test_dilation(window: Any, size: tuple[int, int]) -> None:
+    x, element = random(2, 7, 8, 3) - 5, random(*size, 3)
+    terms = size[0] * size[1]
+    result = check(lambda x: raw.Dilation2D(input=x, filter=element, **window), x, rtol=0, atol=0)
+    assert result.ops.count("max") == terms - 1
+    result = check(lambda x, f: raw.Dilation2D(input=x, filter=f, **window), x, element, rtol=0, atol=0)
+    assert result.ops.count("add") == terms
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_dilation_with_a_flat_element(window: Any) -> None:
+    x = random(2, 7, 8, 3) - 5
+    zeros, heights = np.zeros((3, 2, 3), np.float32), np.broadcast_to(random(3), (3, 2, 3))
+    ops = ["transpose", "max_pool", "transpose"]
+    check(lambda x: raw.Dilation2D(input=x, filter=zeros, **window), x, ops=ops, rtol=0, atol=0)
+    check(lambda x: raw.Dilation2D(input=x, filter=heights, **window), x, ops=[*ops, "add"], rtol=0, atol=0)
+
+
+def test_dilation_of_small_inputs() -> None:
+    for rate, extent in ((2, 1), (3, 2)):
+        window: Any = {"strides": [1, 1, 1, 1], "rates": [1, rate, rate, 1], "padding": "SAME"}
+        element = random(3, 3, 2)
+        check(lambda x, w=window, f=element: raw.Dilation2D(input=x, filter=f, **w), random(1, extent, 4, 2))
+
+
+def test_dilation_of_integers_is_refused() -> None:
+    element = np.zeros((2, 2, 3), np.int32)
+    assert "integers" in refusal(lambda x: raw.Dilation2D(input=x, filter=element, **WINDOWS[0]), integers(1, 4, 4, 3))
 
 
 # resizing
