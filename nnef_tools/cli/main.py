@@ -69,7 +69,10 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
 
 
 def _prepare_streams() -> None:
-    """Lets nothing depend on what the caller's shell made of the standard streams."""
+    """Lets nothing depend on what the caller's shell made of the standard streams.
+
+    The files stay open as long as the process.
+    """
     if sys.stdin is None:  # closed, as are the others below
         sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
     if sys.stdout is None:

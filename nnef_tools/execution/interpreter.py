@@ -157,7 +157,7 @@ class Plan:
             if len(outputs) < len(step.outputs):
                 raise ExecutionError(f"it returned {len(outputs)} results where {len(step.outputs)} are needed")
             return [self._backend.as_value(output) for output in outputs]
-        except Exception as error:
+        except Exception as error:  # the function may be a plugin's, or complain in its own way
             raise self._failure(step, arguments, error) from error
 
     def _failure(self, step: Step, arguments: Sequence[Any], error: Exception) -> ExecutionError:

@@ -194,7 +194,7 @@ def open_session(
         options.add_external_initializers(list(values), list(values.values()))
     try:
         return ort.InferenceSession(model, options, providers=list(providers))
-    except Exception as error:
+    except Exception as error:  # onnxruntime raises a class of its own for each status
         raise FormatError(f"onnxruntime cannot load the model: {first_line(error)}", where=where) from error
 
 

@@ -90,7 +90,7 @@ def _custom_result(name: str, function: Callable[..., Any], shapes: list[Any], a
     except NnefToolsError as error:
         error.where = error.where or name
         raise
-    except Exception as error:
+    except Exception as error:  # a plugin is foreign code: it may raise anything
         raise PluginError(f"shape function failed: {type(error).__name__}: {error}", where=name) from error
     try:
         return tuple(_as_lists(shape) for shape in result) if isinstance(result, tuple) else _as_lists(result)

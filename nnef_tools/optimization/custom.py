@@ -44,7 +44,7 @@ def replace(graph: Graph, *, chain: Chain, function: Callable[..., Any]) -> int:
             result = function(*operations)
         except NnefToolsError:
             raise
-        except Exception as error:
+        except Exception as error:  # a plugin is foreign code: it may raise anything
             results = ", ".join(repr(tensor) for tensor in operations[-1].outputs)
             raise PluginError(
                 f"fails with {type(error).__name__}: {error}", where=f"{name}, at the chain that ends in '{results}'"

@@ -173,6 +173,6 @@ def _simplified(path: Path, input_shapes: InputShapes | None, optimize: bool | N
         )
     except NnefToolsError:
         raise
-    except Exception as error:
+    except Exception as error:  # onnxsim documents no classes of errors
         raise FormatError(f"onnxsim cannot simplify the model: {error}") from error
     return Storage(np.frombuffer(model.SerializeToString(), np.uint8))

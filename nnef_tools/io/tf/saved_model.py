@@ -41,12 +41,12 @@ def _frozen_file(path: Path, tf: Any) -> Any:
 def _frozen_folder(path: Path, tf: Any) -> Any:
     try:
         model = tf.saved_model.load(str(path))
-    except Exception as error:
+    except Exception as error:  # as above
         try:
             return _frozen_session(path, tf)
         except NnefToolsError:
             raise
-        except Exception:
+        except Exception:  # as above
             raise error from None  # the reason that the loader of today gives
     function = _signature(dict(model.signatures), path)
     keys = function.structured_outputs
