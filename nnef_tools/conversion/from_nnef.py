@@ -186,7 +186,11 @@ class ConverterFromNNEF(Converter):
         if rule is None:
             return False
         definition = find(op.type)
-        attribs = dict(op.attribs) if definition is None else definition.complete(op.attribs)
+        attribs = dict(op.attribs)
+        if definition is not None:
+            attribs = definition.complete(attribs)
+            if surplus := op.attribs.keys() - attribs.keys() - {"dtype"}:
+                raise Unsupported(f"the model declares it with '{min(surplus)}', which the operation known here lacks")
         for key in [key for key in attribs if iskeyword(key)]:
             attribs[f"{key}_"] = attribs.pop(key)
         if "dtype" in rule.attributes:

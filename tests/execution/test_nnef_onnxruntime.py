@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nnef_tools import load_model
-from nnef_tools.errors import UsageError
+from nnef_tools.errors import ConversionError, ExecutionError, UsageError
 from nnef_tools.execution import make_executor
 from nnef_tools.language.tensor_file import write_tensor
 
@@ -82,7 +82,7 @@ def test_names_are_those_of_the_nnef_model(model) -> None:
 SCRIPT = """
 import resource, sys, numpy as np
 from nnef_tools import load_model
-from nnef_tools.errors import UsageError
+from nnef_tools.errors import ConversionError, ExecutionError, UsageError
 from nnef_tools.execution import make_executor
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 import onnxruntime, onnx
@@ -134,3 +134,18 @@ def test_a_graph_of_the_caller_is_not_changed(model) -> None:
     assert before == (
         [(tensor.name, tensor.shape) for tensor in graph.tensors], list(graph.outputs), dict(graph.metadata)
     )  # fmt: skip
+
+
+def test_an_operation_of_the_model_that_has_a_name_of_ours(tmp_path) -> None:
+    """Its further attributes are not left out."""
+    text = """version 1.0;
+extension KHR_enable_fragment_definitions;
+fragment erf(x: tensor<scalar>, scale: scalar = 2.0) -> (y: tensor<scalar>);
+graph net(x) -> (y) { x = external<scalar>(shape = [3]); y = erf(x, scale = 3.0); }
+"""
+    (tmp_path / "graph.nnef").write_text(text)
+    with pytest.raises(ConversionError) as error:
+        make_executor(tmp_path, backend="onnxruntime")
+    assert "declares it with 'scale'" in "\n".join(map(str, (error.value.message, *error.value.details)))
+    with pytest.raises(ExecutionError, match="erf"):
+        make_executor(tmp_path).run({"x": np.ones(3, np.float32)})
