@@ -58,16 +58,60 @@ def test_branches_of_different_shapes_are_refused() -> None:
     assert "depends on the condition" in str(caught.value)
 
 
-def test_case() -> None:
-    def function(x: Any) -> Any:
-        index = tf.cast(tf.reduce_sum(x), tf.int32)
-        return tf.switch_case(index, [lambda: x, lambda: x * 2.0, lambda: tf.nn.relu(x)])
+def three_ways(x: Any) -> Any:
+    index = tf.cast(tf.reduce_sum(x), tf.int32)
+    return tf.switch_case(index, [lambda: x, lambda: x * 2.0, lambda: tf.nn.relu(x)])
 
+
+TOTALS = (0.5, 1.5, 2.5, 7.0, -4.0)
+
+
+def test_case() -> None:
+    function = three_ways
     concrete = tf.function(function).get_concrete_function(tf.TensorSpec((2,), tf.float32, name="x0"))
     traced = Traced(concrete.graph.as_graph_def(), [t.op.name for t in concrete.graph.outputs])
     assert "Case" in {op.type for op in traced.read().operations} or "StatelessCase" in str(traced.graph_def)
-    for total in (0.5, 1.5, 2.5, 7.0, -4.0):
+    for total in TOTALS:
         check(traced, np.float32([total + 1, -1]))
+
+
+def test_case_of_tensorflow_1() -> None:
+    def nested(x: Any) -> Any:
+        index = tf.cast(tf.reduce_sum(x), tf.int32)
+        first, second = tf.switch_case(
+            index,
+            [
+                lambda: (x, x + 1.0),
+                lambda: (x * 2.0, tf.constant([1.0, 2.0])),
+                lambda: (tf.nn.relu(x), tf.cond(x[0] > 2.0, lambda: x * 3.0, lambda: three_ways(x - 0.4))),
+            ],
+        )
+        return first * second
+
+    def two_ways(x: Any) -> Any:
+        return tf.switch_case(tf.cast(tf.reduce_sum(x), tf.int32), [lambda: x, lambda: x * 2.0])
+
+    for function in (three_ways, nested, two_ways):
+        traced = freeze(function, (2,))
+        assert "_SwitchN" in {node.op for node in traced.graph_def.node}
+        for total in TOTALS:
+            check(traced, np.float32([total + 1, -1]))
+
+
+@pytest.mark.parametrize(("index", "ops"), [(0, ["neg"]), (2, ["relu"]), (7, ["relu"]), (-1, ["relu"])])
+def test_case_of_tensorflow_1_with_a_constant_index(index: int, ops: list[str]) -> None:
+    def function(x: Any) -> Any:
+        return tf.switch_case(tf.cast(tf.shape(x)[0], tf.int32), [lambda: -x, lambda: x * 2.0, lambda: tf.nn.relu(x)])
+
+    graph_def = freeze(function, (2,)).graph_def
+    for node in graph_def.node:  # what the choice depends on, as a constant
+        if node.op == "_SwitchN":
+            node.input[1] = "index"
+    constant = graph_def.node.add(name="index", op="Const")
+    constant.attr["dtype"].type = tf.int32.as_datatype_enum
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(index, tf.int32))
+    names = [node.name for node in graph_def.node if node.op == "Identity" and "/" not in node.name]
+    check(Traced(graph_def, names), random(2), ops=ops)
 
 
 # loops

@@ -130,8 +130,49 @@ def test_conditionals_that_cannot_be_told(read: Any) -> None:
         read(placeholder("x"), unary("Neg", "a", "x"), unary("Merge", "m", "x", "a"), unary("Neg", "y", "m"))
 
 
+def choice(count: int, index: Any) -> list[Any]:
+    """y = |(-x, x * x, -x, ..)[i]|, as `tf.switch_case` becomes when control flow is lowered."""
+    branches = [unary("Square" if k % 2 else "Neg", f"b{k}", f"s:{k}" if k else "s") for k in range(count)]
+    return [
+        placeholder("x", 2),
+        index,
+        node("_SwitchN", "s", "x", "i", T=attr(type=FLOAT), num_outs=attr(i=count)),
+        *branches,
+        node("Merge", "m", *(b.name for b in branches), T=attr(type=FLOAT), N=attr(i=count)),
+        unary("Abs", "y", "m"),
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_choice_by_an_index(read: Any, count: int) -> None:
+    g = read(*choice(count, placeholder("i", dtype=INT32)))
+    assert types(g)[2:] == [*["Neg", "Square", "Neg", "Square", "Neg"][:count], "StatelessCase", "Abs"]
+    case = g.operations[-2]
+    assert [t.name for t in case.inputs] == ["i", *(f"b{k}" for k in range(count))]
+    assert [b.outputs[0] is b.inputs[k] for k, b in enumerate(case.attribs["branches"])] == [True] * count
+    assert case.outputs[0].dtype is np.float32
+
+
+@pytest.mark.parametrize("index, kept", [(0, "Neg"), (1, "Square"), (2, "Neg"), (9, "Square"), (-1, "Square")])
+def test_a_constant_index(read: Any, index: int, kept: str) -> None:
+    given = const("i", tensor(INT32, (), int_val=[index]))
+    assert types(read(*choice(4, given))) == ["Placeholder", kept, "Abs"]
+
+
+def test_choices_that_cannot_be_told(read: Any) -> None:
+    nodes = choice(3, placeholder("i", dtype=INT32))
+    with pytest.raises(FormatError, match="2 of 3 branches have a result"):
+        read(*nodes[:-2], node("Merge", "m", "b0", "b2", T=attr(type=FLOAT), N=attr(i=2)), nodes[-1])
+    with pytest.raises(FormatError, match="cannot tell which condition"):
+        read(*nodes[:-2], node("Merge", "m", "b0", "b1", "b1", T=attr(type=FLOAT), N=attr(i=3)), nodes[-1])
+    nodes[2] = node("_SwitchN", "s", "x", "i", T=attr(type=FLOAT), num_outs=attr(i=1 << 40))
+    with pytest.raises(FormatError, match="no number of branches"):
+        read(*nodes)
+
+
 def test_damaged_loops(tmp_path: Path) -> None:
-    data = graph(*simple_loop(), *conditional(placeholder("p", dtype=BOOL))[1:]).SerializeToString()
+    others = [n for n in choice(3, placeholder("i", dtype=INT32))[1:] if n.name != "y"]
+    data = graph(*simple_loop(), *conditional(placeholder("p", dtype=BOOL))[1:], *others).SerializeToString()
     rng = np.random.default_rng(3)
     path = tmp_path / "model.pb"
     for k in range(500):

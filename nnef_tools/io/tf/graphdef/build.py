@@ -159,7 +159,7 @@ class _Builder:
         if node.op in _WITH_BODIES:
             if isinstance(value, Func):
                 return self.nested(self._library.instance(value, str(node), path=path), (*path, value.name))
-            if isinstance(value, list) and any(isinstance(item, Func) for item in value):
+            if isinstance(value, list) and any(isinstance(item, (Body, Func)) for item in value):
                 return [self._with_graphs(item, node, path) for item in value]
         return value
 

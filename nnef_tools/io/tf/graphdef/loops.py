@@ -1,14 +1,14 @@
 """Control flow of TensorFlow 1 made functional: loops become StatelessWhile, conditionals a selection.
 
 A loop is a frame: Enter brings values in, Merge takes the value of Enter or that of the last round (NextIteration),
-Switch leads it on to the body (1) or out to Exit (0), as LoopCond says. A conditional is Switch and Merge alone. Frozen
-graphs have these also for loops that TensorFlow 2 made.
+Switch leads it on to the body (1) or out to Exit (0), as LoopCond says. A conditional is Switch and Merge alone, or
+_SwitchN and Merge for a choice by an index. Frozen graphs have these also for loops that TensorFlow 2 made.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,20 +18,24 @@ from ....errors import FormatError
 from .nodes import Body, Node, Ref
 from .resolve import PASSING
 
-# Predicate -> the branch (0 or 1) in which a node runs.
+# Predicate (or index) -> the number of the branch in which a node runs.
 _Context = dict[Ref, int]
+
+_SWITCHES = ("Switch", "_SwitchN")
+_MAX_BRANCHES = 4096
 
 
 def raise_control_flow(nodes: Sequence[Node]) -> list[Node]:
     """The nodes with loops and conditionals in functional form. Raises FormatError for incomplete ones.
 
     Loops get the attributes `cond` and `body`, each a Body whose arguments are the loop's variables and invariants.
-    Both branches of a conditional are computed; if its predicate is a constant, the other branch is left out.
+    All branches of a conditional are computed; if its predicate is a constant, the other branches are left out. A
+    choice by an index becomes a StatelessCase of the results of its branches.
     """
     result = list(nodes)
     if any(node.op == "Enter" for node in result):
         result = _raise_loops(result)
-    if any(node.op in ("Switch", "Merge") for node in result):
+    if any(node.op in (*_SWITCHES, "Merge") for node in result):
         result = _raise_conditionals(result)
     return result
 
@@ -41,11 +45,11 @@ def inside_control_flow(nodes: Sequence[Node]) -> set[str]:
 
     When control flow is functional nothing uses these results any more, or never did (of the counter of a loop, say).
     """
-    if not any(node.op in ("Switch", "Merge") for node in nodes):
+    if not any(node.op in (*_SWITCHES, "Merge") for node in nodes):
         return set()
     found = {ref[0] for node in nodes for ref in node.inputs}
     found.update(node.name for node in nodes if node.op == "Exit")
-    switches = {node.name for node in nodes if node.op == "Switch"}
+    switches = {node.name for node in nodes if node.op in _SWITCHES}
     found.update(node.name for node in nodes if node.op == "Identity" and any(r[0] in switches for r in node.inputs))
     return found
 
@@ -226,6 +230,7 @@ def _raise_conditionals(nodes: list[Node]) -> list[Node]:
     by_name = {node.name: node for node in nodes}
     replaced: dict[Ref, Ref] = {}
     contexts: dict[str, _Context] = {}
+    counts: dict[Ref, int] = {}  # index -> number of branches
     result: list[Node] = []
 
     def final(ref: Ref) -> Ref:
@@ -243,24 +248,27 @@ def _raise_conditionals(nodes: list[Node]) -> list[Node]:
     def context(name: str, index: int | None) -> _Context:
         node = by_name.get(name)
         found = contexts.get(name, {})
-        if node is not None and node.op == "Switch" and index is not None and len(node.inputs) == 2:
+        if node is not None and node.op in _SWITCHES and index is not None and len(node.inputs) == 2:
             return {**found, predicate(node.inputs[1]): index}
         return found
 
     for node in _in_order(nodes):
         incoming = [context(*ref) for ref in node.inputs] + [context(name, None) for name in node.control]
         if node.op == "Merge":
-            chosen, contexts[node.name] = _merged(node, incoming, predicate, by_name)
+            chosen, contexts[node.name] = _merged(node, incoming[: len(node.inputs)], counts, by_name)
             if isinstance(chosen, Node):
                 result.append(chosen)
             else:
                 replaced[node.name, 0] = chosen
             continue
         contexts[node.name] = {key: value for item in incoming for key, value in item.items()}
-        if node.op == "Switch":
+        if node.op in _SWITCHES:
             if len(node.inputs) != 2:
-                raise FormatError("Switch needs two inputs", where=str(node))
-            replaced[node.name, 0] = replaced[node.name, 1] = node.inputs[0]
+                raise FormatError(f"{node.op} needs two inputs", where=str(node))
+            if node.op == "_SwitchN":
+                counts[predicate(node.inputs[1])] = _branch_count(node)
+            for k in range(2 if node.op == "Switch" else _branch_count(node)):
+                replaced[node.name, k] = node.inputs[0]
         else:
             result.append(node)
     for node in result:
@@ -270,28 +278,69 @@ def _raise_conditionals(nodes: list[Node]) -> list[Node]:
     return result
 
 
+def _branch_count(node: Node) -> int:
+    count = node.attribs.get("num_outs")
+    if not isinstance(count, int) or not 1 <= count <= _MAX_BRANCHES:
+        raise FormatError(f"num_outs = {count} is no number of branches", where=str(node))
+    return count
+
+
 def _merged(
-    node: Node, incoming: list[_Context], predicate: Callable[[Ref], Ref], by_name: Mapping[str, Node]
+    node: Node, incoming: Sequence[_Context], counts: Mapping[Ref, int], by_name: Mapping[str, Node]
 ) -> tuple[Node | Ref, _Context]:
-    """The selection for a Merge, or one of its inputs if the predicate is a constant; and the context of the result."""
-    if len(node.inputs) != 2:
-        raise FormatError(f"a choice between {len(node.inputs)} branches is not supported", where=str(node))
-    first, second = incoming[:2]
-    differing = [key for key in first if key in second and first[key] != second[key]]
+    """What Merge chooses: one of its inputs if the predicate is a constant, else a node; and the context of the result.
+
+    incoming: of each input. counts: number of branches, for conditions that are an index.
+    """
+    shared = [key for key in (incoming[0] if incoming else ()) if all(key in context for context in incoming)]
+    differing = [key for key in shared if len({context[key] for context in incoming}) == len(incoming) > 1]
     if not differing:
         raise FormatError("cannot tell which condition decides between the branches", where=str(node))
     condition = differing[-1]
-    common = {key: value for key, value in first.items() if second.get(key) == value}
-    on_true, on_false = node.inputs if first[condition] == 1 else node.inputs[::-1]
-    source = by_name.get(condition[0])
-    if source is not None and source.op == "Const":
-        value = source.attribs.get("value")
-        if isinstance(value, np.ndarray) and value.size == 1:
-            return (on_true if bool(value.reshape(-1)[0]) else on_false), common
-    attribs = {"T": node.attribs.get("T")}
+    count = counts.get(condition, 2)
+    if len(incoming) != count:
+        raise FormatError(f"{len(incoming)} of {count} branches have a result", where=str(node))
+    common = {key: incoming[0][key] for key in shared if len({context[key] for context in incoming}) == 1}
+    branch = {context[condition]: ref for context, ref in zip(incoming, node.inputs, strict=True)}
+    branches = [branch[k] for k in range(count)]
+    known = _constant(by_name.get(condition[0]))
+    if known is not None:
+        return branches[_branch_of(known, count, condition in counts)], common
+    select = _case(node, condition, branches) if condition in counts else _select(node, condition, branches)
     if node.attribs.get("_output_shapes"):
-        attribs["_output_shapes"] = node.attribs["_output_shapes"][:1]
-    return Node(node.name, "SelectV2", [condition, on_true, on_false], node.control, attribs), common
+        select.attribs["_output_shapes"] = node.attribs["_output_shapes"][:1]
+    return select, common
+
+
+def _constant(node: Node | None) -> Any:
+    """The item of a constant that has one, else None."""
+    value = node.attribs.get("value") if node is not None and node.op == "Const" else None
+    return value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else None
+
+
+def _branch_of(value: Any, count: int, is_index: bool) -> int:
+    """The branch that runs: the last one for any other index."""
+    if not is_index:
+        return int(bool(value))
+    return int(value) if 0 <= value < count else count - 1
+
+
+def _select(node: Node, condition: Ref, branches: list[Ref]) -> Node:
+    on_false, on_true = branches
+    return Node(node.name, "SelectV2", [condition, on_true, on_false], node.control, {"T": node.attribs.get("T")})
+
+
+def _case(node: Node, index: Ref, branches: list[Ref]) -> Node:
+    """A StatelessCase whose branches are given the results of all and return one."""
+    dtype = node.attribs.get("T")
+    arguments = [(node.name, -1 - k) for k in range(len(branches))]
+    attribs: dict[str, Any] = {
+        "Tin": [dtype] * len(branches),
+        "Tout": [dtype],
+        "branches": [Body([], arguments, [argument], [], [{"dtype": dtype}] * len(branches)) for argument in arguments],
+        "output_shapes": [],
+    }
+    return Node(node.name, "StatelessCase", [index, *branches], node.control, attribs)
 
 
 def _in_order(nodes: list[Node]) -> list[Node]:
