@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pytest
 from onnx import ModelProto, parser
 
+from nnef_tools.conversion import Transform
 from nnef_tools.conversion.onnx_to_nnef import Converter
-from nnef_tools.conversion.transform import Transform
+from nnef_tools.errors import ConversionError
+from nnef_tools.execution import make_executor
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph, Operation
 
@@ -47,3 +51,18 @@ def main(graph: Graph) -> list[Operation]:
 def types(graph: Graph) -> list[str]:
     """The types of the operations without external and variable."""
     return [str(op.type) for op in main(graph)]
+
+
+def refusal(text: str, **options: Any) -> ConversionError:
+    """The error that converting a model ends with."""
+    with pytest.raises(ConversionError) as caught:
+        convert(text, **options)
+    return caught.value
+
+
+def run(graph: Graph, *inputs: Any) -> list[Any]:
+    """What the graph computes."""
+    executor = make_executor(graph, backend="numpy")
+    feeds = {info.name: np.asarray(array) for info, array in zip(executor.inputs, inputs, strict=True)}
+    results = executor.run(feeds)
+    return [results[info.name] for info in executor.outputs]

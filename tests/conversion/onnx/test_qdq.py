@@ -1,11 +1,10 @@
 """QuantizeLinear and DequantizeLinear become quantized tensors of NNEF, with the same codes, and come back.
 
-onnxruntime without optimizations is the reference. Random values hit no ties, so results are equal but for rounding.
-"""
+onnxruntime without optimizations is the reference. Random values hit no ties, so results are equal but for rounding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,87 +12,30 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper
 
 import nnef_tools
 from nnef_tools.conversion.onnx_to_nnef import Converter
-from nnef_tools.errors import VerificationError
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.coarseness import Coarseness, Deviation
-from nnef_tools.io.nnef import Reader, Writer
+from nnef_tools.io.nnef import Reader
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
-from nnef_tools.model import Graph
 from nnef_tools.optimization.nnef_optimizer import Optimizer
 
 from .conftest import Array, check, convert, run_onnxruntime
 from .nnef_models import to_onnx
-
-INTEGERS = [np.int8, np.uint8, np.int16, np.uint16]
-NARROW = [ml_dtypes.int4, ml_dtypes.uint4, ml_dtypes.int2, ml_dtypes.uint2]
-
-
-def qdq_model(
-    nodes: Sequence[onnx.NodeProto],
-    constants: dict[str, Array],
-    inputs: dict[str, Sequence[int]],
-    outputs: Sequence[str] = ("y",),
-    opset: int = 21,
-) -> ModelProto:
-    """A model with real inputs. Outputs ending in `q` are codes of type int8, all others real."""
-    graph = helper.make_graph(
-        list(nodes),
-        "test",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT8 if name.endswith("q") else TensorProto.FLOAT, None)
-            for name in outputs
-        ],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
-    )
-    version = 10 if opset <= 21 else 13
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=version)
-
-
-def quantize(x: str, y: str, **attribs: Any) -> onnx.NodeProto:
-    """QuantizeLinear with parameters `s` and `z`."""
-    return helper.make_node("QuantizeLinear", [x, "s", "z"], [y], **attribs)
-
-
-def dequantize(x: str, y: str, s: str = "s", z: str = "z", **attribs: Any) -> onnx.NodeProto:
-    return helper.make_node("DequantizeLinear", [x, s, z], [y], **attribs)
-
-
-def node(op: str, inputs: Sequence[str], outputs: Sequence[str], **attribs: Any) -> onnx.NodeProto:
-    return helper.make_node(op, list(inputs), list(outputs), **attribs)
-
-
-def entries(graph: Graph) -> list[dict[str, Any]]:
-    """The quantization of all tensors, in plain numbers; those of float32."""
-    quants = [tensor.quant for op in graph.operations for tensor in op.outputs if tensor.quant]
-    return [{k: v if isinstance(v, str) else np.asarray(v, np.float32).tolist() for k, v in q.items()} for q in quants]
-
-
-def stored(model: ModelProto) -> dict[str, Array]:
-    return {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
-
-
-def dequantizers(model: ModelProto) -> list[tuple[list[Any], list[Any], list[Any], int | None]]:
-    """Codes, scales, zero points and axis of all constants that are dequantized."""
-    known, found = stored(model), []
-    for op in model.graph.node:
-        if op.op_type == "DequantizeLinear" and op.input[0] in known:
-            codes, scale = known[op.input[0]], known[op.input[1]].reshape(-1)
-            given = len(op.input) > 2 and op.input[2]
-            zero = known[op.input[2]].reshape(-1).astype(int) if given else np.zeros(scale.shape, int)
-            axis = next((item.i % codes.ndim for item in op.attribute if item.name == "axis"), None)
-            found.append((codes.astype(int).tolist(), scale.tolist(), zero.tolist(), axis if scale.size > 1 else None))
-    return sorted(found, key=str)
-
-
-def written(graph: Graph, folder: Path) -> Graph:
-    Writer()(graph, folder)
-    return Reader()(folder)
-
+from .qdq_models import (
+    INTEGERS,
+    NARROW,
+    check_round_trip,
+    dequantize,
+    dequantizers,
+    entries,
+    node,
+    qdq_model,
+    quantize,
+    stored,
+    written,
+)
 
 # constant codes
 
@@ -206,17 +148,6 @@ def test_a_reshape_that_splits_the_axis_is_an_operation(random: Any) -> None:
         result = check(model, [random(2, rows // 2, 4)])
         assert result.ops == (["add"] if rows == 6 else ["reshape", "add"])  # small ones fold
         check_round_trip(result.graph, [random(2, rows // 2, 4)])
-
-
-def check_round_trip(graph: Graph, inputs: Sequence[Array], tolerance: float = 1e-5) -> ModelProto:
-    """The ONNX model of the graph computes what the graph does."""
-    _, model = to_onnx(graph)
-    executor = make_executor(graph, backend="numpy")
-    wanted = executor.run(dict(zip((info.name for info in executor.inputs), inputs, strict=True)))
-    feeds = dict(zip((info.name for info in model.graph.input), inputs, strict=True))
-    for actual, name in zip(run_onnxruntime(model, feeds), wanted, strict=True):
-        np.testing.assert_allclose(actual, wanted[name], rtol=tolerance, atol=tolerance)
-    return model
 
 
 def test_single_items_keep_their_codes(random: Any) -> None:
@@ -448,156 +379,3 @@ def test_optimization_leaves_quantized_weights_alone(random: Any) -> None:
         executor = make_executor(graph, backend="numpy")
         [y] = executor.run({executor.inputs[0].name: x}).values()
         np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-4)
-
-
-# whole networks
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small convolutional network, not quantized."""
-    generator = np.random.default_rng(0)
-
-    def weights(*shape: int) -> Array:
-        return (generator.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
-
-    constants = {"w1": weights(8, 3, 3, 3), "b1": weights(8, 1)[:, 0], "w2": weights(8, 2, 3, 3),
-                 "b2": weights(8, 1)[:, 0],
-                 "w3": weights(5, 8), "b3": weights(5, 1)[:, 0], "one": np.float32(0.7)}  # fmt: skip
-    nodes = [
-        node("Conv", ["x", "w1", "b1"], ["c1"], pads=[1, 1, 1, 1]), node("Relu", ["c1"], ["r1"]),
-        node("Conv", ["r1", "w2", "b2"], ["c2"], pads=[1, 1, 1, 1], group=4), node("Add", ["r1", "c2"], ["a"]),
-        node("MaxPool", ["a"], ["p"], kernel_shape=[2, 2], strides=[2, 2]), node("Add", ["p", "one"], ["o"]),
-        node("GlobalAveragePool", ["o"], ["g"]), node("Flatten", ["g"], ["f"]),
-        node("Gemm", ["f", "w3", "b3"], ["y"], transB=1),
-    ]  # fmt: skip
-    model = qdq_model(nodes, constants, {"x": [1, 3, 12, 12]}, opset=17)
-    path = tmp_path_factory.mktemp("network") / "model.onnx"
-    onnx.save(onnx.shape_inference.infer_shapes(model), path)
-    return path
-
-
-def image(seed: int) -> Array:
-    return np.random.default_rng(seed).standard_normal((1, 3, 12, 12)).astype(np.float32)
-
-
-def calibrated(network: Path, target: Path, **options: Any) -> ModelProto:
-    quantization = pytest.importorskip("onnxruntime.quantization")
-
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
-        images: Iterator[Array] = map(image, range(8))
-
-        def get_next(self) -> dict[str, Array] | None:
-            found = next(self.images, None)
-            return None if found is None else {"x": found}
-
-    quantization.quantize_static(
-        network, target, Reader(), quant_format=quantization.QuantFormat.QDQ, calibration_providers=None, **options
-    )
-    return onnx.load(target)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"per_channel": True, "activation_type": "QUInt8"},
-        {"activation_type": "QUInt16", "weight_type": "QInt16", "extra_options": {"UseQDQContribOps": True}},
-        {"weight_type": "QInt4", "op_types_to_quantize": ["Conv", "Gemm"], "extra_options": {"UseQDQContribOps": True}},
-        {"per_channel": True, "extra_options": {"AddQDQPairToWeight": True, "DedicatedQDQPair": True}},
-    ],
-)
-def test_static_quantization(options: dict[str, Any], network: Path, tmp_path: Path) -> None:
-    """No arithmetic of quantization in NNEF; codes, scales and zero points again in ONNX; equal but for few flips."""
-    quantization = pytest.importorskip("onnxruntime.quantization")
-    chosen = {k: getattr(quantization.QuantType, v) if k.endswith("_type") else v for k, v in options.items()}
-    source = calibrated(network, tmp_path / "q.onnx", **chosen)
-    report = nnef_tools.convert_model(tmp_path / "q.onnx", tmp_path / "q.nnef", keep_io_names=True, verify=2)
-    assert report.verification is not None and report.verification.steps is not None
-    graph = Reader()(tmp_path / "q.nnef")
-    kinds = {str(op.type) for op in graph.operations}
-    assert kinds <= {"external", "variable", "conv", "relu", "add", "max_pool", "mean_reduce", "avg_pool", "reshape",
-                     "squeeze", "linear", "copy", "box"}  # fmt: skip
-
-    nnef_tools.convert_model(tmp_path / "q.nnef", tmp_path / "back.onnx", verify=2)
-    back = onnx.load(tmp_path / "back.onnx")
-    if "AddQDQPairToWeight" not in options.get("extra_options", {}):  # its weights are real in the source
-        assert dequantizers(back) == dequantizers(source)
-        named = {name for name, array in stored(source).items() if name.endswith("_quantized")}
-        assert named and named <= set(stored(back))
-    assert sorted(map(str, entries(Converter()(onnx_model_to_graph(back))))) == sorted(map(str, entries(graph)))
-
-    quant = next(t for t in graph.outputs).quant
-    assert quant is not None
-    executors = [
-        make_executor(tmp_path / "q.nnef", format="nnef", backend=b) for b in ("numpy", "torch", "onnxruntime")
-    ]
-    for seed in range(20, 24):
-        wanted = run_onnxruntime(source, {"x": image(seed)})[0]
-        for executor in executors:
-            error = np.abs(executor.run({"x": image(seed)})["y"] - wanted)
-            assert error.max() <= 1.01 * float(quant["scale"])
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_dynamic_quantization(network: Path, tmp_path: Path) -> None:
-    """Ranges are computed, so it is arithmetic, and exact."""
-    quantization = pytest.importorskip("onnxruntime.quantization")
-    quantization.quantize_dynamic(network, tmp_path / "d.onnx", op_types_to_quantize=["MatMul", "Gemm", "Conv"])
-    model = onnx.load(tmp_path / "d.onnx")
-    assert "DynamicQuantizeLinear" in {op.op_type for op in model.graph.node}
-    result = check(model, [image(1)], rtol=1e-4, atol=1e-4)
-    assert not entries(result.graph)
-
-
-# verification
-
-
-def reversed_channels(weights: Any) -> None:
-    weights.data = np.asarray(weights.data)[::-1].copy()
-
-
-def moved_zero_point(weights: Any) -> None:
-    weights.quant["zero_point"] += 20
-
-
-def larger_scale(weights: Any) -> None:
-    weights.quant["scale"] *= 1.1
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("damage", [reversed_channels, moved_zero_point, larger_scale])
-def test_verification_of_quantized_models_still_finds_errors(
-    damage: Any, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calibrated(network, tmp_path / "q.onnx")
-    finish = Converter._finish
-
-    def damaged(self: Converter) -> None:
-        finish(self)
-        damage(next(op.output for op in self._target.operations if op.type == "variable" and op.output.rank == 4))
-
-    monkeypatch.setattr(Converter, "_finish", damaged)
-    with pytest.raises(VerificationError):
-        nnef_tools.convert_model(tmp_path / "q.onnx", tmp_path / "wrong.nnef", verify=2)
-
-
-def test_noise_of_quantized_results() -> None:
-    """Few items a few steps off are flips; many, or one far off, are not, unless the models themselves differ so."""
-    exact, flipped, shifted, far = (np.zeros(100) for _ in range(4))
-    flipped[3], shifted[:], far[5] = 0.39, 0.11, 0.41
-    for result, expected in ((exact, True), (flipped, True), (shifted, False), (far, False)):
-        assert Deviation.between(np.zeros(100), result).is_noise(0.1, Deviation()) == expected
-        assert Deviation.between(np.zeros(100), result).is_noise(0.1, Deviation(0.2, 0.1))
-    assert Deviation.between(np.array([1.0, np.nan]), np.array([1.0, 2.0])).most == np.inf
-    assert Deviation.between(np.zeros(2), np.zeros(3)).most == np.inf
-
-
-def test_outputs_that_are_no_codes_stay_exact() -> None:
-    coarse = Coarseness(8, {"y": 0.5}, of_source=False)
-    assert coarse.step("y", np.float32, np.array([3.0], np.float32)) == 0.5
-    assert coarse.step("x", np.float32, np.array([np.inf, -512.0], np.float32)) == 2.0
-    assert coarse.step("x", np.uint8, np.array([3])) == 1.0
-    assert coarse.step("x", np.int64, np.array([3])) is None
-    assert coarse.step("x", np.bool_, np.array([True])) is None
