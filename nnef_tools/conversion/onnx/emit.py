@@ -14,22 +14,16 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ...ops import broadcast as ops_broadcast
 from .. import padding
+from ..emitted import broadcast_shape, divisor, is_number, known, scalar
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
 from ..quantized import QuantizedArray, quantized_constant
 from .common import dtype_code, shape
 
+__all__ = ["broadcast_shape", "divisor", "is_number", "known", "scalar"]
+
 Array = np.ndarray[Any, Any]
-
-
-def known(x: Tensor, shape: Sequence[int | None] | None, dtype: Any = None) -> Tensor:
-    """x with its shape set, and its item type if it is not a real one."""
-    x.shape = shape
-    if dtype is not None:
-        x.dtype = dtype
-    return x
 
 
 def ints(b: PlainBuilder, values: Sequence[int]) -> Tensor:
@@ -38,11 +32,6 @@ def ints(b: PlainBuilder, values: Sequence[int]) -> Tensor:
     if key not in b.views:
         b.views[key] = b.constant(list(values), np.int64)
     return b.views[key]
-
-
-def scalar(b: PlainBuilder, value: float) -> Tensor:
-    """A real number of rank 0."""
-    return b.constant(value, b.real)
 
 
 def full(b: PlainBuilder, x: Tensor, dims: Sequence[int]) -> Tensor:
@@ -159,11 +148,6 @@ def right_extended(b: PlainBuilder, x: Tensor, rank: int) -> Tensor:
     return x if own in (0, rank) else unsqueeze(b, x, range(own, rank))
 
 
-def broadcast_shape(*tensors: Tensor) -> list[int]:
-    """The shape of an elementwise result."""
-    return ops_broadcast.broadcast_shape(*map(shape, tensors))
-
-
 def elementwise(b: PlainBuilder, type: str, *tensors: Tensor, dtype: Any = None, **attribs: Any) -> Tensor:
     """An elementwise operator with NNEF's broadcasting. dtype: of the result, by default that of the last operand."""
     result: Tensor = b.op(type, *aligned(b, *tensors), **attribs)
@@ -226,11 +210,6 @@ def need_version(b: PlainBuilder, version: int, what: str) -> None:
     """Unsupported if the target's operator set is older."""
     if b.version < version:
         raise Unsupported(f"{what} needs operator set version {version} (--opset {version})")
-
-
-def is_number(x: Tensor, value: float) -> bool:
-    """Is x a constant of rank 0 with that value?"""
-    return x.data is not None and not shape(x) and float(np.asarray(x.data)) == value
 
 
 def per_channel(b: PlainBuilder, x: Tensor, channels: int) -> Tensor | None:

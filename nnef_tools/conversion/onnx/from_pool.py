@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ...ops.window import Window, divisors, forward_window, reverse_window
+from ...ops.window import Window, forward_window, reverse_window
 from .. import padding as pads
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
@@ -22,6 +22,7 @@ from ..rules import from_nnef
 from .common import shape
 from .emit import (
     concat,
+    divisor,
     elementwise,
     known,
     pad,
@@ -102,8 +103,7 @@ def _sum(b: PlainBuilder, x: Tensor, window: Window) -> Tensor:
 
 def _divided(b: PlainBuilder, x: Tensor, counts: Sequence[np.ndarray[Any, Any]]) -> Tensor:
     """x divided by the outer product of counts for each dimension."""
-    total = divisors(counts)
-    return elementwise(b, "Div", x, b.constant(total if total.size > 1 else total.item(), b.real))
+    return elementwise(b, "Div", x, divisor(b, counts))
 
 
 @from_nnef("onnx", "box")

@@ -19,11 +19,11 @@ from ...model import Graph, Tensor
 from ...ops.borders import source_index
 from .. import layout
 from ..build import shape
-from ..onnx.emit import broadcast_shape, is_number, known, scalar
+from ..emitted import broadcast_shape, divisor, is_number, known, scalar
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
 
-__all__ = ["broadcast_shape", "is_number", "known", "scalar", "shape"]
+__all__ = ["broadcast_shape", "divisor", "is_number", "known", "scalar", "shape"]
 
 Array = np.ndarray[Any, Any]
 

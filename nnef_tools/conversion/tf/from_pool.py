@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from ...model import Tensor
-from ...ops.window import Window, divisors, forward_window, reverse_window
+from ...ops.window import Window, forward_window, reverse_window
 from ..padding import Pairs
 from ..rules import from_nnef
 from .emit import (
     TfBuilder,
     data_format,
+    divisor,
     elementwise,
     from_format,
     in_format,
@@ -94,8 +95,7 @@ def _by_axis(b: TfBuilder, x: Tensor, window: Window, combine: str, whole: str) 
 
 def _divided(b: TfBuilder, x: Tensor, counts: Sequence[Array]) -> Tensor:
     """x divided by the outer product of counts for each dimension."""
-    total = divisors(counts)
-    return elementwise(b, "RealDiv", x, b.constant(total if total.size > 1 else total.item(), b.real))
+    return elementwise(b, "RealDiv", x, divisor(b, counts))
 
 
 @from_nnef("tf", "box")
