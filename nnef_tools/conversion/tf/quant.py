@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ...model import Tensor
 from ..build import positive, shape
 from ..builder import Builder
 from ..narrow import round_half_even
+from ..parts import reshape_inferred
 from ..rules import Array, Float, Int, to_nnef
 
 
@@ -59,60 +61,38 @@ def fake_quant_per_channel(
     return _quantized(b, x, min.reshape(aligned), max.reshape(aligned), num_bits, narrow_range)
 
 
-def symmetric_scale(low: Any, high: Any, num_bits: int, signed: bool, narrow_range: bool) -> tuple[Any, Any, Any, Any]:
-    """Lower end, upper end, scale and step of the levels of a range: zero is one of them, and the codes fit the bits.
+@dataclass(frozen=True)
+class _Levels:
+    """How reals become codes and back: zero is a level, and the codes fit the bits.
 
-    low, high: arrays. One end stays, which is the one that needs the smaller scale; the other end moves.
+    Of the range, the end that needs the smaller scale stays, the other one moves. first, last: codes.
     """
-    first = (1 if narrow_range else 0) - 2 ** (num_bits - 1) if signed else 0
-    last = 2 ** (num_bits - 1) - 1 if signed else 2**num_bits - 1
-    real = low.dtype.type
-    lowest, highest, most = real(first), real(last), np.finfo(real).max
-    with np.errstate(all="ignore"):
-        by_low = np.where(lowest * low > 0, lowest / low, most)
-        by_high = np.where(highest * high > 0, highest / high, most)
-        keeps_low = by_low < by_high
-        step = np.where(keeps_low, low / lowest, high / highest).astype(real)
-        ends = np.where(keeps_low, low, lowest * step), np.where(keeps_low, highest * step, high)
-    return *ends, np.where(keeps_low, by_low, by_high), step
 
+    low: Tensor
+    high: Tensor
+    scale: Tensor
+    step: Tensor
 
-def _quantized_and_back(
-    b: Builder,
-    x: Tensor,
-    low: Any,
-    high: Any,
-    num_bits: int,
-    signed_input: bool,
-    round_mode: str,
-    narrow_range: bool,
-    axis: int,
-) -> Tensor:
-    rank = len(shape(x))
-    if axis != -1:
-        k = positive(axis, rank)
-        low, high = (array.reshape([-1 if d == k else 1 for d in range(rank)]) for array in (low, high))
-    if np.any(low > high) or not 0 < num_bits < 63:
-        raise Unsupported(f"{num_bits} bits for ranges from {low} to {high}")
-    low, high, scale, step = symmetric_scale(low, high, num_bits, signed_input, narrow_range)
-    codes = b.mul(b.clamp(x, low, high), scale)
-    if round_mode not in ("HALF_TO_EVEN", "HALF_UP"):
-        raise Unsupported(f"round_mode = '{round_mode}' is not known")
-    rounded = b.floor(b.add(codes, 0.5)) if round_mode == "HALF_UP" else round_half_even(b, codes)
-    return b.mul(rounded, step)
-
-
-def _require_range(range_given: bool) -> None:
-    if not range_given:
-        raise Unsupported("range_given = False: the range follows from the input")
+    @classmethod
+    def of(cls, b: Builder, low: Tensor, high: Tensor, first: int, last: int) -> _Levels:
+        most = b.constant(np.finfo(low.dtype).max, low.dtype)
+        by_high = b.select(b.gt(high, 0.0), b.div(float(last), high), most)
+        if first == 0:  # nothing below zero has a code
+            step = b.div(high, float(last))
+            return cls(b.mul(step, 0.0), high, by_high, step)
+        by_low = b.select(b.lt(low, 0.0), b.div(float(first), low), most)
+        keeps_low = b.lt(by_low, by_high)
+        step = b.select(keeps_low, b.div(low, float(first)), b.div(high, float(last)))
+        ends = b.select(keeps_low, low, b.mul(step, float(first))), b.select(keeps_low, b.mul(step, float(last)), high)
+        return cls(*ends, b.select(keeps_low, by_low, by_high), step)
 
 
 @to_nnef("tf", "QuantizeAndDequantizeV2", "QuantizeAndDequantizeV4")
 def quantize_and_dequantize(
     b: Builder,
     x: Tensor,
-    low: Array,
-    high: Array,
+    low: Tensor,
+    high: Tensor,
     *,
     signed_input: bool = True,
     num_bits: int = 8,
@@ -121,17 +101,32 @@ def quantize_and_dequantize(
     narrow_range: bool = False,
     axis: int = -1,
 ) -> Tensor:
-    """QuantizeAndDequantizeV2 and V4 with a constant range."""
-    _require_range(range_given)
-    return _quantized_and_back(b, x, low, high, num_bits, signed_input, round_mode, narrow_range, axis)
+    """QuantizeAndDequantizeV2 and V4: as integers of that width would have it. Without a range, by that of x."""
+    if round_mode not in ("HALF_TO_EVEN", "HALF_UP"):
+        raise Unsupported(f"round_mode = '{round_mode}' is not known")
+    if not 1 < num_bits < 63:
+        raise Unsupported(f"num_bits = {num_bits}")
+    rank = len(shape(x))
+    kept = [] if axis == -1 else [positive(axis, rank)]
+    if range_given:
+        own = [-1 if k in kept else 1 for k in range(rank)] if kept else []
+        low, high = (reshape_inferred(b, item, own) for item in (low, high))
+    else:
+        others = [k for k in range(rank) if k not in kept]
+        low, high = (reduce(x, axes=others) for reduce in (b.min_reduce, b.max_reduce)) if others else (x, x)
+    first = (1 if narrow_range else 0) - 2 ** (num_bits - 1) if signed_input else 0
+    levels = _Levels.of(b, low, high, first, 2 ** (num_bits - 1 if signed_input else num_bits) - 1)
+    codes = b.mul(b.clamp(x, levels.low, levels.high) if range_given else x, levels.scale)
+    rounded = b.floor(b.add(codes, 0.5)) if round_mode == "HALF_UP" else round_half_even(b, codes)
+    return b.mul(rounded, levels.step)
 
 
 @to_nnef("tf", "QuantizeAndDequantizeV3")
 def quantize_and_dequantize_bits(
     b: Builder,
     x: Tensor,
-    low: Array,
-    high: Array,
+    low: Tensor,
+    high: Tensor,
     num_bits: Int,
     *,
     signed_input: bool = True,
@@ -140,5 +135,7 @@ def quantize_and_dequantize_bits(
     axis: int = -1,
 ) -> Tensor:
     """QuantizeAndDequantizeV3: the number of bits is an input."""
-    _require_range(range_given)
-    return _quantized_and_back(b, x, low, high, num_bits, signed_input, "HALF_TO_EVEN", narrow_range, axis)
+    return quantize_and_dequantize(
+        b, x, low, high, signed_input=signed_input, num_bits=num_bits, range_given=range_given,
+        narrow_range=narrow_range, axis=axis,
+    )  # fmt: skip

@@ -78,10 +78,29 @@ def test_quantize_and_dequantize_along_an_axis(axis: int) -> None:
         check(lambda x, n=name, o=options: getattr(raw, n)(input=x, **ranges, **o), x, expected=bits, rtol=0, atol=0)
 
 
-def test_quantize_and_dequantize_by_the_range_of_the_input_is_refused() -> None:
-    def program(x: Any, **options: Any) -> Any:
-        return raw.QuantizeAndDequantizeV2(input=x, **options)
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("mode", ["HALF_TO_EVEN", "HALF_UP"])
+@pytest.mark.parametrize("axis", [-1, 0, 2])
+def test_quantize_and_dequantize_by_the_range_of_the_input(signed: bool, mode: str, axis: int) -> None:
+    options: dict[str, Any] = {"signed_input": signed, "num_bits": 5, "axis": axis, "round_mode": mode}
 
-    assert "range_given" in refusal(lambda x: program(x, input_min=0.0, input_max=1.0), random(4, 5))
-    computed = refusal(lambda x: program(x, input_min=tf.reduce_min(x), input_max=1.0, range_given=True), random(4, 5))
-    assert "must be a constant" in computed
+    def program(x: Any) -> Any:
+        unused = tf.zeros([] if axis == -1 else [x.shape[axis]])
+        return raw.QuantizeAndDequantizeV2(input=x, input_min=unused, input_max=unused, **options)
+
+    for x in (random(4, 5, 6), random(4, 5, 6) + 3, random(4, 5, 6) - 3, np.zeros((2, 3, 4), np.float32)):
+        check(program, x, rtol=0, atol=0)
+
+
+def test_quantize_and_dequantize_by_a_computed_range() -> None:
+    def program(x: Any, low: Any, high: Any) -> Any:
+        return raw.QuantizeAndDequantizeV4(input=x, input_min=low, input_max=high, range_given=True)
+
+    for low, high in RANGES:
+        check(program, 3 * random(4, 5), np.float32(low), np.float32(high), rtol=0, atol=0)
+
+
+def test_constant_ranges_are_computed_at_once() -> None:
+    options: dict[str, Any] = {"input_min": -1.0, "input_max": 3.0, "range_given": True, "round_mode": "HALF_UP"}
+    ops = ["clamp", "mul", "add", "floor", "mul"]
+    check(lambda x: raw.QuantizeAndDequantizeV2(input=x, **options), random(4, 5), ops=ops)
