@@ -179,6 +179,11 @@ def test_pad(border, padding):
     agree("pad", random(3, 4), padding=padding, border=border, value=7.0 if border == "constant" else 0.0)
 
 
+def test_pad_with_the_smallest_number():
+    for value in (-3.4028235e38, 3.4028235e38, -np.inf, 1e39):
+        agree("pad", random(2, 3), padding=[(1, 0), (0, 2)], border="constant", value=value)
+
+
 def test_cast():
     x = np.array([-1.7, 0.0, 0.4, 2.9], np.float32)
     assert find_operator("cast")(to_torch(x), dtype=np.int64).tolist() == [-1, 0, 0, 2]

@@ -122,12 +122,21 @@ def border_index(index: Tensor, extent: int, border: str) -> Tensor:
     return mapped
 
 
+_REALS = {torch.float16: np.float16, torch.float32: np.float32}
+
+
+def _rounded(value: float, dtype: torch.dtype) -> float:
+    """The value as the type has it: torch refuses -3.4028235e38, which is how the smallest float32 is written."""
+    with np.errstate(over="ignore"):
+        return float(_REALS[dtype](value)) if dtype in _REALS else value
+
+
 def pad_border(x: Tensor, padding: Pairs, border: str, value: float = 0.0) -> Tensor:
     """Continues x by (before, after) elements in each dimension; negative numbers crop."""
     if not any(p or q for p, q in padding):
         return x
     if border == "constant":
-        return F.pad(x, [item for pair in reversed(list(padding)) for item in pair], value=value)
+        return F.pad(x, [item for pair in reversed(list(padding)) for item in pair], value=_rounded(value, x.dtype))
     for dim, (p, q) in enumerate(padding):
         if p or q:
             index = torch.arange(-p, x.shape[dim] + q, device=x.device)
