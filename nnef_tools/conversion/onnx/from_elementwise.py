@@ -28,6 +28,9 @@ from .emit import (
     scalar,
 )
 
+LAYER_NORMALIZATION = 17
+"""The version of the operator set that it is from."""
+
 COMPARISONS = ("eq", "gt", "ge", "lt", "le")
 
 
@@ -49,16 +52,31 @@ def _binary(onnx: str, dtype: Any) -> Callable[..., Tensor]:
 for _row in names.UNARY:
     from_nnef("onnx", _row.nnef)(_unary(_row.onnx))
 for _row in names.BINARY:
-    if _row.nnef not in ("ne", "add"):
+    if _row.nnef not in ("ne", "add", "mul"):
         from_nnef("onnx", _row.nnef)(_binary(_row.onnx, np.bool_ if _row.nnef in COMPARISONS else None))
 
 
 @from_nnef("onnx", "add")
 def add(b: PlainBuilder, x: Tensor, y: Tensor) -> Tensor:
-    """add -> Add."""
+    """add -> Add, or the bias of LayerNormalization."""
     if restore.column_bias(x, y):
         return known(b.Add(x, reshape(b, y, [1])), shape(x))
+    for z, bias in ((x, y), (y, x)):
+        if (found := restore.without_bias(z, bias)) is not None:
+            of, scale, attribs = found
+            return known(b.LayerNormalization(of, scale, reshape(b, bias, shape(scale)), **attribs), shape(of))
     return elementwise(b, "Add", x, y)
+
+
+@from_nnef("onnx", "mul")
+def mul(b: PlainBuilder, x: Tensor, y: Tensor) -> Tensor:
+    """mul -> Mul, or LayerNormalization, which runtimes do not make themselves of all its forms."""
+    for z, scale in ((x, y), (y, x)) if b.version >= LAYER_NORMALIZATION else ():
+        if (found := restore.layer_normalization(z, scale)) is not None:
+            of, count, epsilon = found
+            vector = reshape(b, scale, shape(of)[-count:])
+            return known(b.LayerNormalization(of, vector, axis=-count, epsilon=epsilon), shape(of))
+    return elementwise(b, "Mul", x, y)
 
 
 @from_nnef("onnx", "ne")

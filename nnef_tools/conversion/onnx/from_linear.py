@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...model import Tensor
 from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
+from . import restore
 from .common import shape
 from .emit import elementwise, is_number, known, per_channel, reshape, scalar, transpose
 
@@ -43,8 +46,15 @@ def linear(b: PlainBuilder, input: Tensor, filter: Tensor, bias: Tensor) -> Tens
 def batch_normalization(
     b: PlainBuilder, input: Tensor, mean: Tensor, variance: Tensor, offset: Tensor, scale: Tensor, *, epsilon: float
 ) -> Tensor:
-    """batch_normalization -> BatchNormalization with parameters per channel; with others by its formula."""
+    """batch_normalization -> BatchNormalization with parameters per channel; with others by its formula.
+
+    InstanceNormalization if mean and variance are those of each channel, for float32, in which it computes.
+    """
     own = shape(input)
+    axes = restore.moments_axes(input, mean, variance) if input.dtype is np.float32 else None
+    if axes and axes == list(range(2, len(own))) and all(_is_per_channel(x, own[1]) for x in (offset, scale)):
+        vectors = [per_channel(b, x, own[1]) for x in (scale, offset)]
+        return known(b.InstanceNormalization(input, *vectors, epsilon=epsilon), own)
     if len(own) >= 2 and all(_is_per_channel(x, own[1]) for x in (mean, variance, offset, scale)):
         vectors = [per_channel(b, x, own[1]) for x in (scale, offset, mean, variance)]
         return known(b.BatchNormalization(input, *vectors, epsilon=epsilon), own)

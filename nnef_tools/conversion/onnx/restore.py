@@ -6,6 +6,8 @@ more after that is removed with everything else that no output depends on. Only 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...model import Tensor
@@ -43,6 +45,58 @@ def hard_sigmoid(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, float, f
     return None if z is None or alpha is None or beta is None else (z, alpha, beta)
 
 
+def layer_normalization(y: Tensor, scale: Tensor) -> tuple[Tensor, int, float] | None:
+    """x, n, epsilon if `y * scale` is LayerNormalization of x over its last n axes without a bias; else None.
+
+    In the form that our rule for LayerNormalization writes, and for float32, in which it computes.
+    """
+    for centred, inverse in _either_order(_operands(y, "Mul")):
+        x, mean = _pair(_operands(centred, "Sub"))
+        variance, epsilon = _with_number(_operands(_single(_single(inverse, "Reciprocal"), "Sqrt"), "Add"))
+        if x is None or mean is None or variance is None or epsilon is None or x.dtype is not np.float32:
+            continue
+        axes = moments_axes(x, mean, variance)
+        rank = len(shape(x))
+        if axes and axes == list(range(rank - len(axes), rank)) and is_of_last(scale, x, len(axes)):
+            return x, len(axes), epsilon
+    return None
+
+
+def without_bias(y: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, dict[str, Any]] | None:
+    """x, the scale and the attributes if y is a LayerNormalization that can take the bias too; else None."""
+    x, scale = _pair(_operands(y, "LayerNormalization"))
+    if x is None or scale is None or y.producer is None or not is_of_last(bias, x, len(shape(scale))):
+        return None
+    return x, scale, y.producer.attribs
+
+
+def is_of_last(parameter: Tensor, x: Tensor, count: int) -> bool:
+    """Is it a constant with an item for each position in the last axes of x, of that number?"""
+    own, rank = shape(x), len(shape(x))
+    return parameter.data is not None and shape(parameter) == [1] * (rank - count) + own[rank - count :]
+
+
+def moments_axes(x: Tensor, mean: Tensor, variance: Tensor) -> list[int] | None:
+    """The axes over which these are the mean and the variance of x, as `moments` is written; else None."""
+    axes = _mean_axes(mean, x)
+    squares = _single(variance, "ReduceMean")
+    difference, two = _pair(_operands(squares, "Pow"))
+    if axes is None or squares is None or difference is None or two is None or _number(two) != 2.0:
+        return None
+    same = _pair(_operands(difference, "Sub")) == (x, mean)
+    return axes if same and _mean_axes(variance, squares) == axes else None
+
+
+def _mean_axes(y: Tensor, x: Tensor) -> list[int] | None:
+    """The axes of a ReduceMean of x with the result y, which are an attribute up to version 17."""
+    inputs = _operands(y, "ReduceMean")
+    if y.producer is None or not inputs or inputs[0] is not x:
+        return None
+    if len(inputs) == 1:
+        return list(y.producer.attribs["axes"])
+    return None if inputs[1].data is None else [int(axis) for axis in np.asarray(inputs[1].data)]
+
+
 def column_bias(x: Tensor, y: Tensor) -> bool:
     """Is x a product of matrices with a single column, and y a number to add to it?
 
@@ -57,8 +111,17 @@ def _operands(x: Tensor | None, type: str) -> tuple[Tensor, ...]:
     return tuple(producer.inputs) if producer is not None and (producer.type, producer.domain) == (type, "") else ()
 
 
-def _single(x: Tensor, type: str) -> Tensor | None:
+def _single(x: Tensor | None, type: str) -> Tensor | None:
     return next(iter(_operands(x, type)), None)
+
+
+def _pair(operands: tuple[Tensor, ...]) -> tuple[Tensor | None, Tensor | None]:
+    """The operands if they are two."""
+    return (operands[0], operands[1]) if len(operands) == 2 else (None, None)
+
+
+def _either_order(operands: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], ...]:
+    return (operands, operands[::-1]) if len(operands) == 2 else ()
 
 
 def _number(x: Tensor) -> float | None:
@@ -74,7 +137,7 @@ def _is_with(x: Tensor, type: str, operand: Tensor, number: float) -> bool:
 
 def _with_number(operands: tuple[Tensor, ...]) -> tuple[Tensor | None, float | None]:
     """The computed one of two operands and the value of the other one, in either order."""
-    for x, y in (operands, operands[::-1]) if len(operands) == 2 else ():
+    for x, y in _either_order(operands):
         if x.data is None and _number(y) is not None:
             return x, _number(y)
     return None, None

@@ -96,7 +96,7 @@ def gather_nd(input: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
     flat = _flat_positions(indices, addressed).reshape(batch, -1)
     offset = torch.arange(batch, device=input.device)[:, None] * math.prod(addressed)
     rows = input.reshape(batch * math.prod(addressed), *rest)
-    return rows[(flat + offset).reshape(-1)].reshape(*indices.shape[:-1], *rest)
+    return rows[(flat + offset).reshape(-1)].reshape([*indices.shape[:-1], *rest])
 
 
 def scatter_nd(input: Tensor, indices: Tensor, updates: Tensor, *, reduction: str = "none") -> Tensor:

@@ -112,7 +112,7 @@ def gather(input: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
     if flat.numel() and int(flat.min()) < 0:
         raise ShapeError("'indices' must not be negative")
     found = input.index_select(axis, flat)
-    return found.reshape(*input.shape[:axis], *indices.shape, *input.shape[axis + 1 :])
+    return found.reshape([*input.shape[:axis], *indices.shape, *input.shape[axis + 1 :]])
 
 
 def cast(input: Tensor, *, dtype: Any) -> Tensor:

@@ -78,3 +78,72 @@ def test_bias_of_a_single_column() -> None:
     graph = nnef_graph("x = external(shape = [2, 3]); w = external(shape = [3, 1]); y = add(matmul(x, w), -0.5);")
     model = check_back(graph, ops=["MatMul", "Add"])
     assert [list(item.dims) for item in model.graph.initializer] == [[1]]
+
+
+LAYER = "x = external(shape = [2, 3, 8]); m, v = moments(x, axes = [2]); "
+NUMBERS = "0.5, -1.0, 2.0, 0.25, 1.0, 1.5, -0.75, 3.0"
+PARAMETERS = (
+    f"s = constant(shape = [1, 1, 8], value = [{NUMBERS}]); o = constant(shape = [1, 1, 8], value = [{NUMBERS}]); "
+)
+NORMALIZED = "mul(sub(x, m), rsqrt(add(v, 0.001)))"
+
+
+@pytest.mark.parametrize("call", [f"add(mul({NORMALIZED}, s), o)", f"add(o, mul(s, {NORMALIZED}))"])
+def test_layer_normalization(call: str) -> None:
+    model = check_back(nnef_graph(f"{LAYER}{PARAMETERS}y = {call};"), ops=["LayerNormalization"])
+    assert {item.name: item.f or item.i for item in model.graph.node[0].attribute} == {
+        "axis": -1,
+        "epsilon": pytest.approx(0.001),
+    }
+
+
+def test_layer_normalization_without_bias() -> None:
+    graph = nnef_graph(f"{LAYER}{PARAMETERS}y = mul({NORMALIZED}, s); z = add(y, x); k = add(y, m);", ["y", "z", "k"])
+    check_back(graph, ops=["ReduceMean", "LayerNormalization", "Add", "Add"])
+
+
+def test_layer_normalization_over_several_axes() -> None:
+    start = (
+        LAYER.replace("[2]", "[1, 2]") + f"s = constant(shape = [1, 3, 8], value = [{NUMBERS}, {NUMBERS}, {NUMBERS}]); "
+    )
+    check_back(nnef_graph(f"{start}y = mul({NORMALIZED}, s);"), ops=["LayerNormalization"])
+
+
+@pytest.mark.parametrize(
+    ("start", "call"),
+    [
+        (LAYER, "mul(mul(sub(x, m), rsqrt(add(v, 0.001))), 2.0)"),
+        (LAYER, "mul(mul(sub(x, m), rsqrt(add(m, 9.0))), s)"),
+        (LAYER, "mul(mul(sub(m, x), rsqrt(add(v, 0.001))), s)"),
+        (LAYER, "mul(mul(sub(x, m), rcp(add(v, 0.001))), s)"),
+        (LAYER.replace("axes = [2]", "axes = [1]"), f"mul({NORMALIZED}, s)"),
+        (LAYER.replace("axes = [2]", "axes = [1, 2]"), f"mul({NORMALIZED}, s)"),
+    ],
+)
+def test_what_is_no_layer_normalization(start: str, call: str) -> None:
+    model = check_back(nnef_graph(f"{start}{PARAMETERS}y = {call};"))
+    assert "LayerNormalization" not in [node.op_type for node in model.graph.node]
+
+
+def test_old_versions_have_no_layer_normalization() -> None:
+    model = check_back(nnef_graph(f"{LAYER}{PARAMETERS}y = mul({NORMALIZED}, s);"), opset=16)
+    assert "LayerNormalization" not in [node.op_type for node in model.graph.node]
+
+
+CHANNELS = (
+    "s = constant(shape = [1, 3], value = [2.0, -1.0, 0.5]); o = constant(shape = [1, 3], value = [1.0, 3.0, 0.0]); "
+)
+
+
+@pytest.mark.parametrize("items", [1, 2])
+def test_instance_normalization(items: int) -> None:
+    start = f"x = external(shape = [{items}, 3, 4, 5]); m, v = moments(x, axes = [2, 3]); {CHANNELS}"
+    graph = nnef_graph(f"{start}y = batch_normalization(x, m, v, o, s, epsilon = 0.001);")
+    check_back(graph, ops=["InstanceNormalization"])
+
+
+@pytest.mark.parametrize("axes", ["[0, 2, 3]", "[1, 2, 3]"])
+def test_other_statistics_stay(axes: str) -> None:
+    start = f"x = external(shape = [2, 3, 4, 5]); m, v = moments(x, axes = {axes}); {CHANNELS}"
+    model = check_back(nnef_graph(f"{start}y = batch_normalization(x, m, v, o, s, epsilon = 0.001);"))
+    assert "InstanceNormalization" not in [node.op_type for node in model.graph.node]
