@@ -150,6 +150,7 @@ def test_moves():
     agree("tile", random(2, 3), repeats=[2, 3])
     agree("gather", random(2, 3, 4), np.array([[0, 2], [1, 1]]), axis=1)
     agree("gather", random(2, 3, 4), np.array(1), axis=2)
+    agree("gather", random(3), np.array(1), axis=0)
     agree("copy_n", random(2, 3), times=3)
     agree("add_n", [random(2, 3), random(2, 3, seed=1), random(2, 3, seed=2)])
     agree("update", random(2, 3), random(2, 3, seed=1))
@@ -304,6 +305,7 @@ def test_index_extensions():
         agree("scatter_nd", x, pairs, random(7, 5, seed=2), reduction=reduction)
     agree("gather_nd", x, np.stack([rng.integers(0, 3, (2, 6)), rng.integers(-4, 4, (2, 6))], -1))
     agree("gather_nd", x, rng.integers(-4, 4, (3, 2, 1)), batch_dims=1)
+    agree("gather_nd", random(3), np.array([1]))
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])

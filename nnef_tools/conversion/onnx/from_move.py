@@ -20,9 +20,13 @@ from .emit import ints, known
 
 @from_nnef("onnx", "reshape")
 def reshape(b: PlainBuilder, input: Tensor, *, shape: list[int], axis_start: int, axis_count: int) -> Tensor:
-    """reshape -> Reshape to the whole new shape."""
+    """reshape -> Reshape to the whole new shape; the last one of DepthToSpace or SpaceToDepth is all of that."""
     attribs = {"shape": shape, "axis_start": axis_start, "axis_count": axis_count}
-    return emit.reshape(b, input, infer_shapes("reshape", [input.shape], attribs))
+    dims = infer_shapes("reshape", [input.shape], attribs)
+    if (found := restore.moved_blocks(input, dims)) is not None:
+        type, x, attributes = found
+        return known(b.op(type, x, **attributes), dims)
+    return emit.reshape(b, input, dims)
 
 
 @from_nnef("onnx", "transpose")

@@ -6,6 +6,7 @@ more after that is removed with everything else that no output depends on. Only 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,36 @@ def _mean_axes(y: Tensor, x: Tensor) -> list[int] | None:
     if len(inputs) == 1:
         return list(y.producer.attribs["axes"])
     return None if inputs[1].data is None else [int(axis) for axis in np.asarray(inputs[1].data)]
+
+
+_BLOCKS = {
+    (0, 1, 4, 2, 5, 3): ("DepthToSpace", "ncbbhw", {"mode": "CRD"}),
+    (0, 3, 4, 1, 5, 2): ("DepthToSpace", "nbbchw", {"mode": "DCR"}),
+    (0, 3, 5, 1, 2, 4): ("SpaceToDepth", "nchbwb", {}),
+}
+"""Order of axes -> the operator that it is between two reshapes, the axes it is of (b: of a block), and attributes."""
+
+
+def moved_blocks(x: Tensor, dims: Sequence[int]) -> tuple[str, Tensor, dict[str, Any]] | None:
+    """The operator, its operand and attributes if x in another shape is DepthToSpace or SpaceToDepth; else None.
+
+    Runtimes take several times as long for a Transpose of six axes. For float32, which all of them have it for.
+    """
+    grid = _single(x, "Transpose")
+    origin = _single(grid, "Reshape")
+    if grid is None or origin is None or x.producer is None or x.dtype is not np.float32:
+        return None
+    type, axes, attribs = _BLOCKS.get(tuple(x.producer.attribs["perm"]), ("", "", {}))
+    if not type or len(shape(origin)) != 4 or len(dims) != 4:
+        return None
+    deep, wide = (shape(origin), list(dims)) if type == "DepthToSpace" else (list(dims), shape(origin))
+    n, _, h, w = deep
+    c, size = wide[1], shape(grid)[axes.index("b")]
+    extents = {"n": n, "c": c, "h": h, "w": w, "b": size}
+    fits = deep[1] == c * size**2 and wide == [n, c, h * size, w * size]
+    if not fits or shape(grid) != [extents[axis] for axis in axes]:
+        return None
+    return type, origin, {"blocksize": size, **attribs}
 
 
 def column_bias(x: Tensor, y: Tensor) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nnef_tools.model import Graph
+
 from ..nnef_cases import nnef_graph
 from .nnef_models import check_back
 
@@ -147,3 +149,39 @@ def test_other_statistics_stay(axes: str) -> None:
     start = f"x = external(shape = [2, 3, 4, 5]); m, v = moments(x, axes = {axes}); {CHANNELS}"
     model = check_back(nnef_graph(f"{start}y = batch_normalization(x, m, v, o, s, epsilon = 0.001);"))
     assert "InstanceNormalization" not in [node.op_type for node in model.graph.node]
+
+
+BLOCKS = {
+    "CRD": ("[2, 12, 3, 5]", "[2, 3, 2, 2, 3, 5]", "[0, 1, 4, 2, 5, 3]", "[2, 3, 6, 10]"),
+    "DCR": ("[2, 12, 3, 5]", "[2, 2, 2, 3, 3, 5]", "[0, 3, 4, 1, 5, 2]", "[2, 3, 6, 10]"),
+    "": ("[2, 3, 6, 10]", "[2, 3, 3, 2, 5, 2]", "[0, 3, 5, 1, 2, 4]", "[2, 12, 3, 5]"),
+}
+
+
+def blocks(origin: str, grid: str, axes: str, result: str, dtype: str = "scalar") -> Graph:
+    start = f"x = external<{dtype}>(shape = {origin}); "
+    return nnef_graph(f"{start}y = reshape(transpose(reshape(x, shape = {grid}), axes = {axes}), shape = {result});")
+
+
+@pytest.mark.parametrize("mode", BLOCKS)
+def test_moved_blocks(mode: str) -> None:
+    model = check_back(blocks(*BLOCKS[mode]), ops=["DepthToSpace" if mode else "SpaceToDepth"])
+    attributes = {item.name: item.s.decode() or item.i for item in model.graph.node[0].attribute}
+    assert attributes == {"blocksize": 2, **({"mode": mode} if mode else {})}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("[2, 12, 3, 5]", "[2, 3, 2, 2, 3, 5]", "[0, 1, 4, 3, 5, 2]", "[2, 3, 6, 10]"),
+        ("[2, 12, 3, 5]", "[2, 3, 2, 2, 3, 5]", "[0, 1, 4, 2, 5, 3]", "[2, 3, 60]"),
+        ("[2, 12, 3, 5]", "[2, 3, 2, 2, 3, 5]", "[0, 1, 4, 2, 5, 3]", "[1, 6, 6, 10]"),
+        ("[2, 12, 3, 5]", "[2, 2, 2, 3, 3, 5]", "[0, 1, 4, 2, 5, 3]", "[2, 2, 6, 15]"),
+        ("[2, 24, 3, 5]", "[2, 3, 4, 2, 3, 5]", "[0, 1, 4, 2, 5, 3]", "[2, 3, 12, 10]"),
+        ("[2, 12, 15]", "[2, 3, 2, 2, 3, 5]", "[0, 1, 4, 2, 5, 3]", "[2, 3, 6, 10]"),
+        ("[2, 3, 6, 10]", "[2, 3, 3, 2, 5, 2]", "[0, 3, 5, 1, 2, 4]", "[2, 4, 9, 5]"),
+        (*BLOCKS["CRD"], "integer"),
+    ],
+)
+def test_other_moves_stay(parts: tuple[str, ...]) -> None:
+    check_back(blocks(*parts), ops=["Reshape", "Transpose", "Reshape"])
