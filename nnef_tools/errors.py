@@ -91,6 +91,10 @@ class Unsupported(ConversionError):
     """Raised by a conversion rule that cannot express its operator; the message is the reason."""
 
 
+class InvalidOperator(Unsupported):
+    """Raised by a conversion rule for an operator that no runtime can compute, with inputs against its definition."""
+
+
 class ExecutionError(NnefToolsError, RuntimeError):
     """A model could not be run."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError, ShapeError, Unsupported, UsageError
+from ..errors import ConversionError, InvalidOperator, ShapeError, Unsupported, UsageError
 from ..language.names import sanitize_identifier
 from ..language.parser import parse_fragments
 from ..language.stdlib import standard_fragments
@@ -209,15 +209,22 @@ class ConverterToNNEF(Converter):
                 self._tensors[source] = target
         opset = body.metadata.get("opset", self._source.metadata.get("opset", {}))
         version, wanted = self._builder.version, self._builder.wanted
-        for op in body.operations:
-            try:
-                self._convert(op, opset)
-            except DependsOnRefused:
-                raise
-            except (ConversionError, ShapeError, UsageError) as error:
-                raise Unsupported(f"{self._qualified(op)} in its body: {error.message}", error.details) from error
-        self._builder.version, self._builder.wanted = version, wanted
+        try:
+            for op in body.operations:
+                self._convert_inner(op, opset)
+        finally:
+            self._builder.version, self._builder.wanted = version, wanted
         return [self._mapped(t) for t in body.outputs]
+
+    def _convert_inner(self, op: Operation, opset: Mapping[str, int]) -> None:
+        """Converts an operation of a nested graph; what refuses it becomes the reason of the one outside."""
+        try:
+            self._convert(op, opset)
+        except DependsOnRefused:
+            raise
+        except (ConversionError, ShapeError, UsageError) as error:
+            kind = InvalidOperator if isinstance(error, InvalidOperator) else Unsupported
+            raise kind(f"{self._qualified(op)} in its body: {error.message}", error.details) from error
 
     def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
         super()._bind_results(op, results)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...errors import Unsupported
+from ...errors import InvalidOperator, Unsupported
 from ...model import Graph, Tensor
 from ..build import LIMIT
 from ..builder import Builder
@@ -19,14 +19,25 @@ from .common import positive, reshape, shape, squeeze, unsqueeze
 def if_else(b: Builder, condition: Tensor, *, then_branch: Graph, else_branch: Graph) -> list[Tensor | None]:
     """If: with a constant condition the chosen branch takes its place, else both are computed and one is selected.
 
-    The selection is exact, as operators have no side effects; the results of both must have the same shape.
+    The selection is exact, as operators have no side effects; the results of both must have the same shape. A branch
+    that no runtime can compute with inputs of these shapes is never chosen where the model gives a result.
     """
     assert b.inline is not None
     known = b.value(condition)
     if known is not None:
         return b.inline(then_branch if bool(known.reshape(())) else else_branch, [])
     wanted = b.wanted
-    results = list(zip(b.inline(then_branch, []), b.inline(else_branch, []), strict=True))
+    try:
+        first = b.inline(then_branch, [])
+    except InvalidOperator as error:
+        b.warnings[f"If takes always its else_branch, as then_branch cannot be computed: {error.message}"] = None
+        return b.inline(else_branch, [])
+    try:
+        second = b.inline(else_branch, [])
+    except InvalidOperator as error:
+        b.warnings[f"If takes always its then_branch, as else_branch cannot be computed: {error.message}"] = None
+        return first
+    results = list(zip(first, second, strict=True))
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
     used = [pair if is_used else (None, None) for pair, is_used in zip(results, wanted, strict=False)]
     return [None if x is None or y is None else _selected(b, condition, x, y) for x, y in used]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import Unsupported
+from ...errors import InvalidOperator, Unsupported
 from ...model import Tensor
 from ..builder import Builder
 from ..rules import to_nnef
@@ -15,8 +15,11 @@ from .common import shape, transpose, unsqueeze
 from .unrolled import Cell, GruCell, LstmCell, RnnCell, cell_functions, one_direction, unrolled_layer
 
 
-def _hidden(r: Tensor, declared: int | None) -> int:
+def _hidden(x: Tensor, r: Tensor, declared: int | None) -> int:
     """The size of the hidden state, which the recurrent weights `[directions, rows, hidden]` tell."""
+    for name, tensor in (("X", x), ("R", r)):
+        if len(shape(tensor)) != 3:
+            raise InvalidOperator(f"{name} has shape {shape(tensor)}, but must have 3 axes")
     hidden = shape(r)[2]
     if declared not in (None, hidden):
         raise Unsupported(f"hidden_size = {declared}, but the recurrent weights have shape {shape(r)}")
@@ -93,7 +96,7 @@ def rnn(
     output_sequence: int = 0,
 ) -> list[Tensor]:
     """RNN. output_sequence (version 1) only tells whether the first result is there; so for GRU and LSTM."""
-    hidden = _hidden(r, hidden_size)
+    hidden = _hidden(x, r, hidden_size)
     names = _functions(activations, ["tanh"], w)
     usual = names in (["tanh"] * shape(w)[0], ["relu"] * shape(w)[0])
     if usual and _is_plain(b, x, sequence_lens, direction, layout, clip):
@@ -127,7 +130,7 @@ def gru(
     output_sequence: int = 0,
 ) -> list[Tensor]:
     """GRU."""
-    hidden = _hidden(r, hidden_size)
+    hidden = _hidden(x, r, hidden_size)
     default = ["sigmoid", "tanh"]
     usual = _functions(activations, default, w) == default * shape(w)[0]
     if usual and _is_plain(b, x, sequence_lens, direction, layout, clip):
@@ -166,7 +169,7 @@ def lstm(
     output_sequence: int = 0,
 ) -> list[Tensor]:
     """LSTM."""
-    hidden = _hidden(r, hidden_size)
+    hidden = _hidden(x, r, hidden_size)
     default = ["sigmoid", "tanh", "tanh"]
     usual = peepholes is None and not input_forget and _functions(activations, default, w) == default * shape(w)[0]
     if usual and _is_plain(b, x, sequence_lens, direction, layout, clip):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import ModelProto
 
 from nnef_tools.errors import ConversionError
 
@@ -60,6 +61,44 @@ def test_if_with_a_computed_condition(random: Random, taken: bool) -> None:
     assert result.converter.warnings == [
         "If with a condition that is computed: both branches are computed, one is selected"
     ]
+
+
+# onnxruntime does not know the axes, and so the rank, before it runs.
+BRANCHES = """{header}
+g (bool cond, float[2,1,3] x) => (float[2,1,1,4] y) {{
+    zero = Constant<value_floats = [0.2]>() floor = Floor(zero) axes = Cast<to = 7>(floor)
+    ws = Constant<value_ints = [1, 4, 3]>() w = ConstantOfShape<value = float[1] {{0.5}}>(ws)
+    rs = Constant<value_ints = [1, 4, 4]>() r = ConstantOfShape<value = float[1] {{0.25}}>(rs)
+    y = If (cond) <
+        then_branch = t () => (float[2,1,1,4] p) {{ {then_branch} }},
+        else_branch = e () => (float[2,1,1,4] q) {{ {else_branch} }}
+    >
+}}"""
+FITTING = "{result}, h1 = RNN<hidden_size = 4>(x, w, r)"
+INVALID = "u{result} = Unsqueeze(x, axes) {result}, h2 = RNN<hidden_size = 4>(u{result}, w, r)"
+
+
+def branches(first: str, second: str) -> ModelProto:
+    parts = {"then_branch": first.format(result="p"), "else_branch": second.format(result="q")}
+    return text_model(BRANCHES.format(header=HEADER, **parts))
+
+
+@pytest.mark.parametrize("valid", ["then_branch", "else_branch"])
+def test_if_with_a_branch_that_these_shapes_do_not_allow(random: Random, valid: str) -> None:
+    first = valid == "then_branch"
+    model = branches(FITTING, INVALID) if first else branches(INVALID, FITTING)
+    result = check(model, [np.array(first), random(2, 1, 3)], ops=["rnn_layer"])
+    other = "else_branch" if first else "then_branch"
+    (warning,) = [text for text in result.converter.warnings if text.startswith("If ")]
+    assert warning == (
+        f"If takes always its {valid}, as {other} cannot be computed: "
+        "RNN in its body: X has shape [1, 2, 1, 3], but must have 3 axes"
+    )
+
+
+def test_if_with_two_branches_that_these_shapes_do_not_allow() -> None:
+    with pytest.raises(ConversionError, match=r"RNN in its body: X has shape \[1, 2, 1, 3\], but must have 3 axes"):
+        convert(branches(INVALID, INVALID), [np.array(True), np.zeros((2, 1, 3), np.float32)])
 
 
 def test_if_whose_shape_depends_on_the_data() -> None:
