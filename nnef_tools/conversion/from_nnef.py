@@ -341,9 +341,14 @@ class ConverterFromNNEF(Converter):
 
 
 def original_dtype(tensor: Tensor, facts: Mapping[str, Any]) -> Any:
-    """The data type that the facts of a graph (`metadata["tensors"]`) tell of a tensor, or its own."""
-    name = facts.get(tensor.name or "", {}).get("dtype")
-    return tensor.dtype if name is None else getattr(np, name, None) or getattr(ml_dtypes, name, tensor.dtype)
+    """The data type that the facts of a graph (`metadata["tensors"]`) tell of a tensor, or its own.
+
+    Facts without a type tell the default one of the NNEF type; the data of constants has its own.
+    """
+    known = facts.get(tensor.name or "", {})
+    if "dtype" in known:
+        return getattr(np, known["dtype"], None) or getattr(ml_dtypes, known["dtype"], tensor.dtype)
+    return canonical_dtype(tensor.dtype) if known and tensor.data is None and tensor.dtype else tensor.dtype
 
 
 def insert_quantization(graph: Graph, tensor: Tensor) -> None:

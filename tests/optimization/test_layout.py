@@ -414,6 +414,20 @@ def test_uniform_quantization_moves_along(net, types):
     assert c.shape == (1, 4)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_codes_of_quantized_variables_stay_scalars(net, types, shared):
+    x, c = net.external(2, 4, 3), net.variable(np.arange(4, dtype=np.uint16).reshape(1, 1, 4))
+    c.producer.attribs["dtype"] = np.float32
+    c.quant = {"op-name": "zero_point_linear_quantize", "scale": 0.5, "zero_point": 0, "bits": 16, "signed": False}
+    y = net.transpose(net.mul(net.transpose(x, axes=[0, 2, 1]), c), axes=[0, 2, 1])
+    graph = net.done(y, *([net.sqr(c)] if shared else []))
+    remove_transposes(graph)
+    assert "transpose" not in types(graph)
+    variables = [op for op in graph.operations if op.type == "variable"]
+    assert len(variables) == 1 + shared
+    assert all(op.attribs["dtype"] is np.float32 and op.output.quant == c.quant for op in variables)
+
+
 def test_quantization_along_an_axis_stays(net, types):
     x, c = net.external(2, 4, 3), net.variable((1, 1, 4))
     c.quant = {"op-name": "linear_quantize", "min": np.zeros((1, 1, 4)), "max": np.ones((1, 1, 4)), "bits": 8}

@@ -63,15 +63,18 @@ def from_heads(b: Builder, x: Tensor) -> Tensor:
     return reshape(b, transpose(b, x, [0, 2, 1, 3]), [batch, length, heads * size])
 
 
-def masked_future(b: Builder, scores: Tensor, masked: float, window: int = -1) -> Tensor:
-    """Keys behind the query get `masked`; the last query sees the last key. window: how many keys it sees, or -1."""
+def masked_future(b: Builder, scores: Tensor, window: int = -1) -> Tensor:
+    """Keys behind the query get the lowest score, below that of other masks; the last query sees the last key.
+
+    window: how many keys a query sees, or -1.
+    """
     length, keys = shape(scores)[2:]
     position = np.arange(length)[:, None] + keys - length
     key = np.arange(keys)[None, :]
     hidden = (key > position) | ((key <= position - window) if window > 0 else False)
     if not hidden.any():
         return scores
-    return b.select(b.constant(hidden[None, None]), masked, scores)
+    return b.select(b.constant(hidden[None, None]), float(np.finfo(np.float32).min), scores)
 
 
 @to_nnef("onnx", "FlexAttention", domain="ai.onnx.preview")
@@ -108,16 +111,26 @@ def _through(b: Builder, graph: Graph | None, x: Tensor) -> Tensor:
 
 
 def _key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) -> Tensor:
-    """Adds `masked` where an integer mask [batch, keys] or [batch, queries, keys] is 0."""
-    if mask is None:
-        return scores
+    """Adds `masked` to the scores of the keys that an integer mask hides."""
+    return scores if mask is None else b.add(scores, b.select(_hidden(b, scores, mask), masked, 0.0))
+
+
+def _hidden(b: Builder, scores: Tensor, mask: Tensor) -> Tensor:
+    """Where a mask [batch, keys] or [batch, queries, keys] is not positive; or keys from the ends on that it gives.
+
+    Ends of the sequences are [batch]; [2 * batch] are ends, followed by starts.
+    """
     batch, _, length, keys = shape(scores)
-    expected = {2: [batch, keys], 3: [batch, length, keys]}
-    if not is_integer(mask.dtype) or shape(mask) != expected.get(len(shape(mask))):
+    if not is_integer(mask.dtype) or shape(mask) not in ([batch, keys], [batch, length, keys], [batch], [2 * batch]):
         raise Unsupported(f"a mask of shape {shape(mask)} for scores of shape {shape(scores)}")
-    axes = [1, 2] if len(shape(mask)) == 2 else [1]
-    hidden = b.eq(b.cast(unsqueeze(b, mask, axes), np.float32), 0.0)
-    return b.add(scores, b.select(hidden, masked, 0.0))
+    values = b.cast(mask, np.float32)
+    if len(shape(mask)) > 1:
+        return b.le(unsqueeze(b, values, [1, 2] if len(shape(mask)) == 2 else [1]), 0.0)
+    key = b.constant(np.arange(keys, dtype=np.float32).reshape(1, 1, 1, keys))
+    bounds = reshape(b, values, [-1, batch, 1, 1, 1])
+    end, *start = b.unstack(bounds, axis=0)
+    hidden = b.ge(key, end)
+    return b.or_(hidden, b.lt(key, start[0])) if start else hidden
 
 
 def _bias(b: Builder, scores: Tensor, bias: Tensor | None) -> Tensor:
@@ -161,7 +174,7 @@ def multi_head_attention(
 
     def change(scores: Tensor) -> Tensor:
         scores = _key_mask(b, _bias(b, scores, attention_bias), key_padding_mask, mask_filter_value)
-        return masked_future(b, scores, float(np.finfo(np.float32).min)) if unidirectional else scores
+        return masked_future(b, scores) if unidirectional else scores
 
     return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v
 
@@ -199,7 +212,7 @@ def attention(
 
     def change(scores: Tensor) -> Tensor:
         scores = _key_mask(b, scores, mask_index, mask_filter_value)
-        scores = masked_future(b, scores, mask_filter_value) if unidirectional else scores
+        scores = masked_future(b, scores) if unidirectional else scores
         return _bias(b, scores, attention_bias)
 
     y = from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change))
@@ -348,6 +361,6 @@ def group_query_attention(
     def change(scores: Tensor) -> Tensor:
         if softcap:
             scores = b.mul(b.tanh(b.div(scores, softcap)), softcap)
-        return masked_future(b, _bias(b, scores, attention_bias), float(np.finfo(np.float32).min), local_window_size)
+        return masked_future(b, _bias(b, scores, attention_bias), local_window_size)
 
     return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v

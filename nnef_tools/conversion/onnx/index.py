@@ -29,7 +29,8 @@ def non_negative(b: Builder, indices: Tensor, extent: int) -> Tensor:
     if origin is not None and origin.type in ("argmax_reduce", "argmin_reduce"):
         return indices
     values = b.cast(indices, np.float32)
-    b.rounded.add("gather")
+    if extent > 2**24:
+        b.rounded.add("gather")
     return b.cast(b.select(b.lt(values, 0.0), b.add(values, float(extent)), values), indices.dtype)
 
 

@@ -247,6 +247,8 @@ def _label(operation: Operation | None) -> str:
 
 
 def _become_variable(operation: Operation, tensor: Tensor, data: Array, label: str) -> None:
+    # Quantized data may be codes: integers that stand for reals.
+    dtype = operation.attribs["dtype"] if tensor.quant else canonical_dtype(data.dtype)
     operation.type = "variable"
-    operation.attribs = {"shape": list(data.shape), "label": label, "dtype": canonical_dtype(data.dtype)}
+    operation.attribs = {"shape": list(data.shape), "label": label, "dtype": dtype}
     tensor.data, tensor.shape, tensor.dtype = data, data.shape, data.dtype.type

@@ -97,7 +97,9 @@ class _Dialect:
     def add_constant(self, data: Array, like: Tensor) -> Tensor:
         label = like.producer.attribs.get("label") if like.producer is not None else None
         result = self._editor.new_constant(data, label or like.name)
-        result.quant = copy.deepcopy(like.quant)
+        if like.quant and result.producer is not None and like.producer is not None:
+            result.quant = copy.deepcopy(like.quant)
+            result.producer.attribs["dtype"] = like.producer.attribs["dtype"]
         self._values.pop(result, None)
         return result
 

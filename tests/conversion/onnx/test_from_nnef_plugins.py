@@ -147,6 +147,25 @@ def test_names_of_the_source_model_come_back() -> None:
         np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_outputs_of_models_that_compute_in_narrow_types_keep_their_type() -> None:
+    value = onnx.helper.make_tensor_value_info
+    nodes = [
+        onnx.helper.make_node("Mul", ["w", "w"], ["v"]),
+        onnx.helper.make_node("Gather", ["v", "i"], ["g"]),
+        onnx.helper.make_node("Cast", ["g"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [value("i", onnx.TensorProto.INT64, [2])],
+        [value("y", onnx.TensorProto.FLOAT, [2, 300]), value("g", onnx.TensorProto.FLOAT16, [2, 300])],
+        [onnx.numpy_helper.from_array(np.ones((5, 300), np.float16), "w")],
+    )
+    back = there_and_back(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]))
+    types = {item.name: item.type.tensor_type.elem_type for item in back.graph.output}
+    assert types == {"y": onnx.TensorProto.FLOAT, "g": onnx.TensorProto.FLOAT16}
+
+
 def test_item_types_of_the_source_model_come_back() -> None:
     rows = np.arange(6000, dtype=np.float16).reshape(2, 3000)
     node = onnx.helper.make_node("Add", ["x", "w"], ["y"])

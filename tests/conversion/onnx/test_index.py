@@ -32,6 +32,12 @@ def test_gather(random: Random, axis: int) -> None:
     check_node("GatherElements", [x, Const(integers(-2, 2, 1, 2, 2))], axis=axis)
 
 
+def test_gather_by_inputs_is_exact(random: Random) -> None:
+    """Positions that may be negative are corrected in scalars, which hold every position."""
+    x, i = random(5, 2), np.array([1, -1])
+    assert not convert(node_model("Gather", [x, i]), [x, i]).converter.warnings
+
+
 def test_gather_of_positions_needs_no_correction(random: Random) -> None:
     """Positions that argmax gives are never negative."""
     from onnx import TensorProto, helper

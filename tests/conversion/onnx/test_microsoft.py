@@ -131,12 +131,18 @@ def test_small_ones(random):
 def masks(kind: str | None) -> Array | None:
     if kind == "keys":
         return np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]], np.int32)
+    if kind == "keys padded at the front":
+        return np.array([[0, 1, 1, 1, 1], [0, 0, 0, 1, 1]], np.int32)
     if kind == "queries":
         return (np.arange(50).reshape(2, 5, 5) % 3 > 0).astype(np.int32) | np.eye(5, dtype=np.int32)
+    if kind == "ends":
+        return np.array([4, 2], np.int32)
+    if kind == "ends and starts":
+        return np.array([5, 3, 0, 1], np.int32)
     return None
 
 
-@pytest.mark.parametrize("mask", [None, "keys", "queries"])
+@pytest.mark.parametrize("mask", [None, "keys", "keys padded at the front", "queries", "ends", "ends and starts"])
 @pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}, {"scale": 0.3}])
 def test_attention(mask, attributes, random):
     inputs: list[Any] = [random(2, 5, 8), const(random(8, 24), F), const(random(24), F), masks(mask)]
@@ -157,14 +163,13 @@ def test_attention_with_other_sizes_of_values(random):
 
 
 @pytest.mark.parametrize("biased", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("mask", [None, "keys", "ends"])
 @pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}, {"scale": 0.3}])
-def test_multi_head_attention(biased, masked, attributes, random):
+def test_multi_head_attention(biased, mask, attributes, random):
     inputs: list[Any] = [random(2, 5, 8), random(2, 5, 8), random(2, 5, 8), None, None, random(1, 2, 5, 5)]
     if biased:
         inputs[3] = const(random(24), F)
-    if masked:
-        inputs[4] = masks("keys")
+    inputs[4] = masks(mask)
     agree("MultiHeadAttention", inputs, num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
 
 
