@@ -204,16 +204,38 @@ def attention(
     joined = matmul(b, x, weights)
     if bias is not None:
         joined = b.add(joined, unsqueeze(b, bias, [0, 1]))
-    sizes = qkv_hidden_sizes or [shape(joined)[2] // 3] * 3
-    q, k, v = (to_heads(b, part, num_heads) for part in b.split(joined, axis=2, ratios=sizes))
+    return attend_joined(
+        b, joined, mask_index, past, attention_bias, num_heads=num_heads, masked=mask_filter_value,
+        sizes=qkv_hidden_sizes, scale=scale, unidirectional=bool(unidirectional),
+    )  # fmt: skip
+
+
+def attend_joined(
+    b: Builder,
+    joined: Tensor,
+    mask: Tensor | None,
+    past: Tensor | None,
+    bias: Tensor | None = None,
+    *,
+    num_heads: int,
+    masked: float,
+    sizes: list[int] | None = None,
+    scale: float,
+    unidirectional: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention of queries, keys and values that follow each other in the last axis; also keys and values, if wanted.
+
+    masked: what is added to scores that the mask hides. sizes: of the three parts. scale: 0 for the usual one.
+    """
+    parts = b.split(joined, axis=2, ratios=sizes or [shape(joined)[2] // 3] * 3)
+    q, k, v = (to_heads(b, part, num_heads) for part in parts)
     if past is not None:
         old = b.unstack(past, axis=0)
         k, v = b.concat([old[0], k], axis=2), b.concat([old[1], v], axis=2)
 
     def change(scores: Tensor) -> Tensor:
-        scores = _key_mask(b, scores, mask_index, mask_filter_value)
-        scores = masked_future(b, scores) if unidirectional else scores
-        return _bias(b, scores, attention_bias)
+        scores = _key_mask(b, scores, mask, masked)
+        return _bias(b, masked_future(b, scores) if unidirectional else scores, bias)
 
     y = from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change))
     return y, b.stack([k, v], axis=0) if any(b.wanted[1:]) else None
@@ -342,7 +364,10 @@ def group_query_attention(
     _require_absent(head_sink=head_sink, k_scale=k_scale, v_scale=v_scale, query_seqlens=query_seqlens)
     _require_absent(q_norm_weight=q_norm_weight, k_norm_weight=k_norm_weight)
     if key is None or value is None:
-        raise Unsupported("packed query, key and value")
+        heads = [num_heads, kv_num_heads, kv_num_heads]
+        if shape(query)[2] % sum(heads):
+            raise Unsupported(f"a width of {shape(query)[2]} does not divide by {sum(heads)} heads")
+        query, key, value = b.split(query, axis=2, ratios=heads)
     q = to_heads(b, query, num_heads)
     k, v = (to_heads(b, x, kv_num_heads) for x in (key, value))
     past = 0 if past_key is None else shape(past_key)[2]

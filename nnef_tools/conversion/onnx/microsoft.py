@@ -32,6 +32,7 @@ def _activated(b: Builder, x: Tensor, name: str, parameters: list[float]) -> Ten
     raise Unsupported(f"activation '{name}' with parameters {parameters}")
 
 
+@to_nnef("onnx", "TransposeMatMul", domain=MICROSOFT)
 @to_nnef("onnx", "FusedMatMul", domain=MICROSOFT)
 def fused_matmul(
     b: Builder,
@@ -44,7 +45,10 @@ def fused_matmul(
     transBatchA: int = 0,
     transBatchB: int = 0,
 ) -> Tensor:
-    """FusedMatMul: alpha * A * B; trans swaps the last two axes, transBatch moves the first axis before the last."""
+    """FusedMatMul: alpha * A * B; trans swaps the last two axes, transBatch moves the first axis before the last.
+
+    TransposeMatMul is its former name.
+    """
     z = matmul(b, _operand(b, x, transA, transBatchA), _operand(b, y, transB, transBatchB))
     return z if alpha == 1.0 else b.mul(z, alpha)
 

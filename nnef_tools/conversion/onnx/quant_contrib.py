@@ -10,8 +10,10 @@ from ...model import Tensor
 from ..builder import Builder
 from ..rules import Array, to_nnef
 from .activation import leaky_relu, softmax
+from .attention import attend_joined
 from .common import aligned, reshape, right_aligned, shape, transpose
 from .linear import matmul
+from .microsoft import embed_layer_normalization
 from .move import concat
 from .pool import average_pool
 from .quant import (
@@ -241,6 +243,63 @@ def dynamic_quantize_matmul(
     """DynamicQuantizeMatMul: DynamicQuantizeLinear of the left operand, then MatMulIntegerToFloat."""
     codes, scale, zero_point = dynamic_quantize_linear(b, x)
     return matmul_integer_to_float(b, codes, y, scale, y_scale, zero_point, y_zero_point, bias)
+
+
+@to_nnef("onnx", "QAttention", domain=MICROSOFT)
+def qattention(
+    b: Builder,
+    x: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    x_scale: Tensor,
+    weights_scale: Tensor,
+    mask_index: Tensor | None = None,
+    x_zero_point: Tensor | None = None,
+    weights_zero_point: Tensor | None = None,
+    past: Tensor | None = None,
+    *,
+    num_heads: int,
+    do_rotary: int = 0,
+    mask_filter_value: float = -10000.0,
+    past_present_share_buffer: int = 0,
+    scale: float = 0.0,
+    unidirectional: int = 0,
+) -> tuple[Tensor, Tensor | None]:
+    """QAttention: Attention whose query, key and value come from a product of codes."""
+    if do_rotary or past_present_share_buffer:
+        raise Unsupported("rotary embedding inside the operator, or a buffer shared by past and present")
+    joined = matmul_integer_to_float(b, x, weights, x_scale, weights_scale, x_zero_point, weights_zero_point, bias)
+    return attend_joined(
+        b, joined, mask_index, past, num_heads=num_heads, masked=mask_filter_value, scale=scale,
+        unidirectional=bool(unidirectional),
+    )  # fmt: skip
+
+
+@to_nnef("onnx", "QEmbedLayerNormalization", domain=MICROSOFT)
+def qembed_layer_normalization(
+    b: Builder,
+    input_ids: Tensor,
+    segment_ids: Tensor | None,
+    words: Tensor,
+    positions: Tensor,
+    segments: Tensor | None,
+    gamma: Tensor,
+    beta: Tensor,
+    mask: Tensor | None,
+    *parameters: Tensor,
+    epsilon: float = 1e-12,
+) -> tuple[Tensor, Tensor]:
+    """QEmbedLayerNormalization: EmbedLayerNormalization of codes; five scales, then five zero points follow them."""
+    codes = (words, positions, segments, gamma, beta)
+    tables = [
+        None if x is None else _value(b, x, scale, zero)
+        for x, scale, zero in zip(codes, parameters[:5], parameters[5:], strict=True)
+    ]
+    word, position, segment, scales, offsets = tables
+    assert word is not None and position is not None and scales is not None and offsets is not None
+    return embed_layer_normalization(
+        b, input_ids, segment_ids, word, position, segment, scales, offsets, mask, epsilon=epsilon
+    )[:2]
 
 
 @to_nnef("onnx", "MatMulNBits", domain=MICROSOFT)

@@ -118,6 +118,7 @@ def test_embed_layer_normalization(segments, random):
 
 
 def test_small_ones(random):
+    agree("TransposeMatMul", [random(2, 4, 3), random(2, 4, 5)], atol=1e-5, transA=1, alpha=0.5)
     x = random(2, 3, 4)
     assert agree("ExpandDims", [x, const(1, np.int32)]).ops == ["unsqueeze"]
     assert agree("Inverse", [random(2, 3, 3)], rtol=1e-3, atol=1e-4).ops == ["inverse"]
@@ -208,11 +209,13 @@ def test_rotary_embedding_of_a_part(random):
 
 @pytest.mark.parametrize("rotary", [0, 1])
 @pytest.mark.parametrize("attributes", [{}, {"local_window_size": 3}, {"softcap": 2.0}, {"scale": 0.3}])
-@pytest.mark.parametrize("past", [0, 2])
-def test_group_query_attention(rotary, attributes, past, random):
+@pytest.mark.parametrize(("past", "packed"), [(0, False), (2, False), (2, True)])
+def test_group_query_attention(rotary, attributes, past, packed, random):
     length = 1 if past else 4
     total = past + length
     inputs: list[Any] = [random(2, length, 64), random(2, length, 32), random(2, length, 32)]
+    if packed:
+        inputs = [np.concatenate(inputs, axis=2), None, None]
     inputs += [random(2, 2, past, 16), random(2, 2, past, 16)] if past else [None, None]
     inputs += [const([total - 1] * 2, np.int32), const(total, np.int32)]
     if rotary:

@@ -89,6 +89,37 @@ def test_matrix_products(random):
     assert ops("DynamicQuantizeMatMul", inputs, np.float32, rtol=1e-3, atol=1e-3).count("matmul") == 1
 
 
+@pytest.mark.parametrize("mask", [None, [[1, 1, 1, 0], [0, 0, 1, 1]], [3, 2]])
+@pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1, "scale": 0.3}])
+def test_attention(mask, attributes, random):
+    inputs = [codes(random, 2, 4, 8), Const(codes(random, 8, 24)), const(random(24), np.float32)]
+    inputs += [const(0.03, np.float32), const(0.02, np.float32), None if mask is None else np.array(mask, np.int32)]
+    inputs += [const(121, np.uint8), const(130, np.uint8)]
+    found = ops("QAttention", inputs, np.float32, num_heads=2, rtol=1e-3, atol=1e-4, **attributes)
+    assert found.count("softmax") == 1
+
+
+def test_attention_with_past(random):
+    inputs = [codes(random, 2, 1, 8), Const(codes(random, 8, 24)), const(random(24), np.float32)]
+    inputs += [const(0.03, np.float32), const(0.02, np.float32), None, const(121, np.uint8), const(130, np.uint8)]
+    past = random(2, 2, 2, 3, 4)
+    agree("QAttention", [*inputs, past], [np.float32] * 2, num_heads=2, unidirectional=1, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("segments", [False, True])
+def test_embedding(segments, random):
+    ids, kinds = np.array([[1, 4, 0], [2, 2, 3]], np.int32), np.array([[0, 0, 1], [0, 1, 1]], np.int32)
+    shapes = (5, 8), (4, 8), (2, 8), (8,), (8,)
+    tables: list[Any] = [Const(codes(random, *shape)) for shape in shapes]
+    scales: list[Any] = [const(0.01 * (k + 1), np.float32) for k in range(5)]
+    zeros: list[Any] = [const(118 + k, np.uint8) for k in range(5)]
+    if not segments:
+        for group in (tables, scales, zeros):
+            group[2] = None
+    inputs = [ids, kinds if segments else None, *tables, np.array([[1, 1, 0], [1, 0, 0]], np.int32), *scales, *zeros]
+    agree("QEmbedLayerNormalization", inputs, [np.float32, np.int32], epsilon=1e-3, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("transposed", [0, 1])
 @pytest.mark.parametrize("biased", [False, True])
 def test_gemm(transposed, biased, random):
