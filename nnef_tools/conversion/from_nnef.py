@@ -312,8 +312,10 @@ class ConverterFromNNEF(Converter):
         """Target tensor -> its name in the original model where that is known, in the NNEF graph otherwise."""
         wanted: dict[Tensor, str] = {}
         for source, target in (*((s, t) for t, s in self._stored.items()), *self._tensors.items()):
-            if source.name and target not in wanted:
-                wanted[target] = self._fact(source, "source") or source.name
+            fact = self._fact(source, "source")
+            folded = target.data is not None and target in self._builder.bases  # has the name of what it was made of
+            if source.name and target not in wanted and (fact or not folded):
+                wanted[target] = fact or source.name
         bound = [*self._target.outputs, *self._target.inputs]
         for source, target in zip((*self._source.outputs, *self._source.inputs), bound, strict=True):
             wanted[target] = self._fact(source, "source") or source.name or "tensor"

@@ -182,6 +182,16 @@ def test_cast_weights(dtype: Any, optimize: bool, tmp_path: Path) -> None:
     np.testing.assert_array_equal(trip.nnef[trip.mapping["w"]].ravel(), weights["w"].astype(np.float32))
 
 
+@pytest.mark.parametrize("optimize", [False, True])
+def test_codes_that_are_multiplied(optimize: bool, tmp_path: Path) -> None:
+    """The operations of NNEF between codes and their product are computed on the way back; the name stays."""
+    weights = {"w": (60 * random(40, 50) - 60).astype(np.int8)}
+    body = "q, s, z = DynamicQuantizeLinear (x)  i = MatMulInteger (q, w, z)  f = Cast <to = 1> (i)  y = Mul (f, s)"
+    trip = Trip(build(body, weights, x=(2, 3, 40)), tmp_path, optimize=optimize)
+    assert trip.direct("MatMul", 1) == ["w"]
+    np.testing.assert_array_equal(np.squeeze(trip.weights["w"]), weights["w"])
+
+
 def test_constant_nodes(tmp_path: Path) -> None:
     body = "w = Constant <value_floats = [1.5, 2.5, 3.5]> ()  t = Mul (x, w)  y = Add (t, b)"
     trip = Trip(build(body, {"b": random(3)}, x=(2, 3)), tmp_path)
