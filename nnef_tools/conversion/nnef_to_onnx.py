@@ -45,10 +45,27 @@ for _family in FAMILIES:
     import_module(f"{__package__}.onnx.from_{_family}")
 
 
+def _default_opset(graph: Graph) -> int:
+    """The version before 21 where results have signed codes of 8 bits, unless other codes need 21.
+
+    From 21 on onnxruntime notes the type of codes, forgets that where it makes signed ones unsigned, and then refuses
+    its own operators.
+    """
+    quantized = [(dict(tensor.quant), tensor.data is not None) for tensor in graph.tensors if tensor.quant]
+    forms = [
+        [linear(quant, version, constant=constant) for version in (DEFAULT_OPSET, DEFAULT_OPSET - 1)]
+        for quant, constant in quantized
+    ]
+    types = [[None if form is None else form.dtype for form in pair] for pair in forms]
+    signed = any(new is np.int8 and not constant for (new, _), (_, constant) in zip(types, quantized, strict=True))
+    return DEFAULT_OPSET - 1 if signed and all(new is old for new, old in types) else DEFAULT_OPSET
+
+
 class Converter(ConverterFromNNEF):
     """Converts an NNEF graph to a graph of io.onnx.
 
-    opset: the version of ONNX's operator set; by default 21, or what the item types of the model need.
+    opset: the version of ONNX's operator set; by default 21, 20 with signed results of 8
+    bits, or what the item types of the model need.
     """
 
     dialect = "onnx"
@@ -76,7 +93,7 @@ class Converter(ConverterFromNNEF):
         since, dtype = max(((TYPE_OPSETS.get(dtype, 0), dtype.__name__) for dtype in types if dtype), default=(0, ""))
         codes = {original_dtype(tensor, facts) for tensor in graph.tensors if tensor.quant and tensor.data is not None}
         wished = max((TYPE_OPSETS.get(dtype, 0) for dtype in codes), default=0)  # wider codes would do as well
-        self._opset = self._wanted_opset or max(DEFAULT_OPSET, since, wished)
+        self._opset = self._wanted_opset or max(_default_opset(graph), since, wished)
         if since > self._opset:
             raise ConversionError(f"{dtype} needs operator set version {since} (--opset {since})")
         result = super().__call__(graph)
