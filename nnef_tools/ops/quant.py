@@ -58,7 +58,8 @@ def _zero_point_codes(x: Any, zero_point: Any, scale: Any, bits: int, signed: bo
     x, zero_point, scale = _align_real(x, zero_point, scale)
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -high if symmetric else -high - 1
-    return np.asarray(np.clip(round_half_up(x / scale) + zero_point, low, high))
+    # fmax: no code stands for NaN, which gets the lowest one, as in onnxruntime
+    return np.asarray(np.fmin(np.fmax(round_half_up(x / scale) + zero_point, low), high))
 
 
 def _zero_point_values(codes: Any, zero_point: Any, scale: Any) -> Array:

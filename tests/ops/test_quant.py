@@ -1,10 +1,13 @@
 """Quantization against the golden vectors of the digest and against torch."""
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
 from nnef_tools.errors import FormatError, ShapeError, Unsupported
+from nnef_tools.execution.torch_backend import TorchBackend
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.quant import Quantization, dequantize, quantize
 
@@ -49,6 +52,26 @@ def test_zero_point(signed, symmetric, x, codes, values):
     assert found.tolist() == codes
     assert dequantize(ZERO_POINT, found, zero_point=10, scale=0.5, **attribs).tolist() == values
     assert evaluate(ZERO_POINT, [x, np.int32(10), np.float32(0.5)], attribs).tolist() == values
+
+
+def test_what_is_not_a_number_has_the_lowest_code():
+    """Of 0 / 0, for example; as onnxruntime does."""
+    x = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
+    attribs = {"bits": 8, "signed": True, "symmetric": False}
+    node = onnx.helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"])
+    graph = onnx.helper.make_graph(
+        [node],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [4])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT8, [4])],
+        [onnx.numpy_helper.from_array(np.float32(0.5), "s"), onnx.numpy_helper.from_array(np.int8(3), "z")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    assert quantize(ZERO_POINT, x, zero_point=3, scale=0.5, **attribs).tolist() == expected.tolist()
+    operator = TorchBackend(None).operator(ZERO_POINT)
+    y = operator(torch.from_numpy(x), torch.tensor(3.0), torch.tensor(0.5), **attribs)
+    np.testing.assert_array_equal(y.numpy(), (expected.astype(np.float32) - 3) * 0.5)
 
 
 def test_logarithmic():

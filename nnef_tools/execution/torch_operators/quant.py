@@ -25,7 +25,8 @@ def zero_point_linear_quantize(
     x, zero_point, scale = align(x, zero_point, scale)
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -high if symmetric else -high - 1
-    q = torch.clamp(round_half_up(x / scale) + zero_point, low, high)
+    # no code stands for NaN, which gets the lowest one, as in onnxruntime
+    q = torch.nan_to_num(round_half_up(x / scale) + zero_point, nan=low).clamp(low, high)
     return (q - zero_point) * scale
 
 
