@@ -23,7 +23,7 @@ Export = Callable[..., Path]
 nn = torch.nn
 
 
-class Apply(nn.Module):  # type: ignore[misc,name-defined]
+class Apply(nn.Module):  # type: ignore[misc,name-defined]  # torch may be missing, so mypy sees Any
     """A module that applies a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:

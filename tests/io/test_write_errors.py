@@ -106,7 +106,7 @@ def opened_as(kind: type[io.FileIO]) -> Callable[..., Any]:
 def refuse_to_open(self: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
     if mode in ("wb", "xb"):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
-    return io.open(self, mode, *args, **options)  # noqa: UP020
+    return io.open(self, mode, *args, **options)  # noqa: UP020  (it stands in for Path.open)
 
 
 def refuse_to_rename(self: Path, target: Path) -> Path:

@@ -5,6 +5,7 @@ The input projection of all steps is one matrix product; each step then adds the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ def cell_functions(
 
 
 @dataclass
-class Cell:
+class Cell(ABC):
     """One direction of a recurrent layer; a state is None where it starts at zero.
 
     r: `[gates * hidden, hidden]`. r_bias: `[1, gates * hidden]`, or None if it is part of the input projection.
@@ -88,9 +89,9 @@ class Cell:
     r: Tensor
     r_bias: Tensor | None
 
+    @abstractmethod
     def step(self, x: Tensor, state: list[Tensor | None]) -> list[Tensor]:
         """The next states, the hidden one first, from the projected input `[batch, gates * hidden]`."""
-        raise NotImplementedError
 
     def clipped(self, x: Tensor) -> Tensor:
         """x limited to the clip range, as pre-activations are."""

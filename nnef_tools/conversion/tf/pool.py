@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ def _largest_sum(
     reach = [(n - 1) * step for n, step in zip(window, dilation, strict=True)]
     if any(extent <= r for extent, r in zip(extents, reach, strict=True)):
         raise Unsupported(f"a window of {window} with rates {dilation} does not fit extents {extents}")
-    largest: Any = None
+    terms: list[Tensor] = []
     for row, column in np.ndindex(*window):
         start = [row * dilation[0], column * dilation[1]]
         end = [s + extent - r for s, extent, r in zip(start, extents, reach, strict=True)]
@@ -146,6 +147,5 @@ def _largest_sum(
         item = reshape(
             b, slice_axes(b, element, [row, column], [row + 1, column + 1], [0, 1], [1, 1]), [1, 1, 1, depth]
         )
-        term = b.add(moved, item)
-        largest = term if largest is None else b.max(largest, term)
-    return largest  # type: ignore[no-any-return]
+        terms.append(b.add(moved, item))
+    return reduce(b.max, terms)

@@ -41,13 +41,13 @@ def _frozen_file(path: Path, tf: Any) -> Any:
 def _frozen_folder(path: Path, tf: Any) -> Any:
     try:
         model = tf.saved_model.load(str(path))
-    except Exception as error:  # as above
+    except Exception as error:  # TensorFlow raises classes of all kinds; older models load the other way
         try:
             return _frozen_session(path, tf)
         except NnefToolsError:
             raise
-        except Exception:  # as above
-            raise error from None  # the reason that the loader of today gives
+        except Exception:  # of whatever kind: the reason that counts is the one of today's loader
+            raise error from None
     function = _signature(dict(model.signatures), path)
     keys = function.structured_outputs
     inputs = [tensor.op.name for tensor in function.inputs]

@@ -56,7 +56,7 @@ def image(seed: int) -> Array:
 def calibrated(network: Path, target: Path, **options: Any) -> ModelProto:
     quantization = pytest.importorskip("onnxruntime.quantization")
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]  # imported just now
         images: Iterator[Array] = map(image, range(8))
 
         def get_next(self) -> dict[str, Array] | None:
