@@ -15,6 +15,7 @@ from ..build import LIMIT, reshape, shape
 from ..builder import Builder
 from ..rules import to_nnef
 from .lists import TensorList
+from .recurrent_loops import recurrent_layer
 
 
 @to_nnef("tf", "Identity", "StopGradient", "PreventGradient", "Snapshot", "GuaranteeConst", "ReadVariableOp")
@@ -113,8 +114,11 @@ def case(b: Builder, index: Tensor, *xs: Tensor, branches: list[Graph], output_s
 def while_loop(
     b: Builder, *state: Tensor, cond: Graph, body: Graph, output_shapes: Any = None, parallel_iterations: int = 10
 ) -> list[Any]:
-    """While: the body is repeated as often as the condition, which must follow from constants, says."""
+    """While: a recurrent layer, or the body as often as the condition, which must follow from constants, says."""
     assert b.inline is not None
+    known_layer = recurrent_layer(b, state, cond, body, LIMIT)
+    if known_layer is not None:
+        return known_layer
     values: list[Any] = list(state)
     for _ in range(LIMIT + 1):
         test = b.inline(cond, values)[0]

@@ -78,6 +78,9 @@ def _stacked(b: Builder, items: list[Tensor], dtype: Any, extents: tuple[int, ..
         if extents is None:
             raise Unsupported("a list without items has no shape")
         return b.constant(np.zeros([0, *extents], dtype))
+    source = items[0].producer
+    if source is not None and source.type == "unstack" and list(source.outputs) == items and not source.attribs["axis"]:
+        return source.inputs[0]
     return unsqueeze(b, items[0], [0]) if len(items) == 1 else b.stack(items, axis=0)
 
 
