@@ -118,8 +118,6 @@ def bit_shift(b: Builder, x: Tensor, y: Tensor, *, direction: str) -> Tensor:
     if direction not in ("LEFT", "RIGHT"):
         raise Unsupported(f"direction = '{direction}' is not known")
     bits, (low, _) = integer_bits(x.dtype), integer_range(x.dtype)
-    if bits == 64 and low == 0:
-        b.warnings["BitShift on uint64: values from 2**63 on are taken as negative where integers have 64 bits"] = None
     signed_right = low < 0 and direction == "RIGHT"
     x, y = aligned(b, x, y)
     inside = y
@@ -130,6 +128,19 @@ def bit_shift(b: Builder, x: Tensor, y: Tensor, *, direction: str) -> Tensor:
         inside = b.select(valid, y, b.constant(bits - 1 if signed_right else 0, y.dtype))
     if direction == "RIGHT":
         result = b.shift_right(x, inside)
+        if bits == 64 and low == 0:
+            result = b.bitwise_and(result, _bits_after(b, inside))
     else:
         result = wrap(b, b.shift_left(b.cast(x, np.int64), b.cast(inside, np.int64)), x.dtype)
     return result if always or signed_right else b.select(valid, result, b.constant(0, x.dtype))
+
+
+def _bits_after(b: Builder, y: Tensor) -> Tensor:
+    """The bits that a uint64 can have after a right shift by y, which moves in the sign where integers have one.
+
+    All ones, moved up by 64 - y in two steps below the width, and inverted; 63 - y is y with its bits inverted.
+    """
+    ones = b.constant(2**64 - 1, np.uint64)
+    upper = b.shift_left(b.shift_left(ones, b.bitwise_xor(y, b.constant(63, y.dtype))), b.constant(1, y.dtype))
+    result: Tensor = b.bitwise_not(upper)
+    return result

@@ -16,8 +16,10 @@ from ..errors import Unsupported
 from ..language.types import ArrayType, Fragment, Parameter, TensorType, Type
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import is_integer, nnef_dtype
+from ..model.widths import width_of
 from ..ops import registry
 from ..ops.inference import evaluate, infer_shapes, result_dtypes
+from ..ops.integers import keeps_bits
 from .operations import Operand, Operations
 
 ndarray = np.ndarray[Any, Any]
@@ -179,10 +181,12 @@ class Builder(Operations):
         restore: type | None,
         constant: bool,
     ) -> Any:
+        real = np.float64 if any(t.dtype is np.float64 for t in _flat_arguments(arguments)) else np.float32
+        self._warn_of_signs(fragment.name, _flat_arguments(arguments), attribs)
         arguments = [
-            [self._coerced(t, p.type, fragment.name) for t in a]
+            [self._coerced(t, p.type, fragment.name, real) for t in a]
             if isinstance(a, list)
-            else self._coerced(a, p.type, fragment.name)
+            else self._coerced(a, p.type, fragment.name, real)
             for a, p in zip(arguments, fragment.tensors, strict=False)
         ]
         # A scalar operation on integers gives a scalar that is cast back; everything else has its final type already.
@@ -227,7 +231,7 @@ class Builder(Operations):
             return self.constant(value)
         item = _item(type)
         dtype: Any = LITERAL_TYPES.get(item or "")
-        if kin is not None and (dtype is None or (item == "scalar" and is_integer(kin) and isinstance(value, int))):
+        if kin is not None and (dtype is None or (item == "scalar" and _holds(kin, value))):
             dtype = kin
         return self.constant(value, dtype or PYTHON_TYPES[value.__class__])
 
@@ -239,14 +243,21 @@ class Builder(Operations):
             return tensors[0].dtype  # type: ignore[no-any-return]
         return None
 
-    def _coerced(self, tensor: Tensor, type: Type, operation: str) -> Tensor:
-        """The tensor in the data type that a parameter of an operation asks for."""
+    def _warn_of_signs(self, operation: str, tensors: Sequence[Tensor], attribs: Mapping[str, Any]) -> None:
+        """Reports what tells apart values of uint64 that have the bits of a negative integer."""
+        unsigned = any(t.dtype is np.uint64 and t.data is None for t in tensors)
+        if unsigned and not keeps_bits(operation, attribs):
+            text = f"{operation} on uint64: values from 2**63 on are taken as negative where integers have 64 bits"
+            self.warnings[text] = None
+
+    def _coerced(self, tensor: Tensor, type: Type, operation: str, real: Any) -> Tensor:
+        """The tensor in the data type that a parameter of an operation asks for. real: the class of scalars."""
         item = _item(type)
         if item in (None, "?") or item == nnef_dtype(tensor.dtype):
             return tensor
         if is_integer(tensor.dtype) and tensor.dtype not in EXACT_INTEGERS and not _is_exact(tensor.data):
             self.rounded.add(operation)
-        return self.cast(tensor, LITERAL_TYPES[str(item)])
+        return self.cast(tensor, real if item == "scalar" else LITERAL_TYPES[str(item)])
 
     def _dtypes(
         self,
@@ -257,7 +268,8 @@ class Builder(Operations):
         shapes: list[list[int]],
     ) -> list[type]:
         """The class of each result."""
-        classes = [[t.dtype for t in a] if isinstance(a, list) else a.dtype for a in arguments]
+        class_of = width_of(_flat_arguments(arguments))
+        classes = [list(map(class_of, a)) if isinstance(a, list) else class_of(a) for a in arguments]
         dtypes = list(result_dtypes(fragment, classes, attribs.get("dtype")))
         if len(dtypes) != len(shapes):
             dtypes = dtypes * len(shapes)
@@ -266,6 +278,11 @@ class Builder(Operations):
             restore if restore is not None and item == "scalar" else dtype
             for dtype, item in zip(dtypes, items, strict=True)
         ]
+
+
+def _holds(dtype: Any, value: Any) -> bool:
+    """Does a number beside tensors of the class take that class instead of float32?"""
+    return dtype is np.float64 or (is_integer(dtype) and isinstance(value, int))
 
 
 def _volume(tensor: Tensor) -> int:

@@ -16,6 +16,9 @@ from ..ops.window import divisors
 from .build import shape
 from .plain_builder import PlainBuilder
 
+SELU = (1.6732632423543772, 1.0507009873554805)
+"""alpha and lambda of the inventors of selu, as TensorFlow has them."""
+
 
 def known(x: Tensor, shape: Sequence[int | None] | None, dtype: Any = None) -> Tensor:
     """x with its shape set, and its item type if it is not a real one."""

@@ -16,10 +16,12 @@ from ..language.stdlib import standard_fragments
 from ..language.types import Fragment, item_name
 from ..model import Graph, Operation, Tensor
 from ..model.copying import copy_graph
-from ..model.dtypes import canonical_dtype, is_float, numpy_dtype
+from ..model.dtypes import canonical_dtype, numpy_dtype
 from ..model.utils import remove_unreachable
+from ..model.widths import has_doubles, is_double, is_marked, mark_doubles
 from ..ops.extensions import extension_fragments
 from ..ops.inference import group_arguments, infer_graph
+from ..ops.integers import as_signed
 from ..ops.registry import find
 from .engine import Converter
 from .plain_builder import PlainBuilder
@@ -34,12 +36,14 @@ LARGE = 4096
 class ConverterFromNNEF(Converter):
     """Converts an NNEF graph, with the shapes of all tensors, to the dialect.
 
-    Compound operations without rule are expanded by their definition. Everything is computed in float32 (float64 if
-    all of the original model was), int64 and bool. Inputs, outputs and weights have the data types, and all tensors the
+    Compound operations without rule are expanded by their definition. Everything is computed in float32 (float64 where
+    the original model was), int64 and bool. Inputs, outputs and weights have the data types, and all tensors the
     names, of the model that the NNEF graph was made of, as far as its facts (`graph.metadata`) tell.
     """
 
     _builder: PlainBuilder
+    _single_precision: frozenset[str] = frozenset()
+    """Compound operations that runtimes have for float32 only."""
 
     def __init__(
         self,
@@ -69,8 +73,7 @@ class ConverterFromNNEF(Converter):
         self._refused = []
         self._unknown = set()
         self.warnings = []
-        self._real = self._real_class()
-        self._classes: dict[Any, type] = {}
+        self._has_doubles = has_doubles(self._source)
         self._builder = self._make_builder(self._target)
         self._builder.dialect = self.dialect
         self._convert_inputs()
@@ -106,12 +109,23 @@ class ConverterFromNNEF(Converter):
             return not has_rule and name in known and known[name].is_compound
 
         result = self._prepared(graph)
+        if not is_marked(result):  # the facts were added to a graph that had been read
+            result = copy_graph(result) if result is graph else result
+            mark_doubles(result)
+            infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
         if any(map(is_expanded, {str(op.type) for op in result.operations})):
             result = copy_graph(result) if result is graph else result
             decompose(result, filter(is_expanded, known), known)
+        if has_doubles(result) and any(map(self._is_too_narrow, result.operations)):
+            result = copy_graph(result) if result is graph else result
+            decompose(result, known, known, only=self._is_too_narrow)
         if result is not graph:
             infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
         return result
+
+    def _is_too_narrow(self, op: Operation) -> bool:
+        """Is the operation computed in float64, and what it would be in the dialect, or an attribute there, float32?"""
+        return is_double(op) and (op.type in self._single_precision or _has_wide_attributes(op))
 
     def _prepared(self, graph: Graph) -> Graph:
         """The graph, or a copy that is easier to convert."""
@@ -127,17 +141,8 @@ class ConverterFromNNEF(Converter):
         return original_dtype(tensor, self._facts)
 
     def _class(self, dtype: Any) -> type:
-        """The class to compute in for a data type: of real numbers, int64 or bool."""
-        if dtype not in self._classes:
-            result = canonical_dtype(dtype)
-            self._classes[dtype] = self._real if result is np.float32 else result
-        return self._classes[dtype]
-
-    def _real_class(self) -> type:
-        """float32, or float64 if all real inputs and outputs of the original model are that."""
-        bound = (*self._source.inputs, *self._source.outputs)
-        classes = {self._source_dtype(t) for t in bound if is_float(t.dtype)}
-        return np.float64 if classes == {np.float64} else np.float32
+        """The class to compute in for a data type: float32, float64, int64 or bool."""
+        return np.float64 if self._has_doubles and np.dtype(dtype) == np.float64 else canonical_dtype(dtype)
 
     def _convert_inputs(self) -> None:
         inputs = []
@@ -202,7 +207,14 @@ class ConverterFromNNEF(Converter):
 
     def _generic_dtype(self, op: Operation) -> Any:
         """What the `?` of the operation's signature stands for."""
-        return self._class(op.attribs.get("dtype") or op.outputs[0].dtype or np.float32)
+        dtype = op.outputs[0].dtype or np.float32
+        if op.type == "cast":
+            return self._class(op.attribs.get("dtype", dtype))
+        return self._computed(canonical_dtype(op.attribs.get("dtype") or dtype))
+
+    def _computed(self, dtype: type) -> type:
+        """The class in which the present operation computes what NNEF has the class for."""
+        return self._builder.real if dtype is np.float32 else dtype
 
     def _arguments(self, rule: Rule, op: Operation) -> list[Any]:
         """The arguments in the data types of the signature: literals may be written in another."""
@@ -220,7 +232,7 @@ class ConverterFromNNEF(Converter):
             return [self._typed(part, item, op) for part in argument]
         if not isinstance(argument, Tensor):
             return argument
-        dtype = self._generic_dtype(op) if item == "?" else self._class(numpy_dtype(item))
+        dtype = self._generic_dtype(op) if item == "?" else self._computed(numpy_dtype(item))
         if argument.dtype is dtype:
             return argument
         if argument.data is not None and not isinstance(argument.data, QuantizedArray):
@@ -230,9 +242,13 @@ class ConverterFromNNEF(Converter):
     def _mapped(self, source: Tensor) -> Tensor:
         target = self._tensors.get(source)
         if target is None and source.data is not None:
-            data = np.asarray(source.data)
+            data = self._data(source)
             target = self._constant(source, data) if source.name or data.ndim else self._literal(source, data)
         return super()._mapped(source) if target is None else target
+
+    def _data(self, source: Tensor) -> np.ndarray[Any, Any]:
+        data = np.asarray(source.data)
+        return data if source.quant else as_signed(data, source.consumers)
 
     def _literal(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
         """A number as one constant however often it is written down, which runtimes load faster."""
@@ -256,6 +272,7 @@ class ConverterFromNNEF(Converter):
         return target
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
+        self._builder.real = np.float64 if self._has_doubles and is_double(op) else np.float32
         super()._convert(op, opset)
         for source in op.outputs if op.type not in ("variable", "constant") else ():
             if source.quant and source in self._tensors:
@@ -280,7 +297,7 @@ class ConverterFromNNEF(Converter):
         if op.type == "variable":
             if source.data is None:
                 raise Unsupported(f"variable '{source.name}' has no data")
-            data = np.asarray(source.data)
+            data = self._data(source)
         else:
             values = np.asarray(op.attribs["value"], dtype=op.attribs.get("dtype", source.dtype))
             shape = op.attribs["shape"]
@@ -340,6 +357,13 @@ class ConverterFromNNEF(Converter):
         for op in self._target.operations:
             if op.name is None and op.outputs:
                 op.name = op.outputs[0].name
+
+
+def _has_wide_attributes(op: Operation) -> bool:
+    """Are there attributes that float32, which other formats have them in, cannot hold? A border is a tensor there."""
+    values = [value for key, value in op.attribs.items() if type(value) is float and (op.type, key) != ("pad", "value")]
+    with np.errstate(over="ignore"):
+        return any(float(np.float32(value)) != value for value in values)
 
 
 def original_dtype(tensor: Tensor, facts: Mapping[str, Any]) -> Any:

@@ -132,6 +132,8 @@ def convert_dtype(b: Builder, x: Tensor, dtype: Any, saturate: bool = True) -> T
         return b.cast(x, dtype)
     if np.dtype(dtype).itemsize < min(np.dtype(x.dtype).itemsize, 4):
         b.warnings[f"Cast from {x.dtype.__name__} to {dtype.__name__}: values keep the wider type"] = None
+    if is_float(dtype) and np.float64 in (dtype, x.dtype):  # the only two precisions that models are computed in
+        return b.cast(x, dtype if dtype is np.float64 else np.float32)
     return b.cast(x, dtype) if x.dtype in MINIFLOATS else x
 
 

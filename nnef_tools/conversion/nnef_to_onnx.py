@@ -69,6 +69,7 @@ class Converter(ConverterFromNNEF):
     """
 
     dialect = "onnx"
+    _single_precision = frozenset(("elu", "leaky_relu", "selu"))
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class Converter(ConverterFromNNEF):
         return result
 
     def _make_builder(self, graph: Graph) -> PlainBuilder:
-        return PlainBuilder(graph, self._opset, self._real)
+        return PlainBuilder(graph, self._opset)
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         domains = {op.domain for op in self._target.operations} - {""}

@@ -53,7 +53,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
         self._data_format = data_format
 
     def _make_builder(self, graph: Graph) -> TfBuilder:
-        return TfBuilder(graph, self._real, self.is_nxc())
+        return TfBuilder(graph, self.is_nxc())
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         facts = super()._target_facts(metadata)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import Unsupported
 from ..model import Tensor
+from ..model.dtypes import is_float
 from .build import positive, reshape, shape, unsqueeze
 from .builder import Builder
 
@@ -85,6 +86,37 @@ def slice_axes(
     if all(stride == 1 for stride in taken["stride"]):
         del taken["stride"]
     return b.slice(x, **taken)
+
+
+def padded(b: Builder, x: Tensor, pairs: Sequence[tuple[int, int]], border: str, value: float | int = 0) -> Tensor:
+    """pad, with a value of the type of x; one that the attribute, a scalar, cannot carry is concatenated."""
+    if border == "constant" and not _is_carried(value, x.dtype):
+        return _surrounded(b, x, pairs, value)
+    logical = x.dtype is np.bool_
+    result: Tensor = b.pad(
+        b.cast(x, np.float32) if logical else x, padding=list(pairs), border=border, value=float(value)
+    )
+    return b.cast(result, np.bool_) if logical else result
+
+
+def _is_carried(value: float | int, dtype: Any) -> bool:
+    """Is the value finite and exact in the precision in which the attributes of an operation on that type are read?"""
+    if not np.isfinite(value):
+        return False
+    precision = np.float64 if dtype is np.float64 else np.float32
+    return is_float(dtype) or int(precision(value)) == value
+
+
+def _surrounded(b: Builder, x: Tensor, pairs: Sequence[tuple[int, int]], value: float | int) -> Tensor:
+    cropped = [(min(before, 0), min(after, 0)) for before, after in pairs]
+    if any(pair != (0, 0) for pair in cropped):
+        x = b.pad(x, padding=cropped)
+    for k, pair in enumerate(pairs):
+        sizes = [[*shape(x)[:k], n, *shape(x)[k + 1 :]] for n in pair]
+        before, after = ([b.constant(np.full(size, value, x.dtype))] if size[k] > 0 else [] for size in sizes)
+        if before or after:
+            x = b.concat([*before, x, *after], axis=k)
+    return x
 
 
 def expand_to(b: Builder, x: Tensor, target: Sequence[int]) -> Tensor:

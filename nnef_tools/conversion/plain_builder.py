@@ -18,17 +18,17 @@ class PlainBuilder:
     """Builds operations at the end of `graph`: `b.Conv(x, w, None, strides=[2, 2])`.
 
     Results have no shape and are real; the engine sets shape and data type of what a rule returns. dialect: of the
-    rules. real: the class of real numbers. version: of the target's operator set. wanted: which results of the source
-    operation are used. warnings: in order, once each. bases: constant -> the one that it was derived from, whose name
-    it inherits. views: what has been made of constants.
+    rules. real: the class of real numbers in the present operation. version: of the target's operator set. wanted:
+    which results of the source operation are used. warnings: in order, once each. bases: constant -> the one that it
+    was derived from, whose name it inherits. views: what has been made of constants.
     """
 
     dialect = ""
 
-    def __init__(self, graph: Graph, version: int, real: type = np.float32) -> None:
+    def __init__(self, graph: Graph, version: int) -> None:
         self.graph = graph
         self.version = version
-        self.real = real
+        self.real: type = np.float32
         self.wanted: tuple[bool, ...] = ()
         self.warnings: dict[str, None] = {}
         self.bases: dict[Tensor, Tensor] = {}

@@ -42,11 +42,17 @@ def _single(array: np.ndarray[Any, Any]) -> Any:
     return array.reshape(()).item()
 
 
+def _number(array: np.ndarray[Any, Any]) -> float | int:
+    """An integer stays one: a float does not hold all of them."""
+    return int(_single(array)) if array.dtype.kind in "iub" else float(_single(array))
+
+
 Array = Annotated[np.ndarray[Any, Any], Const(lambda array: array)]
 Ints = Annotated[list[int], Const(lambda array: [int(item) for item in array.reshape(-1)])]
 Floats = Annotated[list[float], Const(lambda array: [float(item) for item in array.reshape(-1)])]
 Int = Annotated[int, Const(lambda array: int(_single(array)))]
 Float = Annotated[float, Const(lambda array: float(_single(array)))]
+Number = Annotated[float, Const(_number)]
 Bool = Annotated[bool, Const(lambda array: bool(_single(array)))]
 
 

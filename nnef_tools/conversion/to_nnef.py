@@ -16,6 +16,7 @@ from ..language.types import Fragment
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import nnef_dtype
 from ..model.utils import generate_tensor_names_from_op_type, remove_unreachable
+from ..model.widths import has_literal
 from ..ops.extensions import extension_fragments
 from ..ops.inference import flat_shapes, infer_shapes, result_dtypes
 from ..ops.registry import find
@@ -333,7 +334,7 @@ class ConverterToNNEF(Converter):
             taken.add(target.name)
 
     def _make_variables(self) -> None:
-        """Constants become variables; finite ones of rank 0 that are not quantized stay literals."""
+        """Constants become variables; numbers of rank 0 that have a literal and are not quantized stay so."""
         for tensor in list(self._target.tensors):
             if tensor.data is None or tensor.has_producer:
                 continue
@@ -343,8 +344,7 @@ class ConverterToNNEF(Converter):
                 tensor.data = tensor.data.codes
                 tensor.dtype = tensor.data.dtype
             else:
-                data = np.asarray(tensor.data)
-                if data.ndim == 0 and bool(np.isfinite(data.astype(np.float64))):
+                if not tensor.rank and has_literal(tensor.data):
                     continue
             attribs = {"shape": list(tensor.shape or ()), "label": "", "dtype": dtype}
             Operation(self._target, type="variable", attribs=attribs, outputs=tensor)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import NnefToolsError, UsageError
 from ..model import Graph
+from ..model.widths import has_doubles
 
 BACKENDS = ("auto", "numpy", "torch", "onnxruntime", "tensorflow")
 Array = np.ndarray[Any, Any]
@@ -178,7 +179,7 @@ def _kernel_executor(
     if backend == "torch":
         from .torch_backend import TorchBackend
 
-        engine = TorchBackend(device)
+        engine = TorchBackend(device, doubles=has_doubles(graph))
     else:
         from .numpy_backend import NumpyBackend
 

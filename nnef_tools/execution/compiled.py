@@ -13,7 +13,7 @@ import numpy as np
 
 from .backend import Array, TensorInfo
 
-_MAGIC = b"nnef_tools compiled 1\n"
+_MAGIC = b"nnef_tools compiled 2\n"
 _SUM = 9  # bytes of the checksum that follows
 
 

@@ -12,6 +12,7 @@ from ..io.nnef.labels import label_file
 from ..io.onnx.writer import SMALL, Layout, build_message
 from ..language.stdlib import standard_fragments
 from ..model import Graph, Tensor
+from ..model.widths import double_facts
 from ..ops.extensions import extension_fragments
 from ..ops.inference import infer_graph
 from .backend import Array
@@ -26,8 +27,8 @@ _MAX_COMPUTED = 1 << 26
 
 
 def prepare(graph: Graph) -> Graph:
-    """The graph, with all shapes, and without the facts, so that names stay those of the NNEF graph."""
-    graph.metadata = {key: value for key, value in graph.metadata.items() if key != "tensors"}
+    """The graph, with all shapes, and without the facts but for widths, so that names stay those of the NNEF graph."""
+    graph.metadata = {**graph.metadata, "tensors": double_facts(graph)}
     if any(tensor.shape is None or None in tensor.shape for tensor in _results(graph)):
         own = graph.metadata.get("fragments") or {}
         fragments = {**standard_fragments(), **extension_fragments(), **own}

@@ -8,6 +8,7 @@ from ..errors import ExecutionError
 from ..model import Tensor
 from ..model.dtypes import canonical_dtype
 from ..ops import registry
+from ..ops.integers import as_signed
 from ..ops.quant import Quantization
 from .backend import Array
 
@@ -15,10 +16,11 @@ from .backend import Array
 def constant_data(tensor: Tensor) -> Array:
     """The real values of a constant tensor; see `Quantization.real_values` for quantized ones.
 
-    ExecutionError if there is no data. Unsupported or FormatError for a quantization that is not understood.
+    uint64 comes as int64 of the same bits. ExecutionError if there is no data. Unsupported or FormatError for a
+    quantization that is not understood, Unsupported for integers that an operation cannot take.
     """
     data, quantization = _raw_data(tensor), Quantization.of(tensor.quant)
-    return data if quantization is None else quantization.real_values(data)
+    return as_signed(data, tensor.consumers) if quantization is None else quantization.real_values(data)
 
 
 def _raw_data(tensor: Tensor) -> Array:
@@ -36,14 +38,23 @@ def _raw_data(tensor: Tensor) -> Array:
     raise ExecutionError(f"tensor '{tensor.name}' has neither a value nor an operation that computes it")
 
 
-def canonical(array: Array) -> Array:
+def canonical(array: Array, *, doubles: bool = False) -> Array:
     """float32, int64 or bool for any array: the item types that the torch backend works with.
 
-    ExecutionError for other kinds, and for unsigned integers that int64 cannot hold.
+    doubles: float64 stays. ExecutionError for other kinds, and for unsigned integers that int64 cannot hold.
     """
     dtype = canonical_dtype(array.dtype)
     if dtype is np.str_:
         raise ExecutionError(f"items of type {array.dtype.name} cannot be computed with")
-    if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
+    if doubles and array.dtype == np.float64:
+        return array
+    return signed(array).astype(dtype, copy=False)
+
+
+def signed(array: Array) -> Array:
+    """uint64 as int64, other arrays as they are. ExecutionError for integers that int64 cannot hold."""
+    if array.dtype != np.uint64:
+        return array
+    if array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise ExecutionError("integers above 2**63 - 1 cannot be computed with")
-    return array.astype(dtype, copy=False)
+    return array.astype(np.int64)

@@ -1,4 +1,4 @@
-"""The numpy backend: the kernels of `ops`, on arrays in the item types that they come in."""
+"""The numpy backend: the kernels of `ops`, on arrays in the item types that they come in (uint64 as int64)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..ops import registry
 from .backend import Array
+from .constants import signed
 from .interpreter import Operator
 
 
@@ -29,7 +30,7 @@ class NumpyBackend:
         return lambda *inputs, **attribs: run(*inputs, **{renamed.get(key, key): x for key, x in attribs.items()})
 
     def from_numpy(self, array: Array) -> Array:
-        view: Array = array.view()
+        view: Array = signed(array).view()
         view.flags.writeable = False
         return view
 

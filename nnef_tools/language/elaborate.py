@@ -5,13 +5,14 @@ No file is opened and no shape inferred here: shapes are set on the results of e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ..errors import ParseError, ShapeError, UsageError
 from ..model.graph import Graph, Operation, Tensor
+from ..model.widths import is_double
 from .ast import Array, Call, Expression, Name, Tuple
 from .collector import paused_collector
 from .evaluate import Evaluator, Frame, Wanted
@@ -26,17 +27,22 @@ from .values import item_of_dtype
 
 
 def build_graph(
-    document: Document, *, decomposed: Iterable[str] = (), fragments: Mapping[str, Fragment] | None = None
+    document: Document,
+    *,
+    decomposed: Iterable[str] = (),
+    fragments: Mapping[str, Fragment] | None = None,
+    real: type = np.float32,
 ) -> Graph:
     """The graph of a document, in the NNEF dialect. ParseError if the document is not valid.
 
     decomposed: names of compound operations to replace by their definitions, recursively through these names; unknown
     names are ignored. fragments: more operations that the document may use; they replace standard ones of their name.
+    real: the class of scalars, float64 if parts of the model are.
     """
     source = document.graph.body.source
     try:
         with paused_collector():
-            return _GraphBuilder(document, set(decomposed), fragments or {}).build()
+            return _GraphBuilder(document, set(decomposed), fragments or {}, real).build()
     except RecursionError:
         message = "expressions and expansions are nested too deeply"
         raise source.error(document.graph.at, message) from None
@@ -49,11 +55,18 @@ def check_definitions(names: Iterable[str], fragments: Mapping[str, Fragment]) -
         raise UsageError(f"there is no definition to decompose by: {', '.join(unknown)}")
 
 
-def decompose(graph: Graph, names: Iterable[str], fragments: Mapping[str, Fragment] | None = None) -> None:
+def decompose(
+    graph: Graph,
+    names: Iterable[str],
+    fragments: Mapping[str, Fragment] | None = None,
+    *,
+    only: Callable[[Operation], bool] | None = None,
+) -> None:
     """Replaces operations of the named types by the definitions of their fragments, in place, recursively.
 
     Operations without a definition stay. Results keep their tensors; new tensors have no shape yet. fragments: more
-    definitions. ParseError, or ShapeError if an operation does not match its signature; the graph is then unchanged.
+    definitions. only: says which operations of the graph are replaced. ParseError, or ShapeError if an operation does
+    not match its signature; the graph is then unchanged.
     """
     wanted = set(names)
     known = {**standard_fragments(), **(fragments or {})}
@@ -66,7 +79,7 @@ def decompose(graph: Graph, names: Iterable[str], fragments: Mapping[str, Fragme
     try:
         for operation in before:
             signature = library.find(operation.type or "") if operation.type in wanted else None
-            if signature is None or signature.fragment.body is None:
+            if signature is None or signature.fragment.body is None or (only is not None and not only(operation)):
                 continue
             count = len(graph.operations)
             _expand(evaluator, signature, operation)
@@ -93,6 +106,7 @@ def _undo(graph: Graph, before: list[Operation], tensors: set[Tensor]) -> None:
 def _expand(evaluator: Evaluator, signature: Signature, operation: Operation) -> None:
     """Adds the definition of one operation of a graph; its outputs get a second producer until it is removed."""
     fragment = signature.fragment
+    evaluator.real = np.float64 if is_double(operation) else np.float32
     arguments = regroup([p.type for p in fragment.tensors], list(operation.inputs), fragment.name)
     for parameter in fragment.tensors[len(arguments) :]:
         if parameter.default is REQUIRED:
@@ -126,7 +140,9 @@ def as_attribute(value: Any, type_: Type) -> Any:
 
 
 class _GraphBuilder:
-    def __init__(self, document: Document, decomposed: Collection[str], fragments: Mapping[str, Fragment]) -> None:
+    def __init__(
+        self, document: Document, decomposed: Collection[str], fragments: Mapping[str, Fragment], real: type
+    ) -> None:
         self.document = document
         self.declaration = document.graph
         self.body = document.graph.body
@@ -135,7 +151,7 @@ class _GraphBuilder:
         self.library = Library({**self.standard, **fragments}.values())
         self.graph = Graph(document.graph.name)
         fresh = FreshNames(self.source.distinct)
-        self.evaluator = Evaluator(self.graph, self.library, self.standard, decomposed, fresh)
+        self.evaluator = Evaluator(self.graph, self.library, self.standard, decomposed, fresh, real)
         self.checker = Checker(self.source, self.library, {})
         self.frame = Frame(self.source, {})
         self.inputs = {node.name: node for node in self.declaration.inputs}

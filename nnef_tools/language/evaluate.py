@@ -45,6 +45,7 @@ MAX_STEPS = 2_000_000
 _EXPANSION_STEPS = 10
 # From here on a number rounds to infinity; the text of the largest finite one is a little above it.
 _FLOAT32_LIMIT = float.fromhex("0x1.ffffffp+127")
+_TOO_LARGE = "is out of the range of single precision"
 
 Wanted = Union[None, str, Tensor, list[Any], tuple[Any, ...]]
 
@@ -68,7 +69,10 @@ class Frame:
 
 
 class Evaluator:
-    """Adds operations to `graph`. decomposed: names of the compound operations that are replaced by their bodies."""
+    """Adds operations to `graph`. decomposed: names of the compound operations that are replaced by their bodies.
+
+    real: the class of scalars, float32 or float64.
+    """
 
     def __init__(
         self,
@@ -77,8 +81,10 @@ class Evaluator:
         standard: Mapping[str, Fragment],
         decomposed: Collection[str],
         fresh: FreshNames,
+        real: type = np.float32,
     ) -> None:
         self.graph = graph
+        self.real = real
         self.library = library
         self.standard = standard
         self.decomposed = decomposed
@@ -314,7 +320,7 @@ class Evaluator:
         if signature.attribute_names:
             for name, value in zip(signature.attribute_names, arguments[signature.tensor_count :], strict=True):
                 attributes[name] = _copied(value) if type(value) is list else value
-            problem = check_attributes(fragment.name, attributes) if standard else None
+            problem = self._check_attributes(fragment.name, attributes) if standard else None
             if problem is not None:
                 name, reason = problem
                 raise frame.source.error(at, f"attribute '{name}' of '{fragment.name}': {reason}")
@@ -343,6 +349,17 @@ class Evaluator:
         )
         return results
 
+    def _check_attributes(self, operation: str, attributes: Mapping[str, Any]) -> tuple[str, str] | None:
+        problem = check_attributes(operation, attributes)
+        if problem is not None or self.real is np.float64:
+            return problem
+        for name, value in attributes.items():
+            items = value if type(value) is list else (value,)
+            far = next((item for item in items if type(item) is float and abs(item) >= _FLOAT32_LIMIT), None)
+            if far is not None:
+                return name, f"{far} {_TOO_LARGE}"
+        return None
+
     def _collect(self, value: Any, inputs: list[Tensor], frame: Frame, at: int) -> None:
         """Appends the tensors of an argument; literals become tensors of rank 0."""
         if isinstance(value, Tensor):
@@ -351,10 +368,13 @@ class Evaluator:
             for part in value:
                 self._collect(part, inputs, frame, at)
         else:
-            if isinstance(value, float) and abs(value) >= _FLOAT32_LIMIT:
-                raise frame.source.error(at, f"{value} is out of the range of single precision")
-            data: np.ndarray[Any, Any] = np.array(value, dtype=DTYPES[item_of_value(value)])
+            if isinstance(value, float) and abs(value) >= _FLOAT32_LIMIT and self.real is np.float32:
+                raise frame.source.error(at, f"{value} {_TOO_LARGE}")
+            data: np.ndarray[Any, Any] = np.array(value, dtype=self._class(item_of_value(value)))
             inputs.append(Tensor(self.graph, None, (), data.dtype.type, data))
+
+    def _class(self, item: str) -> type | None:
+        return self.real if item == "scalar" else DTYPES.get(item)
 
     def _with_lengths(
         self,
@@ -377,7 +397,7 @@ class Evaluator:
 
     def _trial(self, signature: Signature, arguments: list[Any], item: str | None, frame: Frame, at: int) -> Any:
         """The results of an expansion into a graph that is thrown away."""
-        trial = Evaluator(Graph(), self.library, self.standard, {signature.name}, FreshNames(()))
+        trial = Evaluator(Graph(), self.library, self.standard, {signature.name}, FreshNames(()), self.real)
         trial._steps, trial._expanded_operations, trial._loops = self._steps, self._expanded_operations, self._loops
         try:
             return trial.expand(signature, arguments, item, None, frame, at)
@@ -388,7 +408,7 @@ class Evaluator:
     def _results(self, wanted: Wanted, type_: Type, stem: str, outputs: list[Tensor]) -> Any:
         """Makes or takes the tensors of the results; appends them to outputs; the results in their structure."""
         if type(type_) is TensorType:
-            dtype = DTYPES.get(type_.item or "")
+            dtype = self._class(type_.item or "")
             if isinstance(wanted, Tensor):
                 tensor = wanted
                 if tensor.dtype is None:

@@ -1,7 +1,7 @@
 """Graph to text: the exact inverse of parsing a flat document.
 
 The text depends on nothing but the graph: no hash order, no locale. Numbers are the shortest text that reads back to
-the same single-precision value.
+the same single-precision value, or double-precision value where an operation is computed in float64.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 
 from ..errors import FormatError, ShapeError
 from ..model.graph import Graph, Operation, Tensor
+from ..model.widths import is_double
+from .constants import INTEGER_MAX, INTEGER_MIN
 from .lexer import is_identifier
 from .signatures import regroup
 from .stdlib import standard_fragments
@@ -21,6 +23,7 @@ from .types import REQUIRED, ArrayType, Fragment, TupleType
 from .values import item_of_dtype
 
 INDENT = "    "
+_SINGLE, _DOUBLE, _OWN = "single", "double", "own"
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -66,10 +69,13 @@ def format_operation(operation: Operation, fragment: Fragment | None = None) -> 
         item = item_of_dtype(np.dtype(attributes.pop("dtype")).type)
         # The signature of a known operation that is not generic says the type already.
         type_argument = f"<{item}>" if fragment is None or fragment.generic else ""
+    # What a custom operation computes in is not known: numbers of double precision keep theirs.
+    literals = _DOUBLE if is_double(operation) else _SINGLE
+    precision = _OWN if literals == _SINGLE and (fragment is None or operation.custom) else literals
     try:
-        arguments = [_operand(item) for item in _grouped(operation.inputs, fragment, is_input=True)]
+        arguments = [_operand(item, literals) for item in _grouped(operation.inputs, fragment, is_input=True)]
         arguments += [
-            f"{_identifier(key, 'attribute')} = {format_value(value)}"
+            f"{_identifier(key, 'attribute')} = {format_value(value, precision)}"
             for key, value in attributes.items()
             if value is not None
         ]
@@ -79,28 +85,30 @@ def format_operation(operation: Operation, fragment: Fragment | None = None) -> 
     return f"{', '.join(results)} = {name}{type_argument}({', '.join(arguments)});"
 
 
-def format_value(value: Any) -> str:
+def format_value(value: Any, precision: str = _SINGLE) -> str:
     """The literal for an attribute value.
 
-    Plain values, numpy scalars and arrays; a class or dtype becomes its name in quotes; a string of a class named
-    `Identifier` is printed as it is. FormatError for anything else, also for infinity and NaN, which have no literal.
+    precision: what numbers have to read back to, the same value in 'single' or 'double' precision; 'own': in that which
+    holds the value exactly. value: plain ones, numpy scalars and arrays; a class or dtype becomes its name in quotes; a
+    string of a class named `Identifier` is printed as it is. FormatError for anything else, also for infinity, NaN and
+    integers of more than 64 bits, which have no literal.
     """
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     if isinstance(value, str):
         return str(value) if type(value).__name__ == "Identifier" else _string(value)
     if isinstance(value, (int, np.integer)):
-        return str(int(value))
+        return _integer(int(value))
     if isinstance(value, (float, np.floating)):
-        return _number(float(value))
+        return _number(float(value), precision)
     if isinstance(value, list):
-        return f"[{', '.join(map(format_value, value))}]"
+        return f"[{', '.join([format_value(item, precision) for item in value])}]"
     if isinstance(value, tuple):
         if len(value) < 2:
             raise FormatError(f"a tuple of {len(value)} items has no form in NNEF", hint="use a list")
-        return f"({', '.join(map(format_value, value))})"
+        return f"({', '.join([format_value(item, precision) for item in value])})"
     if isinstance(value, (np.ndarray, np.generic)):
-        return format_value(value.tolist())
+        return format_value(value.tolist(), precision)
     if isinstance(value, type):
         return f"'{value.__name__}'"
     if isinstance(value, np.dtype):
@@ -137,14 +145,14 @@ def _name(tensor: Tensor) -> str:
     return _identifier(tensor.name, "tensor")
 
 
-def _operand(item: Any) -> str:
+def _operand(item: Any, precision: str) -> str:
     if isinstance(item, Tensor):
-        return format_literal(item) if not item.has_producer and item.data is not None else _name(item)
-    return f"[{', '.join(map(_operand, item))}]"
+        return format_literal(item, precision) if not item.has_producer and item.data is not None else _name(item)
+    return f"[{', '.join([_operand(part, precision) for part in item])}]"
 
 
-def format_literal(tensor: Tensor) -> str:
-    """The literal of a constant tensor of rank 0. FormatError for other ranks."""
+def format_literal(tensor: Tensor, precision: str = _SINGLE) -> str:
+    """The literal of a constant tensor of rank 0; see `format_value`. FormatError for other ranks."""
     data = np.asarray(tensor.data)
     if data.ndim:
         raise FormatError(
@@ -154,7 +162,9 @@ def format_literal(tensor: Tensor) -> str:
     value = data.item()
     if item_of_dtype(data.dtype.type) == "scalar" and not isinstance(value, float):
         value = float(value)
-    return format_value(value)
+    if precision != _DOUBLE and isinstance(value, float) and _FLOAT32_MAX < abs(value) < math.inf:
+        raise FormatError(f"{value} is out of the range of single precision, in which this operation is computed")
+    return format_value(value, precision)
 
 
 def _result(item: Any) -> str:
@@ -188,15 +198,21 @@ def _string(text: str) -> str:
     return f"'{quoted}'"
 
 
-def _number(value: float) -> str:
-    """The shortest text with `.` or `e` that reads back to the same single-precision value.
+def _integer(value: int) -> str:
+    if not INTEGER_MIN <= value <= INTEGER_MAX:
+        raise FormatError(f"{value} has no literal in NNEF, whose integers have 64 bits", hint="keep it in a variable")
+    return str(value)
+
+
+def _number(value: float, precision: str) -> str:
+    """The shortest text with `.` or `e` that reads back to the same value in that precision.
 
     A double outside the range of single precision keeps its own text.
     """
     if not math.isfinite(value):
         raise FormatError(f"{value} has no literal in NNEF", hint="keep it in a variable")
-    if abs(value) <= _FLOAT32_MAX:
+    if precision != _DOUBLE and abs(value) <= _FLOAT32_MAX:
         single = np.float32(value)
-        if single != 0.0 or value == 0.0:
+        if (single != 0.0 or value == 0.0) and (precision == _SINGLE or float(single) == value):
             value = float(str(single))
     return repr(value)

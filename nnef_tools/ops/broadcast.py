@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from .precision import signed_together
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -37,8 +38,8 @@ def extend_rank(array: Array, rank: int) -> Array:
 
 
 def align(*arrays: Any) -> tuple[Array, ...]:
-    """Views of equal rank by trailing 1s, so that numpy broadcasts them as NNEF wants."""
-    items = [np.asarray(array) for array in arrays]
+    """Views of equal rank by trailing 1s, so that numpy broadcasts them as NNEF wants; see `signed_together`."""
+    items = signed_together([np.asarray(array) for array in arrays])
     rank = max((item.ndim for item in items), default=0)
     return tuple(extend_rank(item, rank) for item in items)
 

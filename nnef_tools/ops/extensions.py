@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from .axes import normal_axis
 from .broadcast import Array, align, elementwise_shape, same_shape
 from .checks import check
 from .erf import erf as _erf
-from .precision import ieee
+from .precision import common_integer, ieee
 from .reduce import input_volume, reduced_shape
 from .registry import find, op
 
@@ -173,7 +172,7 @@ _BITWISE: dict[str, Callable[[Array, Array], Array]] = {
 def _bitwise(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
     def run(x: Array, y: Array) -> Array:
         # a literal (rank 0) takes the type of the other operand
-        dtype: Any = np.result_type(*({a.dtype for a in (x, y) if a.ndim} or {x.dtype, y.dtype}))
+        dtype = common_integer({a.dtype for a in (x, y) if a.ndim} or {x.dtype, y.dtype})
         x, y = align(x, y)
         return np.asarray(function(x.astype(dtype, copy=False), y.astype(dtype, copy=False)))
 

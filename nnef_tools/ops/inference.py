@@ -12,7 +12,8 @@ from ..language.types import REQUIRED, Fragment
 from ..model.containers import View
 from ..model.dtypes import nnef_dtype, numpy_dtype
 from ..model.graph import Graph, Operation, Tensor
-from .precision import common_float
+from ..model.widths import is_literal, width_of
+from .precision import common_float, common_integer
 from .registry import OpDef, find
 
 T = TypeVar("T")
@@ -138,7 +139,7 @@ def _generic_class(classes: Sequence[Any], dtype: Any) -> Any:
     same = [item for item in classes if nnef_dtype(item) == kind]
     if not same:
         return numpy_dtype(kind) if dtype is None else np.dtype(dtype).type
-    return common_float(same) if kind == "scalar" else np.result_type(*same).type
+    return common_float(same) if kind == "scalar" else common_integer(same)
 
 
 def evaluate(name: str, inputs: Sequence[Any], attribs: Mapping[str, Any]) -> Any:
@@ -255,6 +256,17 @@ def _set_external_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> N
         op.attribs["shape"] = [int(extent) for extent in shape]
 
 
+def infer_dtypes(graph: Graph, fragments: Mapping[str, Fragment]) -> None:
+    """Sets the data type of every tensor of an NNEF graph; see `infer_graph`."""
+    inference = _Inference({}, fragments, True)
+    for op in graph.operations:
+        try:
+            inference.infer_dtypes(op)
+        except NnefToolsError as error:
+            error.where = _describe(op)
+            raise
+
+
 class _Inference:
     """The inference over the operations of one graph; see infer_graph."""
 
@@ -267,10 +279,7 @@ class _Inference:
     def infer(self, op: Operation) -> None:
         """Sets the shapes and data types of the results of an operation."""
         definition = find(op.type)
-        fragment = definition.fragment if definition else self._fragments.get(str(op.type))
-        arguments = group_arguments(op.inputs, fragment)
-        if fragment is not None:
-            self._set_dtypes(op, fragment, arguments)
+        arguments = self.infer_dtypes(op)
         unknown = _first_unknown(op.inputs)
         if self._allow_unknown and (unknown is not None or (definition is None and op.type not in self._custom_shapes)):
             for output in op.outputs:
@@ -289,9 +298,19 @@ class _Inference:
         for output, shape in zip(op.outputs, results, strict=True):
             output.shape = shape
 
+    def infer_dtypes(self, op: Operation) -> list[Tensor | list[Tensor]]:
+        """Sets the data types of the results of an operation; its arguments."""
+        definition = find(op.type)
+        fragment = definition.fragment if definition else self._fragments.get(str(op.type))
+        arguments = group_arguments(op.inputs, fragment)
+        if fragment is not None:
+            self._set_dtypes(op, fragment, arguments)
+        return arguments
+
     def _set_dtypes(self, op: Operation, fragment: Fragment, arguments: Sequence[Tensor | list[Tensor]]) -> None:
         """Data of variables keeps its own type; operations without a signature keep what is known already."""
-        dtypes = tuple([tuple(map(_dtype, x)) if isinstance(x, list) else _dtype(x) for x in arguments])
+        class_of = width_of(op.inputs) if any(t.dtype is np.float64 for t in op.inputs) else _dtype
+        dtypes = tuple([tuple(map(class_of, x)) if isinstance(x, list) else class_of(x) for x in arguments])
         given = op.attribs.get("dtype")
         classes = self._classes.get((op.type, dtypes, given))
         if classes is None:
@@ -324,8 +343,7 @@ def _first_unknown(tensors: Iterable[Tensor]) -> Tensor | None:
 
 
 def _dtype(tensor: Tensor) -> Any:
-    is_literal = tensor.data is not None and not tensor.has_producer and tensor.shape == ()
-    return None if is_literal else tensor.dtype
+    return None if is_literal(tensor) else tensor.dtype
 
 
 def _describe(op: Operation) -> str:

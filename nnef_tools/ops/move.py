@@ -13,6 +13,7 @@ from .axes import check_axis, check_indices
 from .borders import CONV_BORDERS, Padding, check_overhang, extend
 from .broadcast import Array, same_shape
 from .checks import check, check_axes, check_choice
+from .precision import signed_together
 from .registry import op
 
 Shape = Sequence[int]
@@ -148,7 +149,7 @@ def _concat_shape(values: Sequence[Shape], *, axis: int) -> list[int]:
 @op("concat", shape=_concat_shape)
 def concat(values: Sequence[Array], *, axis: int) -> Array:
     """Joins along an axis."""
-    return values[0] if len(values) == 1 else np.concatenate(values, axis)
+    return values[0] if len(values) == 1 else np.concatenate(signed_together(values), axis)
 
 
 def _stack_shape(values: Sequence[Shape], *, axis: int) -> list[int]:
@@ -165,7 +166,7 @@ def _stack_shape(values: Sequence[Shape], *, axis: int) -> list[int]:
 @op("stack", shape=_stack_shape)
 def stack(values: Sequence[Array], *, axis: int) -> Array:
     """Joins along a new axis."""
-    return np.stack(values, axis)
+    return np.stack(signed_together(values), axis)
 
 
 def _unstack_shape(value: Shape, *, axis: int) -> list[list[int]]:

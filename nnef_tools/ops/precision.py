@@ -6,7 +6,7 @@ computed in float32 and rounded once at the end. Inputs of rank 0 (literals) do 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 
@@ -31,6 +31,20 @@ def common_float(dtypes: Iterable[Any]) -> Any:
     if len(found) < 2:
         return next(iter(found), None)
     return np.result_type(*(np.float32 if is_narrow(dtype) else dtype for dtype in found)).type
+
+
+def common_integer(dtypes: Iterable[Any]) -> Any:
+    """The class that holds integers of all these classes; int64 where uint64 meets signed ones, by their bits."""
+    found = np.result_type(*dtypes)
+    return np.int64 if found.kind == "f" else found.type
+
+
+def signed_together(arrays: Sequence[Any]) -> Sequence[Any]:
+    """The arrays, with uint64 as int64 of the same bits if there are signed ones: numpy would make float64 of both."""
+    kinds = {array.dtype.kind for array in arrays}
+    if not kinds.issuperset("iu"):
+        return arrays
+    return [array.astype(np.int64) if array.dtype == np.uint64 else array for array in arrays]
 
 
 def ieee(kernel: Callable[..., Any], *, arithmetic: bool) -> Callable[..., Any]:

@@ -299,3 +299,28 @@ def test_interpreter(folder, arrays):
     assert {"x", "filter", "r"} <= {d.name for d in interpreter.tensor_details()}
     with pytest.raises(NnefToolsError):
         interpreter([x, x])
+
+
+def test_models_in_float64(tmp_path):
+    """Computed in float64, in the module and in the interpreter, and saved as such."""
+    text = """version 1.0;
+graph net(x) -> (y)
+{
+    x = external(shape = [3]);
+    w = variable(shape = [3], label = 'w');
+    a = mul(x, w);
+    y = add(a, 1e-20);
+}
+"""
+    folder = tmp_path / "double"
+    folder.mkdir()
+    (folder / "graph.nnef").write_text(text)
+    (folder / "nnef_tools.json").write_text('{"tensors": {"x": {"dtype": "float64"}, "w": {"dtype": "float64"}}}')
+    x, w = np.array([1.0, 1 / 3, 0.0]), np.array([1e300, 0.1, 1.0])
+    write_tensor(folder / "w.dat", w)
+    expected = (x * w + 1e-20).tolist()
+    module = NNEFModule(str(folder))
+    assert module(torch.from_numpy(x))[0].tolist() == expected
+    module.save_nnef(str(tmp_path / "saved"))
+    for model in (folder, tmp_path / "saved"):
+        assert Interpreter(str(model), device="cpu")([x])["y"].tolist() == expected

@@ -180,3 +180,38 @@ def test_sanitized_names() -> None:
         "_",
     ]
     assert sanitize_identifier("a", {"a", "a_1"}) == "a_2"
+
+
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1, -(2**63) - 1, np.uint64(2**63)])
+def test_integers_of_more_than_64_bits_are_refused(value: int) -> None:
+    with pytest.raises(FormatError, match=f"{value} has no literal in NNEF, whose integers have 64 bits"):
+        format_value([value])
+
+
+@pytest.mark.parametrize("value", [1 / 3, 1e-60, 1e300, 0.1, float(np.float32(0.1)), 5e-324, -0.0])
+def test_numbers_of_operations_in_float64_are_exact(value: float) -> None:
+    """Literals and attributes, whatever their own type; those of other operations have single precision."""
+    graph = Graph("g")
+    x, y = Tensor(graph, "x", (2,), np.float64), Tensor(graph, "y", (2,), np.float64)
+    c = Tensor(graph, None, (), np.float64, np.array(value))
+    operation = Operation(graph, "f", attribs={"a": value, "b": [value]}, inputs=(x, c), outputs=y)
+    text = format_operation(operation)
+    assert text == f"y = f(x, {value!r}, a = {value!r}, b = [{value!r}]);"
+    assert [float(part) for part in (text.split(", ")[1], text.split("a = ")[1].split(",")[0])] == [value, value]
+
+
+def test_attributes_of_custom_operations_keep_double_precision() -> None:
+    graph = Graph("g")
+    x, y = Tensor(graph, "x", (2,), np.float32), Tensor(graph, "y", (2,), np.float32)
+    operation = Operation(
+        graph, "f", attribs={"a": 1 / 3, "b": float(np.float32(0.1))}, inputs=x, outputs=y, custom=True
+    )
+    assert format_operation(operation) == f"y = f(x, a = {1 / 3!r}, b = 0.1);"
+
+
+def test_literal_beyond_the_precision_of_its_operation_is_refused() -> None:
+    graph = Graph("g")
+    x, y = Tensor(graph, "x", (2,), np.float32), Tensor(graph, "y", (2,), np.float32)
+    c = Tensor(graph, None, (), np.float64, np.array(1e300))
+    with pytest.raises(FormatError, match=r"1e\+300 is out of the range of single precision"):
+        format_operation(Operation(graph, "mul", inputs=(x, c), outputs=y))

@@ -170,3 +170,16 @@ def test_literals_do_not_widen():
 def test_copy_keeps_any_type():
     for dtype in (np.float16, np.int8, np.bool_):
         assert evaluate("copy", [np.ones(2, dtype)], {"dtype": np.float32}).dtype == dtype
+
+
+def test_unsigned_and_signed_integers_of_64_bits(run_op):
+    """numpy would make float64 of both, which holds neither."""
+    x, u = np.array([-1, 2**53 + 1, 5]), np.array([2**53 + 1, 2**53 + 2, 3], np.uint64)
+    condition = np.array([True, False, True])
+    assert run_op("select", condition, x, u).tolist() == [-1, 2**53 + 2, 5]
+    assert run_op("max", x, u).tolist() == [2**53 + 1, 2**53 + 2, 5]
+    assert run_op("clamp", u, x, np.int64(2**53 + 1)).tolist() == [2**53 + 1, 2**53 + 1, 5]
+    assert run_op("eq", x, u - np.uint64(1)).tolist() == [False, True, False]
+    assert run_op("concat", [x, u], axis=0).tolist() == [*x.tolist(), *u.tolist()]
+    assert run_op("bitwise_xor", x, u).tolist() == [-(2**53) - 2, 3, 6]
+    assert run_op("shift_right", x, np.uint64(1)).tolist() == [-1, 2**52, 2]

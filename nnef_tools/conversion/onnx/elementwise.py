@@ -116,8 +116,9 @@ def clip_attributes(
     max: float | None = None,
 ) -> Tensor:
     """Clip-1, Clip-6: bounds are attributes."""
-    lower = None if min is None or min <= np.finfo(np.float32).min else b.constant(min, x.dtype)
-    upper = None if max is None or max >= np.finfo(np.float32).max else b.constant(max, x.dtype)
+    limit = np.inf if x.dtype is np.float64 else np.finfo(np.float32).max
+    lower = None if min is None or min <= -limit else b.constant(min, x.dtype)
+    upper = None if max is None or max >= limit else b.constant(max, x.dtype)
     return clip(b, x, lower, upper)
 
 

@@ -172,7 +172,7 @@ def pad(b: PlainBuilder, x: Tensor, pairs: Pairs, border: str, value: float = 0.
             x = gather(b, x, np.where(index >= own[k], 2 * own[k] - 1 - index, index), k)
         return x
     amounts = ints(b, padding.pairs_to_onnx(pairs))
-    filler = b.constant(value, x.dtype) if value else None
+    filler = b.constant(value, x.dtype) if value or np.signbit(value) else None
     result = b.Pad(x, amounts, filler, mode=BORDERS[border])
     return known(result, [n + p + q for n, (p, q) in zip(own, pairs, strict=True)], x.dtype)
 

@@ -8,11 +8,10 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ...model.dtypes import nnef_dtype
 from .. import padding
 from ..builder import Builder
-from ..parts import expand_to, joined, reshape_inferred, slice_axes, split_sizes
-from ..rules import Float, Int, Ints, to_nnef
+from ..parts import expand_to, joined, padded, reshape_inferred, slice_axes, split_sizes
+from ..rules import Int, Ints, Number, to_nnef
 from .common import all_positive, boundary, positive, reshape, shape, squeeze, transpose, unsqueeze
 
 
@@ -146,25 +145,7 @@ def pad_pairs(b: Builder, x: Tensor, pairs: list[tuple[int, int]], mode: str, va
         return _wrap(b, x, pairs)
     if mode not in BORDERS:
         raise Unsupported(f"mode '{mode}' is not known")
-    if mode == "constant" and not np.isfinite(value):
-        return _surround(b, x, pairs, value)
-    kind = nnef_dtype(x.dtype)
-    source = b.cast(x, np.float32) if kind == "logical" else x
-    padded: Tensor = b.pad(source, padding=pairs, border=BORDERS[mode], value=float(value))
-    return b.cast(padded, np.bool_) if kind == "logical" else padded
-
-
-def _surround(b: Builder, x: Tensor, pairs: list[tuple[int, int]], value: float) -> Tensor:
-    """Padding with a value that has no literal: it is concatenated as constants."""
-    cropped = [(min(before, 0), min(after, 0)) for before, after in pairs]
-    if any(pair != (0, 0) for pair in cropped):
-        x = b.pad(x, padding=cropped)
-    for k, pair in enumerate(pairs):
-        sizes = [[*shape(x)[:k], n, *shape(x)[k + 1 :]] for n in pair]
-        before, after = ([b.constant(np.full(size, value), x.dtype)] if size[k] > 0 else [] for size in sizes)
-        if before or after:
-            x = b.concat([*before, x, *after], axis=k)
-    return x
+    return padded(b, x, pairs, BORDERS[mode], value)
 
 
 def _wrap(b: Builder, x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
@@ -195,7 +176,7 @@ def pad_attributes(b: Builder, x: Tensor, *, pads: list[int], mode: str = "const
 
 @to_nnef("onnx", "Pad", since=11)
 def pad_inputs(
-    b: Builder, x: Tensor, pads: Ints, value: Float | None = None, axes: Ints | None = None, *, mode: str = "constant"
+    b: Builder, x: Tensor, pads: Ints, value: Number | None = None, axes: Ints | None = None, *, mode: str = "constant"
 ) -> Tensor:
     """Pad -> pad; pads for some axes only from version 18 on."""
     rank = len(shape(x))

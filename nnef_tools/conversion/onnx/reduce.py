@@ -81,7 +81,7 @@ def _log_sum_exp(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
         return x
     top = b.max_reduce(x, axes=axes)
     if is_float(x.dtype):
-        limit = float(np.finfo(np.float32).max)
+        limit = float(np.finfo(np.float64 if x.dtype is np.float64 else np.float32).max)
         top = b.clamp(top, -limit, limit)
     return b.add(b.log(_sum(b, b.exp(b.sub(x, top)), axes)), top)
 

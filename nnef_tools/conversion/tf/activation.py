@@ -11,6 +11,7 @@ from ...model import Tensor
 from ..arithmetic import log_softmax, softsign
 from ..build import aligned, shape
 from ..builder import Builder
+from ..emitted import SELU
 from ..rules import to_nnef
 
 
@@ -34,7 +35,9 @@ def elu(b: Builder, x: Tensor) -> Tensor:
 
 @to_nnef("tf", "Selu")
 def selu(b: Builder, x: Tensor) -> Tensor:
-    """Selu -> selu with the constants of its inventors, which are NNEF's defaults."""
+    """Selu -> selu with the constants of its inventors, which are NNEF's defaults up to the accuracy of float32."""
+    if x.dtype is np.float64:
+        return b.selu(x, **dict(zip(("alpha", "lambda"), SELU, strict=True)))
     return b.selu(x)
 
 

@@ -35,8 +35,8 @@ MIRROR_RANK = 5
 class TfBuilder(PlainBuilder):
     """Builds TensorFlow operators. channels_last: the data format of those that have one."""
 
-    def __init__(self, graph: Graph, real: type = np.float32, channels_last: bool = True) -> None:
-        super().__init__(graph, 1, real)
+    def __init__(self, graph: Graph, channels_last: bool = True) -> None:
+        super().__init__(graph, 1)
         self.channels_last = channels_last
 
 
@@ -188,7 +188,11 @@ def pad(b: PlainBuilder, x: Tensor, pairs: Pairs, border: str = "constant", valu
     if any(pair != (0, 0) for pair in more):
         dims = [n + p + q for n, (p, q) in zip(own, more, strict=True)]
         amounts = b.constant(more, np.int32)
-        y = b.Pad(x, amounts) if value == 0 else b.PadV2(x, amounts, b.constant(value, x.dtype))
+        y = (
+            b.Pad(x, amounts)
+            if value == 0 and not np.signbit(value)
+            else b.PadV2(x, amounts, b.constant(value, x.dtype))
+        )
         x = known(y, dims, x.dtype)
     rows = enumerate(zip(shape(x), pairs, strict=True))
     return slice_ranges(b, x, {k: range(max(-p, 0), n - max(-q, 0)) for k, (n, (p, q)) in rows})

@@ -9,14 +9,12 @@ import numpy as np
 
 from ...model import Tensor
 from .. import names
+from ..emitted import SELU
 from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
 from .emit import cast, elementwise, floor_half_up, known, reshape, scalar, select, shape
 
 COMPARISONS = ("eq", "ne", "gt", "ge", "lt", "le")
-
-SELU = (1.6732632423543772, 1.0507009873554805)
-"""alpha and lambda of TensorFlow's Selu."""
 
 UNARY = (("sqr", "Square"), ("rsqrt", "Rsqrt"), ("bitwise_not", "Invert"))
 
@@ -142,7 +140,7 @@ def elu(b: PlainBuilder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
 @from_nnef("tf", "selu")
 def selu(b: PlainBuilder, x: Tensor, *, alpha: float = 1.67326319, lambda_: float = 1.05070102) -> Tensor:
     """selu -> Selu for the constants that it has, up to the accuracy of float32; otherwise a scaled elu."""
-    if np.allclose([alpha, lambda_], SELU, rtol=1e-6, atol=0):
+    if np.allclose([alpha, lambda_], SELU, rtol=1e-6 if b.real is np.float32 else 0, atol=0):
         return elementwise(b, "Selu", x)
     return elementwise(b, "Mul", _elu(b, x, alpha), scalar(b, lambda_))
 

@@ -10,13 +10,12 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ...model.dtypes import nnef_dtype
 from ...ops.window import span
 from ..build import all_positive, positive, reshape, shape, squeeze, transpose, unsqueeze
 from ..builder import Builder
 from ..padding import same_padding
-from ..parts import expand_to, joined, reshape_inferred, reverse_sequence, slice_axes, split_sizes
-from ..rules import Array, Int, Ints, to_nnef
+from ..parts import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
+from ..rules import Array, Int, Ints, Number, to_nnef
 
 
 @to_nnef("tf", "Reshape")
@@ -146,9 +145,7 @@ def _pad(b: Builder, x: Tensor, paddings: Any, border: str, value: float | int |
         raise Unsupported(f"paddings {pairs} do not fit an input of shape {shape(x)}")
     if not any(p or q for p, q in pairs):
         return x
-    source = b.cast(x, np.float32) if nnef_dtype(x.dtype) == "logical" else x
-    padded = b.pad(source, padding=pairs, border=border, value=float(value))
-    return b.cast(padded, x.dtype)
+    return padded(b, x, pairs, border, value)
 
 
 @to_nnef("tf", "Pad")
@@ -158,9 +155,9 @@ def pad(b: Builder, x: Tensor, paddings: Array) -> Tensor:
 
 
 @to_nnef("tf", "PadV2")
-def pad_value(b: Builder, x: Tensor, paddings: Array, value: Array) -> Tensor:
+def pad_value(b: Builder, x: Tensor, paddings: Array, value: Number) -> Tensor:
     """PadV2 -> pad with a value."""
-    return _pad(b, x, paddings, "constant", value.reshape(()).item())
+    return _pad(b, x, paddings, "constant", value)
 
 
 @to_nnef("tf", "MirrorPad")

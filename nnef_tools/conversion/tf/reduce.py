@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ...model.dtypes import is_float
 from ..build import all_positive, positive, reshape, shape, squeeze
 from ..builder import Builder
 from ..names import REDUCE
@@ -81,7 +82,7 @@ def bucketize(b: Builder, x: Tensor, *, boundaries: list[float]) -> Tensor:
     if not boundaries:
         return b.constant(np.zeros(own, np.int32))
     edges = b.constant(np.asarray(boundaries, np.float32).reshape([1] * len(own) + [-1]))
-    column = reshape(b, x if x.dtype is np.float32 else b.cast(x, np.float32), [*own, 1])
+    column = reshape(b, x if is_float(x.dtype) else b.cast(x, np.float32), [*own, 1])
     count = b.sum_reduce(b.select(b.ge(column, edges), 1.0, 0.0), axes=[len(own)])
     return b.cast(squeeze(b, count, [len(own)]), np.int32)
 

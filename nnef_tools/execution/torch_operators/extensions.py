@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,7 +158,8 @@ def resize(
     for dim, size in enumerate(output_size, first):
         extent = input.shape[dim]
         scale = factors.get(dim)
-        weights = _resize_matrix(extent, size, scale, coordinate_mode, tuple(sorted(attribs.items())))
+        real = np.float64 if input.dtype == torch.float64 else np.float32
+        weights = _resize_matrix(extent, size, scale, coordinate_mode, real, tuple(sorted(attribs.items())))
         if size == extent and np.array_equal(weights, np.eye(extent)):
             continue
         if attribs.get("mode", "nearest") == "nearest":
@@ -171,12 +173,17 @@ def resize(
 
 @lru_cache(maxsize=64)
 def _resize_matrix(
-    extent: int, size: int, scale: float | None, coordinate_mode: str, attribs: tuple[tuple[str, object], ...]
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    extent: int,
+    size: int,
+    scale: float | None,
+    coordinate_mode: str,
+    real: type,
+    attribs: tuple[tuple[str, object], ...],
+) -> np.ndarray[Any, Any]:
     """[size, extent]: what each result takes of each element."""
     definition = registry.find("resize")
     assert definition is not None
-    units = np.eye(extent, dtype=np.float32)
+    units: np.ndarray[Any, Any] = np.eye(extent, dtype=real)
     columns = definition.run(
         units,
         output_size=[size],
@@ -184,7 +191,7 @@ def _resize_matrix(
         coordinate_mode=coordinate_mode,
         **dict(attribs),
     )
-    return np.ascontiguousarray(columns.T, np.float32)
+    return np.ascontiguousarray(columns.T, real)
 
 
 OPERATORS: dict[str, Operator] = {

@@ -117,7 +117,8 @@ def gather(input: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
 
 def cast(input: Tensor, *, dtype: Any) -> Tensor:
     """Converts the items; dtype is a numpy class. scalar to integer truncates, anything but 0 is true."""
-    return input.to(TORCH_DTYPES[np.dtype(dtype).kind])
+    target = np.dtype(dtype)
+    return input.to(torch.float64 if target == np.float64 else TORCH_DTYPES[target.kind])
 
 
 TORCH_DTYPES = {"f": torch.float32, "V": torch.float32, "i": torch.int64, "u": torch.int64, "b": torch.bool}

@@ -13,9 +13,10 @@ from ...errors import UsageError
 from ...execution.interpreter import GraphExecutor
 from ...execution.loading import load_graph
 from ...execution.statistics import Statistics, StatisticsCollector
-from ...execution.torch_backend import TorchBackend
+from ...execution.torch_backend import TorchBackend, find_operator
 from ...model import Tensor
 from ...model.dtypes import nnef_dtype
+from ...model.widths import has_doubles
 
 Array = np.ndarray[Any, Any]
 
@@ -43,9 +44,11 @@ class Interpreter:
         decomposed: Collection[str] | None = None,
         custom_operators: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        backend = TorchBackend(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         operators = dict(custom_operators or {})
-        self._graph = load_graph(model, lambda name: operators.get(name) or backend.operator(name), decomposed)
+        self._graph = load_graph(model, lambda name: operators.get(name) or find_operator(name), decomposed)
+        backend = TorchBackend(
+            device or ("cuda" if torch.cuda.is_available() else "cpu"), doubles=has_doubles(self._graph)
+        )
         self._executor = GraphExecutor(self._graph, backend, operators)
 
     def __call__(

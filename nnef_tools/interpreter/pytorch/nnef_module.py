@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from os import PathLike, fspath
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...errors import UsageError
@@ -16,6 +17,7 @@ from ...execution.loading import load_graph
 from ...execution.torch_backend import TorchBackend, find_operator, tensor_from_numpy
 from ...io.nnef import Writer
 from ...model import Tensor
+from ...model.widths import has_doubles
 
 ActivationCallback = Callable[[str, torch.Tensor], None]
 _ARCHIVE_SUFFIX = ".tgz"
@@ -29,9 +31,9 @@ class NNEFModule(torch.nn.Module):
     called with name and value of each input, constant and result of a run. training_attributes: {operation type:
     {attribute: value}}, which replace those of the model while the module is in training mode.
 
-    Items are float32, int64 or bool. Float parameters are trainable. Quantized variables are dequantized at load,
-    quantized activations are rounded as their quantization says. Variables of one label are one parameter.
-    Raises NnefToolsError subclasses, which are ValueError, OSError or RuntimeError too.
+    Items are float32 (float64 where the model is), int64 or bool. Float parameters are trainable. Quantized variables
+    are dequantized at load, quantized activations are rounded as their quantization says. Variables of one label are
+    one parameter. Raises NnefToolsError subclasses, which are ValueError, OSError or RuntimeError too.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class NNEFModule(torch.nn.Module):
         operators = dict(custom_operators or {})
         self._graph = load_graph(model, lambda name: operators.get(name) or find_operator(name), decomposed)
         self._operators = operators
+        self._doubles = has_doubles(self._graph)
         self._training_attributes = training_attributes
         self._activation_callback = activation_callback
         self._plan: Plan | None = None
@@ -74,7 +77,7 @@ class NNEFModule(torch.nn.Module):
         constants = {slot: value.view_as(value) for slot, value in parameters.items()}
         overrides = self._training_attributes if self.training else None
         results, updates = plan.run(
-            [self._as_input(value) for value in inputs],
+            [self._as_input(*pair) for pair in zip(inputs, self._graph.inputs, strict=True)],
             constants,
             set(plan.outputs),
             self._activation_callback,
@@ -117,10 +120,14 @@ class NNEFModule(torch.nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
-    def _as_input(self, value: torch.Tensor) -> torch.Tensor:
+    def _as_input(self, value: torch.Tensor, tensor: Tensor) -> torch.Tensor:
         if value.dtype == torch.bool:
             return value
-        return value.to(self._float_type() if value.is_floating_point() else torch.int64)
+        if not value.is_floating_point():
+            return value.to(torch.int64)
+        if self._doubles:
+            return value.to(torch.float64 if tensor.dtype is np.float64 else torch.float32)
+        return value.to(self._float_type())
 
     def _float_type(self) -> torch.dtype:
         """float32, unless the module was converted by `double()` or the like."""
@@ -143,7 +150,7 @@ class NNEFModule(torch.nn.Module):
                 assert producer is not None
                 label = producer.attribs.get("label", tensor.name)
                 if label not in labels:
-                    value = tensor_from_numpy(constant_data(tensor))
+                    value = self._constant(tensor)
                     if not value.is_floating_point():
                         labels[label] = torch.nn.Parameter(value, requires_grad=False)
                     else:
@@ -152,7 +159,10 @@ class NNEFModule(torch.nn.Module):
             else:
                 name = tensor.name if producer is not None and tensor.name else f"${literals}"
                 literals += name.startswith("$")
-                self.register_buffer(self._entry(tensor, name), _writable(tensor_from_numpy(constant_data(tensor))))
+                self.register_buffer(self._entry(tensor, name), _writable(self._constant(tensor)))
+
+    def _constant(self, tensor: Tensor) -> torch.Tensor:
+        return tensor_from_numpy(constant_data(tensor), doubles=self._doubles)
 
     def _entry(self, tensor: Tensor, name: str) -> str:
         entry = "_nnef_" + re.sub(r"\.", "_", name)
@@ -167,7 +177,7 @@ class _ModuleBackend(TorchBackend):
 
     def __init__(self, module: NNEFModule) -> None:
         first = next((item for items in (module.parameters(), module.buffers()) for item in items), None)
-        super().__init__(first.device if first is not None else None)
+        super().__init__(first.device if first is not None else None, doubles=module._doubles)
 
 
 def _is_variable(tensor: Tensor) -> bool:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...errors import FormatError, NnefToolsError, UsageError
 from ...language.collector import paused_collector
 from ...language.elaborate import build_graph
@@ -16,6 +18,7 @@ from ...language.tensor_file import ItemType, TensorHeader
 from ...language.types import Fragment
 from ...model import Graph, Operation
 from ...model.dtypes import nnef_dtype
+from ...model.widths import facts_have_doubles, mark_doubles
 from .labels import label_file
 from .model_files import GRAPH, QUANTIZATION, SIDECAR, ModelFiles, PathLike, open_model
 from .sidecar import parse_facts
@@ -76,9 +79,12 @@ class Reader:
         text = _decode(files.read(GRAPH) or b"")
         document = parse(text, f"{path}:{GRAPH}", on_unknown_extension=self._on_unknown_extension)
         decomposed = {*self._decomposed, *_foreign(document.fragments)}
-        graph = build_graph(document, decomposed=decomposed, fragments=self._stdlib)
+        facts = self._facts(files)
+        doubles = facts_have_doubles(facts)
+        real = np.float64 if doubles else np.float32
+        graph = build_graph(document, decomposed=decomposed, fragments=self._stdlib, real=real)
         known = {**standard_fragments(), **self._stdlib, **document.fragments}
-        graph.metadata.update(self._facts(files))
+        graph.metadata.update(facts)
         if document.fragments:
             graph.metadata["fragments"] = dict(document.fragments)
         if extensions := _unknown_extensions(document.extensions, text):
@@ -87,6 +93,8 @@ class Reader:
         self._read_quantization(graph, files, known)
         if self._load_variables:
             _load_variables(graph, files, known)
+        if doubles:
+            _widen(graph, known)
         if self._infer_shapes:
             self._infer(graph, known)
         for op in graph.operations:
@@ -150,6 +158,14 @@ def _unknown_extensions(names: Iterable[str], text: str) -> list[str]:
     head = re.split(r"\b(?:fragment|graph)\b", re.sub(r"#.*", "", text), maxsplit=1)[0]
     statements = [" ".join(match.split()) for match in re.findall(r"\bextension\s+([^;]*);", head)]
     return [statement for statement in statements if re.split(r"\W", statement)[0] in unknown]
+
+
+def _widen(graph: Graph, known: Mapping[str, Fragment]) -> None:
+    """Gives the tensors that are float64 that type, which the numbers beside them depend on."""
+    from ...ops.inference import infer_dtypes
+
+    mark_doubles(graph)
+    infer_dtypes(graph, known)
 
 
 def _override_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> None:

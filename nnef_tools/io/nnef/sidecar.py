@@ -1,6 +1,7 @@
 """The sidecar `nnef_tools.json`: facts about a model that NNEF text cannot carry, as a JSON object.
 
-The model is right without it; with it, a conversion back restores names, types and the like.
+The model is right without it, in float32; with it, float64 is computed as such, and a conversion back restores names,
+types and the like.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from ...language.stdlib import standard_fragments
 from ...language.tensor_file import describe_tensor, write_tensor
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer
+from ...model.widths import with_double_facts
 from .checks import check_writable
 from .declarations import custom_types, known_texts, needed_declarations
 from .generated import generated_fragments
@@ -76,7 +77,7 @@ class Writer:
         files = {GRAPH: NewFile.of(self._text(graph).encode("utf-8", "surrogateescape"))}
         if quantization := _quantization(graph):
             files[QUANTIZATION] = NewFile.of(format_quantization(quantization).encode("utf-8"))
-        if facts := format_facts(graph.metadata):
+        if facts := format_facts(with_double_facts(graph)):
             files[SIDECAR] = NewFile.of(facts)
         files.update(_variable_files(graph))
         if self._compression is None:

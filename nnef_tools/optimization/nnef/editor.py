@@ -14,6 +14,7 @@ from ...language.types import REQUIRED
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import canonical_dtype
 from ...model.utils import place_operations, replace_tensor_in_consumers
+from ...model.widths import has_literal
 from ...ops.inference import evaluate
 from ...ops.precision import common_float, is_floating
 from ...ops.registry import find
@@ -119,7 +120,7 @@ class Editor:
 
     def new_constant(self, data: Array, hint: str | None = None) -> Tensor:
         """A literal for a finite scalar, else a `variable` with a new label made from the hint."""
-        if data.ndim == 0 and np.isfinite(data.astype(np.float64)):
+        if data.ndim == 0 and has_literal(data):
             return Tensor(self.graph, None, (), data.dtype.type, data)
         tensor = Tensor(self.graph)
         operation = Operation(self.graph, type="variable", outputs=tensor)
@@ -129,7 +130,7 @@ class Editor:
     def become_constant(self, operation: Operation, data: Array) -> None:
         """Replaces an operation by its value; the result keeps its name, but for a scalar that becomes a literal."""
         tensor = operation.output
-        if data.ndim == 0 and tensor not in self.outputs and np.isfinite(data.astype(np.float64)):
+        if data.ndim == 0 and tensor not in self.outputs and has_literal(data):
             replace_tensor_in_consumers(self.graph, tensor, self.new_constant(data))
             self.remove(operation)
             return

@@ -102,9 +102,11 @@ def _has_unit_window(operation: Operation) -> bool:
 
 
 def _casts_to_same(operation: Operation) -> bool:
-    """cast to the type that the input has."""
+    """cast to the type that the input has, and to no other precision."""
     source, target = operation.inputs[0].dtype, operation.attribs.get("dtype")
-    return source is not None and target is not None and nnef_dtype(source) == nnef_dtype(target)
+    if source is None or target is None or (source is np.float64) != (target is np.float64):
+        return False
+    return nnef_dtype(source) == nnef_dtype(target)
 
 
 def _neutral(item: float, *, commutes: bool) -> Test:
