@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...errors import FileError, FormatError, NnefToolsError
 from .graphdef.export import concrete_function, frozen_function
+from .graphdef.graph_edit import rename_nodes, with_first
 from .graphdef.node_names import Names
 from .graphdef.tensorflow import require_tensorflow
 
 _DEFAULT = "serving_default"
+_SAVE_WITH_SIGNATURE = f"save it with a signature called '{_DEFAULT}', as model.export(..) of Keras does"
 
 
-def freeze_file(path: Path) -> bytes:
+def freeze_file(path: Path) -> tuple[bytes, list[str]]:
     """The serialized GraphDef of a SavedModel folder (of its signature for serving), a `.keras` or a `.h5` file.
 
-    Inputs and outputs have the names of the signature. Raises FileError, FormatError, MissingPackageError.
+    Also the names of its outputs, in order. Inputs and outputs have the names of the signature, or of a Keras model:
+    the keys of its dict of outputs, else the names of the layers that make them. A signature has no order, so that its
+    names are sorted, by the numbers in them where these differ. Raises FileError, FormatError, MissingPackageError.
     """
     if not path.exists():
         raise FileError("there is no such file", where=str(path))
     tf = require_tensorflow(f"to read '{path.name}': only frozen graphs (.pb) can be read without it,")
     try:
-        graph_def = _frozen_folder(path, tf) if path.is_dir() else _frozen_file(path, tf)
+        graph_def, outputs = _frozen_folder(path, tf) if path.is_dir() else _frozen_file(path, tf)
     except NnefToolsError:
         raise
     except Exception as error:  # TensorFlow and Keras raise classes of all kinds
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise FormatError(f"TensorFlow cannot load the model: {reason}", where=str(path)) from error
     data: bytes = graph_def.SerializeToString(deterministic=True)
-    return data
+    return data, outputs
 
 
-def _frozen_file(path: Path, tf: Any) -> Any:
+def _frozen_file(path: Path, tf: Any) -> tuple[Any, list[str]]:
     model = tf.keras.models.load_model(path, compile=False)  # kept here, since functions do not own their variables
-    return frozen_function(concrete_function(model))[0]
+    function = concrete_function(model)
+    return _named(function, _keras_names(model, function.structured_outputs))
 
 
-def _frozen_folder(path: Path, tf: Any) -> Any:
+def _frozen_folder(path: Path, tf: Any) -> tuple[Any, list[str]]:
     try:
         model = tf.saved_model.load(str(path))
     except Exception as error:  # TensorFlow raises classes of all kinds; older models load the other way
@@ -49,12 +55,60 @@ def _frozen_folder(path: Path, tf: Any) -> Any:
         except Exception:  # of whatever kind: the reason that counts is the one of today's loader
             raise error from None
     function = _signature(dict(model.signatures), path)
-    keys = function.structured_outputs
-    inputs = [tensor.op.name for tensor in function.inputs]
-    return frozen_function(function, _output_names(sorted(keys), inputs) if isinstance(keys, dict) else None)[0]
+    keys: list[str] = sorted(function.structured_outputs)  # the order of tf.nest
+    graph_def, names = _named(function, keys)
+    by_key = dict(zip(keys, names, strict=True))
+    inputs: list[str] = sorted(function.structured_input_signature[1], key=_by_number)
+    return with_first(graph_def, inputs), [by_key[key] for key in sorted(keys, key=_by_number)]
 
 
-def _frozen_session(path: Path, tf: Any) -> Any:
+def _named(function: Any, wanted: Sequence[str | None]) -> tuple[Any, list[str]]:
+    """The frozen function and the names of the nodes of its outputs: those that are wanted, as far as they are free.
+
+    Only inputs keep a name from an output, which then gets another one; inner nodes are renamed.
+    """
+    # No node has such a name, so that it takes none away.
+    graph_def, temporary = frozen_function(function, [f"\0{k}" for k in range(len(function.outputs))])
+    inputs = {node.name for node in graph_def.node if node.op == "Placeholder"}
+    found = [*wanted, *[None] * len(temporary)][: len(temporary)]
+    names = Names()
+    plain = [names.take(name or "output") for name in found]
+    outputs = [names.take(f"{name}_output") if name in inputs else name for name in plain]
+    rename_nodes(graph_def, dict(zip(temporary, outputs, strict=True)))
+    return graph_def, outputs
+
+
+def _keras_names(model: Any, structure: Any) -> list[str | None]:
+    """Names for the outputs of a model, in the order of tf.nest."""
+    paths = list(_paths(structure, ()))
+    if any(isinstance(key, str) for path in paths for key in path):
+        return ["_".join(map(str, path)) for path in paths]
+    names = getattr(model, "output_names", None)
+    if isinstance(names, (list, tuple)) and len(names) == len(paths):
+        return list(names)
+    layers = getattr(model, "layers", None)
+    return [layers[-1].name if layers and len(paths) == 1 else None] * len(paths)
+
+
+def _paths(structure: Any, path: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
+    """The way to each leaf of a structure of results."""
+    if isinstance(structure, Mapping):
+        for key in sorted(structure):
+            yield from _paths(structure[key], (*path, str(key)))
+    elif isinstance(structure, (list, tuple)):
+        keys = getattr(structure, "_fields", range(len(structure)))
+        for key, item in zip(keys, structure, strict=True):
+            yield from _paths(item, (*path, key))
+    elif structure is not None:
+        yield path
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sorts `output_2` before `output_10`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _frozen_session(path: Path, tf: Any) -> tuple[Any, list[str]]:
     """Only the graph and the variables, as TensorFlow 1 has them. TensorFlow does not know the objects of all models
     that its older versions have saved, such as the optimizers of Keras 2.
     """
@@ -63,20 +117,13 @@ def _frozen_session(path: Path, tf: Any) -> Any:
         content = tf1.saved_model.loader.load(session, ["serve"], str(path))
         signature = _signature(dict(content.signature_def), path)
         inputs, outputs = dict(signature.inputs), dict(signature.outputs)
-        feeds = [inputs[key].name for key in sorted(inputs)]
-        fetches = [outputs[key].name for key in sorted(outputs)]
+        feeds = [inputs[key].name for key in sorted(inputs, key=_by_number)]
+        fetches = [outputs[key].name for key in sorted(outputs, key=_by_number)]
         nodes = [name.partition(":")[0] for name in feeds + fetches]
         graph_def = tf1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), nodes)
-    names = _output_names(sorted(outputs), nodes[: len(feeds)])
     function = tf1.wrap_function(lambda: tf1.import_graph_def(graph_def, name=""), []).prune(feeds, fetches)
-    return frozen_function(function, names)[0]  # puts functions in where they are called
-
-
-def _output_names(keys: Iterable[str], taken: Iterable[str]) -> list[str]:
-    """The names of outputs, which differ from those that are taken."""
-    names, known = Names(), set(taken)
-    wanted = [names.take(key) for key in keys]
-    return [f"{name}_output" if name in known else name for name in wanted]
+    keys: list[str] = sorted(outputs, key=_by_number)
+    return _named(function, keys)  # puts functions in where they are called
 
 
 def _signature(signatures: Mapping[str, Any], path: Path) -> Any:
@@ -84,8 +131,11 @@ def _signature(signatures: Mapping[str, Any], path: Path) -> Any:
         return signatures[_DEFAULT]
     if len(signatures) == 1:
         return next(iter(signatures.values()))
+    if not signatures:
+        raise FormatError("the SavedModel has no signature", where=str(path), hint=_SAVE_WITH_SIGNATURE)
+    listed = ", ".join(f"'{name}'" for name in sorted(signatures))
     raise FormatError(
-        f"the SavedModel has {len(signatures)} signatures, and none is called '{_DEFAULT}'",
+        f"the SavedModel has {len(signatures)} signatures, and none is called '{_DEFAULT}': {listed}",
         where=str(path),
-        hint="save it with a signature, as model.export(..) of Keras does",
+        hint=_SAVE_WITH_SIGNATURE,
     )

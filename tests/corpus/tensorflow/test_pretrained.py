@@ -24,7 +24,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Frozen:
         member("basic-pitch", f"{NMP}/{file}")
     folder = member("basic-pitch", f"{NMP}/saved_model.pb").parent
     path = tmp_path_factory.mktemp("notes") / "nmp.pb"
-    path.write_bytes(freeze_file(folder))
+    path.write_bytes(freeze_file(folder)[0])
     audio = 0.1 * np.random.default_rng(0).standard_normal((1, 43844, 1)).astype(np.float32)
     executor = make_executor(path, format="tf")
     assert [info.name for info in executor.inputs] == ["serving_default_input_2:0"]

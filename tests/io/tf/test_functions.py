@@ -122,3 +122,103 @@ def test_saved_models_that_tensorflow_cannot_load(tmp_path: Path) -> None:
     (tmp_path / "m.keras").write_bytes(b"nonsense")
     with pytest.raises(FormatError, match="TensorFlow cannot load the model"):
         Reader()(tmp_path / "m.keras")
+
+
+def saved(folder: Path, function: Any, *specs: Any) -> Any:
+    module = tf.Module()
+    module.f = tf.function(function)
+    concrete = module.f.get_concrete_function(*specs)
+    tf.saved_model.save(module, str(folder), signatures=concrete)
+    return Reader()(folder)
+
+
+def test_signatures_are_sorted_by_numbers(tmp_path: Path) -> None:
+    """A signature has no order: that of a list is told by the numbers in the names."""
+    specs = [tf.TensorSpec((2,), tf.float32, name=f"in_{k}") for k in range(12)]
+    graph = saved(tmp_path, lambda *args: [x * float(k) for k, x in enumerate(args)], *specs)
+    assert [t.name for t in graph.inputs] == [f"in_{k}" for k in range(12)]
+    assert [t.name for t in graph.outputs] == [f"output_{k}" for k in range(12)]
+    for k, tensor in enumerate(graph.outputs):
+        assert tensor.producer.type == "Mul"
+        assert {float(x.data) for x in tensor.producer.inputs if x.data is not None} == {float(k)}
+
+
+def test_names_of_a_signature_win_over_those_of_nodes(tmp_path: Path) -> None:
+    spec = tf.TensorSpec((2,), tf.float32, name="x")
+    graph = saved(tmp_path, lambda x: {"Identity_1": x * 2, "Identity": x + 1, "NoOp": x - 1, "x": x * 4}, spec)
+    assert [(t.name, t.producer.type) for t in graph.outputs] == [
+        ("Identity", "AddV2"),
+        ("Identity_1", "Mul"),
+        ("NoOp", "Sub"),
+        ("x_output", "Mul"),
+    ]
+
+
+def test_several_signatures_are_listed(tmp_path: Path) -> None:
+    module = tf.Module()
+    spec = tf.TensorSpec((2,), tf.float32, name="x")
+    functions = {name: tf.function(lambda x: {"y": x * 2}, input_signature=[spec]) for name in ("encode", "decode")}
+    tf.saved_model.save(module, str(tmp_path), signatures=functions)
+    with pytest.raises(FormatError, match=r"2 signatures.*'decode', 'encode'"):
+        Reader()(tmp_path)
+
+
+def test_saved_model_without_signature(tmp_path: Path) -> None:
+    tf.saved_model.save(tf.Module(), str(tmp_path))
+    with pytest.raises(FormatError, match="no signature"):
+        Reader()(tmp_path)
+
+
+def keras_graph(path: Path, inputs: Any, outputs: Any) -> Any:
+    tf.keras.Model(inputs, outputs).save(path)
+    return Reader()(path)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_names_of_keras_models(tmp_path: Path, suffix: str) -> None:
+    """Inputs and outputs have the names of their layers, in the order of the model."""
+    keras = tf.keras
+    inputs = [keras.Input((4,), batch_size=2, name=name) for name in ("b", "a")]
+    outputs = [keras.layers.Dense(3, name="second")(inputs[0]), keras.layers.Dense(5, name="first")(inputs[1])]
+    graph = keras_graph(tmp_path / f"m{suffix}", inputs, outputs)
+    assert [t.name for t in graph.inputs] == ["b", "a"]
+    assert [t.name for t in graph.outputs] == ["second", "first"]
+    model = keras.Sequential([keras.Input((4,), batch_size=2, name="x"), keras.layers.Dense(2, name="scores")])
+    model.save(tmp_path / f"s{suffix}")
+    assert [t.name for t in Reader()(tmp_path / f"s{suffix}").outputs] == ["scores"]
+
+
+def test_many_inputs_and_outputs_of_keras_models(tmp_path: Path) -> None:
+    inputs = [tf.keras.Input((4,), batch_size=2, name=f"in_{k}") for k in range(12)]
+    graph = keras_graph(tmp_path / "m.keras", inputs, [x * float(k) for k, x in enumerate(inputs)])
+    assert [t.name for t in graph.inputs] == [f"in_{k}" for k in range(12)]
+    for k, tensor in enumerate(graph.outputs):
+        assert tensor.producer.inputs[0].name == f"in_{k}"
+
+
+def test_keras_models_of_nested_structure(tmp_path: Path) -> None:
+    """Inputs of a dict are given as such; outputs have the keys on the way to them as names."""
+    b, a = (tf.keras.Input((4,), batch_size=2, name=name) for name in ("b", "a"))
+    outputs = {"z": b * 2.0, "n": {"q": [a * 3.0, b + 4.0], "c": a - 5.0}}
+    graph = keras_graph(tmp_path / "m.keras", {"b": b, "a": a}, outputs)
+    assert [(t.name, t.producer.type) for t in graph.outputs] == [
+        ("n_c", "Sub"),
+        ("n_q_0", "Mul"),
+        ("n_q_1", "AddV2"),
+        ("z", "Mul"),
+    ]
+    sources = [next(x.name for x in t.producer.inputs if x.data is None) for t in graph.outputs]
+    assert sources == ["a", "a", "b", "b"]
+
+
+def test_assertions_of_keras_layers(tmp_path: Path) -> None:
+    class Checked(tf.keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            tf.debugging.assert_less(x, 100.0)
+            return x * 2.0
+
+    x = tf.keras.Input((4,), batch_size=2, name="x")
+    tf.keras.Model(x, Checked(name="checked")(x)).export(tmp_path / "m", verbose=False)
+    reader = Reader()
+    assert [t.name for t in reader(tmp_path / "m").outputs] == ["output_0"]
+    assert "AssertGuard" in reader.warnings[0]

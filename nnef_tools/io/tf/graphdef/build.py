@@ -9,10 +9,11 @@ from ....errors import FormatError, UsageError
 from ....model.graph import Graph, Operation, Tensor
 from ...protobuf import Message
 from .attributes import Func
+from .effects import described, effect_names, effects_of
 from .loops import inside_control_flow, raise_control_flow
 from .nodes import Body, Library, Node, Ref
 from .operators import find_operator
-from .resolve import INPUTS, Resolution, resolve, tensor_name
+from .resolve import INPUTS, Resolution, find_outputs, resolve, tensor_name
 
 InputShapes = Mapping[str, Sequence[Any]]
 
@@ -26,13 +27,18 @@ COMPOSITE = "PyFunc"
 PREFIX, SUFFIX = "_$", "$_"
 
 
-def build_graph(message: Message, input_shapes: InputShapes | None = None) -> Graph:
-    """The Graph of a GraphDef. Raises FormatError and, for impossible input shapes, UsageError."""
+def build_graph(
+    message: Message, input_shapes: InputShapes | None = None, outputs: Sequence[str] | None = None
+) -> tuple[Graph, list[str]]:
+    """The Graph of a GraphDef, and warnings. outputs: names of the nodes that make them, if that is known.
+
+    Raises FormatError and, for impossible input shapes, UsageError.
+    """
     versions = message["versions"]
     producer = versions["producer"] if versions is not None else message["version"]
     library = message["library"]
     builder = _Builder(Library(library["function"] if library is not None else ()), producer)
-    graph = builder.main(message["node"])
+    graph = builder.main(message["node"], outputs)
     if input_shapes:
         set_input_shapes(graph, input_shapes)
     graph.metadata["producer"] = "TensorFlow"
@@ -40,7 +46,8 @@ def build_graph(message: Message, input_shapes: InputShapes | None = None) -> Gr
         "producer": producer,
         "min_consumer": versions["min_consumer"] if versions is not None else 0,
     }
-    return graph
+    warning = described(builder.effects)
+    return graph, [warning] if warning else []
 
 
 class _Builder:
@@ -48,16 +55,26 @@ class _Builder:
         self._library = library
         self._producer = producer
         self._depth = 0
+        self.effects: list[Node] = []
 
-    def main(self, messages: Sequence[Message]) -> Graph:
+    def main(self, messages: Sequence[Message], wanted: Sequence[str] | None = None) -> Graph:
+        """wanted: names of the nodes that make the outputs, by default those that nothing uses."""
         body = self._library.main(messages)
         if not body.nodes:
             raise FormatError("no TensorFlow graph: there are no nodes in it")
         _fill_defaults(body.nodes)
-        hidden = {*inside_control_flow(body.nodes), *body.inner}
-        nodes = raise_control_flow(body.nodes)
+        excluded, hidden = effect_names(body.nodes, self._library)
+        named = {*excluded, *hidden}
+        hidden.update(inside_control_flow(body.nodes), body.inner)
+        before = body.nodes
+        nodes = raise_control_flow(before)
         counts = _ResultCounts(nodes)
-        resolution = resolve(nodes, counts, hidden=hidden)
+        if wanted is None:
+            outputs = find_outputs(nodes, counts, excluded, hidden)
+        else:
+            outputs = [(name, 0) for name in wanted]
+        self.effects += effects_of(before, named - {name for name, _ in outputs})
+        resolution = resolve(nodes, outputs)
         if not resolution.outputs:
             raise FormatError("the graph has no outputs: each result is used by a node")
         graph, tensors = self._graph(resolution, counts, {}, ())
@@ -85,7 +102,8 @@ class _Builder:
         _fill_defaults(body.nodes)
         nodes = raise_control_flow(body.nodes)
         counts = _ResultCounts(nodes)
-        resolution = resolve(nodes, counts, body.results)
+        self.effects += effects_of(body.nodes, ())
+        resolution = resolve(nodes, body.results, of_function=True)
         graph = Graph(path[-1] if path else None)
         arguments = {}
         for ref, attribs in zip(body.arguments, body.argument_attribs, strict=True):

@@ -19,7 +19,7 @@ from .folding import (
     set_input_shapes,
     with_inferred_shapes,
 )
-from .graph_edit import reachable, sinks, with_nodes
+from .graph_edit import reachable, sinks, with_first, with_nodes
 from .tensorflow import graph_def_class, require_tensorflow
 
 InputShapes = Mapping[str, Sequence[Any]]
@@ -82,15 +82,26 @@ def concrete_function(function: Any, input_signature: Any = None) -> Any:
         if getattr(function, "input_signature", None) is not None:
             input_signature = ()
         elif isinstance(inputs, (list, tuple)) and inputs:
-            # A Keras model knows its inputs; with several of them, it takes a list.
-            specs = [tf.TensorSpec(item.shape, item.dtype, name=_plain_name(item.name)) for item in inputs]
-            return tf.function(lambda *args: function(list(args) if len(args) > 1 else args[0], training=False),
-                               autograph=False).get_concrete_function(*specs)  # fmt: skip
+            return _keras_function(tf, function, inputs)
         else:
             raise UsageError("the input signature of the function is not given", hint="give a list of tf.TensorSpec")
     if not hasattr(function, "get_concrete_function"):
         function = tf.function(function)
     return function.get_concrete_function(*input_signature)
+
+
+def _keras_function(tf: Any, model: Any, inputs: Sequence[Any]) -> Any:
+    """A Keras model, which knows its inputs; it takes them in a list, a dict or nested, as it was made."""
+    specs = [tf.TensorSpec(item.shape, item.dtype, name=_plain_name(item.name)) for item in inputs]
+    position = {id(item): k for k, item in enumerate(inputs)}
+    structure = getattr(model, "input", None)
+    if {id(item) for item in tf.nest.flatten(structure)} != set(position):
+        structure = list(inputs) if len(inputs) > 1 else inputs[0]
+
+    def call(*args: Any) -> Any:
+        return model(tf.nest.map_structure(lambda item: args[position[id(item)]], structure), training=False)
+
+    return tf.function(call, autograph=False).get_concrete_function(*specs)
 
 
 def frozen_function(concrete: Any, output_names: Sequence[str] | None = None) -> tuple[Any, list[str]]:
@@ -110,8 +121,9 @@ def frozen_function(concrete: Any, output_names: Sequence[str] | None = None) ->
         raise UsageError(f"the function has {len(frozen.outputs)} results, each needs a name of its own")
     names = {tensor.ref(): name for tensor, name in zip(frozen.outputs, output_names, strict=True)}
     graph_def = insert_rename_identities(graph_def, names)
-    wanted = [*names.values(), *(tensor.op.name for tensor in frozen.inputs)]
-    return retain_reachables_from_outputs(graph_def, wanted), list(names.values())
+    inputs = [tensor.op.name for tensor in frozen.inputs]
+    graph_def = retain_reachables_from_outputs(graph_def, [*names.values(), *inputs])
+    return with_first(graph_def, inputs), list(names.values())
 
 
 def load_default_graph(filename: str | os.PathLike[str]) -> None:

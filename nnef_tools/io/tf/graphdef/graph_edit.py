@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ....errors import UsageError
@@ -52,3 +52,29 @@ def with_nodes(graph_def: Any, nodes: Iterable[Any]) -> Any:
     result.library.CopyFrom(graph_def.library)
     result.versions.CopyFrom(graph_def.versions)
     return result
+
+
+def with_first(graph_def: Any, names: Iterable[str]) -> Any:
+    """A copy in which the named nodes come first, in this order."""
+    order = {name: k for k, name in enumerate(names)}
+    return with_nodes(graph_def, sorted(graph_def.node, key=lambda node: order.get(node.name, len(order))))
+
+
+def rename_nodes(graph_def: Any, names: Mapping[str, str]) -> None:
+    """Renames nodes in place; other nodes that have one of the new names get a free one."""
+    taken = {node.name for node in graph_def.node} | set(names.values())
+    final = dict(names)
+    for name in set(names.values()) - set(names):
+        if any(node.name == name for node in graph_def.node):
+            free, count = f"{name}_inner", 1
+            while free in taken:
+                free, count = f"{name}_inner_{count}", count + 1
+            taken.add(free)
+            final[name] = free
+    for node in graph_def.node:
+        node.name = final.get(node.name, node.name)
+        for k, text in enumerate(node.input):
+            name = node_name(text)
+            if name in final:
+                mark, _, index = text.partition(name)
+                node.input[k] = f"{mark}{final[name]}{index}"

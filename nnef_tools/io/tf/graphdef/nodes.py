@@ -81,6 +81,10 @@ class Library:
     def __contains__(self, name: object) -> bool:
         return name in self._functions
 
+    def function(self, name: str) -> Message | None:
+        """The message of a function, None if there is none of that name."""
+        return self._functions.get(name)
+
     def main(self, messages: Iterable[Message]) -> Body:
         """The nodes of the graph itself, with functions put in."""
         parsed = [parse_node(message) for message in messages]

@@ -35,19 +35,21 @@ class Reader:
     are named `node` or, for further results, `node:1`. `op.attribs` has the attributes of the node and TensorFlow's
     defaults for others: int, float, bool, str, list; a type is a numpy class, a shape a tuple, a tensor an array. A
     Const has its value, a read-only view of the memory-mapped file, as attribute and as `.data` of its output. The
-    graph's inputs are the outputs of Placeholder operations, its outputs those of operations of which nothing is used.
+    graph's inputs are the outputs of Placeholder operations, its outputs those of a signature, or of operations of
+    which nothing is used (except for operations with effects only).
 
     Functions are put in where they are called; the bodies of (Stateless)While, If and Case are nested Graphs. Loops
     of TensorFlow 1 become StatelessWhile, its conditionals SelectV2. Composites (PyFunc) have the name of their
     function as type, `custom` set, and only their own attributes. Control inputs are dropped, and what no output needs
-    (NoOp, Assert, ..). Operators that pass on their input (Identity, StopGradient, CheckNumerics, ..) are resolved;
-    one that names an output of the graph gives its name to that tensor, and is kept for inputs and constants.
-    `graph.metadata` has producer, versions and aliases {name of a resolved or renamed
-    tensor: name in the Graph}.
+    (NoOp, Assert, ..); `warnings` then names what has effects. Operators that pass on their input (Identity,
+    StopGradient, CheckNumerics, ..) are resolved; one that names an output of the graph gives its name to that tensor,
+    and is kept for inputs and constants. `graph.metadata` has producer, versions and aliases {name of a resolved or
+    renamed tensor: name in the Graph}.
     """
 
     def __init__(self, fold_constants: bool = False) -> None:
         self._fold_constants = fold_constants
+        self.warnings: list[str] = []
 
     def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
         """input_shapes: input name -> extents (None keeps one open).
@@ -56,36 +58,43 @@ class Reader:
         MissingPackageError for files that need TensorFlow without it.
         """
         path = Path(filename)
-        return _located(lambda: build_graph(self._message(path, input_shapes), input_shapes), path)
+        graph, self.warnings = _located(lambda: self._built(path, input_shapes), path)
+        return graph
 
-    def _message(self, path: Path, input_shapes: InputShapes | None) -> Message:
+    def _built(self, path: Path, input_shapes: InputShapes | None) -> tuple[Graph, list[str]]:
+        message, outputs = parse_file(path)
         if self._fold_constants:
             from .folding import folded
 
-            return parse(np.frombuffer(folded(load(path), input_shapes), np.uint8))
-        return parse_file(path)
+            message = parse(np.frombuffer(folded(_encoded(message), input_shapes), np.uint8))
+        return build_graph(message, input_shapes, outputs)
 
 
 def load(path: Path) -> bytes:
     """A serialized GraphDef, whatever kind of file it comes from."""
-    message = parse_file(path)
+    return _encoded(parse_file(path)[0])
+
+
+def _encoded(message: Message) -> bytes:
     from ...protobuf import encode
 
     return b"".join(chunk.tobytes() if isinstance(chunk, np.ndarray) else bytes(chunk) for chunk in encode(message))
 
 
-def parse_file(path: Path) -> Message:
-    """The message of a file; its large values stay in the file. Raises FileError, FormatError, MissingPackageError."""
+def parse_file(path: Path) -> tuple[Message, list[str] | None]:
+    """The message of a file, whose large values stay in it, and the names of its outputs, if the file tells them.
+
+    Raises FileError, FormatError, MissingPackageError.
+    """
     if path.name == _SAVED_MODEL and path.is_file():
         path = path.parent
     if path.is_dir() or path.suffix.lower() in (".keras", ".h5", ".hdf5"):
         from ..saved_model import freeze_file
 
-        return parse(np.frombuffer(freeze_file(path), np.uint8))
+        frozen, outputs = freeze_file(path)
+        return parse(np.frombuffer(frozen, np.uint8)), outputs
     data = read_file(path)
-    if path.suffix.lower() == ".pbtxt":
-        return _parse_text(data, path)
-    return parse(data)
+    return _parse_text(data, path) if path.suffix.lower() == ".pbtxt" else parse(data), None
 
 
 def parse(data: Bytes) -> Message:

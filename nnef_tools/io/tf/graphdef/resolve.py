@@ -39,24 +39,16 @@ class Resolution:
     passed: dict[Ref, Ref] = field(default_factory=dict)
 
 
-def resolve(
-    nodes: Sequence[Node],
-    result_count: Callable[[Node], int],
-    results: Sequence[Ref] | None = None,
-    hidden: Collection[str] = (),
-) -> Resolution:
-    """Finds the outputs (unless `results` are given: those of a function), and leaves out what they do not need.
-
-    hidden: names of nodes that make no outputs, although nothing uses their results (any more).
+def resolve(nodes: Sequence[Node], outputs: Sequence[Ref], *, of_function: bool = False) -> Resolution:
+    """Leaves out what the outputs do not need; the inputs of a graph stay, and the names of its outputs.
 
     Inputs of nodes that are left are changed to what passing nodes stand for. A passing node that makes an output
     gives its name to the value that it passes on; it stays if that is an input, a constant or an output itself.
     """
     by_name = {node.name: node for node in nodes}
-    outputs = list(results) if results is not None else find_outputs(nodes, result_count, hidden)
     passed = _passed(nodes, by_name)
     names: dict[Ref, str] = {}
-    if results is None:
+    if not of_function:
         _keep_output_names(outputs, passed, names, by_name)
     for ref in passed:
         final_reference(ref, passed)
@@ -64,23 +56,25 @@ def resolve(
     for node in nodes:
         node.inputs = [passed.get(ref, ref) for ref in node.inputs]
     needed = _needed(final_outputs, by_name)
-    kept = [node for node in nodes if node.name in needed or (results is None and _is_input(node))]
+    kept = [node for node in nodes if node.name in needed or (not of_function and _is_input(node))]
     return Resolution(kept, final_outputs, names, passed)
 
 
-def find_outputs(nodes: Sequence[Node], result_count: Callable[[Node], int], hidden: Collection[str] = ()) -> list[Ref]:
+def find_outputs(
+    nodes: Sequence[Node],
+    result_count: Callable[[Node], int],
+    excluded: Collection[str] = (),
+    hidden: Collection[str] = (),
+) -> list[Ref]:
     """The results of nodes none of whose results is used, in order.
 
-    Not of inputs and constants, of `hidden` nodes, and of a passing node that others wait for; unless there is nothing
-    else.
+    Not of the nodes named in `excluded`; nor of inputs and constants, and of those named in `hidden`, unless there is
+    nothing else.
     """
     used = {ref[0] for node in nodes for ref in node.inputs}
-    awaited = {name for node in nodes for name in node.control}
-    unused = [node for node in nodes if node.name not in used and not _is_left_over(node)]
+    unused = [node for node in nodes if node.name not in used and node.name not in excluded and not _is_left_over(node)]
     computed = [node for node in unused if node.op not in (*INPUTS, "Const")]
-    visible = [
-        node for node in computed if node.name not in hidden and not (node.op in PASSING and node.name in awaited)
-    ]
+    visible = [node for node in computed if node.name not in hidden]
     for candidates in (visible, computed, unused):
         outputs = [(node.name, k) for node in candidates for k in range(_output_count(node, result_count(node)))]
         if outputs:
