@@ -15,7 +15,7 @@ from typing import Any, Union
 import numpy as np
 
 from .errors import FileError, FormatError, UsageError
-from .execution.backend import Array, Executor, TensorInfo, make_executor
+from .execution.backend import Array, Executor, TensorInfo, known_name, make_executor
 from .execution.compare import Comparison, compare_outputs
 from .execution.sources import load_inputs
 from .formats import InputShapes, detect_input, find_format, make_reader
@@ -154,4 +154,5 @@ def _pairs(
         return {a.name: b.name for a, b in zip(reference.outputs, candidate.outputs, strict=True)}
     names = mapping if isinstance(mapping, Mapping) else read_tensor_mapping(mapping)
     known = set(candidate.tensor_names)
-    return {name: names[name] for name in reference.tensor_names if names.get(name) in known}
+    mapped = {name: names[key] for name in reference.tensor_names if (key := known_name(name, names)) is not None}
+    return {name: found for name, other in mapped.items() if (found := known_name(other, known)) is not None}

@@ -18,6 +18,7 @@ from .render import note, print_json, progress
 if TYPE_CHECKING:
     from ..execution.backend import Array, Executor, TensorInfo
     from ..execution.sources import InputSource
+    from ..formats import Format
 
 BACKENDS = ("auto", "numpy", "torch", "onnxruntime", "tensorflow")
 
@@ -59,7 +60,8 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
         "--io-transpose",
         nargs="*",
         metavar="NAME",
-        help="values outside have channels last, the model has them second (no names: all of rank 3 and up)",
+        help="values outside have channels second if the model has them last (TensorFlow), else last (no names: all "
+        "of rank 3 and up)",
     )
 
     outputs = parser.add_argument_group("outputs")
@@ -74,7 +76,9 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
         "--statistics", nargs="?", const="stats.json", metavar="FILE", help="write min, max, mean, std of all tensors"
     )
     outputs.add_argument(
-        "--tensor-mapping", metavar="FILE", help="rename the tensors of the statistics by this mapping"
+        "--tensor-mapping",
+        metavar="FILE",
+        help="rename the tensors of the statistics by this mapping: of a source model forward, of a converted one back",
     )
 
     running = parser.add_argument_group("running")
@@ -97,18 +101,17 @@ def main(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from ..execution.sources import load_inputs, run_batches
-    from ..execution.statistics import StatisticsCollector
+    from ..execution.statistics import StatisticsCollector, tensor_renames
 
     source = _input_source(args)
     streamed = _is_streamed(args)
-    renames = _renames(args)
-    layout = _Layout(names_or_all(args.io_transpose))
+    mapping = _mapping(args)
     collector = StatisticsCollector() if args.statistics else None
 
     with progress() as show:
         show("loading")
-        executor = _executor(args)
-        layout.check(executor)
+        executor, format = _executor(args)
+        layout = _Layout.of(executor, format, names_or_all(args.io_transpose))
         wanted = _wanted(args.output_names, executor)
         files = {name: _file_name(file) for name, file in wanted.items()} if args.output_path is not None else {}
         expected = _with_shapes([layout.outside(info) for info in executor.inputs], args)
@@ -123,7 +126,8 @@ def _run(args: argparse.Namespace) -> int:
 
     outputs = {file: layout.outward(name, results[name]) for name, file in wanted.items()}
     written = []
-    with _statistics_file(args.statistics, collector.to_json(renames) if collector is not None else {}):
+    statistics = collector.to_json(tensor_renames(collector.statistics, mapping)) if collector is not None else {}
+    with _statistics_file(args.statistics, statistics):
         if args.output_path is not None:
             written += _write_folder(Path(args.output_path), dict(zip(files.values(), outputs.values(), strict=True)))
         elif streamed:
@@ -170,7 +174,7 @@ def _is_streamed(args: argparse.Namespace) -> bool:
     raise UsageError("Output must be piped", hint="or give --output-path DIR")
 
 
-def _renames(args: argparse.Namespace) -> Mapping[str, str]:
+def _mapping(args: argparse.Namespace) -> Mapping[str, str]:
     if args.tensor_mapping is None:
         return {}
     from ..api import read_tensor_mapping
@@ -178,7 +182,7 @@ def _renames(args: argparse.Namespace) -> Mapping[str, str]:
     return read_tensor_mapping(args.tensor_mapping)
 
 
-def _executor(args: argparse.Namespace) -> Executor:
+def _executor(args: argparse.Namespace) -> tuple[Executor, Format]:
     from ..execution.backend import make_executor
     from ..formats import detect_input, find_format
     from ..plugins import load_operators
@@ -187,7 +191,7 @@ def _executor(args: argparse.Namespace) -> Executor:
         raise UsageError(f"the numpy backend does not run on '{args.device}'", hint="--backend torch, or onnxruntime")
     path = Path(args.model)
     found = find_format(args.format) if args.format else detect_input(path)
-    return make_executor(
+    executor = make_executor(
         path,
         format=found.name,
         backend=args.backend,
@@ -195,17 +199,20 @@ def _executor(args: argparse.Namespace) -> Executor:
         decomposed=_decomposed(args.decompose),
         device=args.device,
     )
+    return executor, found
 
 
 def _with_shapes(infos: Sequence[TensorInfo], args: argparse.Namespace) -> list[TensorInfo]:
     """The inputs, with the shapes that are given for them. UsageError if one does not fit the model."""
+    from ..execution.backend import known_name
+
     shapes = parse_shapes(None, args.shape) or {}
     names = [info.name for info in infos]
     for name in list(shapes):
-        if f"{name}:0" in names:  # TensorFlow's full name
-            shapes[f"{name}:0"] = shapes.pop(name)
-        elif name not in names:
+        found = known_name(name, names)
+        if found is None:
             raise UsageError(f"--shape: the model has no input '{name}'", hint=f"its inputs: {', '.join(names)}")
+        shapes[found] = shapes.pop(name)
     for info in infos:
         shape = shapes.get(info.name)
         if shape is None or info.shape is None:
@@ -254,33 +261,47 @@ def _named(values: list[str] | str | None, executor: Executor) -> dict[str, str]
 
 @dataclass(frozen=True)
 class _Layout:
-    """Moves channels between the last place, where they are outside, and the second, where they are in the model."""
+    """Moves channels between where they are in the model (at axis `inside`) and where they are outside."""
 
     chosen: bool | list[str]
+    inside: int
+    outer: int
 
-    def check(self, executor: Executor) -> None:
-        """UsageError if a chosen name is no tensor of the model."""
-        names = set(executor.tensor_names) if self.chosen and not isinstance(self.chosen, bool) else ()
-        for name in () if isinstance(self.chosen, bool) else self.chosen:
-            if name not in names:
+    @classmethod
+    def of(cls, executor: Executor, format: Format, chosen: bool | list[str]) -> _Layout:
+        """chosen: names, or all. UsageError if a name is no tensor of the model."""
+        from ..execution.backend import known_name
+        from ..pipeline import CHANNELS_LAST
+
+        inside, outer = (-1, 1) if format.dialect in CHANNELS_LAST else (1, -1)
+        names = set(executor.tensor_names) if chosen and not isinstance(chosen, bool) else ()
+        for name in () if isinstance(chosen, bool) else chosen:
+            if known_name(name, names) is None:
                 raise UsageError(f"--io-transpose: the model has no tensor '{name}'")
+        return cls(chosen, inside, outer)
 
     def _applies(self, name: str, rank: int) -> bool:
-        return rank > 2 and (self.chosen if isinstance(self.chosen, bool) else name in self.chosen)
+        from ..execution.backend import known_name
+
+        return rank > 2 and (
+            self.chosen if isinstance(self.chosen, bool) else known_name(name, self.chosen) is not None
+        )
 
     def outside(self, info: TensorInfo) -> TensorInfo:
         """What the values of an input look like outside."""
         if info.shape is None or not self._applies(info.name, len(info.shape)):
             return info
-        return replace(info, shape=(info.shape[0], *info.shape[2:], info.shape[1]))
+        shape = list(info.shape)
+        shape.insert(self.outer % len(shape), shape.pop(self.inside))
+        return replace(info, shape=tuple(shape))
 
     def inward(self, name: str, value: Array) -> Array:
         """The value as the model wants it."""
-        return self._move(name, value, -1, 1)
+        return self._move(name, value, self.outer, self.inside)
 
     def outward(self, name: str, value: Array) -> Array:
         """The value as it is saved."""
-        return self._move(name, value, 1, -1)
+        return self._move(name, value, self.inside, self.outer)
 
     def _move(self, name: str, value: Array, source: int, target: int) -> Array:
         import numpy as np

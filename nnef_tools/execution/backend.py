@@ -66,6 +66,11 @@ class Executor(Protocol):
         """
 
 
+def known_name(name: str, known: Collection[str]) -> str | None:
+    """The known name of a tensor, if there is one: TensorFlow's `x:0` may be given as `x`, and the other way round."""
+    return next((form for form in (name, f"{name}:0", name.removesuffix(":0")) if form in known), None)
+
+
 def no_such_tensor(name: str, known: Sequence[str]) -> UsageError:
     """The error for a name that no tensor of a model has; the hint says similar ones, or some that there are."""
     near = get_close_matches(name, known, n=3)

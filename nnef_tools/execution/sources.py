@@ -64,6 +64,8 @@ class FolderSource:
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
         """See InputSource."""
         path = self._folder / f"{info.name}.dat"
+        if not path.is_file() and info.name.endswith(":0"):  # TensorFlow's full name, which files need not have
+            path = self._folder / f"{info.name.removesuffix(':0')}.dat"
         if not path.is_file():
             found = ", ".join(sorted(item.stem for item in self._folder.glob("*.dat"))[:8])
             hint = f"the folder has tensors {found}" if found else "the folder holds no .dat files"

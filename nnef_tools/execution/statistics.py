@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf, nan, sqrt
 from typing import Any
 
 import numpy as np
+
+from .backend import known_name
 
 
 @dataclass
@@ -87,6 +89,27 @@ class Statistics:
         if not self.num:
             return {"min": None, "max": None, "mean": None, "std": None}
         return {"min": self.min, "max": self.max, "mean": self.mean(), "std": self.std()}
+
+
+def tensor_renames(names: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Name of a tensor -> name by a mapping, of those that it has; no two tensors get the same name.
+
+    The mapping, source name -> target name, is turned round if more of the names are target names: those of a converted
+    model get their source names back.
+    """
+    keys = {name: key for name in names if (key := known_name(name, mapping)) is not None}
+    back: dict[str, str] = {}
+    for source, target in mapping.items():
+        back.setdefault(target, source)
+    sources = {name: key for name in names if (key := known_name(name, back)) is not None}
+    if len(sources) > len(keys):
+        keys, mapping = sources, back
+    taken = {name for name in names if name not in keys}
+    renames: dict[str, str] = {}
+    for name, key in keys.items():
+        renames[name] = mapping[key] if mapping[key] not in taken else name
+        taken.add(renames[name])
+    return renames
 
 
 class StatisticsCollector:

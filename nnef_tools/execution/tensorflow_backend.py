@@ -25,9 +25,8 @@ except ImportError as error:
 class TensorFlowExecutor:
     """An `Executor` for a frozen graph (`.pb`), or whatever else the reader of TensorFlow graphs takes.
 
-    Inputs and outputs carry TensorFlow's full names, such as `x:0`. `run` also takes names without `:0`, and names
-    what it is asked for as it is asked; intermediate tensors are called as in the Graph that the reader makes: `node`,
-    or `node:1` for a further result.
+    All tensors carry TensorFlow's full names, such as `x:0`. `run` also takes names without `:0`, and names what it is
+    asked for as it is asked.
     """
 
     backend = "tensorflow"
@@ -56,7 +55,7 @@ class TensorFlowExecutor:
     def tensor_names(self) -> list[str]:
         """The results of all nodes but constants, in the order of the graph."""
         return [
-            _short(tensor.name)
+            str(tensor.name)
             for op in self._graph.get_operations()
             if op.type != "Const"
             for tensor in op.outputs
@@ -97,7 +96,7 @@ class TensorFlowExecutor:
         try:
             return self._graph.get_tensor_by_name(_full(name))
         except (KeyError, ValueError):
-            raise no_such_tensor(_short(name), self.tensor_names) from None
+            raise no_such_tensor(name, self.tensor_names) from None
 
     def _compute(self, tensors: list[Any], feeds: Mapping[str, Any]) -> list[Any]:
         if self._session is None:
@@ -125,10 +124,6 @@ def _fed(info: TensorInfo, array: Array) -> Array:
 
 def _full(name: str) -> str:
     return name if ":" in name else f"{name}:0"
-
-
-def _short(name: str) -> str:
-    return str(name).removesuffix(":0")
 
 
 def _is_value(tensor: Any) -> bool:

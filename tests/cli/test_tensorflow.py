@@ -14,6 +14,7 @@ import pytest
 from nnef_tools import run_model
 from nnef_tools.io.nnef import Reader as NnefReader
 from nnef_tools.io.tf.graphdef import Reader
+from nnef_tools.language.tensor_file import read_tensor, write_tensor
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -184,7 +185,7 @@ def test_verified_in_both_directions(run: Run, name: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("suffix", ["", ":0"])
 def test_execution(run: Run, suffix: str, tmp_path: Path) -> None:
-    """Statistics have names as a conversion maps them; tensors are asked for with and without `:0`."""
+    """Statistics have TensorFlow's names; tensors are asked for with and without `:0`."""
     pytest.importorskip("tensorflow", reason="it runs the model")
     first, *_, last = relus(U_NET)
     shape = ("--shape", f"input_0{suffix}:2,24,16,3")
@@ -193,11 +194,53 @@ def test_execution(run: Run, suffix: str, tmp_path: Path) -> None:
     succeed(run("execute", U_NET, "--random", "normal(0, 1)", "--seed", 1, *shape, *wanted, *files))
     assert (tmp_path / "first.dat").exists() and (tmp_path / "last.dat").exists()
     statistics = json.loads((tmp_path / "stats.json").read_text())
-    assert {"input_0", first, last, "Identity"} <= set(statistics)
-    assert statistics[first]["min"] == 0 < statistics[first]["max"]
+    assert {"input_0:0", f"{first}:0", f"{last}:0", "Identity:0"} <= set(statistics)
+    assert statistics[f"{first}:0"]["min"] == 0 < statistics[f"{first}:0"]["max"]
 
     mapping = tmp_path / "map.json"
     succeed(run("convert", U_NET, tmp_path / "m.nnef", "--shape", "input_0:2,24,16,3", "--tensor-mapping", mapping))
     succeed(run("execute", U_NET, "--random", "normal(0, 1)", "--seed", 1, *shape, *files, "--tensor-mapping", mapping))
     renamed = json.loads((tmp_path / "stats.json").read_text())
-    assert renamed[json.loads(mapping.read_text())[first]] == statistics[first]
+    names = json.loads(mapping.read_text())
+    assert renamed[names[first]] == statistics[f"{first}:0"]
+    assert "input_0:0" not in renamed
+    model = ("execute", tmp_path / "m.nnef", "--random", "normal(0, 1)", "--seed", 1, "--backend", "numpy")
+    succeed(run(*model, *files, "--tensor-mapping", mapping))
+    back = json.loads((tmp_path / "stats.json").read_text())
+    assert first in back and names[first] not in back
+    assert back[first]["max"] == pytest.approx(statistics[f"{first}:0"]["max"], rel=1e-4)
+
+
+def test_files_have_full_names(run: Run, tmp_path: Path) -> None:
+    """Inputs are found with and without `:0`; outputs are written as they are asked for, by default with it."""
+    pytest.importorskip("tensorflow", reason="it runs the model")
+    x, y = recorded(DILATED)
+    (out := tmp_path / "out").mkdir()
+    for file in ("input_0:0.dat", "input_0.dat"):
+        folder = tmp_path / file.replace(":", "_")
+        folder.mkdir()
+        write_tensor(folder / file, x)
+        succeed(run("execute", DILATED, "--input-path", folder, "--output-path", out))
+        np.testing.assert_allclose(read_tensor(str(out / "Identity:0.dat"))[0], y, atol=1e-5 * np.abs(y).max())
+    succeed(run("execute", DILATED, "--input-path", folder, "--output-path", out, "--output-names", "*"))
+    assert all(file.name.removesuffix(".dat").rpartition(":")[2].isdigit() for file in out.rglob("*.dat"))
+    assert (out / "input_0:0.dat").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("input_0", "Identity:0"), ("input_0:0", "Identity")])
+def test_channels_are_second_outside(run: Run, options: tuple[str, ...], tmp_path: Path) -> None:
+    """TensorFlow has channels last: values of files and pipes have them second, as in NNEF."""
+    pytest.importorskip("tensorflow", reason="it runs the model")
+    x, y = recorded(DILATED)
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write_tensor(folder / "input_0.dat", np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+    succeed(run("execute", DILATED, "--input-path", folder, "--output-path", out, "--io-transpose", *options))
+    (file,) = out.iterdir()
+    result = read_tensor(str(file))[0]
+    assert result.shape == (y.shape[0], y.shape[-1], *y.shape[1:-1]) != y.shape
+    np.testing.assert_allclose(np.moveaxis(result, 1, -1), y, atol=1e-5 * np.abs(y).max())
+    random = ("--random", "uniform(0, 1)", "--shape", f"input_0:{','.join(map(str, np.moveaxis(x, -1, 1).shape))}")
+    succeed(run("execute", DILATED, *random, "--output-path", out, "--io-transpose", *options))
+    status, _, err = run("execute", DILATED, "--random", "uniform(0, 1)", "--io-transpose", "nothing")
+    assert status == 1 and "has no tensor 'nothing'" in err

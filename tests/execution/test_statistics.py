@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnef_tools.execution.statistics import Statistics, StatisticsCollector
+from nnef_tools.execution.statistics import Statistics, StatisticsCollector, tensor_renames
 from nnef_tools.interpreter import Statistics as Exported
 
 
@@ -68,3 +68,28 @@ def test_collector():
     result = json.loads(json.dumps(collector.to_json({"x": "renamed"})))
     assert list(result) == ["renamed"]
     assert result["renamed"] == pytest.approx({"min": 1, "max": 6, "mean": 3, "std": np.std([1, 2, 3, 6], ddof=1)})
+
+
+MAPPING = {"x": "external1", "a:1": "conv1", "b": "relu1"}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["x", "a:1", "c"], {"x": "external1", "a:1": "conv1"}),
+        (["x:0", "a:1", "b:0"], {"x:0": "external1", "a:1": "conv1", "b:0": "relu1"}),
+        (["external1", "variable1", "conv1"], {"external1": "x", "conv1": "a:1"}),
+        (["external1:0", "relu1:0"], {"external1:0": "x", "relu1:0": "b"}),
+        (["nothing"], {}),
+    ],
+)
+def test_names_by_a_mapping(names, expected):
+    """Forward for a source model, back for a converted one."""
+    assert tensor_renames(names, MAPPING) == expected
+
+
+def test_renamed_tensors_stay_apart():
+    """A name that another tensor has, or gets, is not given twice."""
+    assert tensor_renames(["a", "b"], {"a": "b"}) == {"a": "a"}
+    assert tensor_renames(["a", "b"], {"a": "c", "b": "c"}) == {"a": "c", "b": "b"}
+    assert tensor_renames(["a", "b"], {"a": "b", "b": "a"}) == {"a": "b", "b": "a"}

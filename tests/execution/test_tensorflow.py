@@ -37,7 +37,7 @@ def test_names_and_types(model: Path) -> None:
     assert executor.backend == "tensorflow"
     assert [(i.name, i.dtype, i.shape) for i in executor.inputs] == [("x:0", np.float32, (None, 2))]
     assert [i.name for i in executor.outputs] == ["parts:0", "parts:1", "parts:2", "text:0"]
-    assert executor.tensor_names == ["x", "product", "y", "parts", "parts:1", "parts:2", "text"]
+    assert executor.tensor_names == ["x:0", "product:0", "y:0", "parts:0", "parts:1", "parts:2", "text:0"]
 
 
 @pytest.mark.parametrize("name", ["x", "x:0"])
@@ -57,15 +57,15 @@ def test_values(model: Path, name: str) -> None:
 def test_observed_values(model: Path) -> None:
     seen: dict[str, Any] = {}
     make_executor(model, format="tf").run({"x": X}, observe=lambda name, value: seen.update({name: value}))
-    assert list(seen) == ["x", "product", "y", "parts", "parts:1", "parts:2", "text"]
-    np.testing.assert_array_equal(seen["product"], [[1, -5, -2], [3, 5, 4]])
+    assert list(seen) == ["x:0", "product:0", "y:0", "parts:0", "parts:1", "parts:2", "text:0"]
+    np.testing.assert_array_equal(seen["product:0"], [[1, -5, -2], [3, 5, 4]])
 
 
 def test_errors(model: Path, tmp_path: Path) -> None:
     executor = make_executor(model, format="tf")
     with pytest.raises(UsageError, match="no tensor 'parst'") as caught:
         executor.run({"x": X}, output_names=["parst"])
-    assert "'parts'" in str(caught.value.hint)
+    assert "'parts:0'" in str(caught.value.hint)
     with pytest.raises(UsageError, match="no input 'z"):
         executor.run({"z": X})
     with pytest.raises(ExecutionError, match="TensorFlow failed"):
@@ -99,4 +99,4 @@ def test_loops(tmp_path: Path) -> None:
     executor = make_executor(tmp_path / "m.pb", format="tf")
     result = executor.run({"x": np.float32(1.5)}, observe=lambda name, value: seen.update({name: value}))
     assert result["y:0"] == 12
-    assert "y" in seen
+    assert "y:0" in seen
