@@ -11,6 +11,10 @@ GRAPHDEF = (
     "fold_constant_tensors retain_reachables_from_outputs insert_rename_identities "
     "replace_composites_with_py_functions import_graph_def export_graph_def check_finite check_variables"
 )
+GRAPHDEF_UTILS = (
+    "set_input_shapes fold_constant_tensors retain_reachables_from_outputs insert_rename_identities import_graph_def "
+    "export_graph_def check_finite check_variables"
+)
 MODEL_UTILS = (
     "generate_tensor_names_from_op_type generate_missing_tensor_names_from_op_type generate_op_names_from_op_type "
     "replace_tensor_in_graph_inputs replace_tensor_in_graph_outputs replace_tensor_in_consumers "
@@ -32,6 +36,8 @@ NAMES = {
     "nnef_tools.io.nnef.helpers": "tgz_compress tgz_extract",
     "nnef_tools.io.onnx": "Reader Writer",
     "nnef_tools.io.tf.graphdef": GRAPHDEF,
+    "nnef_tools.io.tf.graphdef.composite": "composite_function reset_composites replace_composites_with_py_functions",
+    "nnef_tools.io.tf.graphdef.utils": GRAPHDEF_UTILS,
     "nnef_tools.optimization.nnef_optimizer": "Optimizer",
     "nnef_tools.optimization.onnx_optimizer": "Optimizer",
     "nnef_tools.optimization.tf_optimizer": "Optimizer",
@@ -58,3 +64,12 @@ def test_names_that_need_torch(module: str) -> None:
     pytest.importorskip("torch", reason="these are made of it")
     loaded = importlib.import_module(module)
     assert [name for name in WITH_TORCH[module].split() if not hasattr(loaded, name)] == []
+
+
+def test_names_that_need_tensorflow() -> None:
+    pytest.importorskip("tensorflow", reason="the messages are its own")
+    loaded = importlib.import_module("nnef_tools.io.tf.graphdef.protobuf")
+    names = "GraphDef NodeDef AttrValue TensorProto TensorShapeProto DataType FunctionDef OpDef VersionDef"
+    assert [name for name in names.split() if not hasattr(loaded, name)] == []
+    assert not hasattr(loaded, "Nonsense")
+    assert loaded.GraphDef(node=[loaded.NodeDef(name="x", op="Placeholder")]).node[0].name == "x"

@@ -70,10 +70,28 @@ def test_nodes(tmp_path: Path) -> None:
     assert value.dtype == FLOAT
     assert [d.size for d in value.tensor_shape.dim] == [3, 4]
     assert value.tensor_content == w.data.tobytes()
-    assert "_output_shapes" not in nodes["z"].attr
     assert message.versions.producer > 1000
-    annotated = write(g, tmp_path, annotate_shapes=True)
-    assert [d.size for d in annotated.node[3].attr["_output_shapes"].list.shape[0].dim] == [-1, 3]
+    shapes = {name: node.attr["_output_shapes"].list.shape for name, node in nodes.items()}
+    assert {name: [[d.size for d in shape.dim] for shape in found] for name, found in shapes.items()} == {
+        "x": [[-1, 3]],
+        message.node[1].name: [[3, 4]],
+        "scope/y": [[-1, 3]],
+        "z": [[-1, 3]],
+    }
+    assert all("_output_shapes" not in node.attr for node in write(g, tmp_path, annotate_shapes=False).node)
+
+
+def test_shapes_of_results_that_nothing_uses(tmp_path: Path) -> None:
+    """TensorFlow wants as many as the operator has."""
+    g = Graph()
+    x, c = Tensor(g, "x", (1, 2, 2, 3), np.float32), Tensor(g, "c", (3,), np.float32, np.ones(3, np.float32))
+    y = Tensor(g, "y", (1, 2, 2, 3), np.float32)
+    Operation(g, "FusedBatchNormV3", attribs={"is_training": False}, inputs=[x, c, c, c, c], outputs=[y])
+    g.inputs, g.outputs = [x], [y]
+    (node,) = (node for node in write(g, tmp_path).node if node.op == "FusedBatchNormV3")
+    shapes = node.attr["_output_shapes"].list.shape
+    assert [d.size for d in shapes[0].dim] == [1, 2, 2, 3]
+    assert [shape.unknown_rank for shape in shapes] == [False, *[True] * 5]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from .node_names import Names, needs_identity, valid_name
 from .operators import Operator, find_operator
 from .schema import SCHEMA
 from .signature import type_attributes
-from .tensors import tensor_message
+from .tensors import Shape, tensor_message
 
 # Of TensorFlow 2.15. Older versions accept graphs of newer ones if these use nothing new.
 _PRODUCER, _MIN_CONSUMER = 1645, 12
@@ -113,8 +113,14 @@ class _Encoder:
 
     def _with_shapes(self, op: Operation, attribs: dict[str, Message]) -> dict[str, Message]:
         if self.library.annotate_shapes or op.custom:
-            attribs["_output_shapes"] = attribute_message([output.shape for output in op.outputs], "list(shape)")
+            attribs.update(_shapes(*(output.shape for output in op.outputs), *_unused_shapes(op)))
         return attribs
+
+    def _const_node(self, tensor: Tensor, name: str) -> Message:
+        node = _const_node(tensor, name)
+        if self.library.annotate_shapes:
+            node["attr"].update(_shapes(np.shape(tensor.data)))
+        return node
 
 
 class _MainEncoder(_Encoder):
@@ -163,7 +169,7 @@ class _MainEncoder(_Encoder):
     def _constant(self, tensor: Tensor, names: Names) -> Message:
         name = names.take(tensor.name or "Const")
         self.references[tensor] = name
-        return _const_node(tensor, name)
+        return self._const_node(tensor, name)
 
     def _placeholder(self, tensor: Tensor, name: str) -> Message:
         self.references[tensor] = name
@@ -173,12 +179,14 @@ class _MainEncoder(_Encoder):
             "dtype": attribute_message(tensor.dtype, "type"),
             "shape": attribute_message(tensor.shape, "shape"),
         }
+        if self.library.annotate_shapes:
+            attr.update(_shapes(tensor.shape))
         return SCHEMA["NodeDef"](name=name, op="Placeholder", attr=attr)
 
     def _identity(self, tensor: Tensor, name: str) -> Message:
         attr = {"T": attribute_message(_known_type(tensor), "type")}
         if self.library.annotate_shapes:
-            attr["_output_shapes"] = attribute_message([tensor.shape], "list(shape)")
+            attr.update(_shapes(tensor.shape))
         return SCHEMA["NodeDef"](name=name, op="Identity", input=[self._input(tensor, f"output '{name}'")], attr=attr)
 
 
@@ -219,7 +227,7 @@ class _FunctionEncoder(_Encoder):
     def _input(self, tensor: Tensor, where: str) -> str:
         if tensor not in self.references and tensor.data is not None:
             name = self._names.take(tensor.name or "Const")
-            self._extra.append(_const_node(tensor, name))
+            self._extra.append(self._const_node(tensor, name))
             self.references[tensor] = f"{name}:output:0"
         if tensor not in self.references:
             raise FormatError(f"'{tensor!r}' is used, but not given to the function", where=where)
@@ -253,6 +261,19 @@ def _in_output_order(graph: Graph, by_op: Mapping[Operation, Message], ends: Map
     if [id(message) for message in in_place] == [id(message) for message in last]:
         return [*by_op.values(), *ends.values()]
     return [message for message in by_op.values() if id(message) not in chosen] + last
+
+
+def _shapes(*shapes: Shape | None) -> dict[str, Message]:
+    """The attribute with the shapes of the results of a node."""
+    return {"_output_shapes": attribute_message(list(shapes), "list(shape)")}
+
+
+def _unused_shapes(op: Operation) -> list[None]:
+    """For the results that an operator has, but not the operation, since nothing uses them."""
+    operator = None if op.custom else find_operator(op.type or "")
+    if operator is None or any(output.is_list or output.count is not None for output in operator.outputs):
+        return []
+    return [None] * (len(operator.outputs) - len(op.outputs))
 
 
 def _known_type(tensor: Tensor) -> Any:

@@ -17,7 +17,7 @@ from .reader import MAX_SIZE
 class Writer:
     """Writes a Graph of the TensorFlow dialect as a GraphDef in binary form.
 
-    annotate_shapes: write the shapes of all results, as the attribute `_output_shapes`.
+    annotate_shapes: write the shapes of all results, as the attribute `_output_shapes` that tools look for.
 
     Nodes are named after the first result of their operation. Graph inputs without producer become Placeholder, other
     tensors with data Const nodes; attributes that follow from the types and numbers of inputs and outputs (T, N, ..)
@@ -26,7 +26,7 @@ class Writer:
     left out. Weights are written one by one, without a second copy.
     """
 
-    def __init__(self, annotate_shapes: bool = False) -> None:
+    def __init__(self, annotate_shapes: bool = True) -> None:
         self._annotate_shapes = annotate_shapes
 
     def __call__(self, graph: Graph, filename: str | os.PathLike[str]) -> None:
