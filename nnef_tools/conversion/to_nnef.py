@@ -102,12 +102,11 @@ class ConverterToNNEF(Converter):
 
     def _convert_input(self, source: Tensor) -> Tensor:
         """The graph input for an input of the source."""
-        try:
-            kind = nnef_dtype(source.dtype)
-        except UsageError:
-            kind = "string"
-        if kind == "string":
-            raise ConversionError(f"input '{source.name}' has a data type that NNEF cannot carry: {source.dtype}")
+        if not _is_carried(source.dtype):
+            raise ConversionError(
+                f"input '{source.name}' has a data type that NNEF cannot carry: {_type_name(source.dtype)}"
+            )
+        kind = nnef_dtype(source.dtype)
         shape = tuple(source.shape or ())
         transposed = self._transposes(source, len(shape))
         outer = layout.permute(shape, layout.nxc_to_ncx_perm(len(shape))) if transposed else shape
@@ -192,12 +191,10 @@ class ConverterToNNEF(Converter):
         for tensor in (*op.inputs, *op.outputs):
             if tensor.dtype is None:
                 continue
-            try:
-                carried = nnef_dtype(tensor.dtype) != "string"
-            except UsageError:
-                carried = False
-            if not carried:
-                raise Unsupported(f"tensor '{tensor.name}' has a type that NNEF cannot carry: {tensor.dtype.__name__}")
+            if not _is_carried(tensor.dtype):
+                raise Unsupported(
+                    f"tensor '{tensor.name}' has a type that NNEF cannot carry: {_type_name(tensor.dtype)}"
+                )
 
     def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
         """The body that the source format defines for the operator, or None."""
@@ -338,6 +335,10 @@ class ConverterToNNEF(Converter):
         for tensor in list(self._target.tensors):
             if tensor.data is None or tensor.has_producer:
                 continue
+            if not _is_carried(tensor.dtype):
+                raise ConversionError(
+                    f"constant '{tensor.name}' has a data type that NNEF cannot carry: {_type_name(tensor.dtype)}"
+                )
             dtype = DEFAULT_DTYPES[nnef_dtype(tensor.dtype)]
             if isinstance(tensor.data, QuantizedArray):
                 tensor.quant = tensor.data.quant()
@@ -417,3 +418,15 @@ def _ancestors(constant: Tensor, parents: Mapping[Tensor, Tensor]) -> list[Tenso
 
 def _dim_text(dim: int | None) -> str:
     return "?" if dim is None else str(dim)
+
+
+def _is_carried(dtype: Any) -> bool:
+    """Does NNEF have tensors of the type?"""
+    try:
+        return nnef_dtype(dtype) != "string"
+    except UsageError:
+        return False
+
+
+def _type_name(dtype: Any) -> str:
+    return "string" if dtype is np.str_ else str(getattr(dtype, "__name__", dtype)).lower()

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
 from nnef_tools.cli.main import main
 from nnef_tools.errors import NnefToolsError
 from nnef_tools.pipeline import convert_model
 
 from ..conformance.suite import all_cases
+from .graphdef import SAMPLES, damaged_graph
 from .mutation import damaged, damaged_text
 from .samples import archive, integer_model, nnef_files, onnx_model, write_folder
 from .structure import damaged_structure
@@ -28,6 +30,7 @@ from .structure import damaged_structure
 MUTANTS = 100  # of a kind in a shard
 SHARDS = 4
 SECONDS = 20  # for one mutant, on a busy machine
+FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf"}
 EXIT_CODES = {2, 3}  # unreadable or invalid; not convertible
 
 
@@ -99,7 +102,22 @@ def member_mutant(folder: Path, rng: np.random.Generator) -> Path:
     return path
 
 
+def graphdef_mutant(folder: Path, rng: np.random.Generator) -> Path:
+    """A TensorFlow graph with damaged bytes, text or structure."""
+    message = SAMPLES[rng.integers(len(SAMPLES))]()
+    kind = rng.integers(4)
+    if kind == 0:
+        path = folder / "model.pbtxt"
+        path.write_text(damaged_text(text_format.MessageToString(message), rng))
+        return path
+    path = folder / "model.pb"
+    data = message.SerializeToString()
+    path.write_bytes(damaged(data, rng) if kind == 1 else damaged_graph(message, rng).SerializeToString())
+    return path
+
+
 KINDS = {
+    "graphdef": graphdef_mutant,
     "onnx": onnx_mutant,
     "structure": structure_mutant,
     "graph": graph_mutant,
@@ -118,7 +136,10 @@ def test_samples_are_valid(tmp_path: Path) -> None:
     (tmp_path / "c.tgz").write_bytes(archive(nnef_files()))
     (tmp_path / "d.tgz").write_bytes(archive(nnef_files(), compressed=False))
     write_folder(tmp_path / "e.nnef", nnef_files())
-    for name in ("a.onnx", "b.onnx", "c.tgz", "d.tgz", "e.nnef"):
+    graphs = [f"{k}.pb" for k in range(len(SAMPLES))]
+    for name, sample in zip(graphs, SAMPLES, strict=True):
+        (tmp_path / name).write_bytes(sample().SerializeToString())
+    for name in ("a.onnx", "b.onnx", "c.tgz", "d.tgz", "e.nnef", *graphs):
         assert convert_model(tmp_path / name, tmp_path / "target.nnef", output_format="nnef").written
 
 
@@ -169,7 +190,7 @@ def listing(folder: Path) -> dict[str, bytes | None]:
 
 def attempt(source: Path, target: Path) -> tuple[str | None, NnefToolsError | None]:
     """Converts; returns what went wrong that may not, and the error if it was refused properly."""
-    format = "onnx" if source.suffix == ".onnx" else "nnef"
+    format = FORMATS.get(source.suffix, "nnef")
     try:
         with time_limit(SECONDS), np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -189,7 +210,7 @@ def command_line_problem(
     source: Path, target: Path, error: NnefToolsError, capfd: pytest.CaptureFixture[str]
 ) -> str | None:
     """The command line gives the same error: its exit code, its message on standard error, no traceback."""
-    format = "onnx" if source.suffix == ".onnx" else "nnef"
+    format = FORMATS.get(source.suffix, "nnef")
     arguments = ["--input-model", str(source), "--input-format", format, "--output-format", "nnef"]
     capfd.readouterr()
     with np.errstate(all="ignore"):

@@ -144,7 +144,7 @@ class _Parser:
             return _BOOLS[token]
         if kind == "enum" and token in field.values:
             return field.values[token]
-        if self._kind == "number" and kind in ("float", "double"):
+        if self._kind == "number" and kind in ("float", "double") and not re.match(r"-?\s*0[xX]", token):
             return float(re.sub(r"(?<=[0-9.])[fF]$", "", re.sub(r"\s", "", token)))
         if self._kind == "number" and kind in ("int32", "int64", "uint32", "uint64", "enum"):
             value = self._integer(token)

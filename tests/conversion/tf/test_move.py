@@ -367,6 +367,17 @@ def test_random_numbers_are_refused() -> None:
 
 def test_strings_are_refused() -> None:
     assert "strings" in refusal(lambda x: tf.strings.length(tf.strings.as_string(x)), random(4))
+    assert "constant 'text' has a data type that NNEF cannot carry: string" in refusal(
+        lambda x: (x + 1.0, tf.constant("a", name="text")), random(4)
+    )
+
+
+def test_unused_strings_are_no_matter() -> None:
+    def program(x: Any) -> Any:
+        tf.print(tf.constant("a text"), x)
+        return x * 2.0
+
+    check(program, random(4), ops=["mul"])
 
 
 def test_all_refusals_come_at_once() -> None:

@@ -130,6 +130,13 @@ def test_conditionals_that_cannot_be_told(read: Any) -> None:
         read(placeholder("x"), unary("Neg", "a", "x"), unary("Merge", "m", "x", "a"), unary("Neg", "y", "m"))
 
 
+def test_a_branch_that_there_is_not(read: Any) -> None:
+    nodes = conditional(placeholder("p", dtype=BOOL))
+    nodes[7].input[0] = "sx:5"
+    with pytest.raises(FormatError, match="2 branches have a result"):
+        read(*nodes)
+
+
 def choice(count: int, index: Any) -> list[Any]:
     """y = |(-x, x * x, -x, ..)[i]|, as `tf.switch_case` becomes when control flow is lowered."""
     branches = [unary("Square" if k % 2 else "Neg", f"b{k}", f"s:{k}" if k else "s") for k in range(count)]

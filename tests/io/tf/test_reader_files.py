@@ -73,6 +73,8 @@ def test_text(tmp_path: Path) -> None:
         ("node: 'x'", "is a message"),
         ("node { name: { } }", "no message"),
         ("node { name: ['a', 'b'] }", "not repeated"),
+        ("node { attr { key: 'a' value { f: 0x10 } } }", "0x10 is no value for 'f'"),
+        ("node { attr { key: 'a' value { f: -0x1p3 } } }", "-0x1 is no value for 'f'"),
     ],
 )
 def test_text_errors(tmp_path: Path, text: str, message: str) -> None:
@@ -81,6 +83,16 @@ def test_text_errors(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ParseError, match=message) as caught:
         Reader()(path)
     assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1f", 1.0), (".5F", 0.5), ("-1.e2", -100.0), ("010", 10.0), ("inf", np.inf), ("-Infinity", -np.inf)],
+)
+def test_floats_in_text(tmp_path: Path, text: str, value: float) -> None:
+    path = tmp_path / "model.pbtxt"
+    path.write_text(f"node {{ name: 'y' op: 'Unheard' attr {{ key: 'a' value {{ f: {text} }} }} }}")
+    assert Reader()(path).operations[0].attribs["a"] == value
 
 
 @pytest.mark.parametrize(
@@ -99,6 +111,16 @@ def test_text_errors(tmp_path: Path, text: str, message: str) -> None:
         ((node("Const", "c"),), "no value"),
         ((placeholder("x"), node("PartitionedCall", "a", "x", f=func("nowhere"))), "'nowhere' is not in the library"),
         ((placeholder("x"), node("PartitionedCall", "a", "x")), "not given"),
+        ((placeholder("x"), node("While", "a", "x", cond=func("f"), body=func("f"))), "'T'.* is not given"),
+        ((placeholder("p"), node("If", "a", "p", then_branch=func("f"), else_branch=func("f"))), "'Tout'.* not given"),
+        ((placeholder("x"), unary("Identity", "a", "x:1")), "no 'x:1'"),
+        ((node("Const", "c", value=attr(type=FLOAT)),), "'value' has no value of type tensor"),
+        ((node("Placeholder", "x", shape=attr(type=FLOAT)),), "'shape' has no value of type shape"),
+        ((node("Placeholder", "x", shape=attr(placeholder="T")),), "'shape' has no value of type shape"),
+        (
+            (placeholder("x"), node("Conv2D", "a", "x", strides=attr(f=1.0))),
+            r"'strides' has no value of type list\(int",
+        ),
         ((placeholder("x"), node("Unpack", "a", "x", T=attr(type=FLOAT), num=attr(i=1 << 40))), "no number of tensors"),
     ],
 )

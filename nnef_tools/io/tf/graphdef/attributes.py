@@ -74,6 +74,29 @@ def _list_value(value: Message) -> list[Any]:
     return []
 
 
+_CLASSES: dict[str, type | tuple[type, ...]] = {
+    "string": (str, bytes),
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "type": type,
+    "shape": tuple,
+    "tensor": np.ndarray,
+    "func": Func,
+}
+
+
+def is_of_kind(value: Any, kind: str) -> bool:
+    """Is that a value of an attribute of a kind, as in an operator's signature? None is, for what is not known."""
+    if kind.startswith("list("):
+        return isinstance(value, list) and all(is_of_kind(item, kind[5:-1]) for item in value)
+    if value is None or kind not in _CLASSES:
+        return True
+    if isinstance(value, (bool, Func, Placeholder)):  # which are numbers and tuples to Python
+        return isinstance(value, _CLASSES[kind]) and kind in ("bool", "func")
+    return isinstance(value, _CLASSES[kind])
+
+
 _ENCODERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "string": ("s", lambda value: value.encode() if isinstance(value, str) else bytes(value)),
     "int": ("i", int),

@@ -8,11 +8,11 @@ from typing import Any
 from ....errors import FormatError, UsageError
 from ....model.graph import Graph, Operation, Tensor
 from ...protobuf import Message
-from .attributes import Func
+from .attributes import Func, is_of_kind
 from .effects import described, effect_names, effects_of
 from .loops import inside_control_flow, raise_control_flow
 from .nodes import Body, Library, Node, Ref
-from .operators import find_operator
+from .operators import Operator, find_operator
 from .resolve import INPUTS, Resolution, find_outputs, resolve, tensor_name
 
 InputShapes = Mapping[str, Sequence[Any]]
@@ -79,7 +79,7 @@ class _Builder:
             raise FormatError("the graph has no outputs: each result is used by a node")
         graph, tensors = self._graph(resolution, counts, {}, ())
         graph.inputs = [tensors[node.name, 0] for node in resolution.nodes if node.op in INPUTS]
-        graph.outputs = [tensors[ref] for ref in resolution.outputs]
+        graph.outputs = [_lookup(ref, tensors, "an output") for ref in resolution.outputs]
         for ref, name in resolution.names.items():
             tensors[ref].name = name
         graph.metadata["aliases"] = {
@@ -148,11 +148,11 @@ class _Builder:
         types = _result_types(node)
         shapes = node.attribs.get("_output_shapes")
         data = None
-        if not isinstance(shapes, list) or not all(shape is None or isinstance(shape, tuple) for shape in shapes):
+        if not isinstance(shapes, list) or not all(is_of_kind(shape, "shape") for shape in shapes):
             shapes = []
         if node.op == "Const":
             data = node.attribs.get("value")
-            if data is None or not hasattr(data, "dtype"):
+            if data is None:
                 raise FormatError("the constant has no value", where=str(node))
             shapes = [data.shape]
         elif node.op in INPUTS and not (shapes and shapes[0] is not None):
@@ -211,14 +211,24 @@ def _result_types(node: Node) -> list[type | None]:
 
 
 def _fill_defaults(nodes: Sequence[Node]) -> None:
+    """Adds default attributes. FormatError for values of a wrong kind, and if the number of results is not told."""
     for node in nodes:
         operator = find_operator(node.op)
         if operator is not None:
+            _check_kinds(node, operator)
             node.attribs = operator.with_defaults(node.attribs)
             try:
                 operator.output_types(node.attribs)
             except FormatError as error:
                 raise FormatError(error.message, where=str(node)) from error
+
+
+def _check_kinds(node: Node, operator: Operator) -> None:
+    for name, value in node.attribs.items():
+        attribute = operator.attributes.get(name)
+        is_raised = isinstance(value, Body) or (isinstance(value, list) and any(isinstance(x, Body) for x in value))
+        if attribute is not None and value is not None and not is_raised and not is_of_kind(value, attribute.kind):
+            raise FormatError(f"attribute '{name}' has no value of type {attribute.kind}", where=str(node))
 
 
 def _lookup(ref: Ref, tensors: Mapping[Ref, Tensor], where: str) -> Tensor:

@@ -298,10 +298,11 @@ def _merged(
         raise FormatError("cannot tell which condition decides between the branches", where=str(node))
     condition = differing[-1]
     count = counts.get(condition, 2)
-    if len(incoming) != count:
-        raise FormatError(f"{len(incoming)} of {count} branches have a result", where=str(node))
-    common = {key: incoming[0][key] for key in shared if len({context[key] for context in incoming}) == 1}
     branch = {context[condition]: ref for context, ref in zip(incoming, node.inputs, strict=True)}
+    if set(branch) != set(range(count)):
+        found = len(set(branch) & set(range(count)))
+        raise FormatError(f"{found} of {count} branches have a result", where=str(node))
+    common = {key: incoming[0][key] for key in shared if len({context[key] for context in incoming}) == 1}
     branches = [branch[k] for k in range(count)]
     known = _constant(by_name.get(condition[0]))
     if known is not None:

@@ -39,7 +39,9 @@ class Argument:
         """The classes of the tensors, None for one that the attributes do not tell. Raises FormatError."""
         if self.is_list:
             types = attribs.get(self.dtype)
-            return list(map(_class, types)) if isinstance(types, list) else []
+            if not isinstance(types, list):
+                raise FormatError(f"attribute '{self.dtype}', the types of '{self.name}', is not given")
+            return list(map(_class, types))
         found = dtype_class(DATA_TYPES[self.dtype]) if self.dtype in DATA_TYPES else attribs.get(self.dtype)
         count = 1 if self.count is None else attribs.get(self.count)
         if not isinstance(count, int) or not 0 <= count <= _MAX_RESULTS:
