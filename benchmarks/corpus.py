@@ -18,11 +18,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 import nnef_tools
 from nnef_tools.execution.model_cache import VARIABLE
 from nnef_tools.execution.nnef_onnxruntime import NnefOnnxExecutor
+from nnef_tools.execution.onnx_backend import open_session, providers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -63,12 +63,9 @@ def compare(source: Path, inputs: dict[str, Any], folder: Path, seconds: float) 
         source, model, input_format="onnx", output_format="nnef",
         input_shapes={name: list(array.shape) for name, array in inputs.items()},
     )  # fmt: skip
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
 
     def load_source() -> Any:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return open_session(str(source), str(source), threads=1, providers=providers("cpu"))
 
     def load_ours() -> NnefOnnxExecutor:
         return NnefOnnxExecutor(model, threads=1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import ml_dtypes
 import numpy as np
 
 from ..errors import ExecutionError, FileError, FormatError, MissingPackageError, UsageError
+from ..io.mapped import read_file
+from ..io.onnx.wire import skeleton
+from ..io.protobuf.wire import VARINT, delimited, tag, varint
 from .backend import Array, Observer, TensorInfo, no_such_tensor
 from .inputs import check_inputs
 
@@ -37,6 +42,9 @@ _DTYPES: dict[str, type] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": np.str_,
 }
+# Types of operators that may multiply codes: see `io.onnx.unsigned`.
+_QUANTIZED = re.compile(rb"DequantizeLinear|QLinear|Integer|QGemm|DynamicQuantize|QAttention")
+
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
@@ -179,13 +187,16 @@ def open_session(
     external_folder: Path | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A session for a path or the bytes of a model. values: of initializers that the model declares as external data.
+    """A session for a path or the bytes of a model: the one place that opens any, with results exact on all processors.
 
-    FormatError if onnxruntime cannot load the model.
+    values: of initializers that the model declares as external data. FormatError if onnxruntime cannot load the model.
     """
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
+    if saturates():
+        changed = _unsigned(model)
+        if changed is not None:
+            external_folder = external_folder or (None if isinstance(model, bytes) else Path(model).parent.absolute())
+            model = changed
+    options = _options(threads)
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if external_folder is not None:
@@ -196,6 +207,61 @@ def open_session(
         return ort.InferenceSession(model, options, providers=list(providers))
     except Exception as error:  # onnxruntime raises a class of its own for each status
         raise FormatError(f"onnxruntime cannot load the model: {first_line(error)}", where=where) from error
+
+
+def _options(threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    # By default the real operands of products with dequantized weights are rounded to codes of 8 bits.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
+    return options
+
+
+@cache
+def saturates() -> bool:
+    """Do products of unsigned with signed codes saturate on this processor? (x86 without VNNI.)
+
+    onnxruntime's remedy, the session entry `session.x64quantprecision`, makes models with several weights of one zero
+    point or with products of signed codes fail to load, and is slow also where it is not needed.
+    """
+    session = ort.InferenceSession(_PROBE, _options(1), providers=["CPUExecutionProvider"])
+    (products,) = session.run(None, {"x": np.full((4, 64), 255, np.uint8), "w": np.full((64, 16), 127, np.int8)})
+    return bool((products != 64 * 255 * 127).any())
+
+
+def _probe() -> bytes:
+    """A model of y = MatMulInteger(x, w), without the onnx package. Field numbers: onnx.proto."""
+    names = delimited(1, b"x") + delimited(1, b"w") + delimited(2, b"y")
+    node = names + delimited(4, b"MatMulInteger")
+    graph = delimited(1, node) + delimited(2, b"probe")
+    for field, name, code in ((11, b"x", 2), (11, b"w", 3), (12, b"y", 6)):  # uint8, int8, int32
+        of_type = delimited(1, tag(1, VARINT) + varint(code))
+        graph += delimited(field, delimited(1, name) + delimited(2, of_type))
+    opset = tag(2, VARINT) + varint(10)
+    return tag(1, VARINT) + varint(5) + delimited(7, graph) + delimited(8, opset)
+
+
+_PROBE = _probe()
+
+
+def _unsigned(model: str | os.PathLike[str] | bytes) -> bytes | None:
+    """The model with unsigned codes in its products; None if it has them, or none at all."""
+    data = np.frombuffer(model, np.uint8) if isinstance(model, bytes) else read_file(Path(model))
+    try:
+        if not _QUANTIZED.search(skeleton(data.data)):
+            return None
+    except FormatError:  # onnxruntime says what is wrong with it
+        return None
+    try:
+        from onnx import ModelProto
+
+        from ..io.onnx.unsigned import make_unsigned
+    except ImportError as error:
+        purpose = "to run quantized models on this processor, which has no exact products of signed codes"
+        raise MissingPackageError("onnx", purpose, "onnx") from error
+    proto = ModelProto.FromString(data.tobytes())
+    return proto.SerializeToString() if make_unsigned(proto) else None
 
 
 def _info(item: Any) -> TensorInfo:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.conversion.nnef_to_onnx import Converter as ToOnnx
 from nnef_tools.conversion.onnx_to_nnef import Converter as ToNnef
+from nnef_tools.execution.onnx_backend import open_session, providers
 from nnef_tools.io.nnef import Reader as NnefReader
 from nnef_tools.io.nnef import Writer as NnefWriter
 from nnef_tools.io.onnx import Reader as OnnxReader
@@ -56,10 +56,7 @@ def run_back(case: Case, folder: Path) -> list[Array]:
         assert types.get(item.name, item.type.tensor_type.elem_type) == item.type.tensor_type.elem_type, item.name
     if any(array.dtype.isbuiltin != 1 for array in (*feeds.values(), *case.outputs)):
         return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, feeds)]
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(back, options, providers=["CPUExecutionProvider"])
+    session = open_session(str(back), str(back), threads=1, providers=providers("cpu"))
     return list(session.run(None, feeds))
 
 

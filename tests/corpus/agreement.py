@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from nnef_tools.execution import make_executor
+from nnef_tools.execution.onnx_backend import open_session, providers
 from nnef_tools.pipeline import convert_model
 
 Array = np.ndarray[Any, Any]
@@ -44,8 +44,5 @@ def assert_close(result: Array, expected: Array, what: str) -> None:
 
 def run_onnxruntime(model: Path, inputs: Mapping[str, Array]) -> list[Array]:
     """The outputs of the source model in their order, computed without optimizations."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    session = open_session(str(model), str(model), optimized=False, providers=providers("cpu"))
     return list(session.run(None, dict(inputs)))

@@ -206,6 +206,17 @@ def test_optional_packages_stay_with_their_owners() -> None:
     assert violations(check) == []
 
 
+def test_one_place_opens_sessions_of_onnxruntime() -> None:
+    """It takes care that results do not depend on the processor."""
+    opening = {
+        relative(path)
+        for path in modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr in ("InferenceSession", "SessionOptions")
+    }
+    assert opening == {"execution/onnx_backend.py"}
+
+
 def test_optional_packages_are_imported_lazily() -> None:
     """Importing a module must not import an optional package, unless the module is one of its owners."""
     eager = {

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import ModelProto, helper, numpy_helper
 
 from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.execution import make_executor
+from nnef_tools.execution.onnx_backend import open_session, providers
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph
 from nnef_tools.model.dtypes import nnef_dtype
@@ -70,11 +70,7 @@ def text_model(text: str) -> ModelProto:
 
 def run_onnxruntime(model: ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
     """The outputs of the original model, computed without optimisations."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), "", threads=1, optimized=False, providers=providers("cpu"))
     return list(session.run(None, dict(inputs)))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from nnef_tools.conversion.nnef_to_onnx import Converter
 from nnef_tools.execution import make_executor
+from nnef_tools.execution.onnx_backend import open_session, providers
 from nnef_tools.io.onnx.writer import Layout, build_message, check_message
 from nnef_tools.model import Graph
 
@@ -32,10 +32,7 @@ def to_onnx(graph: Graph, **options: Any) -> tuple[Graph, onnx.ModelProto]:
 
 def run_model(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
     """The outputs that onnxruntime computes."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), "", threads=1, providers=providers("cpu"))
     return list(session.run(None, dict(feeds)))
 
 
