@@ -81,6 +81,7 @@ def convert_model(
     random: str | None = None,
     progress: Progress | None = None,
     dry_run: bool = False,
+    keep_names: bool = False,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -89,8 +90,9 @@ def convert_model(
     input_shapes: input name -> extents, for inputs whose shape the model leaves open, and for input_names.
     fold_constants: compute what depends on constants only. optimize: rewrite for speed; custom_optimizers: plugin
     modules with further rewrites; dequantize: drop quantization while optimising.
-    keep_io_names: keep the names of inputs and outputs. io_transpose: the source's inputs and outputs of rank 3 and up
-    (or the named ones) have channels last, and get them second.
+    keep_io_names: keep the names of inputs and outputs. keep_names: keep those of all tensors and weights.
+    io_transpose: the source's inputs and outputs of rank 3 and up (or the named ones) have channels last, and get them
+    second.
     custom_converters, custom_shapes, custom_fragments: plugin modules. mirror_unsupported: copy operators without
     conversion as custom ones; generate_custom_fragments: declare these in the NNEF text. standard_only: refuse what
     needs a custom fragment. decompose: compound NNEF operations (True: all) that are written as their definition.
@@ -163,6 +165,7 @@ def convert_model(
             infer_shapes=bool(shapes),
             mirror_unsupported=mirror_unsupported,
             keep_io_names=keep_io_names,
+            keep_names=keep_names,
             io_transpose=io_transpose,
             fold_constants=fold_constants,
             standard_only=standard_only,
@@ -300,7 +303,14 @@ def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
 
 
 def _unused_options(options: Mapping[str, Any], accepted: Any) -> list[str]:
-    visible = ("custom_transforms", "mirror_unsupported", "keep_io_names", "io_transpose", "fold_constants")
+    visible = (
+        "custom_transforms",
+        "mirror_unsupported",
+        "keep_io_names",
+        "keep_names",
+        "io_transpose",
+        "fold_constants",
+    )
     unused = [
         name for name in (*visible, "standard_only", "static_only", "opset") if options[name] and name not in accepted
     ]

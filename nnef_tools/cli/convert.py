@@ -63,6 +63,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
     conversion.add_argument("--optimize", action="store_true", help="rewrite the result for speed")
     conversion.add_argument("--dequantize", action="store_true", help="with --optimize: drop quantization")
     conversion.add_argument("--keep-io-names", action="store_true", help="keep the names of inputs and outputs")
+    conversion.add_argument("--keep-names", action="store_true", help="keep the names of all tensors and weights")
     conversion.add_argument(
         "--io-transpose",
         nargs="*",
@@ -147,6 +148,7 @@ def _run(args: argparse.Namespace) -> int:
             fold_constants=args.fold_constants,
             optimize=args.optimize,
             keep_io_names=args.keep_io_names,
+            keep_names=args.keep_names,
             io_transpose=names_or_all(args.io_transpose),
             custom_converters=args.custom_converters or (),
             custom_shapes=args.custom_shapes or (),

@@ -96,6 +96,7 @@ class Converter(ConverterBase, Helpers):
         standard_only: bool = False,
         static_only: bool = False,
         custom_fragments: Mapping[str, str] | None = None,
+        keep_names: bool = False,
     ) -> None:
         transforms = unpack_transforms(custom_transforms or {})
         self._transforms = {name: CompiledTransform(name, transform) for name, transform in transforms.items()}
@@ -104,6 +105,7 @@ class Converter(ConverterBase, Helpers):
         self._functions = {**methods, **functions}  # what expressions of transforms may call
         self._mirror_unsupported = mirror_unsupported
         self._keep_io_names = keep_io_names
+        self._keep_names = keep_names
         self._infer_shapes = infer_shapes
         self._custom_shapes = dict(custom_shapes or {})
         self._custom_fragments = dict(custom_fragments or {})

@@ -27,6 +27,7 @@ from .engine import Converter, is_missing
 from .quantized import QuantizedArray
 from .refusal import DependsOnRefused
 from .rules import find_rule
+from .source_names import keep_source_names
 
 DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
 
@@ -34,11 +35,12 @@ DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_
 class ConverterToNNEF(Converter):
     """Converts a graph of the dialect to NNEF.
 
-    keep_io_names: graph inputs and outputs keep their names (as identifiers). infer_shapes: accept source tensors of
-    unknown shape behind plugin operators; custom_shapes then give the shapes. io_transpose: take the inputs and outputs
-    of rank > 2 (all, or those named) as channels-last and make them channels-first. fold_constants: evaluate all
-    operations on constants. standard_only: refuse our custom fragments. custom_fragments: operation -> its declaration,
-    which tells the data types of its results.
+    keep_io_names: graph inputs and outputs keep their names (as identifiers). keep_names: all tensors do, and labels of
+    variables are the names of weights. infer_shapes: accept source tensors of unknown shape behind plugin operators;
+    custom_shapes then give the shapes. io_transpose: take the inputs and outputs of rank > 2 (all, or those named) as
+    channels-last and make them channels-first. fold_constants: evaluate all operations on constants. standard_only:
+    refuse our custom fragments. custom_fragments: operation -> its declaration, which tells the data types of its
+    results.
     static_only: leave out what cannot be converted because its shape depends on the data, and what depends on it.
     """
 
@@ -313,16 +315,24 @@ class ConverterToNNEF(Converter):
         remove_unreachable(self._target, keep=[op for op in self._target.operations if op.type == "external"])
         self._make_variables()
         self._target.sort()
+        taken = {*standard_fragments(), *extension_fragments()}
+        self._target.name = sanitize_identifier(self._target.name or "G", taken)
+        self._name()
+        self._warn()
+        self._target.metadata = self._facts()
+
+    def _name(self) -> None:
+        if self._keep_names:
+            types = (str(op.type) for op in self._target.operations)
+            reserved = {*standard_fragments(), *extension_fragments(), *self._custom_fragments, *types}
+            keep_source_names(self._target, self._origins(), reserved)
+            return
         if self._keep_io_names:
             self._name_io()
         generate_tensor_names_from_op_type(self._target, keep_io_names=self._keep_io_names)
-        taken = {*standard_fragments(), *extension_fragments()}
-        self._target.name = sanitize_identifier(self._target.name or "G", taken)
         for op in self._target.operations:
             if op.type == "variable":
                 op.attribs["label"] = op.name or op.output.name
-        self._warn()
-        self._target.metadata = self._facts()
 
     def _name_io(self) -> None:
         taken: set[str] = set()
@@ -361,15 +371,19 @@ class ConverterToNNEF(Converter):
     def _facts(self) -> dict[str, Any]:
         """What NNEF text cannot carry, for the sidecar file."""
         tensors: dict[str, dict[str, Any]] = {}
-        derived = list(self._derived())
-        stored = [(source, target) for source, target in derived if target.quant]  # the codes, not their real values
-        for source, target in (*self._interface, *stored, *self._weights(), *self._tensors.items(), *derived):
+        for source, target in self._origins():
             if target.graph is None or not target.name or not source.name or target.name in tensors:
                 continue
             tensors[target.name] = {"source": source.name}
             if source.dtype is not None and source.dtype is not DEFAULT_DTYPES.get(nnef_dtype(source.dtype)):
                 tensors[target.name]["dtype"] = source.dtype.__name__
         return {**self._source.metadata, "format": self.dialect, "tensors": tensors}
+
+    def _origins(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Source tensors with what they became; a tensor of the target has the name of the first that is named."""
+        derived = list(self._derived())
+        stored = [(source, target) for source, target in derived if target.quant]  # the codes, not their real values
+        yield from (*self._interface, *stored, *self._weights(), *self._tensors.items(), *derived)
 
     def _derived(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Source constants, with the variables that they became in another form, or in codes."""

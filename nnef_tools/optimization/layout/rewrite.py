@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from ...model import Graph, Operation, Tensor
@@ -184,13 +185,16 @@ class _Rewrite:
         return same[0] if same else Tensor(self.graph)
 
     def _known(self, original: Tensor, aliases: list[Tensor]) -> Tensor:
-        """The tensor that stands for one of the source model, according to the metadata; under the original's name."""
+        """The tensor that stands for one of the source model, according to the metadata.
+
+        It gets the original's name, if its own is only a number of the transpose that goes away.
+        """
         known = self.graph.metadata.get("tensors")
         if not isinstance(known, dict) or original.name in known:
             return original
         for tensor in aliases:
             if tensor.name in known:
-                if original.name:
+                if original.name and _is_numbered(tensor):
                     known[original.name] = known.pop(tensor.name)
                     tensor.name, original.name = original.name, None
                 return tensor
@@ -215,6 +219,12 @@ class _Rewrite:
             self.dialect.add_transpose(source, perm, result)
         else:
             self.dialect.add_reshape(source, result)
+
+
+def _is_numbered(tensor: Tensor) -> bool:
+    """Is the tensor named after the operation that makes it, as those are that have no name of their own?"""
+    type = tensor.producer.type if tensor.producer is not None else None
+    return type is not None and re.fullmatch(rf"{re.escape(type)}[0-9]+", tensor.name or "") is not None
 
 
 class _Constants:

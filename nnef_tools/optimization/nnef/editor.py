@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError
+from ...io.nnef.labels import FreshLabels
 from ...language.types import REQUIRED
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import canonical_dtype
@@ -31,7 +31,7 @@ class Editor:
         self.outputs = frozenset(graph.outputs)
         variables = [operation for operation in graph.operations if operation.type == "variable"]
         self._labels = Counter(_label(operation) for operation in variables)
-        self._numbers: Counter[str] = Counter()  # the last number given to each stem of a new label
+        self._fresh_label = FreshLabels(self._labels)
         self._updated = {
             _label(tensor.producer)
             for operation in graph.operations
@@ -153,11 +153,7 @@ class Editor:
         self.remove(operation)
 
     def _new_label(self, hint: str | None) -> str:
-        stem = re.sub(r"[^A-Za-z0-9_\-./]", "_", hint or "").strip("/.")
-        label = stem
-        while not label or label.lower() in self._labels:
-            self._numbers[stem] += 1
-            label = f"{stem}_{self._numbers[stem]}" if stem else f"variable{self._numbers[stem]}"
+        label = self._fresh_label(hint)
         self._labels[label.lower()] += 1
         return label
 
