@@ -6,7 +6,9 @@ try. `exit_code` is the status that the command line ends with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -15,6 +17,9 @@ class NnefToolsError(Exception):
 
     message: what is wrong, one sentence. where: the place, for example `graph.nnef:3:7` or `Conv 'conv1'`.
     hint: what to try. details: further lines, printed below the message.
+
+    They name options as the command line has them, which prints them one by one. The error as a string is for those who
+    call Python, and names the parameters instead (see `in_python`).
     """
 
     exit_code = 2
@@ -33,7 +38,7 @@ class NnefToolsError(Exception):
         lines = [head, *self.details]
         if self.hint:
             lines.append(f"hint: {self.hint}")
-        return "\n".join(lines)
+        return in_python("\n".join(lines))
 
 
 class UsageError(NnefToolsError, ValueError):
@@ -121,3 +126,60 @@ class MissingPackageError(NnefToolsError, ImportError):
             f"package '{package}' is needed {purpose} but not installed", hint=f"pip install 'nnef-tools[{extra}]'"
         )
         self.package = package
+
+
+def shape_text(shape: Iterable[int | None] | None) -> str:
+    """A shape in messages: `[1, ?, 3]`, with `?` for what is not known, also for the shape as a whole."""
+    return "?" if shape is None else f"[{', '.join(map(_extent_text, shape))}]"
+
+
+def shape_hint(shapes: Mapping[str, Iterable[int | None] | None]) -> str:
+    """How inputs get their extents, with an option that is ready to copy but for the `?` in it: `--shape 'x:?,3,?'`."""
+    given = (f"{name}:{','.join(map(_extent_text, shape or (None,)))}" for name, shape in shapes.items())
+    return f"give extents, with numbers in place of each ?: --shape {' '.join(map(shlex.quote, given))}"
+
+
+def _extent_text(extent: int | None) -> str:
+    return "?" if extent is None else str(extent)
+
+
+# Names of options on the command line -> how the same is written as an argument in Python.
+_IN_PYTHON = {
+    "--input-shapes": "input_shapes={..}",
+    "--input-names": "input_names=[..]",
+    "--input-format": "input_format='..'",
+    "--output-format": "output_format='..'",
+    "--static-only": "static_only=True",
+    "--mirror-unsupported": "mirror_unsupported=True",
+    "--standard-only": "standard_only=True",
+    "--custom-converters": "custom_converters=[..]",
+    "--custom-shapes": "custom_shapes=[..]",
+}
+_OPTION = re.compile(
+    r"(?<![\w-])(?:"
+    r"--shape(?P<shapes>(?: (?:'[^'\n]*:[^'\n]*'|[^\s'\"()]+:[^\s'\"()]+))+)"
+    r"|--output-names(?P<names>(?: '[^'\n]*'| [^\s']+)+?)(?= converts|$)"
+    r"|--opset (?P<opset>\d+)"
+    rf"|(?:{'|'.join(_IN_PYTHON)})(?![\w-])"
+    r")"
+)
+
+
+def in_python(text: str) -> str:
+    """A message for those who call Python: options of the command line become arguments.
+
+    `--static-only` becomes `static_only=True`, `--shape 'x:?,3'` becomes `input_shapes={'x': (?, 3)}`.
+    """
+    return _OPTION.sub(_argument, text) if "--" in text else text
+
+
+def _argument(match: re.Match[str]) -> str:
+    if match["shapes"]:
+        pairs = (word.rpartition(":") for word in shlex.split(match["shapes"]))
+        shapes = (
+            f"{name!r}: ({', '.join(extents.split(','))}{'' if ',' in extents else ','})" for name, _, extents in pairs
+        )
+        return f"input_shapes={{{', '.join(shapes)}}}"
+    if match["names"]:
+        return f"output_names={shlex.split(match['names'])}"
+    return f"opset={match['opset']}" if match["opset"] else _IN_PYTHON[match[0]]

@@ -18,7 +18,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .errors import ConversionError, FormatError, UsageError
+from .errors import ConversionError, FormatError, UsageError, shape_hint, shape_text
 from .execution.coarseness import Coarseness
 from .formats import (
     Format,
@@ -347,13 +347,17 @@ def _set_shapes(graph: Graph, shapes: InputShapes) -> None:
             continue
         known = tensor.shape if tensor.shape is not None else (None,) * len(shape)
         if len(known) != len(shape) or any(a not in (None, b) for a, b in zip(known, shape, strict=True)):
-            raise UsageError(f"input '{tensor.name}' has shape {list(known)}, it cannot get {list(shape)}")
+            raise UsageError(
+                f"input '{tensor.name}' has shape {shape_text(tensor.shape)}, it cannot get {shape_text(shape)}"
+            )
         tensor.shape = tuple(shape)
 
 
 def _keep_static(graph: Graph) -> None:
     if not remove_dynamic(graph):
-        raise ConversionError("an input has no static shape", hint="give it with --input-shapes")
+        shapes = {str(tensor.name): tensor.shape for tensor in graph.inputs if tensor.volume is None}
+        names = ", ".join(f"'{name}'" for name in shapes)
+        raise ConversionError(f"the shape of input {names} is not known", hint=shape_hint(shapes))
 
 
 def _sort(graph: Graph) -> None:

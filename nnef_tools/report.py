@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -78,14 +79,17 @@ class Refusal(Protocol):
     @property
     def type(self) -> str: ...
     @property
-    def name(self) -> str | None: ...
+    def example(self) -> str | None: ...
     @property
     def reason(self) -> str: ...
 
 
 @dataclass(frozen=True)
 class RefusedOperators:
-    """The operations of one type that cannot be converted for one reason. examples: the names of the first few."""
+    """The operations of one type that cannot be converted for one reason.
+
+    examples: the names of the first few, or of their results where they have none.
+    """
 
     type: str
     reason: str
@@ -208,7 +212,7 @@ def group_refusals(refusals: Iterable[Refusal], *, examples: int = 3) -> tuple[R
     """Puts refusals with the same type and reason together; the most frequent come first."""
     names: dict[tuple[str, str], list[str | None]] = {}
     for refusal in refusals:
-        names.setdefault((refusal.type, refusal.reason), []).append(refusal.name)
+        names.setdefault((refusal.type, refusal.reason), []).append(refusal.example)
     groups = (
         RefusedOperators(type, reason, len(found), tuple([name for name in found if name][:examples]))
         for (type, reason), found in names.items()
@@ -245,16 +249,39 @@ def error_to_json(error: NnefToolsError) -> dict[str, Any]:
     }
 
 
-def format_table(rows: Rows) -> Iterator[str]:
-    """The lines of a table whose first row is its header: columns aligned, numbers to the right, two spaces between."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+def format_table(rows: Rows, width: int | None = None) -> Iterator[str]:
+    """The lines of a table whose first row is its header: columns aligned, numbers to the right, two spaces between.
+
+    width: what lines may take at most; the widest columns of text then continue on further lines. None: no limit.
+    """
     numeric = [all(_is_number(row[k]) for row in rows[1:]) for k in range(len(rows[0]))]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    if width is not None:
+        widths = _narrowed(widths, numeric, width)
     for row in rows:
-        cells = (
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        )
-        yield "  ".join(cells).rstrip()
+        parts = [
+            textwrap.wrap(cell, size) if len(cell) > size else [cell] for cell, size in zip(row, widths, strict=True)
+        ]
+        for line in zip_longest(*parts, fillvalue=""):
+            cells = (
+                cell.rjust(size) if right else cell.ljust(size)
+                for cell, size, right in zip(line, widths, numeric, strict=True)
+            )
+            yield "  ".join(cells).rstrip()
+
+
+_NARROWEST = 12
+
+
+def _narrowed(widths: Sequence[int], fixed: Sequence[bool], limit: int) -> list[int]:
+    """The widths, with the widest ones that are not fixed so narrow that all fit, but not too narrow to read."""
+    result = list(widths)
+    while sum(result) + 2 * (len(result) - 1) > limit:
+        able = [k for k, size in enumerate(result) if size > _NARROWEST and not fixed[k]]
+        if not able:
+            break
+        result[max(able, key=result.__getitem__)] -= 1
+    return result
 
 
 def size_on_disk(paths: Iterable[Path]) -> int | None:

@@ -50,10 +50,11 @@ def print_error(error: NnefToolsError) -> None:
 
 
 def print_table(rows: Rows) -> None:
-    """Prints a table, whose first row is the header, on standard error."""
+    """Prints a table, whose first row is the header, on standard error; it fits a terminal."""
     from ..report import format_table
 
-    for k, line in enumerate(format_table(rows)):
+    width = shutil.get_terminal_size().columns - 2 if sys.stderr.isatty() else None
+    for k, line in enumerate(format_table(rows, width)):
         note("  " + (styled(line, "bold") if k == 0 else line))
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import FunctionType, NoneType
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError, NnefToolsError, ShapeError, Unsupported, UsageError
+from ..errors import ConversionError, InvalidOperator, NnefToolsError, ShapeError, Unsupported, UsageError
 from ..model import Graph, Operation, Tensor
 from ..ops.extensions import called_fragments, extension_fragments
 from ..ops.registry import find
 from .helpers import Helpers
-from .refusal import DependsOnRefused, NotImplementedRule, Refusal
+from .refusal import DATA, DependsOnRefused, NotImplementedRule, Refusal, WithoutRule, remedies
 from .rules import Const, Input, Rule
 from .transform import CompiledTransform, Scope, Transform, merge_transforms, unpack_transforms
 
@@ -157,7 +158,7 @@ class Converter(ConverterBase, Helpers):
             if not self._mirror_unsupported:
                 reason = self._reason_against(op)
                 if reason is not None:
-                    raise Unsupported(reason)
+                    raise WithoutRule(reason)
                 version = f"-{opset[op.domain]}" if op.domain in opset else ""
                 raise NotImplementedRule(f"there is no rule for {self._qualified(op)}{version}")
             self._mirror(op)
@@ -169,6 +170,10 @@ class Converter(ConverterBase, Helpers):
     def _reason_against(self, op: Operation) -> str | None:
         """Why there cannot be a rule for an operator, or None."""
         return None
+
+    def _is_irreplaceable(self, op: Operation) -> bool:
+        """Could nothing of the target take the place of the operator, because the shape of its result is open?"""
+        return False
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         """Compares what the source format says of a result with what was inferred."""
@@ -187,7 +192,7 @@ class Converter(ConverterBase, Helpers):
             raise
         except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError) as error:
             # Attributes or inputs of a kind that the operator's specification does not allow end up here.
-            raise Unsupported(f"malformed operator: {type(error).__name__}: {error}") from error
+            raise Unsupported(f"malformed operator: {error}") from error
         return list(results) if isinstance(results, (tuple, list)) else [results]
 
     def _is_used(self, tensor: Tensor) -> bool:
@@ -346,6 +351,7 @@ class Converter(ConverterBase, Helpers):
 
     def _refuse(self, op: Operation, error: NnefToolsError) -> None:
         reason = "; ".join([error.message, *error.details]) + (f" ({error.hint})" if error.hint else "")
+        replaceable = not isinstance(error, InvalidOperator) and not self._is_irreplaceable(op)
         self._refused.append(
             Refusal(
                 self._qualified(op),
@@ -355,6 +361,11 @@ class Converter(ConverterBase, Helpers):
                 op.attribs,
                 tuple(None if t.shape is None else list(t.shape) for t in op.inputs),
                 tuple(None if t.shape is None else list(t.shape) for t in op.outputs),
+                replaceable=replaceable and DATA not in error.message,
+                copyable=isinstance(error, WithoutRule),
+                advised=error.hint is not None,
+                output=(op.outputs[0].name if op.outputs else None) or "",
+                removable=any(t.shape is None or None in t.shape for t in op.outputs),
             )
         )
         for source in op.outputs:
@@ -368,10 +379,30 @@ class Converter(ConverterBase, Helpers):
         error = ConversionError(
             f"Found {len(self._refused)} operator(s) that cannot be converted",
             lines,
-            hint="a plugin can convert them (--custom-converters), or --mirror-unsupported copies them as they are",
+            hint=remedies(
+                self._refused, static_only=self._can_leave_out(), outputs=list(islice(self._computed_ends(), 3))
+            ),
         )
         error.refused = list(self._refused)
         return error
+
+    def _can_leave_out(self) -> bool:
+        """Would `static_only` leave something of the model?"""
+        return False
+
+    def _computed_ends(self) -> Iterator[str]:
+        """The names of tensors that can be computed in spite of what is refused, the outputs of the model first."""
+        stopped = [op for op in self._source.operations if any(self._is_open(t) for t in op.outputs)]
+        for tensor in dict.fromkeys((*self._source.outputs, *(t for op in stopped for t in op.inputs))):
+            target = self._tensors.get(tensor)
+            computed = target is not None and target.data is None and not self._depends_on_refused(target)
+            if computed and tensor.name and tensor.has_producer:
+                yield tensor.name
+
+    def _is_open(self, source: Tensor) -> bool:
+        """Is the tensor one that is not converted, or that only stands for the result of a refused operator?"""
+        target = self._tensors.get(source)
+        return target is None or (target.data is None and not target.has_producer)
 
 
 def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., Any]:

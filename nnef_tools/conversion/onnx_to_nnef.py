@@ -12,8 +12,8 @@ from ..model.dtypes import is_float, nnef_dtype
 from . import padding
 from .onnx import FAMILIES
 from .onnx.qdq import absorb_copies, find_pairs, quantized_real
-from .onnx.refused import REASONS
-from .rules import Rule
+from .onnx.refused import BLOCKED, BLOCKED_DOMAIN, DYNAMIC, REASONS
+from .rules import Rule, find_rule
 from .to_nnef import ConverterToNNEF
 
 for _family in FAMILIES:
@@ -66,7 +66,16 @@ class Converter(ConverterToNNEF):
         return expand(op, opset)
 
     def _reason_against(self, op: Operation) -> str | None:
-        return REASONS.get((op.domain, str(op.type)))
+        return BLOCKED if op.domain == BLOCKED_DOMAIN else REASONS.get((op.domain, str(op.type)))
+
+    def _is_irreplaceable(self, op: Operation) -> bool:
+        """Results of standard operators on inputs of known shape have known shapes, unless these depend on the data."""
+        if op.domain == BLOCKED_DOMAIN:
+            return True
+        is_new = any(map(_is_open, op.outputs)) and not any(map(_is_open, op.inputs))
+        type, latest = str(op.type), self._source.metadata.get("opset", {}).get("", 1)
+        is_standard = type in DYNAMIC or find_rule(self.dialect, type, latest) is not None
+        return is_new and op.domain == "" and is_standard
 
     def convert_padding(
         self,
@@ -144,3 +153,7 @@ class Converter(ConverterToNNEF):
     def nnef_dtype(self, dtype: Any) -> str:
         """`scalar`, `integer` or `logical`."""
         return nnef_dtype(dtype)
+
+
+def _is_open(tensor: Tensor) -> bool:
+    return tensor.shape is None or None in tensor.shape

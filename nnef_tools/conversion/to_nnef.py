@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError, InvalidOperator, ShapeError, Unsupported, UsageError
+from ..errors import (
+    ConversionError,
+    InvalidOperator,
+    ShapeError,
+    Unsupported,
+    UsageError,
+    shape_hint,
+    shape_text,
+)
 from ..language.names import sanitize_identifier
 from ..language.parser import parse_fragments
 from ..language.stdlib import standard_fragments
 from ..language.types import Fragment
 from ..model import Graph, Operation, Tensor
-from ..model.dtypes import nnef_dtype
+from ..model.dtypes import dtype_name, nnef_dtype
 from ..model.utils import generate_tensor_names_from_op_type, remove_unreachable
 from ..model.widths import has_literal
 from ..ops.extensions import extension_fragments
@@ -79,10 +87,9 @@ class ConverterToNNEF(Converter):
         dynamic = [t for t in self._source.inputs if t.shape is None or None in t.shape]
         if dynamic:
             names = ", ".join(f"'{t.name}'" for t in dynamic)
-            example = ", ".join(f"'{t.name}': ({', '.join(map(_dim_text, t.shape or ()))})" for t in dynamic)
             raise ConversionError(
                 f"Input graph contains tensors with dynamic shape: {names}",
-                hint=f'give them extents with --input-shapes "{{{example}}}" (numbers in place of ?)',
+                hint=shape_hint({str(t.name): t.shape for t in dynamic}),
             )
         for source in self._source.inputs:
             if source.volume == 0:
@@ -106,7 +113,7 @@ class ConverterToNNEF(Converter):
         """The graph input for an input of the source."""
         if not _is_carried(source.dtype):
             raise ConversionError(
-                f"input '{source.name}' has a data type that NNEF cannot carry: {_type_name(source.dtype)}"
+                f"input '{source.name}' has a data type that NNEF cannot carry: {dtype_name(source.dtype)}"
             )
         kind = nnef_dtype(source.dtype)
         shape = tuple(source.shape or ())
@@ -166,6 +173,12 @@ class ConverterToNNEF(Converter):
             raise ConversionError("nothing is left without the operators of unknown shape")
         return list(kept)
 
+    def _can_leave_out(self) -> bool:
+        try:
+            return not self._static_only and bool(self._final_tensors())
+        except ConversionError:
+            return False
+
     def _copy(self, tensor: Tensor) -> Tensor:
         """A copy operation, never folded: what a graph output needs to have a name of its own."""
         result = Tensor(self._target, shape=tensor.shape, dtype=tensor.dtype)
@@ -195,7 +208,7 @@ class ConverterToNNEF(Converter):
                 continue
             if not _is_carried(tensor.dtype):
                 raise Unsupported(
-                    f"tensor '{tensor.name}' has a type that NNEF cannot carry: {_type_name(tensor.dtype)}"
+                    f"tensor '{tensor.name}' has a type that NNEF cannot carry: {dtype_name(tensor.dtype)}"
                 )
 
     def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
@@ -241,9 +254,8 @@ class ConverterToNNEF(Converter):
             return
         same_rank = len(source.shape) == len(target.shape or ())
         if not same_rank or any(a not in (None, b) for a, b in zip(source.shape, target.shape or (), strict=True)):
-            self.warnings.append(
-                f"tensor '{source.name}' is declared with shape {list(source.shape)} but has {list(target.shape or ())}"
-            )
+            declared, found = shape_text(source.shape), shape_text(target.shape)
+            self.warnings.append(f"tensor '{source.name}' is declared with shape {declared} but has {found}")
 
     def _infer_custom(self, operations: Sequence[Operation]) -> None:
         for op in operations:
@@ -347,7 +359,7 @@ class ConverterToNNEF(Converter):
                 continue
             if not _is_carried(tensor.dtype):
                 raise ConversionError(
-                    f"constant '{tensor.name}' has a data type that NNEF cannot carry: {_type_name(tensor.dtype)}"
+                    f"constant '{tensor.name}' has a data type that NNEF cannot carry: {dtype_name(tensor.dtype)}"
                 )
             dtype = DEFAULT_DTYPES[nnef_dtype(tensor.dtype)]
             if isinstance(tensor.data, QuantizedArray):
@@ -430,17 +442,9 @@ def _ancestors(constant: Tensor, parents: Mapping[Tensor, Tensor]) -> list[Tenso
     return line
 
 
-def _dim_text(dim: int | None) -> str:
-    return "?" if dim is None else str(dim)
-
-
 def _is_carried(dtype: Any) -> bool:
     """Does NNEF have tensors of the type?"""
     try:
         return nnef_dtype(dtype) != "string"
     except UsageError:
         return False
-
-
-def _type_name(dtype: Any) -> str:
-    return "string" if dtype is np.str_ else str(getattr(dtype, "__name__", dtype)).lower()

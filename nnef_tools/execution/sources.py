@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from ..errors import FileError, FormatError, UsageError
+from ..errors import FileError, FormatError, UsageError, shape_hint, shape_text
 from ..language.tensor_file import read_tensor
 from ..model.dtypes import nnef_dtype
 from .backend import Array, Executor, Observer, TensorInfo
@@ -42,8 +42,8 @@ class RandomSource:
         extents = [extent for extent in shape or () if extent is not None]
         if shape is None or len(extents) < len(shape):
             raise UsageError(
-                f"the shape {_shape_text(info)} of input '{info.name}' is not known, so no random values can be made",
-                hint=f"give its extents (--shape {info.name}:1,3,224,224) or its values in a file",
+                f"no random values without the shape of input '{info.name}', which is {shape_text(info.shape)}",
+                hint=shape_hint({info.name: info.shape}),
             )
         dtype = info.dtype or np.float32
         return self._find(dtype).sample(self._generator, extents, dtype)
@@ -143,7 +143,7 @@ def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
         expected[0] = batch or None  # 0: whatever the values have
     if expected is not None and not _matches(expected, array.shape):
         raise UsageError(
-            f"the values of input '{info.name}' have shape {list(array.shape)}, the model wants {_shape_text(info)}",
+            f"input '{info.name}' has values of shape {list(array.shape)}, the model wants {shape_text(info.shape)}",
             hint="a batch size that differs from the model's has to be given" if batch is None else None,
         )
     return array if info.dtype is None else array.astype(info.dtype, copy=False)
@@ -151,7 +151,3 @@ def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
 
 def _matches(expected: Sequence[int | None], shape: Sequence[int]) -> bool:
     return len(expected) == len(shape) and all(a in (None, b) for a, b in zip(expected, shape, strict=True))
-
-
-def _shape_text(info: TensorInfo) -> str:
-    return str([extent if extent is not None else "?" for extent in info.shape or ()])

@@ -30,7 +30,7 @@ def _find_name(dtype: Any) -> str:
     try:
         kind = np.dtype(dtype)
     except TypeError:
-        raise UsageError(f"{dtype!r} is not a data type") from None
+        raise UsageError(f"{dtype_name(dtype)} is not a data type") from None
     if kind.kind in _BY_KIND:
         return _BY_KIND[kind.kind]
     # The kinds of ml_dtypes' types are not telling ('V' for most), their names are.
@@ -40,6 +40,16 @@ def _find_name(dtype: Any) -> str:
     if name.startswith(("int", "uint")):
         return "integer"
     raise UsageError(f"data type '{name}' has no equivalent in NNEF")
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of an item type in messages: 'float32', 'bool', 'bfloat16'; `?` if it is not known."""
+    if dtype is None:
+        return "?"
+    try:
+        return str(np.dtype(dtype).name)
+    except TypeError:
+        return str(getattr(dtype, "__name__", dtype))
 
 
 def numpy_dtype(nnef_type: str) -> type:

@@ -101,7 +101,7 @@ def test_missing_input_on_a_pipe_is_named(nnef: Path) -> None:
 def test_random_inputs_of_an_open_shape(run: Run, dynamic_model: Path, tmp_path: Path) -> None:
     status, _, err = run("execute", dynamic_model, "--random", "uniform", "--output-path", tmp_path / "out")
     assert status == 1
-    assert "hint: give its extents (--shape x:" in err
+    assert "--shape 'x:?,3,?,?'" in err
     status, _, err = run(
         "execute", dynamic_model, "--random", "uniform", "--shape", "x:2,3,6,4", "--output-path", tmp_path / "out"
     )

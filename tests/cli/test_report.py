@@ -27,7 +27,7 @@ from nnef_tools.report import (
 @dataclass
 class Refusal:
     type: str
-    name: str
+    example: str
     reason: str
 
 

@@ -246,7 +246,7 @@ def test_empty_results_are_constants(b: Builder) -> None:
 
 def test_standard_only() -> None:
     b = Builder(Graph("test"), standard_only=True)
-    with pytest.raises(Unsupported, match="needs the custom fragment 'erf', which --standard-only excludes"):
+    with pytest.raises(Unsupported, match="needs the custom fragment 'erf', which standard_only=True excludes"):
         b.erf(given(b, 2))
     assert b.erf(b.constant(np.zeros(2, np.float32))).data.tolist() == [0, 0]  # nothing is left of it
     assert b.relu(given(b, 2)).shape == (2,)

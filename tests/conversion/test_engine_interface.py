@@ -177,4 +177,6 @@ def test_statics() -> None:
 def test_standard_only() -> None:
     text = "g (float[2] x) => (float[2] y) { y = Erf(x) }"
     assert types(convert(text)) == ["erf"]
-    assert "needs the custom fragment 'erf', which --standard-only excludes" in str(refusal(text, standard_only=True))
+    assert "needs the custom fragment 'erf', which standard_only=True excludes" in str(
+        refusal(text, standard_only=True)
+    )

@@ -215,7 +215,7 @@ def test_custom_operations_in_a_graph():
     assert (y.shape, index.shape, z.shape) == ((1, 3, 2), (2,), (1, 3, 2))
     assert (y.dtype, index.dtype) == (np.float32, np.int64)
 
-    with pytest.raises(ShapeError, match=r"mix 'y, index': the shape of the result.*\n.*\n.*\nhint: .*--custom-shapes"):
+    with pytest.raises(ShapeError, match=r"mix 'y, index': the shape of the result.*\n.*\n.*\nhint: .*custom_shapes="):
         infer_graph(graph, fragments=CUSTOM)
     infer_graph(graph, fragments=CUSTOM, allow_unknown=True)
     assert (y.shape, index.shape, z.shape) == (None, None, None)

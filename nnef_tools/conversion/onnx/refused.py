@@ -6,6 +6,14 @@ SEQUENCE = "NNEF has no sequences: every value is a tensor whose shape is known"
 STRING = "NNEF has no tensors of strings"
 RANDOM = "the result is random; NNEF operations depend on their inputs only"
 TRAINING = "an operator for training; NNEF describes inference"
+BLOCKED = (
+    "onnxruntime saved the model in the blocked layout of a processor; save it at the extended level instead "
+    "(graph_optimization_level = ORT_ENABLE_EXTENDED)"
+)
+BLOCKED_DOMAIN = "com.microsoft.nchwc"
+
+DYNAMIC = ("NonZero", "Unique", "Compress", "NonMaxSuppression")
+"""Operators without rule, or with one for constants only, the shape of whose results depends on the data."""
 
 _GROUPS: dict[tuple[str, str], tuple[str, ...]] = {
     ("", SEQUENCE): (

@@ -173,7 +173,9 @@ class TfHelpers(Helpers):
 
     def _known_shape(self, tensor: Tensor) -> tuple[int, ...]:
         if tensor.shape is None or None in tensor.shape:
-            raise ConversionError(f"shape of tensor '{tensor.name}' is not known", hint="--custom-shapes")
+            raise ConversionError(
+                f"shape of tensor '{tensor.name}' is not known", hint="give its shape function with --custom-shapes"
+            )
         return tuple(emit.shape(tensor))
 
     def _fresh(self, like: Tensor, shape: Sequence[int]) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...errors import ShapeError
+from ...errors import ShapeError, shape_hint
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import canonical_dtype
 
@@ -27,7 +27,7 @@ def _add_externals(graph: Graph) -> None:
         if tensor.volume is None:
             raise ShapeError(
                 f"the shape of graph input '{tensor!r}' is not known",
-                hint="give the shapes of inputs, as in --input-shapes",
+                hint=shape_hint({str(tensor.name): tensor.shape}),
             )
         attribs = {"shape": list(tensor.shape or ()), "dtype": canonical_dtype(tensor.dtype or np.float32)}
         Operation(graph, type="external", attribs=attribs, outputs=tensor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ....errors import ShapeError
+from ....errors import ShapeError, shape_hint
 from ....model import Graph, Operation, Tensor
 from .node_names import Names
 from .operators import find_operator
@@ -38,7 +38,7 @@ def _placeholder(graph: Graph, tensor: Tensor) -> Operation:
     if tensor.shape is None or tensor.dtype is None:
         raise ShapeError(
             f"the shape or data type of graph input '{tensor!r}' is not known",
-            hint="give the shapes of inputs, as in --input-shapes",
+            hint=shape_hint({str(tensor.name): tensor.shape}),
         )
     attribs = {"dtype": tensor.dtype, "shape": tensor.shape}
     return Operation(graph, type="Placeholder", attribs=attribs, inputs=[], outputs=[tensor])
