@@ -14,11 +14,11 @@ from typing import Any, Union
 
 import numpy as np
 
-from .errors import FileError, FormatError, UsageError
+from .errors import FileError, FormatError, UsageError, check_lists
 from .execution.backend import Array, Executor, TensorInfo, known_name, make_executor
 from .execution.compare import Comparison, compare_outputs
 from .execution.sources import load_inputs
-from .formats import InputShapes, detect_input, find_format, make_reader
+from .formats import InputShapes, check_dialect, detect_input, find_format, make_reader
 from .model import Graph
 from .target import Target
 from .verification import random_source
@@ -35,7 +35,7 @@ def load_model(
     format: its name, by default told by content and suffix. input_shapes: input name -> extents. options: those of the
     reader. FileError, FormatError, UsageError, MissingPackageError.
     """
-    found = find_format(format) if format else detect_input(Path(path))
+    found = detect_input(Path(path), format)
     return make_reader(found, **options)(str(path), input_shapes)
 
 
@@ -45,6 +45,7 @@ def save_model(graph: Graph, path: str | PathLike[str], *, format: str | None = 
     options: those of the writer; `compression` 0 to 9 writes an NNEF archive too. FileError, UsageError.
     """
     target = Target.of(path, Path(path), format, options.pop("compression", None))
+    check_dialect(graph, target.format)
     target.write(graph, **options)
 
 
@@ -63,6 +64,7 @@ def run_model(
     output_names: other tensors to return. custom_operators: operator name -> function of the backend's arrays.
     UsageError for wrong inputs or names, ExecutionError if an operator fails.
     """
+    check_lists(output_names=output_names, inputs=inputs)
     executor = _executor(model, format, backend=backend, custom_operators=custom_operators)
     return executor.run(_by_name(inputs, executor.inputs), output_names=output_names)
 
@@ -121,8 +123,9 @@ def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:
 
 def _executor(model: Model, format: str | None, **options: Any) -> Executor:
     if isinstance(model, Graph):
+        check_dialect(model, find_format(format or "nnef"))
         return make_executor(model, format=format or "nnef", **options)
-    name = find_format(format).name if format else detect_input(Path(model)).name
+    name = detect_input(Path(model), format).name
     return make_executor(model, format=name, **options)
 
 

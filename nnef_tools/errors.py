@@ -128,6 +128,13 @@ class MissingPackageError(NnefToolsError, ImportError):
         self.package = package
 
 
+def check_lists(**values: Any) -> None:
+    """UsageError if one of the arguments, which are lists of names, is a string, whose letters would be taken."""
+    for name, value in values.items():
+        if isinstance(value, (str, bytes)):
+            raise UsageError(f"{name} must be a list, not the string {value!r}", hint=f"{name}=[{value!r}]")
+
+
 def shape_text(shape: Iterable[int | None] | None) -> str:
     """A shape in messages: `[1, ?, 3]`, with `?` for what is not known, also for the shape as a whole."""
     return "?" if shape is None else f"[{', '.join(map(_extent_text, shape))}]"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import FileError, FormatError, MissingPackageError, UsageError
+from .foreign import HEAD, check_file
 
 if TYPE_CHECKING:
     from .model import Graph
@@ -128,19 +129,30 @@ def find_format(name: str) -> Format:
         raise UsageError(f"unknown format '{name}'", hint=f"known formats: {', '.join(FORMATS)}") from None
 
 
-def detect_input(path: Path) -> Format:
-    """Recognises an existing model by its content, then by its suffix.
+def detect_input(path: Path, name: str | None = None) -> Format:
+    """The format of an existing model: that of the name, or else by its content, then by its suffix.
 
-    FileError if there is nothing at that path, FormatError if it is not recognised.
+    FileError if there is nothing at that path, FormatError if it is not recognised, or is something else.
     """
+    if name is None:
+        return _detected(path)
+    found = find_format(name)
+    if path.is_file():
+        check_file(path, _first_bytes(path))
+    return found
+
+
+def _detected(path: Path) -> Format:
     if path.is_dir():
         for mark, name in _FOLDER_MARKS.items():
             if (path / mark).is_file():
                 return FORMATS[name]
-        raise FormatError(
-            "the folder holds no model", where=str(path), hint="an NNEF model folder has a file graph.nnef"
-        )
-    found = _name_by_content(_first_bytes(path)) or _name_by_suffix(path, reading=True)
+        models = [file for file in sorted(path.iterdir()) if file.is_file() and _name_by_suffix(file, reading=True)]
+        hint = f"give the file '{models[0]}'" if models else "an NNEF model folder has a file graph.nnef"
+        raise FormatError("the folder holds no model", where=str(path), hint=hint)
+    head = _first_bytes(path)
+    check_file(path, head)
+    found = _name_by_content(head) or _name_by_suffix(path, reading=True)
     if found is None:
         raise FormatError(
             "cannot tell the format of the model",
@@ -200,6 +212,30 @@ def find_converter(source: Format, target: Format) -> Any:
     return _load(path, source)
 
 
+def check_dialect(graph: Graph, format: Format) -> None:
+    """UsageError if the operations of the graph are clearly those of another format."""
+    dialect = _dialect(graph)
+    if dialect is None or dialect == format.dialect:
+        return
+    types = ", ".join(list(dict.fromkeys(str(operation.type) for operation in graph.operations))[:3])
+    converter = CONVERTERS.get((dialect, format.dialect), "").partition(":")[0]
+    raise UsageError(
+        f"the graph holds {FORMATS[dialect].title} operations ({types}), not {format.title} ones",
+        hint=f"convert it first: {__package__}.{converter}.Converter()(graph)" if converter else None,
+    )
+
+
+def _dialect(graph: Graph) -> str | None:
+    """The dialect that a graph is in, told by how it declares its inputs; None if that is not clear."""
+    types = {str(operation.type) for operation in graph.operations if not operation.custom}
+    if "external" in types:
+        return "nnef"
+    if types & {"Placeholder", "PlaceholderV2"}:
+        return "tf"
+    undeclared = bool(graph.inputs) and not any(tensor.has_producer for tensor in graph.inputs)
+    return "onnx" if undeclared and types and all(type[0].isupper() for type in types if type) else None
+
+
 def accepted_options(factory: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Those options that the factory has a parameter for."""
     parameters = inspect.signature(factory).parameters
@@ -234,7 +270,7 @@ def _load(path: str, format: Format) -> Any:
 def _first_bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(512)
+            return file.read(HEAD)
     except OSError as error:
         raise FileError(f"cannot read the model: {error.strerror}", where=str(path)) from error
 

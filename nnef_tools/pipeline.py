@@ -18,7 +18,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .errors import ConversionError, FormatError, UsageError, shape_hint, shape_text
+from .errors import ConversionError, FormatError, UsageError, check_lists, shape_hint, shape_text
 from .execution.coarseness import Coarseness
 from .formats import (
     Format,
@@ -26,7 +26,6 @@ from .formats import (
     accepted_options,
     detect_input,
     find_converter,
-    find_format,
     make_optimizer,
     make_reader,
 )
@@ -108,8 +107,18 @@ def convert_model(
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
     """
     log = _Log(progress)
+    check_lists(
+        input_names=input_names,
+        output_names=output_names,
+        io_transpose=io_transpose,
+        decompose=decompose,
+        custom_converters=custom_converters,
+        custom_shapes=custom_shapes,
+        custom_fragments=custom_fragments,
+        custom_optimizers=custom_optimizers,
+    )
     source = Path(source)
-    read_format = find_format(input_format) if input_format else detect_input(source)
+    read_format = detect_input(source, input_format)
     if target is None and output_format is None and read_format.name == "nnef":
         raise UsageError("neither the file to write nor its format is given")
     if read_format.dialect == "tf":

@@ -178,6 +178,17 @@ class Report:
     timings: Mapping[str, float] = field(default_factory=dict)
     verification: Verification | None = None
 
+    def __repr__(self) -> str:
+        """One line: from what to what, and what there is to say about it."""
+        ends = [
+            f"{m.path} ({m.format}, {plural(sum(m.operations.values()), 'operation')})"
+            for m in (self.source, self.target)
+        ]
+        facts = [plural(len(self.warnings), "warning")] if self.warnings else []
+        facts += [] if self.written else ["nothing written"]
+        facts += ["verified"] if self.verification is not None else []
+        return f"<Report: {', '.join([' -> '.join(ends), *facts])}>"
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`, marked with the version of this form."""
         result = {"schema": SCHEMA, "status": "ok", **asdict(self)}

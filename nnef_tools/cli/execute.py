@@ -184,13 +184,13 @@ def _mapping(args: argparse.Namespace) -> Mapping[str, str]:
 
 def _executor(args: argparse.Namespace) -> tuple[Executor, Format]:
     from ..execution.backend import make_executor
-    from ..formats import detect_input, find_format
+    from ..formats import detect_input
     from ..plugins import load_operators
 
     if args.backend == "numpy" and args.device not in (None, "cpu"):
         raise UsageError(f"the numpy backend does not run on '{args.device}'", hint="--backend torch, or onnxruntime")
     path = Path(args.model)
-    found = find_format(args.format) if args.format else detect_input(path)
+    found = detect_input(path, args.format)
     executor = make_executor(
         path,
         format=found.name,

@@ -55,6 +55,20 @@ class Comparison:
 
     outputs: tuple[OutputComparison, ...]
 
+    def __repr__(self) -> str:
+        """One line: the verdict, and the tensor that is the worst."""
+        if not self.outputs:
+            return "<Comparison: nothing compared>"
+        wrong = [output for output in self.outputs if not output.ok]
+        verdict = f"{len(wrong)} of {len(self.outputs)} differ" if wrong else f"{len(self.outputs)} within tolerance"
+        worst = max(wrong or self.outputs, key=_badness)
+        error = f"error {worst.max_error:.2g}, {worst.relative_error:.2g} of its scale"
+        if not worst.shapes_equal:
+            error = f"shapes {list(worst.reference_shape)} and {list(worst.result_shape)}"
+        elif not worst.specials_equal:
+            error = "infinite or not-a-number items in other places"
+        return f"<Comparison: {verdict}; the worst is '{worst.name}': {error}>"
+
     @property
     def ok(self) -> bool:
         return all(output.ok for output in self.outputs)
@@ -64,6 +78,10 @@ class Comparison:
         """The largest absolute error; NaN if the shapes of an output differ."""
         errors = [output.max_error for output in self.outputs]
         return float(np.max(errors)) if errors else 0.0
+
+
+def _badness(output: OutputComparison) -> tuple[bool, float]:
+    return not (output.shapes_equal and output.specials_equal), output.relative_error if output.shapes_equal else 0.0
 
 
 def compare_outputs(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, shape_text
 from ..model import Tensor
 from .backend import Array, TensorInfo
 
@@ -31,8 +31,10 @@ def _wrong_names(names: Sequence[str], inputs: Mapping[str, Array]) -> UsageErro
 
 def _check_input(info: TensorInfo, array: Array) -> Array:
     array = np.asarray(array)
-    if info.shape is not None and len(info.shape) != array.ndim:
-        raise UsageError(f"input '{info.name}' has shape {list(array.shape)}, the model wants {list(info.shape)}")
+    if info.shape is not None and not fits(info.shape, array.shape):
+        raise UsageError(
+            f"input '{info.name}' has values of shape {list(array.shape)}, the model wants {shape_text(info.shape)}"
+        )
     if info.dtype is None or (array.dtype.type is info.dtype and array.dtype.isnative):
         return array
     if not np.can_cast(array.dtype, info.dtype, "same_kind"):
@@ -42,6 +44,11 @@ def _check_input(info: TensorInfo, array: Array) -> Array:
     if array.dtype.kind in "iu" and items.dtype.kind in "iu" and not np.array_equal(items, array):
         raise UsageError(f"input '{info.name}' has values that do not fit its item type {items.dtype.name}")
     return items
+
+
+def fits(expected: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Are the extents those that are expected, as far as these are known?"""
+    return len(expected) == len(shape) and all(a in (None, b) for a, b in zip(expected, shape, strict=True))
 
 
 def tensor_info(tensor: Tensor) -> TensorInfo:

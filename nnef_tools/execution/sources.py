@@ -13,6 +13,7 @@ from ..language.tensor_file import read_tensor
 from ..model.dtypes import nnef_dtype
 from .backend import Array, Executor, Observer, TensorInfo
 from .distributions import Distribution, default_distribution
+from .inputs import fits
 
 
 class InputSource(Protocol):
@@ -141,13 +142,9 @@ def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
     expected = None if info.shape is None else list(info.shape)
     if expected and batch is not None:
         expected[0] = batch or None  # 0: whatever the values have
-    if expected is not None and not _matches(expected, array.shape):
+    if expected is not None and not fits(expected, array.shape):
         raise UsageError(
             f"input '{info.name}' has values of shape {list(array.shape)}, the model wants {shape_text(info.shape)}",
             hint="a batch size that differs from the model's has to be given" if batch is None else None,
         )
     return array if info.dtype is None else array.astype(info.dtype, copy=False)
-
-
-def _matches(expected: Sequence[int | None], shape: Sequence[int]) -> bool:
-    return len(expected) == len(shape) and all(a in (None, b) for a, b in zip(expected, shape, strict=True))

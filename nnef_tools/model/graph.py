@@ -8,6 +8,7 @@ arguments; a list means one array-typed argument (written `[a, b]`) and reads ba
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, TextIO
@@ -514,7 +515,13 @@ class Graph:
         assert all(tensor in self._tensors for tensor in self._outputs)
 
     def __repr__(self) -> str:
-        return self.name or f"@{id(self):x}"
+        """A few lines: how much there is of what, and the interface."""
+        counts = Counter(operation.type or "?" for operation in self._operations).most_common()
+        types = ", ".join(f"{count} {type}" for type, count in counts[:8]) + (", .." if len(counts) > 8 else "")
+        lines = [f"Graph {self.name or '(unnamed)'}: {len(self._operations)} operations, {len(self._tensors)} tensors"]
+        for kind, tensors in (("input", self._inputs), ("output", self._outputs)):
+            lines += [f"  {kind:<10}  {tensor}" for tensor in tensors]
+        return "\n".join([*lines, f"  operations  {types}"] if types else lines)
 
     def __str__(self) -> str:
         inputs = ", ".join(repr(tensor) for tensor in self._inputs)

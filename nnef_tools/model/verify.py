@@ -12,7 +12,7 @@ def verify(graph: Graph, *, unique_names: bool = True) -> None:
     """FormatError that lists all problems of the graph, if it has any."""
     problems = find_problems(graph, unique_names=unique_names)
     if problems:
-        raise FormatError(f"graph '{graph!r}' is not well formed", problems)
+        raise FormatError(f"graph '{graph.name}' is not well formed", problems)
 
 
 def find_problems(graph: Graph, *, unique_names: bool = True) -> list[str]:

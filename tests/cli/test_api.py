@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import nnef_tools
 from nnef_tools.errors import ConversionError, FileError, FormatError, UsageError
+from nnef_tools.execution.compare import compare_outputs
 
 
 def sample(*shape: int) -> np.ndarray[Any, Any]:
@@ -111,3 +113,84 @@ def test_progress_and_timings(model: Path, tmp_path: Path) -> None:
     stages: list[str] = []
     report = nnef_tools.convert_model(model, tmp_path / "out.nnef", progress=stages.append)
     assert stages == list(report.timings) == ["read", "prepare", "convert", "optimize", "write"]
+
+
+def test_repr_is_short(model: Path, tmp_path: Path) -> None:
+    report = nnef_tools.convert_model(model, tmp_path / "m.nnef", keep_io_names=True, verify=1)
+    assert (
+        repr(report)
+        == f"<Report: {model} (onnx, 3 operations) -> {tmp_path / 'm.nnef'} (nnef, 3 operations), verified>"
+    )
+    assert repr(nnef_tools.load_model(tmp_path / "m.nnef")).splitlines() == [
+        "Graph net: 6 operations, 6 tensors",
+        "  input       x: float32[1, 3, 8, 8]",
+        "  output      y: float32[1, 4, 4, 4]",
+        "  operations  2 variable, 1 external, 1 conv, 1 relu, 1 max_pool",
+    ]
+    assert repr(nnef_tools.compare_models(model, model)) == (
+        "<Comparison: 1 within tolerance; the worst is 'y': error 0, 0 of its scale>"
+    )
+
+
+def test_repr_of_a_difference() -> None:
+    wanted = {"a": np.array([1.0, 2.0]), "b": np.array([4.0]), "c": np.zeros(2)}
+    comparison = compare_outputs(wanted, {"a": np.array([1.0, 2.5]), "b": np.array([2.0]), "c": np.zeros(2)})
+    assert repr(comparison) == "<Comparison: 2 of 3 differ; the worst is 'b': error 2, 0.5 of its scale>"
+    comparison = compare_outputs(wanted, {**wanted, "c": np.zeros(3)})
+    assert repr(comparison) == "<Comparison: 1 of 3 differ; the worst is 'c': shapes [2] and [3]>"
+
+
+def test_places_in_a_folder_are_paths(tmp_path: Path) -> None:
+    (tmp_path / "m.nnef").mkdir()
+    (tmp_path / "m.nnef" / "graph.nnef").write_text("version 1.0;\ngraph g(x) -> (y)\n{\n    x = nonsense;\n}\n")
+    with pytest.raises(FormatError) as caught:
+        nnef_tools.load_model(tmp_path / "m.nnef")
+    assert str(caught.value.where).startswith(f"{tmp_path / 'm.nnef' / 'graph.nnef'}:4:")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "onnxruntime"])
+def test_wrong_extents_get_the_same_message_everywhere(backend: str, model: Path, tmp_path: Path) -> None:
+    nnef_tools.convert_model(model, tmp_path / "m.nnef")
+    info = nnef_tools.load_model(tmp_path / "m.nnef").inputs[0]
+    shape = [*(info.shape or ())]
+    wrong = np.zeros([*shape[:-1], (shape[-1] or 0) + 1], np.float32)
+    expected = re.escape(f"has values of shape {list(wrong.shape)}, the model wants {shape}")
+    with pytest.raises(UsageError, match=expected):
+        nnef_tools.run_model(tmp_path / "m.nnef", [wrong], backend=backend)
+    with pytest.raises(UsageError, match=expected):
+        nnef_tools.run_model(model, [wrong])
+
+
+def test_graphs_in_another_dialect_are_named(model: Path, tmp_path: Path) -> None:
+    graph = nnef_tools.load_model(model)
+    with pytest.raises(UsageError, match=r"the graph holds ONNX operations \(.*\), not NNEF ones") as caught:
+        nnef_tools.save_model(graph, tmp_path / "m.nnef")
+    assert "nnef_tools.conversion.onnx_to_nnef.Converter()(graph)" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match="the graph holds ONNX operations"):
+        nnef_tools.run_model(graph, [])
+    nnef_tools.convert_model(model, tmp_path / "m.nnef")
+    with pytest.raises(UsageError, match=r"the graph holds NNEF operations \(.*\), not TensorFlow"):
+        nnef_tools.save_model(nnef_tools.load_model(tmp_path / "m.nnef"), tmp_path / "m.pb")
+    nnef_tools.save_model(graph, tmp_path / "same.onnx")
+    assert (tmp_path / "same.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "input_names",
+        "output_names",
+        "io_transpose",
+        "decompose",
+        "custom_converters",
+        "custom_shapes",
+        "custom_fragments",
+    ],
+)
+def test_strings_in_place_of_lists(option: str, model: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {option: "abc"}
+    with pytest.raises(UsageError, match=f"{option} must be a list, not the string 'abc'") as caught:
+        nnef_tools.convert_model(model, tmp_path / "m.nnef", **options)
+    assert caught.value.hint == f"{option}=['abc']"
+    with pytest.raises(UsageError, match="output_names must be a list"):
+        nnef_tools.run_model(model, [], output_names="abc")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def archive(path: Path, mode: str) -> None:
         ("a.bin", b"\x1c\0\0\0TFL3", "tflite"),
         ("a.onnx", b"\x1c\0\0\0TFL3", "tflite"),
         ("a.prototxt", b"name: 'x'", "caffe"),
-        ("predict_net.pb", b"", "caffe2"),
-        ("a.nnef", b"", "nnef"),
+        ("predict_net.pb", b"\x0a", "caffe2"),
+        ("a.nnef", b"?", "nnef"),
     ],
 )
 def test_input_file(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
@@ -64,11 +65,84 @@ def test_input_folder(tmp_path: Path) -> None:
 
 
 def test_input_not_recognised(tmp_path: Path) -> None:
-    (tmp_path / "a.bin").write_bytes(b"")
+    (tmp_path / "a.bin").write_bytes(b"?")
     with pytest.raises(FormatError, match="cannot tell"):
         detect_input(tmp_path / "a.bin")
     with pytest.raises(FileError):
         detect_input(tmp_path / "missing.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what", "hint"),
+    [
+        (
+            "m.onnx",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+            "Git-LFS",
+            "git lfs pull",
+        ),
+        ("m.pb", b"", "empty", "download"),
+        ("m.onnx", b"\n<!DOCTYPE html>\n<html><body>Not found", "a web page", "download"),
+        ("m.ort", b"\x20\x00\x00\x00ORTM\x00\x00", "onnxruntime's own format", "the ONNX model"),
+        ("m.pt", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "PyTorch", "torch.onnx.export"),
+        ("m.safetensors", (60).to_bytes(8, "little") + b'{"w":{"dtype":"F32"}}', "weights without a network", "ONNX"),
+        ("m.gguf", b"GGUF\x03\x00", "GGUF", "ONNX"),
+        (
+            "m.json",
+            b'{"irVersion": "8", "graph": {"node": [{"opType": "Relu"}]}}',
+            "ONNX model as JSON",
+            "format='json'",
+        ),
+        ("model.json", b'{"format": "graph-model", "modelTopology": {}}', "TensorFlow.js", "tensorflowjs_converter"),
+        ("config.json", b'{\n  "architectures": ["Bert"]}', "a JSON file", "the model"),
+        (
+            "m.pbtxt",
+            b'ir_version: 8\ngraph {\n  node {\n    op_type: "Relu"\n',
+            "ONNX model as text",
+            "format='textproto'",
+        ),
+        ("m.mlmodel", b"\x08\x04\x12\x02", "Core ML", "ONNX"),
+        ("m.xml", b'<?xml version="1.0"?>\n<net name="m" version="11">', "OpenVINO", "ONNX"),
+        ("x.npy", b"\x93NUMPY\x01\x00", "a numpy array", "the model"),
+        ("conv1.dat", b"N\xef\x01\x00" + bytes(124), "NNEF tensor", "graph.nnef"),
+    ],
+)
+def test_known_files_that_are_no_models(name: str, content: bytes, what: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    for format in (None, "onnx"):
+        with pytest.raises(FormatError, match=f"the file is .*{what}") as caught:
+            detect_input(tmp_path / name, format)
+        assert hint in (caught.value.hint or "")
+        assert caught.value.where == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "what"),
+    [("m.pth", "archive/data.pkl", "PyTorch"), ("x.npz", "a.npy", "numpy"), ("m.onnx", "model.onnx", "zip archive")],
+)
+def test_zip_archives(name: str, member: str, what: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr(member, b"x")
+    with pytest.raises(FormatError, match=what):
+        detect_input(tmp_path / name)
+
+
+def test_weights_of_openvino_and_models_of_keras(tmp_path: Path) -> None:
+    (tmp_path / "m.xml").write_text('<?xml version="1.0"?><net name="m">')
+    (tmp_path / "m.bin").write_bytes(b"\x01\x02")
+    with pytest.raises(FormatError, match="OpenVINO"):
+        detect_input(tmp_path / "m.bin")
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for member in ("metadata.json", "config.json", "model.weights.h5"):
+            archive.writestr(member, b"x")
+    assert detect_input(tmp_path / "m.keras").name == "tf"
+
+
+def test_folder_with_a_model_file(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x08")
+    with pytest.raises(FormatError) as caught:
+        detect_input(tmp_path)
+    assert caught.value.hint == f"give the file '{tmp_path / 'model.onnx'}'"
 
 
 @pytest.mark.parametrize(

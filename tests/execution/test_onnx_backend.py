@@ -99,9 +99,16 @@ def test_bytes_and_threads():
     assert executor.run({"x": X}, output_names=["y", "r"])["y"].tolist() == [[-9], [-6]]
 
 
+def test_failure_of_the_runtime(tmp_path):
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[3] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    with pytest.raises(ExecutionError, match="onnxruntime failed"):
+        make_executor(tmp_path / "m.onnx", format="onnx").run({"x": np.ones(3, np.float32), "i": np.array([7])})
+
+
 def test_errors(path, tmp_path):
     executor = make_executor(path, format="onnx")
-    with pytest.raises(ExecutionError, match="onnxruntime failed"):
+    with pytest.raises(UsageError, match=r"has values of shape \[2, 4\], the model wants \[\?, 3\]"):
         executor.run({"x": np.ones((2, 4), np.float32)})
     with pytest.raises(UsageError, match="not given"):
         executor.run({})

@@ -77,7 +77,7 @@ def test_random_source():
     only = RandomSource({"scalar": Distribution("uniform", {"min": 7, "max": 7})}, seed=0)
     assert np.all(load_inputs(infos, only)["x"] == 7)
     assert RandomSource(seed=0).load(infos[0], batch=5).shape == (5, 3)
-    with pytest.raises(UsageError, match="not known"):
+    with pytest.raises(UsageError, match="no random values without the shape"):
         RandomSource().load(TensorInfo("x", np.float32, (None, 3)))
 
 

@@ -31,6 +31,7 @@ LAYERS = {
     "report": 5,
     "plugins": 5,
     "formats": 5,
+    "foreign": 1,
     "conversion": 5,
     "optimization": 5,
     "execution": 6,

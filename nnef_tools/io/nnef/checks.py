@@ -17,7 +17,7 @@ def check_writable(graph: Graph) -> None:
     """
     problems = [*_interface_problems(graph), *_operation_problems(graph)]
     if problems:
-        raise FormatError(f"graph '{graph!r}' cannot be written as NNEF", problems)
+        raise FormatError(f"graph '{graph.name}' cannot be written as NNEF", problems)
 
 
 def _interface_problems(graph: Graph) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,8 @@ class Reader:
     def _read(self, path: PathLike, input_shapes: Mapping[str, Sequence[int]]) -> Graph:
         files = open_model(path)
         text = _decode(files.read(GRAPH) or b"")
-        document = parse(text, f"{path}:{GRAPH}", on_unknown_extension=self._on_unknown_extension)
+        place = str(Path(path) / GRAPH) if Path(path).is_dir() else f"{path}:{GRAPH}"  # a path that editors can open
+        document = parse(text, place, on_unknown_extension=self._on_unknown_extension)
         decomposed = {*self._decomposed, *_foreign(document.fragments)}
         facts = self._facts(files)
         doubles = facts_have_doubles(facts)
