@@ -6,6 +6,7 @@ Both follow the ONNX operators Resize and GridSample.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -62,6 +63,21 @@ def _resize_shape(
     return [*input[: rank - count], *output_size]
 
 
+def _exact_coordinates(mode: str, extent: int, size: int) -> Array | None:
+    """Source coordinates for the exact factor size / extent: fractions rounded once, so that ties come out as meant.
+
+    None for modes that do not depend on the factor.
+    """
+    i = np.arange(size)
+    if mode == "asymmetric":
+        return np.asarray(i * extent / size)
+    if mode == "tf_half_pixel_for_nn":
+        return np.asarray((2 * i + 1) * extent / (2 * size))
+    if mode in ("half_pixel", "half_pixel_symmetric") or (mode == "pytorch_half_pixel" and size > 1):
+        return np.asarray(((2 * i + 1) * extent - size) / (2 * size))
+    return None
+
+
 def _source_coordinates(mode: str, extent: int, size: int, scale: Any, roi: tuple[float, float]) -> Array:
     """Where the elements of an output dimension lie in the input dimension (ONNX Resize, coordinate modes).
 
@@ -93,9 +109,8 @@ def _source_coordinates(mode: str, extent: int, size: int, scale: Any, roi: tupl
 def _scale(given: float | None, extent: int, size: int, mode: str, coordinate_mode: str) -> Any:
     """The factor, in the float type that coordinates are to be computed in.
 
-    For the nearest element it matters how ties come out, for cropping what lies outside. They do as meant with the
-    exact ratio in float64, and with a given factor in float32, the type that it was rounded to (4 / 0.8 is 5): so
-    runtimes compute.
+    For the nearest element it matters how ties come out, for cropping what lies outside. With a given factor they do
+    as meant in float32, the type that it was rounded to (4 / 0.8 is 5): so runtimes compute.
     """
     if given is None:
         return np.float64(size / extent)
@@ -131,11 +146,65 @@ def _taps(
     return np.clip(position, 0, extent - 1), weight
 
 
-def _interpolate(x: Array, axis: int, positions: Array, weights: Array) -> Array:
-    """The weighted sum of elements along an axis, one sum for each row of positions and weights."""
-    columns = [-1 if i == axis else 1 for i in range(x.ndim)]
+@dataclass(frozen=True)
+class ResizedAxis:
+    """How the elements along an axis are made: sums over `positions` (output, taps) with `weights` of that shape.
+
+    weights: None for the elements themselves. outside: which elements are not of the input but the extrapolation value.
+    """
+
+    axis: int
+    positions: Array
+    weights: Array | None
+    outside: Array
+
+
+def resized_axes(
+    input: Shape,
+    *,
+    output_size: Shape,
+    scales: Sequence[float],
+    mode: str,
+    coordinate_mode: str,
+    nearest_mode: str,
+    cubic_coeff_a: float,
+    exclude_outside: bool,
+    antialias: bool,
+    roi: Sequence[float],
+) -> list[ResizedAxis]:
+    """The axes that `resize` changes, in the order in which that is done one after the other."""
+    count = len(output_size)
+    first = len(input) - count
+    factors = dict(zip(range(len(input) - len(scales), len(input)), scales, strict=True))
+    found = []
+    for axis, size in enumerate(output_size, first):
+        extent, given = input[axis], factors.get(axis)
+        scale = _scale(given, extent, size, mode, coordinate_mode)
+        if coordinate_mode == "tf_half_pixel_for_nn" and scale == 1:
+            continue  # runtimes do not move an axis that keeps its size, as little as the batch
+        region = (roi[axis - first], roi[axis - first + count]) if roi else (0.0, 1.0)
+        exact = _exact_coordinates(coordinate_mode, extent, size) if given is None else None
+        source = _source_coordinates(coordinate_mode, extent, size, scale, region) if exact is None else exact
+        cropped = coordinate_mode == "tf_crop_and_resize"
+        outside = np.asarray((source < 0) | (source > extent - 1) if cropped else np.zeros(size, bool))
+        if size == extent and np.array_equal(source, np.arange(size)) and not (antialias and scale < 1):
+            continue
+        if mode == "nearest":
+            positions = np.clip(_nearest(source, nearest_mode), 0, extent - 1)[:, None]
+            found.append(ResizedAxis(axis, positions, None, outside))
+        else:
+            taps = _taps(source, extent, scale, mode, cubic_coeff_a, antialias, exclude_outside)
+            found.append(ResizedAxis(axis, *taps, outside))
+    return found
+
+
+def _resized(x: Array, plan: ResizedAxis) -> Array:
+    """The elements along an axis, or a weighted sum of such for each row of positions."""
+    axis, columns = plan.axis, [-1 if i == plan.axis else 1 for i in range(x.ndim)]
+    if plan.weights is None:
+        return np.take(x, plan.positions[:, 0], axis)
     total: Any = 0.0
-    for position, weight in zip(positions.T, weights.T, strict=True):
+    for position, weight in zip(plan.positions.T, plan.weights.T, strict=True):
         if weight.any():
             total = total + np.take(x, position, axis) * weight.astype(x.dtype).reshape(columns)
     return np.asarray(total)
@@ -157,29 +226,25 @@ def resize(
     roi: Sequence[float] = (),
 ) -> Array:
     """Resizes the last dimensions, one after the other."""
-    count = len(output_size)
-    first = x.ndim - count
-    factors = dict(zip(range(x.ndim - len(scales), x.ndim), scales, strict=True))
-    outside = []
+    plans = resized_axes(
+        x.shape,
+        output_size=output_size,
+        scales=scales,
+        mode=mode,
+        coordinate_mode=coordinate_mode,
+        nearest_mode=nearest_mode,
+        cubic_coeff_a=cubic_coeff_a,
+        exclude_outside=exclude_outside,
+        antialias=antialias,
+        roi=roi,
+    )
     result = x
-    for axis, size in enumerate(output_size, first):
-        extent = x.shape[axis]
-        scale = _scale(factors.get(axis), extent, size, mode, coordinate_mode)
-        region = (roi[axis - first], roi[axis - first + count]) if roi else (0.0, 1.0)
-        source = _source_coordinates(coordinate_mode, extent, size, scale, region)
-        if coordinate_mode == "tf_crop_and_resize":
-            outside.append((axis, (source < 0) | (source > extent - 1)))
-        if size == extent and np.array_equal(source, np.arange(size)) and not (antialias and scale < 1):
-            continue
-        if mode == "nearest":
-            result = np.take(result, np.clip(_nearest(source, nearest_mode), 0, extent - 1), axis)
-        else:
-            taps = _taps(source, extent, scale, mode, cubic_coeff_a, antialias, exclude_outside)
-            result = _interpolate(result, axis, *taps)
-    if any(mask.any() for _, mask in outside):
+    for plan in plans:
+        result = _resized(result, plan)
+    if any(plan.outside.any() for plan in plans):
         result = result.copy()
-        for axis, mask in outside:
-            np.moveaxis(result, axis, 0)[mask] = extrapolation_value
+        for plan in plans:
+            np.moveaxis(result, plan.axis, 0)[plan.outside] = extrapolation_value
     return result
 
 
@@ -220,9 +285,9 @@ def _bounded(x: Array, extent: int, padding_mode: str, align_corners: bool) -> A
 
 
 def _grid_taps(x: Array, mode: str) -> list[tuple[Array, Array]]:
-    """Pairs of integer position and weight, for each coordinate of an axis."""
+    """Pairs of integer position and weight, for each coordinate of an axis; those of 'nearest' are rounded already."""
     if mode == "nearest":
-        return [(np.rint(x), np.ones_like(x))]
+        return [(x, np.ones_like(x))]
     base = np.floor(x)
     if mode == "linear":
         return [(base + k, _linear_kernel(base + k - x)) for k in (0, 1)]
@@ -235,12 +300,14 @@ def grid_sample(
 ) -> Array:
     """Interpolates the input at the positions of the grid."""
     batch, channels, *extents = x.shape
-    points = grid.reshape(batch, -1, len(extents)).astype(np.float64)
+    points = grid.reshape(batch, -1, len(extents))
     axis_taps = []
     for axis, extent in enumerate(extents):
+        # Runtimes compute the places in the type of the grid, which decides what is halfway between two elements.
         unit = points[:, :, len(extents) - 1 - axis]
         source = (unit + 1) / 2 * (extent - 1) if align_corners else ((unit + 1) * extent - 1) / 2
-        if mode != "cubic":
+        source = np.rint(source.astype(np.float64)) if mode == "nearest" else source.astype(np.float64)
+        if mode == "linear":
             source = _bounded(source, extent, padding_mode, align_corners)
         taps = []
         for position, weight in _grid_taps(source, mode):

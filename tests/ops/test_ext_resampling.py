@@ -206,3 +206,33 @@ def test_grid_sample_of_a_single_element(run_op):
 def test_errors(name, shapes, attribs, message, infer):
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
+
+
+def test_places_halfway_by_hand(run_op):
+    """Rounded to even first, then reflected, in the type of the grid: 0.2 in float32 is halfway between 2 and 3."""
+    x = np.arange(5, dtype=np.float32).reshape(1, 1, 1, 5)
+    place = np.asarray([-1.5, -0.5, 0.5, 1.5, 2.5, 4.5, 5.5], np.float32)
+    grid = np.stack([(2 * place + 1) / 5 - 1, np.zeros_like(place)], axis=-1)[None, None]
+    result = run_op("grid_sample", x, grid.astype(np.float32), mode="nearest", padding_mode="reflection")
+    assert result.reshape(-1).tolist() == [1, 0, 0, 2, 2, 4, 3]
+    zeros = run_op("grid_sample", x, grid.astype(np.float32), mode="nearest")
+    assert zeros.reshape(-1).tolist() == [0, 0, 0, 2, 2, 4, 0]
+
+
+def test_places_that_are_elements_by_hand(run_op):
+    """(2 i + 1) 9 / 42 - 1/2 is just 7 for i = 17, which floating-point numbers of the factor 21 / 9 miss."""
+    x = np.arange(9, dtype=np.float32)
+    for mode in ("floor", "ceil"):
+        result = run_op("resize", x, output_size=[21], coordinate_mode="half_pixel", nearest_mode=mode)
+        assert result[17] == 7
+
+
+def test_an_axis_that_keeps_its_size_stays(run_op):
+    """As in onnxruntime; the formula of 'tf_half_pixel_for_nn' would move it by half an element."""
+    x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
+    attribs = {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "ceil"}
+    given = [x, None, None, np.asarray([1, 1, 3, 8])]
+    expected = run_onnx("onnxruntime", "Resize", given, opset=13, **attribs)
+    result = run_op("resize", x, output_size=[3, 8], coordinate_mode="tf_half_pixel_for_nn", nearest_mode="ceil")
+    assert np.array_equal(result, expected)
+    assert result[0, 0, :, 0].tolist() == [1, 5, 9]

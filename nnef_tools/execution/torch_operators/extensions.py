@@ -122,7 +122,8 @@ def grid_sample(
     modes = {4: {"linear": "bilinear", "nearest": "nearest", "cubic": "bicubic"}}
     modes[5] = {"linear": "bilinear", "nearest": "nearest"}
     known = modes.get(input.dim(), {}).get(mode)
-    if known is None:
+    # torch rounds places after it has reflected them, ONNX before
+    if known is None or (mode == "nearest" and padding_mode == "reflection"):
         result: Tensor = numpy_operator("grid_sample")(
             input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners
         )
