@@ -63,9 +63,9 @@ class ConverterFromNNEF(Converter):
 
     def __call__(self, graph: Graph) -> Graph:
         """The graph of the dialect. ConversionError lists every operation that cannot be converted (`refused`)."""
-        self._source = self._expanded(graph)
         self.outputs = graph.outputs
         self._facts: Mapping[str, Any] = graph.metadata.get("tensors", {})
+        self._source = self._expanded(graph)
         self._target = Graph(graph.name)
         self._tensors = {}
         self._stored: dict[Tensor, Tensor] = {}

@@ -69,7 +69,7 @@ class Converter(ConverterFromNNEF):
     """
 
     dialect = "onnx"
-    _single_precision = frozenset(("elu", "leaky_relu", "selu"))
+    _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
 
     def __init__(
         self,

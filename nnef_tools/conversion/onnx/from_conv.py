@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ...model import Tensor
 from ...ops.window import Window, forward_window, reverse_window, span
 from .. import padding as pads
@@ -12,6 +14,7 @@ from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
 from .common import shape
 from .emit import elementwise, is_number, known, pad, per_channel, right_extended, unsqueeze
+from .substitutes import products, read_positions, source_positions, turned_filter
 
 ZEROS = ("constant", "ignore")
 """Borders that add nothing to a sum."""
@@ -53,11 +56,18 @@ def conv(
 def correlate(
     b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: Window, groups: int, border: str = "constant"
 ) -> Tensor:
-    """Conv with the window over the spatial dimensions of x."""
+    """Conv with the window over the spatial dimensions of x.
+
+    In float64, which runtimes lack it for, a matrix product.
+    """
     pairs: Sequence[tuple[int, int]] = window.padding
     if border not in ZEROS or any(min(pair) < 0 for pair in pairs):
         x = pad(b, x, [(0, 0), (0, 0), *pairs], border)
         pairs = [(0, 0)] * len(pairs)
+    if b.real is np.float64:
+        rows = zip(shape(x)[2:], window.downscaled, window.size, window.stride, window.dilation, strict=True)
+        parts = [read_positions(*row, before) for row, (before, _) in zip(rows, pairs, strict=True)]
+        return products(b, x, w, bias, parts, groups)
     y = b.Conv(
         x,
         w,
@@ -103,7 +113,14 @@ def continued(b: PlainBuilder, x: Tensor, window: Window, border: str) -> tuple[
 
 
 def spread(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: Window, groups: int) -> Tensor:
-    """ConvTranspose with the window over the spatial dimensions of x; w: [in, out / groups, ...]."""
+    """ConvTranspose with the window over the spatial dimensions of x; w: [in, out / groups, ...].
+
+    In float64, which runtimes lack it for, a matrix product.
+    """
+    if b.real is np.float64:
+        sides = zip(shape(x)[2:], window.upscaled, window.size, window.stride, window.dilation, strict=True)
+        parts = [source_positions(*side, before) for side, (before, _) in zip(sides, window.padding, strict=True)]
+        return products(b, x, turned_filter(b, w, groups), bias, parts, groups)
     rows = list(zip(window.downscaled, window.stride, window.size, window.dilation, strict=True))
     full = [(n - 1) * s + span(f, d) for n, s, f, d in rows]
     before = [p for p, _ in window.padding]

@@ -11,7 +11,7 @@ from ...model import Tensor
 from .. import names
 from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
-from . import restore
+from . import restore, substitutes
 from .common import shape
 from .emit import (
     aligned,
@@ -36,6 +36,8 @@ COMPARISONS = ("eq", "gt", "ge", "lt", "le")
 
 def _unary(onnx: str) -> Callable[..., Tensor]:
     def convert(b: PlainBuilder, x: Tensor) -> Tensor:
+        if b.real is np.float64 and onnx in substitutes.FLOAT64:
+            return substitutes.FLOAT64[onnx](b, x)
         result: Tensor = b.op(onnx, x)
         return result
 
@@ -173,9 +175,28 @@ def clamp(b: PlainBuilder, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 @from_nnef("onnx", "select")
 def select(b: PlainBuilder, condition: Tensor, true_value: Tensor, false_value: Tensor) -> Tensor:
-    """select -> Where."""
+    """select -> Where; of truth values as integers, since runtimes lack it for them, or And and Or with constants."""
+    if true_value.dtype is np.bool_:
+        return _select_logical(b, condition, true_value, false_value)
     result: Tensor = b.Where(*aligned(b, condition, true_value, false_value))
     return known(result, broadcast_shape(condition, true_value, false_value), true_value.dtype)
+
+
+def _select_logical(b: PlainBuilder, condition: Tensor, true_value: Tensor, false_value: Tensor) -> Tensor:
+    """A condition of one item chooses by Where in any case, which may become an If."""
+    dims = broadcast_shape(condition, true_value, false_value)
+    yes, no = (_truth(b, value) if condition.volume != 1 else None for value in (true_value, false_value))
+    for constant, other, onnx in ((yes, false_value, "Or"), (no, true_value, "And")):
+        if constant is (onnx == "Or") and shape(other) in ([], dims):
+            return elementwise(b, onnx, condition, other, dtype=np.bool_)
+    chosen = select(b, condition, cast(b, true_value, np.uint8), cast(b, false_value, np.uint8))
+    return cast(b, chosen, np.bool_)
+
+
+def _truth(b: PlainBuilder, x: Tensor) -> bool | None:
+    """The value that all items of a logical constant have."""
+    value = b.value(x)
+    return None if value is None or value.size == 0 or value.min() != value.max() else bool(value.min())
 
 
 @from_nnef("onnx", "cast")
@@ -190,12 +211,16 @@ def convert_type(b: PlainBuilder, x: Tensor, *, dtype: Any) -> Tensor:
 @from_nnef("onnx", "elu")
 def elu(b: PlainBuilder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
     """elu -> Elu."""
+    if b.real is np.float64:
+        return substitutes.elu(b, x, alpha)
     return known(b.Elu(x, alpha=alpha), shape(x))
 
 
 @from_nnef("onnx", "selu")
 def selu(b: PlainBuilder, x: Tensor, *, alpha: float = 1.67326319, lambda_: float = 1.05070102) -> Tensor:
     """selu -> Selu."""
+    if b.real is np.float64:
+        return elementwise(b, "Mul", substitutes.elu(b, x, alpha), scalar(b, lambda_))
     return known(b.Selu(x, alpha=alpha, gamma=lambda_), shape(x))
 
 
@@ -214,12 +239,16 @@ def silu(b: PlainBuilder, x: Tensor) -> Tensor:
 @from_nnef("onnx", "leaky_relu")
 def leaky_relu(b: PlainBuilder, x: Tensor, *, alpha: float) -> Tensor:
     """leaky_relu -> LeakyRelu."""
+    if b.real is np.float64:
+        return substitutes.prelu(b, x, scalar(b, alpha))
     return known(b.LeakyRelu(x, alpha=alpha), shape(x))
 
 
 @from_nnef("onnx", "prelu")
 def prelu(b: PlainBuilder, x: Tensor, alpha: Tensor) -> Tensor:
     """prelu -> PRelu."""
+    if b.real is np.float64:
+        return substitutes.prelu(b, x, alpha)
     slope = lean(b, right_extended(b, alpha, len(shape(x))))
     return known(b.PRelu(x, slope), shape(x))
 

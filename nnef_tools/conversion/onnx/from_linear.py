@@ -7,7 +7,7 @@ import numpy as np
 from ...model import Tensor
 from ..plain_builder import PlainBuilder
 from ..rules import from_nnef
-from . import restore
+from . import restore, substitutes
 from .common import shape
 from .emit import elementwise, is_number, known, per_channel, reshape, scalar, transpose
 
@@ -55,7 +55,8 @@ def batch_normalization(
     if axes and axes == list(range(2, len(own))) and all(_is_per_channel(x, own[1]) for x in (offset, scale)):
         vectors = [per_channel(b, x, own[1]) for x in (scale, offset)]
         return known(b.InstanceNormalization(input, *vectors, epsilon=epsilon), own)
-    if len(own) >= 2 and all(_is_per_channel(x, own[1]) for x in (mean, variance, offset, scale)):
+    exact = b.real is np.float32 or float(np.float32(epsilon)) == epsilon  # the attribute is of float32
+    if len(own) >= 2 and exact and all(_is_per_channel(x, own[1]) for x in (mean, variance, offset, scale)):
         vectors = [per_channel(b, x, own[1]) for x in (scale, offset, mean, variance)]
         return known(b.BatchNormalization(input, *vectors, epsilon=epsilon), own)
     deviation = elementwise(b, "Sqrt", elementwise(b, "Add", variance, scalar(b, epsilon)))
@@ -71,6 +72,8 @@ def _is_per_channel(x: Tensor, channels: int) -> bool:
 @from_nnef("onnx", "det")
 def det(b: PlainBuilder, x: Tensor) -> Tensor:
     """det -> Det."""
+    if b.real is np.float64:
+        return substitutes.determinant(b, x)
     result: Tensor = b.Det(x)
     return result
 

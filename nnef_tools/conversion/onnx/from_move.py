@@ -129,6 +129,11 @@ def gather_nd(b: PlainBuilder, input: Tensor, indices: Tensor, *, batch_dims: in
     return result
 
 
+def _numbers(b: PlainBuilder, wanted: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors; truth values as integers if numbers are wanted, since ONNX or runtimes lack operators for them."""
+    return tuple(emit.cast(b, x, np.int32) if wanted and x.dtype is np.bool_ else x for x in tensors)
+
+
 def _reduction(b: PlainBuilder, reduction: str) -> str | None:
     if reduction != "none":
         emit.need_version(b, 16 if reduction in ("add", "mul") else 18, f"reduction = '{reduction}'")
@@ -140,27 +145,33 @@ def scatter_elements(
     b: PlainBuilder, input: Tensor, indices: Tensor, updates: Tensor, *, axis: int, reduction: str
 ) -> Tensor:
     """scatter_elements -> ScatterElements."""
+    input, updates, dtype = *_numbers(b, reduction in ("max", "min"), input, updates), input.dtype
     result = b.ScatterElements(input, indices, updates, axis=axis, reduction=_reduction(b, reduction))
-    return known(result, shape(input), input.dtype)
+    return emit.cast(b, known(result, shape(input), input.dtype), dtype)
 
 
 @from_nnef("onnx", "scatter_nd")
 def scatter_nd(b: PlainBuilder, input: Tensor, indices: Tensor, updates: Tensor, *, reduction: str) -> Tensor:
     """scatter_nd -> ScatterND."""
+    input, updates, dtype = *_numbers(b, reduction in ("max", "min"), input, updates), input.dtype
     result = b.ScatterND(input, indices, updates, reduction=_reduction(b, reduction))
-    return known(result, shape(input), input.dtype)
+    return emit.cast(b, known(result, shape(input), input.dtype), dtype)
 
 
 @from_nnef("onnx", "cum_sum")
 def cum_sum(b: PlainBuilder, x: Tensor, *, axis: int, exclusive: bool, reverse: bool) -> Tensor:
     """cum_sum -> CumSum."""
+    (x,), dtype = _numbers(b, True, x), x.dtype
     result = b.CumSum(x, b.constant(axis, np.int64), exclusive=int(exclusive), reverse=int(reverse))
-    return known(result, shape(x), x.dtype)
+    return emit.cast(b, known(result, shape(x), x.dtype), dtype)
 
 
 @from_nnef("onnx", "cum_prod")
 def cum_prod(b: PlainBuilder, x: Tensor, *, axis: int, exclusive: bool, reverse: bool) -> Tensor:
     """cum_prod -> CumProd; before version 26 products by doubling the distance, log2(extent) steps."""
+    if x.dtype is np.bool_:
+        (number,) = _numbers(b, True, x)
+        return emit.cast(b, cum_prod(b, number, axis=axis, exclusive=exclusive, reverse=reverse), np.bool_)
     if b.version >= 26:
         result = b.CumProd(x, b.constant(axis, np.int64), exclusive=int(exclusive), reverse=int(reverse))
         return known(result, shape(x), x.dtype)
@@ -186,8 +197,10 @@ def cum_prod(b: PlainBuilder, x: Tensor, *, axis: int, exclusive: bool, reverse:
 @from_nnef("onnx", "top_k")
 def top_k(b: PlainBuilder, x: Tensor, *, k: int, axis: int, largest: bool, sorted: bool) -> tuple[Tensor, Tensor]:
     """top_k -> TopK."""
-    values, indices = b.TopK(x, ints(b, [k]), axis=axis, largest=int(largest), sorted=int(sorted), outputs=2)
-    return values, indices
+    (number,) = _numbers(b, True, x)
+    values, indices = b.TopK(number, ints(b, [k]), axis=axis, largest=int(largest), sorted=int(sorted), outputs=2)
+    dims = [k if j == axis % len(shape(x)) else n for j, n in enumerate(shape(x))]
+    return emit.cast(b, known(values, dims, number.dtype), x.dtype), known(indices, dims, np.int64)
 
 
 @from_nnef("onnx", "update")

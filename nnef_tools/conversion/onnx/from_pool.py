@@ -94,7 +94,7 @@ def _mean(b: PlainBuilder, x: Tensor, window: Window, count_padding: bool) -> Te
 
 
 def _sum(b: PlainBuilder, x: Tensor, window: Window) -> Tensor:
-    if set(window.dilation) == {1} and _fits(window):
+    if set(window.dilation) == {1} and _fits(window) and b.real is np.float32:
         return elementwise(b, "Mul", _mean(b, x, window, True), scalar(b, math.prod(window.size)))
     channels = shape(x)[1]
     ones = b.constant(np.ones([channels, 1, *window.size], b.real))
@@ -118,14 +118,18 @@ def box(
     dilation: Sequence[int] = (),
     normalize: bool = False,
 ) -> Tensor:
-    """box -> AveragePool, times the volume unless it is to be normalised; Conv with ones where it is dilated."""
+    """box -> AveragePool, times the volume unless it is to be normalised; Conv with ones where it is dilated.
+
+    In float64 runtimes lack AveragePool, so that it is a sum, which is divided.
+    """
     window = forward_window(shape(input), size, padding or (), stride, dilation)
     counts = [window.valid_counts(k) for k in range(len(size))]
     x = input
     if border not in ZEROS:
         x, window = _continued(b, x, window, border)
     axes = window.active
-    if normalize and axes and set(window.over(axes).dilation) == {1} and _fits(window):
+    direct = set(window.over(axes).dilation) == {1} and _fits(window) and b.real is np.float32
+    if normalize and axes and direct:
         plain = border == "ignore" and any(pair != (0, 0) for pair in window.padding)
         if len(axes) <= LIMIT:
             return _over_axes(b, x, window, lambda t, w: _mean(b, t, w, not plain))
@@ -323,7 +327,8 @@ def local_response_normalization(
 ) -> Tensor:
     """local_response_normalization -> LRN across channels; over other windows by its definition."""
     own = shape(input)
-    if len(own) >= 3 and size[1] % 2 and all(n == 1 for k, n in enumerate(size) if k != 1):  # runtimes want odd sizes
+    across = all(n == 1 for k, n in enumerate(size) if k != 1)
+    if len(own) >= 3 and size[1] % 2 and across and b.real is np.float32:  # runtimes want odd sizes
         return known(b.LRN(input, size=size[1], alpha=alpha, beta=beta, bias=bias), own)
     means = box(b, elementwise(b, "Mul", input, input), size=size, normalize=True)
     sigma = elementwise(b, "Add", elementwise(b, "Mul", means, scalar(b, alpha)), scalar(b, bias))
