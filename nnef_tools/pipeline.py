@@ -32,7 +32,7 @@ from .formats import (
 from .io.files import replace_file
 from .model import Graph, Tensor
 from .model.cut import cut
-from .model.utils import remove_dynamic
+from .model.utils import keep_static
 from .plugins import Modules, load_fragments, load_operators, load_optimizers, load_shapes, load_transforms
 from .report import ModelFacts, PassFacts, Report, size_on_disk
 from .target import Target, Written
@@ -363,7 +363,7 @@ def _set_shapes(graph: Graph, shapes: InputShapes) -> None:
 
 
 def _keep_static(graph: Graph) -> None:
-    if not remove_dynamic(graph):
+    if not keep_static(graph):
         shapes = {str(tensor.name): tensor.shape for tensor in graph.inputs if tensor.volume is None}
         names = ", ".join(f"'{name}'" for name in shapes)
         raise ConversionError(f"the shape of input {names} is not known", hint=shape_hint(shapes))

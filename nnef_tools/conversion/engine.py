@@ -133,7 +133,7 @@ class Converter(ConverterBase, Helpers):
     # operations
 
     def _convert_or_refuse(self, op: Operation, opset: Mapping[str, int]) -> None:
-        if self._unknown and any(t in self._unknown for t in op.inputs):
+        if self._unknown and any(t in self._unknown for t in (*op.inputs, *op.captures)):
             self._unknown.update(op.outputs)
             return
         try:

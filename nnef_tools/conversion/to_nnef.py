@@ -23,7 +23,7 @@ from ..language.stdlib import standard_fragments
 from ..language.types import Fragment
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import dtype_name, nnef_dtype
-from ..model.utils import generate_tensor_names_from_op_type, remove_unreachable
+from ..model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ..model.widths import has_literal
 from ..ops.extensions import extension_fragments
 from ..ops.inference import flat_shapes, infer_shapes, result_dtypes
@@ -155,23 +155,23 @@ class ConverterToNNEF(Converter):
     def _final_tensors(self) -> list[Tensor]:
         """The source tensors that become outputs: those of the model, or with static_only what is left of them.
 
-        Where operators of unknown shape are left out, the tensors that only such operators read are outputs instead.
+        Where operators of unknown shape are left out, what is computed for them is an output too.
         """
         left_out = {op: None for op in self._source.operations if any(t in self._unknown for t in op.outputs)}
         if not left_out:
             return list(self._source.outputs)
-        kept = dict.fromkeys(t for t in self._source.outputs if t not in self._unknown)
-        for op in left_out:
-            for tensor in op.inputs:
-                target = self._tensors.get(tensor)
-                computed = target is not None and target.data is None and tensor.has_producer
-                if computed and all(consumer in left_out for consumer in tensor.consumers):
-                    kept[tensor] = None
+        kept = [t for t in dict.fromkeys(self._source.outputs) if t not in self._unknown]
+        targets = {self._mapped(source) for source in kept} | set(self._target.inputs)
+        for source in cut_tensors(self._source, left_out):
+            target = self._tensors.get(source)
+            if isinstance(target, Tensor) and target.data is None and target.volume and target not in targets:
+                targets.add(target)
+                kept.append(source)
         types = ", ".join(sorted({str(op.type) for op in left_out}))
         self.warnings.append(f"{len(left_out)} operator(s) without static shape are left out: {types}")
         if not kept:
             raise ConversionError("nothing is left without the operators of unknown shape")
-        return list(kept)
+        return kept
 
     def _can_leave_out(self) -> bool:
         try:

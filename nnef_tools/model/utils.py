@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from .chains import replace_chain
 from .graph import Graph, Operation, Tensor
 
 __all__ = [
     "bypass_and_remove",
+    "cut_tensors",
     "generate_missing_tensor_names_from_op_type",
     "generate_op_names_from_op_type",
     "generate_tensor_names_from_op_type",
+    "keep_static",
     "place_operations",
     "remove_dynamic",
     "remove_unreachable",
@@ -238,38 +240,62 @@ def _remove_orphans(graph: Graph) -> bool:
 def remove_dynamic(graph: Graph) -> bool:
     """Removes the operations that give, or depend on, tensors of unknown shape.
 
-    Graph outputs are then those that are left, followed by the computed tensors whose consumers have all gone. Returns
-    False, and changes nothing, if a graph input has an unknown shape.
+    Graph outputs are then those that are left, followed by the inputs and computed tensors whose consumers have all
+    gone. Returns False, and changes nothing, if a graph input has an unknown shape. See also `keep_static`.
     """
     if any(tensor.volume is None for tensor in graph.inputs):
         return False
+    dynamic = _dynamic_operations(graph)
+    needed = {tensor for operation in graph.operations if operation not in dynamic for tensor in _reads(operation)}
+    ends = {*cut_tensors(graph, dynamic), *graph.inputs}
+    read = {tensor for operation in dynamic for tensor in _reads(operation)}
+    _cut_off(graph, dynamic, [tensor for tensor in graph.tensors if tensor in ends & read - needed])
+    return True
+
+
+def keep_static(graph: Graph) -> bool:
+    """Does as `remove_dynamic`, but graph outputs that are left are followed by the tensors of `cut_tensors`."""
+    if any(tensor.volume is None for tensor in graph.inputs):
+        return False
+    dynamic = _dynamic_operations(graph)
+    _cut_off(graph, dynamic, cut_tensors(graph, dynamic))
+    return True
+
+
+def cut_tensors(graph: Graph, left_out: Collection[Operation]) -> list[Tensor]:
+    """What a graph computes for operations that are left out of it, whether or not other operations read it too.
+
+    Results of operations without inputs, which only tell constants, are not among the tensors.
+    """
+    lost = {tensor for operation in left_out for tensor in operation.outputs}
+    read = dict.fromkeys(tensor for op in graph.operations if op in left_out for tensor in _reads(op))
+    return [t for t in read if t not in lost and any(_reads(producer) for producer in t.producers)]
+
+
+def _dynamic_operations(graph: Graph) -> set[Operation]:
+    """The operations that give, or depend on, tensors of unknown shape."""
+    dynamic: set[Operation] = set()
     readers: dict[Tensor, list[Operation]] = {}
     for operation in graph.operations:
         for tensor in _reads(operation):
             readers.setdefault(tensor, []).append(operation)
-    dynamic: set[Operation] = set()
     stack = [op for op in graph.operations if any(_is_dynamic(tensor) for tensor in (*op.outputs, *_reads(op)))]
     while stack:
         operation = stack.pop()
         if operation not in dynamic:
             dynamic.add(operation)
             stack.extend(reader for tensor in operation.outputs for reader in readers.get(tensor, ()))
+    return dynamic
+
+
+def _cut_off(graph: Graph, dynamic: Collection[Operation], ends: Iterable[Tensor]) -> None:
+    """Removes operations; the tensors given become graph outputs, behind those that are left."""
     lost = {tensor for operation in dynamic for tensor in operation.outputs}
     left = [tensor for tensor in graph.outputs if tensor not in lost and not _is_dynamic(tensor)]
-    known = set(left)
-    ends = [
-        tensor
-        for tensor, users in readers.items()
-        if all(user in dynamic for user in users)
-        and tensor not in lost
-        and tensor not in known
-        and any(_reads(producer) for producer in tensor.producers)
-    ]
-    graph.outputs = [*left, *ends]
+    graph.outputs = [*left, *(tensor for tensor in ends if tensor not in left)]
     _release_captures(graph, list(dynamic))
     graph.remove_operations(dynamic, unlink=True)
     remove_unreachable(graph)
-    return True
 
 
 def _is_dynamic(tensor: Tensor) -> bool:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
-from onnx import TensorProto, helper
 
 from nnef_tools.conversion import Transform
 from nnef_tools.conversion.onnx_to_nnef import Converter
-from nnef_tools.errors import ConversionError
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 
 from .conftest import convert, main, model, refusal, types
@@ -142,27 +139,3 @@ def test_types_of_results() -> None:
     graph = converter(source)
     assert [(op.type, op.outputs[0].dtype) for op in main(graph)][:2] == [("Foo", np.int64), ("copy", np.int64)]
     assert converter.warnings == []
-
-
-def test_static_only_leaves_out_what_depends_on_the_data() -> None:
-    nodes = [
-        helper.make_node("Relu", ["x"], ["a"]),
-        helper.make_node("NonZero", ["a"], ["b"]),
-        helper.make_node("Cast", ["b"], ["y"], to=TensorProto.FLOAT),
-        helper.make_node("Neg", ["a"], ["z"]),
-    ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])]
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "z")]
-    model = helper.make_model(helper.make_graph(nodes, "g", inputs, outputs))
-    graph = onnx_model_to_graph(model)
-    with pytest.raises(ConversionError, match="NonZero"):
-        Converter()(graph)
-    converter = Converter(static_only=True, keep_io_names=True)
-    result = converter(graph)
-    assert [tensor.name for tensor in result.outputs] == ["z"]
-    assert [op.type for op in result.operations] == ["external", "relu", "neg"]
-    assert any("2 operator(s) without static shape are left out: Cast, NonZero" in text for text in converter.warnings)
-    del nodes[3], outputs[1]
-    model = helper.make_model(helper.make_graph(nodes, "g", inputs, outputs))
-    result = Converter(static_only=True)(onnx_model_to_graph(model))
-    assert [tensor.producer.type for tensor in result.outputs if tensor.producer] == ["relu"]

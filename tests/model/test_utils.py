@@ -13,6 +13,7 @@ from nnef_tools.model.utils import (
     generate_missing_tensor_names_from_op_type,
     generate_op_names_from_op_type,
     generate_tensor_names_from_op_type,
+    keep_static,
     place_operations,
     remove_dynamic,
     remove_unreachable,
@@ -298,6 +299,24 @@ def test_tensors_whose_consumers_went_become_outputs(graph):
     assert remove_dynamic(graph)
     assert names(graph.outputs) == ["b"]
     assert names(graph.tensors) == ["x", "a", "b"]
+    verify(graph)
+
+
+def test_an_input_whose_consumers_went_becomes_an_output(graph):
+    other = op(graph, "external", (), "other").output
+    graph.inputs = [*graph.inputs, other]
+    graph.outputs = [op(graph, "nonzero", other, "n", shape=(None,)).output, *graph.outputs]
+    assert remove_dynamic(graph)
+    assert names(graph.outputs) == ["y", "other"]
+    verify(graph)
+
+
+def test_what_kept_and_removed_operations_read_becomes_an_output_on_request(graph):
+    b = graph.tensors[3]
+    graph.outputs[0].shape = None
+    graph.outputs = [op(graph, "neg", b, "aside").output, *graph.outputs]
+    assert keep_static(graph)
+    assert names(graph.outputs) == ["aside", "b"]
     verify(graph)
 
 
