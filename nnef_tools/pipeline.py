@@ -182,7 +182,9 @@ def convert_model(
             opset=opset,
         )
         log.warnings += conversion.warnings
-        interface = Interface.of(graph, conversion.outputs, io_transpose, channels_last=read_format.dialect != "nnef")
+        interface = Interface.of(
+            graph, conversion.outputs, conversion.io_transpose, channels_last=read_format.dialect != "nnef"
+        )
         graph = conversion.graph
 
     with log.stage("optimize"):
@@ -270,11 +272,15 @@ class _Log:
 
 @dataclass(frozen=True)
 class _Conversion:
-    """The converted graph and what belongs to it. outputs: the source's tensors that are its outputs."""
+    """The converted graph and what belongs to it.
+
+    outputs: the source's tensors that are its outputs. io_transpose: which inputs and outputs have got other axes.
+    """
 
     graph: Graph
     outputs: Sequence[Tensor]
     tensor_mapping: Callable[[], dict[str, str]]
+    io_transpose: bool | Sequence[str] = False
     warnings: Sequence[str] = ()
 
 
@@ -298,12 +304,13 @@ def _convert(graph: Graph, converter_class: Any, **options: Any) -> _Conversion:
     if converter_class is None:
         names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}
         unused = _unused_options(options, ())
-        return _Conversion(graph, graph.outputs, lambda: _surviving(names), unused)
+        return _Conversion(graph, graph.outputs, lambda: _surviving(names), warnings=unused)
     accepted = accepted_options(converter_class, options)
     converter = converter_class(**accepted)
     converted = converter(graph)
     warnings = [*_unused_options(options, accepted), *converter.warnings]
-    return _Conversion(converted, converter.outputs, converter.tensor_mapping, warnings)
+    transposed = accepted.get("io_transpose", False)
+    return _Conversion(converted, converter.outputs, converter.tensor_mapping, transposed, warnings)
 
 
 def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:

@@ -12,16 +12,25 @@ from ..model import Tensor
 from .builder import Builder
 from .layout import squeeze_shape, unsqueeze_shape
 from .quantized import QuantizedArray, quantized_constant
+from .refusal import is_known, unknown_shape
 
 LIMIT = 4096
 """Loops of more iterations than this are not unrolled."""
 
 
 def shape(x: Tensor) -> list[int]:
-    """The static shape of a target tensor."""
+    """The static shape of a target tensor; Unsupported if it is not known."""
     extents = x.shape
-    assert extents is not None
-    return list(extents)  # type: ignore[arg-type]  # no extent is open while rules run
+    if not is_known(extents):
+        raise unknown_shape(x)
+    return list(extents)
+
+
+def rank(x: Tensor) -> int:
+    """The number of dimensions of a target tensor; Unsupported if it is not known."""
+    if x.rank is None:
+        raise unknown_shape(x)
+    return x.rank
 
 
 def positive(axis: int, rank: int) -> int:

@@ -130,6 +130,12 @@ class Converter(ConverterBase, Helpers):
         """Is the layout of the tensor in the target different from the source's?"""
         return False
 
+    def _check_transposed(self) -> None:
+        bound = {t.name for t in (*self._source.inputs, *self._source.outputs)}
+        for name in () if isinstance(self._io_transpose, bool) else self._io_transpose:
+            if name not in bound:
+                raise UsageError(f"'{name}' is to be transposed, but it is no input or output of the model")
+
     # operations
 
     def _convert_or_refuse(self, op: Operation, opset: Mapping[str, int]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ..errors import ConversionError, Unsupported
+from ..errors import Unsupported
 from ..language.elaborate import decompose
 from ..language.names import FreshNames
 from ..language.stdlib import standard_fragments
@@ -26,6 +26,7 @@ from ..ops.registry import find
 from .engine import Converter
 from .plain_builder import PlainBuilder
 from .quantized import QuantizedArray
+from .refusal import is_known, unknown_shape
 from .rules import Rule, find_from_nnef
 from .transform import Transform
 
@@ -145,10 +146,11 @@ class ConverterFromNNEF(Converter):
         return np.float64 if self._has_doubles and np.dtype(dtype) == np.float64 else canonical_dtype(dtype)
 
     def _convert_inputs(self) -> None:
+        self._check_transposed()
         inputs = []
         for source in self._source.inputs:
-            if source.shape is None or None in source.shape:
-                raise ConversionError(f"shape of input '{source.name}' is not known")
+            if not is_known(source.shape):
+                raise unknown_shape(source)
             dtype = self._source_dtype(source)
             outer = Tensor(self._target, source.name, source.shape, dtype)
             inputs.append(outer)
@@ -190,6 +192,9 @@ class ConverterFromNNEF(Converter):
         rule = find_from_nnef(self.dialect, str(op.type))
         if rule is None:
             return False
+        unknown = next((t for t in (*op.inputs, *op.outputs) if not is_known(t.shape)), None)
+        if unknown is not None:
+            raise unknown_shape(unknown)
         definition = find(op.type)
         attribs = dict(op.attribs)
         if definition is not None:

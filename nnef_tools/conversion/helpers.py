@@ -7,7 +7,7 @@ name in expressions. Tensors are tensors of the target graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..errors import ConversionError
 from ..model import Graph, Operation, Tensor
 from ..utils import types
 from . import layout
+from .refusal import is_known
 
 
 class Helpers:
@@ -170,21 +171,17 @@ class Helpers:
         """A fresh tensor that a squeeze turns into the given one."""
         if keep_dims or not axes:
             return tensor
-        shape = layout.unsqueeze_shape(tensor.shape, axes) if _is_known(tensor.shape) else None
+        shape = layout.unsqueeze_shape(tensor.shape, axes) if is_known(tensor.shape) else None
         return self._output_of("squeeze", tensor, shape, {"axes": list(axes)})
 
     def unsqueeze_output(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
         """A fresh tensor that an unsqueeze turns into the given one."""
         if keep_dims or not axes:
             return tensor
-        shape = layout.squeeze_shape(tensor.shape, axes) if _is_known(tensor.shape) else None
+        shape = layout.squeeze_shape(tensor.shape, axes) if is_known(tensor.shape) else None
         return self._output_of("unsqueeze", tensor, shape, {"axes": list(axes)})
 
     def _output_of(self, type: str, output: Tensor, shape: Sequence[int] | None, attribs: dict[str, Any]) -> Tensor:
         fresh = Tensor(self._target, shape=shape, dtype=output.dtype)
         Operation(self._target, type=type, inputs=fresh, outputs=output, attribs=attribs)
         return fresh
-
-
-def _is_known(shape: Sequence[int | None] | None) -> TypeGuard[Sequence[int]]:
-    return shape is not None and None not in shape

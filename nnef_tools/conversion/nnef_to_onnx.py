@@ -15,6 +15,7 @@ from ..model.copying import copy_graph
 from ..model.utils import place_operations
 from ..ops.inference import infer_shapes
 from . import padding
+from .build import shape as shape_of
 from .from_nnef import ConverterFromNNEF, insert_quantization, original_dtype
 from .onnx import emit
 from .onnx.branches import restore_branches
@@ -147,6 +148,8 @@ class Converter(ConverterFromNNEF):
         place_operations(self._target)
 
     def _convert_outputs(self) -> None:
+        for source in self._source.outputs:
+            shape_of(source)  # ONNX models tell the ranks of outputs
         super()._convert_outputs()
         if self._transforms:
             for op in self._target.operations:
@@ -187,7 +190,8 @@ class Converter(ConverterFromNNEF):
 
     def squeeze_vector(self, tensor: Tensor) -> Tensor:
         """`[1, C]` -> `[C]`, as ONNX's channel parameters want it; other shapes stay."""
-        return self.squeeze_input(tensor, [0]) if tensor.rank == 2 and (tensor.shape or ())[0] == 1 else tensor
+        extents = shape_of(tensor)
+        return self.squeeze_input(tensor, [0]) if len(extents) == 2 and extents[0] == 1 else tensor
 
     def broadcast(self, tensor: Tensor, rank: int) -> Tensor:
         """Adds axes at the end up to the rank, as NNEF aligns operands on the left; scalars stay."""

@@ -46,8 +46,10 @@ class Converter(TfHelpers, ConverterFromNNEF):
         custom_transforms: Mapping[Any, Transform] | None = None,
         custom_functions: Mapping[str, Callable[..., Any]] | None = None,
         mirror_unsupported: bool = False,
+        *,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        super().__init__(custom_transforms, custom_functions, mirror_unsupported, io_transpose=io_transpose)
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, io_transpose, custom_shapes)
         if data_format not in DATA_FORMATS:
             raise UsageError(f"data format '{data_format}' is not known", hint=f"use {' or '.join(DATA_FORMATS)}")
         self._data_format = data_format

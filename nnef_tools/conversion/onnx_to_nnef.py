@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConversionError
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import is_float, nnef_dtype
-from . import padding
+from . import build, padding
 from .onnx import FAMILIES
 from .onnx.qdq import absorb_copies, find_pairs, quantized_real
 from .onnx.refused import BLOCKED, BLOCKED_DOMAIN, DYNAMIC, REASONS
@@ -118,7 +118,7 @@ class Converter(ConverterToNNEF):
 
     def broadcast(self, tensor: Tensor, rank: int) -> Tensor:
         """Adds leading axes up to the rank, as ONNX aligns operands on the right; scalars stay."""
-        own = tensor.rank or 0
+        own = build.rank(tensor)
         return tensor if own == 0 else self.unsqueeze_input(tensor, list(range(rank - own)))
 
     def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:

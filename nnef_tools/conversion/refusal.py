@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from ..errors import Unsupported, shape_text
-from ..model import Graph
+from ..model import Graph, Tensor
 from ..model.dtypes import dtype_name
 
 DATA = "depends on the data"
@@ -27,6 +27,23 @@ class NotImplementedRule(WithoutRule):
 
 class DependsOnRefused(Unsupported):
     """Nothing can be said of the operator before another one is converted."""
+
+
+def is_known(shape: Sequence[int | None] | None) -> TypeGuard[Sequence[int]]:
+    """Are the rank and all extents told?"""
+    return shape is not None and None not in shape
+
+
+def unknown_shape(tensor: Tensor) -> Unsupported:
+    """The refusal of what needs the shape of a tensor; it names the operation that lacks a shape function."""
+    op = tensor.producer
+    while op is not None:
+        unknown = next((t for t in op.inputs if not is_known(t.shape) and t.has_producer), None)
+        if unknown is None:
+            break
+        op = unknown.producer
+    hint = None if op is None else f"give the shape function of '{op.type}' with --custom-shapes"
+    return Unsupported(f"shape of tensor '{tensor.name}' is not known", hint=hint)
 
 
 @dataclass(frozen=True)

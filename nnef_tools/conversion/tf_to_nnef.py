@@ -165,15 +165,22 @@ class Converter(ConverterToNNEF):
 
     def transpose_input(self, tensor: Tensor, format: str = "NXC") -> Tensor:
         """The tensor with channels in second place: a transpose of channels-last data of rank 3 and up."""
-        rank = tensor.rank or 0
-        if not self.is_nxc(format) or rank <= 2:
+        if not self.is_nxc(format):
+            return tensor
+        rank = build.rank(tensor)
+        if rank <= 2:
             return tensor
         return build.transpose(self._builder, tensor, layout.nxc_to_ncx_perm(rank))
 
     def transpose_output(self, tensor: Tensor, format: str = "NXC") -> Tensor:
         """A fresh tensor with channels in second place that a transpose turns into the given one."""
-        rank = tensor.rank or (0 if "X" in format else len(format))
-        if not self.is_nxc(format) or rank <= 2:
+        if not self.is_nxc(format):
+            return tensor
+        if tensor.rank is None and "X" in format:
+            hint = "give the format by all its letters, such as 'NHWC'"
+            raise ConversionError(f"the rank of tensor '{tensor.name}' is not known", hint=hint)
+        rank = len(format) if tensor.rank is None else tensor.rank
+        if rank <= 2:
             return tensor
         known = tensor.shape is not None and None not in tensor.shape
         shape = layout.permute(build.shape(tensor), layout.nxc_to_ncx_perm(rank)) if known else None
@@ -183,7 +190,7 @@ class Converter(ConverterToNNEF):
         """A filter as NNEF wants it, output channels first: `[H, W, I, O]` -> `[O, I, H, W]`."""
         if format not in _FILTER_PERMS:
             raise ConversionError(f"filter format '{format}' is not one of {', '.join(_FILTER_PERMS)}")
-        return build.transpose(self._builder, tensor, _FILTER_PERMS[format](tensor.rank or 0))
+        return build.transpose(self._builder, tensor, _FILTER_PERMS[format](build.rank(tensor)))
 
     def transpose_depthwise_filter(self, tensor: Tensor, format: str = "XCN") -> Tensor:
         """`[H, W, C, M]` -> `[C * M, 1, H, W]`."""
@@ -207,16 +214,15 @@ class Converter(ConverterToNNEF):
         self, axis: int | Sequence[int], reference: Tensor, rank: int | None = None
     ) -> int | Sequence[int]:
         """The axis counted from the start; lists and tuples item by item. rank: if not that of the reference."""
-        return layout.ensure_positive(axis, rank or reference.rank or 0)
+        return layout.ensure_positive(axis, rank or build.rank(reference))
 
     def needs_io_transpose(self, tensor: Tensor) -> bool:
         """Does the option for transposing inputs and outputs select the tensor? None of rank 2 and less."""
-        rank = tensor.rank or 0
-        return rank > 2 and self._transposes(tensor, rank)
+        return self._transposes(tensor, 3) and build.rank(tensor) > 2
 
     def convert_binarg(self, tensor: Tensor, other: Tensor) -> Tensor:
         """An operand of a binary operation with leading axes up to the rank of the other one; scalars stay."""
-        own, rank = tensor.rank or 0, other.rank or 0
+        own, rank = build.rank(tensor), build.rank(other)
         return tensor if own == 0 else self.unsqueeze_input(tensor, list(range(rank - own)))
 
     # values

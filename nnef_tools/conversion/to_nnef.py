@@ -26,14 +26,14 @@ from ..model.dtypes import dtype_name, nnef_dtype
 from ..model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ..model.widths import has_literal
 from ..ops.extensions import extension_fragments
-from ..ops.inference import flat_shapes, infer_shapes, result_dtypes
+from ..ops.inference import flat_shapes, infer_shapes, result_dtypes, spread
 from ..ops.registry import find
 from . import layout
 from .build import unsqueeze
 from .builder import Builder
 from .engine import Converter, is_missing
 from .quantized import QuantizedArray
-from .refusal import DependsOnRefused
+from .refusal import DependsOnRefused, is_known, unknown_shape
 from .rules import find_rule
 from .source_names import keep_source_names
 
@@ -102,12 +102,6 @@ class ConverterToNNEF(Converter):
         self._target.inputs = [target for _, target in self._interface]
         if not self._target.inputs:
             raise ConversionError("there is nothing to compute: the model has no inputs, and an NNEF graph needs one")
-
-    def _check_transposed(self) -> None:
-        bound = {t.name for t in (*self._source.inputs, *self._source.outputs)}
-        for name in () if isinstance(self._io_transpose, bool) else self._io_transpose:
-            if name not in bound:
-                raise UsageError(f"'{name}' is to be transposed, but it is no input or output of the model")
 
     def _convert_input(self, source: Tensor) -> Tensor:
         """The graph input for an input of the source."""
@@ -259,7 +253,7 @@ class ConverterToNNEF(Converter):
 
     def _infer_custom(self, operations: Sequence[Operation]) -> None:
         for op in operations:
-            unknown = [t for t in op.outputs if t.shape is None or None in t.shape]
+            unknown = [t for t in op.outputs if not is_known(t.shape)]
             if unknown or self._infer_shapes:
                 self._infer_shapes_of(op, unknown)
             if any(t.dtype is None for t in op.outputs):
@@ -269,8 +263,7 @@ class ConverterToNNEF(Converter):
         """Shapes from the shape function of a plugin's or mirrored operation; without one the source's have to do."""
         if op.type not in self._custom_shapes and find(op.type) is None:
             if unknown:
-                hint = f"--custom-shapes with '{op.type}'"
-                raise ConversionError(f"shape of tensor '{unknown[0].name}' is not known", hint=hint)
+                raise unknown_shape(unknown[0])
             return
         shapes = [list(t.shape or ()) for t in op.inputs]
         arguments: list[Any] = shapes if isinstance(op.inputs, tuple) else [shapes]
@@ -288,13 +281,13 @@ class ConverterToNNEF(Converter):
         classes = [t.dtype for t in op.inputs]
         if fragment is not None:
             arguments: list[Any] = classes if isinstance(op.inputs, tuple) else [classes]
-            known = result_dtypes(fragment, arguments, op.attribs.get("dtype"))
+            known = spread(fragment, result_dtypes(fragment, arguments, op.attribs.get("dtype")), len(op.outputs))
         else:
-            known = classes[:1] or [np.float32]
+            known = (classes[:1] or [np.float32]) * len(op.outputs)
             self.warnings.append(f"types of the results of '{op.type}' are not known, taken as {known[0].__name__}")
-        for k, tensor in enumerate(op.outputs):
+        for tensor, dtype in zip(op.outputs, known, strict=True):
             if tensor.dtype is None:
-                tensor.dtype = known[min(k, len(known) - 1)]
+                tensor.dtype = dtype
 
     def _fragment(self, type: str) -> Fragment | None:
         """The signature of an operation, None if nobody declares it."""

@@ -19,6 +19,7 @@ from ..language.signatures import regroup
 from ..language.types import REQUIRED, Fragment
 from ..model import Graph, Operation, Tensor
 from ..ops import registry
+from ..ops.inference import flat_results
 from ..ops.quant import Quantization
 from .backend import Array, Observer, no_such_tensor
 from .constants import constant_data
@@ -153,7 +154,7 @@ class Plan:
             attribs = {**attribs, **overrides[step.type]}
         try:
             result = step.function(*arguments, **attribs)
-            outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+            outputs = list(flat_results(result))  # that of an array is a list among them
             if len(outputs) < len(step.outputs):
                 raise ExecutionError(f"it returned {len(outputs)} results where {len(step.outputs)} are needed")
             return [self._backend.as_value(output) for output in outputs]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ExecutionError, NnefToolsError, PluginError, ShapeError, UsageError
+from ..language.signatures import regroup
 from ..language.types import REQUIRED, Fragment
 from ..model.containers import View
 from ..model.dtypes import nnef_dtype, numpy_dtype
@@ -111,6 +112,18 @@ def result_dtypes(fragment: Fragment, input_dtypes: Sequence[Any], dtype: Any = 
     are of the same NNEF type, so that float16 or int32 pass through.
     """
     return [_result_class(item, fragment, input_dtypes, dtype) for item in fragment.result_items]
+
+
+def spread(fragment: Fragment, items: Sequence[T], count: int) -> list[T]:
+    """An item per tensor of an item per result of the signature: that of an array is for all of its tensors.
+
+    count: of the tensors, which may be fewer than results. ShapeError if they cannot be divided among the results.
+    """
+    if len(items) == 1:
+        return [items[0]] * count
+    groups = regroup([result.type for result in fragment.results], range(count), fragment.name)
+    sizes = [len(group) if isinstance(group, list) else 1 for group in groups]
+    return [item for item, size in zip(items, sizes, strict=False) for _ in range(size)]
 
 
 def _result_class(item: str, fragment: Fragment, input_dtypes: Sequence[Any], dtype: Any) -> Any:
@@ -320,9 +333,7 @@ class _Inference:
                 classes = result_dtypes(fragment, literals, given)
             else:
                 classes = self._classes[op.type, dtypes, given] = result_dtypes(fragment, dtypes, given)
-        if len(classes) == 1:
-            classes = classes * len(op.outputs)
-        for output, dtype in zip(op.outputs, classes, strict=True):
+        for output, dtype in zip(op.outputs, spread(fragment, classes, len(op.outputs)), strict=True):
             if isinstance(output.data, np.ndarray):
                 dtype = output.data.dtype.type
             elif not op.inputs and output.dtype is not None and nnef_dtype(output.dtype) == nnef_dtype(dtype):

@@ -18,12 +18,12 @@ import numpy as np
 from ...model import Graph, Tensor
 from ...ops.borders import source_index
 from .. import layout
-from ..build import shape
+from ..build import rank, shape
 from ..emitted import broadcast_shape, divisor, is_number, known, scalar
 from ..padding import Pairs
 from ..plain_builder import PlainBuilder
 
-__all__ = ["broadcast_shape", "divisor", "is_number", "known", "scalar", "shape"]
+__all__ = ["broadcast_shape", "divisor", "is_number", "known", "rank", "scalar", "shape"]
 
 Array = np.ndarray[Any, Any]
 

@@ -66,21 +66,21 @@ class TfHelpers(Helpers):
     def needs_io_transpose(self, tensor: Tensor) -> bool:
         """Is the graph input or output to have its channels last?"""
         chosen = self._io_transpose
-        return (tensor.rank or 0) > 2 and (chosen if isinstance(chosen, bool) else tensor.name in chosen)
+        return (chosen if isinstance(chosen, bool) else tensor.name in chosen) and emit.rank(tensor) > 2
 
     def transpose_input(self, tensor: Tensor) -> Tensor:
         """The tensor with its channels last, if the data format wants them there."""
-        rank = len(self._known_shape(tensor))
+        rank = len(emit.shape(tensor))
         return emit.transpose(self._builder, tensor, self._to_format(rank)) if rank > 2 else tensor
 
     def transpose_output(self, tensor: Tensor) -> Tensor:
         """A fresh tensor with its channels last that a transpose turns into the given one."""
-        rank = len(self._known_shape(tensor))
+        rank = len(emit.shape(tensor))
         perm = self._to_format(rank)
         if rank <= 2 or perm == list(range(rank)):
             return tensor
         back = emit.vector(self._builder, np.argsort(perm).tolist())
-        fresh = self._fresh(tensor, layout.permute(self._known_shape(tensor), perm))
+        fresh = self._fresh(tensor, layout.permute(emit.shape(tensor), perm))
         Operation(self._target, type="Transpose", inputs=[fresh, back], outputs=[tensor])
         return fresh
 
@@ -109,7 +109,7 @@ class TfHelpers(Helpers):
         """A filter `[out, in, spatial...]` in the format, by default `[spatial..., in, out]`."""
         if format not in FILTER_FORMATS:
             raise ConversionError(f"filter format '{format}' is none of {', '.join(FILTER_FORMATS)}")
-        return emit.transpose(self._builder, tensor, FILTER_FORMATS[format](len(self._known_shape(tensor))))
+        return emit.transpose(self._builder, tensor, FILTER_FORMATS[format](emit.rank(tensor)))
 
     def transpose_depthwise_filter(self, tensor: Tensor, channels: int, format: str = "XCN") -> Tensor:
         """A filter `[channels * multiplier, 1, spatial...]` as `[spatial..., channels, multiplier]`."""
@@ -133,7 +133,7 @@ class TfHelpers(Helpers):
         """A fresh tensor that a squeeze turns into the given one."""
         if keep_dims or not axes:
             return tensor
-        fresh = self._fresh(tensor, layout.unsqueeze_shape(self._known_shape(tensor), axes))
+        fresh = self._fresh(tensor, layout.unsqueeze_shape(emit.shape(tensor), axes))
         Operation(self._target, type="Squeeze", attribs={"squeeze_dims": list(axes)}, inputs=[fresh], outputs=[tensor])
         return fresh
 
@@ -141,42 +141,35 @@ class TfHelpers(Helpers):
         """A fresh tensor that a reshape turns into the given one."""
         if keep_dims or not axes:
             return tensor
-        own = self._known_shape(tensor)
+        own = emit.shape(tensor)
         fresh = self._fresh(tensor, layout.squeeze_shape(own, axes))
         Operation(self._target, type="Reshape", inputs=[fresh, emit.vector(self._builder, own)], outputs=[tensor])
         return fresh
 
     def squeeze_vector(self, tensor: Tensor) -> Tensor:
         """`[1, C]` -> `[C]`."""
-        return emit.reshape(self._builder, tensor, self._known_shape(tensor)[1:])
+        return emit.reshape(self._builder, tensor, emit.shape(tensor)[1:])
 
     def convert_binarg(self, tensor: Tensor, other: Tensor) -> Tensor:
         """An operand with axes of extent 1 at the end up to the rank of the other, as NNEF aligns them."""
-        rank = max(len(self._known_shape(tensor)), len(self._known_shape(other)))
+        rank = max(emit.rank(tensor), emit.rank(other))
         return emit.right_extended(self._builder, tensor, rank)
 
     def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:
         """The tensor that the main operation must produce so that adding the bias gives `output`."""
         if self.is_zero(bias):
             return output
-        fresh = self._fresh(output, self._known_shape(output))
+        fresh = self._fresh(output, emit.shape(output))
         type = "BiasAdd" if bias.rank == 1 else "AddV2"
         Operation(self._target, type=type, inputs=[fresh, bias], outputs=[output])
         return fresh
 
     def scale_output(self, output: Tensor, scalar: float) -> Tensor:
         """The tensor that the main operation must produce so that `output` is that many times it."""
-        fresh = self._fresh(output, self._known_shape(output))
+        fresh = self._fresh(output, emit.shape(output))
         factor = self._builder.constant(scalar, output.dtype)
         Operation(self._target, type="Mul", inputs=[fresh, factor], outputs=[output])
         return fresh
-
-    def _known_shape(self, tensor: Tensor) -> tuple[int, ...]:
-        if tensor.shape is None or None in tensor.shape:
-            raise ConversionError(
-                f"shape of tensor '{tensor.name}' is not known", hint="give its shape function with --custom-shapes"
-            )
-        return tuple(emit.shape(tensor))
 
     def _fresh(self, like: Tensor, shape: Sequence[int]) -> Tensor:
         return Tensor(self._target, shape=shape, dtype=like.dtype)

@@ -10,6 +10,7 @@ import pytest
 
 from nnef_tools.conversion import Transform
 from nnef_tools.conversion.tf_to_nnef import Converter
+from nnef_tools.errors import ConversionError
 from nnef_tools.model import Graph, Operation, Tensor
 
 from .programs import Traced, check, convert, freeze, random, raw, refusal, run, tf
@@ -309,6 +310,23 @@ def test_plugin_with_axis_helpers() -> None:
         custom_shapes={"concat": infer},
         infer_shapes=True,
     )
+
+
+def test_layout_helpers_do_not_guess_ranks() -> None:
+    c, x, known = Converter(io_transpose=True), Tensor(Graph(), "x"), Tensor(Graph(), "y", (1, 2, 3))
+    calls: list[Any] = [
+        lambda: c.transpose_input(x),
+        lambda: c.transpose_output(x),
+        lambda: c.transpose_axis_like(-1, x),
+        lambda: c.needs_io_transpose(x),
+        lambda: c.convert_binarg(x, known),
+        lambda: c.convert_binarg(known, x),
+    ]
+    for call in calls:
+        with pytest.raises(ConversionError, match="of tensor 'x' is not known"):
+            call()
+    assert c.transpose_axis_like(-1, x, 4) == 3
+    assert c.transpose_input(x, "NCHW") is x and c.transpose_output(x, "NCHW") is x
 
 
 def test_composites_are_converted_by_plugins() -> None:
