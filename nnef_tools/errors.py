@@ -105,9 +105,10 @@ class ExecutionError(NnefToolsError, RuntimeError):
 
 
 class VerificationError(NnefToolsError, RuntimeError):
-    """The converted model does not compute what the source model computes."""
+    """The converted model does not compute what the source model computes; `verification` holds the numbers."""
 
     exit_code = 4
+    verification: Any = None
 
 
 class PluginError(NnefToolsError, ValueError):

@@ -36,7 +36,7 @@ from .model.utils import keep_static
 from .plugins import Modules, load_fragments, load_operators, load_optimizers, load_shapes, load_transforms
 from .report import ModelFacts, PassFacts, Report, size_on_disk
 from .target import Target, Written
-from .verification import Interface, verify_conversion
+from .verification import Insides, Interface, operator_types, tensor_sizes, verify_conversion
 
 Progress = Callable[[str], None]
 
@@ -100,7 +100,8 @@ def convert_model(
     annotate_shapes: write shapes as comments. compress: 0 to 9, write NNEF as a .tgz archive. opset: version of ONNX's
     operator set that NNEF is converted to. external_data: write the weights of an ONNX model into a file beside it.
     verify: run source and result on that many random inputs before anything existing is replaced; random: their
-    distribution, such as `normal(0, 1)` (default: floats uniform in [-1, 1), integers from 0 to 9); seed: of them.
+    distribution, such as `normal(0, 1)` (default: floats uniform in [-1, 1), integers within what they index or are
+    compared with, else from 0 to 9); seed: of them.
     progress: called with the name of each stage. dry_run: do everything but write.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
@@ -161,6 +162,7 @@ def convert_model(
         _sort(graph)
 
     coarseness = Coarseness.of(graph, of_source=True) if read_format.dialect == "nnef" else None
+    source_types = operator_types(graph) if verify else {}
     with log.stage("convert"):
         if decompose and read_format.dialect == "nnef":
             _decompose(graph, read_format, decompose, fragments, shapes)
@@ -227,6 +229,7 @@ def convert_model(
                 distribution=random,
                 custom_operators=load_operators([*custom_converters, *custom_shapes, *custom_fragments]),
                 coarseness=coarseness,
+                insides=Insides(mapping, source_types, operator_types(graph), tensor_sizes(graph)),
             )
     written = Written()
     if not dry_run:

@@ -110,7 +110,11 @@ class PassFacts:
 class OutputCheck:
     """How far an output of the written model is from the source model's, the worst of all samples.
 
-    max_error: largest absolute difference; scale: largest magnitude of the reference; error: their ratio.
+    max_error: largest absolute difference; scale: largest magnitude of the reference; error: their ratio. verdict:
+    'equal', 'nearer to float64' (than the source runtime is) or 'differs', by the criterion. variation: how far values
+    of one item are apart over the inputs, None if not known. weakness: why the output tells little of the model, None
+    if it tells. target_to_float64, source_to_float64: distance from a computation in float64, and rounding: how far
+    one rounding of each result to float32 takes it from there; None where that was not computed.
     """
 
     name: str
@@ -119,6 +123,44 @@ class OutputCheck:
     scale: float
     error: float
     passed: bool
+    verdict: str = ""
+    criterion: str = ""
+    variation: float | None = None
+    weakness: str | None = None
+    target_to_float64: float | None = None
+    source_to_float64: float | None = None
+    rounding: float | None = None
+
+    def float64_text(self) -> str:
+        """How far both models are from float64; empty if that was not computed."""
+        if self.target_to_float64 is None or self.source_to_float64 is None:
+            return ""
+        scale = self.scale or 1.0
+        target, source = self.target_to_float64 / scale, self.source_to_float64 / scale
+        return f"float64 is {target:.2g} of it away from the written model, {source:.2g} from the source runtime"
+
+
+@dataclass(frozen=True)
+class FirstDifference:
+    """The first tensor, in the order of execution, whose values differ, with the types of the operators that make it.
+
+    max_error, scale, error: as in OutputCheck.
+    """
+
+    source: str
+    target: str
+    source_operator: str
+    target_operator: str
+    max_error: float
+    scale: float
+    error: float
+
+    def text(self) -> str:
+        """One line for people."""
+        return (
+            f"the first tensor that differs is '{self.source}' of {self.source_operator}, which became "
+            f"'{self.target}' of {self.target_operator}: by {self.max_error:.3g}, {self.error:.3g} of its scale"
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +168,9 @@ class Verification:
     """The comparison of the written model with the source model.
 
     tolerance: the largest `error` that passes; absolute_tolerance: the `max_error` that passes in any case. steps: how
-    many steps of its codes an item may be off besides; None if the model has no quantized activations.
+    many steps of its codes an item may be off besides; None if the model has no quantized activations. idle_inputs:
+    those of the source that changed no output. first_difference: of a failed one; note: why that, or a judgment in
+    float64, is missing.
     """
 
     samples: int
@@ -135,28 +179,71 @@ class Verification:
     absolute_tolerance: float
     outputs: tuple[OutputCheck, ...]
     steps: float | None = None
+    idle_inputs: tuple[str, ...] = ()
+    first_difference: FirstDifference | None = None
+    note: str = ""
 
     @property
     def passed(self) -> bool:
         """Did all outputs pass?"""
         return all(output.passed for output in self.outputs)
 
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        """What the inputs did not show, each as a sentence; empty if the comparison tells of the whole model."""
+        found = [f"output '{output.name}' {output.weakness}" for output in self.outputs if output.weakness]
+        idle = [f"input '{name}' changes no output" for name in self.idle_inputs]
+        return (*found, *idle) if self.outputs else ("the model has no outputs",)
+
     def summary(self) -> str:
         """One line for people."""
-        worst = max((output.error for output in self.outputs), default=0.0)
-        verdict = "equal" if self.passed else "NOT equal"
-        steps = "" if self.steps is None else f", or {self.steps:g} steps of quantized values"
+        text = f"verified on {plural(self.samples, 'random input')}: {self._verdict()}"
+        worst = max(self.outputs, key=_rank, default=None)
+        if worst is None:
+            return text
+        judged = worst.float64_text()
         return (
-            f"verified on {plural(self.samples, 'random input')}: {verdict}, the largest error is {worst:.2g} of the "
-            f"output scale (accepted: {self.tolerance:g}, or {self.absolute_tolerance:g} absolute{steps})"
+            f"{text} the largest error is {worst.error:.2g} of the output scale{f'; {judged}' if judged else ''} "
+            f"(criterion: {self._criteria()})"
         )
+
+    def _verdict(self) -> str:
+        if not self.passed:
+            return "NOT equal,"
+        nearer = any(output.verdict == "nearer to float64" for output in self.outputs)
+        verdict = "nearer to the exact result (float64) than the source runtime" if nearer else "equal"
+        if not self.weaknesses:
+            return f"{verdict},"
+        weaknesses = _some(self.weaknesses)
+        return f"{verdict} on these inputs, but this check is weak: {weaknesses}{';' if self.outputs else ''}"
+
+    def _criteria(self) -> str:
+        """The criteria of the verdicts, with the outputs that each decided on if there are several."""
+        names: dict[str, list[str]] = {}
+        for output in self.outputs:
+            names.setdefault(output.criterion, []).append(f"'{output.name}'")
+        if len(names) == 1:
+            return next(iter(names))
+        return ", ".join(f"{criterion} ({_some(found)})" for criterion, found in names.items())
 
     def table(self) -> Rows:
         """The outputs, below a header."""
-        return [("output", "source", "max error", "scale", "error / scale", "")] + [
-            (o.name, o.source, f"{o.max_error:.3g}", f"{o.scale:.3g}", f"{o.error:.3g}", "ok" if o.passed else "FAILED")
-            for o in self.outputs
+        return [("output", "source", "max error", "scale", "error / scale", "verdict", "criterion")] + [
+            (
+                output.name,
+                output.source,
+                f"{output.max_error:.3g}",
+                f"{output.scale:.3g}",
+                f"{output.error:.3g}",
+                output.verdict + (" (weak)" if output.passed and output.weakness else ""),
+                output.criterion,
+            )
+            for output in self.outputs
         ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`."""
+        return {**asdict(self), "passed": self.passed, "weaknesses": list(self.weaknesses)}
 
 
 @dataclass(frozen=True)
@@ -193,7 +280,7 @@ class Report:
         """Plain values for `json.dumps`, marked with the version of this form."""
         result = {"schema": SCHEMA, "status": "ok", **asdict(self)}
         if self.verification is not None:
-            result["verification"]["passed"] = self.verification.passed
+            result["verification"] = self.verification.to_json()
         plain: dict[str, Any] = _finite(result)
         return plain
 
@@ -245,7 +332,8 @@ def refusal_table(groups: Iterable[RefusedOperators]) -> Rows:
 
 def error_to_json(error: NnefToolsError) -> dict[str, Any]:
     """The JSON form of a failure: what a report's reader gets instead of the report."""
-    return {
+    verification = getattr(error, "verification", None)
+    result: dict[str, Any] = {
         "schema": SCHEMA,
         "status": "error",
         "exit_code": error.exit_code,
@@ -257,7 +345,10 @@ def error_to_json(error: NnefToolsError) -> dict[str, Any]:
             "hint": error.hint,
         },
         "refused": [asdict(group) for group in refused_operators(error)],
+        "verification": None if verification is None else verification.to_json(),
     }
+    plain: dict[str, Any] = _finite(result)
+    return plain
 
 
 def format_table(rows: Rows, width: int | None = None) -> Iterator[str]:
@@ -317,6 +408,17 @@ def format_size(size: int) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 input`, `2 inputs`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _rank(output: OutputCheck) -> tuple[bool, float]:
+    """Failed outputs come last, then large errors."""
+    return not output.passed, math.inf if math.isnan(output.error) else output.error
+
+
+def _some(texts: Sequence[str], most: int = 4) -> str:
+    """The first few of the texts, and how many more there are."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 def _computing(graph: Graph) -> Iterator[Operation]:

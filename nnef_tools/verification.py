@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
-from operator import or_
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import VerificationError
-from .execution.backend import Array, Executor, TensorInfo, kernel_backend, make_executor
-from .execution.coarseness import MOST_STEPS, NO_DEVIATION, Coarseness, Deviation
-from .execution.compare import OutputComparison, compare_outputs
+from .errors import NnefToolsError, VerificationError
+from .execution.backend import Executor, kernel_backend, make_executor
+from .execution.coarseness import MOST_STEPS, Coarseness
+from .execution.compare import Array, OutputComparison
 from .execution.distributions import parse_distribution
+from .execution.exact import ROUNDING, Judge
+from .execution.first_difference import find_first_difference
+from .execution.input_ranges import InputRange, input_ranges
+from .execution.loading import read_graph
 from .execution.sources import RandomSource
+from .execution.verdicts import ABSOLUTE_TOLERANCE, TOLERANCE, Models, Port, Run, Verdict, Verdicts
 from .model import Graph, Tensor
-from .report import OutputCheck, Verification, format_table
+from .ops.inference import infer_graph
+from .report import FirstDifference, OutputCheck, Verification, format_table
 
-TOLERANCE = 1e-4
-"""The largest accepted error of an output, relative to the largest magnitude in it."""
+MOST_INPUTS = 16
+"""How many inputs are changed one at a time."""
 
-ABSOLUTE_TOLERANCE = 1e-6
-"""An error that is accepted whatever the magnitude: rounding before a sigmoid or softmax whose results are all tiny."""
+REDRAWS = 4
+"""How often a random input is drawn again to get another one."""
 
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output of the source model. move: where the source and the other model have channels, if that is
-    not the same, for rank 3 and up."""
-
-    name: str
-    dtype: Any
-    move: tuple[int, int] | None
-
-    @classmethod
-    def of(cls, tensor: Tensor, io_transpose: bool | Sequence[str], channels_last: bool = True) -> Port:
-        """The port that a tensor of the source graph is. channels_last: there, as opposed to in second place."""
-        chosen = io_transpose if isinstance(io_transpose, bool) else tensor.name in io_transpose
-        move = ((-1, 1) if channels_last else (1, -1)) if chosen else None
-        return cls(tensor.name or "", tensor.dtype, move)
+DISTRIBUTIONS = {"scalar": parse_distribution("uniform(-1, 1)"), "integer": parse_distribution("integers(0, 9)")}
+"""Of random inputs. The integers are few and small: those of which the graph does not tell the range."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +64,36 @@ class Interface:
         )
 
 
-DISTRIBUTIONS = {"scalar": parse_distribution("uniform(-1, 1)"), "integer": parse_distribution("integers(0, 9)")}
-"""Of random inputs. The integers are few and small, since most are indices whose range the model does not tell."""
+@dataclass(frozen=True)
+class Insides:
+    """What is known of the tensors of both models.
+
+    mapping: source name -> target name. source, target: type of the operator that makes a tensor, by its name. sizes:
+    bytes of tensors by the name in either model, as far as they are known.
+    """
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+    target: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
-def random_source(distribution: str | None, seed: int) -> RandomSource:
-    """Random values of the distribution, for example `normal(0, 1)`, by default of DISTRIBUTIONS. UsageError."""
-    return RandomSource(DISTRIBUTIONS if distribution is None else parse_distribution(distribution), seed)
+def operator_types(graph: Graph) -> dict[str, str]:
+    """The type of the operator that makes a tensor, by the name of the tensor."""
+    return {t.name: str(op.type) for op in graph.operations for t in op.outputs if t.name}
+
+
+def tensor_sizes(graph: Graph) -> dict[str, int]:
+    """Bytes of tensors by their names, as far as their shapes are known; items are taken for 4 bytes."""
+    return {t.name: 4 * t.volume for t in graph.tensors if t.name and t.volume is not None}
+
+
+def random_source(distribution: str | None, seed: int, ranges: Mapping[str, InputRange] | None = None) -> RandomSource:
+    """Random values of the distribution, for example `normal(0, 1)`, by default of DISTRIBUTIONS. UsageError.
+
+    ranges: of integers, see RandomSource.
+    """
+    return RandomSource(DISTRIBUTIONS if distribution is None else parse_distribution(distribution), seed, ranges)
 
 
 def verify_conversion(
@@ -93,42 +106,70 @@ def verify_conversion(
     distribution: str | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
     coarseness: Coarseness | None = None,
+    insides: Insides | None = None,
 ) -> Verification:
     """Runs source and target (path and format name each) on `samples` random inputs and compares the outputs.
 
     Outputs and inputs correspond by their order. coarseness: of a model with quantized activations, whose outputs may
-    differ by steps, too. VerificationError, with a table of the outputs, if they differ by more than the tolerances;
-    UsageError if a model cannot be run.
+    differ by steps, too. insides: with them, a failure names the first tensor that differs. VerificationError, with a
+    table of the outputs, if they differ by more than the tolerances; UsageError if a model cannot be run.
     """
-    random = random_source(distribution, seed)
-    reference = _executor(source, None)
-    candidate = _executor(target, custom_operators)
-    worst: dict[str, OutputComparison] = {}
-    runs = [_compare_once(reference, candidate, interface, random, coarseness) for _ in range(samples)]
-    for check in _judged(runs):
-        known = worst.get(check.name)
-        if known is None or _badness(check) > _badness(known):
-            worst[check.name] = check
-    outputs = tuple(
-        OutputCheck(
-            name=info.name,
-            source=port.name,
-            max_error=worst[info.name].max_error,
-            scale=worst[info.name].scale,
-            error=worst[info.name].relative_error,
-            passed=worst[info.name].ok,
-        )
-        for port, info in zip(interface.outputs, candidate.outputs, strict=True)
+    graph, of_source = _nnef_graph(source, target)
+    random = random_source(distribution, seed, _ranges(graph, interface))
+    models = Models(
+        _executor(source, None),
+        _executor(target, custom_operators),
+        interface.inputs,
+        interface.outputs,
+        interface.empty,
     )
+    judge = None if graph is None else _judge(graph, interface, custom_operators)
+    verdicts = Verdicts(models, coarseness, judge, judge_has_source_names=of_source)
+    for _ in range(samples):
+        verdicts.add(models.run(models.draw(random)))
+    idle = _idle_inputs(models, verdicts, random, samples)
+    final = verdicts.final()
+    outputs = tuple(_output_check(verdict, port.name) for verdict, port in zip(final, interface.outputs, strict=True))
+    difference, note = None, verdicts.note
+    failed = next((verdict for verdict in final if not verdict.passed), None)
+    if failed is not None and failed.run is not None:
+        difference, note = _first_difference(models, failed.run, insides or Insides(), coarseness)
     steps = None if coarseness is None else MOST_STEPS
-    result = Verification(samples, seed, TOLERANCE, ABSOLUTE_TOLERANCE, outputs, steps)
+    result = Verification(samples, seed, TOLERANCE, ABSOLUTE_TOLERANCE, outputs, steps, idle, difference, note)
     if not result.passed:
-        raise VerificationError(
-            f"the written model does not compute what {source[0]} computes; nothing was written",
-            list(format_table(result.table())),
-            hint="compare_models with a tensor mapping shows the first tensor that differs",
-        )
+        raise _failure(source[0], result)
     return result
+
+
+def _output_check(verdict: Verdict, source: str) -> OutputCheck:
+    return OutputCheck(
+        name=verdict.comparison.name,
+        source=source,
+        max_error=verdict.comparison.max_error,
+        scale=verdict.comparison.scale,
+        error=verdict.comparison.relative_error,
+        passed=verdict.passed,
+        verdict=verdict.text,
+        criterion=verdict.criterion,
+        variation=verdict.variation,
+        weakness=verdict.weakness,
+        target_to_float64=verdict.target_to_float64,
+        source_to_float64=verdict.source_to_float64,
+        rounding=verdict.rounding,
+    )
+
+
+def _failure(source: Path, result: Verification) -> VerificationError:
+    first = result.first_difference
+    found = [first.text()] if first is not None else [result.note] if result.note else []
+    judged = [f"output '{o.name}': {o.float64_text()}" for o in result.outputs if not o.passed and o.float64_text()]
+    error = VerificationError(
+        f"the written model does not compute what {source} computes; nothing was written",
+        [*format_table(result.table()), *judged, *found],
+        hint="compare_models with a tensor mapping compares all tensors",
+    )
+    error.verification = result
+    return error
 
 
 def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None) -> Executor:
@@ -139,83 +180,98 @@ def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[.
     return make_executor(path, format=format, backend=kernel_backend(), custom_operators=custom_operators)
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """An output of both models. Of quantized ones also the step of its codes, and how far runs of each model differ."""
-
-    check: OutputComparison
-    step: float | None = None
-    error: Deviation = NO_DEVIATION
-    spread: Deviation = NO_DEVIATION
-
-
-def _judged(runs: Sequence[Sequence[_Compared]]) -> Iterator[OutputComparison]:
-    """The comparisons of all runs. Outputs of quantized models may deviate by flips of codes, too."""
-    for outputs in zip(*runs, strict=True):
-        spread = reduce(or_, (output.spread for output in outputs))
-        for output in outputs:
-            noise = output.step is not None and output.error.is_noise(output.step, spread)
-            yield replace(output.check, ok=output.check.ok or noise)
+def _nnef_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
+    """The side that is NNEF, with shapes as far as they are known, and whether that is the source."""
+    for path, format in (source, target):
+        if format == "nnef":
+            graph = read_graph(path)
+            infer_graph(graph, fragments=graph.metadata.get("fragments") or {}, allow_unknown=True)
+            return graph, path is source[0]
+    return None, False
 
 
-def _compare_once(
-    reference: Executor,
-    candidate: Executor,
-    interface: Interface,
-    random: RandomSource,
-    coarseness: Coarseness | None,
-) -> list[_Compared]:
-    given: dict[str, Array] = {port.name: np.empty(shape, port.dtype) for port, shape in interface.empty}
-    converted: dict[str, Array] = {}
-    for port, info in zip(interface.inputs, candidate.inputs, strict=True):
-        value = random.load(TensorInfo(port.name, port.dtype, _source_shape(port, info)))
-        exact = value if info.dtype is None else value.astype(info.dtype)  # what both models can take
-        given[port.name] = exact.astype(value.dtype)
-        converted[info.name] = _moved(exact, port)
-    ports = {info.name: port for port, info in zip(interface.outputs, candidate.outputs, strict=True)}
-    source_names = [port.name for port in interface.outputs]
-    wanted = reference.run(given, output_names=source_names)
-    expected = {name: _moved(wanted[port.name], port) for name, port in ports.items()}
-    results = candidate.run(converted)
-    checks = compare_outputs(expected, results, atol=ABSOLUTE_TOLERANCE, relative_to_scale=TOLERANCE).outputs
-    if coarseness is None:
-        return [_Compared(check) for check in checks]
-    of_source = _spread(reference, given, wanted)
-    of_target = _spread(candidate, converted, {name: results[name] for name in ports})
-    return [
-        _Compared(
-            check,
-            coarseness.step(port.name if coarseness.of_source else name, port.dtype, np.asarray(expected[name])),
-            Deviation.between(expected[name], results[name]),
-            of_source[port.name] | of_target[name],
+def _ranges(graph: Graph | None, interface: Interface) -> dict[str, InputRange]:
+    """What integers to give to the inputs of the source, by name."""
+    found = input_ranges(graph) if graph is not None else [None] * len(interface.inputs)
+    ranges = {}
+    for port, known in zip(interface.inputs, found, strict=False):
+        dtype = np.dtype(port.dtype or np.float32)
+        if dtype.kind not in "iu":
+            if known is not None and known.is_limit:  # floats that become indices
+                ranges[port.name] = known
+            continue
+        ends = np.iinfo(dtype)
+        if known is not None and known.low <= ends.max and known.high >= ends.min:
+            ranges[port.name] = InputRange(max(known.low, ends.min), min(known.high, ends.max), known.is_limit)
+        elif dtype.itemsize == 1:  # codes, or the items of an image: all values are in use
+            ranges[port.name] = InputRange(ends.min, ends.max, is_limit=False)
+    return ranges
+
+
+def _judge(
+    graph: Graph, interface: Interface, custom_operators: Mapping[str, Callable[..., Any]] | None
+) -> Callable[[], Judge] | None:
+    """Makes the judge; None for models that keep a state, which is another one by the time of the judgment."""
+    if any(op.type == "update" for op in graph.operations):
+        return None
+    types = [np.dtype(port.dtype) for port in (*interface.inputs, *interface.outputs) if port.dtype is not None]
+    narrow = [dtype for dtype in types if dtype.kind in "fV" and dtype.itemsize == 2]
+    rounding = ROUNDING if not narrow else 2.0**-11 if all(dtype.kind == "f" for dtype in narrow) else 2.0**-8
+    return lambda: Judge(graph, custom_operators, rounding)
+
+
+def _idle_inputs(models: Models, verdicts: Verdicts, random: RandomSource, samples: int) -> tuple[str, ...]:
+    """Changes one input at a time: which of them change no output? What the runs give also shows how outputs vary."""
+    last = verdicts.last
+    names = [port.name for port in models.inputs][:MOST_INPUTS]
+    if last is None or (len(names) == 1 and samples > 1):
+        return ()
+    idle = []
+    for name in names:
+        given = models.redraw(random, last.given, name, REDRAWS)
+        if given is None:
+            continue
+        try:
+            outputs = models.run_source(given)
+        except NnefToolsError:  # an input that does not go with the others
+            continue
+        verdicts.observe(outputs)
+        if all(np.array_equal(outputs[key], last.expected[key], equal_nan=_is_real(outputs[key])) for key in outputs):
+            idle.append(name)
+    return tuple(idle)
+
+
+def _is_real(array: Array) -> bool:
+    return array.dtype.kind in "fc"
+
+
+def _first_difference(
+    models: Models, run: Run, insides: Insides, coarseness: Coarseness | None
+) -> tuple[FirstDifference | None, str]:
+    """The first tensor that differs in the run, or None and why it is not known."""
+
+    def accept(comparison: OutputComparison, expected: Array) -> bool:
+        step = None if coarseness is None else coarseness.step(comparison.name, None, expected)
+        return comparison.ok or (step is not None and comparison.max_error <= MOST_STEPS * step)
+
+    mapping = {**insides.mapping, **{port.name: name for name, port in models.ports.items()}}
+    try:
+        found = find_first_difference(
+            (models.reference, run.given), (models.candidate, run.converted), mapping, insides.sizes, accept
         )
-        for check, (name, port) in zip(checks, ports.items(), strict=True)
-    ]
-
-
-def _spread(executor: Executor, inputs: Mapping[str, Array], results: Mapping[str, Array]) -> dict[str, Deviation]:
-    """How far results are from those of another run: onnxruntime gives inner tensors without optimizations."""
-    if executor.backend != "onnxruntime":
-        return dict.fromkeys(results, NO_DEVIATION)
-    bound = {info.name for info in (*executor.inputs, *executor.outputs)}
-    inner = [name for name in executor.tensor_names if name not in bound][:1]
-    again = executor.run(inputs, output_names=[*results, *inner])
-    return {name: Deviation.between(results[name], again[name]) for name in results}
-
-
-def _source_shape(port: Port, info: TensorInfo) -> tuple[int | None, ...] | None:
-    if port.move is None or info.shape is None or len(info.shape) <= 2:
-        return info.shape
-    shape = list(info.shape)
-    source, target = (axis % len(shape) for axis in port.move)
-    shape.insert(source, shape.pop(target))
-    return tuple(shape)
-
-
-def _moved(value: Array, port: Port) -> Array:
-    return value if port.move is None or value.ndim <= 2 else np.moveaxis(value, *port.move)
-
-
-def _badness(check: OutputComparison) -> tuple[bool, float]:
-    error = check.relative_error
-    return not check.ok, float("inf") if np.isnan(error) else error
+    except NnefToolsError as error:
+        return (
+            None,
+            f"the first tensor that differs is not known: the inner tensors cannot be computed ({error.message})",
+        )
+    if found is None:
+        return None, "no inner tensor differs by more than the tolerance: the differences add up"
+    return FirstDifference(
+        found.source,
+        found.target,
+        insides.source.get(found.source, "an operator"),
+        insides.target.get(found.target, "an operator"),
+        found.comparison.max_error,
+        found.comparison.scale,
+        found.comparison.relative_error,
+    ), ""

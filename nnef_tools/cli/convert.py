@@ -213,6 +213,6 @@ def _print_report(report: Report, *, verbose: bool) -> None:
         print_table(report.timings_table())
         note(f"{plural(len(report.renamed()), 'tensor')} renamed (--tensor-mapping writes their names)")
     if report.verification is not None:
-        note(styled(report.verification.summary(), "green"))
+        note(styled(report.verification.summary(), "yellow" if report.verification.weaknesses else "green"))
         if verbose:
             print_table(report.verification.table())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,12 @@ MOST_STEPS = 4.0
 
 TYPICAL_STEPS = 1.0
 """How many steps all items of an output may be off as a root of the mean square: errors, unlike flips, are many."""
+
+SYSTEMATIC_STEPS = 0.5
+"""How many steps errors may follow the values or be the same for all, as a wrong scale or zero point makes them."""
+
+SIGNIFICANT = 3.0
+"""How many times what chance makes of such a dependence, in as many items as there are."""
 
 SPREADS = 3.0
 """How many times the deviation between runs of the same model, if that is more."""
@@ -105,3 +111,43 @@ class Deviation:
 
 
 NO_DEVIATION = Deviation()
+
+
+@dataclass
+class Noise:
+    """The errors of one output of a quantized model in several runs: flips of codes, or errors of the model?"""
+
+    _runs: list[tuple[Deviation, float | None]] = field(default_factory=list)
+    _spread: Deviation = NO_DEVIATION
+    _moments: Array = field(default_factory=lambda: np.zeros((3, 3)))
+    """Sums of the products of 1, value and error: what a fit of the errors by a line needs."""
+
+    @property
+    def step(self) -> float | None:
+        """The largest step of a code; None if the output is not quantized, or no run was added."""
+        return max((step for _, step in self._runs if step is not None), default=None)
+
+    def add(self, expected: Array, result: Array, step: float | None, spread: Deviation) -> None:
+        """Notes a run. spread: between runs of one model in different ways."""
+        self._runs.append((Deviation.between(expected, result), step))
+        self._spread |= spread
+        if expected.shape == result.shape:
+            values, results = np.asarray(expected, np.float64).ravel(), np.asarray(result, np.float64).ravel()
+            finite = np.isfinite(values) & np.isfinite(results)
+            terms = np.stack([np.ones(int(finite.sum())), values[finite], (results - values)[finite]])
+            self._moments = self._moments + terms @ terms.T
+
+    def is_flips(self) -> bool:
+        """Are the errors of all runs no more than flips of codes make, and without a system?"""
+        small = all(step is not None and error.is_noise(step, self._spread) for error, step in self._runs)
+        return small and not self._is_systematic()
+
+    def _is_systematic(self) -> bool:
+        """Is a part of the errors a linear function of the values?"""
+        count, squares = float(self._moments[0, 0]), float(self._moments[2, 2])
+        if not count or not squares:
+            return False
+        line = np.linalg.lstsq(self._moments[:2, :2], self._moments[:2, 2], rcond=None)[0]
+        explained = math.sqrt(max(0.0, float(line @ self._moments[:2, 2])) / count)
+        chance = SIGNIFICANT * math.sqrt(squares / count) * math.sqrt(2 / count)
+        return explained > max(SYSTEMATIC_STEPS * (self.step or 0.0), self._spread.typical, chance)

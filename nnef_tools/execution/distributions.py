@@ -21,6 +21,9 @@ _PARAMETERS: dict[str, dict[str, float | None]] = {
     "bernoulli": {"prob": 0.5},
     "integers": {"min": None, "max": None},
 }
+INTEGRAL = ("bernoulli", "integers")
+"""The names of distributions that give integers."""
+
 _FORMS = "uniform(min=0, max=1), normal(mean=0, std=1), bernoulli(prob=0.5), integers(min, max)"
 
 

@@ -12,7 +12,8 @@ from ..errors import FileError, FormatError, UsageError, shape_hint, shape_text
 from ..language.tensor_file import read_tensor
 from ..model.dtypes import nnef_dtype
 from .backend import Array, Executor, Observer, TensorInfo
-from .distributions import Distribution, default_distribution
+from .distributions import INTEGRAL, Distribution, default_distribution
+from .input_ranges import InputRange
 from .inputs import fits
 
 
@@ -27,12 +28,18 @@ class RandomSource:
     """Random values, the same for the same seed.
 
     distribution: one for all inputs, or for the data types 'scalar', 'integer', 'logical'; the default ones otherwise.
+    ranges: of inputs by name, of integers or of floats that become such. One distribution of integers is kept within
+    those that are limits; otherwise they are what is drawn from.
     """
 
     def __init__(
-        self, distribution: Distribution | Mapping[str, Distribution] | None = None, seed: int | None = None
+        self,
+        distribution: Distribution | Mapping[str, Distribution] | None = None,
+        seed: int | None = None,
+        ranges: Mapping[str, InputRange] | None = None,
     ) -> None:
         self._distribution = distribution
+        self._ranges = dict(ranges or {})
         self._generator = np.random.default_rng(seed)
 
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
@@ -47,7 +54,19 @@ class RandomSource:
                 hint=shape_hint({info.name: info.shape}),
             )
         dtype = info.dtype or np.float32
-        return self._find(dtype).sample(self._generator, extents, dtype)
+        known = self._ranges.get(info.name)
+        if known is None:
+            return self._find(dtype).sample(self._generator, extents, dtype)
+        if not isinstance(self._distribution, Distribution) or self._distribution.name not in INTEGRAL:
+            within = Distribution("integers", {"min": known.low, "max": known.high})
+            values = within.sample(self._generator, extents, dtype)
+            if values.dtype.kind not in "iu":  # what cuts the fractions off does so, what interpolates sees some
+                values += (self._generator.uniform(0, 1, values.shape) * (values < known.high)).astype(dtype)
+            return values
+        values = self._distribution.sample(self._generator, extents, np.int64)
+        if known.is_limit:
+            values = known.low + (values - known.low) % (known.high - known.low + 1)
+        return values.astype(dtype)
 
     def _find(self, dtype: type) -> Distribution:
         if isinstance(self._distribution, Distribution):

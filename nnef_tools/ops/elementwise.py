@@ -61,6 +61,9 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "max": np.maximum,
 }
 
+OPERATIONS = frozenset({*_UNARY, *_BINARY, "copy", "round", "select", "clamp"})
+"""The names of the operations of this module."""
+
 
 def _unary(function: Callable[[Array], Array]) -> Callable[[Any], Array]:
     return lambda x: function(np.asarray(x))

@@ -113,6 +113,7 @@ def test_verification_does_not_use_the_conversion(
     monkeypatch.setitem(rules._from_nnef, ("onnx", "relu"), wrong)
     status, _, err = run("convert", tmp_path / "net.nnef", tmp_path / "bad.onnx", "--verify")
     assert status == 4, err
+    assert "the first tensor that differs is 'relu1' of relu, which became 'r' of Sigmoid" in err
     assert not (tmp_path / "bad.onnx").exists()
 
 

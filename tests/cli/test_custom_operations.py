@@ -52,7 +52,10 @@ def test_unknown_shapes_are_refused(run: Run, suffix: str, option: str, plugin: 
     options = [option, *([plugin] if option == "--custom-converters" else [])]
     status, _, err = run("convert", model, target, *options)
     assert status == 3, err
-    assert "relu          1  shape of tensor 'y' is not known (--custom-shapes with 'my_op')" in err
+    assert (
+        "relu          1  shape of tensor 'y' is not known (give the shape function of 'my_op' with --custom-shapes)"
+        in err
+    )
     assert not target.exists()
     status, _, err = run("convert", model, target, *options, "--custom-shapes", plugin)
     assert status == 0, err
@@ -67,7 +70,9 @@ def test_outputs_of_unknown_shape(run: Run, suffix: str, tmp_path: Path) -> None
     assert "my_op" in err
     status, _, err = run("convert", model, target, "--mirror-unsupported", "--io-transpose")
     assert status == 3
-    assert "shape of tensor 'y' is not known" in err and "--custom-shapes with 'my_op'" in err
+    assert (
+        "shape of tensor 'y' is not known" in err and "give the shape function of 'my_op' with --custom-shapes" in err
+    )
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "pb"])

@@ -15,9 +15,10 @@ import nnef_tools
 from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.errors import VerificationError
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.coarseness import Coarseness, Deviation
+from nnef_tools.execution.coarseness import Coarseness, Deviation, Noise
 from nnef_tools.io.nnef import Reader
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
+from nnef_tools.model import Graph, Tensor
 
 from .conftest import Array, check, run_onnxruntime
 from .qdq_models import dequantizers, entries, node, qdq_model, stored
@@ -138,21 +139,72 @@ def larger_scale(weights: Any) -> None:
     weights.quant["scale"] *= 1.1
 
 
+def clipped(weights: Any) -> None:
+    """As a saturated product: the largest weights are 30 % smaller."""
+    codes = np.asarray(weights.data)
+    weights.data = np.clip(codes, *(0.7 * np.array([codes.min(), codes.max()]))).astype(codes.dtype)
+
+
+def first_weights(graph: Graph) -> Tensor:
+    return next(op.output for op in graph.operations if op.type == "variable" and op.output.rank == 4)
+
+
+def last_bias(graph: Graph) -> Tensor:
+    return next(op.inputs[2] for op in graph.operations if op.type == "linear")
+
+
+def moved_by_steps(bias: Any) -> None:
+    """All outputs are two steps off, as with a wrong zero point."""
+    step = float(bias.graph.outputs[0].quant["scale"])
+    bias.quant["zero_point"] -= round(2 * step / float(np.max(bias.quant["scale"])))
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("damage", [reversed_channels, moved_zero_point, larger_scale])
+@pytest.mark.parametrize(
+    ("find", "damage"),
+    [
+        (first_weights, reversed_channels),
+        (first_weights, moved_zero_point),
+        (first_weights, larger_scale),
+        (first_weights, clipped),
+        (last_bias, moved_by_steps),
+    ],
+)
 def test_verification_of_quantized_models_still_finds_errors(
-    damage: Any, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    find: Any, damage: Any, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibrated(network, tmp_path / "q.onnx")
     finish = Converter._finish
 
     def damaged(self: Converter) -> None:
         finish(self)
-        damage(next(op.output for op in self._target.operations if op.type == "variable" and op.output.rank == 4))
+        damage(find(self._target))
 
     monkeypatch.setattr(Converter, "_finish", damaged)
     with pytest.raises(VerificationError):
         nnef_tools.convert_model(tmp_path / "q.onnx", tmp_path / "wrong.nnef", verify=2)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_noise"),
+    [
+        (lambda x, flips: 0.1 * flips, True),  # one step, now up, now down
+        (lambda x, flips: 0.1 * np.abs(flips), True),  # rounded up wherever the source rounds down, one item in ten
+        (lambda x, flips: 0.1 + 0 * x, False),  # a zero point that is one step off
+        (lambda x, flips: 0.1 * x, False),  # a wrong scale
+    ],
+)
+def test_errors_with_a_system_are_no_flips(error: Any, is_noise: bool) -> None:
+    """Of no more than a step of 0.1 in the mean of the squares, and of 4 in any item."""
+    rng = np.random.default_rng(0)
+    noise = Noise()
+    for _ in range(3):
+        values = rng.uniform(-1.2, 1.2, 200)
+        flips = rng.choice([-1.0, 0.0, 1.0], 200, p=[0.05, 0.9, 0.05])
+        difference = error(values, flips)
+        assert np.sqrt(np.mean(difference**2)) <= 0.1001 and np.abs(difference).max() <= 0.4
+        noise.add(values, values + difference, 0.1, Deviation())
+    assert noise.step == 0.1 and noise.is_flips() == is_noise
 
 
 def test_noise_of_quantized_results() -> None:

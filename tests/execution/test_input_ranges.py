@@ -1,0 +1,65 @@
+"""The integers that tell something about a model, told by what it does with its inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnef_tools.execution.backend import TensorInfo
+from nnef_tools.execution.distributions import parse_distribution
+from nnef_tools.execution.input_ranges import InputRange, input_ranges
+from nnef_tools.execution.sources import RandomSource
+from nnef_tools.io.nnef import Reader
+
+HEAD = (
+    "version 1.0; extension KHR_enable_operator_expressions; graph net(x) -> (y) { x = external<integer>(shape = [5]); "
+)
+TABLE = "t = constant<scalar>(shape = [8], value = [0.0]); "
+PLACES = "t = constant<scalar>(shape = [1, 4], value = [0.0, 1.0, 2.0, 3.0]); "
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (TABLE + "y = gather(t, x, axis = 0);", (0, 7, True)),
+        (TABLE + "u = cast<scalar>(x); v = u + 2.0; i = cast<integer>(v); y = gather(t, i);", (0, 5, True)),
+        (TABLE + "u = cast<scalar>(x); v = 7.0 - u; i = cast<integer>(v); y = gather(t, i);", (0, 7, True)),
+        (TABLE + "u = cast<scalar>(x); v = u * 2.0; i = cast<integer>(v); y = gather(t, i);", (0, 3, True)),
+        (TABLE + "u = unsqueeze(x, axes = [1]); v = tile(u, repeats = [1, 2]); y = gather(t, v);", (0, 7, True)),
+        (TABLE + "a = gather(t, x); s = constant<scalar>(shape = [3], value = [0.0]); b = gather(s, x); y = a + b;",
+         (0, 2, True)),
+        # an index that may be negative, which counts from the end of the table
+        (TABLE + "u = cast<scalar>(x); n = u < 0.0; e = u + 8.0; v = select(n, e, u); i = cast<integer>(v); "
+         "y = gather(t, i);", (0, 7, True)),
+        # a length, which may be that of the whole axis; in pieces of 10
+        (PLACES + "u = cast<scalar>(x); v = unsqueeze(u, axes = [1]); y = t < v;", (0, 4, False)),
+        (PLACES + "u = cast<scalar>(x); w = u / 10.0; v = unsqueeze(w, axes = [1]); y = t < v;", (0, 40, False)),
+        # one of several classes
+        (PLACES + "u = cast<scalar>(x); v = unsqueeze(u, axes = [1]); y = t == v;", (0, 3, False)),
+        # masks
+        ("u = cast<scalar>(x); v = 1.0 - u; y = v * -10000.0;", (0, 1, False)),
+        ("u = cast<scalar>(x); y = u != 0.0;", (0, 1, False)),
+        # what is divided by
+        ("u = cast<scalar>(x); y = 1.0 / u;", (1, 10, False)),
+        ("u = cast<scalar>(x); y = u + 1.0;", None),
+    ],
+)  # fmt: skip
+def test_ranges(body: str, expected: tuple[int, int, bool] | None, tmp_path: Path) -> None:
+    (tmp_path / "graph.nnef").write_text(HEAD + body + " }")
+    found = input_ranges(Reader()(tmp_path))
+    assert found == [None if expected is None else InputRange(*expected)]
+
+
+def test_random_integers_stay_in_limits() -> None:
+    info, known = TensorInfo("x", int, (1000,)), {"x": InputRange(3, 5, is_limit=True)}
+    for text in ("integers(-100, 100)", "normal(0, 1)", "uniform(0, 9)", None):
+        distribution = None if text is None else parse_distribution(text)
+        assert set(RandomSource(distribution, 0, known).load(info)) == {3, 4, 5}
+    floats = RandomSource(None, 0, known).load(TensorInfo("x", np.float32, (1000,)))
+    assert floats.dtype == np.float32 and set(floats.astype(int)) == {3, 4, 5} and floats.max() <= 5
+    assert np.any(floats != np.floor(floats))
+    telling = {"x": InputRange(3, 5, is_limit=False)}
+    assert set(RandomSource(parse_distribution("integers(7, 8)"), 0, telling).load(info)) == {7, 8}
+    assert set(RandomSource(parse_distribution("normal(0, 1)"), 0, telling).load(info)) == {3, 4, 5}
