@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import FileError, FormatError, MissingPackageError, UsageError
 from .foreign import HEAD, check_file
+from .io.files import check_path, is_stream
 
 if TYPE_CHECKING:
     from .model import Graph
@@ -132,8 +133,12 @@ def find_format(name: str) -> Format:
 def detect_input(path: Path, name: str | None = None) -> Format:
     """The format of an existing model: that of the name, or else by its content, then by its suffix.
 
-    FileError if there is nothing at that path, FormatError if it is not recognised, or is something else.
+    FileError if there is nothing at that path, or what can be read only once, as a pipe; FormatError if it is not
+    recognised, or is something else; UsageError for an unknown name.
     """
+    check_path(path)
+    if is_stream(path) and not path.is_file():
+        raise FileError("a model is read from a file or folder, not from a stream", where=str(path))
     if name is None:
         return _detected(path)
     found = find_format(name)

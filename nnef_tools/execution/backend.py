@@ -37,6 +37,10 @@ class Executor(Protocol):
         """The engine that was chosen: 'numpy', 'torch', 'onnxruntime' or 'tensorflow'."""
 
     @property
+    def device(self) -> str:
+        """Where it runs: 'cpu', 'cuda:0', .."""
+
+    @property
     def note(self) -> str:
         """Why not another engine was chosen, if there is something to tell."""
 
@@ -96,11 +100,11 @@ def make_executor(
 
     format: 'nnef', 'onnx' or 'tf'; the last two are run by their own runtime. backend 'auto' takes, for NNEF, the first
     of onnxruntime, torch and numpy that is installed and can run the model; the result's `.backend` says which, its
-    `.note` why not another. custom_operators: operator name to a
-    function of the arrays of torch (numpy where there is no torch, or if that is the backend): onnxruntime cannot call
-    them, so models with such operators are run by torch or numpy. decomposed: operators to run by the bodies of their
-    fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination, and for
-    operators to decompose that have no body.
+    `.note` why not another. custom_operators: operator name to a function of the arrays of torch (numpy where there is
+    no torch, or if that is the backend): onnxruntime cannot call them, so 'auto' takes another for models with such
+    operators. decomposed: operators to run by the bodies of their fragments. device: 'cpu', 'cuda', .., of torch or
+    onnxruntime. UsageError for an impossible combination, for a backend that cannot run the model, and for operators to
+    decompose that have no body.
     """
     if backend not in BACKENDS:
         raise UsageError(f"unknown backend '{backend}'", hint=f"choose from {', '.join(BACKENDS)}")
@@ -119,6 +123,8 @@ def make_executor(
         raise UsageError(
             "backend 'tensorflow' runs TensorFlow models only", hint="use auto, onnxruntime, torch or numpy"
         )
+    if backend == "numpy" and device not in (None, "cpu"):
+        raise UsageError(f"the numpy backend does not run on '{device}'", hint="use torch or onnxruntime")
     return _nnef_executor(model, backend, custom_operators or {}, decomposed, device)
 
 
@@ -140,11 +146,13 @@ def _nnef_executor(
             if not called:
                 return _onnxruntime_executor(source, device)
             note = f"onnxruntime cannot call the Python functions of {', '.join(called)}"
+            if backend == "onnxruntime":
+                raise UsageError(note, hint="use auto, torch or numpy")
         except NnefToolsError as error:
             if backend == "onnxruntime":
                 raise
             note = f"onnxruntime cannot run the model: {error.message}"
-        backend = kernel_backend()
+        backend = kernel_backend() if device in (None, "cpu") else "torch"
     graph = source if isinstance(source, Graph) else _read_graph(source)
     return _kernel_executor(graph, backend, operators, device, note, expand=graph is not model)
 

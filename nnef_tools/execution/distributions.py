@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ _PARAMETERS: dict[str, dict[str, float | None]] = {
 }
 INTEGRAL = ("bernoulli", "integers")
 """The names of distributions that give integers."""
+LARGEST = sys.float_info.max
 
 _FORMS = "uniform(min=0, max=1), normal(mean=0, std=1), bernoulli(prob=0.5), integers(min, max)"
 
@@ -37,9 +39,14 @@ class Distribution:
     def sample(self, generator: np.random.Generator, shape: Sequence[int], dtype: Any) -> Array:
         """Independent samples in an array of that shape, cast to the item type.
 
-        'bernoulli' gives 1 with probability prob, else 0; 'integers' lie in [min, max].
+        'bernoulli' gives 1 with probability prob, else 0; 'integers' lie in [min, max]. UsageError if the values exceed
+        a floating-point type.
         """
-        return self._draw(generator, tuple(shape)).astype(dtype)
+        with np.errstate(all="ignore"):
+            result = self._draw(generator, tuple(shape)).astype(dtype)
+            if self.name in ("uniform", "normal") and not np.isfinite(result).all():
+                raise UsageError(f"values of {self} exceed what {np.dtype(dtype).name} can hold")
+        return result
 
     def _draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
         p = self.parameters
@@ -113,7 +120,7 @@ def _number(text: str, node: ast.expr) -> float:
         value = ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError, MemoryError, SyntaxError):
         value = None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
         raise UsageError(f"the arguments in '{text}' must be numbers", hint=f"write {_FORMS}")
     return value
 
@@ -121,6 +128,8 @@ def _number(text: str, node: ast.expr) -> float:
 def _check(text: str, name: str, values: dict[str, float]) -> None:
     if "min" in values and values["min"] > values["max"]:
         raise UsageError(f"min is larger than max in '{text}'")
+    if name == "uniform" and not math.isfinite(values["max"] - values["min"]):
+        raise UsageError(f"max - min exceeds the largest floating-point number in '{text}'")
     if name == "normal" and values["std"] < 0:
         raise UsageError(f"std is negative in '{text}'")
     if name == "bernoulli" and not 0 <= values["prob"] <= 1:

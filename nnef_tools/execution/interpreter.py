@@ -36,6 +36,9 @@ class Backend(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def device(self) -> str: ...
+
     def operator(self, name: str) -> Operator | None:
         """The function of that operator (CUSTOM_OPERATORS protocol), or None."""
 
@@ -262,6 +265,7 @@ class GraphExecutor:
             slot: backend.from_numpy(constant_data(tensor)) for slot, tensor in self._plan.constants
         }
         self.backend = backend.name
+        self.device = backend.device
         self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
         self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
         self.tensor_names = self._plan.tensor_names

@@ -34,6 +34,7 @@ class NnefOnnxExecutor:
     note = ""
 
     def __init__(self, model: Graph | str | PathLike[str], *, device: str | None = None, threads: int = 0) -> None:
+        self.device = device or "cpu"
         self._providers = providers(device)
         self._threads = threads
         self._model = model

@@ -18,6 +18,7 @@ class NumpyBackend:
     """Always works; constants are handed out read-only, so that no kernel or caller can change the model."""
 
     name = "numpy"
+    device = "cpu"
 
     def operator(self, name: str) -> Operator | None:
         definition = registry.find(name)

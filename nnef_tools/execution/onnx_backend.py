@@ -60,6 +60,7 @@ class OnnxExecutor:
     note = ""
 
     def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int = 0, device: str | None = None) -> None:
+        self.device = device or "cpu"
         self._providers = providers(device)
         self._path = None if isinstance(model, bytes) else Path(model)
         self._bytes = model if isinstance(model, bytes) else None
@@ -166,7 +167,7 @@ def providers(device: str | None) -> list[Any]:
     if name == "cpu" and not index:
         return ["CPUExecutionProvider"]
     provider = f"{name.upper()}ExecutionProvider"
-    if provider not in ort.get_available_providers() or (index and not index.isdigit()):
+    if provider not in ort.get_available_providers() or (index and not index.isdecimal()):
         known = ", ".join(item.removesuffix("ExecutionProvider").lower() for item in ort.get_available_providers())
         raise UsageError(f"onnxruntime cannot use device '{device}'", hint=f"devices of this installation: {known}")
     return [(provider, {"device_id": int(index or 0)}), "CPUExecutionProvider"]

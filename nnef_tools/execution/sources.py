@@ -15,6 +15,7 @@ from .backend import Array, Executor, Observer, TensorInfo
 from .distributions import INTEGRAL, Distribution, default_distribution
 from .input_ranges import InputRange
 from .inputs import fits
+from .tensor_files import tensor_file
 
 
 class InputSource(Protocol):
@@ -30,6 +31,7 @@ class RandomSource:
     distribution: one for all inputs, or for the data types 'scalar', 'integer', 'logical'; the default ones otherwise.
     ranges: of inputs by name, of integers or of floats that become such. One distribution of integers is kept within
     those that are limits; otherwise they are what is drawn from.
+    UsageError for a negative seed.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class RandomSource:
         seed: int | None = None,
         ranges: Mapping[str, InputRange] | None = None,
     ) -> None:
+        if seed is not None and seed < 0:
+            raise UsageError(f"the seed cannot be {seed}: it is 0 or more")
         self._distribution = distribution
         self._ranges = dict(ranges or {})
         self._generator = np.random.default_rng(seed)
 
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
-        """See InputSource. UsageError if the model does not say the shape."""
+        """See InputSource. UsageError if the model does not say the shape, or one that no array can have."""
         shape = list(info.shape) if info.shape is not None else None
         if shape and batch is not None:
             shape[0] = batch
@@ -54,7 +58,16 @@ class RandomSource:
                 hint=shape_hint({info.name: info.shape}),
             )
         dtype = info.dtype or np.float32
-        known = self._ranges.get(info.name)
+        try:
+            return self._drawn(info.name, extents, dtype)
+        except ValueError as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"no array can have the shape {extents} of input '{info.name}': {error}") from error
+
+    def _drawn(self, name: str, extents: Sequence[int], dtype: Any) -> Array:
+        """Values of the distribution, or within the range of the input."""
+        known = self._ranges.get(name)
         if known is None:
             return self._find(dtype).sample(self._generator, extents, dtype)
         if not isinstance(self._distribution, Distribution) or self._distribution.name not in INTEGRAL:
@@ -76,16 +89,21 @@ class RandomSource:
 
 
 class FolderSource:
-    """The file `<input>.dat` of a folder for each input. FileError if there is none."""
+    """The file `<input>.dat` of a folder for each input, see `tensor_file`. FileError if there is none."""
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
+        self._owners: dict[str, str] = {}
 
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
-        """See InputSource."""
-        path = self._folder / f"{info.name}.dat"
+        """See InputSource. UsageError if another input has the same file."""
+        file = tensor_file(info.name)
+        owner = self._owners.setdefault(file, info.name)
+        if owner != info.name:
+            raise UsageError(f"inputs '{owner}' and '{info.name}' would have the same file '{file}'")
+        path = self._folder / file
         if not path.is_file() and info.name.endswith(":0"):  # TensorFlow's full name, which files need not have
-            path = self._folder / f"{info.name.removesuffix(':0')}.dat"
+            path = self._folder / tensor_file(info.name.removesuffix(":0"))
         if not path.is_file():
             found = ", ".join(sorted(item.stem for item in self._folder.glob("*.dat"))[:8])
             hint = f"the folder has tensors {found}" if found else "the folder holds no .dat files"

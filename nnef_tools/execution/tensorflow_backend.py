@@ -30,6 +30,7 @@ class TensorFlowExecutor:
     """
 
     backend = "tensorflow"
+    device = "cpu"
     note = ""
 
     def __init__(self, model: str | os.PathLike[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MissingPackageError, UsageError
+from ..errors import ExecutionError, MissingPackageError, UsageError
 from ..ops import registry
 from .backend import Array
 from .constants import canonical
@@ -36,24 +36,31 @@ class TorchBackend:
     def __init__(self, device: str | torch.device | None = None, *, doubles: bool = False) -> None:
         self._doubles = doubles
         try:
-            self.device = torch.device(device or "cpu")
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
+            self._device = torch.device(device or "cpu")
+            torch.empty(0, device=self._device).cpu()
+        except (RuntimeError, AssertionError) as error:  # NotImplementedError is one, of devices without values
             raise UsageError(f"torch cannot use device '{device}': {str(error).splitlines()[0]}") from error
+
+    @property
+    def device(self) -> str:
+        return str(self._device)
 
     def operator(self, name: str) -> Operator | None:
         function = find_operator(name)
         return in_common_type(function) if self._doubles and function is not None else function
 
     def from_numpy(self, array: Array) -> torch.Tensor:
-        return tensor_from_numpy(array, doubles=self._doubles).to(self.device)
+        return tensor_from_numpy(array, doubles=self._doubles).to(self._device)
 
     def to_numpy(self, value: Any) -> Array:
-        result: Array = value.detach().cpu().numpy()
+        try:
+            result: Array = value.detach().cpu().numpy()
+        except ValueError as error:  # of more dimensions than arrays have
+            raise ExecutionError(f"a tensor of torch is no array of numpy: {error}") from error
         return result
 
     def as_value(self, result: Any) -> torch.Tensor:
-        return result if isinstance(result, torch.Tensor) else torch.as_tensor(result, device=self.device)
+        return result if isinstance(result, torch.Tensor) else torch.as_tensor(result, device=self._device)
 
     def context(self) -> AbstractContextManager[Any]:
         return torch.no_grad()

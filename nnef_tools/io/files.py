@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -18,16 +19,24 @@ from ..errors import FileError, NnefToolsError
 
 PathLike = Union[str, "os.PathLike[str]"]
 
+_STANDARD_STREAMS = ("stdin", "stdout", "stderr")
+_OPEN_FILE = re.compile(r"/dev/(?P<name>stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(?P<number>[0-9]{1,9})")
+
 
 @contextmanager
 def replace_file(path: PathLike) -> Iterator[BinaryIO]:
     """Gives a binary file object; its contents become the file at `path` when the block ends without an error.
 
-    Missing parent folders are created. A pipe or a device (`/dev/stdout`) is written directly, a symbolic link is
-    replaced and not followed. FileError if that is not possible; OSErrors of the block become FileErrors.
+    Missing parent folders are created. A pipe, a device or an open file (`/dev/stdout`) is written directly, a symbolic
+    link is replaced and not followed. FileError if that is not possible; OSErrors of the block become FileErrors.
     """
     target = Path(path)
     with _file_errors(target):
+        number = open_file(target)
+        if number is not None:
+            with os.fdopen(os.dup(number), "wb") as stream:
+                yield stream
+            return
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and not stat.S_ISREG(mode):
             if stat.S_ISDIR(mode):
@@ -49,6 +58,28 @@ def replace_file(path: PathLike) -> Iterator[BinaryIO]:
                 with suppress(OSError):
                     temporary.unlink()
                 raise
+
+
+def open_file(path: PathLike) -> int | None:
+    """The number of the open file of this process that a path stands for, as `/dev/stdout` does; None for others."""
+    found = _OPEN_FILE.fullmatch(Path(path).as_posix())
+    return None if found is None else int(found["number"] or _STANDARD_STREAMS.index(found["name"]))
+
+
+def is_stream(path: PathLike) -> bool:
+    """Does the path stand for something that is written directly: an open file, a pipe or a device?"""
+    path = Path(path)
+    return open_file(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def check_path(path: PathLike) -> None:
+    """FileError for a path that the operating system cannot have: with NUL, or with half a surrogate pair."""
+    try:
+        valid = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        valid = False
+    if not valid:
+        raise FileError("the path has characters that no path can have", where=os.fspath(path))
 
 
 @contextmanager
@@ -195,6 +226,7 @@ def named_as(temporary: Path, target: Path) -> Iterator[None]:
 
 @contextmanager
 def _file_errors(target: Path) -> Iterator[None]:
+    check_path(target)
     try:
         yield
     except FileError as error:

@@ -80,10 +80,11 @@ def test_run(model, weights, backend):
 def test_auto_is_onnxruntime_unless_it_cannot_run_the_model(model, tmp_path):
     assert make_executor(model).backend == "onnxruntime"
     assert make_executor(model).note == ""
-    for backend in ("auto", "onnxruntime"):
-        executor = make_executor(model, backend=backend, custom_operators={"relu": torch.relu})
-        assert executor.backend == "torch"
-        assert executor.note == "onnxruntime cannot call the Python functions of relu"
+    executor = make_executor(model, custom_operators={"relu": torch.relu})
+    assert executor.backend == "torch"
+    assert executor.note == "onnxruntime cannot call the Python functions of relu"
+    with pytest.raises(UsageError, match="onnxruntime cannot call the Python functions of relu"):
+        make_executor(model, backend="onnxruntime", custom_operators={"relu": torch.relu})
     unused = make_executor(model, custom_operators={"other": torch.relu})
     assert unused.backend == "onnxruntime"
     text = "graph g(x) -> (y) { x = external(shape = [2]); v = variable(shape = [2], label = 'v'); y = update(v, x); }"
@@ -196,7 +197,7 @@ def test_custom_operator(tmp_path, backend, kind):
         make_executor(folder, backend=backend)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", KERNELS)
 def test_custom_operator_overrides_and_extra_results(tmp_path, backend):
     text = "version 1.0;\ngraph net(x) -> (y) { x = external(shape = [2]); y = relu(x); }\n"
     folder = write_model(tmp_path / "m", text)
@@ -384,3 +385,13 @@ graph net(x, i, c) -> (g, s, k)
     assert got["g"].tolist() == [3, 1] and got["g"].dtype == np.float32
     assert got["s"].tolist() == [1, 1.5, 3]
     assert got["k"].tolist() == [1, 1, 3] and got["k"].dtype.kind == "i"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_more_dimensions_than_arrays_have(tmp_path, backend):
+    text = f"x = external(shape = [1]); t = reshape(x, shape = {[1] * 65}); y = relu(t);"
+    folder = write_model(tmp_path / "m", f"version 1.0;\ngraph net(x) -> (y) {{ {text} }}\n")
+    executor = make_executor(folder, backend=backend)
+    assert executor.device == "cpu"
+    with pytest.raises(ExecutionError, match="dimension"):
+        executor.run({"x": np.zeros(1, np.float32)})

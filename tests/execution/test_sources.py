@@ -11,7 +11,8 @@ from nnef_tools.errors import FileError, UsageError
 from nnef_tools.execution.backend import TensorInfo
 from nnef_tools.execution.distributions import Distribution, default_distribution, parse_distribution
 from nnef_tools.execution.sources import FolderSource, RandomSource, StreamSource, load_inputs, run_batches
-from nnef_tools.language.tensor_file import write_tensor
+from nnef_tools.execution.tensor_files import tensor_files, write_tensors
+from nnef_tools.language.tensor_file import read_tensor, write_tensor
 
 
 @pytest.mark.parametrize(
@@ -131,3 +132,57 @@ def test_batches():
         run_batches(model, {"x": x[:3]})
     with pytest.raises(UsageError, match="rank 0"):
         run_batches(model, {"x": np.array(1.0)})
+
+
+def test_seeds_and_shapes_that_cannot_be():
+    with pytest.raises(UsageError, match="the seed cannot be -1"):
+        RandomSource(None, -1)
+    for shape in ((1,) * 65, (2**62, 2), (2**70,)):
+        with pytest.raises(UsageError, match=r"no array can have the shape .* of input 'x'"):
+            RandomSource(None, 0).load(TensorInfo("x", np.float32, shape))
+
+
+def test_values_that_an_item_type_cannot_hold():
+    generator = np.random.default_rng(0)
+    for text in ("uniform(-1e300, 1e300)", "normal(1e300, 1)"):
+        with pytest.raises(UsageError, match="exceed what float32 can hold"):
+            parse_distribution(text).sample(generator, [8], np.float32)
+        assert np.isfinite(parse_distribution(text).sample(generator, [8], np.float64)).all()
+
+
+def test_files_of_tensors():
+    assert tensor_files(["a/b", "a:b", "/c", "A/B", "x:0"]) == {
+        "a/b": "a/b.dat",
+        "a:b": "a:b.dat",
+        "/c": "c.dat",
+        "A/B": "A/B.dat",
+        "x:0": "x:0.dat",
+    }
+    for one, other in (("a/b", "/a/b"), ("a//b", "a/./b"), ("x", "x/")):
+        with pytest.raises(UsageError, match=f"tensors '{one}' and '{other}' would have the same file"):
+            tensor_files([one, other])
+    for name in ("../x", "a/../../x", "", "/", ".", "a\0b"):
+        with pytest.raises(UsageError, match="cannot be the name of a file"):
+            tensor_files([name])
+
+
+def test_a_file_system_that_makes_no_difference_between_names(tmp_path, monkeypatch):
+    outputs = {"a.dat": np.zeros(2, np.float32), "A.dat": np.ones(2, np.float32)}
+    monkeypatch.setattr("nnef_tools.execution.tensor_files.create_file", lambda path: create_lower(path))
+    with pytest.raises(FileError, match=r"cannot write 'A.dat': another tensor has a file of that name"):
+        write_tensors(tmp_path / "out", outputs)
+    assert not (tmp_path / "out").exists()
+
+
+def create_lower(path):
+    """What such a file system makes of a new file."""
+    return path.with_name(path.name.lower()).open("xb")
+
+
+def test_inputs_with_one_file(tmp_path):
+    write_tensors(tmp_path, {"a/b.dat": np.arange(2, dtype=np.float32)})
+    assert read_tensor(str(tmp_path / "a" / "b.dat"))[0].tolist() == [0, 1]
+    for name in ("a/b", "/a/b"):  # an absolute name does not lead out of the folder
+        assert FolderSource(tmp_path).load(TensorInfo(name, np.float32, (2,))).tolist() == [0, 1]
+    with pytest.raises(UsageError, match=r"inputs 'a/b' and '/a/b' would have the same file 'a/b.dat'"):
+        load_inputs([TensorInfo(name, np.float32, (2,)) for name in ("a/b", "/a/b")], FolderSource(tmp_path))

@@ -20,6 +20,7 @@ from ...language.tensor_file import describe_tensor, write_tensor
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer
 from ...model.widths import with_double_facts
+from ..files import is_stream
 from .checks import check_writable
 from .declarations import custom_types, known_texts, needed_declarations
 from .generated import generated_fragments
@@ -67,7 +68,7 @@ class Writer:
         self.warnings: list[str] = []
 
     def __call__(self, graph: Graph, path: PathLike) -> Path:
-        """Writes the folder `path`, or the archive `path` + '.tgz' (unless it ends so already); returns which.
+        """Writes the folder `path`, or the archive `path` + '.tgz' (unless it ends so, or is a stream); returns which.
 
         FormatError if the graph has no NNEF text, or a variable no data that fits; FileError if writing fails. Then
         what was there before is still there.
@@ -85,7 +86,7 @@ class Writer:
             write_folder(target, files)
         else:
             target = Path(path)
-            if not target.name.endswith(ARCHIVE_SUFFIXES):
+            if not target.name.endswith(ARCHIVE_SUFFIXES) and not is_stream(target):
                 target = target.with_name(f"{target.name}.tgz")
             write_archive(target, files, self._compression)
         return target

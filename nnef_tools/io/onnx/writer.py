@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ... import __version__
 from ...errors import FileError, FormatError, MissingPackageError
 from ...model.graph import Graph
-from ..files import create_file, replace_file, replace_folder
+from ..files import create_file, is_stream, replace_file, replace_folder
 from ..protobuf.wire import BYTES, tag, varint
 from .encode import Array, is_text, raw_data, raw_size, tensor_header, tensor_message
 
@@ -72,7 +72,7 @@ class Writer:
                 inside.write(file)
             self.files = (path,)
             return
-        if path.exists() and not path.is_file():
+        if is_stream(path) or path.is_dir():
             raise FileError("external data needs a regular file to stand beside", where=str(path))
         data_name = f"{path.name}.data"
         offsets = external_offsets(message.initializers)
