@@ -35,7 +35,7 @@ from .model.cut import cut
 from .model.utils import keep_static
 from .plugins import Modules, load_fragments, load_operators, load_optimizers, load_shapes, load_transforms
 from .report import ModelFacts, PassFacts, Report, size_on_disk
-from .target import Target, Written
+from .target import Target, Written, target_format
 from .verification import Insides, Interface, operator_types, tensor_sizes, verify_conversion
 
 Progress = Callable[[str], None]
@@ -45,6 +45,26 @@ CHANNELS_LAST = ("tf", "tflite")
 
 LAYOUTS = ("nnef", "tf")
 """Dialects of which transposes can be removed."""
+
+CUSTOM_MODULES = ("custom_converters", "custom_shapes", "custom_fragments")
+CONVERTER_OPTIONS = {
+    "custom_converters": "custom_transforms",
+    **{
+        name: name
+        for name in (
+            *("custom_shapes", "custom_fragments", "mirror_unsupported", "keep_io_names", "keep_names", "io_transpose"),
+            *("fold_constants", "standard_only", "static_only", "opset"),
+        )
+    },
+}
+"""Parameters of `convert_model` that are for the converter -> what it calls them."""
+
+WRITER_OPTIONS = {
+    "nnef": ("external_data",),
+    "onnx": ("generate_custom_fragments", "annotate_shapes", "compress"),
+    "tf": ("generate_custom_fragments", "annotate_shapes", "compress", "external_data"),
+}
+"""Parameters of `convert_model` that are for the writer, by the format whose writer does not have them."""
 
 
 def convert_model(
@@ -76,7 +96,7 @@ def convert_model(
     opset: int | None = None,
     external_data: bool = False,
     verify: int = 0,
-    seed: int = 0,
+    seed: int | None = None,
     random: str | None = None,
     progress: Progress | None = None,
     dry_run: bool = False,
@@ -101,8 +121,8 @@ def convert_model(
     operator set that NNEF is converted to. external_data: write the weights of an ONNX model into a file beside it.
     verify: run source and result on that many random inputs before anything existing is replaced; random: their
     distribution, such as `normal(0, 1)` (default: floats uniform in [-1, 1), integers within what they index or are
-    compared with, else from 0 to 9); seed: of them.
-    progress: called with the name of each stage. dry_run: do everything but write.
+    compared with, else from 0 to 9); seed: of them, by default 0. progress: called with the name of each stage, and
+    with `verify 2/3` for each input. dry_run: do everything but write.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -126,8 +146,41 @@ def convert_model(
         input_names, output_names = _short(input_names), _short(output_names)
         io_transpose = io_transpose if isinstance(io_transpose, bool) else _short(io_transpose) or ()
         input_shapes = {name.removesuffix(":0"): shape for name, shape in (input_shapes or {}).items()}
-    destination = Target.of(target, source, output_format, compress)
+    is_compressed = target_format(target, output_format).name == "nnef"
+    destination = Target.of(target, source, output_format, compress if is_compressed else None)
+    if tensor_mapping is not None and Path(tensor_mapping).absolute() == destination.path.absolute():
+        raise UsageError("the model and the tensor mapping cannot have the same file", where=str(tensor_mapping))
     converter_class = find_converter(read_format, destination.format)
+    unused = _unused_options(
+        {
+            "custom_converters": custom_converters,
+            "mirror_unsupported": mirror_unsupported,
+            "keep_io_names": keep_io_names,
+            "keep_names": keep_names,
+            "io_transpose": io_transpose,
+            "fold_constants": fold_constants,
+            "standard_only": standard_only,
+            "static_only": static_only,
+            "opset": opset,
+            "custom_shapes": custom_shapes,
+            "custom_fragments": custom_fragments,
+            "custom_optimizers": custom_optimizers,
+            "dequantize": dequantize,
+            "generate_custom_fragments": generate_custom_fragments,
+            "annotate_shapes": annotate_shapes,
+            "compress": compress is not None,
+            "external_data": external_data,
+            "random": random,
+            "seed": seed is not None,
+            "tensor_mapping": tensor_mapping,
+        },
+        (read_format, destination.format),
+        converter_class,
+        optimize=optimize,
+        verify=verify > 0,
+        dry_run=dry_run,
+        partial=bool(decompose or input_names),
+    )
     if verify < 0:
         raise UsageError(f"the number of inputs to verify on cannot be {verify}")
     if dry_run and verify:
@@ -139,8 +192,6 @@ def convert_model(
     shapes = load_shapes(custom_shapes)
     fragments = load_fragments(custom_fragments)
     optimizers = load_optimizers(custom_optimizers)
-    if not optimize and (optimizers or dequantize):
-        log.warnings.append("custom optimizers and dequantization have no effect without optimization")
 
     with log.stage("read"):
         inner = {name: shape for name, shape in (input_shapes or {}).items() if name in (input_names or ())}
@@ -225,11 +276,12 @@ def convert_model(
                 (trial.path, trial.format.name),
                 interface,
                 samples=verify,
-                seed=seed,
+                seed=seed or 0,
                 distribution=random,
                 custom_operators=load_operators([*custom_converters, *custom_shapes, *custom_fragments]),
                 coarseness=coarseness,
                 insides=Insides(mapping, source_types, operator_types(graph), tensor_sizes(graph)),
+                progress=progress,
             )
     written = Written()
     if not dry_run:
@@ -243,6 +295,7 @@ def convert_model(
         target=ModelFacts.of(graph, destination.path, destination.format.name, size_on_disk(written.paths)),
         written=tuple(map(str, (*written.paths, *others))),
         warnings=tuple(log.warnings),
+        unused_options=unused,
         tensor_mapping=mapping,
         passes=passes,
         transposes=transposes,
@@ -306,14 +359,12 @@ def _convert(graph: Graph, converter_class: Any, **options: Any) -> _Conversion:
     """Converts, or keeps a graph whose dialect is right already."""
     if converter_class is None:
         names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}
-        unused = _unused_options(options, ())
-        return _Conversion(graph, graph.outputs, lambda: _surviving(names), warnings=unused)
+        return _Conversion(graph, graph.outputs, lambda: _surviving(names))
     accepted = accepted_options(converter_class, options)
     converter = converter_class(**accepted)
     converted = converter(graph)
-    warnings = [*_unused_options(options, accepted), *converter.warnings]
     transposed = accepted.get("io_transpose", False)
-    return _Conversion(converted, converter.outputs, converter.tensor_mapping, transposed, warnings)
+    return _Conversion(converted, converter.outputs, converter.tensor_mapping, transposed, converter.warnings)
 
 
 def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
@@ -321,19 +372,43 @@ def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
     return {name: tensor.name for tensor, name in names.items() if tensor.graph is not None and tensor.name}
 
 
-def _unused_options(options: Mapping[str, Any], accepted: Any) -> list[str]:
-    visible = (
-        "custom_transforms",
-        "mirror_unsupported",
-        "keep_io_names",
-        "keep_names",
-        "io_transpose",
-        "fold_constants",
+def _unused_options(
+    given: Mapping[str, Any],
+    formats: tuple[Format, Format],
+    converter_class: Any,
+    *,
+    optimize: bool,
+    verify: bool,
+    dry_run: bool,
+    partial: bool,
+) -> dict[str, str]:
+    """Those of the given parameters of `convert_model` that this call has no use for -> where they have none.
+
+    formats: of the source and the target. partial: operations are decomposed, or the model is cut at inner tensors.
+    """
+    source, target = formats
+    parameters = (
+        () if converter_class is None else accepted_options(converter_class, dict.fromkeys(CONVERTER_OPTIONS.values()))
     )
-    unused = [
-        name for name in (*visible, "standard_only", "static_only", "opset") if options[name] and name not in accepted
-    ]
-    return [f"{name.replace('_', ' ')} has no effect in this conversion" for name in unused]
+    unused = {name: "in this conversion" for name, wanted in CONVERTER_OPTIONS.items() if wanted not in parameters}
+    unused |= dict.fromkeys(WRITER_OPTIONS.get(target.name, ()), f"on {target.title} models")
+    if converter_class is None:
+        del unused["static_only"]
+    if source.dialect == "nnef" or partial:
+        unused.pop("custom_shapes", None)
+    if target.dialect == "nnef" or partial:
+        unused.pop("custom_fragments", None)
+    if target.dialect != "nnef":
+        unused["dequantize"] = f"on {target.title} models"
+    if not optimize:
+        unused |= dict.fromkeys(("dequantize", "custom_optimizers"), "without optimization")
+    if verify:  # these modules may have what custom operators compute
+        unused = {name: where for name, where in unused.items() if name not in CUSTOM_MODULES}
+    else:
+        unused |= dict.fromkeys(("random", "seed"), "without verification")
+    if dry_run:
+        unused["tensor_mapping"] = "in a dry run"
+    return {name: where for name, where in unused.items() if given.get(name)}
 
 
 def _optimize(graph: Graph, format: Format, *, only_required: bool, **options: Any) -> tuple[PassFacts, ...]:

@@ -250,7 +250,8 @@ class Verification:
 class Report:
     """Everything that `convert_model` has to tell.
 
-    written: the paths of what was written, empty after a dry run. tensor_mapping: source tensor name -> target tensor
+    written: the paths of what was written, empty after a dry run. unused_options: parameters of the call that had no
+    effect -> where they have none, such as `without verification`. tensor_mapping: source tensor name -> target tensor
     name. transposes: where some are left, None unless the layout changed. timings: seconds by stage. verification: None
     if none was asked for.
     """
@@ -259,6 +260,7 @@ class Report:
     target: ModelFacts
     written: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unused_options: Mapping[str, str] = field(default_factory=dict)
     tensor_mapping: Mapping[str, str] = field(default_factory=dict)
     passes: tuple[PassFacts, ...] = ()
     transposes: tuple[str, ...] | None = None
@@ -387,8 +389,8 @@ def _narrowed(widths: Sequence[int], fixed: Sequence[bool], limit: int) -> list[
 
 
 def size_on_disk(paths: Iterable[Path]) -> int | None:
-    """Bytes of files, and of all files in folders; None if there is nothing."""
-    found = [path for path in paths if path.exists()]
+    """Bytes of files, and of all files in folders; None if there is nothing, or what is no file (a pipe)."""
+    found = [path for path in paths if path.is_file() or path.is_dir()]
     files = (file for path in found for file in (path.rglob("*") if path.is_dir() else [path]))
     return sum(file.stat().st_size for file in files if file.is_file()) if found else None
 

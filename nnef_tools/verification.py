@@ -107,12 +107,14 @@ def verify_conversion(
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
     coarseness: Coarseness | None = None,
     insides: Insides | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Runs source and target (path and format name each) on `samples` random inputs and compares the outputs.
 
     Outputs and inputs correspond by their order. coarseness: of a model with quantized activations, whose outputs may
-    differ by steps, too. insides: with them, a failure names the first tensor that differs. VerificationError, with a
-    table of the outputs, if they differ by more than the tolerances; UsageError if a model cannot be run.
+    differ by steps, too. insides: with them, a failure names the first tensor that differs. progress: called with
+    `verify 2/3` before the second of three runs. VerificationError, with a table of the outputs, if they differ by more
+    than the tolerances; UsageError if a model cannot be run.
     """
     graph, of_source = _nnef_graph(source, target)
     random = random_source(distribution, seed, _ranges(graph, interface))
@@ -125,7 +127,9 @@ def verify_conversion(
     )
     judge = None if graph is None else _judge(graph, interface, custom_operators)
     verdicts = Verdicts(models, coarseness, judge, judge_has_source_names=of_source)
-    for _ in range(samples):
+    for k in range(samples):
+        if progress is not None:
+            progress(f"verify {k + 1}/{samples}")
         verdicts.add(models.run(models.draw(random)))
     idle = _idle_inputs(models, verdicts, random, samples)
     final = verdicts.final()

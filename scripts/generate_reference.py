@@ -36,7 +36,12 @@ COMMAND_LINE = """# Command line
 
 `nnef-tools --help` lists the commands, `nnef-tools COMMAND --help` explains one, `nnef-tools --version` prints the
 version. `python -m nnef_tools.COMMAND` takes the same options. Options stand anywhere, before or after the models. An
-option that takes several values ends at the next option.
+option that takes several values ends at the next option or at `--`; `--shape` also ends where a word is no shape.
+Options of the 1.0 series may be shortened as there. Of an option with one value the last one counts, one with several
+collects them. What has no effect is named in a warning.
+
+`-` and `/dev/stdout` as a file to write are standard output, for models that are one file (an NNEF model with
+`--compress`), tensor mappings and statistics. Models are read from files and folders only.
 
 Results go to standard output, everything else to standard error. Values are never evaluated as code: shapes and names
 are Python literals. `-` in the column *value* means that the option has none; values in brackets may be left out.

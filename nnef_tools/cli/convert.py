@@ -8,19 +8,32 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from .options import (
     FORMAT_NAMES,
+    SHAPE_WORD,
+    Names,
     Parser,
     add_common_options,
     guarded,
+    integer,
     names_or_all,
+    option_name,
     parse_shapes,
 )
-from .render import note, print_json, print_table, progress, styled, warn
+from .paths import check_output, file_name, is_output, source_path
+from .render import note, print_json, print_result, print_table, progress, warn_all
 
 if TYPE_CHECKING:
     from ..report import Report
 
 DEFAULT_SAMPLES = "3"
 DEFAULT_LEVEL = "1"
+
+SHORTENED = (
+    "--input-model", "--input-format", "--output-format", "--output-model", "--input-shapes", "--io-transpose",
+    "--fold-constants", "--optimize", "--dequantize", "--custom-converters", "--custom-shapes", "--custom-fragments",
+    "--custom-optimizers", "--mirror-unsupported", "--generate-custom-fragments", "--keep-io-names", "--decompose",
+    "--input-names", "--output-names", "--static-only", "--tensor-mapping", "--annotate-shapes", "--compress",
+)  # fmt: skip
+"""The options of the 1.0 series, which could be shortened there. New ones cannot, so that they never get in the way."""
 
 
 def build_parser(prog: str = "nnef-tools convert") -> Parser:
@@ -30,6 +43,8 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         "MODEL [OUTPUT]",
         "Convert a model to another format, or rewrite it in its own: nnef-tools convert model.onnx model.nnef",
         optional_numbers={"--verify": DEFAULT_SAMPLES, "--compress": DEFAULT_LEVEL},
+        items={"--shape": SHAPE_WORD},
+        shortened=SHORTENED,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to read")
     parser.add_argument(
@@ -49,13 +64,17 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
     formats.add_argument(
         "--shape",
         nargs="+",
-        action="extend",
+        action=Names,
         default=[],
         metavar="NAME:EXTENTS",
         help="the same in short: x:1,3,224,224",
     )
-    formats.add_argument("--input-names", nargs="+", metavar="NAME", help="convert only what follows these tensors")
-    formats.add_argument("--output-names", nargs="+", metavar="NAME", help="convert only what leads to these tensors")
+    formats.add_argument(
+        "--input-names", nargs="+", action=Names, metavar="NAME", help="convert only what follows these tensors"
+    )
+    formats.add_argument(
+        "--output-names", nargs="+", action=Names, metavar="NAME", help="convert only what leads to these tensors"
+    )
     formats.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
 
     conversion = parser.add_argument_group("conversion")
@@ -67,14 +86,19 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
     conversion.add_argument(
         "--io-transpose",
         nargs="*",
+        action=Names,
         metavar="NAME",
         help="make channels-last inputs and outputs channels-first (no names: all of rank 3 and up)",
     )
     conversion.add_argument(
-        "--decompose", nargs="*", metavar="OP", help="write these compound operations as their definition (none: all)"
+        "--decompose",
+        nargs="*",
+        action=Names,
+        metavar="OP",
+        help="write these compound operations as their definition (none: all)",
     )
     conversion.add_argument("--standard-only", action="store_true", help="refuse what needs a custom fragment")
-    conversion.add_argument("--opset", type=int, metavar="N", help="version of ONNX's operator set to convert to")
+    conversion.add_argument("--opset", type=integer, metavar="N", help="version of ONNX's operator set to convert to")
     conversion.add_argument("--mirror-unsupported", action="store_true", help="copy what cannot be converted as it is")
 
     plugins = parser.add_argument_group("plugins", "modules by dotted name or path of the .py file; the last one wins")
@@ -84,7 +108,9 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         ("fragments", "CUSTOM_FRAGMENTS"),
         ("optimizers", "CUSTOM_OPTIMIZERS"),
     ):
-        plugins.add_argument(f"--custom-{name}", nargs="+", default=[], metavar="MODULE", help=f"modules with {table}")
+        plugins.add_argument(
+            f"--custom-{name}", nargs="+", action=Names, default=[], metavar="MODULE", help=f"modules with {table}"
+        )
     plugins.add_argument(
         "--generate-custom-fragments", action="store_true", help="declare custom operations in the text"
     )
@@ -93,7 +119,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
     output.add_argument(
         "--compress",
         nargs="?",
-        type=int,
+        type=integer,
         const=int(DEFAULT_LEVEL),
         metavar="LEVEL",
         help="write NNEF as a .tgz archive; 0 to 9 (default 1), the higher the smaller",
@@ -113,7 +139,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
     verification.add_argument(
         "--verify",
         nargs="?",
-        type=int,
+        type=integer,
         const=int(DEFAULT_SAMPLES),
         default=0,
         metavar="N",
@@ -124,7 +150,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         metavar="DISTRIBUTION",
         help="of these inputs: uniform(-1,1), normal(0,1), integers(0,9), bernoulli(0.5)",
     )
-    verification.add_argument("--seed", type=int, default=0, metavar="N", help="of these inputs")
+    verification.add_argument("--seed", type=integer, metavar="N", help="of these inputs")
     add_common_options(parser)
     return parser
 
@@ -137,7 +163,10 @@ def main(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     from ..pipeline import convert_model
 
+    warn_all(getattr(args, "warnings", ()))
     source, target = _paths(args)
+    tensor_mapping = file_name(args.tensor_mapping)
+    check_output({"the model": target, "--tensor-mapping": tensor_mapping}, *["--json"] * args.json)
     with progress() as show:
         report = convert_model(
             source,
@@ -160,7 +189,7 @@ def _run(args: argparse.Namespace) -> int:
             input_names=args.input_names,
             output_names=args.output_names,
             static_only=args.static_only,
-            tensor_mapping=args.tensor_mapping,
+            tensor_mapping=tensor_mapping,
             annotate_shapes=args.annotate_shapes,
             compress=args.compress,
             dequantize=args.dequantize,
@@ -176,30 +205,34 @@ def _run(args: argparse.Namespace) -> int:
     _print_report(report, verbose=args.verbose)
     if args.json:
         print_json(report.to_json())
-    else:
-        for path in report.written:
-            print(f"Written '{path}'")
+    on_output = is_output(target) or is_output(tensor_mapping)
+    for path in report.written if not args.json else ():
+        (note if on_output else print_result)(f"Written '{path}'")
+    if args.dry_run:
+        note("dry run: nothing written")
     return 0
 
 
 def _paths(args: argparse.Namespace) -> tuple[str, str | None]:
-    """The models to read and to write: as positional arguments, as options, or one of each kind."""
+    """The models to read and to write: as positional arguments, as options, or one of each kind. `-` for the latter is
+    standard output."""
     positional = [path for path in (args.model, args.output) if path is not None]
     source = args.input_model or (positional.pop(0) if positional else None)
     target = args.output_model or (positional.pop(0) if positional else None)
     if positional:
         raise UsageError(f"'{positional[0]}' is one model too many")
     if source is None:
-        raise UsageError("no model to convert", hint="nnef-tools convert model.onnx model.nnef")
-    return source, target
+        hint = build_parser().swallowed(args) or "nnef-tools convert model.onnx model.nnef"
+        raise UsageError("no model to convert", hint=hint)
+    return source_path(source), file_name(target)
 
 
 def _print_report(report: Report, *, verbose: bool) -> None:
     """Tells on standard error what was done."""
     from ..report import plural
 
-    for warning in report.warnings:
-        warn(warning)
+    warn_all(f"{option_name(name)} has no effect {where}" for name, where in report.unused_options.items())
+    warn_all(report.warnings)
     note(report.source.summary())
     note(report.target.summary())
     if report.transposes is not None:
@@ -213,6 +246,6 @@ def _print_report(report: Report, *, verbose: bool) -> None:
         print_table(report.timings_table())
         note(f"{plural(len(report.renamed()), 'tensor')} renamed (--tensor-mapping writes their names)")
     if report.verification is not None:
-        note(styled(report.verification.summary(), "yellow" if report.verification.weaknesses else "green"))
+        note(report.verification.summary(), "yellow" if report.verification.weaknesses else "green")
         if verbose:
             print_table(report.verification.table())

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import io
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,7 +14,7 @@ from importlib import import_module
 from .. import __version__
 from ..errors import UsageError
 from .options import EXIT_CODES, guarded
-from .render import print_error
+from .render import prepare_streams, print_error
 
 COMMANDS = {
     "convert": "convert a model to another format, or optimise it within its format",
@@ -30,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = arguments[0] if arguments else None
     if first in COMMANDS:
         return run_command(first, arguments[1:])
-    _prepare_streams()
+    prepare_streams()
     return guarded(lambda _: _explain(first), argparse.Namespace(debug=False, json=False))
 
 
@@ -64,21 +62,8 @@ def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | Non
         status: int = module.main(args)
         return status
 
-    _prepare_streams()
+    prepare_streams()
     return guarded(run, argparse.Namespace(debug="--debug" in arguments, json="--json" in arguments))
-
-
-def _prepare_streams() -> None:
-    """Lets nothing depend on what the caller's shell made of the standard streams.
-
-    The files stay open as long as the process.
-    """
-    if sys.stdin is None:  # closed, as are the others below
-        sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
-    elif isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files that the encoding lacks
 
 
 def _help() -> str:

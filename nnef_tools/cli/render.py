@@ -1,4 +1,8 @@
-"""What a terminal shows: errors, warnings, tables, progress. Colour and progress only where a person is watching."""
+"""What the commands print: errors, warnings, tables, results, progress. Everything passes through `_line`.
+
+Names come from models and file systems, so characters that a terminal would obey are shown as escapes, `\\x1b`. Color
+and progress are only for terminals, and within `quietly` nothing is printed but errors and data.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,14 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Lock, Thread
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TextIO
+
+from ..errors import FileError
 
 if TYPE_CHECKING:
     from ..errors import NnefToolsError
@@ -18,79 +27,235 @@ Progress = Callable[[str], None]
 
 _STYLES = {"bold": "1", "red": "1;31", "yellow": "33", "green": "32", "dim": "2"}
 
+TICK = 1.0
+"""Seconds from one sight of the clock to the next."""
 
-def styled(text: str, style: str, stream: TextIO | None = None) -> str:
-    """The text in a style, if the stream (standard error by default) is a terminal that wants colour."""
-    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if _wants_colour(stream or sys.stderr) else text
+_quiet = False
 
 
-def note(text: str) -> None:
+@contextmanager
+def quietly(quiet: bool = True) -> Iterator[None]:
+    """Nothing but errors and data is printed for as long as the block lasts, if `quiet`."""
+    global _quiet
+    before, _quiet = _quiet, _quiet or quiet
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
+def printable(text: str) -> str:
+    """The text with escapes for what does not show or changes how the rest shows: control characters, line ends,
+    marks of direction, halves of surrogate pairs. A tab becomes a space, which keeps the columns."""
+    if text.isprintable():
+        return text
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.replace("\t", " "))
+    return "".join(escaped)
+
+
+def note(text: str, style: str | None = None) -> None:
     """Prints a line for the user on standard error."""
-    print(text, file=sys.stderr)
+    if not _quiet:
+        _line(text, style=style)
 
 
 def warn(text: str) -> None:
     """Prints a warning on standard error."""
-    note(f"{styled('warning:', 'yellow')} {text}")
+    if not _quiet:
+        _line(text, ("warning:", "yellow"))
+
+
+def warn_all(texts: Iterable[str]) -> None:
+    """Prints warnings on standard error."""
+    for text in texts:
+        warn(text)
 
 
 def print_error(error: NnefToolsError) -> None:
     """Prints an error on standard error: message, the table of refused operators or the details, and the hint."""
     head = f"{error.where}: {error.message}" if error.where else error.message
-    note(f"{styled('error:', 'red')} {head}")
+    _line(head, ("error:", "red"))
     if getattr(error, "refused", None):
         from ..report import refusal_table, refused_operators
 
-        print_table(refusal_table(refused_operators(error)))
+        _table(refusal_table(refused_operators(error)))
     else:
         for line in error.details:
-            note(f"  {line}")
+            _line(f"  {line}")
     if error.hint:
-        note(f"{styled('hint:', 'bold')} {error.hint}")
+        _line(error.hint, ("hint:", "bold"))
+
+
+def print_traceback() -> None:
+    """Prints the traceback of the exception that is being handled on standard error."""
+    for line in traceback.format_exc().splitlines():
+        _line(line)
 
 
 def print_table(rows: Rows) -> None:
     """Prints a table, whose first row is the header, on standard error; it fits a terminal."""
-    from ..report import format_table
+    if not _quiet:
+        _table(rows)
 
-    width = shutil.get_terminal_size().columns - 2 if sys.stderr.isatty() else None
-    for k, line in enumerate(format_table(rows, width)):
-        note("  " + (styled(line, "bold") if k == 0 else line))
+
+def print_result(text: str) -> None:
+    """Prints a line that says what was done on standard output, if that is open. FileError if it cannot be written."""
+    if not _quiet and not _is_closed():
+        with standard_output() as stream:
+            _line(text, stream=stream)
 
 
 def print_json(value: Any) -> None:
-    """Prints plain values as JSON on standard output."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+    """Prints plain values as JSON, which is ASCII, on standard output. FileError if it cannot be written."""
+    with standard_output() as stream:
+        stream.write(json.dumps(value, indent=2, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
+
+
+@contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Standard output, for data that must not get lost. FileError if it is closed or cannot be written;
+    BrokenPipeError if its reader went away."""
+    if _is_closed():
+        raise FileError("cannot write: it is closed", where="standard output")
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        give_up(sys.stdout)
+        if isinstance(error, FileError):
+            error.where = error.where or "standard output"
+            raise
+        raise FileError(f"cannot write: {error.strerror or error}", where="standard output") from error
+
+
+def prepare_streams() -> None:
+    """Lets nothing depend on what the caller's shell made of the standard streams.
+
+    The files stay open as long as the process.
+    """
+    if sys.stdin is None:  # closed, as are the others below
+        sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    with suppress(AttributeError):  # a stream of the caller's own, such as one of a notebook
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that the encoding lacks
+
+
+def flush_output() -> None:
+    """Writes what is left in the buffer of standard output. FileError if it cannot be written."""
+    if not _is_closed():
+        with standard_output():
+            pass
+
+
+def _is_closed() -> bool:
+    """Was standard output closed when the process started, so that `prepare_streams` put something in its place?"""
+    return sys.__stdout__ is None and getattr(sys.stdout, "name", None) == os.devnull
+
+
+def give_up(stream: TextIO) -> None:
+    """Sends what is left in the buffer of a standard stream nowhere, so that the flush at exit is silent."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A function that shows what is being done, for as long as the block lasts, if somebody is watching."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    """A function that shows what is being done and for how long, for as long as the block lasts, on a terminal.
+
+    What took at least a second leaves a line. A text with the first word of the last one continues it: `verify 2/3`.
+    """
+    if _quiet or not _is_terminal(sys.stderr):
         yield lambda text: None
         return
+    clock = _Clock()
     try:
-        from rich.console import Console
-    except ImportError:
-        yield from _plain_progress()
-        return
-    with Console(stderr=True).status("") as status:
-        yield status.update
-
-
-def _plain_progress() -> Iterator[Progress]:
-    """One line that is written over and over, and cleared at the end."""
-
-    def show(text: str) -> None:
-        width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r\x1b[K{text[:width]}")
-        sys.stderr.flush()
-
-    try:
-        yield show
+        yield clock.show
     finally:
-        show("")
+        clock.stop()
 
 
-def _wants_colour(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+class _Clock:
+    """One line that is written over and over by a thread, so that the time goes on while a stage runs."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._start = perf_counter()
+        self._lock = Lock()
+        self._stopped = Event()
+        self._thread = Thread(target=self._tick, daemon=True)
+        self._thread.start()
+
+    def show(self, text: str) -> None:
+        with self._lock:
+            if text.partition(" ")[0] != self._text.partition(" ")[0]:
+                self._finish()
+                self._start = perf_counter()
+            self._text = text
+            self._paint()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Clears the line, and leaves one for good if the stage took long."""
+        _write(sys.stderr, "\r\x1b[K")
+        seconds = perf_counter() - self._start
+        if self._text and seconds >= 1:
+            _line(f"{self._text}: {seconds:.1f} s", style="dim")
+
+    def _paint(self) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        text = f"{printable(self._text)} {perf_counter() - self._start:.0f} s"
+        _write(sys.stderr, f"\r\x1b[K{text[:width]}")
+
+    def _tick(self) -> None:
+        while not self._stopped.wait(TICK):
+            with self._lock:
+                if self._text:
+                    self._paint()
+
+
+def _table(rows: Rows) -> None:
+    from ..report import format_table
+
+    printed = [[printable(cell) for cell in row] for row in rows]  # first, since escapes are wider
+    width = shutil.get_terminal_size().columns - 2 if sys.stderr is not None and sys.stderr.isatty() else None
+    for k, line in enumerate(format_table(printed, width)):
+        _line("  " + line, style="bold" if k == 0 else None)
+
+
+def _line(
+    text: str, label: tuple[str, str] | None = None, *, style: str | None = None, stream: TextIO | None = None
+) -> None:
+    """Prints one line, by default on standard error. label: a first word and its style."""
+    stream = sys.stderr if stream is None else stream
+    line = _styled(printable(text), style, stream)
+    _write(stream, (f"{_styled(*label, stream)} {line}" if label else line) + "\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Writes and flushes. What standard error does not take is lost: there is nowhere to say so."""
+    try:
+        stream.write(text)
+        if stream is sys.stderr:
+            stream.flush()
+    except OSError:
+        if stream is not sys.stderr:
+            raise
+        give_up(stream)
+
+
+def _styled(text: str, style: str | None, stream: TextIO) -> str:
+    colored = style is not None and _is_terminal(stream) and not os.environ.get("NO_COLOR")
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if colored and style else text
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"

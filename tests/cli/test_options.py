@@ -9,12 +9,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from nnef_tools import errors
+from nnef_tools.cli import convert, execute
 from nnef_tools.cli import main as command
-from nnef_tools.cli.options import Parser, guarded, parse_shapes
+from nnef_tools.cli.options import SHAPE_WORD, Names, Parser, guarded, parse_shapes
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,12 +58,22 @@ def test_bad_compact_shapes(text: str) -> None:
 
 @pytest.fixture
 def parser() -> Parser:
-    parser = Parser("prog", "[MODEL]", "what it does", optional_numbers={"--verify": "3"})
+    parser = Parser(
+        "prog",
+        "[MODEL]",
+        "what it does",
+        optional_numbers={"--verify": "3"},
+        items={"--shape": SHAPE_WORD},
+        shortened=["--verify", "--names", "--name-file"],
+    )
     parser.add_argument("model", nargs="?")
     parser.add_argument("output", nargs="?")
     parser.add_argument("--verify", nargs="?", type=int, default=0)
     parser.add_argument("--flag", action="store_true")
-    parser.add_argument("--names", nargs="*")
+    parser.add_argument("--names", nargs="*", action=Names)
+    parser.add_argument("--name-file")
+    parser.add_argument("--vector", action="store_true")
+    parser.add_argument("--shape", nargs="+", action=Names, default=[])
     return parser
 
 
@@ -110,6 +122,11 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
         ("convert --help >&-", 0),
         ("execute missing.nnef <&-", 2),
         ("execute missing.nnef >&- <&-", 2),
+        ("execute missing.nnef 2>&-", 2),
+        ("execute missing.nnef --debug >&- 2>&- <&-", 2),
+        ("convert --help 2>&-", 0),
+        ("execute missing.nnef 2>/dev/full", 2),
+        ("execute missing.nnef --json >/dev/full", 2),
         ("--help >/dev/full", 2),
         ("convert --help >/dev/full", 2),
     ],
@@ -121,7 +138,8 @@ def test_unusable_streams(line: str, status: int) -> None:
     assert done.returncode == status, done.stderr
     assert b"Traceback" not in done.stderr
     assert b"internal error" not in done.stderr
-    assert ("/dev/full" in line) == (b"error: standard output: cannot write" in done.stderr)
+    full = line.endswith("--help >/dev/full")  # elsewhere the missing model is what is told
+    assert full == (b"error: standard output: cannot write" in done.stderr)
 
 
 def test_file_names_that_the_terminal_cannot_show(model: Path) -> None:
@@ -139,9 +157,119 @@ def test_wrong_command_lines_are_told_to_machines_too(line: str, capsys: pytest.
     assert (result["status"], result["exit_code"], result["error"]["type"]) == ("error", 1, "UsageError")
 
 
+@pytest.mark.parametrize(
+    ("line", "shapes"),
+    [
+        ("--shape x:1,3 a b", ["x:1,3"]),
+        ("--shape x:1,3 y: z:?,*,-1 a --shape=s:0:2 b", ["x:1,3", "y:", "z:?,*,-1", "s:0:2"]),
+        ("a --shape x:1,n y:2,n b", ["x:1,n", "y:2,n"]),
+        ("--shape x a b", ["x"]),
+        ("--shape=x:1 a b --shape", None),
+    ],
+)
+def test_shapes_end_where_a_path_begins(parser: Parser, line: str, shapes: list[str] | None) -> None:
+    if shapes is None:
+        with pytest.raises(errors.UsageError, match="--shape: expected at least one argument"):
+            parser.parse(line.split())
+        return
+    args = parser.parse(line.split())
+    assert (args.model, args.output, args.shape) == ("a", "b", shapes)
+
+
+@pytest.mark.parametrize("path", ["C:\\m.onnx", "a:b/c.onnx", "a:1.onnx", "model.onnx", "https://x.org/1,2"])
+def test_a_path_is_no_shape(parser: Parser, path: str) -> None:
+    args = parser.parse(["--shape", "x:1,2", path])
+    assert (args.model, args.shape) == (path, ["x:1,2"])
+
+
+def test_shortened_options(parser: Parser) -> None:
+    assert parser.parse(["--ver", "5"]).verify == 5  # --vector is not to be shortened
+    assert parser.parse(["--v=4"]).verify == 4
+    assert parser.parse(["--names", "u", "v"]).names == ["u", "v"]
+    assert parser.parse(["--name-", "u"]).name_file == "u"
+    with pytest.raises(errors.UsageError, match="'--name' can mean --name-file, --names"):
+        parser.parse(["--name", "u"])
+    with pytest.raises(errors.UsageError, match="unrecognized arguments: --vec"):
+        parser.parse(["--vec"])
+
+
+# What `argparse` of the 1.0 series takes for its options, as far as that is not ambiguous there.
+SHORTENED = {
+    convert: {
+        "--input-m": "input_model", "--input-f": "input_format", "--input-s": "input_shapes",
+        "--input-n": "input_names", "--output-f": "output_format", "--output-m": "output_model",
+        "--output-n": "output_names", "--io": "io_transpose", "--f": "fold_constants", "--opt": "optimize",
+        "--deq": "dequantize", "--dec": "decompose", "--m": "mirror_unsupported",
+        "--custom-conv": "custom_converters", "--custom-s": "custom_shapes", "--custom-f": "custom_fragments",
+        "--custom-o": "custom_optimizers", "--g": "generate_custom_fragments", "--k": "keep_io_names",
+        "--s": "static_only", "--t": "tensor_mapping", "--a": "annotate_shapes", "--co": "compress",
+    },
+    execute: {
+        "--f": "format", "--r": "random", "--se": "seed", "--in": "input_path", "--output-p": "output_path",
+        "--output-n": "output_names", "--io": "io_transpose", "--d": "decompose", "--st": "statistics",
+        "--c": "custom_operators", "--b": "batch_size", "--t": "tensor_mapping",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", SHORTENED)
+def test_shortened_options_of_the_former_series(module: ModuleType) -> None:
+    parser = module.build_parser()
+    actions = {action.dest: action for action in parser._actions}
+    for short, name in SHORTENED[module].items():
+        action = actions[name]
+        words = [short] if action.nargs == 0 else [short, "onnx" if action.choices else "1"]
+        long = [f"--{name.replace('_', '-')}", *words[1:]]
+        assert vars(parser.parse(["m", *words])) == vars(parser.parse(["m", *long])), short
+
+
+def test_options_that_are_given_twice(parser: Parser) -> None:
+    args = parser.parse(
+        [
+            "--verify",
+            "--names",
+            "u",
+            "--name-file",
+            "p",
+            "--verify",
+            "4",
+            "--flag",
+            "--flag",
+            "--names",
+            "v",
+            "w",
+            "--name-f=q",
+        ]
+    )
+    assert (args.verify, args.names, args.name_file) == (4, ["u", "v", "w"], "q")
+    assert args.warnings == (
+        "--verify is given 2 times: the last one counts",
+        "--name-file is given 2 times: the last one counts",
+    )
+    assert parser.parse(["--names", "--names", "v"]).names == []  # no names: all
+    assert parser.parse(["--names", "v", "--names"]).names == []
+    assert parser.parse(["--flag", "--", "--verify", "--verify"]).warnings == ()
+
+
+def test_words_that_lists_took(parser: Parser) -> None:
+    args = parser.parse(["--names", "u", "model.onnx", "--flag"])
+    assert parser.swallowed(args) == "--names took 'u', 'model.onnx': an option ends at the next one, or at --"
+    assert parser.swallowed(parser.parse(["a"])) is None
+    assert parser.parse(["--names", "u", "--", "model.onnx"]).model == "model.onnx"
+
+
 def test_complete_fills_defaults(parser: Parser) -> None:
     args = parser.complete(argparse.Namespace(model="m", verify=2))
-    assert vars(args) == {"model": "m", "output": None, "verify": 2, "flag": False, "names": None}
+    assert vars(args) == {
+        "model": "m",
+        "output": None,
+        "verify": 2,
+        "flag": False,
+        "names": None,
+        "name_file": None,
+        "vector": False,
+        "shape": [],
+    }
 
 
 ARGS = argparse.Namespace(debug=False, json=False)
@@ -194,6 +322,15 @@ def test_error_message_and_json(capsys: pytest.CaptureFixture[str]) -> None:
         "details": ["more"],
         "hint": "get another",
     }
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt(), errors.PluginError("x"), MemoryError()])
+def test_json_has_the_exit_status(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(args: argparse.Namespace) -> int:
+        raise error
+
+    status = guarded(run, argparse.Namespace(debug=False, json=True))
+    assert json.loads(capsys.readouterr().out)["exit_code"] == status
 
 
 def test_debug_prints_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:

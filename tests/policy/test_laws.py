@@ -57,7 +57,6 @@ OWNERS = {
     "onnxruntime": ("execution/onnx_backend.py", "execution/nnef_onnxruntime.py"),
     "tensorflow": ("io/tf/", "execution/tensorflow_backend.py"),
     "torch": ("execution/torch_", "interpreter/pytorch/"),
-    "rich": ("cli/render.py",),
 }
 
 MAX_LINES = 600
@@ -274,7 +273,7 @@ def test_version_is_the_same_everywhere() -> None:
 def test_help_is_light(arguments: list[str]) -> None:
     code = (
         "import sys; from nnef_tools.cli.main import main; status = main(sys.argv[1:]);"
-        "heavy = {'numpy', 'ml_dtypes', 'onnx', 'torch', 'rich'} & set(sys.modules);"
+        "heavy = {'numpy', 'ml_dtypes', 'onnx', 'torch'} & set(sys.modules);"
         "assert not heavy, heavy; sys.exit(status)"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
