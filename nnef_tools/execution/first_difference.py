@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import NnefToolsError
 from .backend import Array, Executor
 from .compare import OutputComparison, compare_outputs
 
@@ -45,14 +47,30 @@ def find_first_difference(
     known = set(candidate[0].tensor_names)
     order = [name for name in dict.fromkeys(reference[0].tensor_names) if mapping.get(name) in known]
     for names in _groups(order, lambda name: sizes.get(name) or sizes.get(mapping[name]) or 0):
-        expected = reference[0].run(reference[1], output_names=names)
-        wanted = list(dict.fromkeys(mapping[name] for name in names))
-        results = candidate[0].run(candidate[1], output_names=wanted)
-        for name in names:
+        expected = _values(*reference, names)
+        wanted = list(dict.fromkeys(mapping[name] for name in expected))
+        results = _values(*candidate, wanted)
+        for name in expected:
+            if mapping[name] not in results:
+                continue
             comparison = _compare(name, expected[name], results[mapping[name]], accept)
             if comparison is not None:
                 return Difference(name, mapping[name], comparison)
     return None
+
+
+def _values(executor: Executor, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+    """The tensors of these names; one by one if not together, as some within fused operators."""
+    try:
+        return executor.run(inputs, output_names=names)
+    except NnefToolsError:
+        found: dict[str, Array] = {}
+        for name in names:
+            with suppress(NnefToolsError):
+                found |= executor.run(inputs, output_names=[name])
+        if not found:
+            raise
+        return found
 
 
 def _groups(names: Sequence[str], size: Callable[[str], int]) -> Iterator[list[str]]:

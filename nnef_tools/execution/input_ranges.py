@@ -8,7 +8,7 @@ Both are followed back to the inputs through what only moves values and through 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import and_, or_
@@ -151,12 +151,13 @@ def input_ranges(graph: Graph) -> list[InputRange | None]:
 
 
 class _Uses:
-    """Collects the uses of all tensors, from the last operation to the first."""
+    """Collects the uses of all tensors, from the last operation to the first.
+
+    Those that come through a selection are kept with it: each holds only for the items that it takes.
+    """
 
     def __init__(self) -> None:
-        self._uses: dict[
-            Tensor, dict[Operation | None, Use]
-        ] = {}  # those of a selection hold where it takes the tensor
+        self._uses: dict[Tensor, dict[Operation | None, Use]] = {}
         self._constants: dict[Tensor, Array | None] = {}
 
     def of(self, tensor: Tensor) -> Use:
@@ -169,9 +170,10 @@ class _Uses:
         if rule is not None:
             for tensor, use in rule(self, op):
                 self._note(tensor, None, use)
-        if op.type == "select":
+        chosen = _chosen(op)
+        if chosen:
             use = self.of(op.output)
-            for tensor in op.inputs[1:]:
+            for tensor in chosen:
                 self._note(tensor, op, use)
         for output in op.outputs:
             for selection, use in self._uses.get(output, {}).items():
@@ -217,9 +219,33 @@ class _Uses:
             inverse = _INVERSES[str(op.type)]
             for k, tensor in enumerate(op.inputs):
                 other = self.constant(op.inputs[1 - k]) if len(op.inputs) == 2 else None
+                if op.type == "mul" and _is_mask(op.inputs[1 - k]):
+                    yield tensor, use
                 if other is not None and self.constant(tensor) is None:
                     items = other.astype(np.float64).reshape(-1)
                     yield tensor, use.map(partial(inverse, items=items, place=k))
+
+
+def _chosen(op: Operation) -> Sequence[Tensor]:
+    """The tensors of which an operation takes one item or the other: a selection, or a sum of products with masks."""
+    if op.type == "select":
+        return op.inputs[1:]
+    products = [_before_moves(tensor) for tensor in op.inputs] if op.type == "add" else []
+    masked = [item is not None and item.type == "mul" and any(map(_is_mask, item.inputs)) for item in products]
+    return tuple(op.inputs) if masked and all(masked) else ()
+
+
+def _is_mask(tensor: Tensor) -> bool:
+    """Is it a logical value as a number?"""
+    producer = _before_moves(tensor)
+    return producer is not None and producer.type in _LOGICAL
+
+
+def _before_moves(tensor: Tensor) -> Operation | None:
+    producer = tensor.producer
+    while producer is not None and producer.type in ("cast", "reshape", "squeeze", "unsqueeze", "copy"):
+        producer = producer.input.producer
+    return producer
 
 
 def _summed(op: Operation) -> int:
@@ -273,6 +299,8 @@ _MOVES = frozenset({
     "copy", "cast", "reshape", "transpose", "squeeze", "unsqueeze", "slice", "concat", "stack", "split", "unstack",
     "tile", "pad", "gather", "gather_elements", "gather_nd", "floor", "ceil", "round",
 })  # fmt: skip
+
+_LOGICAL = frozenset({"lt", "gt", "le", "ge", "eq", "ne", "not", "and", "or"})
 
 _FIRST_IS_DATA = frozenset({"gather", "gather_elements", "gather_nd"})
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
-from nnef_tools.errors import UsageError
+from nnef_tools.errors import ExecutionError, UsageError
 from nnef_tools.execution.compare import compare_outputs
+from nnef_tools.execution.first_difference import find_first_difference
 
 
 def one(a, b, **tolerances):
@@ -58,3 +60,33 @@ def test_shapes_and_types():
     assert one(np.zeros(3), np.zeros(3)).cosine == 1
     with pytest.raises(UsageError, match="no output 'y'"):
         compare_outputs({"y": np.zeros(1)}, {"z": np.zeros(1)})
+
+
+class Runner:
+    """An executor with tensors a, b, c of values of its own, of which b cannot be taken out together with others."""
+
+    def __init__(self, **values: float) -> None:
+        self.tensor_names = list(values)
+        self._values = values
+
+    def run(self, inputs: Any, *, output_names: Any = None) -> dict[str, Any]:
+        if "b" in output_names and (len(output_names) > 1 or self._values["b"] < 0):
+            raise ExecutionError("fused")
+        return {name: np.array([self._values[name], 1.0]) for name in output_names}
+
+
+@pytest.mark.parametrize(
+    ("result", "first"),
+    [
+        ({"a": 0.5, "b": 0.5, "c": 0.5}, None),
+        ({"a": 0.5, "b": 0.6, "c": 0.7}, "b"),
+        ({"a": 0.5, "b": -0.6, "c": 0.7}, "c"),  # b cannot be taken out at all
+        ({"a": 0.7, "b": 0.5, "c": 0.5}, "a"),
+    ],
+)
+def test_first_difference(result: dict[str, float], first: str | None) -> None:
+    reference: Any = Runner(a=0.5, b=0.5, c=0.5)
+    candidate: Any = Runner(**result)
+    names = {"c": "c", "b": "b", "a": "a", "missing": "a"}
+    found = find_first_difference((reference, {}), (candidate, {}), names, {}, lambda comparison, _: comparison.ok)
+    assert (found and found.source) == first

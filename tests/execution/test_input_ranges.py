@@ -33,6 +33,8 @@ PLACES = "t = constant<scalar>(shape = [1, 4], value = [0.0, 1.0, 2.0, 3.0]); "
         # an index that may be negative, which counts from the end of the table
         (TABLE + "u = cast<scalar>(x); n = u < 0.0; e = u + 8.0; v = select(n, e, u); i = cast<integer>(v); "
          "y = gather(t, i);", (0, 7, True)),
+        (TABLE + "u = cast<scalar>(x); n = u < 0.0; e = u + 8.0; k = cast<scalar>(n); m = cast<scalar>(!n); a = k * e; "
+         "b = m * u; v = a + b; i = cast<integer>(v); y = gather(t, i);", (0, 7, True)),
         # a length, which may be that of the whole axis; in pieces of 10
         (PLACES + "u = cast<scalar>(x); v = unsqueeze(u, axes = [1]); y = t < v;", (0, 4, False)),
         (PLACES + "u = cast<scalar>(x); w = u / 10.0; v = unsqueeze(w, axes = [1]); y = t < v;", (0, 40, False)),
