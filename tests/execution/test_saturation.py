@@ -6,6 +6,7 @@ this one is; `test_codes_are_unsigned` shows there what one without saturation c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -297,6 +298,7 @@ def test_operators_are_found_in_bytes() -> None:
     assert all(onnx_backend._QUANTIZED.search(name.encode()) for name in OPERATORS)
 
 
+@pytest.mark.skipif("NNEF_TOOLS_TEST_SATURATING" in os.environ, reason="there is no probing then")
 def test_probe() -> None:
     """It says what a larger product shows."""
     a, b = codes(np.uint8, 64, 256), codes(np.int8, 256, 64)
