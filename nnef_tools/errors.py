@@ -117,6 +117,10 @@ class PluginError(NnefToolsError, ValueError):
     exit_code = 5
 
 
+class PluginCodeError(PluginError, ConversionError, ShapeError, ExecutionError):
+    """What a plugin's code fails with, or gives, while a model is converted or run; so also what that raises else."""
+
+
 class MissingPackageError(NnefToolsError, ImportError):
     """An optional package is needed; the hint prints the install line."""
 

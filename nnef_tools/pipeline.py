@@ -33,7 +33,17 @@ from .io.files import replace_file
 from .model import Graph, Tensor
 from .model.cut import cut
 from .model.utils import keep_static
-from .plugins import Modules, load_fragments, load_operators, load_optimizers, load_shapes, load_transforms
+from .optimization.custom import unmatched_optimizers
+from .plugins import (
+    Modules,
+    check_fragments,
+    load_fragments,
+    load_operators,
+    load_optimizers,
+    load_shapes,
+    load_transforms,
+    missing_tables,
+)
 from .report import ModelFacts, PassFacts, Report, size_on_disk
 from .target import Target, Written, target_format
 from .verification import Insides, Interface, operator_types, tensor_sizes, verify_conversion
@@ -192,12 +202,21 @@ def convert_model(
     shapes = load_shapes(custom_shapes)
     fragments = load_fragments(custom_fragments)
     optimizers = load_optimizers(custom_optimizers)
+    missing = [
+        *missing_tables(custom_converters, "CUSTOM_TRANSFORMS"),
+        *missing_tables(custom_shapes, "CUSTOM_SHAPES"),
+        *missing_tables(custom_fragments, "CUSTOM_FRAGMENTS"),
+        *missing_tables(custom_optimizers, "CUSTOM_OPTIMIZERS"),
+    ]
+    log.warnings += missing
 
     with log.stage("read"):
         inner = {name: shape for name, shape in (input_shapes or {}).items() if name in (input_names or ())}
         outer = {name: shape for name, shape in (input_shapes or {}).items() if name not in inner}
         graph, files = _read(source, read_format, outer, shapes, log)
         facts = ModelFacts.of(graph, source, read_format.name, size_on_disk(files))
+        if fragments:
+            check_fragments(fragments, graph.metadata.get("fragments", {}))
 
     with log.stage("prepare"):
         _set_shapes(graph, inner)
@@ -214,7 +233,7 @@ def convert_model(
 
     coarseness = Coarseness.of(graph, of_source=True) if read_format.dialect == "nnef" else None
     source_types = operator_types(graph) if verify else {}
-    with log.stage("convert"):
+    with log.stage("convert"), _hinting(missing):
         if decompose and read_format.dialect == "nnef":
             _decompose(graph, read_format, decompose, fragments, shapes)
         conversion = _convert(
@@ -252,6 +271,7 @@ def convert_model(
             custom_optimizers=optimizers,
             dequantize=dequantize,
         )
+        log.warnings += unmatched_optimizers(optimizers, {item.name for item in passes}) if optimize else ()
         _sort(graph)
         transposes = tuple(layout.remaining_transposes(graph)) if layout else None
         mapping = conversion.tensor_mapping()
@@ -365,6 +385,16 @@ def _convert(graph: Graph, converter_class: Any, **options: Any) -> _Conversion:
     converted = converter(graph)
     transposed = accepted.get("io_transpose", False)
     return _Conversion(converted, converter.outputs, converter.tensor_mapping, transposed, converter.warnings)
+
+
+@contextmanager
+def _hinting(warnings: Sequence[str]) -> Iterator[None]:
+    """Adds warnings, which a report would show, to the hint of a refusal."""
+    try:
+        yield
+    except ConversionError as error:
+        error.hint = "; ".join([*warnings, *([error.hint] if error.hint else [])]) or None
+        raise
 
 
 def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:

@@ -18,12 +18,19 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import PluginError, UsageError
+from .errors import ParseError, PluginError, UsageError
+from .language.parser import parse_fragments
+from .language.stdlib import standard_fragments
+from .language.typecheck import Library, check_fragment
+from .language.types import Fragment
+from .model.plugin_code import PluginTable, origin, own_lines, reason
+from .ops.extensions import extension_fragments
 
 Modules = Iterable["str | ModuleType"]
 """Plugin modules: dotted names, paths of .py files, or modules that are loaded already."""
@@ -34,10 +41,10 @@ def load_transforms(modules: Modules) -> tuple[dict[Any, Any], dict[str, Callabl
 
     The transforms themselves are checked by the converter, which knows what they may hold. PluginError.
     """
-    transforms: dict[Any, Any] = {}
+    transforms = PluginTable()
     functions: dict[str, Callable[..., Any]] = {}
     for name, module in _load_all(modules):
-        transforms.update(_table(name, module, "CUSTOM_TRANSFORMS", _check_type_key, _check_nothing))
+        _merge(transforms, name, module, "CUSTOM_TRANSFORMS", _check_type_key, _check_nothing)
         functions.update(
             (key, value) for key, value in vars(module).items() if inspect.isfunction(value) and not key.startswith("_")
         )
@@ -50,8 +57,44 @@ def load_shapes(modules: Modules) -> dict[str, Callable[..., Any]]:
 
 
 def load_fragments(modules: Modules) -> dict[str, str]:
-    """The merged CUSTOM_FRAGMENTS tables. PluginError."""
-    return _load_tables(modules, "CUSTOM_FRAGMENTS", _check_name_key, _check_text)
+    """The merged CUSTOM_FRAGMENTS tables. PluginError, also for texts that are not NNEF."""
+    table = _load_tables(modules, "CUSTOM_FRAGMENTS", _check_name_key, _check_text)
+    for key, text in table.items():
+        with _as_plugin_errors():
+            declared = parse_fragments(text, _place(table, key))
+        if key not in declared:
+            names = ", ".join(f"'{name}'" for name in declared) or "nothing"
+            raise PluginError(f"the text declares {names}, not '{key}'", where=_place(table, key))
+    return table
+
+
+def check_fragments(fragments: Mapping[str, str], others: Mapping[str, Fragment]) -> None:
+    """PluginError for a body that is not right, such as one that calls what nobody declares. others: of the model."""
+    texts = {key: parse_fragments(text, _place(fragments, key)) for key, text in fragments.items()}
+    own = {name: fragment for declared in texts.values() for name, fragment in declared.items()}
+    library = Library({**standard_fragments(), **extension_fragments(), **others, **own}.values())
+    for declared in texts.values():
+        for fragment in declared.values():
+            if fragment.is_compound:
+                with _as_plugin_errors():
+                    check_fragment(fragment, library)
+
+
+def _place(fragments: Mapping[str, str], key: str) -> str:
+    return origin(fragments, key) or f"CUSTOM_FRAGMENTS[{key!r}]"
+
+
+@contextmanager
+def _as_plugin_errors() -> Iterator[None]:
+    try:
+        yield
+    except ParseError as error:
+        raise PluginError(error.message, error.details, where=error.where, hint=error.hint) from error
+
+
+def missing_tables(modules: Modules, table: str) -> list[str]:
+    """A warning for each module that has not the table which it is given for."""
+    return [f"plugin '{name}' has no {table}" for name, module in _load_all(modules) if not hasattr(module, table)]
 
 
 def load_optimizers(modules: Modules) -> dict[tuple[Any, ...], Callable[..., Any]]:
@@ -75,7 +118,7 @@ def load_module(name: str) -> ModuleType:
         raise
     except BaseException as error:  # a plugin is foreign code: it may raise anything, even SystemExit
         raise PluginError(
-            f"cannot load plugin module '{name}'", [f"{type(error).__name__}: {error}"], hint=_load_hint(name, error)
+            f"cannot load plugin module '{name}'", [reason(error), *own_lines(error)], hint=_load_hint(name, error)
         ) from error
 
 
@@ -125,14 +168,16 @@ _Check = Callable[[Any], "str | None"]
 """Says what is wrong with a key or a value; None if nothing is."""
 
 
-def _load_tables(modules: Modules, attribute: str, check_key: _Check, check_value: _Check) -> dict[Any, Any]:
-    merged: dict[Any, Any] = {}
+def _load_tables(modules: Modules, attribute: str, check_key: _Check, check_value: _Check) -> PluginTable:
+    merged = PluginTable()
     for name, module in _load_all(modules):
-        merged.update(_table(name, module, attribute, check_key, check_value))
+        _merge(merged, name, module, attribute, check_key, check_value)
     return merged
 
 
-def _table(name: str, module: ModuleType, attribute: str, check_key: _Check, check_value: _Check) -> Mapping[Any, Any]:
+def _merge(
+    merged: PluginTable, name: str, module: ModuleType, attribute: str, check_key: _Check, check_value: _Check
+) -> None:
     table = getattr(module, attribute, {})
     if not isinstance(table, Mapping):
         raise PluginError(f"must be a dict, not {_kind(table)}", where=f"{name}.{attribute}")
@@ -140,7 +185,8 @@ def _table(name: str, module: ModuleType, attribute: str, check_key: _Check, che
         problem = check_key(key) or check_value(value)
         if problem:
             raise PluginError(problem, where=f"{name}.{attribute}[{key!r}]")
-    return table
+        merged[key] = value
+        merged.origins[key] = f"{name}.{attribute}[{key!r}]"
 
 
 def _check_nothing(value: Any) -> str | None:

@@ -16,8 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError, InvalidOperator, NnefToolsError, ShapeError, Unsupported, UsageError
+from ..errors import (
+    ConversionError,
+    InvalidOperator,
+    NnefToolsError,
+    PluginError,
+    ShapeError,
+    Unsupported,
+    UsageError,
+)
 from ..model import Graph, Operation, Tensor
+from ..model.plugin_code import origin
 from ..ops.extensions import called_fragments, extension_fragments
 from ..ops.registry import find
 from .helpers import Helpers
@@ -100,7 +109,11 @@ class Converter(ConverterBase, Helpers):
         keep_names: bool = False,
     ) -> None:
         transforms = unpack_transforms(custom_transforms or {})
-        self._transforms = {name: CompiledTransform(name, transform) for name, transform in transforms.items()}
+        keys = {name: key for key in custom_transforms or () for name in (key if isinstance(key, tuple) else (key,))}
+        places = {name: origin(custom_transforms, keys[name]) for name in transforms}
+        self._transforms = {name: CompiledTransform(name, item, places[name]) for name, item in transforms.items()}
+        self._unmatched = {keys[name]: place or f"CUSTOM_TRANSFORMS[{keys[name]!r}]" for name, place in places.items()}
+        self._keys = keys
         functions = {name: _bound(function, self) for name, function in (custom_functions or {}).items()}
         methods = self.find_public_methods(self) if transforms else {}
         self._functions = {**methods, **functions}  # what expressions of transforms may call
@@ -108,8 +121,8 @@ class Converter(ConverterBase, Helpers):
         self._keep_io_names = keep_io_names
         self._keep_names = keep_names
         self._infer_shapes = infer_shapes
-        self._custom_shapes = dict(custom_shapes or {})
-        self._custom_fragments = dict(custom_fragments or {})
+        self._custom_shapes = custom_shapes or {}
+        self._custom_fragments = custom_fragments or {}
         self._io_transpose = io_transpose
         self._fold_constants = fold_constants
         self._standard_only = standard_only
@@ -144,6 +157,8 @@ class Converter(ConverterBase, Helpers):
             return
         try:
             self._convert(op, opset)
+        except PluginError:
+            raise
         except DependsOnRefused:
             self._unknown.update(op.outputs)
         except (ConversionError, ShapeError, UsageError) as error:  # the last one for types that NNEF lacks
@@ -154,8 +169,9 @@ class Converter(ConverterBase, Helpers):
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
         """Converts an operation. ConversionError or ShapeError with the reason if that is not possible."""
-        transform = self._transforms.get(str(op.type))
+        transform = self._transform_for(op)
         if transform is not None:
+            self._unmatched.pop(self._keys[transform.op_type], None)
             self._apply_transform(transform, op)
             return
         if op.outputs and all(t.data is not None for t in op.outputs):
@@ -168,6 +184,15 @@ class Converter(ConverterBase, Helpers):
                 version = f"-{opset[op.domain]}" if op.domain in opset else ""
                 raise NotImplementedRule(f"there is no rule for {self._qualified(op)}{version}")
             self._mirror(op)
+
+    def _transform_for(self, op: Operation) -> CompiledTransform | None:
+        """The transform for the operator of that domain (`com.example.Swish`), else for that type in any domain."""
+        return self._transforms.get(self._qualified(op)) or self._transforms.get(str(op.type))
+
+    def _warn_of_unmatched(self) -> None:
+        """One warning for the transforms that the model has no operators for."""
+        if self._unmatched:
+            self.warnings.append(f"the model has no operators for {', '.join(self._unmatched.values())}")
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         """Converts an operation with what the package knows of it; False if that is nothing."""
@@ -304,7 +329,7 @@ class Converter(ConverterBase, Helpers):
         outputs = [self._fresh_output(t) for t in op.outputs]
         self._unused = {target for source, target in zip(op.outputs, outputs, strict=True) if not self._is_used(source)}
         special = {"_type_": op.type, "_name_": op.name, **self._globals}
-        scope = Scope(str(op.type), inputs, outputs, op.attribs, special, self._functions)
+        scope = Scope(transform, inputs, outputs, op.attribs, special, self._functions)
         scope.add_defaults(transform.defaults)
         scope.add_using(transform.using)
         self._warn_of_hidden(transform, scope)
@@ -330,10 +355,10 @@ class Converter(ConverterBase, Helpers):
         """The operation, and those after it that the outputs asked for."""
         name = scope.evaluate(transform.name, "field", "name")
         attribs = {k: scope.evaluate(v, "attribute", k) for k, v in transform.attribs.items()}
-        inputs = _evaluate_arguments(scope, transform.inputs, "input")
+        inputs = self._evaluate_arguments(scope, transform.inputs, "input")
         start = len(self._target.operations)
-        outputs = _evaluate_arguments(scope, transform.outputs, "output")
-        _check_fields(type, name, attribs, outputs)
+        outputs = self._evaluate_arguments(scope, transform.outputs, "output")
+        _check_fields(scope, type, name, attribs, outputs)
         Operation(
             self._target,
             type=type,
@@ -346,6 +371,27 @@ class Converter(ConverterBase, Helpers):
         if len(self._target.operations) > start + 1:
             self._target.reverse(start)  # the main operation first, then what the outputs asked for, innermost first
         return self._target.operations[start:]  # type: ignore[return-value]
+
+    def _evaluate_arguments(self, scope: Scope, value: Any, kind: str) -> Any:
+        """Tuple: separate arguments, None left out. List: one array argument, lists spliced. Else a single tensor."""
+        if isinstance(value, tuple):
+            items = [scope.evaluate(item, kind, k) for k, item in enumerate(value)]
+            return tuple(self._argument(scope, item, kind, k) for k, item in enumerate(items) if item is not None)
+        if isinstance(value, list):
+            flat: list[Tensor] = []
+            for k, item in enumerate(value):
+                result = scope.evaluate(item, kind, k)
+                parts: Iterable[Any] = result if isinstance(result, (tuple, list)) else [result]
+                flat.extend(self._argument(scope, part, kind, k) for part in parts)
+            return flat
+        return self._argument(scope, scope.evaluate(value, kind, 0), kind, 0)
+
+    def _argument(self, scope: Scope, value: Any, kind: str, key: int) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise scope.failure(f"{kind} {key} of the transform must give a tensor, got {value!r}")
+        if value.graph is not self._target:
+            raise scope.failure(f"{kind} {key} of the transform gives a tensor that is not of the target graph")
+        return value
 
     def _missing(self) -> Tensor:
         return Tensor(self._target, name="", shape=(), dtype=np.float32, data=np.zeros((), np.float32))
@@ -420,36 +466,26 @@ def is_missing(argument: Tensor | list[Tensor]) -> bool:
     return isinstance(argument, Tensor) and argument.name == "" and not argument.has_producer
 
 
-def _evaluate_arguments(scope: Scope, value: Any, kind: str) -> Any:
-    """Tuple: separate arguments, None left out. List: one array argument, lists spliced. Else a single tensor."""
-    if isinstance(value, tuple):
-        items = [scope.evaluate(item, kind, k) for k, item in enumerate(value)]
-        return tuple(_tensor(item, kind, k) for k, item in enumerate(items) if item is not None)
-    if isinstance(value, list):
-        flat: list[Tensor] = []
-        for k, item in enumerate(value):
-            result = scope.evaluate(item, kind, k)
-            parts: Iterable[Any] = result if isinstance(result, (tuple, list)) else [result]
-            flat.extend(_tensor(part, kind, k) for part in parts)
-        return flat
-    return _tensor(scope.evaluate(value, kind, 0), kind, 0)
+def _is_plain(value: Any) -> bool:
+    """Is the value of a kind that some format has for attributes?"""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, str, bytes, type, np.generic, np.ndarray, np.dtype, Graph, NoneType))
 
 
-def _check_fields(type: Any, name: Any, attribs: Mapping[str, Any], outputs: Any) -> None:
+def _check_fields(scope: Scope, type: Any, name: Any, attribs: Mapping[str, Any], outputs: Any) -> None:
     """Values that no operation can have are refused before there is one."""
     if not isinstance(type, str):
-        raise ConversionError(f"field 'type' of the transform must give a string or None, got {type!r}")
+        raise scope.failure(f"field 'type' of the transform must give a string or None, got {type!r}")
     if not isinstance(name, (str, NoneType)):
-        raise ConversionError(f"field 'name' of the transform must give a string or None, got {name!r}")
+        raise scope.failure(f"field 'name' of the transform must give a string or None, got {name!r}")
     for key, value in attribs.items():
         if isinstance(value, Tensor):
-            raise ConversionError(f"attribute '{key}' of the transform gives a tensor, which belongs into inputs")
+            raise scope.failure(f"attribute '{key}' of the transform gives a tensor, which belongs into inputs")
+        if not key.isidentifier():
+            raise scope.failure(f"attribute '{key}' of the transform has a name that no model can carry", key)
+        if not _is_plain(value):
+            raise scope.failure(f"attribute '{key}' of the transform gives what no model can carry: {value!r}", key)
     results = [outputs] if isinstance(outputs, Tensor) else outputs
     if len(set(results)) < len(results) or any(t.has_producer or t.data is not None for t in results):
-        raise ConversionError("an output of the transform must be a tensor of O, or what an output helper gives")
-
-
-def _tensor(value: Any, kind: str, key: int) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise ConversionError(f"{kind} {key} of the transform must give a tensor, got {value!r}")
-    return value
+        raise scope.failure("an output of the transform must be a tensor of O, or what an output helper gives")

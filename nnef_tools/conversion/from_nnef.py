@@ -87,6 +87,7 @@ class ConverterFromNNEF(Converter):
         remove_unreachable(self._target)
         self._finish_constants()
         self._name()
+        self._warn_of_unmatched()
         self.warnings.extend(self._builder.warnings)
         self._target.metadata = self._target_facts(graph.metadata)
         return self._target

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import (
     ConversionError,
     InvalidOperator,
+    PluginError,
     ShapeError,
     Unsupported,
     UsageError,
@@ -20,13 +21,13 @@ from ..errors import (
 from ..language.names import sanitize_identifier
 from ..language.parser import parse_fragments
 from ..language.stdlib import standard_fragments
-from ..language.types import Fragment
+from ..language.types import REQUIRED, Fragment
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import dtype_name, nnef_dtype
 from ..model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ..model.widths import has_literal
 from ..ops.extensions import extension_fragments
-from ..ops.inference import flat_shapes, infer_shapes, result_dtypes, spread
+from ..ops.inference import infer_shapes, output_shapes, result_dtypes, spread
 from ..ops.registry import find
 from . import layout
 from .build import unsqueeze
@@ -36,6 +37,7 @@ from .quantized import QuantizedArray
 from .refusal import DependsOnRefused, is_known, unknown_shape
 from .rules import find_rule
 from .source_names import keep_source_names
+from .transform import CompiledTransform, Scope
 
 DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
 
@@ -227,7 +229,7 @@ class ConverterToNNEF(Converter):
         """Converts an operation of a nested graph; what refuses it becomes the reason of the one outside."""
         try:
             self._convert(op, opset)
-        except DependsOnRefused:
+        except (DependsOnRefused, PluginError):
             raise
         except (ConversionError, ShapeError, UsageError) as error:
             kind = InvalidOperator if isinstance(error, InvalidOperator) else Unsupported
@@ -251,6 +253,19 @@ class ConverterToNNEF(Converter):
             declared, found = shape_text(source.shape), shape_text(target.shape)
             self.warnings.append(f"tensor '{source.name}' is declared with shape {declared} but has {found}")
 
+    def _build_transformed(self, transform: CompiledTransform, scope: Scope, type: Any) -> list[Operation]:
+        made = super()._build_transformed(transform, scope, type)
+        fragment = self._fragment(str(type))
+        if fragment is not None:
+            attribs = next(op for op in made if op.type == type).attribs
+            surplus = [name for name in attribs if name not in fragment.attributes and name != "dtype"]
+            absent = [n for n, p in fragment.attributes.items() if p.default is REQUIRED and n not in attribs]
+            if surplus:
+                raise scope.failure(f"operation '{type}' has no attribute '{surplus[0]}'", surplus[0])
+            if absent:
+                raise scope.failure(f"operation '{type}' needs the attribute '{absent[0]}'")
+        return made
+
     def _infer_custom(self, operations: Sequence[Operation]) -> None:
         for op in operations:
             unknown = [t for t in op.outputs if not is_known(t.shape)]
@@ -267,11 +282,9 @@ class ConverterToNNEF(Converter):
             return
         shapes = [list(t.shape or ()) for t in op.inputs]
         arguments: list[Any] = shapes if isinstance(op.inputs, tuple) else [shapes]
-        results = list(flat_shapes(infer_shapes(str(op.type), arguments, op.attribs, self._custom_shapes)))
-        if len(results) != len(op.outputs):
-            raise ShapeError(
-                f"operation '{op.type}' has {len(op.outputs)} results, its shape function gives {len(results)}"
-            )
+        results = output_shapes(
+            op, infer_shapes(str(op.type), arguments, op.attribs, self._custom_shapes), self._custom_shapes
+        )
         for tensor, shape in zip(op.outputs, results, strict=True):
             tensor.shape = shape
 
@@ -366,6 +379,7 @@ class ConverterToNNEF(Converter):
             Operation(self._target, type="variable", attribs=attribs, outputs=tensor)
 
     def _warn(self) -> None:
+        self._warn_of_unmatched()
         self.warnings.extend(self._builder.warnings)
         if self._builder.rounded:
             names = ", ".join(sorted(self._builder.rounded))

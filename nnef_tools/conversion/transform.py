@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, NoneType
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConversionError, PluginError
+from ..errors import ConversionError, NnefToolsError, PluginCodeError, PluginError
+from ..model.plugin_code import own_lines, reason, source_line
 
 CondField = str | Mapping[str, str] | None
 
@@ -51,6 +53,8 @@ class Transform:
         self.using = using if using is not None else {}
         self.cond = cond
         self.custom = custom
+        caller = sys._getframe(1)
+        self._place = (caller.f_code.co_filename, caller.f_lineno)
 
     def with_type(self, type: Any) -> Transform:
         """The same transform with another target type."""
@@ -58,19 +62,26 @@ class Transform:
         other.type = type
         return other
 
+    def source_line(self, *texts: str) -> str:
+        """Where the transform is defined, as `file:line: code`; texts: the line of it that has one of them."""
+        return source_line(*self._place, *texts)
+
     def __repr__(self) -> str:
         return f"Transform(type={self.type!r})"
 
 
 def unpack_transforms(transforms: Mapping[Any, Transform]) -> dict[str, Transform]:
-    """A tuple key stands for several operators; a tuple `type` is zipped with it, any other one is shared."""
+    """A tuple key stands for several operators; a tuple `type` is zipped with it, others are shared. PluginError."""
     result: dict[str, Transform] = {}
     for key, transform in transforms.items():
         if not isinstance(key, tuple):
             result[key] = transform
         elif isinstance(transform, Transform) and isinstance(transform.type, tuple):
             if len(transform.type) != len(key):
-                raise PluginError(f"transform for {key!r} has {len(transform.type)} types for {len(key)} operators")
+                raise PluginError(
+                    f"transform for {key!r} has {len(transform.type)} types for {len(key)} operators",
+                    [transform.source_line()],
+                )
             result.update((name, transform.with_type(type)) for name, type in zip(key, transform.type, strict=True))
         else:
             result.update(dict.fromkeys(key, transform))
@@ -89,12 +100,13 @@ class _Expression:
 
     __slots__ = ("code", "text")
 
-    def __init__(self, text: str, where: str) -> None:
+    def __init__(self, text: str, where: str, transform: Transform) -> None:
         self.text = text
         try:
             self.code: CodeType = compile(text, f"<{where}>", "eval")
         except (SyntaxError, ValueError) as error:
-            raise PluginError(f"not a Python expression: {text!r} ({error})", where=where) from None
+            message = f"not a Python expression: {text!r} ({getattr(error, 'msg', error)})"
+            raise PluginError(message, [transform.source_line(text)], where=where) from None
 
     @property
     def names(self) -> set[str]:
@@ -109,48 +121,47 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(const)
 
 
-def _compile(value: Any, where: str) -> Any:
+def _compile(value: Any, where: str, transform: Transform) -> Any:
     if isinstance(value, str) and value.startswith("!"):
-        return _Expression(value[1:].strip(), where)
+        return _Expression(value[1:].strip(), where, transform)
     return value
 
 
-def _compile_arguments(value: Any, where: str) -> Any:
+def _compile_arguments(value: Any, where: str, transform: Transform) -> Any:
     if isinstance(value, (tuple, list)):
-        return type(value)(_compile(item, f"{where} {k}") for k, item in enumerate(value))
-    return _compile(value, where)
+        return type(value)(_compile(item, f"{where} {k}", transform) for k, item in enumerate(value))
+    return _compile(value, where, transform)
 
 
 class CompiledTransform:
-    """A transform with its expressions compiled; PluginError names the operator and the field of a mistake."""
+    """A transform with its expressions compiled; PluginError names the entry and the field of a mistake.
 
-    def __init__(self, op_type: str, transform: Transform) -> None:
+    place: the entry of the table that it is, for messages.
+    """
+
+    def __init__(self, op_type: str, transform: Transform, place: str | None = None) -> None:
+        where = f"{place}: Transform of '{op_type}'" if place else f"Transform of '{op_type}'"
         if not isinstance(transform, Transform):
-            raise PluginError(f"expected a Transform for operator '{op_type}', got {transform!r}")
-        where = f"Transform of '{op_type}'"
-        for field in ("attribs", "defaults", "using"):
-            if not isinstance(getattr(transform, field), Mapping):
-                raise PluginError(f"'{field}' must be a dict", where=where)
-        if not isinstance(transform.cond, (str, Mapping, NoneType)):
-            raise PluginError("'cond' must be a dict of expression -> message, or an expression", where=where)
-        if not isinstance(transform.type, (str, NoneType)):
-            hint = (
-                "a tuple of types goes with a tuple of operators as key" if isinstance(transform.type, tuple) else None
-            )
-            raise PluginError(f"'type' must be a str or None, not {transform.type!r}", where=where, hint=hint)
+            raise PluginError(f"expected a Transform for operator '{op_type}', got {transform!r}", where=where)
+        _check_kinds(transform, where)
         self.op_type = op_type
-        self.type = _compile(transform.type, f"{where}, type")
-        self.name = _compile(transform.name, f"{where}, name")
-        self.inputs = _compile_arguments(transform.inputs, f"{where}, input")
-        self.outputs = _compile_arguments(transform.outputs, f"{where}, output")
-        self.attribs = {k: _compile(v, f"{where}, attribute '{k}'") for k, v in transform.attribs.items()}
-        self.defaults = {k: _compile(v, f"{where}, default '{k}'") for k, v in transform.defaults.items()}
-        self.using = {k: _compile(v, f"{where}, using '{k}'") for k, v in transform.using.items()}
+        self.where = where
+        self.source = transform
+        self.type = _compile(transform.type, f"{where}, type", transform)
+        self.name = _compile(transform.name, f"{where}, name", transform)
+        self.inputs = _compile_arguments(transform.inputs, f"{where}, input", transform)
+        self.outputs = _compile_arguments(transform.outputs, f"{where}, output", transform)
+        self.attribs = self._compile_table("attribute", transform.attribs)
+        self.defaults = self._compile_table("default", transform.defaults)
+        self.using = self._compile_table("using", transform.using)
         self.conditions = [
-            (_Expression(str(text).removeprefix("!").strip(), f"{where}, cond"), str(message))
+            (_Expression(text.removeprefix("!").strip(), f"{where}, cond", transform), str(message))
             for text, message in _conditions(transform.cond)
         ]
         self.custom = transform.custom
+
+    def _compile_table(self, kind: str, table: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: _compile(value, f"{self.where}, {kind} '{key}'", self.source) for key, value in table.items()}
 
     def names(self) -> set[str]:
         """The names that the expressions look up."""
@@ -159,6 +170,21 @@ class CompiledTransform:
         tests = [test for test, _ in self.conditions]
         values = (item for group in (*arguments, *tables, tests, [self.type, self.name]) for item in group)
         return {name for value in values if isinstance(value, _Expression) for name in value.names}
+
+
+def _check_kinds(transform: Transform, where: str) -> None:
+    """PluginError for a field of the wrong kind."""
+    place = [transform.source_line()]
+    for field in ("attribs", "defaults", "using"):
+        table = getattr(transform, field)
+        if not isinstance(table, Mapping) or not all(isinstance(key, str) for key in table):
+            raise PluginError(f"'{field}' must be a dict with names as keys", place, where=where)
+    cond = transform.cond
+    if not isinstance(cond, (str, Mapping, NoneType)) or not all(isinstance(text, str) for text in cond or ()):
+        raise PluginError("'cond' must be a dict of expression -> message, or an expression", place, where=where)
+    if not isinstance(transform.type, (str, NoneType)):
+        hint = "a tuple of types goes with a tuple of operators as key" if isinstance(transform.type, tuple) else None
+        raise PluginError(f"'type' must be a str or None, not {transform.type!r}", place, where=where, hint=hint)
 
 
 def _as_items(value: Any) -> Iterable[Any]:
@@ -182,14 +208,14 @@ class Scope:
 
     def __init__(
         self,
-        op_type: str,
+        transform: CompiledTransform,
         inputs: list[Any],
         outputs: list[Any],
         attribs: Mapping[str, Any],
         special: Mapping[str, Any],
         functions: Mapping[str, Callable[..., Any]],
     ) -> None:
-        self._op_type = op_type
+        self._transform = transform
         self._fixed: dict[str, Any] = {**functions, "np": np, "math": math, "I": inputs, "O": outputs}
         self._names: dict[str, Any] = {**attribs, **special, **self._fixed}
         self._attribs = attribs
@@ -214,7 +240,7 @@ class Scope:
                 self._names[key] = result
 
     def evaluate(self, value: Any, kind: str, key: object) -> Any:
-        """The value of a field; literals stay as they are. ConversionError if the expression fails."""
+        """The value of a field; literals stay as they are. PluginCodeError if the expression fails."""
         return self._evaluate(value, self._names, kind, key)
 
     def _evaluate(self, value: Any, names: dict[str, Any], kind: str, key: object) -> Any:
@@ -222,10 +248,16 @@ class Scope:
             return value
         try:
             return eval(value.code, names)
-        except ConversionError:
-            raise
+        except (ConversionError, PluginError):
+            raise  # a helper refuses the operator
         except Exception as error:  # whatever the plugin's code raises is reported with its place
-            raise ConversionError(
-                f"Could not evaluate {kind} '{key}' while converting operator '{self._op_type}'; "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            message = f"Could not evaluate {kind} '{key}' while converting operator '{self._transform.op_type}'"
+            if isinstance(error, NnefToolsError):  # so does what a helper calls
+                raise ConversionError(f"{message}; {error.message}") from error
+            place = [self._transform.source.source_line(value.text), *own_lines(error)]
+            raise PluginCodeError(f"{message}; {reason(error)}", place, where=self._transform.where) from error
+
+    def failure(self, message: str, attribute: str | None = None) -> PluginCodeError:
+        """The error for a value that does not do. attribute: whose line of the definition is to blame."""
+        quoted = () if attribute is None else (f'"{attribute}"', f"'{attribute}'", f"{attribute}=")
+        return PluginCodeError(message, [self._transform.source.source_line(*quoted)], where=self._transform.where)

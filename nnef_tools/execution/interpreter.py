@@ -14,10 +14,11 @@ from functools import partial
 from keyword import iskeyword
 from typing import Any, Protocol
 
-from ..errors import ExecutionError, NnefToolsError, ShapeError
+from ..errors import ExecutionError, NnefToolsError, PluginCodeError, ShapeError
 from ..language.signatures import regroup
 from ..language.types import REQUIRED, Fragment
 from ..model import Graph, Operation, Tensor
+from ..model.plugin_code import origin, own_lines, reason
 from ..ops import registry
 from ..ops.inference import flat_results
 from ..ops.quant import Quantization
@@ -78,7 +79,7 @@ class Plan:
             raise ExecutionError("the operations of the graph are not sorted", hint="call graph.sort() first")
         self.graph = graph
         self._backend = backend
-        self._custom = dict(custom_operators or {})
+        self._custom = custom_operators or {}
         self._slots: dict[Tensor, int] = {}
         self.inputs = [self._slot(tensor) for tensor in graph.inputs]
         self._check_operators()
@@ -164,19 +165,26 @@ class Plan:
         except Exception as error:  # the function may be a plugin's, or complain in its own way
             raise self._failure(step, arguments, error) from error
 
-    def _failure(self, step: Step, arguments: Sequence[Any], error: Exception) -> ExecutionError:
+    def _failure(self, step: Step, arguments: Sequence[Any], error: Exception) -> NnefToolsError:
         shapes = [
             [list(item.shape) for item in argument] if isinstance(argument, list) else list(argument.shape)
             for argument in arguments
         ]
-        reason = error.message if isinstance(error, NnefToolsError) else f"{type(error).__name__}: {error}"
         attribs = ", ".join(f"{name} = {value}" for name, value in step.attribs.items())
-        return ExecutionError(
-            f"operator '{step.type}' failed: {reason}",
-            [f"input shapes: {', '.join(map(str, shapes))}", *([f"attributes: {attribs}"] if attribs else [])],
-            where=f"'{self.names[step.outputs[0]]}'" if step.outputs else None,
-            hint=error.hint if isinstance(error, NnefToolsError) else None,
-        )
+        details = [f"input shapes: {', '.join(map(str, shapes))}", *([f"attributes: {attribs}"] if attribs else [])]
+        place = f"'{self.names[step.outputs[0]]}'" if step.outputs else None
+        message, hint = f"operator '{step.type}' failed: {reason(error)}", None
+        if isinstance(error, NnefToolsError):
+            message, hint = f"operator '{step.type}' failed: {error.message}", error.hint
+        if step.type in self._custom:
+            where = origin(self._custom, step.type)
+            return PluginCodeError(
+                f"{place}: {message}" if where else message,
+                [*own_lines(error, step.function), *details],
+                where=where or place,
+                hint=hint,
+            )
+        return ExecutionError(message, details, where=place, hint=hint)
 
     def _slot(self, tensor: Tensor) -> int:
         return self._slots.setdefault(tensor, len(self._slots))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import index
 from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import ExecutionError, NnefToolsError, PluginError, ShapeError, UsageError
+from ..errors import ExecutionError, NnefToolsError, PluginCodeError, PluginError, ShapeError, UsageError
 from ..language.signatures import regroup
 from ..language.types import REQUIRED, Fragment
 from ..model.containers import View
 from ..model.dtypes import nnef_dtype, numpy_dtype
 from ..model.graph import Graph, Operation, Tensor
+from ..model.plugin_code import origin, own_lines, reason
 from ..model.widths import is_literal, width_of
 from .precision import common_float, common_integer
 from .registry import OpDef, find
@@ -39,7 +41,7 @@ def infer_shapes(
     """
     shapes = [_as_lists(shape) for shape in input_shapes]
     if custom_shapes and name in custom_shapes:
-        return _custom_result(name, custom_shapes[name], shapes, attribs)
+        return _custom_result(name, custom_shapes, shapes, attribs)
     definition = find(name)
     if definition is None:
         raise ShapeError(
@@ -60,10 +62,23 @@ def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapp
         raise
 
 
+def output_shapes(op: Operation, found: Any, custom_shapes: ShapeFunctions) -> list[list[int]]:
+    """A shape per result of an operation, of what infer_shapes found. PluginError, ShapeError if counts differ."""
+    results = list(flat_shapes(found))
+    if len(results) == len(op.outputs):
+        return results
+    if op.type in custom_shapes:
+        message = f"operation '{op.type}' has {len(op.outputs)} results, its shape function gives {len(results)}"
+        raise PluginCodeError(
+            message, own_lines(None, custom_shapes[str(op.type)]), where=origin(custom_shapes, op.type)
+        )
+    raise ShapeError(f"gives {len(results)} results, but {len(op.outputs)} are named")
+
+
 def _as_lists(shape: Any) -> list[Any]:
     if _INT.issuperset(map(type, shape)):
         return list(shape)
-    return [_as_lists(item) if isinstance(item, (list, tuple)) else int(item) for item in shape]
+    return [_as_lists(item) if isinstance(item, (list, tuple)) else index(item) for item in shape]
 
 
 def _complete(definition: OpDef, attribs: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +98,8 @@ def _check_count(fragment: Fragment, arguments: Sequence[Any]) -> None:
         raise ShapeError(f"takes {most} tensor arguments ({names}), got {len(arguments)}", where=fragment.name)
 
 
-def _custom_result(name: str, function: Callable[..., Any], shapes: list[Any], attribs: Mapping[str, Any]) -> Any:
+def _custom_result(name: str, functions: ShapeFunctions, shapes: list[Any], attribs: Mapping[str, Any]) -> Any:
+    function, where = functions[name], origin(functions, name) or name
     attribs = {key: value for key, value in attribs.items() if key != "dtype"}
     try:
         result = function(*shapes, **attribs)
@@ -93,13 +109,19 @@ def _custom_result(name: str, function: Callable[..., Any], shapes: list[Any], a
         error.where = error.where or name
         raise
     except Exception as error:  # a plugin is foreign code: it may raise anything
-        raise PluginError(f"shape function failed: {type(error).__name__}: {error}", where=name) from error
+        raise PluginCodeError(
+            f"shape function failed: {reason(error)}", own_lines(error, function), where=where
+        ) from error
     try:
-        return tuple(_as_lists(shape) for shape in result) if isinstance(result, tuple) else _as_lists(result)
+        found = tuple(_as_lists(shape) for shape in result) if isinstance(result, tuple) else _as_lists(result)
+        if any(extent < 0 for shape in flat_shapes(found) for extent in shape):
+            raise ValueError
+        return found
     except (TypeError, ValueError):
-        raise PluginError(
+        raise PluginCodeError(
             f"shape function gave {result!r}",
-            where=name,
+            own_lines(None, function),
+            where=where,
             hint="give a list of int, a tuple of such for several results, or a list of such for an array",
         ) from None
 
@@ -247,6 +269,9 @@ def infer_graph(
     for op in graph.operations:
         try:
             inference.infer(op)
+        except PluginError as error:
+            error.details = (*error.details, f"at {_describe(op)}", *_context(op))
+            raise
         except NnefToolsError as error:
             error.where = _describe(op)
             error.details = (*error.details, *_context(op))
@@ -305,10 +330,7 @@ class _Inference:
             found = infer_shapes(str(op.type), shapes, op.attribs, self._custom_shapes)
         else:
             found = _result_shapes(definition, shapes, op.attribs)
-        results = list(flat_shapes(found))
-        if len(results) != len(op.outputs):
-            raise ShapeError(f"gives {len(results)} results, but {len(op.outputs)} are named")
-        for output, shape in zip(op.outputs, results, strict=True):
+        for output, shape in zip(op.outputs, output_shapes(op, found, self._custom_shapes), strict=True):
             output.shape = shape
 
     def infer_dtypes(self, op: Operation) -> list[Tensor | list[Tensor]]:

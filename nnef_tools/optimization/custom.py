@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial, wraps
 from typing import Any
 
 from ..errors import NnefToolsError, PluginError
 from ..model import Graph
 from ..model.chains import ChainItem, replace_chain
+from ..model.plugin_code import origin, own_lines, reason
 from ..model.verify import find_problems
 from .passes import Pass
 
@@ -22,18 +23,37 @@ def custom_passes(optimizers: CustomOptimizers | None) -> list[Pass]:
     A chain is a tuple whose items are operation types or containers of types, such as frozensets.
     """
     return [
-        Pass(f"custom optimizer {describe(chain)}", partial(replace, chain=chain, function=function), plugin=True)
+        Pass(
+            _name(chain),
+            partial(replace, chain=chain, function=function, place=origin(optimizers, chain)),
+            plugin=True,
+        )
         for chain, function in (optimizers or {}).items()
         if _check(chain, function)
     ]
 
 
-def replace(graph: Graph, *, chain: Chain, function: Callable[..., Any]) -> int:
+def unmatched_optimizers(optimizers: CustomOptimizers, effective: Collection[str]) -> list[str]:
+    """One warning about the optimizers that replaced nothing. effective: names of the passes that changed something."""
+    unused = [chain for chain in optimizers if _name(chain) not in effective]
+    idle = [origin(optimizers, chain) or f"CUSTOM_OPTIMIZERS[{chain!r}]" for chain in unused]
+    return [f"no chain of the model was replaced by {', '.join(idle)}"] if idle else []
+
+
+def _name(chain: Chain) -> str:
+    return f"custom optimizer {describe(chain)}"
+
+
+def replace(graph: Graph, *, chain: Chain, function: Callable[..., Any], place: str | None) -> int:
     """Lets the function replace each chain of that kind. Returns the number of replacements.
+
+    place: the entry of the table that it is, for messages.
 
     PluginError if the function fails, leaves the graph malformed, or replaces its own results without end.
     """
-    name = f"custom optimizer {describe(chain)} ({getattr(function, '__name__', function)!s})"
+    where = f"{_name(chain)} ({getattr(function, '__name__', function)!s})"
+    if place:
+        where = f"{place}: {where}"
     limit = 10 * len(graph.operations) + 1000
     count = 0
 
@@ -47,18 +67,30 @@ def replace(graph: Graph, *, chain: Chain, function: Callable[..., Any]) -> int:
         except Exception as error:  # a plugin is foreign code: it may raise anything
             results = ", ".join(repr(tensor) for tensor in operations[-1].outputs)
             raise PluginError(
-                f"fails with {type(error).__name__}: {error}", where=f"{name}, at the chain that ends in '{results}'"
+                f"fails with {reason(error)}",
+                own_lines(error, function),
+                where=f"{where}, at the chain that ends in '{results}'",
             ) from error
         count += result is not False
         if count > limit:
-            raise PluginError(f"replaces {limit} chains and does not come to an end", where=name)
+            raise PluginError(
+                f"replaces {limit} chains and does not come to an end", own_lines(None, function), where=where
+            )
         return result
 
     before = set(find_problems(graph, unique_names=False))
-    if replace_chain(graph, chain, guarded):
+    try:
+        replaced = replace_chain(graph, chain, guarded)
+    except PluginError as error:
+        if error.where is None:
+            error.where, error.details = where, (*own_lines(None, function), *error.details)
+        raise
+    if replaced:
         problems = [p for p in find_problems(graph, unique_names=False) if p not in before]
         if problems:
-            raise PluginError("leaves a graph that is not well formed", problems, where=name)
+            raise PluginError(
+                "leaves a graph that is not well formed", [*own_lines(None, function), *problems], where=where
+            )
         _clear_duplicate_names(graph)
     return count
 

@@ -221,7 +221,7 @@ def test_custom_operations_in_a_graph():
     assert (y.shape, index.shape, z.shape) == (None, None, None)
     assert z.dtype == np.float32
 
-    with pytest.raises(ShapeError, match="gives 1 results, but 2 are named"):
+    with pytest.raises(ShapeError, match="has 2 results, its shape function gives 1"):
         infer_graph(graph, custom_shapes={"mix": lambda *shapes, k: [1]}, fragments=CUSTOM)
     with pytest.raises(ShapeError, match="mix 'y, index': refused"):
         infer_graph(graph, custom_shapes={"mix": refuse}, fragments=CUSTOM)

@@ -58,7 +58,7 @@ class Reader:
     ) -> None:
         self._stdlib: Mapping[str, Fragment] = parse_fragments(stdlib, "stdlib") if stdlib else {}
         self._decomposed = tuple(decomposed or ())
-        self._custom_shapes = dict(custom_shapes or {})
+        self._custom_shapes = custom_shapes or {}
         self._infer_shapes = infer_shapes
         self._load_variables = load_variables
         self._on_unknown_extension = on_unknown_extension
