@@ -90,7 +90,7 @@ def test_an_option_without_effect_does_not_change_what_is_verified(run: Run, suf
     model, target = write(tmp_path, "", "y", "y = relu(x);"), tmp_path / f"out.{suffix}"
     status, _, err = run("convert", model, target, "--io-transpose", "--verify")
     assert status == 0, err
-    assert "io transpose has no effect in this conversion" in err
+    assert "--io-transpose has no effect in this conversion" in err
     if suffix == "onnx":
         status, _, err = run("convert", target, tmp_path / "again.onnx", "--io-transpose", "x", "--verify")
         assert status == 0, err
