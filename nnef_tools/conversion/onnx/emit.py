@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ...ops.borders import source_index
 from .. import padding
 from ..emitted import broadcast_shape, divisor, is_number, known, scalar
 from ..padding import Pairs
@@ -165,11 +166,11 @@ def pad(b: PlainBuilder, x: Tensor, pairs: Pairs, border: str, value: float = 0.
     own = shape(x)
     if all(max(pair) <= 0 for pair in pairs):
         return slice_ranges(b, x, {k: range(-p, n + q) for k, (n, (p, q)) in enumerate(zip(own, pairs, strict=True))})
-    if border == "reflect-even":
+    # Runtimes crop before they continue, and may then lack what they should continue.
+    mixed = BORDERS.get(border) != "constant" and any(min(pair) < 0 for pair in pairs)
+    if border == "reflect-even" or mixed:
         for k, (p, q) in enumerate(pairs):
-            index = np.arange(-p, own[k] + q)
-            index = np.where(index < 0, -1 - index, index)
-            x = gather(b, x, np.where(index >= own[k], 2 * own[k] - 1 - index, index), k)
+            x = gather(b, x, source_index(np.arange(-p, own[k] + q), own[k], border), k)
         return x
     amounts = ints(b, padding.pairs_to_onnx(pairs))
     filler = b.constant(value, x.dtype) if value or np.signbit(value) else None

@@ -19,6 +19,9 @@ from .substitutes import products, read_positions, source_positions, turned_filt
 ZEROS = ("constant", "ignore")
 """Borders that add nothing to a sum."""
 
+LIMIT = 3
+"""Spatial dimensions that runtimes take."""
+
 
 def _with_bias(b: PlainBuilder, bias: Tensor, channels: int) -> tuple[Tensor | None, Tensor | None]:
     """The bias as an input of the operator, or else what has to be added to its result; neither for 0."""
@@ -53,18 +56,20 @@ def conv(
     return _plus(b, y, rest)
 
 
+def _is_written_out(b: PlainBuilder, window: Window) -> bool:
+    """Runtimes convolve over few dimensions, in float32."""
+    return b.real is np.float64 or len(window.size) > LIMIT
+
+
 def correlate(
     b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: Window, groups: int, border: str = "constant"
 ) -> Tensor:
-    """Conv with the window over the spatial dimensions of x.
-
-    In float64, which runtimes lack it for, a matrix product.
-    """
+    """Conv with the window over the spatial dimensions of x, or a matrix product."""
     pairs: Sequence[tuple[int, int]] = window.padding
     if border not in ZEROS or any(min(pair) < 0 for pair in pairs):
         x = pad(b, x, [(0, 0), (0, 0), *pairs], border)
         pairs = [(0, 0)] * len(pairs)
-    if b.real is np.float64:
+    if _is_written_out(b, window):
         rows = zip(shape(x)[2:], window.downscaled, window.size, window.stride, window.dilation, strict=True)
         parts = [read_positions(*row, before) for row, (before, _) in zip(rows, pairs, strict=True)]
         return products(b, x, w, bias, parts, groups)
@@ -115,9 +120,9 @@ def continued(b: PlainBuilder, x: Tensor, window: Window, border: str) -> tuple[
 def spread(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: Window, groups: int) -> Tensor:
     """ConvTranspose with the window over the spatial dimensions of x; w: [in, out / groups, ...].
 
-    In float64, which runtimes lack it for, a matrix product.
+    A matrix product where runtimes lack that.
     """
-    if b.real is np.float64:
+    if _is_written_out(b, window):
         sides = zip(shape(x)[2:], window.upscaled, window.size, window.stride, window.dilation, strict=True)
         parts = [source_positions(*side, before) for side, (before, _) in zip(sides, window.padding, strict=True)]
         return products(b, x, turned_filter(b, w, groups), bias, parts, groups)

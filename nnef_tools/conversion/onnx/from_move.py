@@ -90,7 +90,7 @@ def slice_(
 
 @from_nnef("onnx", "pad")
 def pad(b: PlainBuilder, input: Tensor, *, padding: Pairs, border: str, value: float) -> Tensor:
-    """pad -> Pad; border 'reflect-even' by Gather."""
+    """pad -> Pad; by Gather with border 'reflect-even', and where that also crops."""
     return emit.pad(b, input, padding, border, value)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import Unsupported
 from ...model import Tensor
 from ...ops.window import Window, forward_window, reverse_window
 from .. import padding as pads
@@ -33,10 +32,7 @@ from .emit import (
     transpose,
     unsqueeze,
 )
-from .from_conv import ZEROS, continued, correlate, spread
-
-LIMIT = 3
-"""Spatial dimensions that runtimes take."""
+from .from_conv import LIMIT, ZEROS, continued, correlate, spread
 
 Run = Callable[[Tensor, Window], Tensor]
 
@@ -308,8 +304,6 @@ def desample(
     """desample -> ConvTranspose with a channel for each element of the window, in which the items lie that go there."""
     window = reverse_window(shape(input), size, padding, stride, dilation, output_shape)
     axes = window.active
-    if len(axes) > LIMIT:
-        raise Unsupported(f"a window over {len(axes)} dimensions; {LIMIT} are supported")
     axes = axes or [len(size) - 1]
     part = window.over(axes)
     count = math.prod(part.size)
@@ -328,7 +322,7 @@ def local_response_normalization(
     """local_response_normalization -> LRN across channels; over other windows by its definition."""
     own = shape(input)
     across = all(n == 1 for k, n in enumerate(size) if k != 1)
-    if len(own) >= 3 and size[1] % 2 and across and b.real is np.float32:  # runtimes want odd sizes
+    if len(own) == 4 and size[1] % 2 and across and b.real is np.float32:  # runtimes want images and odd sizes
         return known(b.LRN(input, size=size[1], alpha=alpha, beta=beta, bias=bias), own)
     means = box(b, elementwise(b, "Mul", input, input), size=size, normalize=True)
     sigma = elementwise(b, "Add", elementwise(b, "Mul", means, scalar(b, alpha)), scalar(b, bias))

@@ -136,7 +136,10 @@ def pad_border(x: Tensor, padding: Pairs, border: str, value: float = 0.0) -> Te
     if not any(p or q for p, q in padding):
         return x
     if border == "constant":
-        return F.pad(x, [item for pair in reversed(list(padding)) for item in pair], value=_rounded(value, x.dtype))
+        filler, sides = _rounded(value, x.dtype), list(zip(x.shape, padding, strict=True))
+        if any(n + min(p, 0) + min(q, 0) < 0 for n, (p, q) in sides):  # nothing of x is left
+            return x.new_full([n + p + q for n, (p, q) in sides], filler)
+        return F.pad(x, [item for pair in reversed(list(padding)) for item in pair], value=filler)
     for dim, (p, q) in enumerate(padding):
         if p or q:
             index = torch.arange(-p, x.shape[dim] + q, device=x.device)

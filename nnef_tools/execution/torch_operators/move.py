@@ -43,7 +43,7 @@ def unsqueeze(input: Tensor, *, axes: Ints) -> Tensor:
 
 def transpose(input: Tensor, *, axes: Ints) -> Tensor:
     """Permutes the leading dimensions; those beyond the length of axes stay."""
-    return input.permute(*axes, *range(len(axes), input.dim()))
+    return input.permute([*axes, *range(len(axes), input.dim())])
 
 
 def split(value: Tensor, *, axis: int, ratios: Ints) -> list[Tensor]:

@@ -50,7 +50,8 @@ def _crop(image: Tensor, cell: tuple[slice, ...]) -> Tensor:
 def _cells(low: int, high: int, count: int, extent: int) -> list[slice]:
     size, stride = -(-(high - low) // count), (high - low) // count
     starts = [low + k * stride for k in range(count)]
-    return [slice(max(start, 0), max(min(start + size, extent), 0)) for start in starts]
+    # torch takes no start beyond the extent, not even of nothing
+    return [slice(min(max(start, 0), extent), max(min(start + size, extent), 0)) for start in starts]
 
 
 def roi_resample(
