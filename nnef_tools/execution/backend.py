@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import NnefToolsError, UsageError
+from ..errors import ExecutionError, NnefToolsError, UsageError
 from ..model import Graph
 from ..model.widths import has_doubles
 
@@ -27,6 +27,10 @@ class TensorInfo:
     name: str
     dtype: type | None
     shape: tuple[int | None, ...] | None
+
+
+class EngineError(ExecutionError):
+    """The engine of a backend failed, where another one may not."""
 
 
 class Executor(Protocol):
@@ -99,12 +103,12 @@ def make_executor(
     """An executor for a model file (or a Graph in the NNEF dialect).
 
     format: 'nnef', 'onnx' or 'tf'; the last two are run by their own runtime. backend 'auto' takes, for NNEF, the first
-    of onnxruntime, torch and numpy that is installed and can run the model; the result's `.backend` says which, its
-    `.note` why not another. custom_operators: operator name to a function of the arrays of torch (numpy where there is
-    no torch, or if that is the backend): onnxruntime cannot call them, so 'auto' takes another for models with such
-    operators. decomposed: operators to run by the bodies of their fragments. device: 'cpu', 'cuda', .., of torch or
-    onnxruntime. UsageError for an impossible combination, for a backend that cannot run the model, and for operators to
-    decompose that have no body.
+    of onnxruntime, torch and numpy that is installed and can run the model, also if that turns out in a run; the
+    result's `.backend` says which, its `.note` why not another. custom_operators: operator name to a function of the
+    arrays of torch (numpy where there is no torch, or if that is the backend): onnxruntime cannot call them, so 'auto'
+    takes another for models with such operators. decomposed: operators to run by the bodies of their fragments. device:
+    'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination, for a backend that cannot run
+    the model, and for operators to decompose that have no body; FormatError or ShapeError for an invalid graph.
     """
     if backend not in BACKENDS:
         raise UsageError(f"unknown backend '{backend}'", hint=f"choose from {', '.join(BACKENDS)}")
@@ -135,16 +139,31 @@ def _nnef_executor(
     decomposed: Collection[str] | None,
     device: str | None,
 ) -> Executor:
+    from .fallback import FallbackExecutor
+
     # onnxruntime reads a model file itself, if it does not have to be looked at for this first
     is_read = bool(operators or decomposed or not isinstance(model, (str, PathLike)))
     source = _read_graph(model, decomposed) if is_read else model
-    note = ""
+    if isinstance(source, Graph):
+        _check(source, operators)
+
+    def by_kernels(backend: str, note: str) -> Executor:
+        graph = source
+        if not isinstance(graph, Graph):
+            graph = _read_graph(graph)
+            _check(graph, operators)
+        return _kernel_executor(graph, backend, operators, device, note, expand=graph is not model)
+
+    note, following = "", kernel_backend() if device in (None, "cpu") else "torch"
     if backend in ("auto", "onnxruntime"):
         types = {str(op.type) for op in source.operations} if operators and isinstance(source, Graph) else set()
         called = sorted(types & set(operators))
         try:
             if not called:
-                return _onnxruntime_executor(source, device)
+                executor = _onnxruntime_executor(source, device)
+                if backend == "onnxruntime":
+                    return executor
+                return FallbackExecutor(executor, lambda reason: by_kernels(following, reason))
             note = f"onnxruntime cannot call the Python functions of {', '.join(called)}"
             if backend == "onnxruntime":
                 raise UsageError(note, hint="use auto, torch or numpy")
@@ -152,9 +171,15 @@ def _nnef_executor(
             if backend == "onnxruntime":
                 raise
             note = f"onnxruntime cannot run the model: {error.message}"
-        backend = kernel_backend() if device in (None, "cpu") else "torch"
-    graph = source if isinstance(source, Graph) else _read_graph(source)
-    return _kernel_executor(graph, backend, operators, device, note, expand=graph is not model)
+        backend = following
+    return by_kernels(backend, note)
+
+
+def _check(graph: Graph, operators: Collection[str]) -> None:
+    """What reading checks, whichever backend runs the graph."""
+    from ..ops.validity import check_graph
+
+    check_graph(graph, operators)
 
 
 def _read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:

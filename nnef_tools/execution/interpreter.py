@@ -309,7 +309,11 @@ def complete_attributes(op: Operation, custom: bool = False) -> dict[str, Any]:
     `dtype` is for `cast` alone. ExecutionError if one is missing.
     """
     definition = registry.find(op.type)
-    attribs = {name: value for name, value in op.attribs.items() if name != "dtype" or op.type == "cast"}
+    attribs = {
+        name: value
+        for name, value in op.attribs.items()
+        if (custom or value is not None) and (name != "dtype" or op.type == "cast")
+    }
     if definition is not None:
         for name, parameter in definition.fragment.attributes.items():
             if name not in attribs and parameter.default is not REQUIRED:

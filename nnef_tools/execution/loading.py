@@ -42,7 +42,7 @@ def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
         if decomposed:
             raise UsageError("operations are decomposed when a model is read; give its path, not a Graph")
         return model
-    read = Reader(decomposed=decomposed, infer_shapes=False, on_unknown_extension="ignore")
+    read = Reader(decomposed=decomposed, infer_shapes=False)
     return read(fspath(model))
 
 

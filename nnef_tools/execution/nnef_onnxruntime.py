@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ExecutionError, NnefToolsError
 from ..language.collector import paused_collector
 from ..model import Graph, Tensor
-from .backend import Array, Observer, no_such_tensor
+from .backend import Array, EngineError, Observer, no_such_tensor
 from .compiled import CompiledModel
 from .inputs import check_inputs, tensor_info
 from .model_cache import find_cache
@@ -163,7 +163,7 @@ class NnefOnnxExecutor:
         try:
             results: list[Array] = session.run(session.outputs, dict(zip(session.inputs, inputs, strict=True)))
         except Exception as error:  # onnxruntime raises a class of its own for each status
-            raise ExecutionError(f"onnxruntime failed: {first_line(error)}") from error
+            raise EngineError(f"onnxruntime failed: {first_line(error)}") from error
         return results
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import index
 from typing import Any, TypeVar
 
@@ -254,18 +254,20 @@ def infer_graph(
     external_shapes: Mapping[str, Sequence[int]] | None = None,
     custom_shapes: ShapeFunctions | None = None,
     fragments: Mapping[str, Fragment] | None = None,
+    foreign: Collection[str] = (),
     allow_unknown: bool = False,
 ) -> None:
     """Sets the shape and data type of every tensor of an NNEF graph, whose operations must be in order.
 
     external_shapes: shapes, by tensor name, that replace those of `external` operations. custom_shapes: shape
-    functions of plugins. fragments: signatures of custom operations. allow_unknown: results of operations that nothing
+    functions of plugins. fragments: signatures of custom operations. foreign: operations of known names that somebody
+    else computes, whose results may have any shape. allow_unknown: results of operations that nothing
     is known of (and what depends on them) get shape None, instead of a ShapeError. ShapeError names the operation, its
     inputs and its attributes. UsageError if an external shape is of no input, or has another rank.
     """
     if external_shapes:
         _set_external_shapes(graph, external_shapes)
-    inference = _Inference(custom_shapes or {}, fragments or {}, allow_unknown)
+    inference = _Inference(custom_shapes or {}, fragments or {}, foreign, allow_unknown)
     for op in graph.operations:
         try:
             inference.infer(op)
@@ -296,7 +298,7 @@ def _set_external_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> N
 
 def infer_dtypes(graph: Graph, fragments: Mapping[str, Fragment]) -> None:
     """Sets the data type of every tensor of an NNEF graph; see `infer_graph`."""
-    inference = _Inference({}, fragments, True)
+    inference = _Inference({}, fragments, (), True)
     for op in graph.operations:
         try:
             inference.infer_dtypes(op)
@@ -308,7 +310,14 @@ def infer_dtypes(graph: Graph, fragments: Mapping[str, Fragment]) -> None:
 class _Inference:
     """The inference over the operations of one graph; see infer_graph."""
 
-    def __init__(self, custom_shapes: ShapeFunctions, fragments: Mapping[str, Fragment], allow_unknown: bool) -> None:
+    def __init__(
+        self,
+        custom_shapes: ShapeFunctions,
+        fragments: Mapping[str, Fragment],
+        foreign: Collection[str],
+        allow_unknown: bool,
+    ) -> None:
+        self._foreign = foreign
         self._custom_shapes = custom_shapes
         self._fragments = fragments
         self._allow_unknown = allow_unknown
@@ -316,7 +325,7 @@ class _Inference:
 
     def infer(self, op: Operation) -> None:
         """Sets the shapes and data types of the results of an operation."""
-        definition = find(op.type)
+        definition = self._definition(op)
         arguments = self.infer_dtypes(op)
         unknown = _first_unknown(op.inputs)
         if self._allow_unknown and (unknown is not None or (definition is None and op.type not in self._custom_shapes)):
@@ -335,12 +344,16 @@ class _Inference:
 
     def infer_dtypes(self, op: Operation) -> list[Tensor | list[Tensor]]:
         """Sets the data types of the results of an operation; its arguments."""
-        definition = find(op.type)
+        definition = self._definition(op)
         fragment = definition.fragment if definition else self._fragments.get(str(op.type))
         arguments = group_arguments(op.inputs, fragment)
         if fragment is not None:
             self._set_dtypes(op, fragment, arguments)
         return arguments
+
+    def _definition(self, op: Operation) -> OpDef | None:
+        """What is known of the operation, unless the graph means another one by its name."""
+        return None if op.type in self._foreign else find(op.type)
 
     def _set_dtypes(self, op: Operation, fragment: Fragment, arguments: Sequence[Tensor | list[Tensor]]) -> None:
         """Data of variables keeps its own type; operations without a signature keep what is known already."""

@@ -61,10 +61,12 @@ class OpDef:
     def complete(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes of the signature in its order, with defaults; without anything else, such as `dtype`.
 
-        KeyError if a required attribute is missing.
+        None stands for an attribute that is left out. KeyError if a required one is missing.
         """
         return {
-            name: attribs[name] if name in attribs or parameter.default is REQUIRED else parameter.default
+            name: parameter.default
+            if attribs.get(name) is None and parameter.default is not REQUIRED
+            else attribs[name]
             for name, parameter in self.fragment.attributes.items()
         }
 

@@ -160,7 +160,7 @@ def test_failing_operator_is_named(tmp_path, backend):
 graph net(x, z) -> (y)
 {
     x = external(shape = [2, 3]);
-    z = external(shape = [2, 3]);
+    z = external(shape = [3, 2]);
     y = matmul(x, z);
 }
 """

@@ -1,0 +1,68 @@
+"""An executor that goes over to another backend where a model turns out not to run in the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..errors import ConversionError, FormatError
+from .backend import Array, EngineError, Executor, Observer, TensorInfo
+
+
+class FallbackExecutor:
+    """Runs a model in the first executor until that fails, then in the one that `make_next` makes, with a note why.
+
+    What fails there too, such as an index out of range, is the model's or the inputs' fault: that error is raised, and
+    the next run begins with the first executor again.
+    """
+
+    def __init__(self, first: Executor, make_next: Callable[[str], Executor]) -> None:
+        self._current = first
+        self._make_next: Callable[[str], Executor] | None = make_next
+
+    @property
+    def backend(self) -> str:
+        """See `Executor.backend`."""
+        return self._current.backend
+
+    @property
+    def device(self) -> str:
+        """See `Executor.device`."""
+        return self._current.device
+
+    @property
+    def note(self) -> str:
+        """See `Executor.note`."""
+        return self._current.note
+
+    @property
+    def inputs(self) -> Sequence[TensorInfo]:
+        """See `Executor.inputs`."""
+        return self._current.inputs
+
+    @property
+    def outputs(self) -> Sequence[TensorInfo]:
+        """See `Executor.outputs`."""
+        return self._current.outputs
+
+    @property
+    def tensor_names(self) -> Sequence[str]:
+        """See `Executor.tensor_names`."""
+        return self._current.tensor_names
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`."""
+        try:
+            return self._current.run(inputs, output_names=output_names, observe=observe)
+        except (EngineError, ConversionError, FormatError) as error:  # the last two: of tensors inside of the model
+            if self._make_next is None:
+                raise
+            following = self._make_next(error.message)
+        results = following.run(inputs, output_names=output_names, observe=observe)
+        self._current, self._make_next = following, None
+        return results
