@@ -28,6 +28,7 @@ from ..errors import (
 from ..model import Graph, Operation, Tensor
 from ..model.plugin_code import origin
 from ..ops.extensions import called_fragments, extension_fragments
+from ..ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ..ops.registry import find
 from .helpers import Helpers
 from .refusal import DATA, DependsOnRefused, NotImplementedRule, Refusal, WithoutRule, remedies
@@ -62,8 +63,8 @@ class ConverterBase:
 
     @staticmethod
     def defined_operations() -> dict[str, str]:
-        """Our custom fragments: name -> declaration."""
-        return {name: fragment.text for name, fragment in extension_fragments().items()}
+        """Our custom fragments, and those that plugins may use: name -> declaration."""
+        return {name: fragment.text for name, fragment in {**extension_fragments(), **plugin_fragments()}.items()}
 
     @staticmethod
     def defined_operation_dependencies() -> dict[str, list[str]]:
@@ -72,9 +73,10 @@ class ConverterBase:
 
     @staticmethod
     def defined_shapes() -> dict[str, Callable[..., Any]]:
-        """Shape functions of our custom fragments."""
+        """Shape functions of these fragments."""
         known = {name: find(name) for name in extension_fragments()}
-        return {name: definition.shape for name, definition in known.items() if definition is not None}
+        own = {name: definition.shape for name, definition in known.items() if definition is not None}
+        return {**own, **PLUGIN_SHAPES}
 
 
 class Converter(ConverterBase, Helpers):

@@ -372,6 +372,12 @@ def _has_wide_attributes(op: Operation) -> bool:
         return any(float(np.float32(value)) != value for value in values)
 
 
+def compounds_without_rule(dialect: str) -> list[str]:
+    """The standard compound operations that no rule converts to the dialect: their definitions are."""
+    standard = standard_fragments()
+    return [name for name, item in standard.items() if item.is_compound and find_from_nnef(dialect, name) is None]
+
+
 def original_dtype(tensor: Tensor, facts: Mapping[str, Any]) -> Any:
     """The data type that the facts of a graph (`metadata["tensors"]`) tell of a tensor, or its own.
 

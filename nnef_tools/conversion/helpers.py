@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..errors import ConversionError
 from ..model import Graph, Operation, Tensor
 from ..utils import types
@@ -139,9 +137,10 @@ class Helpers:
         return value is not None and value.ndim == 0 and bool(value == 0)
 
     def as_tensor(self, value: Any, dtype: Any, inline: bool | None = None) -> Tensor:
-        """A new constant of the target graph: `as_tensor([1, 2], np.int32)`. Constants of rank 0 are always inline."""
-        if inline and np.ndim(value) > 0:
-            raise ConversionError(f"only a scalar constant can be inline, not {value!r}")
+        """A new constant of the target graph: `as_tensor([1, 2], np.int32)`.
+
+        inline: of no effect. NNEF writes constants of rank 0 in place, and has nothing of the kind for others.
+        """
         tensor: Tensor = self._builder.constant(value, dtype)
         return tensor
 

@@ -16,7 +16,7 @@ from ..model.utils import place_operations
 from ..ops.inference import infer_shapes
 from . import padding
 from .build import shape as shape_of
-from .from_nnef import ConverterFromNNEF, insert_quantization, original_dtype
+from .from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization, original_dtype
 from .onnx import emit
 from .onnx.branches import restore_branches
 from .onnx.common import dtype_code
@@ -101,6 +101,11 @@ class Converter(ConverterFromNNEF):
         result = super().__call__(graph)
         restore_branches(result)
         return result
+
+    @staticmethod
+    def decomposed_operations() -> list[str]:
+        """Standard operations that are expanded by their definition; a reader may do that as well."""
+        return compounds_without_rule("onnx")
 
     def _make_builder(self, graph: Graph) -> PlainBuilder:
         return PlainBuilder(graph, self._opset)

@@ -13,7 +13,7 @@ from ..io.tf.graphdef.complete import complete_graph, name_nodes
 from ..model import Graph, Tensor
 from ..model.copying import copy_graph
 from . import layout
-from .from_nnef import ConverterFromNNEF, insert_quantization
+from .from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization
 from .onnx.from_quant import real_values
 from .tf import emit
 from .tf.emit import TfBuilder
@@ -53,6 +53,11 @@ class Converter(TfHelpers, ConverterFromNNEF):
         if data_format not in DATA_FORMATS:
             raise UsageError(f"data format '{data_format}' is not known", hint=f"use {' or '.join(DATA_FORMATS)}")
         self._data_format = data_format
+
+    @staticmethod
+    def decomposed_operations() -> list[str]:
+        """Standard operations that are expanded by their definition; a reader may do that as well."""
+        return compounds_without_rule("tf")
 
     def _make_builder(self, graph: Graph) -> TfBuilder:
         return TfBuilder(graph, self.is_nxc())

@@ -23,11 +23,12 @@ from ..language.parser import parse_fragments
 from ..language.stdlib import standard_fragments
 from ..language.types import REQUIRED, Fragment
 from ..model import Graph, Operation, Tensor
-from ..model.dtypes import dtype_name, nnef_dtype
+from ..model.dtypes import as_class, dtype_name, nnef_dtype
 from ..model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ..model.widths import has_literal
 from ..ops.extensions import extension_fragments
 from ..ops.inference import infer_shapes, output_shapes, result_dtypes, spread
+from ..ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ..ops.registry import find
 from . import layout
 from .build import unsqueeze
@@ -256,8 +257,10 @@ class ConverterToNNEF(Converter):
     def _build_transformed(self, transform: CompiledTransform, scope: Scope, type: Any) -> list[Operation]:
         made = super()._build_transformed(transform, scope, type)
         fragment = self._fragment(str(type))
+        attribs = next(op for op in made if op.type == type).attribs
+        if "dtype" in attribs and (fragment is None or "dtype" not in fragment.attributes):
+            attribs["dtype"] = as_class(attribs["dtype"])
         if fragment is not None:
-            attribs = next(op for op in made if op.type == type).attribs
             surplus = [name for name in attribs if name not in fragment.attributes and name != "dtype"]
             absent = [n for n, p in fragment.attributes.items() if p.default is REQUIRED and n not in attribs]
             if surplus:
@@ -276,15 +279,16 @@ class ConverterToNNEF(Converter):
 
     def _infer_shapes_of(self, op: Operation, unknown: Sequence[Tensor]) -> None:
         """Shapes from the shape function of a plugin's or mirrored operation; without one the source's have to do."""
-        if op.type not in self._custom_shapes and find(op.type) is None:
+        functions = self._custom_shapes
+        if op.type not in functions and op.type not in self._custom_fragments:
+            functions = PLUGIN_SHAPES
+        if op.type not in functions and find(op.type) is None:
             if unknown:
                 raise unknown_shape(unknown[0])
             return
         shapes = [list(t.shape or ()) for t in op.inputs]
         arguments: list[Any] = shapes if isinstance(op.inputs, tuple) else [shapes]
-        results = output_shapes(
-            op, infer_shapes(str(op.type), arguments, op.attribs, self._custom_shapes), self._custom_shapes
-        )
+        results = output_shapes(op, infer_shapes(str(op.type), arguments, op.attribs, functions), functions)
         for tensor, shape in zip(op.outputs, results, strict=True):
             tensor.shape = shape
 
@@ -307,7 +311,7 @@ class ConverterToNNEF(Converter):
         if type in self._custom_fragments:
             return parse_fragments(self._custom_fragments[type], f"custom fragment '{type}'").get(type)
         definition = find(type)
-        return None if definition is None else definition.fragment
+        return plugin_fragments().get(type) if definition is None else definition.fragment
 
     # helpers
 

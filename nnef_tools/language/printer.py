@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError, ShapeError
+from ..model.dtypes import as_class
 from ..model.graph import Graph, Operation, Tensor
 from ..model.widths import is_double
 from .constants import INTEGER_MAX, INTEGER_MIN
@@ -65,6 +66,8 @@ def format_operation(operation: Operation, fragment: Fragment | None = None) -> 
     name = _identifier(operation.type or "", "operation")
     attributes = dict(operation.attribs)
     type_argument = ""
+    if fragment is None or "dtype" not in fragment.attributes:
+        attributes["dtype"] = as_class(attributes.get("dtype"))
     if isinstance(attributes.get("dtype"), (type, np.dtype)):
         item = item_of_dtype(np.dtype(attributes.pop("dtype")).type)
         # The signature of a known operation that is not generic says the type already.

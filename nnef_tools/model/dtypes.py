@@ -16,7 +16,7 @@ _names: dict[type, str] = {}  # what was asked for already
 def nnef_dtype(dtype: Any) -> str:
     """'scalar', 'integer', 'logical' or 'string' for a numpy scalar class, `np.dtype`, Python class or ml_dtypes class.
 
-    UsageError for others, such as complex numbers.
+    These names stand for themselves. UsageError for others, such as complex numbers.
     """
     if isinstance(dtype, type):
         name = _names.get(dtype)
@@ -27,6 +27,8 @@ def nnef_dtype(dtype: Any) -> str:
 
 
 def _find_name(dtype: Any) -> str:
+    if isinstance(dtype, str) and dtype in _CLASSES:
+        return dtype
     try:
         kind = np.dtype(dtype)
     except TypeError:
@@ -57,6 +59,11 @@ def numpy_dtype(nnef_type: str) -> type:
     if nnef_type not in _CLASSES:
         raise UsageError(f"'{nnef_type}' is not an NNEF data type")
     return _CLASSES[nnef_type]
+
+
+def as_class(dtype: Any) -> Any:
+    """A data type as its class: that of an NNEF name such as 'scalar' is as for `numpy_dtype`."""
+    return _CLASSES.get(dtype, dtype) if isinstance(dtype, str) else dtype
 
 
 def canonical_dtype(dtype: Any) -> type:

@@ -12,7 +12,7 @@ from ..errors import ExecutionError, NnefToolsError, PluginCodeError, PluginErro
 from ..language.signatures import regroup
 from ..language.types import REQUIRED, Fragment
 from ..model.containers import View
-from ..model.dtypes import nnef_dtype, numpy_dtype
+from ..model.dtypes import as_class, nnef_dtype, numpy_dtype
 from ..model.graph import Graph, Operation, Tensor
 from ..model.plugin_code import origin, own_lines, reason
 from ..model.widths import is_literal, width_of
@@ -173,7 +173,7 @@ def _generic_class(classes: Sequence[Any], dtype: Any) -> Any:
     kind = nnef_dtype(dtype) if dtype is not None else nnef_dtype(classes[0]) if classes else "scalar"
     same = [item for item in classes if nnef_dtype(item) == kind]
     if not same:
-        return numpy_dtype(kind) if dtype is None else np.dtype(dtype).type
+        return numpy_dtype(kind) if dtype is None else np.dtype(as_class(dtype)).type
     return common_float(same) if kind == "scalar" else common_integer(same)
 
 
@@ -191,7 +191,7 @@ def evaluate(name: str, inputs: Sequence[Any], attribs: Mapping[str, Any]) -> An
     expected = infer_shapes(name, shapes, attribs)
     arguments = _complete(definition, attribs)
     if name in _DTYPE_KERNELS:
-        arguments["dtype"] = attribs.get("dtype", np.float32)
+        arguments["dtype"] = as_class(attribs.get("dtype", np.float32))
     try:
         results = definition.run(*inputs, **arguments)
     except NnefToolsError as error:

@@ -43,7 +43,7 @@ NAMES = {
     "nnef_tools.optimization.tf_optimizer": "Optimizer",
     "nnef_tools.interpreter": "Statistics",
     "nnef_tools.utils.types": "as_str from_numpy to_numpy cast PyTypeFromNumpyDtype PyTypeToNumpyDtype",
-    "nnef_tools.utils.stdio": "is_stdin_piped is_stdout_piped",
+    "nnef_tools.utils.stdio": "is_stdin_piped is_stdout_piped set_stdin_to_binary set_stdout_to_binary",
     "nnef_tools.convert": "main",
     "nnef_tools.execute": "main",
 }

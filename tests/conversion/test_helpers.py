@@ -195,8 +195,8 @@ def test_as_tensor() -> None:
     assert (tensor.shape, tensor.dtype, tensor.data.tolist()) == ((1, 2), np.int32, [[1, 2]])
     assert tensor.producer is not None
     assert tensor.producer.type == "variable"
-    with pytest.raises(ConversionError, match="only a scalar constant can be inline"):
-        foo(Transform("bar", inputs="!as_tensor([1], np.int32, inline=True)", outputs="!O[0]"))
+    graph = foo(Transform("bar", inputs=("!I[0]", "!as_tensor([1], np.int32, inline=True)"), outputs="!O[0]"))
+    assert main(graph)[-1].inputs[1].data.tolist() == [1]
 
 
 def test_unsqueeze_vector_of_a_constant() -> None:

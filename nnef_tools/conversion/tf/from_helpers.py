@@ -189,5 +189,5 @@ class TfHelpers(Helpers):
         return abs(value) >= limit
 
     def as_numpy(self, value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
-        """An array of the value."""
-        return np.asarray(value, dtype)
+        """An array of a Python value; int32, float32, bool or str by the first item unless dtype is given."""
+        return self.to_numpy(value, dtype)  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from ...language.stdlib import standard_fragments
 from ...language.types import Fragment
 from ...model import Graph
 from ...ops.extensions import extension_fragments
+from ...ops.plugin_fragments import plugin_fragments
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DECLARED = re.compile(r"\bfragment\s+([A-Za-z_][A-Za-z0-9_]*)")
@@ -16,9 +17,13 @@ _COMMENT = re.compile(r"#.*")
 
 
 def known_texts(graph: Graph, fragments: Mapping[str, str]) -> dict[str, str]:
-    """The declarations that can be written, by name: first those given, then those of the model, then ours."""
+    """The declarations that can be written, by name: first those given, then those of the model, then ours.
+
+    Those for plugins come last.
+    """
     own: Mapping[str, Fragment] = graph.metadata.get("fragments") or {}
-    texts = {name: fragment.text for name, fragment in extension_fragments().items()}
+    ours = {**plugin_fragments(), **extension_fragments()}
+    texts = {name: fragment.text for name, fragment in ours.items()}
     texts.update((name, fragment.text) for name, fragment in own.items() if fragment.text)
     texts.update(fragments)
     return texts
