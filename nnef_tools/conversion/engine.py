@@ -449,14 +449,15 @@ class Converter(ConverterBase, Helpers):
         stopped = [op for op in self._source.operations if any(self._is_open(t) for t in op.outputs)]
         for tensor in dict.fromkeys((*self._source.outputs, *(t for op in stopped for t in op.inputs))):
             target = self._tensors.get(tensor)
-            computed = target is not None and target.data is None and not self._depends_on_refused(target)
-            if computed and tensor.name and tensor.has_producer:
+            if not isinstance(target, Tensor) or target.data is not None:
+                continue  # TensorFlow's lists are no tensors
+            if tensor.name and tensor.has_producer and not self._depends_on_refused(target):
                 yield tensor.name
 
     def _is_open(self, source: Tensor) -> bool:
         """Is the tensor one that is not converted, or that only stands for the result of a refused operator?"""
         target = self._tensors.get(source)
-        return target is None or (target.data is None and not target.has_producer)
+        return target is None or (isinstance(target, Tensor) and target.data is None and not target.has_producer)
 
 
 def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., Any]:
