@@ -43,14 +43,17 @@ EXACT = {
 SATURATING = {"sigmoid", "tanh", "erf", "softmax", "gelu", "silu", "lstm_layer", "gru_layer", "rnn_layer"}
 """Operations whose engines approximate curves between 0 and 1 with an error that does not shrink with the value."""
 
+# fmt: off
 WEIGHTED = {
     "conv", "deconv", "separable_conv", "separable_deconv", "box", "debox", "avg_pool", "rms_pool", "desample",
-    "area_downsample", "multilinear_upsample", "resize", "grid_sample", "avg_roi_pool", "roi_resample", "avg_roi_align",
-    "max_roi_align", "matmul", "linear", "det", "inverse", "batch_normalization", "local_response_normalization",
-    "local_mean_normalization", "local_variance_normalization", "local_contrast_normalization", "l1_normalization",
-    "l2_normalization", "lstm_layer", "gru_layer", "rnn_layer", "logarithmic_quantize",
-}  # fmt: skip
-"""Operations that engines may compute with factors of 0: what they make of infinities is open."""
+    "area_downsample", "multilinear_upsample", "resize", "grid_sample", "avg_roi_pool", "roi_resample",
+    "avg_roi_align", "max_roi_align", "matmul", "linear", "det", "inverse", "batch_normalization",
+    "local_response_normalization", "local_mean_normalization", "local_variance_normalization",
+    "local_contrast_normalization", "l1_normalization", "l2_normalization", "max_pool", "max_pool_with_index",
+    "argmax_pool", "max_roi_pool", "lstm_layer", "gru_layer", "rnn_layer", "logarithmic_quantize",
+}
+# fmt: on
+"""Operations that engines compute with factors of 0, or from the lowest number on: for infinities results are open."""
 
 
 @dataclass(frozen=True)

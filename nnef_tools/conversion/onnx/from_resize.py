@@ -18,7 +18,9 @@ from .emit import (
     known,
     need_version,
     pad,
+    reshape,
     slice_ranges,
+    unsqueeze,
 )
 from .substitutes import resized
 
@@ -159,9 +161,20 @@ def _differs(mode: str, coordinate_mode: str, nearest_mode: str, factors: Sequen
 def grid_sample(
     b: PlainBuilder, input: Tensor, grid: Tensor, *, mode: str, padding_mode: str, align_corners: bool
 ) -> Tensor:
-    """grid_sample -> GridSample; the modes have other names up to version 19."""
+    """grid_sample -> GridSample; the modes have other names up to version 19.
+
+    Runtimes take images only: a line is one that is 1 high, and 0 is the position of its middle.
+    """
+    result_shape = [*shape(input)[:2], *shape(grid)[1:-1]]
+    if len(shape(input)) == 3:
+        middle = b.constant(np.zeros(shape(grid)), b.real)
+        grid = unsqueeze(b, known(b.Concat(grid, middle, axis=-1), [*shape(grid)[:-1], 2]), [1])
+        line = grid_sample(
+            b, unsqueeze(b, input, [2]), grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners
+        )
+        return reshape(b, line, result_shape)
     need_version(b, 16 if len(shape(input)) == 4 else 20, "GridSample")
     if b.version < 20:
         mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
     result = b.GridSample(input, grid, mode=mode, padding_mode=padding_mode, align_corners=int(align_corners))
-    return known(result, [*shape(input)[:2], *shape(grid)[1:-1]])
+    return known(result, result_shape)

@@ -94,3 +94,15 @@ def test_grid_sample_halfway_and_far_outside(mode: str, padding: str, align: str
             f"y = grid_sample(x, g, mode = '{mode}', padding_mode = '{padding}', align_corners = {align});"
         )
         check_back(graph, {"x": x, "g": grid}, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("align", ["true", "false"])
+def test_grid_sample_of_lines(mode: str, padding: str, align: str) -> None:
+    graph = nnef_graph(
+        "x = external(shape = [2, 3, 7]); g = external(shape = [2, 5, 1]);"
+        f"y = grid_sample(x, g, mode = '{mode}', padding_mode = '{padding}', align_corners = {align});"
+    )
+    x = np.random.default_rng(0).standard_normal((2, 3, 7)).astype(np.float32)
+    check_back(graph, {"x": x, "g": np.asarray([-1.4, -0.9, 0.1, 0.3, 1.2] * 2, np.float32).reshape(2, 5, 1)})
