@@ -45,9 +45,11 @@ def _find_name(dtype: Any) -> str:
 
 
 def dtype_name(dtype: Any) -> str:
-    """The name of an item type in messages: 'float32', 'bool', 'bfloat16'; `?` if it is not known."""
+    """The name of an item type in messages: 'float32', 'bool', 'bfloat16', 'string'; `?` if it is not known."""
     if dtype is None:
         return "?"
+    if dtype is np.str_:
+        return "string"
     try:
         return str(np.dtype(dtype).name)
     except TypeError:

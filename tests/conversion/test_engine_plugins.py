@@ -28,7 +28,7 @@ def test_mirror_unsupported() -> None:
 def test_mirrored_operator_of_unknown_shape() -> None:
     text = "g (float[2,3] x) => (float[6] y) { t = my.Foo(x) y = Relu(t) }"
     error = refusal(text, mirror_unsupported=True)
-    assert "shape of tensor 't' is not known (custom_shapes=[..] with 'Foo')" in str(error)
+    assert "shape of tensor 't' is not known (give the shape function of 'Foo' with custom_shapes=[..])" in str(error)
     shapes = {"Foo": lambda shape: [shape[0] * shape[1]]}
     for infer in (False, True):
         graph = convert(text, mirror_unsupported=True, custom_shapes=shapes, infer_shapes=infer)
@@ -89,7 +89,7 @@ def test_operation_of_unknown_shape() -> None:
     text = "g (float[2,3] x) => (float[n,m] y) { y = my.Foo(x) }"
     transform = Transform("bar", inputs="!I[0]", outputs="!O[0]")
     error = refusal(text, custom_transforms={"Foo": transform})
-    assert "shape of tensor 'y' is not known (custom_shapes=[..] with 'bar')" in str(error)
+    assert "shape of tensor 'y' is not known (give the shape function of 'bar' with custom_shapes=[..])" in str(error)
 
 
 def test_shape_function_gives_the_shapes_before_output_helpers() -> None:
