@@ -6,6 +6,7 @@ Prints each model that some engine gets wrong, reduced to as few operations as s
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -23,7 +24,9 @@ def main() -> int:
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     wrong = 0
-    for seed in range(options.seed, options.seed + options.count):
+    for done, seed in enumerate(range(options.seed, options.seed + options.count)):
+        if done % 100 == 0:
+            print(f"{done} of {options.count} models, {wrong} wrong", file=sys.stderr, flush=True)
         problems, model = _checked(seed, options.operations, options.only)
         counts.update(model.operations)
         refused = {name: text for name, text in problems.items() if text.startswith("refused")}
