@@ -9,7 +9,7 @@ such as inputs and what only moves, are not shaken: exact ties stay in.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ EXACT = {
 
 SATURATING = {"sigmoid", "tanh", "erf", "softmax", "gelu", "silu", "lstm_layer", "gru_layer", "rnn_layer"}
 """Operations whose engines approximate curves between 0 and 1 with an error that does not shrink with the value."""
+
+ROUNDING = {
+    "min_max_linear_quantize",
+    "linear_quantize",
+    "zero_point_linear_quantize",
+    "logarithmic_quantize",
+    "fmod",
+}
+"""Operations that round a quotient, which engines compute in different ways: no value may hang on its last digit."""
 
 # fmt: off
 WEIGHTED = {
@@ -272,7 +281,8 @@ class _Growth:
             return
         dtype = {"dtype": attribs.pop("dtype")} if "dtype" in attribs else {}
         value = _run(name, arguments, attribs | dtype, "value")
-        shaken = _run(name, arguments, attribs | dtype, "shaken")
+        unsure = [self._nudged(x) if name in ROUNDING and isinstance(x, Operand) else x for x in arguments]
+        shaken = _run(name, unsure, attribs | dtype, "shaken")
         if value is None or shaken is None:
             return
         results = []
@@ -299,6 +309,13 @@ class _Growth:
         self.operations.append(name)
         self._results += [result.text for result in results]
         self._used.update(operand.text for operand in operands)
+
+    def _nudged(self, operand: Operand) -> Operand:
+        """The operand with a shaken value that is off by some roundings in any case."""
+        if operand.value.dtype.kind != "f":
+            return operand
+        nudge = 1 + 3e-6 * self.drawing.random.choice([-1, 1], operand.shape)
+        return replace(operand, shaken=np.asarray(operand.shaken * nudge, operand.value.dtype))
 
     def _comparable(self, name: str, value: Array, shaken: Array) -> Array | None:
         """What the value may be in another engine; None if that is too uncertain, or too large to go on with."""
