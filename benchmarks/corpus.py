@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 import nnef_tools
-from nnef_tools.execution.model_cache import VARIABLE
-from nnef_tools.execution.nnef_onnxruntime import NnefOnnxExecutor
-from nnef_tools.execution.onnx_backend import open_session, providers
+from nnef_tools.execution.onnxruntime.model_cache import VARIABLE
+from nnef_tools.execution.onnxruntime.nnef import NnefOnnxExecutor
+from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

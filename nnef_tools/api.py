@@ -16,12 +16,12 @@ import numpy as np
 
 from .errors import FileError, FormatError, UsageError, check_lists
 from .execution.backend import Array, Executor, TensorInfo, known_name, make_executor
-from .execution.compare import Comparison, compare_outputs
-from .execution.sources import load_inputs
+from .execution.feeds.sources import load_inputs
+from .execution.results.compare import Comparison, compare_outputs
 from .formats import InputShapes, check_dialect, detect_input, find_format, make_reader
+from .formats.destination import Target
 from .model import Graph
-from .target import Target
-from .verification import random_source
+from .verification.check import random_source
 
 Model = Union[str, "PathLike[str]", Graph]
 Inputs = Union[Mapping[str, Any], Sequence[Any]]

@@ -16,9 +16,9 @@ from typing import Any
 import onnx
 from onnx import FunctionProto
 
-from nnef_tools.conversion import onnx_to_nnef  # noqa: F401  (registers the rules)
-from nnef_tools.conversion.onnx.refused import REASONS
-from nnef_tools.conversion.rules import Rule, all_rules, find_rule
+from nnef_tools.conversion.engine.rules import Rule, all_rules, find_rule
+from nnef_tools.conversion.onnx.to_nnef import converter  # noqa: F401  (registers the rules)
+from nnef_tools.conversion.onnx.to_nnef.refused import REASONS
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs" / "reference" / "onnx-operators.md"

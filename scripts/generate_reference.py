@@ -15,8 +15,8 @@ from typing import Any
 
 from nnef_tools.cli.main import COMMANDS
 from nnef_tools.cli.options import EXIT_CODES, Parser
-from nnef_tools.conversion.helpers import Helpers
-from nnef_tools.conversion.rules import find_from_nnef
+from nnef_tools.conversion.engine.helpers import Helpers
+from nnef_tools.conversion.engine.rules import find_from_nnef
 from nnef_tools.formats import CONVERTERS, FORMATS
 from nnef_tools.language.parser import parse_fragments
 from nnef_tools.ops.extensions import extension_fragments, helper_fragments

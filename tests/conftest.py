@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
-from nnef_tools.execution.model_cache import VARIABLE
+from nnef_tools.execution.onnxruntime.model_cache import VARIABLE
 
 os.environ[VARIABLE] = "off"
 
 if os.environ.get("NNEF_TOOLS_TEST_SATURATING"):
-    from nnef_tools.execution import onnx_backend
+    from nnef_tools.execution.onnxruntime import onnx
 
-    onnx_backend.saturates = lambda: True  # type: ignore[assignment]
+    onnx.saturates = lambda: True  # type: ignore[assignment]

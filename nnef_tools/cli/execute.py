@@ -32,7 +32,7 @@ from .render import note, print_json, print_result, progress, standard_output, w
 
 if TYPE_CHECKING:
     from ..execution.backend import Array, Executor, TensorInfo
-    from ..execution.sources import InputSource
+    from ..execution.feeds.sources import InputSource
     from ..formats import Format
 
 SHORTENED = (
@@ -134,9 +134,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..execution.sources import load_inputs, run_batches
-    from ..execution.statistics import StatisticsCollector, tensor_renames
-    from ..execution.tensor_files import tensor_files, write_tensors
+    from ..execution.feeds.sources import load_inputs, run_batches
+    from ..execution.feeds.tensor_files import tensor_files, write_tensors
+    from ..execution.results.statistics import StatisticsCollector, tensor_renames
     from ..formats import detect_input
 
     warn_all(getattr(args, "warnings", ()))
@@ -216,8 +216,8 @@ def _warn_unused(args: argparse.Namespace, format: str, *, is_saved: bool) -> No
 
 
 def _input_source(args: argparse.Namespace) -> InputSource:
-    from ..execution.distributions import parse_distribution
-    from ..execution.sources import FolderSource, RandomSource, StreamSource
+    from ..execution.feeds.distributions import parse_distribution
+    from ..execution.feeds.sources import FolderSource, RandomSource, StreamSource
 
     if args.random is not None and args.input_path is not None:
         raise UsageError("--random and --input-path exclude each other")

@@ -2,6 +2,6 @@
 
 from ..errors import ConversionError
 from .converter import Converter
-from .transform import Transform
+from .engine.transform import Transform
 
 __all__ = ["ConversionError", "Converter", "Transform"]

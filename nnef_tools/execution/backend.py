@@ -183,7 +183,7 @@ def _check(graph: Graph, operators: Collection[str]) -> None:
 
 
 def _read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
-    from .loading import check_decomposed, read_graph
+    from .kernels.loading import check_decomposed, read_graph
 
     graph = read_graph(model, decomposed)
     check_decomposed(graph, decomposed or ())
@@ -196,7 +196,7 @@ def kernel_backend() -> str:
 
 
 def _onnxruntime_executor(model: Graph | str | PathLike[str], device: str | None) -> Executor:
-    from .nnef_onnxruntime import NnefOnnxExecutor
+    from .onnxruntime.nnef import NnefOnnxExecutor
 
     return NnefOnnxExecutor(model, device=device)
 
@@ -210,16 +210,16 @@ def _kernel_executor(
     *,
     expand: bool,
 ) -> Executor:
-    from .interpreter import Backend, GraphExecutor
-    from .loading import expand_missing
+    from .kernels.loading import expand_missing
+    from .kernels.plan import Backend, GraphExecutor
 
     engine: Backend
     if backend == "torch":
-        from .torch_backend import TorchBackend
+        from .kernels.torch import TorchBackend
 
         engine = TorchBackend(device, doubles=has_doubles(graph))
     else:
-        from .numpy_backend import NumpyBackend
+        from .kernels.numpy import NumpyBackend
 
         engine = NumpyBackend()
     if expand:
@@ -229,11 +229,11 @@ def _kernel_executor(
 
 def _native_executor(format: str, model: str | PathLike[str], device: str | None) -> Executor:
     if format == "onnx":
-        from .onnx_backend import OnnxExecutor
+        from .onnxruntime.onnx import OnnxExecutor
 
         return OnnxExecutor(model, device=device)
     if device not in (None, "cpu"):
         raise UsageError(f"TensorFlow models are run on the CPU, not on '{device}'")
-    from .tensorflow_backend import TensorFlowExecutor
+    from .tensorflow import TensorFlowExecutor
 
     return TensorFlowExecutor(model)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ..execution.statistics import Statistics
+from ..execution.results.statistics import Statistics
 
 __all__ = ["Statistics"]

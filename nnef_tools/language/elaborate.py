@@ -14,8 +14,8 @@ from ..errors import ParseError, ShapeError, UsageError
 from ..model.graph import Graph, Operation, Tensor
 from ..model.widths import is_double
 from .ast import Array, Call, Expression, Name, Tuple
-from .collector import paused_collector
 from .evaluate import Evaluator, Frame, Wanted
+from .gc_pause import paused_collector
 from .lexer import Source, nearest
 from .names import FreshNames
 from .parser import Document

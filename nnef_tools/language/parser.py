@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from .ast import Body, GraphDeclaration, Name
 from .ast import Literal as LiteralNode
-from .collector import paused_collector
 from .expressions import FRAGMENTS_EXTENSION, OPERATORS_EXTENSION, ExpressionParser
+from .gc_pause import paused_collector
 from .lexer import Source, nearest
 from .types import (
     PRIMITIVES,

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..language.parser import parse_fragments
 from ..language.types import Fragment
-from . import ext_indexing, ext_recurrent, ext_resampling  # noqa: F401  (they register their operations)
+from . import index, recurrent, sampling  # noqa: F401  (they register their operations)
 from .axes import normal_axis
 from .broadcast import Array, align, elementwise_shape, same_shape
 from .checks import check

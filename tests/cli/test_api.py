@@ -15,7 +15,7 @@ import pytest
 
 import nnef_tools
 from nnef_tools.errors import ConversionError, FileError, FormatError, UsageError
-from nnef_tools.execution.compare import compare_outputs
+from nnef_tools.execution.results.compare import compare_outputs
 
 
 def sample(*shape: int) -> np.ndarray[Any, Any]:

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 import nnef_tools
-from nnef_tools.conversion import nnef_to_onnx
+from nnef_tools.conversion.onnx.from_nnef.converter import DEFAULT_OPSET
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -35,7 +35,7 @@ def test_there_and_back(run: Run, model: Path, tmp_path: Path) -> None:
     onnx.checker.check_model(str(back), full_check=True)
     result = onnx.load(back)
     assert [node.op_type for node in result.graph.node] == ["Conv", "Relu", "MaxPool"]
-    assert result.opset_import[0].version == nnef_to_onnx.DEFAULT_OPSET
+    assert result.opset_import[0].version == DEFAULT_OPSET
     assert {item.name for item in result.graph.initializer} == {"w", "b"}
     assert [item.name for item in (*result.graph.input, *result.graph.output)] == ["x", "y"]
     np.testing.assert_allclose(run_onnx(back, X), run_onnx(model, X), rtol=1e-5, atol=1e-6)
@@ -106,7 +106,7 @@ def test_verification_does_not_use_the_conversion(
     run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A conversion that computes something else is found, though NNEF models run in onnxruntime elsewhere."""
-    from nnef_tools.conversion import rules
+    from nnef_tools.conversion.engine import rules
 
     run("convert", model, tmp_path / "net.nnef")
     wrong = rules.Rule("onnx", "relu", 1, "", lambda b, x: b.Sigmoid(x))

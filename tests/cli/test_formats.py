@@ -19,7 +19,7 @@ from nnef_tools.formats import (
     make_reader,
     make_writer,
 )
-from nnef_tools.target import Target
+from nnef_tools.formats.destination import Target
 
 
 def archive(path: Path, mode: str) -> None:

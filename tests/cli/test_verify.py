@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import nnef_tools
-from nnef_tools.conversion import rules
+from nnef_tools.conversion.engine import rules
 from nnef_tools.report import Verification
 
 from .conftest import save
@@ -169,12 +169,12 @@ def test_failures_name_the_first_tensor_and_hold_the_numbers(
 def test_why_the_first_tensor_is_not_known(
     run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nnef_tools import verification
+    from nnef_tools.verification import check
 
     def fail(*_: Any) -> None:
         raise nnef_tools.errors.ExecutionError("onnxruntime failed")
 
-    monkeypatch.setattr(verification, "find_first_difference", fail)
+    monkeypatch.setattr(check, "find_first_difference", fail)
     wrong_rule("Relu", monkeypatch, lambda b, x: b.sigmoid(x))
     status, _, err = run("convert", model, tmp_path / "a.nnef", "--verify")
     assert status == 4 and "is not known: the inner tensors cannot be computed (onnxruntime failed)" in err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nnef_tools.conversion.refusal import Refusal
+from nnef_tools.conversion.engine.refusal import Refusal
 from nnef_tools.errors import NnefToolsError, in_python, shape_hint, shape_text
 from nnef_tools.report import format_table, group_refusals, refusal_table
 

@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.conversion.nnef_to_onnx import Converter as ToOnnx
 from nnef_tools.conversion.onnx_to_nnef import Converter as ToNnef
-from nnef_tools.execution.onnx_backend import open_session, providers
+from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 from nnef_tools.io.nnef import Reader as NnefReader
 from nnef_tools.io.nnef import Writer as NnefWriter
 from nnef_tools.io.onnx import Reader as OnnxReader

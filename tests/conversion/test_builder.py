@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnef_tools.conversion.builder import SMALL, Builder
+from nnef_tools.conversion.building.nnef import SMALL, Builder
 from nnef_tools.errors import ShapeError, Unsupported
 from nnef_tools.model import Graph, Tensor
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from nnef_tools.conversion import rules
+from nnef_tools.conversion.engine import rules
+from nnef_tools.conversion.engine.refusal import Refusal
+from nnef_tools.conversion.engine.rules import Bool, Int, Ints, find_rule, to_nnef
 from nnef_tools.conversion.onnx_to_nnef import Converter
-from nnef_tools.conversion.refusal import Refusal
-from nnef_tools.conversion.rules import Bool, Int, Ints, find_rule, to_nnef
 from nnef_tools.errors import ConversionError
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph, Operation

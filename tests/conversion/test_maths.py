@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnef_tools.conversion import layout, padding
-from nnef_tools.conversion.arithmetic import arithmetic_range
+from nnef_tools.conversion.compose.arithmetic import arithmetic_range
+from nnef_tools.conversion.maths import axis_orders, padding
 from nnef_tools.errors import Unsupported
 
 PERMS = [
-    (layout.nxc_to_ncx_perm, layout.ncx_to_nxc_perm),
-    (layout.xcn_to_ncx_perm, layout.ncx_to_xcn_perm),
-    (layout.cxn_to_ncx_perm, layout.ncx_to_cxn_perm),
+    (axis_orders.nxc_to_ncx_perm, axis_orders.ncx_to_nxc_perm),
+    (axis_orders.xcn_to_ncx_perm, axis_orders.ncx_to_xcn_perm),
+    (axis_orders.cxn_to_ncx_perm, axis_orders.ncx_to_cxn_perm),
 ]
 small = st.integers(1, 6)
 pairs = st.lists(st.tuples(st.integers(-3, 9), st.integers(-3, 9)), max_size=4)
@@ -25,7 +25,7 @@ def test_permutations_are_inverse_pairs(functions, rank) -> None:
     items = list(range(rank))
     forth, back = (function(rank) for function in functions)
     assert sorted(forth) == items
-    assert layout.permute(layout.permute(items, forth), back) == items
+    assert axis_orders.permute(axis_orders.permute(items, forth), back) == items
 
 
 @given(st.integers(1, 6), st.data())
@@ -35,17 +35,17 @@ def test_axes_move_with_the_items(rank, data) -> None:
     for functions in PERMS:
         for function in functions:
             perm = function(rank)
-            assert layout.permute(items, perm)[layout.move_axis(axis, perm)] == items[axis]
+            assert axis_orders.permute(items, perm)[axis_orders.move_axis(axis, perm)] == items[axis]
 
 
 @given(st.lists(st.integers(2, 9), max_size=4), st.integers(0, 3), st.data())
 def test_squeeze_undoes_unsqueeze(shape, count, data) -> None:
     positions = range(len(shape) + count)
     axes = data.draw(st.permutations(positions))[:count]
-    wide = layout.unsqueeze_shape(shape, axes)
+    wide = axis_orders.unsqueeze_shape(shape, axes)
     assert all(wide[axis] == 1 for axis in axes)
-    assert layout.squeeze_shape(wide, axes) == shape
-    assert layout.unsqueeze_shape(tuple(shape), axes) == tuple(wide)
+    assert axis_orders.squeeze_shape(wide, axes) == shape
+    assert axis_orders.unsqueeze_shape(tuple(shape), axes) == tuple(wide)
 
 
 @given(pairs)

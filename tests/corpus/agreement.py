@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.onnx_backend import open_session, providers
+from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 from nnef_tools.pipeline import convert_model
 
 Array = np.ndarray[Any, Any]

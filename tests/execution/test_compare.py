@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from nnef_tools.errors import ExecutionError, UsageError
-from nnef_tools.execution.compare import compare_outputs
-from nnef_tools.execution.first_difference import find_first_difference
+from nnef_tools.execution.results.compare import compare_outputs
+from nnef_tools.verification.first_difference import find_first_difference
 
 
 def one(a, b, **tolerances):

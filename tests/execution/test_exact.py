@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnef_tools.execution.evidence import Evidence
-from nnef_tools.execution.exact import Exact, Judge
 from nnef_tools.io.nnef import Reader
+from nnef_tools.verification.evidence import Evidence
+from nnef_tools.verification.exact import Exact, Judge
 
 Array = np.ndarray[Any, Any]
 

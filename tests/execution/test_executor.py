@@ -13,9 +13,9 @@ import torch
 from nnef_tools.errors import ConversionError, ExecutionError, UsageError
 from nnef_tools.execution import make_executor
 from nnef_tools.execution.backend import TensorInfo
-from nnef_tools.execution.inputs import check_inputs
-from nnef_tools.execution.interpreter import GraphExecutor, Plan
-from nnef_tools.execution.numpy_backend import NumpyBackend
+from nnef_tools.execution.feeds.inputs import check_inputs
+from nnef_tools.execution.kernels.numpy import NumpyBackend
+from nnef_tools.execution.kernels.plan import GraphExecutor, Plan
 from nnef_tools.language.tensor_file import write_tensor
 from nnef_tools.model import Graph, Operation, Tensor
 

@@ -13,7 +13,7 @@ from nnef_tools.cli.main import main
 from nnef_tools.errors import ExecutionError, UsageError
 from nnef_tools.execution import make_executor
 from nnef_tools.execution.backend import EngineError, kernel_backend
-from nnef_tools.execution.nnef_onnxruntime import NnefOnnxExecutor
+from nnef_tools.execution.onnxruntime.nnef import NnefOnnxExecutor
 
 TEXT = """version 1.0;
 graph net(x, i) -> (y)

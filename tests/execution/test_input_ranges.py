@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nnef_tools.execution.backend import TensorInfo
-from nnef_tools.execution.distributions import parse_distribution
-from nnef_tools.execution.input_ranges import InputRange, input_ranges
-from nnef_tools.execution.sources import RandomSource
+from nnef_tools.execution.feeds.distributions import parse_distribution
+from nnef_tools.execution.feeds.input_ranges import InputRange, input_ranges
+from nnef_tools.execution.feeds.sources import RandomSource
 from nnef_tools.io.nnef import Reader
 
 HEAD = (

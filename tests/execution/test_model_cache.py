@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from nnef_tools.errors import ExecutionError, FormatError, UsageError
-from nnef_tools.execution import loading, make_executor, model_cache
+from nnef_tools.execution import make_executor
+from nnef_tools.execution.kernels import loading
+from nnef_tools.execution.onnxruntime import model_cache
 from nnef_tools.io.nnef.helpers import tgz_compress
 from nnef_tools.language.tensor_file import write_tensor
 

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nnef_tools.errors import ExecutionError, FileError, FormatError, UsageError
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.onnx_backend import OnnxExecutor
-from nnef_tools.execution.statistics import StatisticsCollector
+from nnef_tools.execution.onnxruntime.onnx import OnnxExecutor
+from nnef_tools.execution.results.statistics import StatisticsCollector
 
 W = np.array([[1, 2], [3, -4], [5, 6]], np.float32)
 

@@ -17,20 +17,20 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import nnef_tools
-from nnef_tools.execution import onnx_backend
-from nnef_tools.execution.onnx_backend import OnnxExecutor
-from nnef_tools.io.onnx.unsigned import OPERATORS, make_unsigned
+from nnef_tools.execution.onnxruntime import onnx as onnx_executor
+from nnef_tools.execution.onnxruntime.onnx import OnnxExecutor
+from nnef_tools.execution.onnxruntime.unsigned import OPERATORS, make_unsigned
 
 Array = np.ndarray[Any, Any]
 MICROSOFT = "com.microsoft"
-PROBE = onnx_backend.saturates
+PROBE = onnx_executor.saturates
 MIDDLE = {np.uint8: np.uint8(128), np.int8: np.int8(0)}
 
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["here", "saturating"])
 def saturating(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        monkeypatch.setattr(onnx_backend, "saturates", lambda: True)
+        monkeypatch.setattr(onnx_executor, "saturates", lambda: True)
 
 
 class Case(NamedTuple):
@@ -295,7 +295,7 @@ def test_others_stay() -> None:
 
 
 def test_operators_are_found_in_bytes() -> None:
-    assert all(onnx_backend._QUANTIZED.search(name.encode()) for name in OPERATORS)
+    assert all(onnx_executor._QUANTIZED.search(name.encode()) for name in OPERATORS)
 
 
 @pytest.mark.skipif("NNEF_TOOLS_TEST_SATURATING" in os.environ, reason="there is no probing then")

@@ -9,9 +9,9 @@ import pytest
 
 from nnef_tools.errors import FileError, UsageError
 from nnef_tools.execution.backend import TensorInfo
-from nnef_tools.execution.distributions import Distribution, default_distribution, parse_distribution
-from nnef_tools.execution.sources import FolderSource, RandomSource, StreamSource, load_inputs, run_batches
-from nnef_tools.execution.tensor_files import tensor_files, write_tensors
+from nnef_tools.execution.feeds.distributions import Distribution, default_distribution, parse_distribution
+from nnef_tools.execution.feeds.sources import FolderSource, RandomSource, StreamSource, load_inputs, run_batches
+from nnef_tools.execution.feeds.tensor_files import tensor_files, write_tensors
 from nnef_tools.language.tensor_file import read_tensor, write_tensor
 
 
@@ -168,7 +168,7 @@ def test_files_of_tensors():
 
 def test_a_file_system_that_makes_no_difference_between_names(tmp_path, monkeypatch):
     outputs = {"a.dat": np.zeros(2, np.float32), "A.dat": np.ones(2, np.float32)}
-    monkeypatch.setattr("nnef_tools.execution.tensor_files.create_file", lambda path: create_lower(path))
+    monkeypatch.setattr("nnef_tools.execution.feeds.tensor_files.create_file", lambda path: create_lower(path))
     with pytest.raises(FileError, match=r"cannot write 'A.dat': another tensor has a file of that name"):
         write_tensors(tmp_path / "out", outputs)
     assert not (tmp_path / "out").exists()

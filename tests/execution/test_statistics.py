@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnef_tools.execution.statistics import Statistics, StatisticsCollector, tensor_renames
+from nnef_tools.execution.results.statistics import Statistics, StatisticsCollector, tensor_renames
 from nnef_tools.interpreter import Statistics as Exported
 
 

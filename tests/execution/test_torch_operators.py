@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from nnef_tools.errors import ShapeError
-from nnef_tools.execution.torch_backend import find_operator
+from nnef_tools.execution.kernels.torch import find_operator
 from nnef_tools.interpreter.pytorch.nnef_operators import Operators
 from nnef_tools.ops import registry
 

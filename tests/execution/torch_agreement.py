@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nnef_tools.errors import ShapeError
-from nnef_tools.execution.torch_backend import find_operator
+from nnef_tools.execution.kernels.torch import find_operator
 from nnef_tools.ops import registry
 
 BORDERS = ["constant", "replicate", "reflect", "reflect-even"]

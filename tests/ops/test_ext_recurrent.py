@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nnef_tools.errors import ShapeError
-from nnef_tools.execution.torch_operators import OPERATORS
+from nnef_tools.execution.kernels.torch_operators import OPERATORS
 from nnef_tools.io.nnef import Reader
 from nnef_tools.language.elaborate import build_graph
 from nnef_tools.language.parser import parse

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nnef_tools.errors import FormatError, ShapeError, Unsupported
-from nnef_tools.execution.torch_backend import TorchBackend
+from nnef_tools.execution.kernels.torch import TorchBackend
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.quant import Quantization, dequantize, quantize
 

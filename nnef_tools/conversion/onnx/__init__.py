@@ -1,5 +1,1 @@
-"""Rules between ONNX and NNEF, by operator family; both directions of an operator stand side by side."""
-
-FAMILIES = ("activation", "attention", "bits", "control", "conv", "elementwise", "generate", "index",
-            "linear", "microsoft", "move", "norm", "optional", "pool", "quant", "quant_contrib", "reduce", "regions",
-            "resize", "rnn", "signal", "spatial")  # fmt: skip
+"""Conversion between ONNX and NNEF: `to_nnef` and `from_nnef` have a module for each family of operators."""

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from ...errors import Unsupported
-from ..build import (
+from ..building.shapes import (
     aligned,
     all_positive,
     axes_or_all,

@@ -1,5 +1,1 @@
-"""Rules between TensorFlow and NNEF, by operator family; both directions of an operator stand side by side."""
-
-FAMILIES = ("activation", "batches", "control", "conv", "crops", "diagonals", "elementwise", "generate", "index",
-            "lists", "matrix", "move", "norm", "pool", "quant", "recurrent", "reduce", "resize", "scatter",
-            "slices")  # fmt: skip
+"""Conversion between TensorFlow and NNEF: `to_nnef` and `from_nnef` have a module for each family of operators."""

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from ...errors import Unsupported
 from ...model import Tensor
-from .. import layout
-from ..build import shape, transpose
-from ..builder import Builder
-from ..padding import Pairs
+from ..building.nnef import Builder
+from ..building.shapes import shape, transpose
+from ..maths import axis_orders
+from ..maths.padding import Pairs
 
 FORMATS = ("NHWC", "NDHWC", "NWC", "NCHW", "NCDHW", "NCW")
 
@@ -29,12 +29,12 @@ def to_channels_first(b: Builder, x: Tensor, data_format: str) -> Tensor:
     """x with its channels in second place."""
     if len(shape(x)) != len(data_format):
         raise Unsupported(f"data_format = '{data_format}' does not fit an input of shape {shape(x)}")
-    return transpose(b, x, layout.nxc_to_ncx_perm(len(data_format))) if is_channels_last(data_format) else x
+    return transpose(b, x, axis_orders.nxc_to_ncx_perm(len(data_format))) if is_channels_last(data_format) else x
 
 
 def from_channels_first(b: Builder, y: Tensor, data_format: str) -> Tensor:
     """A result with channels in second place, brought back to the format."""
-    return transpose(b, y, layout.ncx_to_nxc_perm(len(data_format))) if is_channels_last(data_format) else y
+    return transpose(b, y, axis_orders.ncx_to_nxc_perm(len(data_format))) if is_channels_last(data_format) else y
 
 
 def channels_first(items: Sequence[int], data_format: str, name: str = "values") -> list[int]:
@@ -43,7 +43,9 @@ def channels_first(items: Sequence[int], data_format: str, name: str = "values")
         raise Unsupported(f"{name} {list(items)} do not fit data_format = '{data_format}'")
     values = [int(item) for item in items]
     return (
-        list(layout.permute(values, layout.nxc_to_ncx_perm(len(values)))) if is_channels_last(data_format) else values
+        list(axis_orders.permute(values, axis_orders.nxc_to_ncx_perm(len(values))))
+        if is_channels_last(data_format)
+        else values
     )
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from ...errors import UsageError
-from ...execution.interpreter import GraphExecutor
-from ...execution.loading import load_graph
-from ...execution.statistics import Statistics, StatisticsCollector
-from ...execution.torch_backend import TorchBackend, find_operator
+from ...execution.kernels.loading import load_graph
+from ...execution.kernels.plan import GraphExecutor
+from ...execution.kernels.torch import TorchBackend, find_operator
+from ...execution.results.statistics import Statistics, StatisticsCollector
 from ...model import Tensor
 from ...model.dtypes import nnef_dtype
 from ...model.widths import has_doubles

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from ...errors import UsageError
-from ...execution.constants import constant_data
-from ...execution.interpreter import Plan
-from ...execution.loading import load_graph
-from ...execution.torch_backend import TorchBackend, find_operator, tensor_from_numpy
+from ...execution.kernels.constants import constant_data
+from ...execution.kernels.loading import load_graph
+from ...execution.kernels.plan import Plan
+from ...execution.kernels.torch import TorchBackend, find_operator, tensor_from_numpy
 from ...io.nnef import Writer
 from ...model import Tensor
 from ...model.widths import has_doubles

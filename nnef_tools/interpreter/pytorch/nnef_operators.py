@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...execution.torch_backend import find_operator
+from ...execution.kernels.torch import find_operator
 from ...ops import registry
 
 Operators: dict[str, Callable[..., Any]] = {

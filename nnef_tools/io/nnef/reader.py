@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError, NnefToolsError, UsageError
-from ...language.collector import paused_collector
 from ...language.elaborate import build_graph
+from ...language.gc_pause import paused_collector
 from ...language.parser import KNOWN_EXTENSIONS, UnknownExtensions, parse, parse_fragments
 from ...language.quant_file import parse_quantization
 from ...language.stdlib import standard_fragments

@@ -13,7 +13,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.onnx_backend import open_session, providers
+from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph
 from nnef_tools.model.dtypes import nnef_dtype

@@ -10,7 +10,7 @@ import onnx
 
 from nnef_tools.conversion.nnef_to_onnx import Converter
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.onnx_backend import open_session, providers
+from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 from nnef_tools.io.onnx.writer import Layout, build_message, check_message
 from nnef_tools.model import Graph
 

@@ -12,8 +12,8 @@ import pytest
 from onnx import GraphProto, ModelProto
 
 from nnef_tools.conversion.nnef_to_onnx import Converter
-from nnef_tools.conversion.onnx.branches import DEPTH, restore_branches
-from nnef_tools.execution.nnef_onnxruntime import NnefOnnxExecutor
+from nnef_tools.conversion.onnx.from_nnef.branches import DEPTH, restore_branches
+from nnef_tools.execution.onnxruntime.nnef import NnefOnnxExecutor
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.io.onnx.writer import Layout, build_message
 from nnef_tools.model import Graph, Operation, Tensor

@@ -9,7 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from nnef_tools.conversion.onnx.refused import REASONS
+from nnef_tools.conversion.onnx.to_nnef.refused import REASONS
 from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.errors import ConversionError
 from nnef_tools.io.onnx.reader import onnx_model_to_graph

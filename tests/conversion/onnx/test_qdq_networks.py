@@ -15,10 +15,10 @@ import nnef_tools
 from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.errors import VerificationError
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.coarseness import Coarseness, Deviation, Noise
 from nnef_tools.io.nnef import Reader
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph, Tensor
+from nnef_tools.verification.quantization_tolerance import Coarseness, Deviation, Noise
 
 from .conftest import Array, check, run_onnxruntime
 from .qdq_models import dequantizers, entries, node, qdq_model, stored

@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import defs, helper
 
+from nnef_tools.conversion.engine.rules import Rule, find_rule
 from nnef_tools.conversion.onnx_to_nnef import Converter
-from nnef_tools.conversion.rules import Rule, find_rule
 
 SCHEMAS = [schema for schema in defs.get_all_schemas_with_history() if not schema.deprecated]
 RULES = [

@@ -1,0 +1,348 @@
+"""The builder creates operations of a target NNEF graph and infers while it builds.
+
+`b.<op>(*tensors, **attribs)` adds the operation `<op>` and returns its result: a tensor, a tuple of tensors for several
+results, a list for an array result. Shapes and data types are known at once from `ops/`. Where NNEF's types ask for it,
+casts are put around integer operands. Operations on constants are evaluated (see `fold_limit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import Unsupported
+from ...language.types import ArrayType, Fragment, Parameter, TensorType, Type
+from ...model import Graph, Operation, Tensor
+from ...model.dtypes import is_integer, nnef_dtype
+from ...model.widths import width_of
+from ...ops import registry
+from ...ops.inference import evaluate, infer_shapes, result_dtypes
+from ...ops.integers import keeps_bits
+from .operations import Operand, Operations
+
+ndarray = np.ndarray[Any, Any]
+
+SMALL = 1024
+"""Constant results of at most so many items are always folded: shape arithmetic and scalar factors."""
+
+EXACT_INTEGERS = (np.int8, np.uint8, np.int16, np.uint16)
+"""Integer types whose values float32 holds exactly."""
+
+WRAPPING = ("abs", "add", "box", "conv", "deconv", "linear", "matmul", "mul", "neg", "pow", "product_reduce", "sqr",
+            "sub", "sum_reduce")  # fmt: skip
+"""Operations whose result on integers can leave the range of their type."""
+
+KEEPING = ("cast", "copy", "reshape", "squeeze", "tile", "transpose", "unsqueeze")
+"""Operations whose result has the values of their operand, in another type, shape or order, or repeated."""
+
+LITERAL_TYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
+PYTHON_TYPES = {float: np.float32, int: np.int64, bool: np.bool_}
+
+
+class Builder(Operations):
+    """Builds operations at the end of `graph`.
+
+    fold_all: evaluate every operation on constants, whatever its size. custom_shapes: shape functions of operations
+    that are not in `ops/`. standard_only: refuse our custom fragments. inline: converts the operations of a nested
+    source graph here, given targets for its inputs, and returns the targets of its outputs.
+
+    version: of the operator that is being converted, in its domain. wanted: which of its outputs are used.
+    rounded: names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order,
+    once each. bases: constant -> the one that it is another form of. heirs: constant -> the one that it was mainly
+    computed from, whose name it takes if nothing else has it. views: what `build` has made of constants.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        fold_all: bool = False,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+        standard_only: bool = False,
+        inline: Callable[[Graph, Sequence[Tensor | None]], list[Tensor | None]] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.fold_all = fold_all
+        self.custom_shapes = custom_shapes or {}
+        self.standard_only = standard_only
+        self.inline = inline
+        self.version = 1
+        self.wanted: tuple[bool, ...] = ()
+        self.rounded: set[str] = set()
+        self.warnings: dict[str, None] = {}
+        self.bases: dict[Tensor, Tensor] = {}
+        self.heirs: dict[Tensor, Tensor] = {}
+        self.views: dict[tuple[Any, ...], Tensor] = {}
+        self._computed: dict[Tensor, ndarray | None] = {}
+        self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
+
+    def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
+        """A constant tensor; the array is shared, not copied. base: what it is the same as in another shape."""
+        array = np.asarray(value, dtype=dtype)
+        tensor = Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
+        if base is not None:
+            self.bases[tensor] = base
+        return tensor
+
+    def value(self, tensor: Tensor) -> ndarray | None:
+        """The array of a constant, or of a tensor that is computed from constants only; None for any other."""
+        if tensor.data is not None:
+            return np.asarray(tensor.data)
+        if tensor not in self._computed:
+            return None
+        pending = [tensor]
+        while pending:
+            producer = pending[-1].producer
+            assert producer is not None
+            needed = [t for t in producer.inputs if t.data is None and self._computed[t] is None]
+            if needed:
+                pending.extend(needed)
+                continue
+            if self._computed[pending.pop()] is None:
+                self._evaluate(producer)
+        return self._computed[tensor]
+
+    def _evaluate(self, op: Operation) -> None:
+        arrays = [np.asarray(t.data) if t.data is not None else self._computed[t] for t in op.inputs]
+        arguments = arrays if isinstance(op.inputs, tuple) else [arrays]
+        results = evaluate(str(op.type), arguments, op.attribs)
+        for output, array in zip(op.outputs, _flat(results), strict=True):
+            self._computed[output] = np.asarray(array).astype(output.dtype, copy=False)
+
+    def op(self, name: str, *inputs: Operand | Sequence[Operand], **attribs: Any) -> Any:
+        """Adds an operation. Unsupported if NNEF has no such operation or a result would be empty; ShapeError."""
+        definition = registry.find(name)
+        assert definition is not None, f"no operation '{name}'"
+        fragment = definition.fragment
+        parameters = fragment.tensors
+        assert len(inputs) <= len(parameters), f"'{name}' takes {len(parameters)} tensors, got {len(inputs)}"
+        kin = {_item(p.type): _first_dtype(inputs, parameters, _item(p.type)) for p in parameters}
+        arguments = [
+            [self._operand(item, p.type, kin[_item(p.type)]) for item in value]
+            if isinstance(value, (list, tuple)) and isinstance(p.type, ArrayType)
+            else self._operand(value, p.type, kin[_item(p.type)])
+            for value, p in zip(inputs, parameters, strict=False)
+        ]
+        tensors = [t for argument in arguments for t in (argument if isinstance(argument, list) else [argument])]
+        shapes = [_shapes(argument) for argument in arguments]
+        inferred = infer_shapes(name, shapes, definition.complete(attribs), self.custom_shapes)
+        result_shapes = [list(s) for s in (inferred if isinstance(inferred, tuple) else _as_list(inferred))]
+        restore = self._integer_result(fragment, tensors)
+        constant = bool(tensors) and all(t.data is not None or t in self._computed for t in tensors)
+        dtypes = self._dtypes(fragment, arguments, attribs, restore, result_shapes)
+        volume = sum(int(np.prod(shape)) for shape in result_shapes)
+        if constant and (self.fold_all or volume <= SMALL) and all(t.data is not None for t in tensors):
+            return self._fold(fragment, arguments, attribs, dtypes)
+        if all(0 in shape for shape in result_shapes):  # nothing to compute: the value is known
+            empty = zip(result_shapes, dtypes, strict=True)
+            return _as_results(fragment, [self.constant(np.zeros(shape, dtype)) for shape, dtype in empty])
+        if self.standard_only and not definition.standard:
+            raise Unsupported(f"needs the custom fragment '{name}', which --standard-only excludes")
+        return self._create(fragment, arguments, attribs, result_shapes, dtypes, restore, constant)
+
+    def _fold(self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]) -> Any:
+        """The results as constants: the same ones when a loop that is unrolled asks again."""
+        key = (fragment.name, *map(_identity, _flat_arguments(arguments)), repr(attribs))
+        tensors = self._folded.get(key)
+        if tensors is None:
+            tensors = self._evaluated(fragment, arguments, attribs, dtypes)
+            self._inherit(fragment.name, tensors, _flat_arguments(arguments))
+            if all((t.volume or 0) <= SMALL for t in tensors):
+                self._folded[key] = tensors
+        return _as_results(fragment, tensors)
+
+    def _inherit(self, operation: str, results: list[Tensor], operands: list[Tensor]) -> None:
+        """A result that is computed from constants goes back to the largest of them, if that has as many items."""
+        main = max(operands, key=_volume)
+        if len(results) == 1 and main.rank and operation in KEEPING:
+            self.bases[results[0]] = main
+        elif len(results) == 1 and main.rank and _volume(results[0]) == _volume(main):
+            self.heirs[results[0]] = main
+
+    def _evaluated(
+        self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]
+    ) -> list[Tensor]:
+        arrays = [[np.asarray(t.data) for t in a] if isinstance(a, list) else np.asarray(a.data) for a in arguments]
+        results = evaluate(fragment.name, arrays, attribs)
+        return [
+            self.constant(np.asarray(array).astype(dtype, copy=False))
+            for array, dtype in zip(_flat(results), dtypes, strict=True)
+        ]
+
+    def _create(
+        self,
+        fragment: Fragment,
+        arguments: list[Any],
+        attribs: dict[str, Any],
+        shapes: list[list[int]],
+        dtypes: list[type],
+        restore: type | None,
+        constant: bool,
+    ) -> Any:
+        real = np.float64 if any(t.dtype is np.float64 for t in _flat_arguments(arguments)) else np.float32
+        self._warn_of_signs(fragment.name, _flat_arguments(arguments), attribs)
+        arguments = [
+            [self._coerced(t, p.type, fragment.name, real) for t in a]
+            if isinstance(a, list)
+            else self._coerced(a, p.type, fragment.name, real)
+            for a, p in zip(arguments, fragment.tensors, strict=False)
+        ]
+        # A scalar operation on integers gives a scalar that is cast back; everything else has its final type already.
+        cast_back = [restore is not None and _item(r.type) == "scalar" for r in _expanded(fragment, len(shapes))]
+        outputs = [
+            Tensor(self.graph, shape=shape, dtype=np.float32 if back else dtype)
+            for shape, dtype, back in zip(shapes, dtypes, cast_back, strict=True)
+        ]
+        array_argument = len(arguments) == 1 and isinstance(arguments[0], list)
+        inputs: Any = arguments[0] if array_argument else tuple(_flat_arguments(arguments))
+        array_result = isinstance(fragment.results[0].type, ArrayType)
+        Operation(
+            self.graph,
+            type=fragment.name,
+            attribs=attribs,
+            inputs=inputs,
+            outputs=outputs if array_result else tuple(outputs),
+            custom=False,
+        )
+        if constant:
+            self._computed.update(dict.fromkeys(outputs))
+        if restore in EXACT_INTEGERS and fragment.name in WRAPPING:
+            self.warnings[f"NNEF's integers have no width: {fragment.name} on {restore.__name__} does not wrap"] = None
+        if restore is not None and any(cast_back):
+            outputs = [self.cast(t, restore) if back else t for t, back in zip(outputs, cast_back, strict=True)]
+        return _as_results(fragment, outputs)
+
+    def cast(self, tensor: Tensor, dtype: Any) -> Tensor:
+        """The tensor in another numpy scalar class; itself if nothing changes. Real to integer truncates."""
+        if tensor.dtype is dtype:
+            return tensor
+        if tensor.data is not None and (self.fold_all or (tensor.volume or 0) <= SMALL):
+            return self.constant(_cast_array(np.asarray(tensor.data), dtype), base=tensor)
+        result: Tensor = self.op("cast", tensor, dtype=dtype)
+        return result
+
+    def _operand(self, value: Any, type: Type, kin: Any) -> Tensor:
+        """A tensor for an argument; a Python number takes the type of the parameter or of its siblings (kin)."""
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, (np.ndarray, np.generic)):
+            return self.constant(value)
+        item = _item(type)
+        dtype: Any = LITERAL_TYPES.get(item or "")
+        if kin is not None and (dtype is None or (item == "scalar" and _holds(kin, value))):
+            dtype = kin
+        return self.constant(value, dtype or PYTHON_TYPES[value.__class__])
+
+    def _integer_result(self, fragment: Fragment, tensors: list[Tensor]) -> type | None:
+        """The integer type to restore after a scalar operation whose scalar operands are all integers, or None."""
+        if not tensors or not all(is_integer(t.dtype) for t in tensors):
+            return None
+        if all(_item(p.type) == "scalar" for p in fragment.tensors):
+            return tensors[0].dtype  # type: ignore[no-any-return]
+        return None
+
+    def _warn_of_signs(self, operation: str, tensors: Sequence[Tensor], attribs: Mapping[str, Any]) -> None:
+        """Reports what tells apart values of uint64 that have the bits of a negative integer."""
+        unsigned = any(t.dtype is np.uint64 and t.data is None for t in tensors)
+        if unsigned and not keeps_bits(operation, attribs):
+            text = f"{operation} on uint64: values from 2**63 on are taken as negative where integers have 64 bits"
+            self.warnings[text] = None
+
+    def _coerced(self, tensor: Tensor, type: Type, operation: str, real: Any) -> Tensor:
+        """The tensor in the data type that a parameter of an operation asks for. real: the class of scalars."""
+        item = _item(type)
+        if item in (None, "?") or item == nnef_dtype(tensor.dtype):
+            return tensor
+        if is_integer(tensor.dtype) and tensor.dtype not in EXACT_INTEGERS and not _is_exact(tensor.data):
+            self.rounded.add(operation)
+        return self.cast(tensor, real if item == "scalar" else LITERAL_TYPES[str(item)])
+
+    def _dtypes(
+        self,
+        fragment: Fragment,
+        arguments: list[Any],
+        attribs: Mapping[str, Any],
+        restore: type | None,
+        shapes: list[list[int]],
+    ) -> list[type]:
+        """The class of each result."""
+        class_of = width_of(_flat_arguments(arguments))
+        classes = [list(map(class_of, a)) if isinstance(a, list) else class_of(a) for a in arguments]
+        dtypes = list(result_dtypes(fragment, classes, attribs.get("dtype")))
+        if len(dtypes) != len(shapes):
+            dtypes = dtypes * len(shapes)
+        items = [_item(r.type) for r in _expanded(fragment, len(shapes))]
+        return [
+            restore if restore is not None and item == "scalar" else dtype
+            for dtype, item in zip(dtypes, items, strict=True)
+        ]
+
+
+def _holds(dtype: Any, value: Any) -> bool:
+    """Does a number beside tensors of the class take that class instead of float32?"""
+    return dtype is np.float64 or (is_integer(dtype) and isinstance(value, int))
+
+
+def _volume(tensor: Tensor) -> int:
+    return tensor.volume or 0
+
+
+def _identity(tensor: Tensor) -> Any:
+    """What tells a constant from others; numbers that rules write down are the same if they are equal."""
+    return tensor if tensor.rank else (tensor.dtype, np.asarray(tensor.data).tobytes())
+
+
+def _item(type: Type) -> str | None:
+    while isinstance(type, ArrayType):
+        type = type.item
+    return type.item if isinstance(type, TensorType) else None
+
+
+def _first_dtype(inputs: Sequence[Any], parameters: Sequence[Parameter], item: str | None) -> Any:
+    """The data type of the first tensor that is given to a parameter with that item type, or None."""
+    for value, parameter in zip(inputs, parameters, strict=False):
+        if _item(parameter.type) == item:
+            for tensor in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(tensor, Tensor):
+                    return tensor.dtype
+    return None
+
+
+def _expanded(fragment: Fragment, count: int) -> list[Any]:
+    """The result declarations, one per tensor: an array result stands for all of them."""
+    return list(fragment.results) if len(fragment.results) == count else [fragment.results[0]] * count
+
+
+def _as_results(fragment: Fragment, tensors: list[Tensor]) -> Any:
+    if isinstance(fragment.results[0].type, ArrayType):
+        return tensors
+    return tensors[0] if len(tensors) == 1 else tuple(tensors)
+
+
+def _shapes(argument: Any) -> Any:
+    return [list(t.shape) for t in argument] if isinstance(argument, list) else list(argument.shape)
+
+
+def _as_list(shape: Any) -> list[Any]:
+    """`[2, 3]` -> `[[2, 3]]`; a list of shapes stays."""
+    return list(shape) if shape and isinstance(shape[0], (list, tuple)) else [shape]
+
+
+def _flat(results: Any) -> list[Any]:
+    return list(results) if isinstance(results, (tuple, list)) else [results]
+
+
+def _flat_arguments(arguments: Sequence[Any]) -> list[Any]:
+    return [t for a in arguments for t in (a if isinstance(a, (list, tuple)) else [a])]
+
+
+def _is_exact(data: Any) -> bool:
+    """Are these known integers that float32 holds exactly?"""
+    return data is not None and bool(np.all(np.abs(np.asarray(data, np.float64)) <= 2.0**24))
+
+
+def _cast_array(array: ndarray, dtype: Any) -> ndarray:
+    with np.errstate(all="ignore"):
+        return array.astype(dtype)

@@ -1,0 +1,423 @@
+"""Conversion of NNEF to other dialects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ...errors import Unsupported
+from ...language.elaborate import decompose
+from ...language.names import FreshNames
+from ...language.stdlib import standard_fragments
+from ...language.types import Fragment, item_name
+from ...model import Graph, Operation, Tensor
+from ...model.copying import copy_graph
+from ...model.dtypes import canonical_dtype, numpy_dtype
+from ...model.utils import remove_unreachable
+from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
+from ...ops.extensions import extension_fragments
+from ...ops.inference import group_arguments, infer_graph
+from ...ops.integers import as_signed
+from ...ops.registry import find
+from ..building.quantized import QuantizedArray
+from ..building.target import PlainBuilder
+from .base import Converter
+from .refusal import is_known, unknown_shape
+from .rules import Rule, find_from_nnef
+from .transform import Transform
+
+LARGE = 4096
+"""Constants of more items keep the item type that they are stored in."""
+
+
+class ConverterFromNNEF(Converter):
+    """Converts an NNEF graph, with the shapes of all tensors, to the dialect.
+
+    Compound operations without rule are expanded by their definition. Everything is computed in float32 (float64 where
+    the original model was), int64 and bool. Inputs, outputs and weights have the data types, and all tensors the
+    names, of the model that the NNEF graph was made of, as far as its facts (`graph.metadata`) tell.
+    """
+
+    _builder: PlainBuilder
+    _single_precision: frozenset[str] = frozenset()
+    """Compound operations that runtimes have for float32 only."""
+
+    def __init__(
+        self,
+        custom_transforms: Mapping[Any, Transform] | None = None,
+        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
+        mirror_unsupported: bool = False,
+        io_transpose: bool | Sequence[str] = False,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        super().__init__(
+            custom_transforms,
+            custom_functions,
+            mirror_unsupported,
+            io_transpose=io_transpose,
+            custom_shapes=custom_shapes,
+        )
+
+    def __call__(self, graph: Graph) -> Graph:
+        """The graph of the dialect. ConversionError lists every operation that cannot be converted (`refused`)."""
+        self.outputs = graph.outputs
+        self._facts: Mapping[str, Any] = graph.metadata.get("tensors", {})
+        self._source = self._expanded(graph)
+        self._target = Graph(graph.name)
+        self._tensors = {}
+        self._stored: dict[Tensor, Tensor] = {}
+        self._literals: dict[tuple[Any, bytes], Tensor] = {}
+        self._refused = []
+        self._unknown = set()
+        self.warnings = []
+        self._has_doubles = has_doubles(self._source)
+        self._builder = self._make_builder(self._target)
+        self._builder.dialect = self.dialect
+        self._convert_inputs()
+        for op in self._source.operations:
+            if op.type != "external":
+                self._convert_or_refuse(op, {})
+        if self._refused:
+            raise self._refusal_error()
+        self._convert_outputs()
+        remove_unreachable(self._target)
+        self._finish_constants()
+        self._name()
+        self._warn_of_unmatched()
+        self.warnings.extend(self._builder.warnings)
+        self._target.metadata = self._target_facts(graph.metadata)
+        return self._target
+
+    def _make_builder(self, graph: Graph) -> PlainBuilder:
+        raise NotImplementedError
+
+    def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """The metadata of the target graph."""
+        return {key: value for key, value in metadata.items() if key not in ("tensors", "fragments", "extensions")}
+
+    # preparation
+
+    def _expanded(self, graph: Graph) -> Graph:
+        """The graph, or a copy in which compound operations without rule are expanded."""
+        fragments: Mapping[str, Fragment] = graph.metadata.get("fragments", {})
+        known = {**standard_fragments(), **extension_fragments(), **fragments}
+
+        def is_expanded(name: str) -> bool:
+            has_rule = name in self._transforms or find_from_nnef(self.dialect, name) is not None
+            return not has_rule and name in known and known[name].is_compound
+
+        result = self._prepared(graph)
+        if not is_marked(result):  # the facts were added to a graph that had been read
+            result = copy_graph(result) if result is graph else result
+            mark_doubles(result)
+            infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
+        if any(map(is_expanded, {str(op.type) for op in result.operations})):
+            result = copy_graph(result) if result is graph else result
+            decompose(result, filter(is_expanded, known), known)
+        if has_doubles(result) and any(map(self._is_too_narrow, result.operations)):
+            result = copy_graph(result) if result is graph else result
+            decompose(result, known, known, only=self._is_too_narrow)
+        if result is not graph:
+            infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
+        return result
+
+    def _is_too_narrow(self, op: Operation) -> bool:
+        """Is the operation computed in float64, and what it would be in the dialect, or an attribute there, float32?"""
+        return is_double(op) and (op.type in self._single_precision or _has_wide_attributes(op))
+
+    def _prepared(self, graph: Graph) -> Graph:
+        """The graph, or a copy that is easier to convert."""
+        return graph
+
+    # inputs and outputs
+
+    def _fact(self, tensor: Tensor, key: str) -> Any:
+        return self._facts.get(tensor.name or "", {}).get(key)
+
+    def _source_dtype(self, tensor: Tensor) -> Any:
+        """The data type that the tensor had in the model that the NNEF graph was made of, or its own."""
+        return original_dtype(tensor, self._facts)
+
+    def _class(self, dtype: Any) -> type:
+        """The class to compute in for a data type: float32, float64, int64 or bool."""
+        return np.float64 if self._has_doubles and np.dtype(dtype) == np.float64 else canonical_dtype(dtype)
+
+    def _convert_inputs(self) -> None:
+        self._check_transposed()
+        inputs = []
+        for source in self._source.inputs:
+            if not is_known(source.shape):
+                raise unknown_shape(source)
+            dtype = self._source_dtype(source)
+            outer = Tensor(self._target, source.name, source.shape, dtype)
+            inputs.append(outer)
+            computed = self._class(dtype)
+            inner = outer if dtype is computed else self._cast(outer, computed)
+            self._tensors[source] = self._quantized(source, inner) if source.quant else inner
+        self._target.inputs = inputs
+
+    def _convert_outputs(self) -> None:
+        outputs: list[Tensor] = []
+        for source in self._source.outputs:
+            target = self._mapped(source)
+            dtype = self._source_dtype(source)
+            if dtype is not target.dtype:
+                target = self._cast(target, dtype)
+            elif target.data is not None or target in outputs or target in self._target.inputs:
+                target = self._identity(target)
+            self._tensors[source] = target
+            outputs.append(target)
+        self._target.outputs = outputs
+
+    def _finish_constants(self) -> None:
+        """Gives constants the form that they have in the dialect."""
+
+    def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
+        """The tensor in another data type, by an operation of the dialect."""
+        raise NotImplementedError
+
+    def _identity(self, tensor: Tensor) -> Tensor:
+        """A copy of the tensor, by an operation of the dialect."""
+        raise NotImplementedError
+
+    # operations
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        if op.type in ("variable", "constant"):
+            self._convert_constant(op)
+            return True
+        rule = find_from_nnef(self.dialect, str(op.type))
+        if rule is None:
+            return False
+        unknown = next((t for t in (*op.inputs, *op.outputs) if not is_known(t.shape)), None)
+        if unknown is not None:
+            raise unknown_shape(unknown)
+        definition = find(op.type)
+        attribs = dict(op.attribs)
+        if definition is not None:
+            attribs = definition.complete(attribs)
+            if surplus := op.attribs.keys() - attribs.keys() - {"dtype"}:
+                raise Unsupported(f"the model declares it with '{min(surplus)}', which the operation known here lacks")
+        for key in [key for key in attribs if iskeyword(key)]:
+            attribs[f"{key}_"] = attribs.pop(key)
+        if "dtype" in rule.attributes:
+            attribs["dtype"] = self._generic_dtype(op)
+        else:
+            attribs.pop("dtype", None)
+        self._bind_results(op, self._apply_rule(rule, op, attribs))
+        return True
+
+    def _generic_dtype(self, op: Operation) -> Any:
+        """What the `?` of the operation's signature stands for."""
+        dtype = op.outputs[0].dtype or np.float32
+        if op.type == "cast":
+            return self._class(op.attribs.get("dtype", dtype))
+        return self._computed(canonical_dtype(op.attribs.get("dtype") or dtype))
+
+    def _computed(self, dtype: type) -> type:
+        """The class in which the present operation computes what NNEF has the class for."""
+        return self._builder.real if dtype is np.float32 else dtype
+
+    def _arguments(self, rule: Rule, op: Operation) -> list[Any]:
+        """The arguments in the data types of the signature: literals may be written in another."""
+        arguments = super()._arguments(rule, op)
+        definition = find(op.type)
+        if definition is None or op.type == "cast":
+            return arguments
+        items = definition.fragment.tensor_items
+        for k, (argument, item) in enumerate(zip(arguments, items, strict=False)):
+            arguments[k] = self._typed(argument, item, op)
+        return arguments
+
+    def _typed(self, argument: Any, item: str, op: Operation) -> Any:
+        if isinstance(argument, list):
+            return [self._typed(part, item, op) for part in argument]
+        if not isinstance(argument, Tensor):
+            return argument
+        dtype = self._generic_dtype(op) if item == "?" else self._computed(numpy_dtype(item))
+        if argument.dtype is dtype:
+            return argument
+        if argument.data is not None and not isinstance(argument.data, QuantizedArray):
+            return self._builder.constant(np.asarray(argument.data).astype(dtype), base=argument)
+        return self._cast(argument, dtype)
+
+    def _mapped(self, source: Tensor) -> Tensor:
+        target = self._tensors.get(source)
+        if target is None and source.data is not None:
+            data = self._data(source)
+            target = self._constant(source, data) if source.name or data.ndim else self._literal(source, data)
+        return super()._mapped(source) if target is None else target
+
+    def _data(self, source: Tensor) -> np.ndarray[Any, Any]:
+        data = np.asarray(source.data)
+        return data if source.quant else as_signed(data, source.consumers)
+
+    def _literal(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        """A number as one constant however often it is written down, which runtimes load faster."""
+        key = (data.dtype, data.tobytes())
+        if key not in self._literals:
+            self._literals[key] = self._constant(source, data)
+        self._tensors[source] = self._literals[key]
+        return self._literals[key]
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        """A constant in the data type to compute with; a large one keeps its own and is cast when the model runs."""
+        dtype = self._class(data.dtype)
+        if data.dtype.type is dtype or data.size <= LARGE:
+            target = Tensor(self._target, source.name, data.shape, dtype, data.astype(dtype, copy=False))
+        else:
+            stored = Tensor(self._target, source.name, data.shape, data.dtype.type, data)
+            target = self._cast(stored, dtype)
+            self._builder.bases[target] = stored
+            self._stored[stored] = source
+        self._tensors[source] = target
+        return target
+
+    def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
+        self._builder.real = np.float64 if self._has_doubles and is_double(op) else np.float32
+        super()._convert(op, opset)
+        for source in op.outputs if op.type not in ("variable", "constant") else ():
+            if source.quant and source in self._tensors:
+                self._tensors[source] = self._quantized(source, self._tensors[source])
+
+    def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
+        """The tensor, rounded as the quantization of its source says."""
+        raise Unsupported(f"'{source.name}' is quantized by '{(source.quant or {}).get('op-name')}'")
+
+    def _given(self, op: Operation) -> list[Any]:
+        """The arguments of the operation as its signature has them: an array argument is a list."""
+        definition = find(op.type)
+        return group_arguments(op.inputs, None if definition is None else definition.fragment)
+
+    def _fresh_output(self, source: Tensor) -> Tensor:
+        target = Tensor(self._target, source.name, source.shape, self._class(source.dtype or np.float32))
+        self._tensors[source] = target
+        return target
+
+    def _convert_constant(self, op: Operation) -> None:
+        source = op.output
+        if op.type == "variable":
+            if source.data is None:
+                raise Unsupported(f"variable '{source.name}' has no data")
+            data = self._data(source)
+        else:
+            values = np.asarray(op.attribs["value"], dtype=op.attribs.get("dtype", source.dtype))
+            shape = op.attribs["shape"]
+            data = np.broadcast_to(values.reshape(()), shape) if values.size == 1 else values.reshape(shape)
+        self._constant(source, data)
+
+    def _check(self, source: Tensor, target: Tensor) -> None:
+        """A result that the builder knows nothing of has the shape and the data type of the source."""
+        if target.shape is None:
+            target.shape = source.shape
+        if target.data is None:
+            target.dtype = self._class(source.dtype)
+
+    # names
+
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name; for a constant that is there in another form only, the first."""
+        mapping = super().tensor_mapping()
+        sources = {target: source for source, target in self._tensors.items() if source.graph is self._source}
+        for tensor, base in self._builder.bases.items():
+            while base not in sources and base in self._builder.bases:
+                base = self._builder.bases[base]
+            source = sources.get(base)
+            if source is not None and source.name and tensor.name and tensor.graph is not None:
+                mapping.setdefault(source.name, tensor.name)
+        return mapping
+
+    def _wanted_names(self) -> dict[Tensor, str]:
+        """Target tensor -> its name in the original model where that is known, in the NNEF graph otherwise."""
+        wanted: dict[Tensor, str] = {}
+        for source, target in (*((s, t) for t, s in self._stored.items()), *self._tensors.items()):
+            fact = self._fact(source, "source")
+            folded = target.data is not None and target in self._builder.bases  # has the name of what it was made of
+            if source.name and target not in wanted and (fact or not folded):
+                wanted[target] = fact or source.name
+        bound = [*self._target.outputs, *self._target.inputs]
+        for source, target in zip((*self._source.outputs, *self._source.inputs), bound, strict=True):
+            wanted[target] = self._fact(source, "source") or source.name or "tensor"
+        for tensor in self._target.tensors:
+            base: Tensor | None = tensor
+            while base is not None and tensor not in wanted:
+                base = self._builder.bases.get(base)
+                if base in wanted:
+                    wanted[tensor] = wanted[base]
+        return wanted
+
+    def _name(self) -> None:
+        """Gives all tensors unique names, the wanted ones where there are such."""
+        wanted = self._wanted_names()
+        bound = [*self._target.outputs, *self._target.inputs]
+        constants = [t for t in self._target.tensors if t.data is not None]
+        names = FreshNames(())
+        for tensor in dict.fromkeys((*bound, *constants, *self._target.tensors)):
+            if tensor.name == "" and not tensor.has_producer:
+                continue  # stands for an input that is left out
+            tensor.name = names.distinct(wanted.get(tensor) or _generated(tensor))
+        for op in self._target.operations:
+            if op.name is None and op.outputs:
+                op.name = op.outputs[0].name
+
+
+def _has_wide_attributes(op: Operation) -> bool:
+    """Are there attributes that float32, which other formats have them in, cannot hold? A border is a tensor there."""
+    values = [value for key, value in op.attribs.items() if type(value) is float and (op.type, key) != ("pad", "value")]
+    with np.errstate(over="ignore"):
+        return any(float(np.float32(value)) != value for value in values)
+
+
+def compounds_without_rule(dialect: str) -> list[str]:
+    """The standard compound operations that no rule converts to the dialect: their definitions are."""
+    standard = standard_fragments()
+    return [name for name, item in standard.items() if item.is_compound and find_from_nnef(dialect, name) is None]
+
+
+def original_dtype(tensor: Tensor, facts: Mapping[str, Any]) -> Any:
+    """The data type that the facts of a graph (`metadata["tensors"]`) tell of a tensor, or its own.
+
+    Facts without a type tell the default one of the NNEF type; the data of constants has its own.
+    """
+    known = facts.get(tensor.name or "", {})
+    if "dtype" in known:
+        return getattr(np, known["dtype"], None) or getattr(ml_dtypes, known["dtype"], tensor.dtype)
+    return canonical_dtype(tensor.dtype) if known and tensor.data is None and tensor.dtype else tensor.dtype
+
+
+def insert_quantization(graph: Graph, tensor: Tensor) -> None:
+    """Replaces the quantization of a result, or graph input, by the operation that does it. Unsupported."""
+    quant = dict(tensor.quant or {})
+    name = str(quant.pop("op-name", None))
+    definition = find(name)
+    if definition is None or not name.endswith("_quantize"):
+        raise Unsupported(f"'{tensor.name}' has the unknown quantization '{name}'")
+    tensor.quant = {}
+    other = Tensor(graph, shape=tensor.shape, dtype=tensor.dtype)
+    if tensor in graph.inputs:
+        for op in tensor.consumers:
+            inputs = [other if t is tensor else t for t in op.inputs]
+            op.inputs = tuple(inputs) if isinstance(op.inputs, tuple) else inputs
+        graph.outputs = [other if t is tensor else t for t in graph.outputs]
+        other.name = f"{tensor.name}_quantized"
+        before, after = tensor, other
+    else:
+        for op in tensor.producers:
+            outputs = [other if t is tensor else t for t in op.outputs]
+            op.outputs = tuple(outputs) if isinstance(op.outputs, tuple) else outputs
+        before, after = other, tensor
+    parameters = []
+    for parameter in definition.fragment.tensors[1:]:
+        data: Any = np.asarray(quant[parameter.name], numpy_dtype(item_name(parameter.type)))
+        parameters.append(Tensor(graph, shape=data.shape, dtype=data.dtype.type, data=data))
+    attribs = {key: quant[key] for key in definition.fragment.attributes}
+    Operation(graph, name, attribs=attribs, inputs=(before, *parameters), outputs=(after,))
+    graph.sort()
+
+
+def _generated(tensor: Tensor) -> str:
+    return f"{tensor.producer.type if tensor.producer is not None else 'constant'}_result"

@@ -1,0 +1,122 @@
+"""Operators that cannot be converted, with the reasons, as data."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from ...errors import Unsupported, shape_text
+from ...model import Graph, Tensor
+from ...model.dtypes import dtype_name
+
+DATA = "depends on the data"
+"""In the reason against an operator: neither a copy nor another operator would help, as NNEF has no such shapes."""
+
+
+class WithoutRule(Unsupported):
+    """There is no rule at all, as opposed to a rule that refuses; the operator can be copied as it is."""
+
+
+class NotImplementedRule(WithoutRule):
+    """There is no rule, and nothing that speaks against one."""
+
+
+class DependsOnRefused(Unsupported):
+    """Nothing can be said of the operator before another one is converted."""
+
+
+def is_known(shape: Sequence[int | None] | None) -> TypeGuard[Sequence[int]]:
+    """Are the rank and all extents told?"""
+    return shape is not None and None not in shape
+
+
+def unknown_shape(tensor: Tensor) -> Unsupported:
+    """The refusal of what needs the shape of a tensor; it names the operation that lacks a shape function."""
+    op = tensor.producer
+    while op is not None:
+        unknown = next((t for t in op.inputs if not is_known(t.shape) and t.has_producer), None)
+        if unknown is None:
+            break
+        op = unknown.producer
+    hint = None if op is None else f"give the shape function of '{op.type}' with --custom-shapes"
+    return Unsupported(f"shape of tensor '{tensor.name}' is not known", hint=hint)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An operator that cannot be converted.
+
+    type: with its domain if it is not the default one. replaceable: could a plugin give another operator in its place?
+    copyable: could it be copied as it is? removable: could it be left out, as its shape is not known? advised: does the
+    reason say what to do? output: the name of its first result.
+    """
+
+    type: str
+    name: str
+    reason: str
+    implemented: bool
+    attributes: Mapping[str, Any]
+    input_shapes: tuple[Any, ...]
+    output_shapes: tuple[Any, ...]
+    replaceable: bool = True
+    copyable: bool = False
+    removable: bool = False
+    advised: bool = False
+    output: str = ""
+
+    @property
+    def example(self) -> str:
+        """What the operator is found by in the model."""
+        return self.name or self.output
+
+    def lines(self) -> list[str]:
+        """The refusal as text, the first line says what, the indented ones show the operator."""
+        named = f"'{self.type}'" + (f" (node '{self.name}')" if self.name else "")
+        if not self.implemented:
+            head = f"Conversion of operator {named} is not implemented: {self.reason}"
+        else:
+            head = f"Conversion of operator {named} is not possible: {self.reason}"
+        attributes = ", ".join(f"{k!r}: {_brief(v)}" for k, v in self.attributes.items() if not k.startswith("_"))
+        return [
+            head,
+            f"    attributes: {{{attributes}}}",
+            f"    input-shapes: [{', '.join(map(shape_text, self.input_shapes))}]",
+            f"    output-shapes: [{', '.join(map(shape_text, self.output_shapes))}]",
+        ]
+
+
+def remedies(refused: Sequence[Refusal], *, static_only: bool, outputs: Sequence[str]) -> str | None:
+    """What can be done about all of the refused operators, for a hint; None if that is nothing.
+
+    static_only: would something be left without those of unknown shape? outputs: tensors that can be computed.
+    """
+    found = []
+    if all(refusal.advised for refusal in refused):
+        return None
+    if all(refusal.replaceable for refusal in refused):
+        found.append("a plugin can convert them (--custom-converters)")
+        if all(refusal.copyable for refusal in refused):
+            found.append("--mirror-unsupported copies them as they are")
+    else:
+        if static_only and all(refusal.removable for refusal in refused):
+            found.append("--static-only leaves out what has no static shape")
+        if outputs:
+            found.append(f"--output-names {' '.join(map(shlex.quote, outputs))} converts only what leads there")
+    return ", or ".join(found) or None
+
+
+def _brief(value: Any) -> str:
+    """The value of an attribute as text, without the classes that hold it."""
+    if isinstance(value, np.ndarray):
+        return repr(f"array of shape {list(value.shape)}") if value.size > 16 else repr(value.tolist())
+    if isinstance(value, Graph):
+        return repr(f"graph of {len(value.operations)} operators")
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_brief, value))}]"
+    if isinstance(value, (type, np.dtype)):
+        return repr(dtype_name(value))
+    return repr(value.item() if isinstance(value, np.generic) else value)

@@ -1,0 +1,215 @@
+"""The registry of conversion rules. The signature of a rule is the schema of its operator.
+
+    @to_nnef("onnx", "LeakyRelu")
+    def leaky_relu(b, x, *, alpha=0.01):
+        return b.leaky_relu(x, alpha=alpha)
+
+The first parameter is the builder. Positional parameters are the operator's inputs: a target tensor, None for a
+missing optional one (a parameter with default, or one whose type allows None), or, with one of the `Const` annotations
+below, the value of a constant. Keyword-only parameters are its attributes with the defaults of the format's
+specification. `*xs` takes any number of inputs. The engine reads all this, so that an attribute or input that the rule
+does not name is refused and never dropped.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+
+from ...errors import Unsupported
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Const:
+    """Marks an input that must be constant; `read` turns its array into the value that the rule gets."""
+
+    read: Callable[[np.ndarray[Any, Any]], Any]
+
+
+def _single(array: np.ndarray[Any, Any]) -> Any:
+    if array.size != 1:
+        raise Unsupported(f"expected a single value, got an array of shape {list(array.shape)}")
+    return array.reshape(()).item()
+
+
+def _number(array: np.ndarray[Any, Any]) -> float | int:
+    """An integer stays one: a float does not hold all of them."""
+    return int(_single(array)) if array.dtype.kind in "iub" else float(_single(array))
+
+
+Array = Annotated[np.ndarray[Any, Any], Const(lambda array: array)]
+Ints = Annotated[list[int], Const(lambda array: [int(item) for item in array.reshape(-1)])]
+Floats = Annotated[list[float], Const(lambda array: [float(item) for item in array.reshape(-1)])]
+Int = Annotated[int, Const(lambda array: int(_single(array)))]
+Float = Annotated[float, Const(lambda array: float(_single(array)))]
+Number = Annotated[float, Const(_number)]
+Bool = Annotated[bool, Const(lambda array: bool(_single(array)))]
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a rule. const: how to read it as a constant, or None for a tensor."""
+
+    name: str
+    const: Const | None
+    optional: bool
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A conversion rule for an operator of a dialect, valid from version `since` of its domain on."""
+
+    dialect: str
+    type: str
+    since: int
+    domain: str
+    function: Callable[..., Any] = field(repr=False)
+
+    @cached_property
+    def _parameters(self) -> list[inspect.Parameter]:
+        return list(inspect.signature(self.function).parameters.values())[1:]
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return typing.get_type_hints(self.function, include_extras=True)
+
+    @cached_property
+    def inputs(self) -> list[Input]:
+        """The named inputs, in order."""
+        return [
+            Input(
+                p.name,
+                _const_marker(self._hints.get(p.name)),
+                p.default is not p.empty or _allows_none(self._hints.get(p.name)),
+            )
+            for p in self._parameters
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+
+    @cached_property
+    def variadic(self) -> bool:
+        """Does the rule take any number of further inputs?"""
+        return any(p.kind is p.VAR_POSITIONAL for p in self._parameters)
+
+    @cached_property
+    def attributes(self) -> dict[str, bool]:
+        """The names of the attributes, with whether they are required."""
+        return {p.name: p.default is p.empty for p in self._parameters if p.kind is p.KEYWORD_ONLY}
+
+    def check(self, attribs: Mapping[str, Any]) -> None:
+        """Unsupported unless the rule takes these attributes; only plain types and lists of such are checked."""
+        unknown = [key for key in attribs if key not in self.attributes]
+        if unknown:
+            raise Unsupported(f"attribute {', '.join(map(repr, unknown))} is not supported")
+        absent = [key for key in self._required if key not in attribs]
+        if absent:
+            raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")
+        tests = self._tests
+        wrong = [key for key, value in attribs.items() if key in tests and not tests[key](value)]
+        if wrong:
+            raise Unsupported(
+                f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type"
+            )
+
+    @cached_property
+    def _required(self) -> list[str]:
+        return [name for name, required in self.attributes.items() if required]
+
+    @cached_property
+    def _tests(self) -> dict[str, Callable[[Any], bool]]:
+        """Whether attributes have the type that they are annotated with, for those where that is checked."""
+        hints = {name: self._hints.get(name, Any) for name in self.attributes}
+        options = {name: typing.get_args(h) if isinstance(h, UnionType) else (h,) for name, h in hints.items()}
+        return {name: _any_of(*types) for name, types in options.items() if all(map(_is_checked, types))}
+
+
+def _allows_none(hint: Any) -> bool:
+    return NoneType in typing.get_args(hint)
+
+
+_KINDS: dict[Any, type] = {int: Integral, float: Real, str: str}
+
+
+def _is_checked(hint: Any) -> bool:
+    is_list = typing.get_origin(hint) is list
+    return hint is NoneType or (typing.get_args(hint)[0] if is_list else hint) in _KINDS
+
+
+def _any_of(*hints: Any) -> Callable[[Any], bool]:
+    tests = list(map(_test, hints))
+    return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+
+
+def _test(hint: Any) -> Callable[[Any], bool]:
+    if hint is NoneType:
+        return lambda value: value is None
+    if hint in _KINDS:
+        kind = _KINDS[hint]
+        return lambda value: type(value) is hint or isinstance(value, kind)
+    fits = _test(typing.get_args(hint)[0])
+    return lambda value: isinstance(value, (list, tuple)) and all(map(fits, value))
+
+
+def _const_marker(hint: Any) -> Const | None:
+    for part in (hint, *typing.get_args(hint)):
+        if typing.get_origin(part) is Annotated:
+            return next((item for item in part.__metadata__ if isinstance(item, Const)), None)
+    return None
+
+
+_to_nnef: dict[tuple[str, str, str], list[Rule]] = {}
+
+
+def to_nnef(dialect: str, *types: str, since: int = 1, domain: str = "") -> Callable[[F], F]:
+    """Registers a rule for operators of these types, from version `since` on up to the next registered one."""
+
+    def register(function: F) -> F:
+        for type in types:
+            rules = _to_nnef.setdefault((dialect, domain, type), [])
+            assert all(rule.since != since for rule in rules), f"{dialect} {type}-{since} is registered twice"
+            rules.append(Rule(dialect, type, since, domain, function))
+            rules.sort(key=lambda rule: rule.since)
+        return function
+
+    return register
+
+
+_from_nnef: dict[tuple[str, str], Rule] = {}
+
+
+def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
+    """Registers a rule for NNEF operations of these names: parameters are those of the fragment's signature."""
+
+    def register(function: F) -> F:
+        for name in operations:
+            assert (dialect, name) not in _from_nnef, f"{name} to {dialect} is registered twice"
+            _from_nnef[dialect, name] = Rule(dialect, name, 1, "", function)
+        return function
+
+    return register
+
+
+def find_from_nnef(dialect: str, operation: str) -> Rule | None:
+    """The rule that makes a dialect's operators of an NNEF operation, or None."""
+    return _from_nnef.get((dialect, operation))
+
+
+def find_rule(dialect: str, type: str, version: int, domain: str = "") -> Rule | None:
+    """The rule with the highest `since` that is not above the version, or None."""
+    rules = _to_nnef.get((dialect, domain, type), [])
+    return next((rule for rule in reversed(rules) if rule.since <= version), None)
+
+
+def all_rules(dialect: str) -> list[Rule]:
+    """Every rule of a dialect, ordered by domain, type and version."""
+    return [rule for key in sorted(_to_nnef) if key[0] == dialect for rule in _to_nnef[key]]

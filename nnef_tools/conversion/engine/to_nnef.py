@@ -1,0 +1,461 @@
+"""Conversion of other dialects to NNEF."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import (
+    ConversionError,
+    InvalidOperator,
+    PluginError,
+    ShapeError,
+    Unsupported,
+    UsageError,
+    shape_hint,
+    shape_text,
+)
+from ...language.names import sanitize_identifier
+from ...language.parser import parse_fragments
+from ...language.stdlib import standard_fragments
+from ...language.types import REQUIRED, Fragment
+from ...model import Graph, Operation, Tensor
+from ...model.dtypes import as_class, dtype_name, nnef_dtype
+from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
+from ...model.widths import has_literal
+from ...ops.extensions import extension_fragments
+from ...ops.inference import infer_shapes, output_shapes, result_dtypes, spread
+from ...ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
+from ...ops.registry import find
+from ..building.nnef import Builder
+from ..building.quantized import QuantizedArray
+from ..building.shapes import unsqueeze
+from ..maths import axis_orders
+from .base import Converter, is_missing
+from .refusal import DependsOnRefused, is_known, unknown_shape
+from .rules import find_rule
+from .source_names import keep_source_names
+from .transform import CompiledTransform, Scope
+
+DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
+
+
+class ConverterToNNEF(Converter):
+    """Converts a graph of the dialect to NNEF.
+
+    keep_io_names: graph inputs and outputs keep their names (as identifiers). keep_names: all tensors do, and labels of
+    variables are the names of weights. infer_shapes: accept source tensors of unknown shape behind plugin operators;
+    custom_shapes then give the shapes. io_transpose: take the inputs and outputs of rank > 2 (all, or those named) as
+    channels-last and make them channels-first. fold_constants: evaluate all operations on constants. standard_only:
+    refuse our custom fragments. custom_fragments: operation -> its declaration, which tells the data types of its
+    results.
+    static_only: leave out what cannot be converted because its shape depends on the data, and what depends on it.
+    """
+
+    _builder: Builder
+    _interface: list[tuple[Tensor, Tensor]]  # inputs, then outputs: of the source and of the target
+
+    def __call__(self, graph: Graph) -> Graph:
+        """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
+        self._source = graph
+        self._target = Graph(graph.name)
+        self._tensors = {}
+        self._captured = {}
+        self._refused = []
+        self._unknown = set()
+        self.warnings = []
+        self._builder = Builder(
+            self._target,
+            fold_all=self._fold_constants,
+            custom_shapes=self._custom_shapes,
+            standard_only=self._standard_only,
+            inline=self._inline,
+        )
+        self._convert_inputs()
+        opset = graph.metadata.get("opset", {})
+        for op in graph.operations:
+            self._convert_or_refuse(op, opset)
+        if self._refused:
+            raise self._refusal_error()
+        self._convert_outputs()
+        self._finish()
+        return self._target
+
+    # inputs and outputs
+
+    def _convert_inputs(self) -> None:
+        dynamic = [t for t in self._source.inputs if t.shape is None or None in t.shape]
+        if dynamic:
+            names = ", ".join(f"'{t.name}'" for t in dynamic)
+            raise ConversionError(
+                f"Input graph contains tensors with dynamic shape: {names}",
+                hint=shape_hint({str(t.name): t.shape for t in dynamic}),
+            )
+        for source in self._source.inputs:
+            if source.volume == 0:
+                shape = tuple(source.shape or ())
+                self.warnings.append(f"input '{source.name}' is left out, since it is empty (shape {list(shape)})")
+                self._tensors[source] = self._builder.constant(np.empty(shape, source.dtype))
+        self._check_transposed()
+        filled = [source for source in self._source.inputs if source.volume != 0]
+        self._interface = [(source, self._convert_input(source)) for source in filled]
+        self._target.inputs = [target for _, target in self._interface]
+        if not self._target.inputs:
+            raise ConversionError("there is nothing to compute: the model has no inputs, and an NNEF graph needs one")
+
+    def _convert_input(self, source: Tensor) -> Tensor:
+        """The graph input for an input of the source."""
+        if not _is_carried(source.dtype):
+            raise ConversionError(
+                f"input '{source.name}' has a data type that NNEF cannot carry: {dtype_name(source.dtype)}"
+            )
+        kind = nnef_dtype(source.dtype)
+        shape = tuple(source.shape or ())
+        transposed = self._transposes(source, len(shape))
+        outer = axis_orders.permute(shape, axis_orders.nxc_to_ncx_perm(len(shape))) if transposed else shape
+        target = Tensor(self._target, source.name, outer, source.dtype, quant=copy.deepcopy(source.quant))
+        Operation(
+            self._target,
+            type="external",
+            attribs={"shape": list(outer), "dtype": DEFAULT_DTYPES[kind]},
+            outputs=target,
+        )
+        inner = self._builder.transpose(target, axes=axis_orders.ncx_to_nxc_perm(len(shape))) if transposed else target
+        self._tensors[source] = inner
+        return target
+
+    def _transposes(self, source: Tensor, rank: int) -> bool:
+        if rank <= 2:
+            return False
+        return self._io_transpose if isinstance(self._io_transpose, bool) else source.name in self._io_transpose
+
+    def _convert_outputs(self) -> None:
+        outputs: list[Tensor] = []
+        self.outputs = self._final_tensors()
+        for source in self.outputs:
+            target = self._mapped(source)
+            shape = target.shape or ()
+            if 0 in shape:
+                raise ConversionError(f"output '{source.name}' is empty (shape {list(shape)})")
+            if self._transposes(source, len(shape)):
+                target = self._builder.transpose(target, axes=axis_orders.nxc_to_ncx_perm(len(shape)))
+            if target.data is not None or target in outputs or target in self._target.inputs:
+                target = self._copy(target)
+            self._interface.append((source, target))
+            outputs.append(target)
+        self._tensors.update(reversed(self._interface))  # of a tensor with several places, the first counts
+        self._target.outputs = outputs
+
+    def _final_tensors(self) -> list[Tensor]:
+        """The source tensors that become outputs: those of the model, or with static_only what is left of them.
+
+        Where operators of unknown shape are left out, what is computed for them is an output too.
+        """
+        left_out = {op: None for op in self._source.operations if any(t in self._unknown for t in op.outputs)}
+        if not left_out:
+            return list(self._source.outputs)
+        kept = [t for t in dict.fromkeys(self._source.outputs) if t not in self._unknown]
+        targets = {self._mapped(source) for source in kept} | set(self._target.inputs)
+        for source in cut_tensors(self._source, left_out):
+            target = self._tensors.get(source)
+            if isinstance(target, Tensor) and target.data is None and target.volume and target not in targets:
+                targets.add(target)
+                kept.append(source)
+        types = ", ".join(sorted({str(op.type) for op in left_out}))
+        self.warnings.append(f"{len(left_out)} operator(s) without static shape are left out: {types}")
+        if not kept:
+            raise ConversionError("nothing is left without the operators of unknown shape")
+        return kept
+
+    def _can_leave_out(self) -> bool:
+        try:
+            return not self._static_only and bool(self._final_tensors())
+        except ConversionError:
+            return False
+
+    def _copy(self, tensor: Tensor) -> Tensor:
+        """A copy operation, never folded: what a graph output needs to have a name of its own."""
+        result = Tensor(self._target, shape=tensor.shape, dtype=tensor.dtype)
+        Operation(self._target, type="copy", inputs=tensor, outputs=result)
+        return result
+
+    # operations
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        self._check_types(op)
+        version = opset.get(op.domain, 1)
+        rule = find_rule(self.dialect, str(op.type), version, op.domain)
+        if rule is not None:
+            self._builder.version = version
+            self._bind_results(op, self._apply_rule(rule, op, op.attribs))
+            return True
+        body = self._function_body(op, opset)
+        if body is None:
+            return False
+        arguments = [None if is_missing(t) else self._mapped(t) for t in op.inputs]
+        self._bind_results(op, self._inline(body, arguments))
+        return True
+
+    def _check_types(self, op: Operation) -> None:
+        for tensor in (*op.inputs, *op.outputs):
+            if tensor.dtype is None:
+                continue
+            if not _is_carried(tensor.dtype):
+                raise Unsupported(
+                    f"tensor '{tensor.name}' has a type that NNEF cannot carry: {dtype_name(tensor.dtype)}"
+                )
+
+    def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
+        """The body that the source format defines for the operator, or None."""
+        return None
+
+    def _inline(self, body: Graph, arguments: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Converts the operations of a nested graph in place; the targets of its outputs."""
+        for source, target in zip(body.inputs, arguments, strict=False):
+            if target is not None:
+                self._tensors[source] = target
+        opset = body.metadata.get("opset", self._source.metadata.get("opset", {}))
+        version, wanted = self._builder.version, self._builder.wanted
+        try:
+            for op in body.operations:
+                self._convert_inner(op, opset)
+        finally:
+            self._builder.version, self._builder.wanted = version, wanted
+        return [self._mapped(t) for t in body.outputs]
+
+    def _convert_inner(self, op: Operation, opset: Mapping[str, int]) -> None:
+        """Converts an operation of a nested graph; what refuses it becomes the reason of the one outside."""
+        try:
+            self._convert(op, opset)
+        except (DependsOnRefused, PluginError):
+            raise
+        except (ConversionError, ShapeError, UsageError) as error:
+            kind = InvalidOperator if isinstance(error, InvalidOperator) else Unsupported
+            raise kind(f"{self._qualified(op)} in its body: {error.message}", error.details) from error
+
+    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
+        super()._bind_results(op, results)
+        for source in op.outputs:
+            target = self._tensors.get(source)
+            if target is not None and target.name is None:
+                target.name = source.name  # for plugins and messages, until the finished graph gets its names
+
+    def _check(self, source: Tensor, target: Tensor) -> None:
+        """Compares what the source format says of a result with what was inferred."""
+        if source.dtype is not None and nnef_dtype(source.dtype) != nnef_dtype(target.dtype):
+            raise Unsupported(f"gives {nnef_dtype(target.dtype)} where the model says {source.dtype.__name__}")
+        if source.shape is None:
+            return
+        same_rank = len(source.shape) == len(target.shape or ())
+        if not same_rank or any(a not in (None, b) for a, b in zip(source.shape, target.shape or (), strict=True)):
+            declared, found = shape_text(source.shape), shape_text(target.shape)
+            self.warnings.append(f"tensor '{source.name}' is declared with shape {declared} but has {found}")
+
+    def _build_transformed(self, transform: CompiledTransform, scope: Scope, type: Any) -> list[Operation]:
+        made = super()._build_transformed(transform, scope, type)
+        fragment = self._fragment(str(type))
+        attribs = next(op for op in made if op.type == type).attribs
+        if "dtype" in attribs and (fragment is None or "dtype" not in fragment.attributes):
+            attribs["dtype"] = as_class(attribs["dtype"])
+        if fragment is not None:
+            surplus = [name for name in attribs if name not in fragment.attributes and name != "dtype"]
+            absent = [n for n, p in fragment.attributes.items() if p.default is REQUIRED and n not in attribs]
+            if surplus:
+                raise scope.failure(f"operation '{type}' has no attribute '{surplus[0]}'", surplus[0])
+            if absent:
+                raise scope.failure(f"operation '{type}' needs the attribute '{absent[0]}'")
+        return made
+
+    def _infer_custom(self, operations: Sequence[Operation]) -> None:
+        for op in operations:
+            unknown = [t for t in op.outputs if not is_known(t.shape)]
+            if unknown or self._infer_shapes:
+                self._infer_shapes_of(op, unknown)
+            if any(t.dtype is None for t in op.outputs):
+                self._infer_types_of(op)
+
+    def _infer_shapes_of(self, op: Operation, unknown: Sequence[Tensor]) -> None:
+        """Shapes from the shape function of a plugin's or mirrored operation; without one the source's have to do."""
+        functions = self._custom_shapes
+        if op.type not in functions and op.type not in self._custom_fragments:
+            functions = PLUGIN_SHAPES
+        if op.type not in functions and find(op.type) is None:
+            if unknown:
+                raise unknown_shape(unknown[0])
+            return
+        shapes = [list(t.shape or ()) for t in op.inputs]
+        arguments: list[Any] = shapes if isinstance(op.inputs, tuple) else [shapes]
+        results = output_shapes(op, infer_shapes(str(op.type), arguments, op.attribs, functions), functions)
+        for tensor, shape in zip(op.outputs, results, strict=True):
+            tensor.shape = shape
+
+    def _infer_types_of(self, op: Operation) -> None:
+        """Data types from the signature; of operations without one, that of the first input, which is a guess."""
+        fragment = self._fragment(str(op.type))
+        classes = [t.dtype for t in op.inputs]
+        if fragment is not None:
+            arguments: list[Any] = classes if isinstance(op.inputs, tuple) else [classes]
+            known = spread(fragment, result_dtypes(fragment, arguments, op.attribs.get("dtype")), len(op.outputs))
+        else:
+            known = (classes[:1] or [np.float32]) * len(op.outputs)
+            self.warnings.append(f"types of the results of '{op.type}' are not known, taken as {known[0].__name__}")
+        for tensor, dtype in zip(op.outputs, known, strict=True):
+            if tensor.dtype is None:
+                tensor.dtype = dtype
+
+    def _fragment(self, type: str) -> Fragment | None:
+        """The signature of an operation, None if nobody declares it."""
+        if type in self._custom_fragments:
+            return parse_fragments(self._custom_fragments[type], f"custom fragment '{type}'").get(type)
+        definition = find(type)
+        return plugin_fragments().get(type) if definition is None else definition.fragment
+
+    # helpers
+
+    def unsqueeze_vector(self, tensor: Tensor) -> Tensor:
+        """`[C]` -> `[1, C]`, as NNEF's channel parameters want it."""
+        if tensor.data is not None:
+            return unsqueeze(self._builder, tensor, [0])
+        return self.unsqueeze_input(tensor, [0])
+
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
+        mapping = super().tensor_mapping()
+        for source, target in self._derived():  # constants that are there in another shape only
+            if target.quant:
+                continue  # the source's are codes, the values of the target real
+            if source.graph is self._source and source.name and target.name and target.graph is not None:
+                mapping.setdefault(source.name, target.name)
+        return mapping
+
+    # the finished graph
+
+    def _finish(self) -> None:
+        remove_unreachable(self._target, keep=[op for op in self._target.operations if op.type == "external"])
+        self._make_variables()
+        self._target.sort()
+        taken = {*standard_fragments(), *extension_fragments()}
+        self._target.name = sanitize_identifier(self._target.name or "G", taken)
+        self._name()
+        self._warn()
+        self._target.metadata = self._facts()
+
+    def _name(self) -> None:
+        if self._keep_names:
+            types = (str(op.type) for op in self._target.operations)
+            reserved = {*standard_fragments(), *extension_fragments(), *self._custom_fragments, *types}
+            keep_source_names(self._target, self._origins(), reserved)
+            return
+        if self._keep_io_names:
+            self._name_io()
+        generate_tensor_names_from_op_type(self._target, keep_io_names=self._keep_io_names)
+        for op in self._target.operations:
+            if op.type == "variable":
+                op.attribs["label"] = op.name or op.output.name
+
+    def _name_io(self) -> None:
+        taken: set[str] = set()
+        for source, target in self._interface:
+            target.name = sanitize_identifier(source.name or "io", taken)
+            taken.add(target.name)
+
+    def _make_variables(self) -> None:
+        """Constants become variables; numbers of rank 0 that have a literal and are not quantized stay so."""
+        for tensor in list(self._target.tensors):
+            if tensor.data is None or tensor.has_producer:
+                continue
+            if not _is_carried(tensor.dtype):
+                raise ConversionError(
+                    f"constant '{tensor.name}' has a data type that NNEF cannot carry: {dtype_name(tensor.dtype)}"
+                )
+            dtype = DEFAULT_DTYPES[nnef_dtype(tensor.dtype)]
+            if isinstance(tensor.data, QuantizedArray):
+                tensor.quant = tensor.data.quant()
+                tensor.data = tensor.data.codes
+                tensor.dtype = tensor.data.dtype
+            else:
+                if not tensor.rank and has_literal(tensor.data):
+                    continue
+            attribs = {"shape": list(tensor.shape or ()), "label": "", "dtype": dtype}
+            Operation(self._target, type="variable", attribs=attribs, outputs=tensor)
+
+    def _warn(self) -> None:
+        self._warn_of_unmatched()
+        self.warnings.extend(self._builder.warnings)
+        if self._builder.rounded:
+            names = ", ".join(sorted(self._builder.rounded))
+            self.warnings.append(
+                f"NNEF has no integer arithmetic: {names} on integers is computed in scalars, exact up to 2**24"
+            )
+
+    def _facts(self) -> dict[str, Any]:
+        """What NNEF text cannot carry, for the sidecar file."""
+        tensors: dict[str, dict[str, Any]] = {}
+        for source, target in self._origins():
+            if target.graph is None or not target.name or not source.name or target.name in tensors:
+                continue
+            tensors[target.name] = {"source": source.name}
+            if source.dtype is not None and source.dtype is not DEFAULT_DTYPES.get(nnef_dtype(source.dtype)):
+                tensors[target.name]["dtype"] = source.dtype.__name__
+        return {**self._source.metadata, "format": self.dialect, "tensors": tensors}
+
+    def _origins(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Source tensors with what they became; a tensor of the target has the name of the first that is named."""
+        derived = list(self._derived())
+        stored = [(source, target) for source, target in derived if target.quant]  # the codes, not their real values
+        yield from (*self._interface, *stored, *self._weights(), *self._tensors.items(), *derived)
+
+    def _derived(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Source constants, with the variables that they became in another form, or in codes."""
+        sources = self._sources_of_constants()
+        for tensor in self._builder.bases:
+            line = _ancestors(tensor, self._builder.bases)[1:]
+            for ancestor in reversed(line) if tensor.quant else line:
+                for source in sources.get(ancestor, ()):
+                    yield source, tensor
+
+    def _weights(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Source constants, each with the variable that takes its name: its own, or the first that was made of it.
+
+        Of the latter, those come first that no tensor of the source, such as the result of a reshape, has a name for.
+        """
+        sources = self._sources_of_constants()
+        parents = self._builder.heirs | self._builder.bases
+        variables = [op.output for op in self._target.operations if op.type == "variable"]
+        lines = {t: _ancestors(t, parents) for t in sorted(variables, key=lambda t: t in sources)}
+        taken: set[Tensor] = set()
+        for generation in range(max(map(len, lines.values()), default=0)):
+            for variable, line in list(lines.items()):
+                ancestors = sources.get(line[generation], ()) if generation < len(line) else ()
+                source = next((s for s in ancestors if s.data is not None and s not in taken), None)
+                if source is not None:
+                    del lines[variable]
+                    taken.add(source)
+                    yield source, variable
+
+    def _sources_of_constants(self) -> dict[Tensor, list[Tensor]]:
+        """Constant of the target -> what has its value in the source."""
+        sources: dict[Tensor, list[Tensor]] = {}
+        for source, target in self._tensors.items():
+            if target.data is not None:
+                sources.setdefault(target, []).append(source)
+        return sources
+
+
+def _ancestors(constant: Tensor, parents: Mapping[Tensor, Tensor]) -> list[Tensor]:
+    """The constant, what it was made of, what that was made of, .."""
+    line = [constant]
+    while line[-1] in parents:
+        line.append(parents[line[-1]])
+    return line
+
+
+def _is_carried(dtype: Any) -> bool:
+    """Does NNEF have tensors of the type?"""
+    try:
+        return nnef_dtype(dtype) != "string"
+    except UsageError:
+        return False

@@ -1,0 +1,228 @@
+"""NNEF to ONNX: the converter, with the helper methods that plugin expressions may call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ....errors import ConversionError, UsageError
+from ....model import Graph, Operation, Tensor
+from ....model.copying import copy_graph
+from ....model.utils import place_operations
+from ....ops.inference import infer_shapes
+from ...building.quantized import QuantizedArray
+from ...building.shapes import shape as shape_of
+from ...building.target import PlainBuilder
+from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization, original_dtype
+from ...engine.transform import Transform
+from ...maths import padding
+from .. import building
+from ..common import dtype_code
+from . import FAMILIES
+from .attributes_to_inputs import modernize
+from .branches import restore_branches
+from .quant import codes_of, dequantize_into, linear, real_values, rounded
+
+OPSETS = range(13, 29)
+DEFAULT_OPSET = 21
+
+# Item types, and the operator set since which they can be cast to and from.
+TYPE_OPSETS: Mapping[Any, int] = {
+    **dict.fromkeys((ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz), 19),
+    **dict.fromkeys((ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz), 19),
+    **dict.fromkeys((ml_dtypes.int4, ml_dtypes.uint4), 21),
+    ml_dtypes.float4_e2m1fn: 23,
+    ml_dtypes.float8_e8m0fnu: 24,
+    **dict.fromkeys((ml_dtypes.int2, ml_dtypes.uint2), 25),
+    **dict.fromkeys((ml_dtypes.float6_e2m3fn, ml_dtypes.float6_e3m2fn), 28),
+}
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.{_family}")
+
+
+def _default_opset(graph: Graph) -> int:
+    """The version before 21 where results have signed codes of 8 bits, unless other codes need 21.
+
+    From 21 on onnxruntime notes the type of codes, forgets that where it makes signed ones unsigned, and then refuses
+    its own operators.
+    """
+    quantized = [(dict(tensor.quant), tensor.data is not None) for tensor in graph.tensors if tensor.quant]
+    forms = [
+        [linear(quant, version, constant=constant) for version in (DEFAULT_OPSET, DEFAULT_OPSET - 1)]
+        for quant, constant in quantized
+    ]
+    types = [[None if form is None else form.dtype for form in pair] for pair in forms]
+    signed = any(new is np.int8 and not constant for (new, _), (_, constant) in zip(types, quantized, strict=True))
+    return DEFAULT_OPSET - 1 if signed and all(new is old for new, old in types) else DEFAULT_OPSET
+
+
+class Converter(ConverterFromNNEF):
+    """Converts an NNEF graph to a graph of io.onnx.
+
+    opset: the version of ONNX's operator set; by default 21, 20 with signed results of 8
+    bits, or what the item types of the model need.
+    """
+
+    dialect = "onnx"
+    _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
+
+    def __init__(
+        self,
+        custom_transforms: Mapping[Any, Transform] | None = None,
+        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
+        mirror_unsupported: bool = False,
+        *,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+        opset: int | None = None,
+    ) -> None:
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes=custom_shapes)
+        if opset is not None and opset not in OPSETS:
+            raise UsageError(f"opset {opset} is not supported", hint=f"{OPSETS[0]} to {OPSETS[-1]} are")
+        self._wanted_opset = opset
+        self._opset = opset or DEFAULT_OPSET
+
+    def __call__(self, graph: Graph) -> Graph:
+        """See `ConverterFromNNEF`."""
+        facts = graph.metadata.get("tensors", {})
+        types = {original_dtype(tensor, facts) for tensor in (*graph.inputs, *graph.outputs)}
+        types |= {np.asarray(t.data).dtype.type for t in graph.tensors if t.data is not None}
+        since, dtype = max(((TYPE_OPSETS.get(dtype, 0), dtype.__name__) for dtype in types if dtype), default=(0, ""))
+        codes = {original_dtype(tensor, facts) for tensor in graph.tensors if tensor.quant and tensor.data is not None}
+        wished = max((TYPE_OPSETS.get(dtype, 0) for dtype in codes), default=0)  # wider codes would do as well
+        self._opset = self._wanted_opset or max(_default_opset(graph), since, wished)
+        if since > self._opset:
+            raise ConversionError(f"{dtype} needs operator set version {since} (--opset {since})")
+        result = super().__call__(graph)
+        restore_branches(result)
+        return result
+
+    @staticmethod
+    def decomposed_operations() -> list[str]:
+        """Standard operations that are expanded by their definition; a reader may do that as well."""
+        return compounds_without_rule("onnx")
+
+    def _make_builder(self, graph: Graph) -> PlainBuilder:
+        return PlainBuilder(graph, self._opset)
+
+    def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        domains = {op.domain for op in self._target.operations} - {""}
+        facts = super()._target_facts(metadata)
+        return {**facts, "opset": {"": self._opset, **dict.fromkeys(sorted(domains), 1)}}
+
+    def _prepared(self, graph: Graph) -> Graph:
+        """Results whose quantization ONNX has no operators for are quantized by an operation of NNEF."""
+
+        def computed(tensor: Tensor) -> bool:
+            return bool(tensor.quant) and tensor.data is None and linear(tensor.quant or {}, self._opset) is None
+
+        if not any(map(computed, graph.tensors)):
+            return graph
+        result = copy_graph(graph)
+        for tensor in [t for t in result.tensors if computed(t)]:
+            insert_quantization(result, tensor)
+        return result
+
+    def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
+        form = linear(source.quant or {}, self._opset)
+        assert form is not None, "what does not map was prepared"
+        return rounded(self._builder, target, form)
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        if not source.quant:
+            return super()._constant(source, data)
+        form = linear(source.quant, self._opset, constant=True)
+        if form is None:
+            self._builder.warnings[f"'{source.name}' is not quantized any more: ONNX has no such quantization"] = None
+            return super()._constant(source, real_values(data, source.quant))
+        codes = codes_of(data, source.quant).astype(form.dtype, copy=False)
+        array = QuantizedArray(codes, form.scale, form.zero, form.axis)
+        self._tensors[source] = Tensor(self._target, source.name, codes.shape, np.float32, array)
+        return self._tensors[source]
+
+    def _finish_constants(self) -> None:
+        """Quantized constants become codes and DequantizeLinear."""
+        for tensor in list(self._target.tensors):
+            if isinstance(tensor.data, QuantizedArray):
+                dequantize_into(self._builder, tensor.data, tensor)
+        place_operations(self._target)
+
+    def _convert_outputs(self) -> None:
+        for source in self._source.outputs:
+            shape_of(source)  # ONNX models tell the ranks of outputs
+        super()._convert_outputs()
+        if self._transforms:
+            for op in self._target.operations:
+                modernize(self._builder, op)
+
+    def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
+        # What goes beyond a type's range is limited by operations of the model, if the model wants that.
+        saturate = 0 if dtype.__name__.startswith("float8") else None
+        result: Tensor = self._builder.Cast(tensor, to=dtype_code(dtype), saturate=saturate)
+        result.shape, result.dtype = tensor.shape, dtype
+        return result
+
+    def _identity(self, tensor: Tensor) -> Tensor:
+        result: Tensor = self._builder.Identity(tensor)
+        result.shape, result.dtype = tensor.shape, tensor.dtype
+        return result
+
+    # helpers
+
+    def is_const(self, tensor: Tensor, value: Any = None) -> bool:
+        """Is the tensor constant (and equal to that value)?"""
+        found = self._builder.value(tensor)
+        return found is not None and (value is None or bool(np.array_equal(found, value)))
+
+    def squeeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """A Squeeze that reads the tensor; the tensor itself without axes."""
+        return tensor if keep_dims else building.squeeze(self._builder, tensor, axes)
+
+    def unsqueeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """An Unsqueeze that reads the tensor; the tensor itself without axes."""
+        return tensor if keep_dims else building.unsqueeze(self._builder, tensor, axes)
+
+    def _output_of(self, type: str, output: Tensor, shape: Sequence[int] | None, attribs: dict[str, Any]) -> Tensor:
+        fresh = Tensor(self._target, shape=shape, dtype=output.dtype)
+        axes = building.ints(self._builder, attribs["axes"])
+        Operation(self._target, type=type.capitalize(), inputs=(fresh, axes), outputs=(output,))
+        return fresh
+
+    def squeeze_vector(self, tensor: Tensor) -> Tensor:
+        """`[1, C]` -> `[C]`, as ONNX's channel parameters want it; other shapes stay."""
+        extents = shape_of(tensor)
+        return self.squeeze_input(tensor, [0]) if len(extents) == 2 and extents[0] == 1 else tensor
+
+    def broadcast(self, tensor: Tensor, rank: int) -> Tensor:
+        """Adds axes at the end up to the rank, as NNEF aligns operands on the left; scalars stay."""
+        return building.right_extended(self._builder, tensor, rank)
+
+    def convert_output_padding(
+        self,
+        input_shape: Sequence[int],
+        filter_shape: Sequence[int],
+        output_shape: Sequence[int],
+        padding: Sequence[tuple[int, int]],
+        stride: Sequence[int],
+        dilation: Sequence[int],
+        groups: int,
+    ) -> list[int] | None:
+        """What a deconvolution's result lacks in each spatial dimension of the wanted shape; None if there is none."""
+        if not output_shape:
+            return None
+        attribs = {"padding": padding, "stride": stride, "dilation": dilation, "groups": groups}
+        computed = infer_shapes("deconv", [input_shape, filter_shape], attribs)
+        return [wanted - extent for wanted, extent in zip(output_shape[2:], computed[2:], strict=True)]
+
+    def convert_pads(self, pads: Sequence[tuple[int, int]], truncate: bool = False) -> list[int] | None:
+        """Pairs to ONNX's order, without the first two dimensions with truncate; `[]` -> None."""
+        pairs = pads[2:] if truncate else pads
+        return padding.pairs_to_onnx(pairs) if pads else None
+
+    def convert_auto_pad(self, pads: Sequence[tuple[int, int]]) -> str:
+        """`[]` -> SAME_UPPER, anything else NOTSET."""
+        return "NOTSET" if pads else "SAME_UPPER"

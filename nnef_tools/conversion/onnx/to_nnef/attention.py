@@ -1,0 +1,391 @@
+"""Attention: FlexAttention and the operators of the com.microsoft domain.
+
+The attention operators of the default domain are converted by their function bodies. Tensors of heads are
+[batch, heads, length, head size]; a head of keys and values serves a group of consecutive query heads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ....errors import Unsupported
+from ....model import Graph, Tensor
+from ....model.dtypes import is_integer
+from ...building.nnef import Builder
+from ...compose.slicing import slice_axes
+from ...engine.rules import Ints, to_nnef
+from ..common import dtype_of, reshape, right_aligned, shape, transpose, unsqueeze
+from .linear import matmul
+
+Change = Callable[[Tensor], Tensor]
+MICROSOFT = "com.microsoft"
+
+
+def scores_of(b: Builder, q: Tensor, k: Tensor, scale: float) -> Tensor:
+    """Q K^T * scale: [batch, query heads, query length, key length]."""
+    (batch, heads, length, size), key_heads = shape(q), shape(k)[1]
+    if heads % key_heads:
+        raise Unsupported(f"{heads} query heads do not divide by {key_heads} key heads")
+    grouped = reshape(b, q, [batch, key_heads, heads // key_heads * length, size])
+    scores = b.mul(b.matmul(grouped, k, transposeB=True), scale)
+    return reshape(b, scores, [batch, heads, length, shape(k)[2]])
+
+
+def weighted(b: Builder, weights: Tensor, v: Tensor) -> Tensor:
+    """The sums of values with these weights: [batch, query heads, query length, value head size]."""
+    (batch, heads, length, keys), value_heads = shape(weights), shape(v)[1]
+    grouped = reshape(b, weights, [batch, value_heads, heads // value_heads * length, keys])
+    return reshape(b, b.matmul(grouped, v), [batch, heads, length, shape(v)[3]])
+
+
+def attend(b: Builder, q: Tensor, k: Tensor, v: Tensor, scale: float, change: Change | None = None) -> Tensor:
+    """softmax(change(Q K^T * scale)) V."""
+    scores = scores_of(b, q, k, scale)
+    return weighted(b, b.softmax(scores if change is None else change(scores), axes=[3]), v)
+
+
+def to_heads(b: Builder, x: Tensor, heads: int) -> Tensor:
+    """[batch, length, heads * size] -> [batch, heads, length, size]; tensors of rank 4 are so already."""
+    if len(shape(x)) == 4:
+        return x
+    batch, length, width = shape(x)
+    if width % heads:
+        raise Unsupported(f"a width of {width} does not divide by {heads} heads")
+    return transpose(b, reshape(b, x, [batch, length, heads, width // heads]), [0, 2, 1, 3])
+
+
+def from_heads(b: Builder, x: Tensor) -> Tensor:
+    """[batch, heads, length, size] -> [batch, length, heads * size]."""
+    batch, heads, length, size = shape(x)
+    return reshape(b, transpose(b, x, [0, 2, 1, 3]), [batch, length, heads * size])
+
+
+def masked_future(b: Builder, scores: Tensor, window: int = -1) -> Tensor:
+    """Keys behind the query get the lowest score, below that of other masks; the last query sees the last key.
+
+    window: how many keys a query sees, or -1.
+    """
+    length, keys = shape(scores)[2:]
+    position = np.arange(length)[:, None] + keys - length
+    key = np.arange(keys)[None, :]
+    hidden = (key > position) | ((key <= position - window) if window > 0 else False)
+    if not hidden.any():
+        return scores
+    return b.select(b.constant(hidden[None, None]), float(np.finfo(np.float32).min), scores)
+
+
+@to_nnef("onnx", "FlexAttention", domain="ai.onnx.preview")
+def flex_attention(
+    b: Builder,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    scale: float | None = None,
+    softmax_precision: int | None = None,
+    score_mod: Graph | None = None,
+    prob_mod: Graph | None = None,
+) -> Tensor:
+    """FlexAttention: attention whose scores and probabilities go through graphs of the model."""
+    if softmax_precision is not None:
+        dtype_of(softmax_precision)
+    scores = scores_of(b, q, k, 1.0 / math.sqrt(shape(q)[3]) if scale is None else scale)
+    weights = b.softmax(_through(b, score_mod, scores), axes=[3])
+    return weighted(b, _through(b, prob_mod, weights), v)
+
+
+def _through(b: Builder, graph: Graph | None, x: Tensor) -> Tensor:
+    if graph is None:
+        return x
+    assert b.inline is not None
+    (result,) = b.inline(graph, [x])
+    if result is None or shape(result) != shape(x):
+        raise Unsupported("a modifier graph must give one tensor of the shape of its input")
+    return result
+
+
+# com.microsoft
+
+
+def _key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) -> Tensor:
+    """Adds `masked` to the scores of the keys that an integer mask hides."""
+    return scores if mask is None else b.add(scores, b.select(_hidden(b, scores, mask), masked, 0.0))
+
+
+def _hidden(b: Builder, scores: Tensor, mask: Tensor) -> Tensor:
+    """Where a mask [batch, keys] or [batch, queries, keys] is not positive; or keys from the ends on that it gives.
+
+    Ends of the sequences are [batch]; [2 * batch] are ends, followed by starts.
+    """
+    batch, _, length, keys = shape(scores)
+    if not is_integer(mask.dtype) or shape(mask) not in ([batch, keys], [batch, length, keys], [batch], [2 * batch]):
+        raise Unsupported(f"a mask of shape {shape(mask)} for scores of shape {shape(scores)}")
+    values = b.cast(mask, np.float32)
+    if len(shape(mask)) > 1:
+        return b.le(unsqueeze(b, values, [1, 2] if len(shape(mask)) == 2 else [1]), 0.0)
+    key = b.constant(np.arange(keys, dtype=np.float32).reshape(1, 1, 1, keys))
+    bounds = reshape(b, values, [-1, batch, 1, 1, 1])
+    end, *start = b.unstack(bounds, axis=0)
+    hidden = b.ge(key, end)
+    return b.or_(hidden, b.lt(key, start[0])) if start else hidden
+
+
+def _bias(b: Builder, scores: Tensor, bias: Tensor | None) -> Tensor:
+    return scores if bias is None else b.add(scores, right_aligned(b, bias, 4))
+
+
+def _continued(b: Builder, past: Tensor | None, new: Tensor) -> Tensor:
+    """Keys or values of earlier positions, followed by the new ones."""
+    return new if past is None else b.concat([past, new], axis=2)
+
+
+@to_nnef("onnx", "MultiHeadAttention", domain=MICROSOFT)
+def multi_head_attention(
+    b: Builder,
+    query: Tensor,
+    key: Tensor | None = None,
+    value: Tensor | None = None,
+    bias: Tensor | None = None,
+    key_padding_mask: Tensor | None = None,
+    attention_bias: Tensor | None = None,
+    past_key: Tensor | None = None,
+    past_value: Tensor | None = None,
+    *,
+    num_heads: int,
+    mask_filter_value: float = -10000.0,
+    scale: float = 0.0,
+    unidirectional: int = 0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """MultiHeadAttention with separate query, key and value; also gives keys and values with those of the past."""
+    if key is None or value is None or len(shape(query)) != 3:
+        raise Unsupported("packed query, key and value")
+    parts = [query, key, value]
+    if bias is not None:
+        widths = [shape(query)[2], shape(query)[2], shape(bias)[0] - 2 * shape(query)[2]]
+        offsets = b.split(bias, axis=0, ratios=widths)
+        if any(len(shape(x)) != 3 for x in parts):
+            raise Unsupported("a bias for keys and values that are split into heads")
+        parts = [b.add(x, unsqueeze(b, offset, [0, 1])) for x, offset in zip(parts, offsets, strict=True)]
+    q, k, v = (to_heads(b, x, num_heads) for x in parts)
+    k, v = _continued(b, past_key, k), _continued(b, past_value, v)
+
+    def change(scores: Tensor) -> Tensor:
+        scores = _key_mask(b, _bias(b, scores, attention_bias), key_padding_mask, mask_filter_value)
+        return masked_future(b, scores) if unidirectional else scores
+
+    return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v
+
+
+@to_nnef("onnx", "Attention", domain=MICROSOFT)
+def attention(
+    b: Builder,
+    x: Tensor,
+    weights: Tensor,
+    bias: Tensor | None = None,
+    mask_index: Tensor | None = None,
+    past: Tensor | None = None,
+    attention_bias: Tensor | None = None,
+    *,
+    num_heads: int,
+    mask_filter_value: float = -10000.0,
+    qkv_hidden_sizes: list[int] | None = None,
+    scale: float = 0.0,
+    unidirectional: int = 0,
+    do_rotary: int = 0,
+    rotary_embedding_dim: int = 0,
+    past_present_share_buffer: int = 0,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention: query, key and value come from one product; also keys and values with those of the past."""
+    if do_rotary or past_present_share_buffer:
+        raise Unsupported("rotary embedding inside the operator, or a buffer shared by past and present")
+    joined = matmul(b, x, weights)
+    if bias is not None:
+        joined = b.add(joined, unsqueeze(b, bias, [0, 1]))
+    return attend_joined(
+        b, joined, mask_index, past, attention_bias, num_heads=num_heads, masked=mask_filter_value,
+        sizes=qkv_hidden_sizes, scale=scale, unidirectional=bool(unidirectional),
+    )  # fmt: skip
+
+
+def attend_joined(
+    b: Builder,
+    joined: Tensor,
+    mask: Tensor | None,
+    past: Tensor | None,
+    bias: Tensor | None = None,
+    *,
+    num_heads: int,
+    masked: float,
+    sizes: list[int] | None = None,
+    scale: float,
+    unidirectional: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention of queries, keys and values that follow each other in the last axis; also keys and values, if wanted.
+
+    masked: what is added to scores that the mask hides. sizes: of the three parts. scale: 0 for the usual one.
+    """
+    parts = b.split(joined, axis=2, ratios=sizes or [shape(joined)[2] // 3] * 3)
+    q, k, v = (to_heads(b, part, num_heads) for part in parts)
+    if past is not None:
+        old = b.unstack(past, axis=0)
+        k, v = b.concat([old[0], k], axis=2), b.concat([old[1], v], axis=2)
+
+    def change(scores: Tensor) -> Tensor:
+        scores = _key_mask(b, scores, mask, masked)
+        return _bias(b, masked_future(b, scores) if unidirectional else scores, bias)
+
+    y = from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change))
+    return y, b.stack([k, v], axis=0) if any(b.wanted[1:]) else None
+
+
+def rotated(b: Builder, x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) -> Tensor:
+    """Rotary embedding of [batch, heads, length, size] by [batch or 1, length, half]: pairs of elements turn.
+
+    Pairs are neighbours (interleaved) or the halves. Only the first 2 * half elements turn, the others stay.
+    """
+    batch, heads, length, size = shape(x)
+    half = shape(cos)[2]
+    turning = slice_axes(b, x, [0], [2 * half], [3], [1])
+    pairs = [batch, heads, length, half, 2] if interleaved else [batch, heads, length, 2, half]
+    axis = 4 if interleaved else 3
+    first, second = b.unstack(reshape(b, turning, pairs), axis=axis)
+    cos, sin = unsqueeze(b, cos, [1]), unsqueeze(b, sin, [1])
+    turned = [b.sub(b.mul(first, cos), b.mul(second, sin)), b.add(b.mul(first, sin), b.mul(second, cos))]
+    result = reshape(b, b.stack(turned, axis=axis), [batch, heads, length, 2 * half])
+    if 2 * half == size:
+        return result
+    return b.concat([result, slice_axes(b, x, [2 * half], [size], [3], [1])], axis=3)
+
+
+def _angles(b: Builder, cache: Tensor, positions: Tensor) -> Tensor:
+    """The rows of a cache [most, half] at positions [batch or 1, length]."""
+    return b.gather(cache, positions, axis=0)
+
+
+def _positions(b: Builder, position_ids: Tensor | None, batch: int, length: int) -> Tensor:
+    """[batch or 1, length] from positions or from the position of the first element."""
+    steps = np.arange(length, dtype=np.int64)[None]
+    if position_ids is None:
+        return b.constant(steps)
+    if len(shape(position_ids)) == 2:
+        return position_ids
+    start = reshape(b, position_ids, [])
+    return b.constant(steps + np.asarray(start.data)) if start.data is not None else b.add(b.constant(steps), start)
+
+
+@to_nnef("onnx", "RotaryEmbedding", domain=MICROSOFT)
+def rotary_embedding(
+    b: Builder,
+    x: Tensor,
+    position_ids: Tensor,
+    cos_cache: Tensor,
+    sin_cache: Tensor,
+    *,
+    interleaved: int = 0,
+    is_packed_batching: int = 0,
+    num_heads: int = 0,
+    rotary_embedding_dim: int = 0,
+    scale: float = 1.0,
+) -> Tensor:
+    """RotaryEmbedding of [batch, length, width] or [batch, heads, length, size]."""
+    if is_packed_batching or scale != 1.0:
+        raise Unsupported(f"is_packed_batching = {is_packed_batching}, scale = {scale}")
+    flat = len(shape(x)) == 3
+    size = shape(x)[-1] // num_heads if rotary_embedding_dim else 2 * shape(cos_cache)[1]
+    heads = to_heads(b, x, shape(x)[2] // size) if flat else x
+    positions = _positions(b, position_ids, shape(heads)[0], shape(heads)[2])
+    y = rotated(b, heads, _angles(b, cos_cache, positions), _angles(b, sin_cache, positions), bool(interleaved))
+    return from_heads(b, y) if flat else y
+
+
+def _require_default(**attributes: tuple[object, object]) -> None:
+    """Refuses attributes, given as pairs of value and default, that have another value."""
+    for name, (value, default) in attributes.items():
+        if value != default:
+            raise Unsupported(f"{name} = {value}")
+
+
+def _require_absent(**inputs: Tensor | None) -> None:
+    for name, tensor in inputs.items():
+        if tensor is not None:
+            raise Unsupported(f"input '{name}'")
+
+
+@to_nnef("onnx", "GroupQueryAttention", domain=MICROSOFT)
+def group_query_attention(
+    b: Builder,
+    query: Tensor,
+    key: Tensor | None,
+    value: Tensor | None,
+    past_key: Tensor | None,
+    past_value: Tensor | None,
+    lengths: Ints,
+    total_length: Ints,
+    cos_cache: Tensor | None = None,
+    sin_cache: Tensor | None = None,
+    position_ids: Tensor | None = None,
+    attention_bias: Tensor | None = None,
+    head_sink: Tensor | None = None,
+    k_scale: Tensor | None = None,
+    v_scale: Tensor | None = None,
+    q_norm_weight: Tensor | None = None,
+    k_norm_weight: Tensor | None = None,
+    query_seqlens: Tensor | None = None,
+    *,
+    num_heads: int,
+    kv_num_heads: int,
+    causal: int = 1,
+    do_rotary: int = 0,
+    kv_cache_bit_width: int = 0,
+    k_norm_epsilon: float | None = None,
+    k_quant_type: str = "NONE",
+    local_window_size: int = -1,
+    q_norm_epsilon: float | None = None,
+    qk_norm_epsilon: float = 1e-6,
+    qk_output: int = 0,
+    rotary_interleaved: int = 0,
+    scale: float = 0.0,
+    sliding_window_cache: int = 0,
+    smooth_softmax: int = -1,
+    softcap: float = 0.0,
+    v_quant_type: str = "NONE",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """GroupQueryAttention over sequences that all fill the past and the new positions; also all keys and values.
+
+    lengths: of each sequence minus one. Sequences of different lengths share a buffer, which static shapes cannot say.
+    The epsilons are those of q_norm_weight and k_norm_weight.
+    """
+    _require_default(causal=(causal, 1), qk_output=(qk_output, 0), kv_cache_bit_width=(kv_cache_bit_width, 0))
+    _require_default(k_quant_type=(k_quant_type, "NONE"), v_quant_type=(v_quant_type, "NONE"))
+    _require_default(sliding_window_cache=(sliding_window_cache, 0), smooth_softmax=(max(smooth_softmax, 0), 0))
+    _require_absent(head_sink=head_sink, k_scale=k_scale, v_scale=v_scale, query_seqlens=query_seqlens)
+    _require_absent(q_norm_weight=q_norm_weight, k_norm_weight=k_norm_weight)
+    if key is None or value is None:
+        heads = [num_heads, kv_num_heads, kv_num_heads]
+        if shape(query)[2] % sum(heads):
+            raise Unsupported(f"a width of {shape(query)[2]} does not divide by {sum(heads)} heads")
+        query, key, value = b.split(query, axis=2, ratios=heads)
+    q = to_heads(b, query, num_heads)
+    k, v = (to_heads(b, x, kv_num_heads) for x in (key, value))
+    past = 0 if past_key is None else shape(past_key)[2]
+    total = past + shape(k)[2]
+    if set(lengths) != {total - 1} or set(total_length) != {total}:
+        raise Unsupported(f"lengths {lengths} (minus one) of sequences whose tensors have {total} positions")
+    if do_rotary:
+        if cos_cache is None or sin_cache is None:
+            raise Unsupported("do_rotary without cos_cache and sin_cache")
+        start = b.constant(np.asarray(past, np.int64)) if position_ids is None else position_ids
+        positions = _positions(b, start, shape(q)[0], shape(q)[2])
+        cos, sin = _angles(b, cos_cache, positions), _angles(b, sin_cache, positions)
+        q, k = (rotated(b, x, cos, sin, bool(rotary_interleaved)) for x in (q, k))
+    k, v = _continued(b, past_key, k), _continued(b, past_value, v)
+
+    def change(scores: Tensor) -> Tensor:
+        if softcap:
+            scores = b.mul(b.tanh(b.div(scores, softcap)), softcap)
+        return masked_future(b, _bias(b, scores, attention_bias), local_window_size)
+
+    return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v

@@ -1,0 +1,160 @@
+"""ONNX to NNEF: the converter, with the helper methods that plugin expressions may call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from ....errors import ConversionError
+from ....model import Graph, Operation, Tensor
+from ....model.dtypes import is_float, nnef_dtype
+from ...building import shapes
+from ...engine.rules import Rule, find_rule
+from ...engine.to_nnef import ConverterToNNEF
+from ...maths import padding
+from . import FAMILIES
+from .qdq import absorb_copies, find_pairs, quantized_real
+from .refused import BLOCKED, BLOCKED_DOMAIN, DYNAMIC, REASONS
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.{_family}")
+
+
+class Converter(ConverterToNNEF):
+    """Converts a graph of io.onnx to NNEF."""
+
+    dialect = "onnx"
+
+    def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
+        """Of old operators, `consumed_inputs` told which buffers could be overwritten: nothing about values."""
+        return super()._apply_rule(rule, op, {k: v for k, v in attribs.items() if k != "consumed_inputs"})
+
+    def __call__(self, graph: Graph) -> Graph:
+        """See `ConverterToNNEF`."""
+        custom = {"QuantizeLinear", "DequantizeLinear"} & set(self._transforms)
+        self._pairs = {} if custom else find_pairs(graph)
+        self._quantizers: dict[Operation, Tensor | None] = dict.fromkeys(self._pairs.values())
+        return super().__call__(graph)
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        if op in self._quantizers and is_float(self._mapped(op.inputs[0]).dtype):
+            self._quantizers[op] = quantized_real(self._builder, self._mapped(op.inputs[0]), op)
+            return True
+        quantized = self._quantizers[self._pairs[op]] if op in self._pairs else None
+        if quantized is not None:
+            self._bind_results(op, [quantized])
+            return True
+        return super()._convert_by_rule(op, opset)
+
+    def _finish(self) -> None:
+        replaced = absorb_copies(self._target)
+        self._interface = [(source, replaced.get(target, target)) for source, target in self._interface]
+        self._tensors.update(reversed(self._interface))
+        self._drop_annotations()
+        super()._finish()
+
+    def _drop_annotations(self) -> None:
+        """ONNX's notes on the quantization of a tensor do not change what a model computes; NNEF's entries would."""
+        for tensor in self._target.tensors:
+            if tensor.quant and "op-name" not in tensor.quant:
+                tensor.quant = {}
+                self._builder.warnings["quantization annotations are left out; operators tell what is rounded"] = None
+
+    def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
+        from ....io.onnx.functions import expand  # imports onnx
+
+        return expand(op, opset)
+
+    def _reason_against(self, op: Operation) -> str | None:
+        return BLOCKED if op.domain == BLOCKED_DOMAIN else REASONS.get((op.domain, str(op.type)))
+
+    def _is_irreplaceable(self, op: Operation) -> bool:
+        """Results of standard operators on inputs of known shape have known shapes, unless these depend on the data."""
+        if op.domain == BLOCKED_DOMAIN:
+            return True
+        is_new = any(map(_is_open, op.outputs)) and not any(map(_is_open, op.inputs))
+        type, latest = str(op.type), self._source.metadata.get("opset", {}).get("", 1)
+        is_standard = type in DYNAMIC or find_rule(self.dialect, type, latest) is not None
+        return is_new and op.domain == "" and is_standard
+
+    def convert_padding(
+        self,
+        pads: Sequence[int] | None,
+        auto_pad: str,
+        output_padding: Sequence[int] | None,
+        rank: int,
+        ceil_stride: Sequence[int] | None = None,
+    ) -> list[tuple[int, int]]:
+        """`([1, 2, 3, 4], 'NOTSET', None, 4)` -> `[(0, 0), (0, 0), (1, 3), (2, 4)]`; SAME_UPPER gives `[]`."""
+        if auto_pad == "SAME_UPPER":
+            return []
+        if auto_pad == "VALID":
+            return [(0, 0)] * rank
+        pairs = padding.pairs_from_onnx(pads or [])
+        if output_padding is not None:
+            pairs = [(p, q - extra) for (p, q), extra in zip(pairs, output_padding, strict=True)]
+        if ceil_stride is not None:
+            pairs = [(p, q + stride - 1) for (p, q), stride in zip(pairs, ceil_stride, strict=True)]
+        return [(0, 0)] * (rank - len(pairs)) + pairs
+
+    def convert_pads(self, pads: Sequence[int]) -> list[tuple[int, int]]:
+        """`[0, 1, 2, 3]` -> `[(0, 2), (1, 3)]`."""
+        return padding.pairs_from_onnx(pads)
+
+    def lower_pads(
+        self,
+        input_size: Sequence[int],
+        filter_size: Sequence[int],
+        output_size: Sequence[int],
+        stride: Sequence[int],
+        dilation: Sequence[int],
+    ) -> list[int]:
+        """Pads in ONNX order for SAME_LOWER: `([8, 8], [3, 3], [4, 4], [2, 2], [1, 1])` -> `[1, 1, 0, 0]`."""
+        return padding.pairs_to_onnx(padding.same_padding(input_size, filter_size, stride, dilation, lower=True))
+
+    def ceil_pads(self, pads: Sequence[tuple[int, int]], stride: Sequence[int]) -> list[tuple[int, int]]:
+        """`(p, q + stride - 1)` for each."""
+        return [(p, q + s - 1) for (p, q), s in zip(pads, stride, strict=True)]
+
+    def broadcast(self, tensor: Tensor, rank: int) -> Tensor:
+        """Adds leading axes up to the rank, as ONNX aligns operands on the right; scalars stay."""
+        own = shapes.rank(tensor)
+        return tensor if own == 0 else self.unsqueeze_input(tensor, list(range(rank - own)))
+
+    def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:
+        """The tensor that the main operation must produce so that adding the bias gives `output`."""
+        if self.is_zero(bias):
+            return output
+        fresh = Tensor(self._target, shape=output.shape, dtype=output.dtype)
+        Operation(self._target, type="add", inputs=(fresh, bias), outputs=output)
+        return fresh
+
+    def ensure_list(self, value: Any) -> list[Any]:
+        """Anything that is not a list becomes the only item of one."""
+        return value if isinstance(value, list) else [value]
+
+    def ensure_scalar(self, value: Any) -> Any:
+        """The item of a list of one."""
+        if isinstance(value, list):
+            if len(value) != 1:
+                raise ConversionError(f"expected a single value, got {value}")
+            return value[0]
+        return value
+
+    def limit_range(self, value: int) -> int:
+        """Clamps to 32 bits."""
+        limit = 2**31 - 1
+        return max(-limit, min(limit, value))
+
+    def is_unused(self, tensor: Tensor) -> bool:
+        """Is the input left out, or the output left out or read by nothing?"""
+        return tensor.name == "" or tensor in self._unused
+
+    def nnef_dtype(self, dtype: Any) -> str:
+        """`scalar`, `integer` or `logical`."""
+        return nnef_dtype(dtype)
+
+
+def _is_open(tensor: Tensor) -> bool:
+    return tensor.shape is None or None in tensor.shape

@@ -1,0 +1,118 @@
+"""Reductions; the axes are an attribute in old versions and an input in new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ....model import Tensor
+from ....model.dtypes import is_float
+from ...building.nnef import Builder
+from ...engine.rules import Ints, to_nnef
+from ...maths.names import REDUCE
+from ..common import axes_or_all, positive, shape, squeeze
+
+Reduction = Callable[[Builder, Tensor, list[int]], Tensor]
+
+
+def _reduce(
+    b: Builder, x: Tensor, axes: Sequence[int] | None, keepdims: int, noop: int, reduction: Reduction
+) -> Tensor:
+    if noop and not axes:
+        return reduction(b, x, [])
+    rank = len(shape(x))
+    chosen = axes_or_all(axes, rank)
+    result = reduction(b, x, chosen)
+    return result if keepdims else squeeze(b, result, chosen)
+
+
+def _register(onnx: str, input_since: int, reduction: Reduction) -> None:
+    @to_nnef("onnx", onnx)
+    def by_attribute(b: Builder, x: Tensor, *, axes: list[int] | None = None, keepdims: int = 1) -> Tensor:
+        return _reduce(b, x, axes, keepdims, 0, reduction)
+
+    @to_nnef("onnx", onnx, since=input_since)
+    def by_input(
+        b: Builder, x: Tensor, axes: Ints | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+    ) -> Tensor:
+        return _reduce(b, x, axes, keepdims, noop_with_empty_axes, reduction)
+
+
+def _plain(nnef: str) -> Reduction:
+    def reduction(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+        return b.single(nnef, x, axes=axes) if axes else x
+
+    return reduction
+
+
+def _extremum(nnef: str, logical: str) -> Reduction:
+    def reduction(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+        if not axes:
+            return x
+        return b.single(logical if x.dtype is np.bool_ else nnef, x, axes=axes)
+
+    return reduction
+
+
+def _sum(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+    return b.sum_reduce(x, axes=axes) if axes else x
+
+
+def _l1(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+    return _sum(b, b.abs(x), axes)
+
+
+def _l2(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+    return b.sqrt(_sum(b, b.sqr(x), axes))
+
+
+def _sum_square(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+    return _sum(b, b.sqr(x), axes)
+
+
+def _log_sum(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+    return b.log(_sum(b, x, axes))
+
+
+def _log_sum_exp(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+    """Stable: the maximum is taken out before the exponential. It is kept finite, as inf - inf is no number."""
+    if not axes:
+        return x
+    top = b.max_reduce(x, axes=axes)
+    if is_float(x.dtype):
+        limit = float(np.finfo(np.float64 if x.dtype is np.float64 else np.float32).max)
+        top = b.clamp(top, -limit, limit)
+    return b.add(b.log(_sum(b, b.exp(b.sub(x, top)), axes)), top)
+
+
+for _row in REDUCE:
+    if _row.onnx == "ReduceMax":
+        _register(_row.onnx, 18, _extremum(_row.nnef, "any_reduce"))
+    elif _row.onnx == "ReduceMin":
+        _register(_row.onnx, 18, _extremum(_row.nnef, "all_reduce"))
+    else:
+        _register(_row.onnx, 13 if _row.onnx == "ReduceSum" else 18, _plain(_row.nnef))
+_register("ReduceL1", 18, _l1)
+_register("ReduceL2", 18, _l2)
+_register("ReduceSumSquare", 18, _sum_square)
+_register("ReduceLogSum", 18, _log_sum)
+_register("ReduceLogSumExp", 18, _log_sum_exp)
+
+
+def _arg(nnef: str) -> Callable[..., Tensor]:
+    def convert(b: Builder, x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
+        k = positive(axis, len(shape(x)))
+        if select_last_index:
+            extent = shape(x)[k]
+            backwards = b.slice(x, axes=[k], begin=[-1], end=[-extent - 1], stride=[-1])
+            index = b.sub(extent - 1, b.single(nnef, backwards, axes=[k]))
+        else:
+            index = b.single(nnef, x, axes=[k])
+        return index if keepdims else squeeze(b, index, [k])
+
+    return convert
+
+
+to_nnef("onnx", "ArgMax")(_arg("argmax_reduce"))
+to_nnef("onnx", "ArgMin")(_arg("argmin_reduce"))

@@ -1,0 +1,162 @@
+"""Spectra: discrete Fourier transforms as products with constant matrices.
+
+Complex numbers are pairs in the last dimension: real part, imaginary part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....errors import Unsupported
+from ....model import Tensor
+from ...building.nnef import Builder
+from ...compose.axis_maps import Array, apply_matrix
+from ...engine.rules import Float, Int, to_nnef
+from ..common import dtype_of, positive, reshape, shape, transpose
+
+
+def _waves(rows: int, columns: int, length: int) -> tuple[Array, Array]:
+    """`[rows, columns]` of cos and sin of 2 pi k n / length, 0 in columns from `length` on.
+
+    The angles are reduced with integers, so that they are exact for long signals, too.
+    """
+    k, n = np.arange(rows)[:, None], np.arange(columns)[None, :]
+    angle = 2 * np.pi * (k * n % length) / length
+    used = n < length
+    return np.cos(angle) * used, np.sin(angle) * used
+
+
+def _dft(b: Builder, x: Tensor, length: int | None, axis: int, inverse: bool, onesided: bool) -> Tensor:
+    own = shape(x)
+    k = positive(axis, len(own))
+    if k == len(own) - 1 or own[-1] not in (1, 2):
+        raise Unsupported(f"axis {axis} of an input of shape {own}, whose last dimension must have extent 1 or 2")
+    if length is None:
+        length = 2 * (own[k] - 1) if inverse and onesided else own[k]
+    if length < 1:
+        raise Unsupported(f"dft_length = {length}")
+    if onesided and inverse:
+        return _real_inverse(b, x, length, k)
+    if onesided and own[-1] == 2:
+        raise Unsupported("onesided = 1 is defined for real signals only")
+    cos, sin = _waves(length // 2 + 1 if onesided else length, own[k], length)
+    if inverse:
+        cos, sin = cos / length, -sin / length
+    return _complex_product(b, x, k, cos, sin)
+
+
+def _complex_product(b: Builder, x: Tensor, axis: int, cos: Array, sin: Array) -> Tensor:
+    """The product of the matrix cos - i sin with x along the axis."""
+    last = len(shape(x)) - 1
+    if shape(x)[last] == 1:
+        return b.concat([apply_matrix(b, x, axis, cos), apply_matrix(b, x, axis, -sin)], axis=last)
+    direct, crossed = apply_matrix(b, x, axis, cos), apply_matrix(b, x, axis, sin)
+    re_cos, im_cos = b.split(direct, axis=last, ratios=[1, 1])
+    re_sin, im_sin = b.split(crossed, axis=last, ratios=[1, 1])
+    return b.concat([b.add(re_cos, im_sin), b.sub(im_cos, re_sin)], axis=last)
+
+
+def _real_inverse(b: Builder, x: Tensor, length: int, axis: int) -> Tensor:
+    """The real signal of half a spectrum: elements with a mirror image that was left out count twice."""
+    extent, last = shape(x)[axis], len(shape(x)) - 1
+    cos, sin = _waves(length, extent, length)
+    n = np.arange(extent)
+    count = np.where((n == 0) | (2 * n == length), 1, np.where(2 * n < length, 2, 0)) / length
+    if shape(x)[last] == 1:
+        return apply_matrix(b, x, axis, cos * count)
+    re, im = b.split(x, axis=last, ratios=[1, 1])
+    return b.sub(apply_matrix(b, re, axis, cos * count), apply_matrix(b, im, axis, sin * count))
+
+
+@to_nnef("onnx", "DFT", since=17)
+def dft_axis_attribute(
+    b: Builder, x: Tensor, dft_length: Int | None = None, *, axis: int = 1, inverse: int = 0, onesided: int = 0
+) -> Tensor:
+    """DFT-17: the axis is an attribute."""
+    return _dft(b, x, dft_length, axis, bool(inverse), bool(onesided))
+
+
+@to_nnef("onnx", "DFT", since=20)
+def dft(
+    b: Builder,
+    x: Tensor,
+    dft_length: Int | None = None,
+    axis: Int | None = None,
+    *,
+    inverse: int = 0,
+    onesided: int = 0,
+) -> Tensor:
+    """DFT: matmul with cosines and sines; shorter and longer signals are cut and zero-padded by the matrix."""
+    return _dft(b, x, dft_length, -2 if axis is None else axis, bool(inverse), bool(onesided))
+
+
+@to_nnef("onnx", "STFT", since=17)
+def stft(
+    b: Builder,
+    signal: Tensor,
+    frame_step: Int,
+    window: Tensor | None = None,
+    frame_length: Int | None = None,
+    *,
+    onesided: int = 1,
+) -> Tensor:
+    """STFT -> conv: a filter for each real and imaginary part of each frequency, times the window."""
+    own = shape(signal)
+    if len(own) == 2:
+        own = [*own, 1]
+    batch, extent, parts = own
+    if onesided and parts == 2:
+        raise Unsupported("onesided = 1 is defined for real signals only")
+    length = frame_length or (extent if window is None else shape(window)[0])
+    if window is not None and shape(window) != [length]:
+        raise Unsupported(f"a window of shape {shape(window)} does not fit frames of {length}")
+    if not 1 <= length <= extent or frame_step < 1:
+        raise Unsupported(f"frames of {length} in steps of {frame_step} in a signal of {extent}")
+    bins = length // 2 + 1 if onesided else length
+    cos, sin = _waves(bins, length, length)
+    rows = [np.stack([cos, sin][:parts], axis=1), np.stack([-sin, cos][:parts], axis=1)]
+    filters = np.concatenate(rows, axis=0)  # [2 * bins, parts, length]
+    channels_first = transpose(b, signal, [0, 2, 1]) if parts == 2 else reshape(b, signal, [batch, 1, extent])
+    spectra = b.conv(
+        channels_first,
+        _windowed(b, filters, window, signal),
+        0.0,
+        stride=[frame_step],
+        dilation=[1],
+        padding=[(0, 0)],
+    )
+    frames = shape(spectra)[2]
+    return transpose(b, reshape(b, spectra, [batch, 2, bins, frames]), [0, 3, 2, 1])
+
+
+def _windowed(b: Builder, filters: Array, window: Tensor | None, signal: Tensor) -> Tensor:
+    value = None if window is None else b.value(window)
+    if window is None or value is not None:
+        return b.constant(filters if value is None else filters * value, signal.dtype)
+    return b.mul(b.constant(filters, signal.dtype), reshape(b, window, [1, 1, shape(window)[0]]))
+
+
+@to_nnef("onnx", "MelWeightMatrix", since=17)
+def mel_weight_matrix(
+    b: Builder,
+    num_mel_bins: Int,
+    dft_length: Int,
+    sample_rate: Int,
+    lower_edge_hertz: Float,
+    upper_edge_hertz: Float,
+    *,
+    output_datatype: int = 1,
+) -> Tensor:
+    """MelWeightMatrix: a constant `[dft_length // 2 + 1, num_mel_bins]` of triangles that are equally wide in mel."""
+    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (lower_edge_hertz, upper_edge_hertz))
+    mel = low + np.arange(num_mel_bins + 2) * (high - low) / (num_mel_bins + 2)
+    hertz = 700 * (10 ** (mel / 2595) - 1)
+    edges = ((dft_length + 1) * hertz // sample_rate).astype(np.int64)
+    bins = np.arange(dft_length // 2 + 1)
+    matrix = np.zeros((len(bins), num_mel_bins))
+    for k, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
+        rising = (bins >= left) & (bins <= centre)
+        falling = (bins >= centre) & (bins < right)
+        matrix[rising, k] = (bins[rising] - left) / (centre - left) if centre > left else 1.0
+        matrix[falling, k] = (right - bins[falling]) / max(right - centre, 1)
+    return b.constant(matrix, dtype_of(output_datatype))

@@ -1,0 +1,326 @@
+"""NNEF to TensorFlow: convolutions and transposed convolutions in one to three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ....errors import Unsupported
+from ....model import Tensor
+from ....ops.window import Window, forward_window, reverse_window, span
+from ...engine.rules import from_nnef
+from ...maths import axis_orders
+from ...maths.padding import Pairs, same_padding
+from ..building import (
+    TfBuilder,
+    concat,
+    data_format,
+    elementwise,
+    from_format,
+    in_format,
+    is_number,
+    known,
+    pad,
+    per_channel,
+    reshape,
+    shape,
+    slice_ranges,
+    split,
+    squeeze,
+    to_format,
+    transpose,
+    unsqueeze,
+    vector,
+)
+
+ZEROS = ("constant", "ignore")
+"""Borders that add nothing to a sum."""
+
+MAX_RANK = 3
+
+
+def check_rank(spatial: int) -> None:
+    """Unsupported for more spatial dimensions than TensorFlow has operators for."""
+    if spatial > MAX_RANK:
+        raise Unsupported(f"{spatial} spatial dimensions; TensorFlow has operators for {MAX_RANK}")
+
+
+# windows
+
+
+def undilated(window: Window) -> Window:
+    """The window for a filter that has zeros in its gaps."""
+    size = tuple(span(f, d) for f, d in zip(window.size, window.dilation, strict=True))
+    ones = (1,) * len(size)
+    return replace(window, size=size, dilation=ones)
+
+
+def widened(window: Window) -> Window:
+    """A window over one dimension as one over two, the first of extent 1."""
+    # the stride is that of the other dimension, as depthwise kernels want it
+    return Window(
+        (1, *window.upscaled),
+        (1, *window.downscaled),
+        (1, *window.size),
+        (*window.stride, *window.stride),
+        (1, *window.dilation),
+        ((0, 0), *window.padding),
+    )
+
+
+def is_same(window: Window) -> bool:
+    """Is the padding TensorFlow's SAME?"""
+    return list(window.padding) == same_padding(window.upscaled, window.size, window.stride, window.dilation)
+
+
+def padding_attributes(b: TfBuilder, window: Window, automatic: bool) -> dict[str, Any]:
+    """The attributes that say the padding."""
+    zero = all(pair == (0, 0) for pair in window.padding)
+    if is_same(window) and (automatic or not zero):
+        return {"padding": "SAME"}
+    if zero:
+        return {"padding": "VALID"}
+    pairs = in_format(b, window.padding, (0, 0), (0, 0))
+    return {"padding": "EXPLICIT", "explicit_paddings": [item for pair in pairs for item in pair]}
+
+
+def _padded(b: TfBuilder, x: Tensor, window: Window, border: str, explicit: bool) -> tuple[Tensor, Window]:
+    """x, which has its channels second, with that padding in it that the operator does not take.
+
+    explicit: it takes a padding for each side.
+    """
+    zero = all(pair == (0, 0) for pair in window.padding)
+    positive = all(min(pair) >= 0 for pair in window.padding)
+    if border in ZEROS and (zero or is_same(window) or (explicit and positive)):
+        return x, window
+    return pad(b, x, [(0, 0), (0, 0), *window.padding], border), window.unpadded()
+
+
+def zeros_inserted(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tensor:
+    """A filter `[out, in, spatial...]` with zeros in the gaps that dilation makes."""
+    for axis, d in enumerate(dilation, 2):
+        if d > 1:
+            own = shape(w)
+            lanes = unsqueeze(b, w, [axis + 1])
+            filled = pad(b, lanes, [(0, d - 1 if k == axis + 1 else 0) for k in range(len(own) + 1)])
+            wide = reshape(b, filled, [*own[:axis], own[axis] * d, *own[axis + 1 :]])
+            w = slice_ranges(b, wide, {axis: range(span(own[axis], d))})
+    return w
+
+
+def _filter_with_gaps(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tensor:
+    if w.data is None:
+        return zeros_inserted(b, w, dilation)
+    data = np.asarray(w.data)
+    wide = np.zeros([*data.shape[:2], *(span(f, d) for f, d in zip(data.shape[2:], dilation, strict=True))], data.dtype)
+    index = (slice(None), slice(None), *(slice(None, None, d) for d in dilation))
+    wide[index] = data
+    return b.constant(wide, base=w)
+
+
+def _to_xcn(b: TfBuilder, w: Tensor) -> Tensor:
+    """`[out, in, spatial...]` -> `[spatial..., in, out]`."""
+    return transpose(b, w, axis_orders.ncx_to_xcn_perm(len(shape(w))))
+
+
+def _to_depthwise(b: TfBuilder, w: Tensor, channels: int) -> Tensor:
+    """`[C * M, 1, H, W]` -> `[H, W, C, M]`."""
+    count, _, height, width = shape(w)
+    return transpose(b, reshape(b, w, [channels, count // channels, height, width]), [2, 3, 0, 1])
+
+
+def with_bias(b: TfBuilder, y: Tensor, bias: Tensor) -> Tensor:
+    """The result of a convolution, in the data format, plus a bias of one item or `[1, C]`."""
+    if is_number(bias, 0.0):
+        return y
+    own = shape(y)
+    channels = own[-1] if b.channels_last else own[1]
+    values = per_channel(b, bias, channels)
+    assert values is not None, "the shape rule allows no other bias"
+    if (b.channels_last or len(own) == 4) and not _is_grouped(b, y):
+        return known(b.BiasAdd(y, values, data_format="NHWC" if b.channels_last else "NCHW"), own)
+    extents = in_format(b, [1] * (len(own) - 2), 1, channels)
+    return elementwise(b, "AddV2", y, reshape(b, values, extents))
+
+
+def _is_grouped(b: TfBuilder, y: Tensor) -> bool:
+    """Is it a result of Conv2D with groups? Fused with BiasAdd, as happens when a graph runs, there is no kernel."""
+    op = y.producer
+    if op is not None and op.type == "Squeeze":
+        op = op.inputs[0].producer
+    if op is None or op.type != "Conv2D":
+        return False
+    x, w = op.inputs
+    return shape(w)[2] != shape(x)[-1 if b.channels_last else 1]
+
+
+# convolution
+
+
+@from_nnef("tf", "conv")
+def conv(
+    b: TfBuilder,
+    input: Tensor,
+    filter: Tensor,
+    bias: Tensor,
+    *,
+    border: str,
+    padding: Pairs,
+    stride: list[int],
+    dilation: list[int],
+    groups: int,
+) -> Tensor:
+    """conv -> Conv2D, DepthwiseConv2dNative or Conv3D, with BiasAdd."""
+    own, kernel = shape(input), shape(filter)
+    check_rank(len(own) - 2)
+    window = forward_window(own[2:], kernel[2:], padding, stride, dilation)
+    groups = groups or own[1]
+    # the fused kernel of oneDNN for depthwise convolutions ends the process at explicit paddings
+    x, window = _padded(b, input, window, border, explicit=len(own) <= 4 and groups == 1)
+    y = _correlate(b, to_format(b, x), filter, window, groups, not padding)
+    return from_format(b, with_bias(b, y, bias))
+
+
+def _correlate(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int, automatic: bool) -> Tensor:
+    """A convolution of x, which is in the data format, with a filter `[out, in / groups, spatial...]`."""
+    if len(window.size) == 1:
+        axis = 1 if b.channels_last else 2
+        y = _correlate2d(b, unsqueeze(b, x, [axis]), unsqueeze(b, w, [2]), widened(window), groups, automatic)
+        return squeeze(b, y, [axis])
+    if len(window.size) == 2:
+        return _correlate2d(b, x, w, window, groups, automatic)
+    if set(window.dilation) != {1}:
+        w, window = _filter_with_gaps(b, w, window.dilation), undilated(window)
+    return _by_group(b, x, w, groups, lambda t, f: _correlate3d(b, t, f, window, automatic))
+
+
+def _attributes(b: TfBuilder, window: Window, automatic: bool) -> dict[str, Any]:
+    return {
+        "strides": in_format(b, window.stride),
+        "dilations": in_format(b, window.dilation),
+        "data_format": data_format(b, len(window.size)),
+        **padding_attributes(b, window, automatic),
+    }
+
+
+def _correlate2d(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int, automatic: bool) -> Tensor:
+    attributes = _attributes(b, window, automatic)
+    dims = in_format(b, window.downscaled, shape(x)[0], shape(w)[0])
+    depthwise = groups > 1 and shape(w)[1] == 1
+    if depthwise and set(window.dilation) == {1} and len(set(window.stride)) == 1:
+        return known(b.DepthwiseConv2dNative(x, _to_depthwise(b, w, groups), **attributes), dims)
+    return known(b.Conv2D(x, _to_xcn(b, w), **attributes), dims)
+
+
+def _correlate3d(b: TfBuilder, x: Tensor, w: Tensor, window: Window, automatic: bool) -> Tensor:
+    dims = in_format(b, window.downscaled, shape(x)[0], shape(w)[0])
+    return known(b.Conv3D(x, _to_xcn(b, w), **_attributes(b, window, automatic)), dims)
+
+
+def _by_group(b: TfBuilder, x: Tensor, w: Tensor, groups: int, run: Any) -> Tensor:
+    """Runs an operator that knows no groups on each, and joins the results; filters are divided in dimension 0."""
+    if groups == 1:
+        result: Tensor = run(x, w)
+        return result
+    axis = len(shape(x)) - 1 if b.channels_last else 1
+    xs = split(b, x, axis, [shape(x)[axis] // groups] * groups)
+    ws = split(b, w, 0, [shape(w)[0] // groups] * groups)
+    return concat(b, [run(*pair) for pair in zip(xs, ws, strict=True)], axis)
+
+
+# transposed convolution
+
+
+@from_nnef("tf", "deconv")
+def deconv(
+    b: TfBuilder,
+    input: Tensor,
+    filter: Tensor,
+    bias: Tensor,
+    *,
+    border: str,
+    padding: Pairs,
+    stride: list[int],
+    dilation: list[int],
+    output_shape: list[int],
+    groups: int,
+) -> Tensor:
+    """deconv -> Conv2DBackpropInput, DepthwiseConv2dNativeBackpropInput or Conv3DBackpropInputV2, with BiasAdd."""
+    own, kernel = shape(input), shape(filter)
+    check_rank(len(own) - 2)
+    groups = groups or (output_shape[1] if output_shape else own[1])
+    window = reverse_window(own[2:], kernel[2:], padding, stride, dilation, output_shape[2:])
+    x, window = continued(b, input, window, border)
+    w = filter
+    if set(window.dilation) != {1}:
+        w, window = _filter_with_gaps(b, w, window.dilation), undilated(window)
+    y = to_format(b, x)
+    if len(window.size) == 1:
+        axis = 1 if b.channels_last else 2
+        y = _spread(b, unsqueeze(b, y, [axis]), unsqueeze(b, w, [2]), widened(window), groups)
+        return from_format(b, with_bias(b, squeeze(b, y, [axis]), bias))
+    return from_format(b, with_bias(b, _spread(b, y, w, window, groups), bias))
+
+
+def continued(b: TfBuilder, x: Tensor, window: Window, border: str) -> tuple[Tensor, Window]:
+    """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
+    if border in ZEROS:
+        return x, window
+    overhang, window = window.continued()
+    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, border), window
+
+
+def _spread(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int) -> Tensor:
+    """The transpose of a convolution without dilation; w is `[in, out / groups, spatial...]`."""
+    rows = list(zip(window.downscaled, window.stride, window.size, strict=True))
+    full = tuple((n - 1) * s + f for n, s, f in rows)
+    after = [f - p - n for f, (p, _), n in zip(full, window.padding, window.upscaled, strict=True)]
+    before = [p for p, _ in window.padding]
+    zeros = ((0, 0),) * len(full)
+    attributes = _spread_padding(b, window, before, after)
+    if attributes is not None:
+        return _backprop(b, x, w, window, groups, attributes)
+    whole = Window(full, window.downscaled, window.size, window.stride, window.dilation, zeros)
+    y = _backprop(b, x, w, whole, groups, {"padding": "VALID"})
+    crop = [(-p, -q) for p, q in zip(before, after, strict=True)]
+    return pad(b, y, in_format(b, crop, (0, 0), (0, 0)))
+
+
+def _spread_padding(b: TfBuilder, window: Window, before: list[int], after: list[int]) -> dict[str, Any] | None:
+    """The padding attributes; None if no padding leads from the result to the input."""
+    own = Window(
+        window.upscaled, window.downscaled, window.size, window.stride, window.dilation,
+        tuple((p, max(q, 0)) for p, q in zip(before, after, strict=True)),
+    )  # fmt: skip
+    counts = tuple(-(-n // s) for n, s in zip(window.upscaled, window.stride, strict=True))
+    same = same_padding(window.upscaled, window.size, window.stride, window.dilation)
+    if counts == window.downscaled and [p for p, _ in same] == before:
+        return {"padding": "SAME"}
+    # what is left over at the end must be less than a step
+    fits = all(p >= 0 for p in before) and all(-q < s for q, s in zip(after, window.stride, strict=True))
+    if not fits or (len(window.size) > 2 and any(pair != (0, 0) for pair in own.padding)):
+        return None
+    return padding_attributes(b, own, False)
+
+
+def _backprop(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int, padding: dict[str, Any]) -> Tensor:
+    """The operator of TensorFlow that is the gradient of a convolution."""
+    attributes = {
+        "strides": in_format(b, window.stride),
+        "dilations": in_format(b, window.dilation),
+        "data_format": data_format(b, len(window.size)),
+        **padding,
+    }
+    batch = shape(x)[0]
+    if groups > 1 and shape(w)[1] == 1 and len(window.size) == 2 and len(set(window.stride)) == 1:
+        dims = in_format(b, window.upscaled, batch, groups)
+        depthwise = _to_depthwise(b, w, groups)
+        return known(b.DepthwiseConv2dNativeBackpropInput(vector(b, dims), depthwise, x, **attributes), dims)
+    type = "Conv2DBackpropInput" if len(window.size) == 2 else "Conv3DBackpropInputV2"
+    dims = in_format(b, window.upscaled, batch, shape(w)[1])
+    return _by_group(
+        b, x, w, groups, lambda t, f: known(b.op(type, vector(b, dims), _to_xcn(b, f), t, **attributes), dims)
+    )

@@ -1,0 +1,126 @@
+"""NNEF to TensorFlow: the converter, with the helper methods that plugin expressions may call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from ....errors import UsageError
+from ....io.tf.graphdef.complete import complete_graph, name_nodes
+from ....model import Graph, Tensor
+from ....model.copying import copy_graph
+from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization
+from ...engine.transform import Transform
+from ...maths import axis_orders
+from ...onnx.from_nnef.quant import real_values
+from .. import building
+from ..building import TfBuilder
+from . import FAMILIES
+from .helpers import TfHelpers
+
+DATA_FORMATS = ("NXC", "NCX")
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.{_family}")
+
+
+class Converter(TfHelpers, ConverterFromNNEF):
+    """Converts an NNEF graph to a graph of io.tf.graphdef.
+
+    data_format: 'NXC' or 'NCX', where operators such as convolutions have their channels; TensorFlow's plain kernels
+    for the CPU know the first one only. io_transpose: inputs and outputs of rank 3 and up (or the named ones) have
+    their channels last.
+    """
+
+    dialect = "tf"
+    _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
+
+    def __init__(
+        self,
+        data_format: str = "NXC",
+        io_transpose: bool | Sequence[str] = False,
+        custom_transforms: Mapping[Any, Transform] | None = None,
+        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
+        mirror_unsupported: bool = False,
+        *,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, io_transpose, custom_shapes)
+        if data_format not in DATA_FORMATS:
+            raise UsageError(f"data format '{data_format}' is not known", hint=f"use {' or '.join(DATA_FORMATS)}")
+        self._data_format = data_format
+
+    @staticmethod
+    def decomposed_operations() -> list[str]:
+        """Standard operations that are expanded by their definition; a reader may do that as well."""
+        return compounds_without_rule("tf")
+
+    def _make_builder(self, graph: Graph) -> TfBuilder:
+        return TfBuilder(graph, self.is_nxc())
+
+    def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        facts = super()._target_facts(metadata)
+        return {key: value for key, value in facts.items() if key not in ("opset", "ir_version")}
+
+    # quantization
+
+    def _prepared(self, graph: Graph) -> Graph:
+        """Results that are quantized are so by an operation of NNEF."""
+        if not any(tensor.quant and tensor.data is None for tensor in graph.tensors):
+            return graph
+        result = copy_graph(graph)
+        for tensor in [t for t in result.tensors if t.quant and t.data is None]:
+            insert_quantization(result, tensor)
+        return result
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        if not source.quant:
+            return super()._constant(source, data)
+        self._builder.warnings["constants are not quantized any more: TensorFlow has no such constants"] = None
+        return super()._constant(source, real_values(data, source.quant))
+
+    # inputs and outputs
+
+    def _convert_inputs(self) -> None:
+        super()._convert_inputs()
+        for source, outer in zip(self._source.inputs, self._target.inputs, strict=True):
+            if self.needs_io_transpose(source):
+                inner = self._tensors[source]
+                to_nxc = axis_orders.ncx_to_nxc_perm(len(building.shape(outer)))
+                outer.shape = inner.shape = axis_orders.permute(building.shape(outer), to_nxc)
+                self._tensors[source] = building.transpose(
+                    self._builder, inner, axis_orders.nxc_to_ncx_perm(len(to_nxc))
+                )
+
+    def _convert_outputs(self) -> None:
+        super()._convert_outputs()
+        outputs = []
+        for source, inner in zip(self._source.outputs, self._target.outputs, strict=True):
+            target = inner
+            if self.needs_io_transpose(source):
+                target = building.transpose(
+                    self._builder, inner, axis_orders.ncx_to_nxc_perm(len(building.shape(inner)))
+                )
+            self._tensors[source] = target
+            outputs.append(target)
+        self._target.outputs = outputs
+
+    def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
+        result: Tensor = self._builder.Cast(tensor)
+        return building.known(result, tensor.shape, dtype)
+
+    def _identity(self, tensor: Tensor) -> Tensor:
+        result: Tensor = self._builder.Identity(tensor)
+        return building.known(result, tensor.shape, tensor.dtype)
+
+    # names
+
+    def _name(self) -> None:
+        """Names of the original model come first, then NNEF's."""
+        wanted = self._wanted_names()
+        complete_graph(self._target)
+        name_nodes(self._target, wanted)
+        self._tensors.update(zip(self._source.outputs, self._target.outputs, strict=True))

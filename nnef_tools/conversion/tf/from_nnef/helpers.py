@@ -1,0 +1,193 @@
+"""Helper methods that the expressions of a Transform may call on a converter from NNEF to TensorFlow or TFLite.
+
+While a model is converted, every tensor of the target has the layout of the NNEF graph; transposes stand around the
+operators that want channels last, and a pass over the finished graph cancels them. So no tensor is ever `transposing`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ....errors import ConversionError
+from ....model import Operation, Tensor
+from ...engine.helpers import Helpers
+from ...maths import axis_orders
+from .. import building
+
+FILTER_FORMATS = {
+    "XCN": axis_orders.ncx_to_xcn_perm,
+    "NXC": axis_orders.ncx_to_nxc_perm,
+    "CXN": axis_orders.ncx_to_cxn_perm,
+}
+
+
+class TfHelpers(Helpers):
+    """Helpers from NNEF to TensorFlow and TFLite."""
+
+    _data_format: str
+    _io_transpose: bool | Sequence[str]
+
+    # formats
+
+    def is_nxc(self) -> bool:
+        """Do operators have their channels last?"""
+        return self._data_format == "NXC"
+
+    def data_format(self, rank: int) -> str:
+        """The data format for that many spatial dimensions: 'NWC', 'NHWC', 'NDHWC' or 'NCW', ...; else the pattern."""
+        if rank not in building.FORMATS:
+            return self._data_format
+        return building.FORMATS[rank] if self.is_nxc() else f"NC{building.FORMATS[rank][1:-1]}"
+
+    def convert_padding(self, padding: Sequence[tuple[int, int]]) -> str:
+        """`[]` -> 'SAME', all zero -> 'VALID', else 'EXPLICIT'."""
+        if not padding:
+            return "SAME"
+        return "VALID" if all(tuple(pair) == (0, 0) for pair in padding) else "EXPLICIT"
+
+    def convert_explicit_paddings(self, padding: Sequence[tuple[int, int]]) -> list[int] | None:
+        """`[(1, 2), (3, 4)]` -> `[0, 0, 1, 2, 3, 4, 0, 0]`; None where the padding is not explicit."""
+        if self.convert_padding(padding) != "EXPLICIT":
+            return None
+        spatial = [item for pair in padding for item in pair]
+        return [0, 0, *spatial, 0, 0] if self.is_nxc() else [0, 0, 0, 0, *spatial]
+
+    def convert_size(self, size: Sequence[int]) -> Sequence[int]:
+        """`[2, 3]` -> `[1, 2, 3, 1]`; a tuple stays one."""
+        items = [1, *size, 1] if self.is_nxc() else [1, 1, *size]
+        return tuple(items) if isinstance(size, tuple) else items
+
+    # layout
+
+    def needs_io_transpose(self, tensor: Tensor) -> bool:
+        """Is the graph input or output to have its channels last?"""
+        chosen = self._io_transpose
+        return (chosen if isinstance(chosen, bool) else tensor.name in chosen) and building.rank(tensor) > 2
+
+    def transpose_input(self, tensor: Tensor) -> Tensor:
+        """The tensor with its channels last, if the data format wants them there."""
+        rank = len(building.shape(tensor))
+        return building.transpose(self._builder, tensor, self._to_format(rank)) if rank > 2 else tensor
+
+    def transpose_output(self, tensor: Tensor) -> Tensor:
+        """A fresh tensor with its channels last that a transpose turns into the given one."""
+        rank = len(building.shape(tensor))
+        perm = self._to_format(rank)
+        if rank <= 2 or perm == list(range(rank)):
+            return tensor
+        back = building.vector(self._builder, np.argsort(perm).tolist())
+        fresh = self._fresh(tensor, axis_orders.permute(building.shape(tensor), perm))
+        Operation(self._target, type="Transpose", inputs=[fresh, back], outputs=[tensor])
+        return fresh
+
+    def _to_format(self, rank: int) -> list[int]:
+        return axis_orders.ncx_to_nxc_perm(rank) if self.is_nxc() else list(range(rank))
+
+    def transpose_like(self, tensor: Tensor, reference: Tensor) -> Tensor:
+        """The tensor in the layout of the reference, which no tensor differs from."""
+        return tensor
+
+    def undo_transpose(self, tensor: Tensor) -> Tensor:
+        """The tensor with its channels second, where they are."""
+        return tensor
+
+    def transpose_list_like(self, items: Sequence[Any], reference: Tensor) -> Sequence[Any]:
+        """The items, one per dimension, in the layout of the reference."""
+        return items
+
+    def transpose_axis_like(
+        self, axis: int | Sequence[int], reference: Tensor, rank: int | None = None
+    ) -> int | Sequence[int]:
+        """The axis in the layout of the reference."""
+        return axis
+
+    def transpose_filter(self, tensor: Tensor, format: str = "XCN") -> Tensor:
+        """A filter `[out, in, spatial...]` in the format, by default `[spatial..., in, out]`."""
+        if format not in FILTER_FORMATS:
+            raise ConversionError(f"filter format '{format}' is none of {', '.join(FILTER_FORMATS)}")
+        return building.transpose(self._builder, tensor, FILTER_FORMATS[format](building.rank(tensor)))
+
+    def transpose_depthwise_filter(self, tensor: Tensor, channels: int, format: str = "XCN") -> Tensor:
+        """A filter `[channels * multiplier, 1, spatial...]` as `[spatial..., channels, multiplier]`."""
+        moved = self.transpose_filter(tensor, format)
+        if format != "XCN":
+            return moved
+        own = building.shape(moved)
+        return building.reshape(self._builder, moved, [*own[:-2], channels, math.prod(own[-2:]) // channels])
+
+    # operands and results
+
+    def squeeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """A squeeze that reads the tensor; the tensor itself without axes or with keep_dims."""
+        return tensor if keep_dims else building.squeeze(self._builder, tensor, axes)
+
+    def unsqueeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """An unsqueeze that reads the tensor."""
+        return tensor if keep_dims else building.unsqueeze(self._builder, tensor, axes)
+
+    def squeeze_output(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """A fresh tensor that a squeeze turns into the given one."""
+        if keep_dims or not axes:
+            return tensor
+        fresh = self._fresh(tensor, axis_orders.unsqueeze_shape(building.shape(tensor), axes))
+        Operation(self._target, type="Squeeze", attribs={"squeeze_dims": list(axes)}, inputs=[fresh], outputs=[tensor])
+        return fresh
+
+    def unsqueeze_output(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
+        """A fresh tensor that a reshape turns into the given one."""
+        if keep_dims or not axes:
+            return tensor
+        own = building.shape(tensor)
+        fresh = self._fresh(tensor, axis_orders.squeeze_shape(own, axes))
+        Operation(self._target, type="Reshape", inputs=[fresh, building.vector(self._builder, own)], outputs=[tensor])
+        return fresh
+
+    def squeeze_vector(self, tensor: Tensor) -> Tensor:
+        """`[1, C]` -> `[C]`."""
+        return building.reshape(self._builder, tensor, building.shape(tensor)[1:])
+
+    def convert_binarg(self, tensor: Tensor, other: Tensor) -> Tensor:
+        """An operand with axes of extent 1 at the end up to the rank of the other, as NNEF aligns them."""
+        rank = max(building.rank(tensor), building.rank(other))
+        return building.right_extended(self._builder, tensor, rank)
+
+    def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:
+        """The tensor that the main operation must produce so that adding the bias gives `output`."""
+        if self.is_zero(bias):
+            return output
+        fresh = self._fresh(output, building.shape(output))
+        type = "BiasAdd" if bias.rank == 1 else "AddV2"
+        Operation(self._target, type=type, inputs=[fresh, bias], outputs=[output])
+        return fresh
+
+    def scale_output(self, output: Tensor, scalar: float) -> Tensor:
+        """The tensor that the main operation must produce so that `output` is that many times it."""
+        fresh = self._fresh(output, building.shape(output))
+        factor = self._builder.constant(scalar, output.dtype)
+        Operation(self._target, type="Mul", inputs=[fresh, factor], outputs=[output])
+        return fresh
+
+    def _fresh(self, like: Tensor, shape: Sequence[int]) -> Tensor:
+        return Tensor(self._target, shape=shape, dtype=like.dtype)
+
+    # values
+
+    def split_sizes(self, ratios: Sequence[int], size: int) -> list[float]:
+        """`([1, 2], 9)` -> `[3.0, 6.0]`."""
+        return [ratio * size / sum(ratios) for ratio in ratios]
+
+    def as_bits(self, items: Sequence[int]) -> int:
+        """`[1, 0, 1]` -> 5: item k is bit k."""
+        return sum(1 << k for k, item in enumerate(items) if item)
+
+    def out_of_range(self, value: float, limit: float) -> bool:
+        """Is the magnitude of the value not below the limit?"""
+        return abs(value) >= limit
+
+    def as_numpy(self, value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+        """An array of a Python value; int32, float32, bool or str by the first item unless dtype is given."""
+        return self.to_numpy(value, dtype)  # type: ignore[no-any-return]

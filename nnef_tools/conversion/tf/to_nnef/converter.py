@@ -1,0 +1,283 @@
+"""TensorFlow to NNEF: the converter, with the helper methods that plugin expressions may call.
+
+Tensors of the target have the layout of the source; docs/decisions tells what follows for the helpers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+from ....errors import ConversionError, NnefToolsError, Unsupported
+from ....model import Graph, Operation, Tensor
+from ....model.dtypes import nnef_dtype
+from ...building import shapes
+from ...engine.rules import Rule, find_rule
+from ...engine.to_nnef import ConverterToNNEF
+from ...engine.transform import CompiledTransform
+from ...maths import axis_orders
+from . import FAMILIES
+from .dilation import find_dilated
+from .lists import TensorList
+from .refused import REASONS
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.{_family}")
+
+INT_MAX = 2**31 - 1
+_INPUTS = ("Placeholder", "PlaceholderV2")
+_CARRY_LISTS = ("TensorList", "TensorArray", "EmptyTensorList", "While", "StatelessWhile", "If", "StatelessIf", "Case",
+                "StatelessCase", "Identity", "IdentityN")  # fmt: skip
+_FILTER_PERMS = {
+    "XCN": axis_orders.xcn_to_ncx_perm,
+    "NXC": axis_orders.nxc_to_ncx_perm,
+    "CXN": axis_orders.cxn_to_ncx_perm,
+}
+
+
+class Converter(ConverterToNNEF):
+    """Converts a graph of io.tf.graphdef to NNEF."""
+
+    dialect = "tf"
+    _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
+
+    _replaced: dict[Operation, Mapping[str, Any]]  # operations that are converted with other attributes
+    _passing: set[Operation]  # operations that pass on their first input
+    _disguised: set[Tensor]  # tensors whose declared shapes do not hold in the target
+    _known: dict[Tensor, Tensor]  # results of the operation that a transform converts -> what the rule makes of them
+
+    def __call__(self, graph: Graph) -> Graph:
+        """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
+        dilated = [item for item in find_dilated(graph) if item.types.isdisjoint(self._transforms)]
+        self._replaced = {item.conv: item.attribs for item in dilated}
+        self._passing = {op for item in dilated for op in (item.enter, item.leave)}
+        self._disguised = {tensor for item in dilated for tensor in item.inside}
+        self._known = {}
+        return super().__call__(graph)
+
+    def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
+        if op.type in _INPUTS and op.outputs[0] in self._tensors:
+            return
+        super()._convert(op, opset)
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        if op in self._passing:
+            self._bind_results(op, [self._mapped(op.inputs[0])])
+            return True
+        return super()._convert_by_rule(op, opset)
+
+    def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
+        attribs = self._replaced.get(op, attribs)
+        told = {k: v for k, v in attribs.items() if v is not None and (k in rule.attributes or not _repeats(k, v))}
+        return super()._apply_rule(rule, op, told)
+
+    def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
+        """Expressions may use the shapes of results, which files of TensorFlow seldom tell: the rule is asked first."""
+        if any(t.shape is None or None in t.shape for t in op.outputs):
+            self._known = self._foreseen(op)
+        super()._apply_transform(transform, op)
+
+    def _foreseen(self, op: Operation) -> dict[Tensor, Tensor]:
+        """What the built-in rule would give, without the operations that it makes; nothing if it does not apply."""
+        rule = find_rule(self.dialect, str(op.type), 1)
+        if rule is None:
+            return {}
+        start, warnings, rounded = (
+            len(self._target.operations),
+            dict(self._builder.warnings),
+            set(self._builder.rounded),
+        )
+        try:
+            results = self._apply_rule(rule, op, op.attribs)
+        except NnefToolsError:
+            results = []
+        self._target.remove_operations(self._target.operations[start:], unlink=True)
+        self._builder.warnings, self._builder.rounded = warnings, rounded
+        return {source: target for source, target in zip(op.outputs, results, strict=False) if target is not None}
+
+    def _fresh_output(self, source: Tensor) -> Tensor:
+        target = super()._fresh_output(source)
+        known = self._known.get(source)
+        if known is not None:
+            target.shape, target.dtype = known.shape, known.dtype
+        return target
+
+    def _reason_against(self, op: Operation) -> str | None:
+        return REASONS.get(str(op.type))
+
+    def _check_types(self, op: Operation) -> None:
+        if str(op.type).startswith(_CARRY_LISTS):
+            return
+        try:
+            super()._check_types(op)
+        except Unsupported as error:
+            raise Unsupported(self._reason_against(op) or error.message) from error
+
+    def _check(self, source: Tensor, target: Tensor) -> None:
+        if not isinstance(target, TensorList) and source not in self._disguised:
+            super()._check(source, target)
+
+    def _convert_outputs(self) -> None:
+        lists = [t.name for t in self._source.outputs if isinstance(self._tensors.get(t), TensorList)]
+        if lists:
+            raise ConversionError(f"output '{lists[0]}' is a list of tensors, which NNEF does not have")
+        super()._convert_outputs()
+
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
+        disguised = {tensor.name for tensor in self._disguised}
+        return {name: target for name, target in super().tensor_mapping().items() if name not in disguised}
+
+    # formats
+
+    def is_nxc(self, format: str) -> bool:
+        """Is that channels-last data: 'NHWC', 'NXC'? 'NC' is not."""
+        return len(format) > 2 and format[0] == "N" and format[-1] == "C"
+
+    def is_cxn(self, format: str) -> bool:
+        """`CHWN`."""
+        return len(format) > 2 and format[0] == "C" and format[-1] == "N"
+
+    def is_xcn(self, format: str) -> bool:
+        """`HWCN`."""
+        return len(format) > 2 and format.endswith("CN")
+
+    def convert_size(self, value: Sequence[int], format: str) -> Sequence[int]:
+        """The spatial items: `([1, 2, 3, 1], 'NHWC')` -> `[2, 3]`."""
+        return value[1:-1] if self.is_nxc(format) else value[2:]
+
+    def convert_padding(
+        self, padding: str, rank: int, explicit_paddings: Sequence[int] | None = None, format: str | None = None
+    ) -> list[tuple[int, int]]:
+        """'SAME' -> `[]`; 'VALID' -> zeros; 'EXPLICIT', `[0, 0, 1, 2, 3, 4, 0, 0]`, 'NHWC' -> `[(1, 2), (3, 4)]`."""
+        kind = padding.upper()
+        if kind == "SAME":
+            return []
+        if kind == "VALID":
+            return [(0, 0)] * rank
+        if kind != "EXPLICIT" or explicit_paddings is None or format is None:
+            raise ConversionError(f"padding '{padding}' with {explicit_paddings} and format '{format}'")
+        pairs = list(zip(explicit_paddings[0::2], explicit_paddings[1::2], strict=True))
+        return list(self.convert_size(pairs, format))  # type: ignore[arg-type]
+
+    # layout
+
+    def transpose_input(self, tensor: Tensor, format: str = "NXC") -> Tensor:
+        """The tensor with channels in second place: a transpose of channels-last data of rank 3 and up."""
+        if not self.is_nxc(format):
+            return tensor
+        rank = shapes.rank(tensor)
+        if rank <= 2:
+            return tensor
+        return shapes.transpose(self._builder, tensor, axis_orders.nxc_to_ncx_perm(rank))
+
+    def transpose_output(self, tensor: Tensor, format: str = "NXC") -> Tensor:
+        """A fresh tensor with channels in second place that a transpose turns into the given one."""
+        if not self.is_nxc(format):
+            return tensor
+        if tensor.rank is None and "X" in format:
+            hint = "give the format by all its letters, such as 'NHWC'"
+            raise ConversionError(f"the rank of tensor '{tensor.name}' is not known", hint=hint)
+        rank = len(format) if tensor.rank is None else tensor.rank
+        if rank <= 2:
+            return tensor
+        known = tensor.shape is not None and None not in tensor.shape
+        shape = axis_orders.permute(shapes.shape(tensor), axis_orders.nxc_to_ncx_perm(rank)) if known else None
+        return self._output_of("transpose", tensor, shape, {"axes": axis_orders.ncx_to_nxc_perm(rank)})
+
+    def transpose_filter(self, tensor: Tensor, format: str = "XCN") -> Tensor:
+        """A filter as NNEF wants it, output channels first: `[H, W, I, O]` -> `[O, I, H, W]`."""
+        if format not in _FILTER_PERMS:
+            raise ConversionError(f"filter format '{format}' is not one of {', '.join(_FILTER_PERMS)}")
+        return shapes.transpose(self._builder, tensor, _FILTER_PERMS[format](shapes.rank(tensor)))
+
+    def transpose_depthwise_filter(self, tensor: Tensor, format: str = "XCN") -> Tensor:
+        """`[H, W, C, M]` -> `[C * M, 1, H, W]`."""
+        *spatial, depth, multiplier = shapes.shape(tensor)
+        flat = shapes.reshape(self._builder, tensor, [*spatial, 1, depth * multiplier])
+        return self.transpose_filter(flat, format)
+
+    def transpose_like(self, tensor: Tensor, reference: Tensor | None) -> Tensor:
+        """The tensor itself, as every tensor has the layout of the source."""
+        return tensor
+
+    def undo_transpose(self, tensor: Tensor) -> Tensor:
+        """The tensor itself, as every tensor has the layout of the source."""
+        return tensor
+
+    def transpose_list_like(self, items: Sequence[Any], reference: Tensor | None) -> Sequence[Any]:
+        """The items as they are."""
+        return items
+
+    def transpose_axis_like(
+        self, axis: int | Sequence[int], reference: Tensor, rank: int | None = None
+    ) -> int | Sequence[int]:
+        """The axis counted from the start; lists and tuples item by item. rank: if not that of the reference."""
+        return axis_orders.ensure_positive(axis, rank or shapes.rank(reference))
+
+    def needs_io_transpose(self, tensor: Tensor) -> bool:
+        """Does the option for transposing inputs and outputs select the tensor? None of rank 2 and less."""
+        return self._transposes(tensor, 3) and shapes.rank(tensor) > 2
+
+    def convert_binarg(self, tensor: Tensor, other: Tensor) -> Tensor:
+        """An operand of a binary operation with leading axes up to the rank of the other one; scalars stay."""
+        own, rank = shapes.rank(tensor), shapes.rank(other)
+        return tensor if own == 0 else self.unsqueeze_input(tensor, list(range(rank - own)))
+
+    # values
+
+    def ensure_list(self, value: Any) -> Any:
+        """A tuple becomes a list."""
+        return list(value) if isinstance(value, tuple) else value
+
+    def nnef_dtype(self, dtype: Any) -> str:
+        """`scalar`, `integer` or `logical`."""
+        return nnef_dtype(dtype)
+
+    def is_bit_set(self, mask: int, index: int) -> bool:
+        """Bit `index`, counted from the lowest."""
+        return mask >> index & 1 == 1
+
+    def bit_count(self, mask: int) -> int:
+        """The number of bits that are set."""
+        return bin(mask).count("1")
+
+    def replace_item_with(self, items: Sequence[Any], index: int, count: int, value: Any) -> list[Any]:
+        """`([1, 2, 3], 1, 2, 0)` -> `[1, 0, 0, 3]`."""
+        return [*items[:index], *[value] * count, *items[index + 1 :]]
+
+    def replace_bit_with(self, mask: int, index: int, count: int, bit: int) -> int:
+        """`(0b101, 1, 2, 1)` -> `0b1111`: one bit becomes several, the higher ones move."""
+        low = mask & ((1 << index) - 1)
+        inserted = ((1 << count) - 1) << index if bit else 0
+        return low | inserted | mask >> (index + 1) << (index + count)
+
+    def beg_index(self, stride: int) -> int:
+        """The begin of a range that takes all: 0, or INT_MAX for a negative stride."""
+        return 0 if stride > 0 else INT_MAX
+
+    def end_index(self, stride: int) -> int:
+        """The end of a range that takes all: INT_MAX, or -INT_MAX for a negative stride."""
+        return INT_MAX if stride > 0 else -INT_MAX
+
+
+def fill_shapes(graph: Graph, **options: Any) -> None:
+    """Gives the tensors of a TensorFlow graph the shapes that a conversion finds, as far as it comes.
+
+    Files seldom tell them, and a part of a graph with inputs of its own has to know. options: of the converter.
+    """
+    converter = Converter(**options)
+    with suppress(NnefToolsError):
+        converter(graph)
+    for source, target in converter._tensors.items():
+        if source.graph is graph and isinstance(target, Tensor) and source not in converter._disguised:
+            source.shape = target.shape if source.shape is None or None in source.shape else source.shape
+
+
+def _repeats(name: str, value: Any) -> bool:
+    """Does an attribute only say what the tensors say: their types, or how many there are?"""
+    if isinstance(value, list):
+        return all(isinstance(item, type) for item in value) if value else name.startswith("T")
+    return isinstance(value, type) or name == "N"

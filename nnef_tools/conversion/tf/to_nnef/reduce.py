@@ -1,0 +1,110 @@
+"""Reductions, positions of extrema, running sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ....errors import Unsupported
+from ....model import Tensor
+from ....model.dtypes import is_float
+from ...building.nnef import Builder
+from ...building.shapes import all_positive, positive, reshape, shape, squeeze
+from ...engine.rules import Int, Ints, to_nnef
+from ...maths.names import REDUCE
+
+Reduction = Callable[[Builder, Tensor, list[int]], Tensor]
+
+
+def _register(type: str, reduction: Reduction) -> None:
+    @to_nnef("tf", type)
+    def convert(b: Builder, x: Tensor, axes: Ints, *, keep_dims: bool = False) -> Tensor:
+        chosen = all_positive(axes, len(shape(x)))
+        if not chosen:
+            return reduction(b, x, []) if type == "EuclideanNorm" else x
+        result = reduction(b, x, chosen)
+        return result if keep_dims else squeeze(b, result, chosen)
+
+
+def _plain(nnef: str) -> Reduction:
+    return lambda b, x, axes: b.single(nnef, x, axes=axes)
+
+
+def _euclidean_norm(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+    return b.sqrt(b.sum_reduce(b.sqr(x), axes=axes)) if axes else b.abs(x)
+
+
+for _row in REDUCE:
+    _register(_row.tf, _plain(_row.nnef))
+_register("All", _plain("all_reduce"))
+_register("Any", _plain("any_reduce"))
+_register("EuclideanNorm", _euclidean_norm)
+
+
+@to_nnef("tf", "L2Loss")
+def l2_loss(b: Builder, x: Tensor) -> Tensor:
+    """L2Loss: half the sum of squares."""
+    axes = list(range(len(shape(x))))
+    total = squeeze(b, b.sum_reduce(b.sqr(x), axes=axes), axes) if axes else b.sqr(x)
+    return b.mul(total, 0.5)
+
+
+def _arg(nnef: str) -> Callable[..., Tensor]:
+    def convert(b: Builder, x: Tensor, axis: Int | None = None, *, output_type: Any = np.int64) -> Tensor:
+        k = positive(axis or 0, len(shape(x)))
+        source = b.cast(x, np.float32) if x.dtype is np.bool_ else x
+        return squeeze(b, b.single(nnef, source, axes=[k]), [k])
+
+    return convert
+
+
+to_nnef("tf", "ArgMax")(_arg("argmax_reduce"))
+to_nnef("tf", "ArgMin")(_arg("argmin_reduce"))
+
+
+def _running(nnef: str) -> Callable[..., Tensor]:
+    def convert(b: Builder, x: Tensor, axis: Int, *, exclusive: bool = False, reverse: bool = False) -> Tensor:
+        return b.single(nnef, x, axis=positive(axis, len(shape(x))), exclusive=exclusive, reverse=reverse)
+
+    return convert
+
+
+to_nnef("tf", "Cumsum")(_running("cum_sum"))
+to_nnef("tf", "Cumprod")(_running("cum_prod"))
+
+
+@to_nnef("tf", "Bucketize")
+def bucketize(b: Builder, x: Tensor, *, boundaries: list[float]) -> Tensor:
+    """Bucketize: the number of boundaries that are not above the item."""
+    own = shape(x)
+    if not boundaries:
+        return b.constant(np.zeros(own, np.int32))
+    edges = b.constant(np.asarray(boundaries, np.float32).reshape([1] * len(own) + [-1]))
+    column = reshape(b, x if is_float(x.dtype) else b.cast(x, np.float32), [*own, 1])
+    count = b.sum_reduce(b.select(b.ge(column, edges), 1.0, 0.0), axes=[len(own)])
+    return b.cast(squeeze(b, count, [len(own)]), np.int32)
+
+
+def _segments(reduction: str, start: float) -> Callable[..., Tensor]:
+    """Sorted segment numbers that are constant: each segment is reduced by itself."""
+
+    def convert(b: Builder, x: Tensor, ids: Ints) -> Tensor:
+        if list(ids) != sorted(ids) or not ids or ids[0] < 0 or len(ids) != shape(x)[0]:
+            raise Unsupported(f"segment numbers {ids[:8]} are not sorted, or do not fit shape {shape(x)}")
+        ratios = [ids.count(k) for k in range(ids[-1] + 1)]
+        filled = [n for n in ratios if n]
+        parts = iter([x] if len(filled) == 1 else b.split(x, axis=0, ratios=filled))
+        empty = b.constant(np.full([1, *shape(x)[1:]], start, x.dtype))
+        rows = [b.single(reduction, next(parts), axes=[0]) if n else empty for n in ratios]
+        return rows[0] if len(rows) == 1 else b.concat(rows, axis=0)
+
+    return convert
+
+
+to_nnef("tf", "SegmentSum")(_segments("sum_reduce", 0.0))
+to_nnef("tf", "SegmentMean")(_segments("mean_reduce", 0.0))
+to_nnef("tf", "SegmentProd")(_segments("product_reduce", 1.0))
+to_nnef("tf", "SegmentMax")(_segments("max_reduce", 0.0))
+to_nnef("tf", "SegmentMin")(_segments("min_reduce", 0.0))

@@ -1,0 +1,1 @@
+"""What models are run on: files, standard input, random numbers."""

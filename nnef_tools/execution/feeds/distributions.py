@@ -1,0 +1,140 @@
+"""Random distributions, written as `uniform(min=0, max=1)`; a grammar of its own, nothing is evaluated."""
+
+from __future__ import annotations
+
+import ast
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import UsageError
+from ...model.dtypes import nnef_dtype
+
+Array = np.ndarray[Any, Any]
+
+_PARAMETERS: dict[str, dict[str, float | None]] = {
+    "uniform": {"min": 0.0, "max": 1.0},
+    "normal": {"mean": 0.0, "std": 1.0},
+    "bernoulli": {"prob": 0.5},
+    "integers": {"min": None, "max": None},
+}
+INTEGRAL = ("bernoulli", "integers")
+"""The names of distributions that give integers."""
+LARGEST = sys.float_info.max
+
+_FORMS = "uniform(min=0, max=1), normal(mean=0, std=1), bernoulli(prob=0.5), integers(min, max)"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A named distribution and its parameters; see `parse_distribution`."""
+
+    name: str
+    parameters: dict[str, float]
+
+    def sample(self, generator: np.random.Generator, shape: Sequence[int], dtype: Any) -> Array:
+        """Independent samples in an array of that shape, cast to the item type.
+
+        'bernoulli' gives 1 with probability prob, else 0; 'integers' lie in [min, max]. UsageError if the values exceed
+        a floating-point type.
+        """
+        with np.errstate(all="ignore"):
+            result = self._draw(generator, tuple(shape)).astype(dtype)
+            if self.name in ("uniform", "normal") and not np.isfinite(result).all():
+                raise UsageError(f"values of {self} exceed what {np.dtype(dtype).name} can hold")
+        return result
+
+    def _draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        p = self.parameters
+        draws: dict[str, Callable[[], Any]] = {
+            "uniform": lambda: generator.uniform(p["min"], p["max"], shape),
+            "normal": lambda: generator.normal(p["mean"], p["std"], shape),
+            "bernoulli": lambda: generator.random(shape) < p["prob"],
+            "integers": lambda: generator.integers(int(p["min"]), int(p["max"]), shape, np.int64, endpoint=True),
+        }
+        return np.asarray(draws[self.name]())
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{key}={value:g}' for key, value in self.parameters.items())})"
+
+
+DEFAULTS: dict[str, Distribution] = {
+    "scalar": Distribution("uniform", {"min": 0.0, "max": 1.0}),
+    "integer": Distribution("integers", {"min": 0, "max": 100}),
+    "logical": Distribution("bernoulli", {"prob": 0.5}),
+}
+"""The distributions that fit the data types of NNEF."""
+
+
+def default_distribution(dtype: Any) -> Distribution:
+    """The default one for items of that numpy class. UsageError for strings and other types without one."""
+    try:
+        return DEFAULTS[nnef_dtype(dtype)]
+    except (KeyError, UsageError):
+        raise UsageError(f"there are no random values of type {getattr(dtype, '__name__', dtype)}") from None
+
+
+def parse_distribution(text: str) -> Distribution:
+    """A distribution from its name, or its name with positional or named numbers in parentheses.
+
+    UsageError, with the forms that there are, for anything else (a Python lambda, for one: code is not run).
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(f"'{text}' is no distribution", hint=f"write {_FORMS}") from error
+    if isinstance(tree, ast.Lambda):
+        raise UsageError(
+            "a lambda is not accepted as a distribution, since code from the command line is not run",
+            hint=f"write {_FORMS}; for other values, write them to files and give their folder as input",
+        )
+    call = ast.Call(tree, [], []) if isinstance(tree, ast.Name) else tree
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in _PARAMETERS:
+        raise UsageError(f"'{text}' is no distribution", hint=f"write {_FORMS}")
+    name = call.func.id
+    values = _bind(text, name, call)
+    _check(text, name, values)
+    return Distribution(name, values)
+
+
+def _bind(text: str, name: str, call: ast.Call) -> dict[str, float]:
+    names = list(_PARAMETERS[name])
+    given: list[tuple[str | None, ast.expr]] = list(zip(names, call.args, strict=False))
+    given += [(keyword.arg, keyword.value) for keyword in call.keywords]
+    keys = [key for key, _ in given]
+    if len(call.args) > len(names) or len(set(keys)) < len(keys) or not set(keys) <= set(names):
+        raise UsageError(f"wrong arguments in '{text}'", hint=f"{name} takes {', '.join(names)}")
+    values = {key: _number(text, node) for key, node in given if key is not None}
+    missing = [key for key, default in _PARAMETERS[name].items() if default is None and key not in values]
+    if missing:
+        raise UsageError(f"'{text}' lacks {', '.join(missing)}", hint=f"{name} takes {', '.join(names)}")
+    return {key: values[key] if key in values else float(default or 0.0) for key, default in _PARAMETERS[name].items()}
+
+
+def _number(text: str, node: ast.expr) -> float:
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, RecursionError, MemoryError, SyntaxError):
+        value = None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
+        raise UsageError(f"the arguments in '{text}' must be numbers", hint=f"write {_FORMS}")
+    return value
+
+
+def _check(text: str, name: str, values: dict[str, float]) -> None:
+    if "min" in values and values["min"] > values["max"]:
+        raise UsageError(f"min is larger than max in '{text}'")
+    if name == "uniform" and not math.isfinite(values["max"] - values["min"]):
+        raise UsageError(f"max - min exceeds the largest floating-point number in '{text}'")
+    if name == "normal" and values["std"] < 0:
+        raise UsageError(f"std is negative in '{text}'")
+    if name == "bernoulli" and not 0 <= values["prob"] <= 1:
+        raise UsageError(f"prob does not lie in [0, 1] in '{text}'")
+    if name == "integers" and not all(
+        float(value).is_integer() and -(2**63) <= value < 2**63 for value in values.values()
+    ):
+        raise UsageError(f"min and max must be integers of 64 bits in '{text}'")

@@ -1,0 +1,56 @@
+"""The arrays that a model is run with: do they fit its inputs?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...errors import UsageError, shape_text
+from ...model import Tensor
+from ..backend import Array, TensorInfo
+
+
+def check_inputs(infos: Sequence[TensorInfo], inputs: Mapping[str, Array]) -> list[Array]:
+    """The arrays in the order of the inputs, in their item types. UsageError if they do not fit."""
+    try:
+        given = [inputs[info.name] for info in infos]
+    except KeyError:
+        given = []
+    if len(given) != len(infos) or len(inputs) != len(infos):
+        raise _wrong_names([info.name for info in infos], inputs)
+    return [_check_input(info, value) for info, value in zip(infos, given, strict=True)]
+
+
+def _wrong_names(names: Sequence[str], inputs: Mapping[str, Array]) -> UsageError:
+    unknown = [name for name in inputs if name not in names]
+    missing = [name for name in names if name not in inputs]
+    problem = f"the model has no input {unknown[0]!r}" if unknown else f"input {missing[0]!r} is not given"
+    return UsageError(problem, hint=f"the inputs are {', '.join(map(repr, names))}")
+
+
+def _check_input(info: TensorInfo, array: Array) -> Array:
+    array = np.asarray(array)
+    if info.shape is not None and not fits(info.shape, array.shape):
+        raise UsageError(
+            f"input '{info.name}' has values of shape {list(array.shape)}, the model wants {shape_text(info.shape)}"
+        )
+    if info.dtype is None or (array.dtype.type is info.dtype and array.dtype.isnative):
+        return array
+    if not np.can_cast(array.dtype, info.dtype, "same_kind"):
+        wanted = np.dtype(info.dtype).name
+        raise UsageError(f"input '{info.name}' has items of type {array.dtype.name}, the model wants {wanted}")
+    items: Array = array.astype(info.dtype)
+    if array.dtype.kind in "iu" and items.dtype.kind in "iu" and not np.array_equal(items, array):
+        raise UsageError(f"input '{info.name}' has values that do not fit its item type {items.dtype.name}")
+    return items
+
+
+def fits(expected: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Are the extents those that are expected, as far as these are known?"""
+    return len(expected) == len(shape) and all(a in (None, b) for a, b in zip(expected, shape, strict=True))
+
+
+def tensor_info(tensor: Tensor) -> TensorInfo:
+    """Name, item type and shape of a tensor of the model."""
+    return TensorInfo(tensor.name or "", tensor.dtype, tensor.shape)

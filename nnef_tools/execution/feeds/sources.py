@@ -1,0 +1,187 @@
+"""Where the inputs of a model come from, and runs over batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from ...errors import FileError, FormatError, UsageError, shape_hint, shape_text
+from ...language.tensor_file import read_tensor
+from ...model.dtypes import nnef_dtype
+from ..backend import Array, Executor, Observer, TensorInfo
+from .distributions import INTEGRAL, Distribution, default_distribution
+from .input_ranges import InputRange
+from .inputs import fits
+from .tensor_files import tensor_file
+
+
+class InputSource(Protocol):
+    """Gives the value of one input after the other, in the order of the graph."""
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """The value of an input, in its item type; batch: the extent of dimension 0 to use instead of the model's."""
+
+
+class RandomSource:
+    """Random values, the same for the same seed.
+
+    distribution: one for all inputs, or for the data types 'scalar', 'integer', 'logical'; the default ones otherwise.
+    ranges: of inputs by name, of integers or of floats that become such. One distribution of integers is kept within
+    those that are limits; otherwise they are what is drawn from.
+    UsageError for a negative seed.
+    """
+
+    def __init__(
+        self,
+        distribution: Distribution | Mapping[str, Distribution] | None = None,
+        seed: int | None = None,
+        ranges: Mapping[str, InputRange] | None = None,
+    ) -> None:
+        if seed is not None and seed < 0:
+            raise UsageError(f"the seed cannot be {seed}: it is 0 or more")
+        self._distribution = distribution
+        self._ranges = dict(ranges or {})
+        self._generator = np.random.default_rng(seed)
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """See InputSource. UsageError if the model does not say the shape, or one that no array can have."""
+        shape = list(info.shape) if info.shape is not None else None
+        if shape and batch is not None:
+            shape[0] = batch
+        extents = [extent for extent in shape or () if extent is not None]
+        if shape is None or len(extents) < len(shape):
+            raise UsageError(
+                f"no random values without the shape of input '{info.name}', which is {shape_text(info.shape)}",
+                hint=shape_hint({info.name: info.shape}),
+            )
+        dtype = info.dtype or np.float32
+        try:
+            return self._drawn(info.name, extents, dtype)
+        except ValueError as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"no array can have the shape {extents} of input '{info.name}': {error}") from error
+
+    def _drawn(self, name: str, extents: Sequence[int], dtype: Any) -> Array:
+        """Values of the distribution, or within the range of the input."""
+        known = self._ranges.get(name)
+        if known is None:
+            return self._find(dtype).sample(self._generator, extents, dtype)
+        if not isinstance(self._distribution, Distribution) or self._distribution.name not in INTEGRAL:
+            within = Distribution("integers", {"min": known.low, "max": known.high})
+            values = within.sample(self._generator, extents, dtype)
+            if values.dtype.kind not in "iu":  # what cuts the fractions off does so, what interpolates sees some
+                values += (self._generator.uniform(0, 1, values.shape) * (values < known.high)).astype(dtype)
+            return values
+        values = self._distribution.sample(self._generator, extents, np.int64)
+        if known.is_limit:
+            values = known.low + (values - known.low) % (known.high - known.low + 1)
+        return values.astype(dtype)
+
+    def _find(self, dtype: type) -> Distribution:
+        if isinstance(self._distribution, Distribution):
+            return self._distribution
+        default = default_distribution(dtype)
+        return (self._distribution or {}).get(nnef_dtype(dtype), default)
+
+
+class FolderSource:
+    """The file `<input>.dat` of a folder for each input, see `tensor_file`. FileError if there is none."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._owners: dict[str, str] = {}
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """See InputSource. UsageError if another input has the same file."""
+        file = tensor_file(info.name)
+        owner = self._owners.setdefault(file, info.name)
+        if owner != info.name:
+            raise UsageError(f"inputs '{owner}' and '{info.name}' would have the same file '{file}'")
+        path = self._folder / file
+        if not path.is_file() and info.name.endswith(":0"):  # TensorFlow's full name, which files need not have
+            path = self._folder / tensor_file(info.name.removesuffix(":0"))
+        if not path.is_file():
+            found = ", ".join(sorted(item.stem for item in self._folder.glob("*.dat"))[:8])
+            hint = f"the folder has tensors {found}" if found else "the folder holds no .dat files"
+            raise FileError(f"there is no file for input '{info.name}'", where=str(path), hint=hint)
+        return _fit(info, read_tensor(str(path))[0], batch)
+
+
+class StreamSource:
+    """Tensors that follow each other in a binary stream, in the order of the inputs."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """See InputSource. FormatError names the input whose tensor is missing or damaged."""
+        try:
+            array, _ = read_tensor(self._stream)
+        except FormatError as error:
+            error.where = f"{error.where or 'stream'}, at input '{info.name}'"
+            raise
+        return _fit(info, array, batch)
+
+
+def load_inputs(infos: Sequence[TensorInfo], source: InputSource, batch: int | None = None) -> dict[str, Array]:
+    """The values of all inputs by name."""
+    return {info.name: source.load(info, batch) for info in infos}
+
+
+def run_batches(
+    executor: Executor,
+    inputs: Mapping[str, Array],
+    *,
+    output_names: Sequence[str] | None = None,
+    observe: Observer | None = None,
+) -> dict[str, Array]:
+    """Runs a model of a fixed batch over inputs of a larger one, part by part, and concatenates the outputs.
+
+    A part is as large as dimension 0 of the model's inputs (1 where the model leaves it open). UsageError if the inputs
+    do not have one common batch that this divides, or if an output has no batch dimension.
+    """
+    part, count = _parts(executor.inputs, inputs)
+    results: dict[str, list[Array]] = {}
+    for k in range(count):
+        sample = {name: array[k * part : (k + 1) * part] for name, array in inputs.items()}
+        for name, array in executor.run(sample, output_names=output_names, observe=observe).items():
+            results.setdefault(name, []).append(array)
+    return {name: _concatenated(name, arrays) for name, arrays in results.items()}
+
+
+def _parts(infos: Sequence[TensorInfo], inputs: Mapping[str, Array]) -> tuple[int, int]:
+    if any(array.ndim == 0 for array in inputs.values()):
+        raise UsageError("inputs of rank 0 have no batch dimension")
+    batches = {array.shape[0] for array in inputs.values()}
+    sizes = {(info.shape[0] or 1) if info.shape else 1 for info in infos}
+    if len(batches) != 1 or len(sizes) != 1:
+        raise UsageError(f"the inputs have different batch sizes: {sorted(batches)}, in the model {sorted(sizes)}")
+    batch, part = batches.pop(), sizes.pop()
+    if batch == 0 or batch % part:
+        raise UsageError(f"a batch of {batch} cannot be divided into parts of {part}, the batch of the model")
+    return part, batch // part
+
+
+def _concatenated(name: str, arrays: list[Array]) -> Array:
+    if len(arrays) == 1:
+        return arrays[0]
+    if arrays[0].ndim == 0:
+        raise UsageError(f"output '{name}' has rank 0, so the results of several runs cannot be concatenated")
+    return np.concatenate(arrays, axis=0)
+
+
+def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
+    """The array in the item type of the input; UsageError if its shape is not that of the model."""
+    expected = None if info.shape is None else list(info.shape)
+    if expected and batch is not None:
+        expected[0] = batch or None  # 0: whatever the values have
+    if expected is not None and not fits(expected, array.shape):
+        raise UsageError(
+            f"input '{info.name}' has values of shape {list(array.shape)}, the model wants {shape_text(info.shape)}",
+            hint="a batch size that differs from the model's has to be given" if batch is None else None,
+        )
+    return array if info.dtype is None else array.astype(info.dtype, copy=False)

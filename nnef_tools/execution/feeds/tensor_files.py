@@ -1,0 +1,59 @@
+"""Tensors in the files of a folder: which file a tensor has, and how all of them are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+
+from ...errors import FileError, UsageError
+from ...io.files import create_file, replace_folder
+from ...language.tensor_file import write_tensor
+from ..backend import Array
+
+
+def tensor_files(names: Iterable[str]) -> dict[str, str]:
+    """The file of each name, relative to the folder: `<name>.dat`; slashes in the name make sub-folders.
+
+    UsageError for a name that is none of a file or leads out of the folder, and for two names of one file.
+    """
+    files: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for name in names:
+        file = files[name] = tensor_file(name)
+        owner = owners.setdefault(file, name)
+        if owner != name:
+            raise UsageError(
+                f"tensors '{owner}' and '{name}' would have the same file '{file}'",
+                hint="give them other file names: {'tensor': 'file name'}",
+            )
+    return files
+
+
+def tensor_file(name: str) -> str:
+    """The file of one name, see `tensor_files`."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or "\0" in name:
+        raise UsageError(f"'{name}' cannot be the name of a file", hint="{'tensor': 'file name'} gives it another one")
+    return "/".join(parts) + ".dat"
+
+
+def write_tensors(folder: str | PathLike[str], outputs: Mapping[str, Array]) -> list[str]:
+    """Writes arrays by relative file name into a folder, all or nothing, and returns the paths.
+
+    FileError if that is not possible, also where the file system takes two of the names for one, as those do that make
+    no difference between upper and lower case.
+    """
+    with replace_folder(folder) as staged:
+        for file, array in outputs.items():
+            path = staged / file
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with create_file(path) as stream:
+                    write_tensor(stream, array)
+            except FileExistsError as error:
+                raise FileError(
+                    f"cannot write '{file}': another tensor has a file of that name on this file system",
+                    where=str(folder),
+                ) from error
+    return [str(Path(folder) / file) for file in outputs]

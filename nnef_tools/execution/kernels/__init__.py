@@ -1,0 +1,1 @@
+"""Execution of NNEF graphs, operation by operation, by functions of numpy or torch."""

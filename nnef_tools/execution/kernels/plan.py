@@ -1,0 +1,365 @@
+"""Runs a Graph of the NNEF dialect, operation by operation, with the functions of a backend.
+
+A `Plan` resolves everything that does not depend on the data once: functions, attributes, constants, and after which
+step each intermediate value is not needed any more. Running it is then a plain loop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from keyword import iskeyword
+from typing import Any, Protocol
+
+from ...errors import ExecutionError, NnefToolsError, PluginCodeError, ShapeError
+from ...language.signatures import regroup
+from ...language.types import REQUIRED, Fragment
+from ...model import Graph, Operation, Tensor
+from ...model.plugin_code import origin, own_lines, reason
+from ...ops import registry
+from ...ops.inference import flat_results
+from ...ops.quant import Quantization
+from ..backend import Array, Observer, no_such_tensor
+from ..feeds.inputs import check_inputs, tensor_info
+from .constants import constant_data
+
+Operator = Callable[..., Any]
+
+_SOURCES = ("external", "variable", "constant")
+
+
+class Backend(Protocol):
+    """The arrays and operators that a plan runs with."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def operator(self, name: str) -> Operator | None:
+        """The function of that operator (CUSTOM_OPERATORS protocol), or None."""
+
+    def from_numpy(self, array: Array) -> Any: ...
+
+    def to_numpy(self, value: Any) -> Array: ...
+
+    def as_value(self, result: Any) -> Any:
+        """What an operator returned as a value of the backend (a numpy function may return a plain scalar)."""
+
+    def context(self) -> AbstractContextManager[Any]:
+        """Entered around a run."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation. arguments: slot numbers, a tuple of them for an array argument. frees: slots not needed later."""
+
+    type: str
+    function: Operator
+    arguments: tuple[int | tuple[int, ...], ...]
+    attribs: Mapping[str, Any]
+    outputs: tuple[int, ...]
+    quantizers: tuple[Operator | None, ...]
+    variable: int | None  # the slot that an `update` writes to after the run
+    frees: tuple[int, ...]
+
+
+class Plan:
+    """The prepared run of a graph. Values live in numbered slots, one for each tensor that is used.
+
+    Raises ExecutionError, listing all operators that the backend cannot run, or if the graph is not sorted.
+    """
+
+    def __init__(self, graph: Graph, backend: Backend, custom_operators: Mapping[str, Operator] | None = None) -> None:
+        if not graph.is_sorted():
+            raise ExecutionError("the operations of the graph are not sorted", hint="call graph.sort() first")
+        self.graph = graph
+        self._backend = backend
+        self._custom = custom_operators or {}
+        self._slots: dict[Tensor, int] = {}
+        self.inputs = [self._slot(tensor) for tensor in graph.inputs]
+        self._check_operators()
+        computed = [op for op in graph.operations if op.type not in _SOURCES]
+        self.constants: list[tuple[int, Tensor]] = list(self._find_constants())
+        self.steps = self._release([self._prepare(op) for op in computed])
+        self.outputs = [self._slot(tensor) for tensor in graph.outputs]
+        self.tensors: list[Tensor] = list(self._slots)
+        self.names: list[str | None] = [tensor.name for tensor in self.tensors]
+        self._by_name = {name: slot for slot, name in reversed(list(enumerate(self.names))) if name}
+        self._input_quantizers = [quantizer(backend, tensor) for tensor in graph.inputs]
+
+    @property
+    def tensor_names(self) -> list[str]:
+        """The names of all tensors, inputs and variables included, in the order of the graph."""
+        produced = (tensor for op in self.graph.operations for tensor in op.outputs)
+        names = [tensor.name for tensor in (*self.graph.inputs, *produced) if tensor.name and tensor in self._slots]
+        return list(dict.fromkeys(names))
+
+    def find(self, name: str) -> int:
+        """The slot of the tensor of that name; UsageError, with similar names, if there is none."""
+        if name not in self._by_name:
+            raise no_such_tensor(name, self.tensor_names)
+        return self._by_name[name]
+
+    def run(
+        self,
+        inputs: Sequence[Any],
+        constants: Mapping[int, Any],
+        wanted: Collection[int],
+        observe: Callable[[str, Any], None] | None = None,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> tuple[dict[int, Any], dict[int, Any]]:
+        """Runs all steps. Everything is in values of the backend.
+
+        inputs: in graph order. constants: value by slot, for all of `self.constants`. wanted: slots to return.
+        overrides: operator type to attributes that replace those of the model.
+        Returns wanted values by slot, and new values of updated variables by slot. ExecutionError if a step fails.
+        """
+        values: list[Any] = [None] * len(self.tensors)
+        results: dict[int, Any] = {}
+        updates: dict[int, Any] = {}
+
+        def store(slot: int, value: Any) -> None:
+            values[slot] = value
+            if slot in wanted:
+                results[slot] = value
+            name = self.names[slot]
+            if observe is not None and name:
+                observe(name, value)
+
+        for slot, value, quantize in zip(self.inputs, inputs, self._input_quantizers, strict=True):
+            store(slot, quantize(value) if quantize else value)
+        for slot, _ in self.constants:
+            store(slot, constants[slot])
+        for step in self.steps:
+            outputs = self._execute(step, values, overrides)
+            for slot, quantize, value in zip(step.outputs, step.quantizers, outputs, strict=False):
+                store(slot, quantize(value) if quantize else value)
+            if step.variable is not None:
+                updates[step.variable] = values[step.outputs[0]]
+            del outputs
+            for slot in step.frees:
+                values[slot] = None
+        return results, updates
+
+    def _execute(
+        self, step: Step, values: list[Any], overrides: Mapping[str, Mapping[str, Any]] | None
+    ) -> Sequence[Any]:
+        arguments = [
+            [values[slot] for slot in argument] if isinstance(argument, tuple) else values[argument]
+            for argument in step.arguments
+        ]
+        attribs = step.attribs
+        if overrides and step.type in overrides:
+            attribs = {**attribs, **overrides[step.type]}
+        try:
+            result = step.function(*arguments, **attribs)
+            outputs = list(flat_results(result))  # that of an array is a list among them
+            if len(outputs) < len(step.outputs):
+                raise ExecutionError(f"it returned {len(outputs)} results where {len(step.outputs)} are needed")
+            return [self._backend.as_value(output) for output in outputs]
+        except Exception as error:  # the function may be a plugin's, or complain in its own way
+            raise self._failure(step, arguments, error) from error
+
+    def _failure(self, step: Step, arguments: Sequence[Any], error: Exception) -> NnefToolsError:
+        shapes = [
+            [list(item.shape) for item in argument] if isinstance(argument, list) else list(argument.shape)
+            for argument in arguments
+        ]
+        attribs = ", ".join(f"{name} = {value}" for name, value in step.attribs.items())
+        details = [f"input shapes: {', '.join(map(str, shapes))}", *([f"attributes: {attribs}"] if attribs else [])]
+        place = f"'{self.names[step.outputs[0]]}'" if step.outputs else None
+        message, hint = f"operator '{step.type}' failed: {reason(error)}", None
+        if isinstance(error, NnefToolsError):
+            message, hint = f"operator '{step.type}' failed: {error.message}", error.hint
+        if step.type in self._custom:
+            where = origin(self._custom, step.type)
+            return PluginCodeError(
+                f"{place}: {message}" if where else message,
+                [*own_lines(error, step.function), *details],
+                where=where or place,
+                hint=hint,
+            )
+        return ExecutionError(message, details, where=place, hint=hint)
+
+    def _slot(self, tensor: Tensor) -> int:
+        return self._slots.setdefault(tensor, len(self._slots))
+
+    def _function(self, type: str | None) -> Operator | None:
+        if type is None:
+            return None
+        return self._custom.get(type) or self._backend.operator(type)
+
+    def _check_operators(self) -> None:
+        missing = Counter(
+            str(op.type) for op in self.graph.operations if op.type not in _SOURCES and self._function(op.type) is None
+        )
+        if missing:
+            raise ExecutionError(
+                f"backend '{self._backend.name}' has no operator for {len(missing)} operation type(s) of the model",
+                [f"{count} x {type}" for type, count in sorted(missing.items())],
+                hint="give their functions with a plugin module (CUSTOM_OPERATORS)",
+            )
+
+    def _find_constants(self) -> Iterator[tuple[int, Tensor]]:
+        """Variables, constants, and literals (tensors without a producer that are no graph input)."""
+        inputs = set(self.graph.inputs)
+        for op in self.graph.operations:
+            tensors = op.outputs if op.type in ("variable", "constant") else op.inputs
+            for tensor in tensors:
+                known = tensor in self._slots
+                slot = self._slot(tensor)
+                if not known and tensor not in inputs and _is_constant(tensor):
+                    yield slot, tensor
+        for tensor in self.graph.outputs:
+            if tensor not in self._slots and _is_constant(tensor):
+                yield self._slot(tensor), tensor
+
+    def _prepare(self, op: Operation) -> Step:
+        function = self._function(op.type)
+        assert function is not None and op.type is not None
+        return Step(
+            type=op.type,
+            function=function,
+            arguments=self._arguments(op),
+            attribs=complete_attributes(op, custom=op.type in self._custom),
+            outputs=tuple(self._slot(tensor) for tensor in op.outputs),
+            quantizers=tuple(quantizer(self._backend, tensor) for tensor in op.outputs),
+            variable=self._slot(op.inputs[0]) if op.type == "update" else None,
+            frees=(),
+        )
+
+    def _arguments(self, op: Operation) -> tuple[int | tuple[int, ...], ...]:
+        slots = tuple(self._slot(tensor) for tensor in op.inputs)
+        if isinstance(op.inputs, tuple):
+            return slots
+        fragment = find_fragment(self.graph, op.type)
+        return _regroup(slots, fragment) if fragment is not None else (slots,)
+
+    def _release(self, steps: list[Step]) -> list[Step]:
+        """Notes with each step which values no later step reads: liveness, from the last step to the first."""
+        seen: set[int] = set()
+        result = []
+        for step in reversed(steps):
+            used = {
+                slot
+                for argument in step.arguments
+                for slot in (argument if isinstance(argument, tuple) else (argument,))
+            }
+            last = (used | set(step.outputs)) - seen
+            seen |= last
+            result.append(replace(step, frees=tuple(sorted(last))))
+        return result[::-1]
+
+
+class GraphExecutor:
+    """An `Executor` for a Graph of the NNEF dialect. Updated variables keep their new values for the next run."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        backend: Backend,
+        custom_operators: Mapping[str, Operator] | None = None,
+        note: str = "",
+    ) -> None:
+        self.note = note
+        self._backend = backend
+        self._plan = Plan(graph, backend, custom_operators)
+        self._constants: MutableMapping[int, Any] = {
+            slot: backend.from_numpy(constant_data(tensor)) for slot, tensor in self._plan.constants
+        }
+        self.backend = backend.name
+        self.device = backend.device
+        self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
+        self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
+        self.tensor_names = self._plan.tensor_names
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`."""
+        names = [output.name for output in self.outputs] if output_names is None else list(output_names)
+        slots = [self._plan.find(name) for name in names]
+        arrays = [self._backend.from_numpy(array) for array in check_inputs(self.inputs, inputs)]
+        to_numpy = self._backend.to_numpy
+        watch = None if observe is None else (lambda name, value: observe(name, to_numpy(value)))
+        with self._backend.context():
+            values, updates = self._plan.run(arrays, self._constants, set(slots), watch)
+        self._constants.update(updates)
+        kept = {id(value) for value in updates.values()}
+        results = {}
+        for name, slot in zip(names, slots, strict=True):
+            array = to_numpy(values[slot])
+            # a view may be of a constant or an input, which must not change if the caller writes to the result
+            results[name] = array if array.flags.owndata and id(values[slot]) not in kept else array.copy()
+        return results
+
+
+def complete_attributes(op: Operation, custom: bool = False) -> dict[str, Any]:
+    """All attributes as an operator function gets them: defaults filled in, Python keywords as `_lambda_`.
+
+    `dtype` is for `cast` alone. ExecutionError if one is missing.
+    """
+    definition = registry.find(op.type)
+    attribs = {
+        name: value
+        for name, value in op.attribs.items()
+        if (custom or value is not None) and (name != "dtype" or op.type == "cast")
+    }
+    if definition is not None:
+        for name, parameter in definition.fragment.attributes.items():
+            if name not in attribs and parameter.default is not REQUIRED:
+                attribs[name] = parameter.default
+            elif name not in attribs and not custom:
+                raise ExecutionError(f"attribute '{name}' is missing", where=str(op))
+    return {f"_{name}_" if iskeyword(name) else name: value for name, value in attribs.items()}
+
+
+def quantizer(backend: Backend, tensor: Tensor) -> Operator | None:
+    """A function that rounds values as the quantization of the tensor says; None if it has none.
+
+    Unsupported or FormatError if it is not understood.
+    """
+    quantization = Quantization.of(tensor.quant)
+    if quantization is None:
+        return None
+    function = backend.operator(quantization.definition.name)
+    assert function is not None, quantization.definition.name
+    parameters = [backend.from_numpy(array) for array in quantization.tensors.values()]
+    return partial(_quantize, function, parameters, quantization.attribs)
+
+
+def _quantize(function: Operator, parameters: Sequence[Any], attribs: Mapping[str, Any], value: Any) -> Any:
+    return function(value, *parameters, **attribs)
+
+
+def find_fragment(graph: Graph, type: str | None) -> Fragment | None:
+    """The declaration of an operation: of the model itself, standard, or ours; None if it is not known."""
+    declared = graph.metadata.get("fragments") or {}
+    fragment = declared.get(type)
+    if isinstance(fragment, Fragment):
+        return fragment
+    definition = registry.find(type)
+    return None if definition is None else definition.fragment
+
+
+def _regroup(slots: tuple[int, ...], fragment: Fragment) -> tuple[int | tuple[int, ...], ...]:
+    """Splits the flat inputs of a call into arguments again; one array argument if that is not possible."""
+    try:
+        groups = regroup([parameter.type for parameter in fragment.tensors], slots, fragment.name)
+    except ShapeError:
+        return (slots,)
+    return tuple(tuple(group) if isinstance(group, list) else group for group in groups)
+
+
+def _is_constant(tensor: Tensor) -> bool:
+    producer = tensor.producer
+    return producer is None or producer.type in ("variable", "constant")

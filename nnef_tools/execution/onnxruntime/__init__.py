@@ -1,0 +1,1 @@
+"""Execution by onnxruntime: ONNX models, and NNEF models compiled to ONNX."""

@@ -1,0 +1,79 @@
+"""NNEF models as onnxruntime takes them: converted to ONNX in memory, with the weights where they are.
+
+Imports the conversion and onnx; imported only where a model has to be compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...conversion.onnx.from_nnef.converter import Converter
+from ...io.nnef.labels import label_file
+from ...io.onnx.writer import SMALL, Layout, build_message
+from ...language.stdlib import standard_fragments
+from ...model import Graph, Tensor
+from ...model.widths import double_facts
+from ...ops.extensions import extension_fragments
+from ...ops.inference import infer_graph
+from ..backend import Array
+from ..feeds.inputs import tensor_info
+from .compiled import CompiledModel, Weight
+
+_SOURCES = ("external", "variable", "constant")
+_SMALL_FILE = 1 << 16
+"""Bytes of a weight up to which it is cheaper to copy than to find in its file."""
+_MAX_COMPUTED = 1 << 26
+"""Bytes of other weights that are not as in the model's files, up to which they become part of the ONNX model."""
+
+
+def prepare(graph: Graph) -> Graph:
+    """The graph, with all shapes, and without the facts but for widths, so that names stay those of the NNEF graph."""
+    graph.metadata = {**graph.metadata, "tensors": double_facts(graph)}
+    if any(tensor.shape is None or None in tensor.shape for tensor in _results(graph)):
+        own = graph.metadata.get("fragments") or {}
+        fragments = {**standard_fragments(), **extension_fragments(), **own}
+        infer_graph(graph, fragments=fragments, allow_unknown=True)
+    return graph
+
+
+def compile_graph(graph: Graph, results: Sequence[Tensor], *, from_files: bool) -> CompiledModel:
+    """The model that computes these tensors of a prepared graph.
+
+    from_files: the variables of the graph are as in the files of their labels; then only large ones of these stay out.
+    ConversionError or FormatError if there is no such ONNX model.
+    """
+    outputs = graph.outputs
+    graph.outputs = list(results)
+    try:
+        message = build_message(Converter()(graph), describe_results=False)
+    finally:
+        graph.outputs = outputs
+    files = _files(graph) if from_files else {}
+    weights = {name: Weight(a, files.get(_place(a), "")) for name, a in message.initializers.items() if _is_large(a)}
+    if from_files:
+        filed = {name: weight for name, weight in weights.items() if weight.file and weight.array.nbytes > _SMALL_FILE}
+        if sum(weight.array.nbytes for name, weight in weights.items() if name not in filed) <= _MAX_COMPUTED:
+            weights = filed
+    model = Layout(message, dict.fromkeys(weights, ("weights", 0))).to_bytes()
+    return CompiledModel(model, weights, [tensor_info(t) for t in graph.inputs], [tensor_info(t) for t in results])
+
+
+def _files(graph: Graph) -> dict[tuple[int, int, str], str]:
+    """Where in memory the variables are -> their files."""
+    variables = [op for op in graph.operations if op.type == "variable"]
+    return {_place(op.output.data): label_file(op.attribs["label"]) for op in variables if op.output.data is not None}
+
+
+def _place(array: Array) -> tuple[int, int, str]:
+    """Equal for arrays of the same items in the same order."""
+    layout = array.dtype.str if array.flags.c_contiguous else "strided"
+    return array.__array_interface__["data"][0], array.nbytes, layout
+
+
+def _is_large(array: Array) -> bool:
+    """Can it be handed to onnxruntime, and is that worth it?"""
+    return array.nbytes > SMALL and array.dtype.kind in "fiub" and array.dtype.isnative
+
+
+def _results(graph: Graph) -> list[Tensor]:
+    return [tensor for op in graph.operations if op.type not in _SOURCES for tensor in op.outputs]

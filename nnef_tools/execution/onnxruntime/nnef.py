@@ -1,0 +1,176 @@
+"""Runs NNEF models in onnxruntime. Imports onnxruntime; imported only where it is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import ExecutionError, NnefToolsError
+from ...language.gc_pause import paused_collector
+from ...model import Graph, Tensor
+from ..backend import Array, EngineError, Observer, no_such_tensor
+from ..feeds.inputs import check_inputs, tensor_info
+from .compiled import CompiledModel
+from .model_cache import find_cache
+from .onnx import VERSION, first_line, open_session, providers, shared_values
+
+
+class NnefOnnxExecutor:
+    """An `Executor` for the path of an NNEF model, or for a Graph of the NNEF dialect.
+
+    A session computes the outputs of the graph; for other tensors there is one more for each set of them. What a model
+    folder was compiled to is kept, see `model_cache`.
+    device: 'cpu' or 'cuda', 'cuda:1', ..; threads: of a session, 0 for as many as onnxruntime chooses.
+    ConversionError or FormatError if onnxruntime cannot run the model, FileError or FormatError if it cannot be read,
+    UsageError for a device that there is not.
+    """
+
+    backend = "onnxruntime"
+    note = ""
+
+    def __init__(self, model: Graph | str | PathLike[str], *, device: str | None = None, threads: int = 0) -> None:
+        self.device = device or "cpu"
+        self._providers = providers(device)
+        self._threads = threads
+        self._model = model
+        self._sessions: dict[tuple[str, ...], _Session] = {}
+        self._cache = None if isinstance(model, Graph) else find_cache(Path(model), VERSION)
+        if not self._open_cached():
+            self.inputs = [tensor_info(tensor) for tensor in self._graph.inputs]
+            self.outputs = [tensor_info(tensor) for tensor in self._graph.outputs]
+            names = tuple(info.name for info in self.outputs)
+            compiled = self._open(tuple(name for name in names if not self._is_known(name)))
+            if self._cache is not None and [info.name for info in compiled.outputs] == list(names):
+                self._cache.store(compiled)
+        self._output_names = [info.name for info in self.outputs]
+        session = self._sessions.get(tuple(self._output_names))
+        # What computes all outputs, if it takes the inputs as they are.
+        fits = session is not None and session.inputs == [info.name for info in self.inputs]
+        self._direct = partial(session.run, session.outputs) if session is not None and fits else None
+
+    def _open_cached(self) -> bool:
+        """Opens the session of the outputs with what was kept of the model, if it was."""
+        compiled = None if self._cache is None else self._cache.find()
+        if compiled is None:
+            return False
+        try:
+            self._sessions[tuple(info.name for info in compiled.outputs)] = self._start(compiled)
+        except NnefToolsError:  # of a kind of computer that cannot run it
+            return False
+        self.inputs, self.outputs = list(compiled.inputs), list(compiled.outputs)
+        return True
+
+    def _open(self, names: tuple[str, ...]) -> CompiledModel:
+        """Opens the session that computes these tensors."""
+        from .compiler import compile_graph
+
+        with paused_collector():
+            results = [self._tensors[name] for name in names]
+            compiled = compile_graph(self._graph, results, from_files=not isinstance(self._model, Graph))
+        self._sessions[names] = self._start(compiled)
+        return compiled
+
+    def _start(self, compiled: CompiledModel) -> _Session:
+        values = shared_values({name: weight.array for name, weight in compiled.weights.items()})
+        where = "<model>" if isinstance(self._model, Graph) else str(self._model)
+        session = open_session(compiled.model, where, threads=self._threads, providers=self._providers, values=values)
+        return _Session(session)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        """The model, with shapes; for the cached session of the outputs it is not needed."""
+        from ...model.copying import copy_graph
+        from ..kernels.loading import read_graph
+        from .compiler import prepare
+
+        with paused_collector():
+            graph = copy_graph(self._model) if isinstance(self._model, Graph) else read_graph(self._model)
+            if self._sessions and self._cache is not None and not self._cache.is_current():
+                raise ExecutionError("the model changed after it was loaded", where=str(self._model))
+            return prepare(graph)
+
+    @cached_property
+    def _tensors(self) -> dict[str, Tensor]:
+        return {t.name: t for t in reversed(self._graph.tensors) if t.name}
+
+    @property
+    def tensor_names(self) -> Sequence[str]:
+        """See `Executor.tensor_names`."""
+        produced = (tensor for op in self._graph.operations for tensor in op.outputs)
+        return list(dict.fromkeys(t.name for t in (*self._graph.inputs, *produced) if t.name))
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`."""
+        if output_names is None and observe is None and self._direct is not None:
+            # In small models the time of checks counts: onnxruntime makes them all but that of the byte order.
+            try:
+                for array in inputs.values():
+                    if not array.dtype.isnative:
+                        break
+                else:
+                    return dict(zip(self._output_names, self._direct(inputs), strict=True))
+            except Exception:  # what is wrong is found below
+                pass
+        arrays = check_inputs(self.inputs, inputs)
+        names = self._output_names if output_names is None else list(output_names)
+        if self._direct is not None and names == self._output_names and observe is None:
+            return dict(zip(names, self._compute(tuple(names), arrays), strict=True))
+        for name in names:
+            self._check_name(name)
+        feeds = dict(zip((info.name for info in self.inputs), arrays, strict=True))
+        wanted = list(dict.fromkeys([*self.tensor_names, *names] if observe is not None else names))
+        values = {name: self._known(name, feeds) for name in wanted if self._is_known(name)}
+        computed = tuple(name for name in wanted if name not in values)
+        values.update(zip(computed, self._compute(computed, arrays), strict=True))
+        if observe is not None:
+            for name in self.tensor_names:
+                observe(name, values[name])
+        return {name: values[name] for name in names}
+
+    def _is_known(self, name: str) -> bool:
+        """Is it a constant, or an input that stays as it is?"""
+        tensor = self._tensors[name]
+        producer = tensor.producer
+        constant = producer is None or producer.type in ("variable", "constant")
+        return constant or (producer is not None and producer.type == "external" and not tensor.quant)
+
+    def _known(self, name: str, feeds: Mapping[str, Array]) -> Array:
+        from ..kernels.constants import constant_data
+
+        return np.array(feeds[name] if name in feeds else constant_data(self._tensors[name]))
+
+    def _check_name(self, name: str) -> None:
+        if name not in self._tensors:
+            raise no_such_tensor(name, self.tensor_names)
+
+    def _compute(self, names: tuple[str, ...], inputs: Sequence[Array]) -> list[Array]:
+        if not names:
+            return []
+        if names not in self._sessions:
+            self._open(names)
+        session = self._sessions[names]
+        try:
+            results: list[Array] = session.run(session.outputs, dict(zip(session.inputs, inputs, strict=True)))
+        except Exception as error:  # onnxruntime raises a class of its own for each status
+            raise EngineError(f"onnxruntime failed: {first_line(error)}") from error
+        return results
+
+
+class _Session:
+    """How to run a session of onnxruntime, and the names that it has for its inputs and outputs."""
+
+    def __init__(self, session: Any) -> None:
+        self.run: Callable[..., list[Array]] = session.run
+        self.inputs = [item.name for item in session.get_inputs()]
+        self.outputs = [item.name for item in session.get_outputs()]

@@ -1,0 +1,281 @@
+"""Runs ONNX models in onnxruntime. Imports onnxruntime; imported only where it is chosen."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ...errors import ExecutionError, FileError, FormatError, MissingPackageError, UsageError
+from ...io.mapped import read_file
+from ...io.onnx.wire import skeleton
+from ...io.protobuf.wire import VARINT, delimited, tag, varint
+from ..backend import Array, Observer, TensorInfo, no_such_tensor
+from ..feeds.inputs import check_inputs
+
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise MissingPackageError(error.name or "onnxruntime", "to run ONNX models", "onnx") from error
+
+VERSION: str = ort.__version__
+
+_DTYPES: dict[str, type] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(bfloat16)": ml_dtypes.bfloat16,
+    "tensor(int8)": np.int8,
+    "tensor(int16)": np.int16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(uint8)": np.uint8,
+    "tensor(uint16)": np.uint16,
+    "tensor(uint32)": np.uint32,
+    "tensor(uint64)": np.uint64,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": np.str_,
+}
+# Types of operators that may multiply codes: see `io.onnx.unsigned`.
+_QUANTIZED = re.compile(rb"DequantizeLinear|QLinear|Integer|QGemm|DynamicQuantize|QAttention")
+
+_EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
+class OnnxExecutor:
+    """An `Executor` for an ONNX file, or for the bytes of a model.
+
+    Intermediate values are those of the unoptimised model, under its names: for them a second session is made, of the
+    model with these values as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses.
+    device: see `providers`.
+    """
+
+    backend = "onnxruntime"
+    note = ""
+
+    def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int = 0, device: str | None = None) -> None:
+        self.device = device or "cpu"
+        self._providers = providers(device)
+        self._path = None if isinstance(model, bytes) else Path(model)
+        self._bytes = model if isinstance(model, bytes) else None
+        self._threads = threads
+        if self._path is not None and not self._path.is_file():
+            problem = "it is a folder, not an ONNX file" if self._path.is_dir() else "there is no such file"
+            raise FileError(problem, where=str(self._path))
+        self._where = str(self._path) if self._path is not None else "<bytes>"
+        self._session = self._make_session(os.fspath(self._path) if self._path is not None else model, observed=False)
+        self._sessions: dict[tuple[str, ...], Any] = {}
+        self._proto: Any = None
+        initializers = {item.name for item in self._session.get_overridable_initializers()}
+        self.inputs = [_info(item) for item in self._session.get_inputs() if item.name not in initializers]
+        self.outputs = [_info(item) for item in self._session.get_outputs()]
+
+    @property
+    def tensor_names(self) -> list[str]:
+        """Inputs, and the results of all nodes but constants, in the order of the graph."""
+        nodes = [node for node in self._load_proto().graph.node if node.op_type != "Constant"]
+        names = [info.name for info in self.inputs]
+        names += [output for node in nodes for output in node.output if output]
+        return list(dict.fromkeys(names))
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`. Only tensors are observed, and constants are not."""
+        names = [info.name for info in self.outputs] if output_names is None else list(output_names)
+        arrays = check_inputs(self.inputs, inputs)
+        feeds = {info.name: array for info, array in zip(self.inputs, arrays, strict=True)}
+        if observe is not None:
+            wanted = [name for name in dict.fromkeys([*self.tensor_names, *names]) if name not in feeds]
+        else:
+            wanted = [name for name in dict.fromkeys(names) if name not in feeds]
+        values = {**feeds, **self._compute(wanted, feeds)}
+        if observe is not None:
+            for name, value in values.items():
+                if isinstance(value, np.ndarray):
+                    observe(name, value)
+        return {name: values[name] for name in names}
+
+    def _compute(self, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        if not wanted:
+            return {}
+        own = {info.name for info in self.outputs}
+        extra = tuple(name for name in wanted if name not in own)
+        session = self._observed_session(extra) if extra else self._session
+        try:
+            results = session.run(wanted, dict(feeds))
+        except Exception as error:  # onnxruntime raises a class of its own for each status
+            raise ExecutionError(f"onnxruntime failed: {first_line(error)}", where=self._where) from error
+        return dict(zip(wanted, results, strict=True))
+
+    def _observed_session(self, names: tuple[str, ...]) -> Any:
+        if names not in self._sessions:
+            import onnx
+
+            proto = self._load_proto()
+            known = {item.name for item in proto.graph.initializer}
+            known.update(*(node.output for node in proto.graph.node), self.tensor_names)
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                raise no_such_tensor(unknown[0], self.tensor_names)
+            extended = onnx.ModelProto()
+            extended.CopyFrom(proto)
+            # without a type: onnxruntime infers it
+            extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+            self._sessions[names] = self._make_session(extended.SerializeToString(), observed=True)
+        return self._sessions[names]
+
+    def _load_proto(self) -> Any:
+        """The model; its external data stays in its files."""
+        if self._proto is None:
+            try:
+                import onnx
+            except ImportError as error:
+                raise MissingPackageError("onnx", "to see the tensors inside of ONNX models", "onnx") from error
+            if self._path is not None:
+                self._proto = onnx.load(os.fspath(self._path), load_external_data=False)
+            else:
+                assert self._bytes is not None
+                self._proto = onnx.load_model_from_string(self._bytes)
+        return self._proto
+
+    def _make_session(self, model: Any, *, observed: bool) -> Any:
+        folder = self._path.parent.absolute() if observed and self._path is not None else None
+        return open_session(
+            model,
+            self._where,
+            threads=self._threads,
+            providers=self._providers,
+            optimized=not observed,
+            external_folder=folder,
+        )
+
+
+def providers(device: str | None) -> list[Any]:
+    """The execution providers for a device: 'cpu' (the default), 'cuda' or 'cuda:1'. UsageError if there is none."""
+    name, _, index = (device or "cpu").partition(":")
+    if name == "cpu" and not index:
+        return ["CPUExecutionProvider"]
+    provider = f"{name.upper()}ExecutionProvider"
+    if provider not in ort.get_available_providers() or (index and not index.isdecimal()):
+        known = ", ".join(item.removesuffix("ExecutionProvider").lower() for item in ort.get_available_providers())
+        raise UsageError(f"onnxruntime cannot use device '{device}'", hint=f"devices of this installation: {known}")
+    return [(provider, {"device_id": int(index or 0)}), "CPUExecutionProvider"]
+
+
+def shared_values(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """Arrays as values of onnxruntime that share their memory."""
+    return {name: ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+
+def open_session(
+    model: Any,
+    where: str,
+    *,
+    providers: Sequence[Any],
+    threads: int = 0,
+    optimized: bool = True,
+    external_folder: Path | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Any:
+    """A session for a path or the bytes of a model: the one place that opens any, with results exact on all processors.
+
+    values: of initializers that the model declares as external data. FormatError if onnxruntime cannot load the model.
+    """
+    if saturates():
+        changed = _unsigned(model)
+        if changed is not None:
+            external_folder = external_folder or (None if isinstance(model, bytes) else Path(model).parent.absolute())
+            model = changed
+    options = _options(threads)
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if external_folder is not None:
+        options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(external_folder))
+    if values:
+        options.add_external_initializers(list(values), list(values.values()))
+    try:
+        return ort.InferenceSession(model, options, providers=list(providers))
+    except Exception as error:  # onnxruntime raises a class of its own for each status
+        raise FormatError(f"onnxruntime cannot load the model: {first_line(error)}", where=where) from error
+
+
+def _options(threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    # By default the real operands of products with dequantized weights are rounded to codes of 8 bits.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
+    return options
+
+
+@cache
+def saturates() -> bool:
+    """Do products of unsigned with signed codes saturate on this processor? (x86 without VNNI.)
+
+    onnxruntime's remedy, the session entry `session.x64quantprecision`, makes models with several weights of one zero
+    point or with products of signed codes fail to load, and is slow also where it is not needed.
+    """
+    session = ort.InferenceSession(_PROBE, _options(1), providers=["CPUExecutionProvider"])
+    (products,) = session.run(None, {"x": np.full((4, 64), 255, np.uint8), "w": np.full((64, 16), 127, np.int8)})
+    return bool((products != 64 * 255 * 127).any())
+
+
+def _probe() -> bytes:
+    """A model of y = MatMulInteger(x, w), without the onnx package. Field numbers: onnx.proto."""
+    names = delimited(1, b"x") + delimited(1, b"w") + delimited(2, b"y")
+    node = names + delimited(4, b"MatMulInteger")
+    graph = delimited(1, node) + delimited(2, b"probe")
+    for field, name, code in ((11, b"x", 2), (11, b"w", 3), (12, b"y", 6)):  # uint8, int8, int32
+        of_type = delimited(1, tag(1, VARINT) + varint(code))
+        graph += delimited(field, delimited(1, name) + delimited(2, of_type))
+    opset = tag(2, VARINT) + varint(10)
+    return tag(1, VARINT) + varint(5) + delimited(7, graph) + delimited(8, opset)
+
+
+_PROBE = _probe()
+
+
+def _unsigned(model: str | os.PathLike[str] | bytes) -> bytes | None:
+    """The model with unsigned codes in its products; None if it has them, or none at all."""
+    data = np.frombuffer(model, np.uint8) if isinstance(model, bytes) else read_file(Path(model))
+    try:
+        if not _QUANTIZED.search(skeleton(data.data)):
+            return None
+    except FormatError:  # onnxruntime says what is wrong with it
+        return None
+    try:
+        from onnx import ModelProto
+
+        from .unsigned import make_unsigned
+    except ImportError as error:
+        purpose = "to run quantized models on this processor, which has no exact products of signed codes"
+        raise MissingPackageError("onnx", purpose, "onnx") from error
+    proto = ModelProto.FromString(data.tobytes())
+    return proto.SerializeToString() if make_unsigned(proto) else None
+
+
+def _info(item: Any) -> TensorInfo:
+    if item.type not in _DTYPES:
+        raise ExecutionError(f"'{item.name}' is a {item.type}; only tensors can be given and taken")
+    shape = tuple(dim if isinstance(dim, int) else None for dim in item.shape)
+    return TensorInfo(item.name, _DTYPES[item.type], shape)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in a line."""
+    return next(iter(_lines(str(error))), type(error).__name__)
+
+
+def _lines(text: str) -> Iterable[str]:
+    return (line.strip() for line in text.splitlines() if line.strip())

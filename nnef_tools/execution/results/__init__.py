@@ -1,0 +1,1 @@
+"""What comes out of runs: statistics, comparison of tensors."""

@@ -1,0 +1,132 @@
+"""Runs TensorFlow graphs by TensorFlow, on the CPU. Imports tensorflow; imported only where it is chosen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ExecutionError, FileError, MissingPackageError, UsageError
+from ..io.tf.graphdef import Reader, import_graph_def
+from ..io.tf.graphdef.reader import load
+from .backend import Array, Observer, TensorInfo, no_such_tensor
+from .feeds.inputs import check_inputs
+
+try:
+    import tensorflow as tf
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+except ImportError as error:
+    raise MissingPackageError("tensorflow", "to run TensorFlow models", "tf") from error
+
+
+class TensorFlowExecutor:
+    """An `Executor` for a frozen graph (`.pb`), or whatever else the reader of TensorFlow graphs takes.
+
+    All tensors carry TensorFlow's full names, such as `x:0`. `run` also takes names without `:0`, and names what it is
+    asked for as it is asked.
+    """
+
+    backend = "tensorflow"
+    device = "cpu"
+    note = ""
+
+    def __init__(self, model: str | os.PathLike[str]) -> None:
+        self._path = Path(model)
+        if not self._path.exists():
+            raise FileError("there is no such file", where=str(self._path))
+        graph = Reader()(self._path)
+        composites = [op for op in graph.operations if op.custom]
+        if composites:
+            raise UsageError(
+                f"TensorFlow cannot run the composite operation '{composites[0].type}'",
+                where=str(self._path),
+                hint="export the graph with collapse_composites=False to run it",
+            )
+        message = GraphDef()
+        message.ParseFromString(load(self._path))
+        self._graph = import_graph_def(message)
+        self._session: Any = None
+        self.inputs = [_info(tensor) for tensor in graph.inputs]
+        self.outputs = [_info(tensor) for tensor in graph.outputs]
+
+    @property
+    def tensor_names(self) -> list[str]:
+        """The results of all nodes but constants, in the order of the graph."""
+        return [
+            str(tensor.name)
+            for op in self._graph.get_operations()
+            if op.type != "Const"
+            for tensor in op.outputs
+            if _is_value(tensor)
+        ]
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`. Constants are not observed, nor what is within loops."""
+        names = [info.name for info in self.outputs] if output_names is None else list(output_names)
+        given = {_full(name): value for name, value in inputs.items()}
+        arrays = check_inputs(self.inputs, given)
+        feeds = {info.name: _fed(info, array) for info, array in zip(self.inputs, arrays, strict=True)}
+        wanted = {name: self._tensor(name) for name in names}
+        if observe is not None:
+            for name in self._observable():
+                wanted.setdefault(name, self._tensor(name))
+        fetches = {name: tensor for name, tensor in wanted.items() if tensor.name not in feeds}
+        values = dict(zip(fetches, self._compute(list(fetches.values()), feeds), strict=True))
+        for name, tensor in wanted.items():
+            if name not in values:
+                values[name] = feeds[tensor.name]
+        if observe is not None:
+            for name in self._observable():
+                observe(name, np.asarray(values[name]))
+        return {name: np.asarray(values[name]) for name in names}
+
+    def _observable(self) -> list[str]:
+        loops = {op.name for op in self._graph.get_operations() if op._get_control_flow_context() is not None}
+        return [name for name in self.tensor_names if name.partition(":")[0] not in loops]
+
+    def _tensor(self, name: str) -> Any:
+        try:
+            return self._graph.get_tensor_by_name(_full(name))
+        except (KeyError, ValueError):
+            raise no_such_tensor(name, self.tensor_names) from None
+
+    def _compute(self, tensors: list[Any], feeds: Mapping[str, Any]) -> list[Any]:
+        if self._session is None:
+            config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
+            self._session = tf.compat.v1.Session(graph=self._graph, config=config)
+        try:
+            values: list[Any] = self._session.run(tensors, dict(feeds))
+        except tf.errors.OpError as error:
+            lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
+            kept = [line for line in lines if not line.startswith(("Graph execution error", "Detected at"))]
+            raise ExecutionError(f"TensorFlow failed: {(kept or lines)[0]}", where=str(self._path)) from error
+        except (TypeError, ValueError) as error:
+            raise ExecutionError(f"TensorFlow failed: {error}", where=str(self._path)) from error
+        return values
+
+
+def _info(tensor: Any) -> TensorInfo:
+    return TensorInfo(_full(tensor.name), tensor.dtype, tensor.shape)
+
+
+def _fed(info: TensorInfo, array: Array) -> Array:
+    """Texts are given to TensorFlow as objects."""
+    return array.astype(np.object_) if info.dtype is np.str_ else array
+
+
+def _full(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
+
+
+def _is_value(tensor: Any) -> bool:
+    """Can the value of a tensor be taken out? Handles and lists cannot."""
+    return tensor.dtype.base_dtype not in (tf.resource, tf.variant)

@@ -1,0 +1,281 @@
+"""Does a written model compute what its source computes? Both run on the same random inputs, each in its runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import NnefToolsError, VerificationError
+from ..execution.backend import Executor, kernel_backend, make_executor
+from ..execution.feeds.distributions import parse_distribution
+from ..execution.feeds.input_ranges import InputRange, input_ranges
+from ..execution.feeds.sources import RandomSource
+from ..execution.kernels.loading import read_graph
+from ..execution.results.compare import Array, OutputComparison
+from ..model import Graph, Tensor
+from ..ops.inference import infer_graph
+from ..report import FirstDifference, OutputCheck, Verification, format_table
+from .exact import ROUNDING, Judge
+from .first_difference import find_first_difference
+from .quantization_tolerance import MOST_STEPS, Coarseness
+from .verdicts import ABSOLUTE_TOLERANCE, TOLERANCE, Models, Port, Run, Verdict, Verdicts
+
+MOST_INPUTS = 16
+"""How many inputs are changed one at a time."""
+
+REDRAWS = 4
+"""How often a random input is drawn again to get another one."""
+
+DISTRIBUTIONS = {"scalar": parse_distribution("uniform(-1, 1)"), "integer": parse_distribution("integers(0, 9)")}
+"""Of random inputs. The integers are few and small: those of which the graph does not tell the range."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The inputs and outputs of the source graph, in order, as they were just before conversion.
+
+    empty: inputs without items, with their shapes. They are no inputs of the converted model.
+    """
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    empty: tuple[tuple[Port, tuple[int | None, ...]], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        graph: Graph,
+        outputs: Sequence[Tensor],
+        io_transpose: bool | Sequence[str] = False,
+        channels_last: bool = True,
+    ) -> Interface:
+        """The inputs of a source graph and those of its tensors that are outputs of the converted one.
+
+        channels_last: where what io_transpose selects has its channels there.
+        """
+        return cls(
+            tuple(Port.of(tensor, io_transpose, channels_last) for tensor in graph.inputs if tensor.volume != 0),
+            tuple(Port.of(tensor, io_transpose, channels_last) for tensor in outputs),
+            tuple((Port.of(t, False), t.shape or ()) for t in graph.inputs if t.volume == 0),
+        )
+
+
+@dataclass(frozen=True)
+class Insides:
+    """What is known of the tensors of both models.
+
+    mapping: source name -> target name. source, target: type of the operator that makes a tensor, by its name. sizes:
+    bytes of tensors by the name in either model, as far as they are known.
+    """
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+    target: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def operator_types(graph: Graph) -> dict[str, str]:
+    """The type of the operator that makes a tensor, by the name of the tensor."""
+    return {t.name: str(op.type) for op in graph.operations for t in op.outputs if t.name}
+
+
+def tensor_sizes(graph: Graph) -> dict[str, int]:
+    """Bytes of tensors by their names, as far as their shapes are known; items are taken for 4 bytes."""
+    return {t.name: 4 * t.volume for t in graph.tensors if t.name and t.volume is not None}
+
+
+def random_source(distribution: str | None, seed: int, ranges: Mapping[str, InputRange] | None = None) -> RandomSource:
+    """Random values of the distribution, for example `normal(0, 1)`, by default of DISTRIBUTIONS. UsageError.
+
+    ranges: of integers, see RandomSource.
+    """
+    return RandomSource(DISTRIBUTIONS if distribution is None else parse_distribution(distribution), seed, ranges)
+
+
+def verify_conversion(
+    source: tuple[Path, str],
+    target: tuple[Path, str],
+    interface: Interface,
+    *,
+    samples: int,
+    seed: int = 0,
+    distribution: str | None = None,
+    custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+    coarseness: Coarseness | None = None,
+    insides: Insides | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Verification:
+    """Runs source and target (path and format name each) on `samples` random inputs and compares the outputs.
+
+    Outputs and inputs correspond by their order. coarseness: of a model with quantized activations, whose outputs may
+    differ by steps, too. insides: with them, a failure names the first tensor that differs. progress: called with
+    `verify 2/3` before the second of three runs. VerificationError, with a table of the outputs, if they differ by more
+    than the tolerances; UsageError if a model cannot be run.
+    """
+    graph, of_source = _nnef_graph(source, target)
+    random = random_source(distribution, seed, _ranges(graph, interface))
+    models = Models(
+        _executor(source, None),
+        _executor(target, custom_operators),
+        interface.inputs,
+        interface.outputs,
+        interface.empty,
+    )
+    judge = None if graph is None else _judge(graph, interface, custom_operators)
+    verdicts = Verdicts(models, coarseness, judge, judge_has_source_names=of_source)
+    for k in range(samples):
+        if progress is not None:
+            progress(f"verify {k + 1}/{samples}")
+        verdicts.add(models.run(models.draw(random)))
+    idle = _idle_inputs(models, verdicts, random, samples)
+    final = verdicts.final()
+    outputs = tuple(_output_check(verdict, port.name) for verdict, port in zip(final, interface.outputs, strict=True))
+    difference, note = None, verdicts.note
+    failed = next((verdict for verdict in final if not verdict.passed), None)
+    if failed is not None and failed.run is not None:
+        difference, note = _first_difference(models, failed.run, insides or Insides(), coarseness)
+    steps = None if coarseness is None else MOST_STEPS
+    result = Verification(samples, seed, TOLERANCE, ABSOLUTE_TOLERANCE, outputs, steps, idle, difference, note)
+    if not result.passed:
+        raise _failure(source[0], result)
+    return result
+
+
+def _output_check(verdict: Verdict, source: str) -> OutputCheck:
+    return OutputCheck(
+        name=verdict.comparison.name,
+        source=source,
+        max_error=verdict.comparison.max_error,
+        scale=verdict.comparison.scale,
+        error=verdict.comparison.relative_error,
+        passed=verdict.passed,
+        verdict=verdict.text,
+        criterion=verdict.criterion,
+        variation=verdict.variation,
+        weakness=verdict.weakness,
+        target_to_float64=verdict.target_to_float64,
+        source_to_float64=verdict.source_to_float64,
+        rounding=verdict.rounding,
+    )
+
+
+def _failure(source: Path, result: Verification) -> VerificationError:
+    first = result.first_difference
+    found = [first.text()] if first is not None else [result.note] if result.note else []
+    judged = [f"output '{o.name}': {o.float64_text()}" for o in result.outputs if not o.passed and o.float64_text()]
+    error = VerificationError(
+        f"the written model does not compute what {source} computes; nothing was written",
+        [*format_table(result.table()), *judged, *found],
+        hint="compare_models with a tensor mapping compares all tensors",
+    )
+    error.verification = result
+    return error
+
+
+def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None) -> Executor:
+    """NNEF is run by functions of our own: onnxruntime would need the conversion that is to be verified."""
+    path, format = model
+    if format != "nnef":
+        return make_executor(path, format=format)
+    return make_executor(path, format=format, backend=kernel_backend(), custom_operators=custom_operators)
+
+
+def _nnef_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
+    """The side that is NNEF, with shapes as far as they are known, and whether that is the source."""
+    for path, format in (source, target):
+        if format == "nnef":
+            graph = read_graph(path)
+            infer_graph(graph, fragments=graph.metadata.get("fragments") or {}, allow_unknown=True)
+            return graph, path is source[0]
+    return None, False
+
+
+def _ranges(graph: Graph | None, interface: Interface) -> dict[str, InputRange]:
+    """What integers to give to the inputs of the source, by name."""
+    found = input_ranges(graph) if graph is not None else [None] * len(interface.inputs)
+    ranges = {}
+    for port, known in zip(interface.inputs, found, strict=False):
+        dtype = np.dtype(port.dtype or np.float32)
+        if dtype.kind not in "iu":
+            if known is not None and known.is_limit:  # floats that become indices
+                ranges[port.name] = known
+            continue
+        ends = np.iinfo(dtype)
+        if known is not None and known.low <= ends.max and known.high >= ends.min:
+            ranges[port.name] = InputRange(max(known.low, ends.min), min(known.high, ends.max), known.is_limit)
+        elif dtype.itemsize == 1:  # codes, or the items of an image: all values are in use
+            ranges[port.name] = InputRange(ends.min, ends.max, is_limit=False)
+    return ranges
+
+
+def _judge(
+    graph: Graph, interface: Interface, custom_operators: Mapping[str, Callable[..., Any]] | None
+) -> Callable[[], Judge] | None:
+    """Makes the judge; None for models that keep a state, which is another one by the time of the judgment."""
+    if any(op.type == "update" for op in graph.operations):
+        return None
+    types = [np.dtype(port.dtype) for port in (*interface.inputs, *interface.outputs) if port.dtype is not None]
+    narrow = [dtype for dtype in types if dtype.kind in "fV" and dtype.itemsize == 2]
+    rounding = ROUNDING if not narrow else 2.0**-11 if all(dtype.kind == "f" for dtype in narrow) else 2.0**-8
+    return lambda: Judge(graph, custom_operators, rounding)
+
+
+def _idle_inputs(models: Models, verdicts: Verdicts, random: RandomSource, samples: int) -> tuple[str, ...]:
+    """Changes one input at a time: which of them change no output? What the runs give also shows how outputs vary."""
+    last = verdicts.last
+    names = [port.name for port in models.inputs][:MOST_INPUTS]
+    if last is None or (len(names) == 1 and samples > 1):
+        return ()
+    idle = []
+    for name in names:
+        given = models.redraw(random, last.given, name, REDRAWS)
+        if given is None:
+            continue
+        try:
+            outputs = models.run_source(given)
+        except NnefToolsError:  # an input that does not go with the others
+            continue
+        verdicts.observe(outputs)
+        if all(np.array_equal(outputs[key], last.expected[key], equal_nan=_is_real(outputs[key])) for key in outputs):
+            idle.append(name)
+    return tuple(idle)
+
+
+def _is_real(array: Array) -> bool:
+    return array.dtype.kind in "fc"
+
+
+def _first_difference(
+    models: Models, run: Run, insides: Insides, coarseness: Coarseness | None
+) -> tuple[FirstDifference | None, str]:
+    """The first tensor that differs in the run, or None and why it is not known."""
+
+    def accept(comparison: OutputComparison, expected: Array) -> bool:
+        step = None if coarseness is None else coarseness.step(comparison.name, None, expected)
+        return comparison.ok or (step is not None and comparison.max_error <= MOST_STEPS * step)
+
+    mapping = {**insides.mapping, **{port.name: name for name, port in models.ports.items()}}
+    try:
+        found = find_first_difference(
+            (models.reference, run.given), (models.candidate, run.converted), mapping, insides.sizes, accept
+        )
+    except NnefToolsError as error:
+        return (
+            None,
+            f"the first tensor that differs is not known: the inner tensors cannot be computed ({error.message})",
+        )
+    if found is None:
+        return None, "no inner tensor differs by more than the tolerance: the differences add up"
+    return FirstDifference(
+        found.source,
+        found.target,
+        insides.source.get(found.source, "an operator"),
+        insides.target.get(found.target, "an operator"),
+        found.comparison.max_error,
+        found.comparison.scale,
+        found.comparison.relative_error,
+    ), ""

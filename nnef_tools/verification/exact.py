@@ -1,0 +1,185 @@
+"""An NNEF graph in float64, which judges results in float32: how far is each from it, and how far may it be?
+
+The second question is answered by running the graph in float64 again, with each result disturbed by what rounding to
+float32 can do to it. What that makes of the outputs is the noise of float32 in this very model: one that takes the
+logarithm of small differences has much, others have little. A wrong operator is far above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..execution.backend import Array
+from ..execution.kernels.loading import expand_missing
+from ..execution.kernels.numpy import NumpyBackend
+from ..execution.kernels.plan import GraphExecutor, Operator
+from ..model import Graph
+from ..ops import elementwise, registry
+from ..ops.precision import is_floating
+
+DISTURBED_RUNS = 3
+
+ROUNDING = 2.0**-24
+"""Relative error of a number that is rounded to float32."""
+
+ROUNDING_FACTOR = 128.0
+"""How many times the noise errors may be, at each of the QUANTILES of both. onnxruntime's STFT is 100 times off."""
+
+ITEM_FACTOR = 1024.0
+"""How many times its noise the error of an item may be: the noise is estimated from few runs."""
+
+QUANTILES = (0.5, 0.9, 0.99, 1.0)
+
+SUMS = frozenset({
+    "conv", "deconv", "separable_conv", "separable_deconv", "matmul", "linear", "box", "debox", "avg_pool",
+    "sum_reduce", "mean_reduce", "cum_sum", "add_n",
+})  # fmt: skip
+"""Sums of products, whose error is relative to the sum of the magnitudes, also where they cancel."""
+
+PRECISE = elementwise.OPERATIONS | {
+    "relu", "leaky_relu", "prelu", "sigmoid", "softmax", "max_pool", "max_pool_with_index", "product_reduce", "pad",
+    "nearest_downsample", "nearest_upsample", "max_roi_pool",
+}  # fmt: skip
+"""Operations whose error is relative to the item. That of all others is relative to the largest item."""
+
+
+class Float64Backend(NumpyBackend):
+    """The numpy kernels, on float64 wherever the model has floating-point numbers.
+
+    rounding: relative size of the random error of each result, 0 for none; seed: of these errors.
+    """
+
+    name = "float64"
+
+    def __init__(self, rounding: float = 0.0, seed: int = 0) -> None:
+        self._rounding = rounding
+        self._generator = np.random.default_rng(seed)
+
+    def operator(self, name: str) -> Operator | None:
+        """The kernel, followed by the rounding errors that belong to it."""
+        run, definition = super().operator(name), registry.find(name)
+        if run is None or definition is None or not self._rounding or definition.fragment.generic or name == "cast":
+            return run
+
+        def disturbed(*inputs: Any, **attribs: Any) -> Any:
+            values = run(*inputs, **attribs)
+            if name in SUMS:
+                return self._disturb(values, run(*_each(np.abs, inputs), **attribs))
+            return _each(
+                lambda value: self._disturb(value, np.abs(value) if name in PRECISE else _largest(value)), values
+            )
+
+        return disturbed
+
+    def from_numpy(self, array: Array) -> Array:
+        return super().from_numpy(_widened(array))
+
+    def as_value(self, result: Any) -> Array:
+        return _widened(np.asarray(result))
+
+    def _disturb(self, value: Array, magnitude: Any) -> Array:
+        """The value with errors of that magnitude. What float32 holds, such as small integers, is exact."""
+        if value.dtype.kind != "f":
+            return value
+        with np.errstate(all="ignore"):
+            errors = self._rounding * magnitude * self._generator.uniform(-1, 1, value.shape)
+            return np.where(value == value.astype(np.float32), value, value + errors)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """An output in float64. noise: what rounding to float32 changes of each item, as a root of the mean square of runs.
+
+    unstable: which items change at all.
+    """
+
+    value: Array
+    noise: Array
+    unstable: Array
+
+    @property
+    def rounding(self) -> float:
+        """The largest change of an item."""
+        return float(self.noise.max(initial=0.0))
+
+    def explains(self, errors: Array) -> bool:
+        """Can rounding make these errors of the items (NaN where they do not count)?
+
+        Runtimes add up in other orders, and their functions are not all exact. So errors may be some times the noise:
+        ROUNDING_FACTOR times in as many items, ITEM_FACTOR times in any one.
+        """
+        counted = np.isfinite(errors) & np.isfinite(self.noise)
+        errors = errors[counted]
+        if not errors.size:
+            return True
+        scale = float(np.abs(self.value[np.isfinite(self.value)]).max(initial=0.0))
+        noise = np.maximum(self.noise[counted], ROUNDING * scale)
+        most = ROUNDING_FACTOR * np.quantile(noise, QUANTILES)
+        return bool(np.all(errors <= ITEM_FACTOR * noise) and np.all(np.quantile(errors, QUANTILES) <= most))
+
+    def moved(self, move: Callable[[Array], Array]) -> Exact:
+        """The same with other axes."""
+        return Exact(move(self.value), move(self.noise), move(self.unstable))
+
+
+class Judge:
+    """Runs an NNEF graph exactly, then DISTURBED_RUNS times disturbed, with one copy of the weights at a time.
+
+    rounding: relative, of the numbers of the models that are judged.
+    """
+
+    def __init__(
+        self, graph: Graph, operators: Mapping[str, Callable[..., Any]] | None = None, rounding: float = ROUNDING
+    ) -> None:
+        self._graph = graph
+        self._operators = dict(operators or {})
+        self._rounding = rounding
+        find = Float64Backend().operator
+        expand_missing(graph, lambda name: self._operators.get(name) or find(name))
+
+    def run(self, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Exact]:
+        """The outputs of these names for the inputs. ExecutionError if the numpy kernels cannot compute them."""
+        exact = self._run(Float64Backend(), inputs, names)
+        squares = {name: np.zeros(exact[name].shape) for name in names}
+        unstable = {name: np.zeros(exact[name].shape, np.bool_) for name in names}
+        for seed in range(DISTURBED_RUNS):
+            for name, other in self._run(Float64Backend(self._rounding, seed), inputs, names).items():
+                with np.errstate(all="ignore"):
+                    squares[name] += differences(exact[name], other) ** 2
+                unstable[name] |= exact[name] != other
+        noise = {name: np.sqrt(total / DISTURBED_RUNS) for name, total in squares.items()}
+        return {name: Exact(exact[name], noise[name], unstable[name]) for name in names}
+
+    def _run(self, backend: Float64Backend, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        return GraphExecutor(self._graph, backend, self._operators).run(inputs, output_names=names)
+
+
+def differences(a: Array, b: Array) -> Array:
+    """The magnitudes of the differences of items, NaN where one is not finite. The shapes are equal."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    with np.errstate(all="ignore"):
+        return np.where(np.isfinite(a) & np.isfinite(b), np.abs(a - b), np.nan)
+
+
+def largest(errors: Array) -> float:
+    """The largest of them that is a number, 0 if there is none."""
+    return float(np.nan_to_num(errors).max(initial=0.0))
+
+
+def _widened(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype.kind in "fV" and is_floating(array.dtype.type) else array
+
+
+def _largest(value: Array) -> float:
+    return float(np.abs(value[np.isfinite(value)]).max(initial=0.0)) if value.dtype.kind == "f" else 0.0
+
+
+def _each(function: Callable[[Array], Array], values: Any) -> Any:
+    """The function of each array in nested tuples and lists."""
+    if isinstance(values, (tuple, list)):
+        return type(values)(_each(function, value) for value in values)
+    return function(values)

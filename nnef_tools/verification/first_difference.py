@@ -1,0 +1,105 @@
+"""The first tensor, in the order of execution, of which two models have different values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import NnefToolsError
+from ..execution.backend import Array, Executor
+from ..execution.results.compare import OutputComparison, compare_outputs
+
+MOST_BYTES = 1 << 28
+"""Size of the tensors that are taken out of a model in one run."""
+
+MOST_TENSORS = 64
+"""How many tensors that may be."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A pair of tensors with different values, by their names."""
+
+    source: str
+    target: str
+    comparison: OutputComparison
+
+
+Accept = Callable[[OutputComparison, Array], bool]
+
+
+def find_first_difference(
+    reference: tuple[Executor, Mapping[str, Array]],
+    candidate: tuple[Executor, Mapping[str, Array]],
+    mapping: Mapping[str, str],
+    sizes: Mapping[str, int],
+    accept: Accept,
+) -> Difference | None:
+    """The first pair of the mapping, reference name -> candidate name, whose values are not accepted, or None.
+
+    Both are an executor with its inputs. sizes: bytes of the tensors, by the name in either model; models are run again
+    for as many tensors as fit into MOST_BYTES, until one differs. Tensors of different shapes are compared if they are
+    the same with channels moved; other ones, and those that a model does not give, are left out.
+    """
+    known = set(candidate[0].tensor_names)
+    order = [name for name in dict.fromkeys(reference[0].tensor_names) if mapping.get(name) in known]
+    for names in _groups(order, lambda name: sizes.get(name) or sizes.get(mapping[name]) or 0):
+        expected = _values(*reference, names)
+        wanted = list(dict.fromkeys(mapping[name] for name in expected))
+        results = _values(*candidate, wanted)
+        for name in expected:
+            if mapping[name] not in results:
+                continue
+            comparison = _compare(name, expected[name], results[mapping[name]], accept)
+            if comparison is not None:
+                return Difference(name, mapping[name], comparison)
+    return None
+
+
+def _values(executor: Executor, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+    """The tensors of these names; one by one if not together, as some within fused operators."""
+    try:
+        return executor.run(inputs, output_names=names)
+    except NnefToolsError:
+        found: dict[str, Array] = {}
+        for name in names:
+            with suppress(NnefToolsError):
+                found |= executor.run(inputs, output_names=[name])
+        if not found:
+            raise
+        return found
+
+
+def _groups(names: Sequence[str], size: Callable[[str], int]) -> Iterator[list[str]]:
+    group: list[str] = []
+    total = 0
+    for name in names:
+        if group and (total + size(name) > MOST_BYTES or len(group) == MOST_TENSORS):
+            yield group
+            group, total = [], 0
+        group.append(name)
+        total += size(name)
+    if group:
+        yield group
+
+
+def _compare(name: str, expected: Array, result: Array, accept: Accept) -> OutputComparison | None:
+    """The comparison if the values differ whichever way their axes are moved; None if not, or for other shapes."""
+    fitting = [array for array in _layouts(expected) if array.shape == result.shape]
+    found = None
+    for array in fitting:
+        comparison = compare_outputs({name: array}, {name: result}).outputs[0]
+        if accept(comparison, array):
+            return None
+        found = found or comparison
+    return found
+
+
+def _layouts(array: Array) -> Iterator[Array]:
+    yield array
+    if array.ndim > 2:
+        yield np.moveaxis(array, -1, 1)
+        yield np.moveaxis(array, 1, -1)

@@ -1,0 +1,341 @@
+"""Two models on the same inputs: is each output of the second one that of the first, and by which criterion?
+
+Differences that are small relative to the magnitude of an output and to its variation over the inputs are rounding.
+Where they are not, a computation in float64 tells whether rounding can explain them; see `exact`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import NnefToolsError
+from ..execution.backend import Array, Executor, TensorInfo
+from ..execution.feeds.sources import RandomSource
+from ..execution.results.compare import OutputComparison, compare_outputs
+from ..model import Tensor
+from .evidence import VARIATION_TOLERANCE, Evidence
+from .exact import ROUNDING_FACTOR, Exact, Judge, differences, largest
+from .quantization_tolerance import NO_DEVIATION, Coarseness, Deviation, Noise
+
+TOLERANCE = 1e-4
+"""The largest accepted error of an output, relative to the largest magnitude in it."""
+
+ABSOLUTE_TOLERANCE = 1e-6
+"""An error that is accepted whatever the magnitude: rounding before a sigmoid or softmax whose results are all tiny."""
+
+SOURCE_FACTOR = 2.0
+"""How many times as far as the source runtime the written model may be from float64."""
+
+EQUAL, NEARER, DIFFERS = "equal", "nearer to float64", "differs"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the source model. move: where the source and the other model have channels, if that is
+    not the same, for rank 3 and up."""
+
+    name: str
+    dtype: Any
+    move: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, tensor: Tensor, io_transpose: bool | Sequence[str], channels_last: bool = True) -> Port:
+        """The port that a tensor of the source graph is. channels_last: there, as opposed to in second place."""
+        chosen = io_transpose if isinstance(io_transpose, bool) else tensor.name in io_transpose
+        move = ((-1, 1) if channels_last else (1, -1)) if chosen else None
+        return cls(tensor.name or "", tensor.dtype, move)
+
+    def moved(self, value: Array) -> Array:
+        """A value of the source model with the axes of the other one."""
+        return value if self.move is None or value.ndim <= 2 else np.moveaxis(value, *self.move)
+
+    def source_shape(self, info: TensorInfo) -> tuple[int | None, ...] | None:
+        """The shape in the source model of an input of the other one."""
+        if self.move is None or info.shape is None or len(info.shape) <= 2:
+            return info.shape
+        shape = list(info.shape)
+        source, target = (axis % len(shape) for axis in self.move)
+        shape.insert(source, shape.pop(target))
+        return tuple(shape)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Inputs of both models, and outputs of both by the names and with the axes of the candidate's."""
+
+    given: Mapping[str, Array]
+    converted: Mapping[str, Array]
+    expected: Mapping[str, Array]
+    results: Mapping[str, Array]
+
+
+class Models:
+    """Reference and candidate, whose inputs and outputs correspond by their order."""
+
+    def __init__(
+        self,
+        reference: Executor,
+        candidate: Executor,
+        inputs: Sequence[Port],
+        outputs: Sequence[Port],
+        empty: Sequence[tuple[Port, Any]] = (),
+    ) -> None:
+        self.reference = reference
+        self.candidate = candidate
+        self.inputs = inputs
+        self._empty = {port.name: np.empty(shape, port.dtype) for port, shape in empty}
+        self.ports = {info.name: port for port, info in zip(outputs, candidate.outputs, strict=True)}
+
+    def draw(self, random: RandomSource) -> dict[str, Array]:
+        """Random inputs of the reference, with values that both models can take."""
+        return {
+            port.name: self._draw(random, port, info)
+            for port, info in zip(self.inputs, self.candidate.inputs, strict=True)
+        }
+
+    def redraw(
+        self, random: RandomSource, given: Mapping[str, Array], name: str, times: int
+    ) -> dict[str, Array] | None:
+        """The inputs with another value of one of them; None if there is no other within so many times."""
+        for port, info in zip(self.inputs, self.candidate.inputs, strict=True):
+            for _ in range(times if port.name == name else 0):
+                value = self._draw(random, port, info)
+                if not np.array_equal(value, given[name]):
+                    return {**given, name: value}
+        return None
+
+    def _draw(self, random: RandomSource, port: Port, info: TensorInfo) -> Array:
+        value = random.load(TensorInfo(port.name, port.dtype, port.source_shape(info)))
+        return value if info.dtype is None else value.astype(info.dtype).astype(value.dtype)
+
+    def run(self, given: Mapping[str, Array]) -> Run:
+        """Runs both models."""
+        given = {**self._empty, **given}
+        converted = {
+            info.name: port.moved(given[port.name]).astype(info.dtype or given[port.name].dtype, copy=False)
+            for port, info in zip(self.inputs, self.candidate.inputs, strict=True)
+        }
+        return Run(given, converted, self.run_source(given), self.candidate.run(converted))
+
+    def run_source(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs of the reference, by the names and with the axes of the candidate's."""
+        results = self.reference.run({**self._empty, **given}, output_names=[port.name for port in self.ports.values()])
+        return {name: port.moved(np.asarray(results[port.name])) for name, port in self.ports.items()}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The comparison of an output, and what follows from it. run: where it was; the other fields: see OutputCheck."""
+
+    comparison: OutputComparison
+    passed: bool
+    text: str
+    criterion: str
+    run: Run | None = None
+    variation: float | None = None
+    weakness: str | None = None
+    target_to_float64: float | None = None
+    source_to_float64: float | None = None
+    rounding: float | None = None
+
+    @property
+    def badness(self) -> tuple[bool, bool, float]:
+        """Worse verdicts are larger: differences, then what had to be judged, then errors."""
+        error = self.comparison.relative_error
+        return not self.passed, self.text != EQUAL, float("inf") if np.isnan(error) else error
+
+
+@dataclass
+class _Output:
+    """What is known of an output so far. noise: of a quantized model."""
+
+    port: Port
+    evidence: Evidence = field(default_factory=Evidence)
+    worst: Verdict | None = None
+    noise: Noise = field(default_factory=Noise)
+
+
+class Verdicts:
+    """Takes run after run, and gives one verdict per output.
+
+    make_judge: None if nothing can judge. judge_has_source_names: is the judge's graph that of the reference?
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        coarseness: Coarseness | None,
+        make_judge: Callable[[], Judge] | None,
+        *,
+        judge_has_source_names: bool,
+    ) -> None:
+        self._models = models
+        self._coarseness = coarseness
+        self._make_judge = None if coarseness is not None else make_judge
+        self._judge: Judge | None = None
+        self._has_source_names = judge_has_source_names
+        self._outputs = {name: _Output(port) for name, port in models.ports.items()}
+        self._judged: tuple[Run, dict[str, Exact]] | None = None
+        self.last: Run | None = None
+        self.note = ""
+
+    def add(self, run: Run) -> None:
+        """Notes a run of both models."""
+        self.last = run
+        self.observe(run.expected)
+        compared = compare_outputs(
+            run.expected, run.results, atol=ABSOLUTE_TOLERANCE, relative_to_scale=TOLERANCE
+        ).outputs
+        spread = self._spread(run) if self._coarseness is not None else {}
+        for comparison in compared:
+            output = self._outputs[comparison.name]
+            if comparison.name in spread:
+                self._note_steps(output, comparison.name, run, spread[comparison.name])
+            verdict = self._first_verdict(comparison, run)
+            if output.worst is None or verdict.badness > output.worst.badness:
+                output.worst = verdict
+
+    def observe(self, outputs: Mapping[str, Array]) -> None:
+        """Notes outputs of the reference."""
+        for name, value in outputs.items():
+            self._outputs[name].evidence.add(value)
+
+    def final(self) -> list[Verdict]:
+        """The verdicts on all outputs, in their order."""
+        return [self._final(name, output) for name, output in self._outputs.items() if output.worst is not None]
+
+    def _first_verdict(self, comparison: OutputComparison, run: Run) -> Verdict:
+        """By the tolerances, else by float64."""
+        if not comparison.ok and self._coarseness is None and comparison.shapes_equal:
+            exact = self._exact(run)
+            if exact is not None:
+                return self._beyond_tolerance(comparison, run, exact[comparison.name])
+        criterion = f"relative tolerance {TOLERANCE:g}"
+        if _is_exact(comparison):
+            criterion = "equal items"
+        elif comparison.ok and comparison.relative_error > TOLERANCE:
+            criterion = f"absolute tolerance {ABSOLUTE_TOLERANCE:g}"
+        return Verdict(comparison, comparison.ok, EQUAL if comparison.ok else DIFFERS, criterion, run)
+
+    def _beyond_tolerance(self, comparison: OutputComparison, run: Run, exact: Exact) -> Verdict:
+        """Is the difference due to rounding, and no more than the source runtime's own?"""
+        expected, result = run.expected[comparison.name], run.results[comparison.name]
+        if _is_exact(comparison):
+            wrong, of_source = result != exact.value, expected != exact.value
+            passed = (
+                not ((expected != result) & ~exact.unstable).any() and wrong.sum() <= SOURCE_FACTOR * of_source.sum()
+            )
+            text = NEARER if passed else DIFFERS
+            return Verdict(comparison, bool(passed), text, "items that rounding of float32 changes", run)
+        errors = differences(expected, exact.value)
+        to_target, to_source = largest(differences(result, exact.value)), largest(errors)
+        passed = comparison.specials_equal and to_target <= SOURCE_FACTOR * to_source and exact.explains(errors)
+        return Verdict(
+            comparison,
+            passed,
+            NEARER if passed else DIFFERS,
+            f"float64, at most {SOURCE_FACTOR:g} times as far as the source and within {ROUNDING_FACTOR:g} roundings",
+            run,
+            target_to_float64=to_target,
+            source_to_float64=to_source,
+            rounding=exact.rounding,
+        )
+
+    def _final(self, name: str, output: _Output) -> Verdict:
+        verdict, evidence = output.worst, output.evidence
+        assert verdict is not None
+        step = output.noise.step
+        if step is not None and not verdict.passed and output.noise.is_flips():
+            criterion = "flips of codes, of few steps and around the same values"
+            verdict = replace(verdict, passed=True, text=EQUAL, criterion=criterion)
+        elif verdict.passed and verdict.text == EQUAL and self._coarseness is None:
+            verdict = self._within_tolerance(verdict, evidence.variation)
+        return replace(verdict, variation=evidence.variation, weakness=evidence.weakness(step))
+
+    def _within_tolerance(self, verdict: Verdict, variation: float | None) -> Verdict:
+        """Errors that are small relative to the magnitude, but not to the variation, have to be those of rounding."""
+        comparison = verdict.comparison
+        if _is_exact(comparison) or variation is None or comparison.max_error <= VARIATION_TOLERANCE * variation:
+            return verdict
+        assert verdict.run is not None
+        judged = self._exact(verdict.run)
+        if judged is None:
+            return verdict
+        exact, name = judged[comparison.name], comparison.name
+        passed = exact.explains(differences(verdict.run.expected[name], verdict.run.results[name]))
+        criterion = f"within {ROUNDING_FACTOR:g} roundings of float32"
+        if not passed:
+            criterion += f", as it varies by {variation:.2g} only"
+        text = EQUAL if passed else DIFFERS
+        return replace(verdict, passed=passed, text=text, criterion=criterion, rounding=exact.rounding)
+
+    def _exact(self, run: Run) -> dict[str, Exact] | None:
+        """The outputs of the run in float64, by the names and with the axes of the candidate's; None if not known."""
+        if self._judged is not None and self._judged[0] is run:
+            return self._judged[1]
+        if self._make_judge is None:
+            return None
+        ports = self._models.ports
+        try:
+            self._judge = self._judge or self._make_judge()
+            if self._has_source_names:
+                found = self._judge.run(run.given, [port.name for port in ports.values()])
+                exact = {name: found[port.name].moved(port.moved) for name, port in ports.items()}
+            else:
+                exact = self._judge.run(run.converted, list(ports))
+        except (NnefToolsError, MemoryError) as error:
+            self._make_judge = None
+            self.note = f"not judged by float64: {error}".splitlines()[0]
+            return None
+        self._judged = run, exact
+        return exact
+
+    def _note_steps(self, output: _Output, name: str, run: Run, spread: Deviation) -> None:
+        coarseness = self._coarseness
+        assert coarseness is not None
+        own = output.port.name if coarseness.of_source else name
+        step = coarseness.step(own, output.port.dtype, run.expected[name])
+        output.noise.add(run.expected[name], run.results[name], step, spread)
+
+    def _spread(self, run: Run) -> dict[str, Deviation]:
+        """How far runs of one model in different ways are apart."""
+        ports = self._models.ports
+        own = {port.name: name for name, port in ports.items()}
+        source = _spread(self._models.reference, run.given, {p: run.expected[n] for p, n in own.items()}, ports, own)
+        target = _spread(
+            self._models.candidate, run.converted, {name: run.results[name] for name in ports}, ports, None
+        )
+        return {name: source[port.name] | target[name] for name, port in ports.items()}
+
+
+def _spread(
+    executor: Executor,
+    inputs: Mapping[str, Array],
+    results: Mapping[str, Array],
+    ports: Mapping[str, Port],
+    names: Mapping[str, str] | None,
+) -> dict[str, Deviation]:
+    """How far results are from those of another run: onnxruntime gives inner tensors without optimizations.
+
+    names: of the candidate's outputs by those of the results, which then have its axes.
+    """
+    if executor.backend != "onnxruntime":
+        return dict.fromkeys(results, NO_DEVIATION)
+    bound = {info.name for info in (*executor.inputs, *executor.outputs)}
+    inner = [name for name in executor.tensor_names if name not in bound][:1]
+    again = executor.run(inputs, output_names=[*results, *inner])
+    return {
+        name: Deviation.between(value, again[name] if names is None else ports[names[name]].moved(again[name]))
+        for name, value in results.items()
+    }
+
+
+def _is_exact(comparison: OutputComparison) -> bool:
+    """Are both outputs of integers or logical values, which have to be equal?"""
+    return all(
+        dtype.startswith(("int", "uint", "bool")) for dtype in (comparison.reference_dtype, comparison.result_dtype)
+    )
