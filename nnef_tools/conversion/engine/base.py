@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import FunctionType, NoneType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -72,16 +72,23 @@ class ConverterBase:
 
 
 class Converter(ConverterBase, Helpers):
-    """Converts a graph of one dialect to another. See `ConverterToNNEF`.
+    """Converts a graph of one dialect to another. See `ConverterToNNEF` and `ConverterFromNNEF`.
 
     custom_transforms: operator type -> Transform; wins over built-in rules. custom_functions: name -> function that
     gets the converter as first argument. mirror_unsupported: operators without rule are copied as they are.
+    custom_shapes: NNEF operation -> its shape function. io_transpose: which inputs and outputs change their layout,
+    all (of rank 3 and up) or those named.
     """
 
     dialect = ""
+    honours: ClassVar[frozenset[str]] = frozenset(
+        ("custom_transforms", "custom_functions", "mirror_unsupported", "custom_shapes")
+    )
+    """The options of a conversion that this converter follows: parameters of its constructor."""
     _globals: Mapping[str, Any] = {}
     """Names beside `_type_` and `_name_` that expressions of transforms see."""
     outputs: Sequence[Tensor] = ()  # the source's tensors that are outputs of the target, in order
+    _static_only = False
     _source: Graph
     _refused: list[Refusal]
     _unknown: set[Tensor]
@@ -92,15 +99,8 @@ class Converter(ConverterBase, Helpers):
         custom_transforms: Mapping[Any, Transform] | None = None,
         custom_functions: Mapping[str, Callable[..., Any]] | None = None,
         mirror_unsupported: bool = False,
-        keep_io_names: bool = False,
-        infer_shapes: bool = False,
         custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
         io_transpose: bool | Sequence[str] = False,
-        fold_constants: bool = False,
-        standard_only: bool = False,
-        static_only: bool = False,
-        custom_fragments: Mapping[str, str] | None = None,
-        keep_names: bool = False,
     ) -> None:
         transforms = unpack_transforms(custom_transforms or {})
         keys = {name: key for key in custom_transforms or () for name in (key if isinstance(key, tuple) else (key,))}
@@ -112,15 +112,8 @@ class Converter(ConverterBase, Helpers):
         methods = self.find_public_methods(self) if transforms else {}
         self._functions = {**methods, **functions}  # what expressions of transforms may call
         self._mirror_unsupported = mirror_unsupported
-        self._keep_io_names = keep_io_names
-        self._keep_names = keep_names
-        self._infer_shapes = infer_shapes
         self._custom_shapes = custom_shapes or {}
-        self._custom_fragments = custom_fragments or {}
         self._io_transpose = io_transpose
-        self._fold_constants = fold_constants
-        self._standard_only = standard_only
-        self._static_only = static_only
         self._tensors: dict[Tensor, Tensor] = {}
         self._captured: dict[Graph, set[Tensor]] = {}
         self.warnings: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
 
@@ -28,7 +28,6 @@ from ..building.target import PlainBuilder
 from .base import Converter
 from .refusal import is_known, unknown_shape
 from .rules import Rule, find_from_nnef
-from .transform import Transform
 
 LARGE = 4096
 """Constants of more items keep the item type that they are stored in."""
@@ -45,22 +44,6 @@ class ConverterFromNNEF(Converter):
     _builder: PlainBuilder
     _single_precision: frozenset[str] = frozenset()
     """Compound operations that runtimes have for float32 only."""
-
-    def __init__(
-        self,
-        custom_transforms: Mapping[Any, Transform] | None = None,
-        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
-        mirror_unsupported: bool = False,
-        io_transpose: bool | Sequence[str] = False,
-        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> None:
-        super().__init__(
-            custom_transforms,
-            custom_functions,
-            mirror_unsupported,
-            io_transpose=io_transpose,
-            custom_shapes=custom_shapes,
-        )
 
     def __call__(self, graph: Graph) -> Graph:
         """The graph of the dialect. ConversionError lists every operation that cannot be converted (`refused`)."""

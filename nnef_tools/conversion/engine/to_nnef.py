@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ from .base import Converter, is_missing
 from .refusal import DependsOnRefused, is_known, unknown_shape
 from .rules import find_rule
 from .source_names import keep_source_names
-from .transform import CompiledTransform, Scope
+from .transform import CompiledTransform, Scope, Transform
 
 DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
 
@@ -55,8 +55,36 @@ class ConverterToNNEF(Converter):
     static_only: leave out what cannot be converted because its shape depends on the data, and what depends on it.
     """
 
+    honours = Converter.honours | {
+        *("keep_io_names", "infer_shapes", "io_transpose", "fold_constants", "standard_only", "static_only"),
+        *("custom_fragments", "keep_names"),
+    }
     _builder: Builder
     _interface: list[tuple[Tensor, Tensor]]  # inputs, then outputs: of the source and of the target
+
+    def __init__(
+        self,
+        custom_transforms: Mapping[Any, Transform] | None = None,
+        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
+        mirror_unsupported: bool = False,
+        keep_io_names: bool = False,
+        infer_shapes: bool = False,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+        io_transpose: bool | Sequence[str] = False,
+        fold_constants: bool = False,
+        standard_only: bool = False,
+        static_only: bool = False,
+        custom_fragments: Mapping[str, str] | None = None,
+        keep_names: bool = False,
+    ) -> None:
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes, io_transpose)
+        self._keep_io_names = keep_io_names
+        self._infer_shapes = infer_shapes
+        self._fold_constants = fold_constants
+        self._standard_only = standard_only
+        self._static_only = static_only
+        self._custom_fragments = custom_fragments or {}
+        self._keep_names = keep_names
 
     def __call__(self, graph: Graph) -> Graph:
         """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""

@@ -69,6 +69,7 @@ class Converter(ConverterFromNNEF):
     """
 
     dialect = "onnx"
+    honours = ConverterFromNNEF.honours | {"opset"}
     _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
 
     def __init__(
@@ -80,7 +81,7 @@ class Converter(ConverterFromNNEF):
         custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
         opset: int | None = None,
     ) -> None:
-        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes=custom_shapes)
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes)
         if opset is not None and opset not in OPSETS:
             raise UsageError(f"opset {opset} is not supported", hint=f"{OPSETS[0]} to {OPSETS[-1]} are")
         self._wanted_opset = opset
