@@ -19,7 +19,7 @@ from .execution.backend import Array, Executor, TensorInfo, known_name, make_exe
 from .execution.feeds.sources import load_inputs
 from .execution.results.compare import Comparison, compare_outputs
 from .formats import InputShapes, check_dialect, detect_input, find_format, make_reader
-from .formats.destination import Target
+from .formats.destination import Destination
 from .model import Graph
 from .verification.check import random_source
 
@@ -44,7 +44,7 @@ def save_model(graph: Graph, path: str | PathLike[str], *, format: str | None = 
 
     options: those of the writer; `compression` 0 to 9 writes an NNEF archive too. FileError, UsageError.
     """
-    target = Target.of(path, Path(path), format, options.pop("compression", None))
+    target = Destination.of(path, Path(path), format, options.pop("compression", None))
     check_dialect(graph, target.format)
     target.write(graph, **options)
 

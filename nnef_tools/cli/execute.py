@@ -344,9 +344,8 @@ class _Layout:
     def of(cls, executor: Executor, format: Format, chosen: bool | list[str]) -> _Layout:
         """chosen: names, or all. UsageError if a name is no tensor of the model."""
         from ..execution.backend import known_name
-        from ..pipeline import CHANNELS_LAST
 
-        inside, outer = (-1, 1) if format.dialect in CHANNELS_LAST else (1, -1)
+        inside, outer = (-1, 1) if format.dialect.channels_last else (1, -1)
         names = set(executor.tensor_names) if chosen and not isinstance(chosen, bool) else ()
         for name in () if isinstance(chosen, bool) else chosen:
             if known_name(name, names) is None:

@@ -40,14 +40,18 @@ class Port:
 
     name: str
     dtype: Any
-    move: tuple[int, int] | None
+    move: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, tensor: Tensor, io_transpose: bool | Sequence[str], channels_last: bool = True) -> Port:
-        """The port that a tensor of the source graph is. channels_last: there, as opposed to in second place."""
-        chosen = io_transpose if isinstance(io_transpose, bool) else tensor.name in io_transpose
-        move = ((-1, 1) if channels_last else (1, -1)) if chosen else None
-        return cls(tensor.name or "", tensor.dtype, move)
+    def of(cls, tensor: Tensor) -> Port:
+        """The port that a tensor of the source graph is, with the same axes in the other model."""
+        return cls(tensor.name or "", tensor.dtype)
+
+    def transposed(self, selected: bool | Sequence[str], channels_last: bool) -> Port:
+        """The port with its channels moved, if it is selected. channels_last: in the source; or in second place?"""
+        if not (selected if isinstance(selected, bool) else self.name in selected):
+            return self
+        return replace(self, move=(-1, 1) if channels_last else (1, -1))
 
     def moved(self, value: Array) -> Array:
         """A value of the source model with the axes of the other one."""

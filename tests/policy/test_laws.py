@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import nnef_tools
-from nnef_tools.formats import CONVERTERS, FORMATS
+from nnef_tools.formats import DIALECTS, FORMATS, converters
 
 PACKAGE = Path(nnef_tools.__file__).parent
 ROOT = PACKAGE.parent
@@ -154,12 +154,14 @@ def test_imports_point_down() -> None:
 
 
 def test_classes_named_in_the_registry_exist() -> None:
-    named = [path for f in FORMATS.values() for path in (f.reader, f.writer, f.optimizer) if path]
-    for name in [*named, *CONVERTERS.values()]:
+    named = [name for f in FORMATS.values() for name in (f.reader, f.writer)]
+    named += [name for d in DIALECTS.values() for name in (d.optimizer, d.layout, d.complete_shapes)]
+    for name in filter(None, [*named, *converters().values()]):
         module, _, attribute = name.partition(":")
         base = PACKAGE.joinpath(*module.split("."))
-        assert base.with_suffix(".py").is_file() or (base / "__init__.py").is_file(), name
-        assert attribute, name
+        file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        assert file.is_file(), name
+        assert attribute in file.read_text("utf-8"), name
 
 
 def test_package_imports_itself_relatively() -> None:

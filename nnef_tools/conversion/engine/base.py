@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import FunctionType, NoneType
 from typing import Any, ClassVar
@@ -85,6 +85,8 @@ class Converter(ConverterBase, Helpers):
         ("custom_transforms", "custom_functions", "mirror_unsupported", "custom_shapes")
     )
     """The options of a conversion that this converter follows: parameters of its constructor."""
+    opsets: ClassVar[Collection[int]] = ()
+    """Versions of the target's operator set that can be chosen."""
     _globals: Mapping[str, Any] = {}
     """Names beside `_type_` and `_name_` that expressions of transforms see."""
     outputs: Sequence[Tensor] = ()  # the source's tensors that are outputs of the target, in order
@@ -176,10 +178,14 @@ class Converter(ConverterBase, Helpers):
         """The transform for the operator of that domain (`com.example.Swish`), else for that type in any domain."""
         return self._transforms.get(self._qualified(op)) or self._transforms.get(str(op.type))
 
+    @property
+    def unmatched(self) -> Collection[str]:
+        """The places of the transforms that the model had no operators for."""
+        return self._unmatched.values()
+
     def _warn_of_unmatched(self) -> None:
         """One warning for the transforms that the model has no operators for."""
-        if self._unmatched:
-            self.warnings.append(f"the model has no operators for {', '.join(self._unmatched.values())}")
+        self.warnings += unmatched_warning(self.unmatched)
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         """Converts an operation with what the package knows of it; False if that is nothing."""
@@ -443,6 +449,11 @@ class Converter(ConverterBase, Helpers):
         """Is the tensor one that is not converted, or that only stands for the result of a refused operator?"""
         target = self._tensors.get(source)
         return target is None or (isinstance(target, Tensor) and target.data is None and not target.has_producer)
+
+
+def unmatched_warning(places: Collection[str]) -> list[str]:
+    """What is said of transforms that a model has no operators for: nothing if there are none."""
+    return [f"the model has no operators for {', '.join(places)}"] if places else []
 
 
 def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., Any]:

@@ -70,6 +70,7 @@ class Converter(ConverterFromNNEF):
 
     dialect = "onnx"
     honours = ConverterFromNNEF.honours | {"opset"}
+    opsets = OPSETS
     _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
 
     def __init__(
