@@ -5,19 +5,12 @@
 
 from __future__ import annotations
 
+from ....ops.window import by_keywords
 from . import conv, elementwise, extensions, move, norm, pool, quant, recurrent, reduce, resize, roi
 from .common import Operator
 
 OPERATORS: dict[str, Operator] = {
-    **elementwise.OPERATORS,
-    **conv.OPERATORS,
-    **pool.OPERATORS,
-    **resize.OPERATORS,
-    **roi.OPERATORS,
-    **reduce.OPERATORS,
-    **move.OPERATORS,
-    **norm.OPERATORS,
-    **quant.OPERATORS,
-    **extensions.OPERATORS,
-    **recurrent.OPERATORS,
+    name: by_keywords(function)
+    for family in (elementwise, conv, pool, resize, roi, reduce, move, norm, quant, extensions, recurrent)
+    for name, function in family.OPERATORS.items()
 }

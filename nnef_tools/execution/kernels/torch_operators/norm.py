@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from ....ops.window import Window
 from .common import Ints, Operator, Tensor, align
 from .pool import box
 
 
 def _local_mean(x: Tensor, size: Ints) -> Tensor:
-    return box(x, size=size, normalize=True)
+    return box(x, window=Window(size), normalize=True)
 
 
 def local_response_normalization(
