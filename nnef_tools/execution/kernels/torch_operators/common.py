@@ -1,4 +1,4 @@
-"""What the torch operators share: left-aligned broadcasting, windows, borders.
+"""What the torch operators share: left-aligned broadcasting, borders.
 
 Imports torch, so this package is imported only by the torch backend and the PyTorch interpreter.
 """
