@@ -15,9 +15,10 @@ from typing import Any, Union
 import numpy as np
 
 from .errors import FileError, FormatError, UsageError, check_lists
-from .execution.backend import Array, Executor, TensorInfo, known_name, make_executor
+from .execution.executor import Array, Executor, TensorInfo, known_name
 from .execution.feeds.sources import load_inputs
 from .execution.results.compare import Comparison, compare_outputs
+from .execution.runtimes import make_executor
 from .formats import InputShapes, check_dialect, detect_input, find_format, make_reader
 from .formats.destination import Destination
 from .model import Graph

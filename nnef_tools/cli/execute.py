@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..execution.runtimes import AUTO, BACKENDS
 from .options import (
     FORMAT_NAMES,
     SHAPE_WORD,
@@ -31,7 +32,7 @@ from .paths import check_output, file_name, folder_name, is_output, source_path
 from .render import note, print_json, print_result, progress, standard_output, warn, warn_all
 
 if TYPE_CHECKING:
-    from ..execution.backend import Array, Executor, TensorInfo
+    from ..execution.executor import Array, Executor, TensorInfo
     from ..execution.feeds.sources import InputSource
     from ..formats import Format
 
@@ -42,8 +43,6 @@ SHORTENED = (
 """The options of the 1.0 series, which could be shortened there. New ones cannot, so that they never get in the way."""
 
 OUTPUT_NAMES_EXAMPLE = "{'tensor': 'file name'}"
-
-BACKENDS = ("auto", "numpy", "torch", "onnxruntime", "tensorflow")
 
 
 def build_parser(prog: str = "nnef-tools execute") -> Parser:
@@ -108,7 +107,7 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
     )
 
     running = parser.add_argument_group("running")
-    running.add_argument("--backend", choices=BACKENDS, default="auto", help="default: the fastest that there is")
+    running.add_argument("--backend", choices=BACKENDS, default=AUTO, help="default: the fastest that there is")
     running.add_argument("--device", help="where torch or onnxruntime runs it: cpu, cuda, ..")
     running.add_argument(
         "--decompose",
@@ -255,7 +254,7 @@ def _mapping(args: argparse.Namespace) -> Mapping[str, str]:
 
 
 def _executor(args: argparse.Namespace, path: Path, format: str) -> Executor:
-    from ..execution.backend import make_executor
+    from ..execution.runtimes import make_executor
     from ..plugins import load_operators
 
     is_nnef = format == "nnef"
@@ -271,7 +270,7 @@ def _executor(args: argparse.Namespace, path: Path, format: str) -> Executor:
 
 def _with_shapes(infos: Sequence[TensorInfo], args: argparse.Namespace) -> list[TensorInfo]:
     """The inputs, with the shapes that are given for them. UsageError if one does not fit the model."""
-    from ..execution.backend import known_name
+    from ..execution.executor import known_name
 
     shapes = parse_shapes(None, args.shape or ()) or {}
     names = [info.name for info in infos]
@@ -343,7 +342,7 @@ class _Layout:
     @classmethod
     def of(cls, executor: Executor, format: Format, chosen: bool | list[str]) -> _Layout:
         """chosen: names, or all. UsageError if a name is no tensor of the model."""
-        from ..execution.backend import known_name
+        from ..execution.executor import known_name
 
         inside, outer = (-1, 1) if format.dialect.channels_last else (1, -1)
         names = set(executor.tensor_names) if chosen and not isinstance(chosen, bool) else ()
@@ -354,7 +353,7 @@ class _Layout:
 
     def applies(self, name: str, rank: int) -> bool:
         """Is a tensor of that rank one of those whose channels move?"""
-        from ..execution.backend import known_name
+        from ..execution.executor import known_name
 
         return rank > 2 and (
             self.chosen if isinstance(self.chosen, bool) else known_name(name, self.chosen) is not None

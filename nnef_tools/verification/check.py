@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import NnefToolsError, VerificationError
-from ..execution.backend import Executor, kernel_backend, make_executor
+from ..execution.executor import Executor
 from ..execution.feeds.distributions import parse_distribution
 from ..execution.feeds.input_ranges import InputRange, input_ranges
 from ..execution.feeds.sources import RandomSource
 from ..execution.kernels.loading import read_graph
 from ..execution.results.compare import Array, OutputComparison
+from ..execution.runtimes import kernel_backends, make_executor
 from ..model import Graph, Tensor
 from ..model.copying import copy_graph
 from ..ops.inference import infer_graph
@@ -203,17 +204,18 @@ def _failure(source: Path, result: Verification) -> VerificationError:
 
 
 def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None) -> Executor:
-    """NNEF is run by functions of our own: onnxruntime would need the conversion that is to be verified."""
+    """Kernels run what they can: onnxruntime would need the conversion that is to be verified."""
     path, format = model
-    if format != "nnef":
+    backends = kernel_backends(format)
+    if not backends:
         return make_executor(path, format=format)
-    return make_executor(path, format=format, backend=kernel_backend(), custom_operators=custom_operators)
+    return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
 
 
 def _nnef_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
-    """The side that is NNEF, with shapes as far as they are known, and whether that is the source."""
+    """The side that kernels run, with shapes as far as they are known, and whether that is the source."""
     for path, format in (source, target):
-        if format == "nnef":
+        if kernel_backends(format):
             graph = read_graph(path)
             infer_graph(graph, fragments=graph.metadata.get("fragments") or {}, allow_unknown=True)
             return graph, path is source[0]

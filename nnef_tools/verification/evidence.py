@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..execution.backend import Array
+from ..execution.executor import Array
 from .exact import ROUNDING
 
 VARIATION_TOLERANCE = 1e-3

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import NnefToolsError
-from ..execution.backend import Array, Executor
+from ..execution.executor import Array, Executor
 from ..execution.results.compare import OutputComparison, compare_outputs
 
 MOST_BYTES = 1 << 28

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import NnefToolsError
-from ..execution.backend import Array, Executor, TensorInfo
+from ..execution.executor import Array, Executor, TensorInfo
 from ..execution.feeds.sources import RandomSource
 from ..execution.results.compare import OutputComparison, compare_outputs
 from ..model import Tensor

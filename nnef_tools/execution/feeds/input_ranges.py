@@ -17,7 +17,7 @@ import numpy as np
 
 from ...errors import NnefToolsError
 from ...model import Graph, Operation, Tensor
-from ..backend import Array
+from ..executor import Array
 from ..kernels.constants import constant_data
 
 LARGEST_CONSTANT = 1 << 24

@@ -11,7 +11,7 @@ from zlib import crc32
 import ml_dtypes
 import numpy as np
 
-from ..backend import Array, TensorInfo
+from ..executor import Array, TensorInfo
 
 _MAGIC = b"nnef_tools compiled 2\n"
 _SUM = 9  # bytes of the checksum that follows

@@ -15,7 +15,7 @@ from ...model import Graph, Tensor
 from ...model.widths import double_facts
 from ...ops.extensions import extension_fragments
 from ...ops.inference import infer_graph
-from ..backend import Array
+from ..executor import Array
 from ..feeds.inputs import tensor_info
 from .compiled import CompiledModel, Weight
 

@@ -16,7 +16,7 @@ from ...errors import ExecutionError, FileError, FormatError, MissingPackageErro
 from ...io.mapped import read_file
 from ...io.onnx.wire import skeleton
 from ...io.protobuf.wire import VARINT, delimited, tag, varint
-from ..backend import Array, Observer, TensorInfo, no_such_tensor
+from ..executor import Array, Observer, TensorInfo, no_such_tensor
 from ..feeds.inputs import check_inputs
 
 try:

@@ -1,6 +1,6 @@
 """What the torch operators share: left-aligned broadcasting, borders.
 
-Imports torch, so this package is imported only by the torch backend and the PyTorch interpreter.
+Imports torch, so this package is imported only where torch is the runtime and by the PyTorch interpreter.
 """
 
 from __future__ import annotations
