@@ -72,9 +72,14 @@ class Executor(Protocol):
         """
 
 
+def name_forms(name: str) -> tuple[str, ...]:
+    """The names of one tensor, best first: TensorFlow's `x:0` may be given as `x`, and the other way round."""
+    return name, f"{name}:0", name.removesuffix(":0")
+
+
 def known_name(name: str, known: Collection[str]) -> str | None:
-    """The known name of a tensor, if there is one: TensorFlow's `x:0` may be given as `x`, and the other way round."""
-    return next((form for form in (name, f"{name}:0", name.removesuffix(":0")) if form in known), None)
+    """The known name of a tensor in any of its forms, if there is one."""
+    return next((form for form in name_forms(name) if form in known), None)
 
 
 def no_such_tensor(name: str, known: Sequence[str]) -> UsageError:

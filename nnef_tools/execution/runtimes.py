@@ -50,12 +50,13 @@ class Runtime(NamedTuple):
         return getattr(import_module(f"{__package__}.{module}"), name)
 
 
-_NNEF = "nnef"
+GRAPH_FORMAT = "nnef"
+"""The format whose dialect a Graph is in that is run."""
 
 RUNTIMES = (
-    Runtime("numpy", frozenset({_NNEF}), "NNEF", "kernels.numpy:NumpyKernels", has_kernels=True),
-    Runtime("torch", frozenset({_NNEF}), "NNEF", "kernels.torch:TorchKernels", devices=True, has_kernels=True),
-    Runtime("onnxruntime", frozenset({_NNEF}), "NNEF", "onnxruntime.nnef:NnefOnnxExecutor", devices=True),
+    Runtime("numpy", frozenset({GRAPH_FORMAT}), "NNEF", "kernels.numpy:NumpyKernels", has_kernels=True),
+    Runtime("torch", frozenset({GRAPH_FORMAT}), "NNEF", "kernels.torch:TorchKernels", devices=True, has_kernels=True),
+    Runtime("onnxruntime", frozenset({GRAPH_FORMAT}), "NNEF", "onnxruntime.nnef:NnefOnnxExecutor", devices=True),
     Runtime("onnxruntime", frozenset({"onnx"}), "ONNX", "onnxruntime.onnx:OnnxExecutor", devices=True),
     Runtime("tensorflow", frozenset({"tf"}), "TensorFlow", "tensorflow:TensorFlowExecutor"),
 )
@@ -74,7 +75,7 @@ def kernel_backends(format: str) -> list[str]:
 def make_executor(
     model: Model,
     *,
-    format: str = _NNEF,
+    format: str = GRAPH_FORMAT,
     backend: str = AUTO,
     custom_operators: Functions | None = None,
     decomposed: Collection[str] | None = None,

@@ -18,6 +18,7 @@ from ..execution.kernels.loading import read_graph
 from ..execution.results.compare import Array, OutputComparison
 from ..execution.runtimes import kernel_backends, make_executor
 from ..model import Graph, Tensor
+from ..model.channels import Selection
 from ..model.copying import copy_graph
 from ..ops.inference import infer_graph
 from ..report import FirstDifference, OutputCheck, Verification, format_table
@@ -56,7 +57,7 @@ class Interface:
             tuple((Port.of(tensor), tensor.shape or ()) for tensor in graph.inputs if tensor.volume == 0),
         )
 
-    def transposed(self, selected: bool | Sequence[str], channels_last: bool) -> Interface:
+    def transposed(self, selected: Selection, channels_last: bool) -> Interface:
         """The interface where the selected tensors have other axes in the converted model.
 
         channels_last: where they have their channels in the source, or in second place?

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..errors import NnefToolsError
 from ..execution.executor import Array, Executor
 from ..execution.results.compare import OutputComparison, compare_outputs
+from ..model.channels import MIN_RANK, TO_LAST, TO_SECOND
 
 MOST_BYTES = 1 << 28
 """Size of the tensors that are taken out of a model in one run."""
@@ -100,6 +99,6 @@ def _compare(name: str, expected: Array, result: Array, accept: Accept) -> Outpu
 
 def _layouts(array: Array) -> Iterator[Array]:
     yield array
-    if array.ndim > 2:
-        yield np.moveaxis(array, -1, 1)
-        yield np.moveaxis(array, 1, -1)
+    if array.ndim >= MIN_RANK:
+        yield TO_SECOND.array(array)
+        yield TO_LAST.array(array)

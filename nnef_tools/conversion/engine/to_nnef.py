@@ -23,6 +23,7 @@ from ...language.parser import parse_fragments
 from ...language.stdlib import standard_fragments
 from ...language.types import REQUIRED, Fragment
 from ...model import Graph, Operation, Tensor
+from ...model.channels import is_moved
 from ...model.dtypes import as_class, dtype_name, nnef_dtype
 from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ...model.widths import has_literal
@@ -142,7 +143,7 @@ class ConverterToNNEF(Converter):
             )
         kind = nnef_dtype(source.dtype)
         shape = tuple(source.shape or ())
-        transposed = self._transposes(source, len(shape))
+        transposed = is_moved(source.name, len(shape), self._io_transpose)
         outer = axis_orders.permute(shape, axis_orders.nxc_to_ncx_perm(len(shape))) if transposed else shape
         target = Tensor(self._target, source.name, outer, source.dtype, quant=copy.deepcopy(source.quant))
         Operation(
@@ -155,11 +156,6 @@ class ConverterToNNEF(Converter):
         self._tensors[source] = inner
         return target
 
-    def _transposes(self, source: Tensor, rank: int) -> bool:
-        if rank <= 2:
-            return False
-        return self._io_transpose if isinstance(self._io_transpose, bool) else source.name in self._io_transpose
-
     def _convert_outputs(self) -> None:
         outputs: list[Tensor] = []
         self.outputs = self._final_tensors()
@@ -168,7 +164,7 @@ class ConverterToNNEF(Converter):
             shape = target.shape or ()
             if 0 in shape:
                 raise ConversionError(f"output '{source.name}' is empty (shape {list(shape)})")
-            if self._transposes(source, len(shape)):
+            if is_moved(source.name, len(shape), self._io_transpose):
                 target = self._builder.transpose(target, axes=axis_orders.nxc_to_ncx_perm(len(shape)))
             if target.data is not None or target in outputs or target in self._target.inputs:
                 target = self._copy(target)
