@@ -7,11 +7,12 @@ such tensors never change.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, Any]
+from .memory import Array
+
 Shape: TypeAlias = tuple[int | None, ...]
 Selection: TypeAlias = bool | Collection[str]
 """All tensors, none, or those of these names."""

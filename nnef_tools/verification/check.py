@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import NnefToolsError, VerificationError
-from ..execution.executor import Executor
+from ..execution.executor import Array, Executor
 from ..execution.feeds.distributions import parse_distribution
 from ..execution.feeds.input_ranges import InputRange, input_ranges
 from ..execution.feeds.sources import RandomSource
 from ..execution.kernels.loading import read_graph
-from ..execution.results.compare import Array, OutputComparison
+from ..execution.results.compare import OutputComparison
 from ..execution.runtimes import kernel_backends, make_executor
 from ..model import Graph, Tensor
 from ..model.channels import Selection
@@ -34,7 +34,7 @@ REDRAWS = 4
 """How often a random input is drawn again to get another one."""
 
 DISTRIBUTIONS = {"scalar": parse_distribution("uniform(-1, 1)"), "integer": parse_distribution("integers(0, 9)")}
-"""Of random inputs. The integers are few and small: those of which the graph does not tell the range."""
+"""Distributions of random inputs. Integers whose range the graph does not tell are few and small."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def verify_conversion(
     the two, if neither is NNEF. progress: called with `verify 2/3` before the second of three runs. VerificationError,
     with a table of the outputs, if they differ by more than the tolerances; UsageError if a model cannot be run.
     """
-    graph, of_source = _nnef_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
+    graph, of_source = _kernel_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
     random = random_source(distribution, seed, _ranges(graph, interface))
     models = Models(
         _executor(source, None),
@@ -213,7 +213,7 @@ def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[.
     return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
 
 
-def _nnef_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
+def _kernel_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
     """The side that kernels run, with shapes as far as they are known, and whether that is the source."""
     for path, format in (source, target):
         if kernel_backends(format):

@@ -87,7 +87,7 @@ def _groups(names: Sequence[str], size: Callable[[str], int]) -> Iterator[list[s
 
 def _compare(name: str, expected: Array, result: Array, accept: Accept) -> OutputComparison | None:
     """The comparison if the values differ whichever way their axes are moved; None if not, or for other shapes."""
-    fitting = [array for array in _layouts(expected) if array.shape == result.shape]
+    fitting = [array for array in _with_moved_channels(expected) if array.shape == result.shape]
     found = None
     for array in fitting:
         comparison = compare_outputs({name: array}, {name: result}).outputs[0]
@@ -97,7 +97,7 @@ def _compare(name: str, expected: Array, result: Array, accept: Accept) -> Outpu
     return found
 
 
-def _layouts(array: Array) -> Iterator[Array]:
+def _with_moved_channels(array: Array) -> Iterator[Array]:
     yield array
     if array.ndim >= MIN_RANK:
         yield TO_SECOND.array(array)

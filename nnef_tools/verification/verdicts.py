@@ -304,14 +304,16 @@ class Verdicts:
         """How far runs of one model in different ways are apart."""
         ports = self._models.ports
         own = {port.name: name for name, port in ports.items()}
-        source = _spread(self._models.reference, run.given, {p: run.expected[n] for p, n in own.items()}, ports, own)
-        target = _spread(
+        source = _deviation_of_runs(
+            self._models.reference, run.given, {p: run.expected[n] for p, n in own.items()}, ports, own
+        )
+        target = _deviation_of_runs(
             self._models.candidate, run.converted, {name: run.results[name] for name in ports}, ports, None
         )
         return {name: source[port.name] | target[name] for name, port in ports.items()}
 
 
-def _spread(
+def _deviation_of_runs(
     executor: Executor,
     inputs: Mapping[str, Array],
     results: Mapping[str, Array],

@@ -26,7 +26,8 @@ from ..executor import Array, no_such_tensor
 
 Operator = Callable[..., Any]
 
-_SOURCES = ("external", "variable", "constant")
+SOURCES = ("external", "variable", "constant")
+"""Types of operations that compute nothing, as a run begins with their results."""
 
 
 class Kernels(Protocol):
@@ -81,7 +82,7 @@ class Plan:
         self._slots: dict[Tensor, int] = {}
         self.inputs = [self._slot(tensor) for tensor in graph.inputs]
         self._check_operators()
-        computed = [op for op in graph.operations if op.type not in _SOURCES]
+        computed = [op for op in graph.operations if op.type not in SOURCES]
         self.constants: list[tuple[int, Tensor]] = list(self._find_constants())
         self.steps = self._release([self._prepare(op) for op in computed])
         self.outputs = [self._slot(tensor) for tensor in graph.outputs]
@@ -194,7 +195,7 @@ class Plan:
 
     def _check_operators(self) -> None:
         missing = Counter(
-            str(op.type) for op in self.graph.operations if op.type not in _SOURCES and self._function(op.type) is None
+            str(op.type) for op in self.graph.operations if op.type not in SOURCES and self._function(op.type) is None
         )
         if missing:
             raise ExecutionError(

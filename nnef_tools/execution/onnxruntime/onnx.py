@@ -51,7 +51,7 @@ _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 class OnnxExecutor:
     """An `Executor` for an ONNX file, or for the bytes of a model.
 
-    Intermediate values are those of the unoptimised model, under its names: for them a second session is made, of the
+    Intermediate values are those of the unoptimized model, under its names: for them a second session is made, of the
     model with these values as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses.
     device: see `providers`.
     """
