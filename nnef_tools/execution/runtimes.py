@@ -27,9 +27,9 @@ class Runtime(NamedTuple):
     """One way to run models of some formats.
 
     name: as `--backend` has it, and the package that has to be installed. runs: names of formats. models: what messages
-    call models of these. executor: `module:class` of this package, of an `Executor`, which is made of the model and,
-    with devices, of `device`; for a runtime with kernels, of the `Kernels` that a `GraphExecutor` calls. devices: it
-    runs on others than the CPU. has_kernels: a Python function computes each operator, and a plugin may bring its own.
+    call models of these. executor: `module:class` of this package, an `Executor` of a model and, with devices, of a
+    `device`; with kernels, the `Kernels` of a `GraphExecutor`, from `for_graph(graph, device)`. devices: it runs on
+    others than the CPU. has_kernels: a Python function computes each operator, and a plugin may bring its own.
     """
 
     name: str
