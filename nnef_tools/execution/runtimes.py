@@ -1,18 +1,18 @@
-"""What runs which models: the table of runtimes, and `make_executor`, which picks from it.
+"""What runs which models: `make_executor` picks from the runtimes that the pages of the formats name.
 
-A new runtime is a module and an entry. numpy is imported only to run something.
+A new runtime is a module and an entry in a page. numpy is imported only to run something.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import NnefToolsError, UsageError
+from ..formats import FORMATS, NNEF, load
+from ..formats.format import Runtime
 
 if TYPE_CHECKING:
     from ..model import Graph
@@ -23,46 +23,8 @@ Functions: TypeAlias = Mapping[str, Callable[..., Any]]
 """Operator name -> function of the arrays of a runtime."""
 
 
-class Runtime(NamedTuple):
-    """One way to run models of some formats.
-
-    name: as `--backend` has it, and the package that has to be installed. runs: names of formats. models: what messages
-    call models of these. executor: `module:class` of this package, an `Executor` of a model and, with devices, of a
-    `device`; with kernels, the `Kernels` of a `GraphExecutor`, from `for_graph(graph, device)`. devices: it runs on
-    others than the CPU. has_kernels: a Python function computes each operator, and a plugin may bring its own.
-    """
-
-    name: str
-    runs: frozenset[str]
-    models: str
-    executor: str
-    devices: bool = False
-    has_kernels: bool = False
-
-    @property
-    def is_installed(self) -> bool:
-        """Is the package there that it needs?"""
-        return find_spec(self.name) is not None
-
-    def load(self) -> Any:
-        """What `executor` names. MissingPackageError if the package is not installed."""
-        module, _, name = self.executor.partition(":")
-        return getattr(import_module(f"{__package__}.{module}"), name)
-
-
-GRAPH_FORMAT = "nnef"
-"""The format whose dialect a Graph is in that is run."""
-
-RUNTIMES = (
-    Runtime("numpy", frozenset({GRAPH_FORMAT}), "NNEF", "kernels.numpy:NumpyKernels", has_kernels=True),
-    Runtime("torch", frozenset({GRAPH_FORMAT}), "NNEF", "kernels.torch:TorchKernels", devices=True, has_kernels=True),
-    Runtime("onnxruntime", frozenset({GRAPH_FORMAT}), "NNEF", "onnxruntime.nnef:NnefOnnxExecutor", devices=True),
-    Runtime("onnxruntime", frozenset({"onnx"}), "ONNX", "onnxruntime.onnx:OnnxExecutor", devices=True),
-    Runtime("tensorflow", frozenset({"tf"}), "TensorFlow", "tensorflow:TensorFlowExecutor"),
-)
-"""Of those for one format, the later ones are faster: 'auto' begins with the last."""
-
 AUTO = "auto"
+RUNTIMES = tuple(runtime for format in FORMATS.values() for runtime in format.runtimes)
 BACKENDS = (AUTO, *dict.fromkeys(runtime.name for runtime in RUNTIMES))
 """The choices of a backend."""
 
@@ -75,7 +37,7 @@ def kernel_backends(format: str) -> list[str]:
 def make_executor(
     model: Model,
     *,
-    format: str = GRAPH_FORMAT,
+    format: str = NNEF.name,
     backend: str = AUTO,
     custom_operators: Functions | None = None,
     decomposed: Collection[str] | None = None,
@@ -115,12 +77,13 @@ def make_executor(
 
 def _runtimes(format: str) -> list[Runtime]:
     """What runs models of the format, in the order in which 'auto' takes it."""
-    return [runtime for runtime in reversed(RUNTIMES) if format in runtime.runs]
+    found = FORMATS.get(format)
+    return list(found.runtimes) if found is not None else []
 
 
 def _cannot_run(format: str, backend: str, able: Sequence[Runtime]) -> UsageError:
     if not able:
-        formats = dict.fromkeys(name for runtime in RUNTIMES for name in sorted(runtime.runs))
+        formats = [name for name, item in FORMATS.items() if item.runtimes]
         return UsageError(f"cannot run models of format '{format}'", hint=f"formats: {', '.join(formats)}")
     if not any(runtime.has_kernels for runtime in able):
         problem = f"backend '{backend}' cannot run {able[0].models} models"
@@ -133,7 +96,7 @@ def _check_device(device: str | None, chosen: Sequence[Runtime], able: Sequence[
     """UsageError if none of the chosen runtimes has it. able: all that run the model."""
     if device in (None, "cpu") or any(runtime.devices for runtime in chosen):
         return
-    others = [runtime.name for runtime in reversed(able) if runtime.devices]
+    others = [runtime.name for runtime in able if runtime.devices]
     if others:
         raise UsageError(f"the {chosen[0].name} backend does not run on '{device}'", hint=_use(*others))
     raise UsageError(f"{able[0].models} models are run on the CPU, not on '{device}'")
@@ -144,7 +107,9 @@ def _use(*names: str) -> str:
 
 
 def _load(runtime: Runtime, model: Model, device: str | None) -> Executor:
-    executor: Executor = runtime.load()(model, device=device) if runtime.devices else runtime.load()(model)
+    executor: Executor = (
+        load(runtime.executor)(model, device=device) if runtime.devices else load(runtime.executor)(model)
+    )
     return executor
 
 
@@ -213,5 +178,5 @@ class _KernelModel:
         from .kernels.executor import GraphExecutor
 
         graph = self._graph()
-        kernels = runtime.load().for_graph(graph, device)
+        kernels = load(runtime.executor).for_graph(graph, device)
         return GraphExecutor(graph, kernels, self._functions, note=note, expand=graph is not self._model)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import UsageError
-from ..formats import check_dialect, detect_input, find_format
+from ..formats import NNEF, check_dialect, detect_input, find_format
 from ..language.stdlib import standard_fragments
 from ..model import Graph
 from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_moved
@@ -19,7 +19,7 @@ from ..ops.extensions import extension_fragments
 from .executor import Array, Executor, Observer, TensorInfo, known_name, name_forms
 from .feeds.inputs import fits
 from .feeds.sources import run_batches
-from .runtimes import GRAPH_FORMAT, make_executor
+from .runtimes import make_executor
 
 Model: TypeAlias = str | PathLike[str] | Graph
 Inputs: TypeAlias = Mapping[str, Any] | Sequence[Any]
@@ -32,7 +32,7 @@ def open_executor(model: Model, format: str | None = None, **options: Any) -> Ex
     UsageError for a graph in another dialect than the format's, and what `detect_input` and `make_executor` raise.
     """
     if isinstance(model, Graph):
-        format = format or GRAPH_FORMAT
+        format = format or NNEF.name
         check_dialect(model, find_format(format))
     else:
         format = detect_input(Path(model), format).name

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from ..model import Graph
@@ -62,6 +63,27 @@ class Dialect:
     tensor_name: Callable[[str], str] = str
 
 
+class Runtime(NamedTuple):
+    """One way to run models of a format.
+
+    name: as `--backend` has it, and the package that has to be installed. models: what messages call such models.
+    executor: class, an `Executor` of a model and, with devices, of a `device`; with kernels, the `Kernels` of a
+    `GraphExecutor`, from `for_graph(graph, device)`. devices: it runs on others than the CPU. has_kernels: a Python
+    function computes each operator, and a plugin may bring its own.
+    """
+
+    name: str
+    models: str
+    executor: str
+    devices: bool = False
+    has_kernels: bool = False
+
+    @property
+    def is_installed(self) -> bool:
+        """Is the package there that it needs?"""
+        return find_spec(self.name) is not None
+
+
 @dataclass(frozen=True)
 class Format:
     """A model format. extra: the optional dependencies that it needs.
@@ -69,7 +91,7 @@ class Format:
     The first suffix is the one that a new file gets; files with `read_suffixes` are only read. archive_suffixes: of
     single compressed files in which a folder is written. folder_mark: the file by which a folder is known. is_magic:
     does a file begin as those of the format do? reader, writer: classes, None if there is none. reader_options,
-    writer_options: options of a conversion that they follow.
+    writer_options: options of a conversion that they follow. runtimes: what runs its models, fastest first.
     """
 
     name: str
@@ -85,6 +107,7 @@ class Format:
     reader_options: frozenset[str] = frozenset()
     writer: str | None = None
     writer_options: frozenset[str] = frozenset()
+    runtimes: tuple[Runtime, ...] = ()
 
 
 def operation_types(graph: Graph) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .format import Dialect, Format, operation_types
+from .format import Dialect, Format, Runtime, operation_types
 
 NNEF = Dialect(
     name="nnef",
@@ -26,5 +26,10 @@ FORMATS = (
         reader_options=frozenset({"custom_shapes"}),
         writer="io.nnef:Writer",
         writer_options=frozenset({"custom_fragments", "generate_custom_fragments", "annotate_shapes"}),
+        runtimes=(
+            Runtime("onnxruntime", "NNEF", "execution.onnxruntime.nnef:NnefOnnxExecutor", devices=True),
+            Runtime("torch", "NNEF", "execution.kernels.torch:TorchKernels", devices=True, has_kernels=True),
+            Runtime("numpy", "NNEF", "execution.kernels.numpy:NumpyKernels", has_kernels=True),
+        ),
     ),
 )

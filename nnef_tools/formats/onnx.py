@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .format import Dialect, Format, operation_types
+from .format import Dialect, Format, Runtime, operation_types
 
 if TYPE_CHECKING:
     from ..model import Graph
@@ -37,5 +37,6 @@ FORMATS = (
         reader="io.onnx:Reader",
         writer="io.onnx:Writer",
         writer_options=frozenset({"external_data"}),
+        runtimes=(Runtime("onnxruntime", "ONNX", "execution.onnxruntime.onnx:OnnxExecutor", devices=True),),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .format import Dialect, Format, operation_types
+from .format import Dialect, Format, Runtime, operation_types
 
 TENSORFLOW = Dialect(
     name="tf",
@@ -29,5 +29,6 @@ FORMATS = (
         extra="tf",
         reader="io.tf.graphdef:Reader",
         writer="io.tf.graphdef:Writer",
+        runtimes=(Runtime("tensorflow", "TensorFlow", "execution.tensorflow:TensorFlowExecutor"),),
     ),
 )

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 import nnef_tools
-from nnef_tools.execution.runtimes import RUNTIMES
 from nnef_tools.formats import DIALECTS, FORMATS, converters
 
 PACKAGE = Path(nnef_tools.__file__).parent
@@ -157,7 +156,7 @@ def test_imports_point_down() -> None:
 def test_classes_named_in_the_registry_exist() -> None:
     named = [name for f in FORMATS.values() for name in (f.reader, f.writer)]
     named += [name for d in DIALECTS.values() for name in (d.optimizer, d.layout, d.complete_shapes)]
-    named += [f"execution.{runtime.executor}" for runtime in RUNTIMES]
+    named += [runtime.executor for f in FORMATS.values() for runtime in f.runtimes]
     for name in filter(None, [*named, *converters().values()]):
         module, _, attribute = name.partition(":")
         base = PACKAGE.joinpath(*module.split("."))
