@@ -31,19 +31,19 @@ LAYERS = {
     "report": 5,
     "plugins": 5,
     "formats": 5,
-    "conversion": 5,
     "optimization": 5,
-    "execution": 6,
-    "profiling": 5,
-    "visualization": 5,
-    "interpreter": 7,  # the public face of the torch backend in execution
-    "verification": 7,
-    "pipeline": 8,
-    "api": 8,
-    "cli": 9,
-    "convert": 10,
-    "execute": 10,
-    "__main__": 10,
+    "conversion": 6,
+    "execution": 7,
+    "profiling": 6,
+    "visualization": 6,
+    "interpreter": 8,  # the public face of the torch backend in execution
+    "verification": 8,
+    "pipeline": 9,
+    "api": 9,
+    "cli": 10,
+    "convert": 11,
+    "execute": 11,
+    "__main__": 11,
 }
 
 CORE = {"numpy", "ml_dtypes"}

@@ -14,6 +14,7 @@ from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
 from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
+from ....optimization.onnx.branches import restore_branches
 from ...building.quantized import QuantizedArray
 from ...building.shapes import shape as shape_of
 from ...building.target import PlainBuilder
@@ -23,8 +24,7 @@ from ...maths import padding
 from .. import building
 from ..common import dtype_code
 from . import FAMILIES
-from .attributes_to_inputs import modernize
-from .branches import restore_branches
+from .attributes_to_inputs import attributes_to_inputs
 from .quant import codes_of, dequantize_into, linear, real_values, rounded
 
 OPSETS = range(13, 29)
@@ -159,7 +159,7 @@ class Converter(ConverterFromNNEF):
         super()._convert_outputs()
         if self._transforms:
             for op in self._target.operations:
-                modernize(self._builder, op)
+                attributes_to_inputs(self._builder, op)
 
     def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
         # What goes beyond a type's range is limited by operations of the model, if the model wants that.
