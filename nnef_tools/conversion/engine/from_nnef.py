@@ -23,6 +23,7 @@ from ...ops.extensions import extension_fragments
 from ...ops.inference import group_arguments, infer_graph
 from ...ops.integers import as_signed
 from ...ops.registry import find
+from ...optimization.nnef.idioms import IDIOMS, with_idioms
 from ..building.quantized import QuantizedArray
 from ..building.target import PlainBuilder
 from .base import Converter
@@ -85,7 +86,7 @@ class ConverterFromNNEF(Converter):
     # preparation
 
     def _expanded(self, graph: Graph) -> Graph:
-        """The graph, or a copy in which compound operations without rule are expanded."""
+        """The graph, or a copy in which compound operations without rule are expanded, and others are recognized."""
         fragments: Mapping[str, Fragment] = graph.metadata.get("fragments", {})
         known = {**standard_fragments(), **extension_fragments(), **fragments}
 
@@ -106,7 +107,11 @@ class ConverterFromNNEF(Converter):
             decompose(result, known, known, only=self._is_too_narrow)
         if result is not graph:
             infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
-        return result
+        return with_idioms(result, self._idioms(), kept=self._transforms)
+
+    def _idioms(self) -> frozenset[str]:
+        """The idioms that the dialect has operators for."""
+        return frozenset(name for name in IDIOMS if find_from_nnef(self.dialect, name) is not None)
 
     def _is_too_narrow(self, op: Operation) -> bool:
         """Is the operation computed in float64, and what it would be in the dialect, or an attribute there, float32?"""

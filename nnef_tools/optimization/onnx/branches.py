@@ -11,7 +11,7 @@ are visited after their users, and all `Where` of one condition together, so tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -20,6 +20,7 @@ import numpy as np
 from ...language.names import FreshNames
 from ...model import Graph, Operation, Tensor
 from ...model.utils import place_operations
+from ..unused import remove_unused_tensors
 
 MIN_BRANCH_ITEMS = 4096
 """Items that a branch must compute, so that skipping it makes up for the 2 microseconds that an If takes."""
@@ -241,8 +242,7 @@ class _Builder:
             if constant.graph is not None and not constant.has_consumer:
                 self._graph.remove_tensor(constant)
                 copy.name = constant.name
-        for tensor in read:
-            _remove_unused(tensor, kept)
+        remove_unused_tensors(read, kept)
         for part in (self._graph, *branches):
             place_operations(part)
 
@@ -290,17 +290,3 @@ class _Builder:
         for op in graph.operations:
             if op.type == "DequantizeLinear" and op.inputs[0].data is not None:
                 op.inputs = tuple(t if t.data is None else self._copy(t, graph, t.shape or ()) for t in op.inputs)
-
-
-def _remove_unused(tensor: Tensor, kept: Container[Tensor]) -> None:
-    """Removes what nothing uses any more: a tensor, its producer, and so on."""
-    pending = [tensor]
-    while pending:
-        tensor = pending.pop()
-        owner, producer = tensor.graph, tensor.producer
-        if owner is None or tensor.has_consumer or tensor in kept or tensor in owner.inputs:
-            continue
-        if producer is not None:
-            pending.extend(producer.inputs)
-            owner.remove_operation(producer, unlink=True)
-        owner.remove_tensor(tensor)

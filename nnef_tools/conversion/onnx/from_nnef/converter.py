@@ -14,6 +14,7 @@ from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
 from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
+from ....optimization.nnef import idioms
 from ....optimization.onnx.branches import restore_branches
 from ...building.quantized import QuantizedArray
 from ...building.shapes import shape as shape_of
@@ -107,6 +108,10 @@ class Converter(ConverterFromNNEF):
     def decomposed_operations() -> list[str]:
         """Standard operations that are expanded by their definition; a reader may do that as well."""
         return compounds_without_rule("onnx")
+
+    def _idioms(self) -> frozenset[str]:
+        known = super()._idioms()
+        return known if self._opset >= 17 else known - {idioms.LAYER_NORMALIZATION}
 
     def _make_builder(self, graph: Graph) -> PlainBuilder:
         return PlainBuilder(graph, self._opset)
