@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..formats import FORMATS
 from .options import (
-    FORMAT_NAMES,
     SHAPE_WORD,
     Names,
     Parser,
@@ -53,15 +53,25 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         metavar="OUTPUT",
         help="the file or folder to write: a name in .nnef is a folder, .tgz an archive",
     )
-    formats = parser.add_argument_group("models")
-    formats.add_argument("--input-model", metavar="PATH", help="the model to read, as an option")
-    formats.add_argument(
+    _add_models(parser)
+    _add_conversion(parser)
+    _add_plugins(parser)
+    _add_output(parser)
+    _add_verification(parser)
+    add_common_options(parser)
+    return parser
+
+
+def _add_models(parser: Parser) -> None:
+    group = parser.add_argument_group("models")
+    group.add_argument("--input-model", metavar="PATH", help="the model to read, as an option")
+    group.add_argument(
         "--output-model", metavar="PATH", help="the file or folder to write (default: the input's name and suffix)"
     )
-    formats.add_argument("--input-format", choices=FORMAT_NAMES, help="default: told by content and suffix")
-    formats.add_argument("--output-format", choices=FORMAT_NAMES, help="default: told by the suffix")
-    formats.add_argument("--input-shapes", metavar="DICT", help="extents of inputs: \"{'x': (1, 3, 224, 224)}\"")
-    formats.add_argument(
+    group.add_argument("--input-format", choices=tuple(FORMATS), help="default: told by content and suffix")
+    group.add_argument("--output-format", choices=tuple(FORMATS), help="default: told by the suffix")
+    group.add_argument("--input-shapes", metavar="DICT", help="extents of inputs: \"{'x': (1, 3, 224, 224)}\"")
+    group.add_argument(
         "--shape",
         nargs="+",
         action=Names,
@@ -69,54 +79,58 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         metavar="NAME:EXTENTS",
         help="the same in short: x:1,3,224,224",
     )
-    formats.add_argument(
+    group.add_argument(
         "--input-names", nargs="+", action=Names, metavar="NAME", help="convert only what follows these tensors"
     )
-    formats.add_argument(
+    group.add_argument(
         "--output-names", nargs="+", action=Names, metavar="NAME", help="convert only what leads to these tensors"
     )
-    formats.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
+    group.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
 
-    conversion = parser.add_argument_group("conversion")
-    conversion.add_argument("--fold-constants", action="store_true", help="compute what depends on constants only")
-    conversion.add_argument("--optimize", action="store_true", help="rewrite the result for speed")
-    conversion.add_argument("--dequantize", action="store_true", help="with --optimize: drop quantization")
-    conversion.add_argument("--keep-io-names", action="store_true", help="keep the names of inputs and outputs")
-    conversion.add_argument("--keep-names", action="store_true", help="keep the names of all tensors and weights")
-    conversion.add_argument(
+
+def _add_conversion(parser: Parser) -> None:
+    group = parser.add_argument_group("conversion")
+    group.add_argument("--fold-constants", action="store_true", help="compute what depends on constants only")
+    group.add_argument("--optimize", action="store_true", help="rewrite the result for speed")
+    group.add_argument("--dequantize", action="store_true", help="with --optimize: drop quantization")
+    group.add_argument("--keep-io-names", action="store_true", help="keep the names of inputs and outputs")
+    group.add_argument("--keep-names", action="store_true", help="keep the names of all tensors and weights")
+    group.add_argument(
         "--io-transpose",
         nargs="*",
         action=Names,
         metavar="NAME",
         help="make channels-last inputs and outputs channels-first (no names: all of rank 3 and up)",
     )
-    conversion.add_argument(
+    group.add_argument(
         "--decompose",
         nargs="*",
         action=Names,
         metavar="OP",
         help="write these compound operations as their definition (none: all)",
     )
-    conversion.add_argument("--standard-only", action="store_true", help="refuse what needs a custom fragment")
-    conversion.add_argument("--opset", type=integer, metavar="N", help="version of ONNX's operator set to convert to")
-    conversion.add_argument("--mirror-unsupported", action="store_true", help="copy what cannot be converted as it is")
+    group.add_argument("--standard-only", action="store_true", help="refuse what needs a custom fragment")
+    group.add_argument("--opset", type=integer, metavar="N", help="version of ONNX's operator set to convert to")
+    group.add_argument("--mirror-unsupported", action="store_true", help="copy what cannot be converted as it is")
 
-    plugins = parser.add_argument_group("plugins", "modules by dotted name or path of the .py file; the last one wins")
+
+def _add_plugins(parser: Parser) -> None:
+    group = parser.add_argument_group("plugins", "modules by dotted name or path of the .py file; the last one wins")
     for name, table in (
         ("converters", "CUSTOM_TRANSFORMS"),
         ("shapes", "CUSTOM_SHAPES"),
         ("fragments", "CUSTOM_FRAGMENTS"),
         ("optimizers", "CUSTOM_OPTIMIZERS"),
     ):
-        plugins.add_argument(
+        group.add_argument(
             f"--custom-{name}", nargs="+", action=Names, default=[], metavar="MODULE", help=f"modules with {table}"
         )
-    plugins.add_argument(
-        "--generate-custom-fragments", action="store_true", help="declare custom operations in the text"
-    )
+    group.add_argument("--generate-custom-fragments", action="store_true", help="declare custom operations in the text")
 
-    output = parser.add_argument_group("output")
-    output.add_argument(
+
+def _add_output(parser: Parser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
         "--compress",
         nargs="?",
         type=integer,
@@ -124,19 +138,21 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         metavar="LEVEL",
         help="write NNEF as a .tgz archive; 0 to 9 (default 1), the higher the smaller",
     )
-    output.add_argument("--external-data", action="store_true", help="write ONNX weights into a file beside the model")
-    output.add_argument("--annotate-shapes", action="store_true", help="write shapes as comments")
-    output.add_argument(
+    group.add_argument("--external-data", action="store_true", help="write ONNX weights into a file beside the model")
+    group.add_argument("--annotate-shapes", action="store_true", help="write shapes as comments")
+    group.add_argument(
         "--tensor-mapping",
         nargs="?",
         const="tensor_mapping.json",
         metavar="FILE",
         help="write source tensor name -> target tensor name (default file: tensor_mapping.json)",
     )
-    output.add_argument("--dry-run", action="store_true", help="write nothing, only tell")
+    group.add_argument("--dry-run", action="store_true", help="write nothing, only tell")
 
-    verification = parser.add_argument_group("verification")
-    verification.add_argument(
+
+def _add_verification(parser: Parser) -> None:
+    group = parser.add_argument_group("verification")
+    group.add_argument(
         "--verify",
         nargs="?",
         type=integer,
@@ -145,14 +161,12 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         metavar="N",
         help=f"run source and result on N (default {DEFAULT_SAMPLES}) random inputs; if they differ, write nothing",
     )
-    verification.add_argument(
+    group.add_argument(
         "--random",
         metavar="DISTRIBUTION",
         help="of these inputs: uniform(-1,1), normal(0,1), integers(0,9), bernoulli(0.5)",
     )
-    verification.add_argument("--seed", type=integer, metavar="N", help="of these inputs")
-    add_common_options(parser)
-    return parser
+    group.add_argument("--seed", type=integer, metavar="N", help="of these inputs")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..execution.runtimes import AUTO, BACKENDS, kernel_backends, make_executor
+from ..formats import FORMATS
 from .options import (
-    FORMAT_NAMES,
     SHAPE_WORD,
     Names,
     Parser,
@@ -56,7 +56,7 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
         shortened=SHORTENED,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to run")
-    parser.add_argument("--format", choices=FORMAT_NAMES, help="of the model (default: told by content and suffix)")
+    parser.add_argument("--format", choices=tuple(FORMATS), help="of the model (default: told by content and suffix)")
     _add_inputs(parser)
     _add_outputs(parser)
     _add_running(parser)

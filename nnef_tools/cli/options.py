@@ -21,7 +21,6 @@ from .render import flush_output, give_up, print_error, print_json, print_traceb
 
 __all__ = [
     "EXIT_CODES",
-    "FORMAT_NAMES",
     "SHAPE_WORD",
     "Names",
     "Parser",
@@ -34,8 +33,6 @@ __all__ = [
     "parse_shapes",
     "shortened",
 ]
-
-FORMAT_NAMES = ("nnef", "onnx", "tf", "tflite", "caffe", "caffe2")
 
 SHAPES_EXAMPLE = "{'x': (1, 3, 224, 224)}"
 
