@@ -1,0 +1,95 @@
+"""Laws of the structure of a package, as functions of its folder: each gives the breaches that it finds, as text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+MAX_LINES = 60
+"""The longest function."""
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def modules(package: Path) -> dict[str, Path]:
+    """Dotted names from the package on, with the files; the package itself is ''."""
+    return {
+        str(path.relative_to(package).with_suffix("")).replace("/", ".").removesuffix("__init__").rstrip("."): path
+        for path in sorted(package.rglob("*.py"))
+    }
+
+
+def import_circles(package: Path) -> list[str]:
+    """Groups of modules that import each other, by whatever way: in functions, and for types, too."""
+    known = modules(package)
+    graph = {name: set(_imported(package, path, known)) - {name} for name, path in known.items()}
+    return [" <-> ".join(sorted(group)) for group in _strongly_connected(graph) if len(group) > 1]
+
+
+def _imported(package: Path, path: Path, known: Mapping[str, Path]) -> Iterator[str]:
+    folder = path.relative_to(package).parent.parts
+    for node in ast.walk(_tree(path)):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = [*folder[: len(folder) - node.level + 1], *(node.module.split(".") if node.module else [])]
+        for alias in node.names:
+            submodule = ".".join([*base, alias.name])
+            yield submodule if submodule in known else ".".join(base)
+
+
+def _strongly_connected(graph: Mapping[str, Collection[str]]) -> Iterator[set[str]]:
+    """Tarjan's algorithm: the groups of nodes that reach each other."""
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+
+    def visit(name: str) -> Iterator[set[str]]:
+        numbers[name] = lowest[name] = len(numbers)
+        stack.append(name)
+        for other in graph[name]:
+            if other not in graph:
+                continue
+            if other not in numbers:
+                yield from visit(other)
+                lowest[name] = min(lowest[name], lowest[other])
+            elif other in stack:
+                lowest[name] = min(lowest[name], numbers[other])
+        if lowest[name] == numbers[name]:
+            group = set(stack[stack.index(name) :])
+            del stack[stack.index(name) :]
+            yield group
+
+    for name in graph:
+        if name not in numbers:
+            yield from visit(name)
+
+
+def format_literals(package: Path, names: Collection[str], allowed: Collection[str]) -> list[str]:
+    """Strings that are names of formats or dialects, outside of folders of that name and of the allowed paths."""
+    found = []
+    for path in modules(package).values():
+        relative = path.relative_to(package)
+        if relative.as_posix().startswith(tuple(allowed)):
+            continue
+        found += [
+            f"{relative.as_posix()}:{node.lineno}: '{node.value}'"
+            for node in ast.walk(_tree(path))
+            if isinstance(node, ast.Constant) and node.value in names and node.value not in relative.parts
+        ]
+    return found
+
+
+def long_functions(package: Path) -> list[str]:
+    """Functions of more than MAX_LINES lines, as `module: name`."""
+    return [
+        f"{name}: {node.name}"
+        for name, path in modules(package).items()
+        for node in ast.walk(_tree(path))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (node.end_lineno or node.lineno) - node.lineno >= MAX_LINES
+    ]
