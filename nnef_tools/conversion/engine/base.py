@@ -24,7 +24,7 @@ from ...ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ...ops.registry import find
 from .helpers import Helpers
 from .refusal import DATA, DependsOnRefused, NotImplementedRule, Refusal, WithoutRule, remedies
-from .rules import Const, Input, Rule
+from .rules import Call, Const, Input
 from .transform import CompiledTransform, Scope, Transform, merge_transforms, unpack_transforms
 
 
@@ -189,6 +189,14 @@ class Converter(ConverterBase, Helpers):
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         """Converts an operation with what the package knows of it; False if that is nothing."""
+        call = self._resolve(op, opset)
+        if call is None:
+            return False
+        self._bind_results(op, self._apply(call, op))
+        return True
+
+    def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
+        """The rule for an operation, and its inputs and attributes as the rule has them; None if there is no rule."""
         raise NotImplementedError
 
     def _reason_against(self, op: Operation) -> str | None:
@@ -205,13 +213,13 @@ class Converter(ConverterBase, Helpers):
     def _infer_custom(self, operations: Sequence[Operation]) -> None:
         """Gives shapes and data types to the results of operations that no rule has made."""
 
-    def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
-        attribs = {key: value for key, value in attribs.items() if not key.startswith("_")}
-        rule.check(attribs)
+    def _apply(self, call: Call, op: Operation) -> list[Tensor | None]:
+        attribs = {key: value for key, value in call.attribs.items() if not key.startswith("_")}
+        call.rule.check(attribs)
         self._builder.wanted = tuple([self._is_used(t) for t in op.outputs])
         try:
-            arguments = self._arguments(rule, op)
-            results = rule.function(self._builder, *arguments, **attribs)
+            arguments = self._arguments(call, op)
+            results = call.rule.function(self._builder, *arguments, **attribs)
         except NnefToolsError:
             raise
         except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError) as error:
@@ -229,12 +237,8 @@ class Converter(ConverterBase, Helpers):
             self._captured[graph] = {captured for op in graph.operations for captured in op.captures}
         return tensor in graph.outputs or tensor in self._captured[graph]
 
-    def _given(self, op: Operation) -> list[Any]:
-        """The arguments of an operation: a tensor each, or a list of tensors for an array argument."""
-        return list(op.inputs)
-
-    def _arguments(self, rule: Rule, op: Operation) -> list[Any]:
-        given = self._given(op)
+    def _arguments(self, call: Call, op: Operation) -> list[Any]:
+        rule, given = call.rule, call.inputs
         if not rule.variadic and not all(is_missing(item) for item in given[len(rule.inputs) :]):
             raise Unsupported(f"has {len(given)} inputs, at most {len(rule.inputs)} are supported")
         arguments: list[Any] = []

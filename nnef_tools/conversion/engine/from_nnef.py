@@ -28,7 +28,7 @@ from ..building.quantized import QuantizedArray
 from ..building.target import PlainBuilder
 from .base import Converter
 from .refusal import is_known, unknown_shape
-from .rules import Rule, find_from_nnef
+from .rules import Call, find_from_nnef
 
 LARGE = 4096
 """Constants of more items keep the item type that they are stored in."""
@@ -178,9 +178,12 @@ class ConverterFromNNEF(Converter):
         if op.type in ("variable", "constant"):
             self._convert_constant(op)
             return True
+        return super()._convert_by_rule(op, opset)
+
+    def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
         rule = find_from_nnef(self.dialect, str(op.type))
         if rule is None:
-            return False
+            return None
         unknown = next((t for t in (*op.inputs, *op.outputs) if not is_known(t.shape)), None)
         if unknown is not None:
             raise unknown_shape(unknown)
@@ -196,8 +199,7 @@ class ConverterFromNNEF(Converter):
             attribs["dtype"] = self._generic_dtype(op)
         else:
             attribs.pop("dtype", None)
-        self._bind_results(op, self._apply_rule(rule, op, attribs))
-        return True
+        return Call(rule, group_arguments(op.inputs, None if definition is None else definition.fragment), attribs)
 
     def _generic_dtype(self, op: Operation) -> Any:
         """What the `?` of the operation's signature stands for."""
@@ -210,9 +212,9 @@ class ConverterFromNNEF(Converter):
         """The class in which the present operation computes what NNEF has the class for."""
         return self._builder.real if dtype is np.float32 else dtype
 
-    def _arguments(self, rule: Rule, op: Operation) -> list[Any]:
+    def _arguments(self, call: Call, op: Operation) -> list[Any]:
         """The arguments in the data types of the signature: literals may be written in another."""
-        arguments = super()._arguments(rule, op)
+        arguments = super()._arguments(call, op)
         definition = find(op.type)
         if definition is None or op.type == "cast":
             return arguments
@@ -275,11 +277,6 @@ class ConverterFromNNEF(Converter):
     def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
         """The tensor, rounded as the quantization of its source says."""
         raise Unsupported(f"'{source.name}' is quantized by '{(source.quant or {}).get('op-name')}'")
-
-    def _given(self, op: Operation) -> list[Any]:
-        """The arguments of the operation as its signature has them: an array argument is a list."""
-        definition = find(op.type)
-        return group_arguments(op.inputs, None if definition is None else definition.fragment)
 
     def _fresh_output(self, source: Tensor) -> Tensor:
         target = Tensor(self._target, source.name, source.shape, self._class(source.dtype or np.float32))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -132,6 +132,17 @@ class Rule:
         hints = {name: self._hints.get(name, Any) for name in self.attributes}
         options = {name: typing.get_args(h) if isinstance(h, UnionType) else (h,) for name, h in hints.items()}
         return {name: _any_of(*types) for name, types in options.items() if all(map(_is_checked, types))}
+
+
+class Call(NamedTuple):
+    """A rule, and what an operation gives it: inputs in the order of its parameters, attributes by their names.
+
+    An input is a tensor of the source, or a list of such for an array.
+    """
+
+    rule: Rule
+    inputs: Sequence[Any]
+    attribs: Mapping[str, Any]
 
 
 def _allows_none(hint: Any) -> bool:

@@ -37,7 +37,7 @@ from ..building.shapes import unsqueeze
 from ..maths import axis_orders
 from .base import Converter, is_missing
 from .refusal import DependsOnRefused, is_known, unknown_shape
-from .rules import find_rule
+from .rules import Call, find_rule
 from .source_names import keep_source_names
 from .transform import CompiledTransform, Scope, Transform
 
@@ -210,11 +210,7 @@ class ConverterToNNEF(Converter):
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         self._check_types(op)
-        version = opset.get(op.domain, 1)
-        rule = find_rule(self.dialect, str(op.type), version, op.domain)
-        if rule is not None:
-            self._builder.version = version
-            self._bind_results(op, self._apply_rule(rule, op, op.attribs))
+        if super()._convert_by_rule(op, opset):
             return True
         body = self._function_body(op, opset)
         if body is None:
@@ -222,6 +218,14 @@ class ConverterToNNEF(Converter):
         arguments = [None if is_missing(t) else self._mapped(t) for t in op.inputs]
         self._bind_results(op, self._inline(body, arguments))
         return True
+
+    def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
+        version = opset.get(op.domain, 1)
+        rule = find_rule(self.dialect, str(op.type), version, op.domain)
+        if rule is None:
+            return None
+        self._builder.version = version
+        return Call(rule, list(op.inputs), op.attribs)
 
     def _check_types(self, op: Operation) -> None:
         for tensor in (*op.inputs, *op.outputs):

@@ -11,7 +11,7 @@ from ....model import Graph, Operation, Tensor
 from ....model.dtypes import is_float, nnef_dtype
 from ....ops.window import Window
 from ...building import shapes
-from ...engine.rules import Rule, find_rule
+from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
 from ...maths import padding
 from . import FAMILIES
@@ -27,9 +27,12 @@ class Converter(ConverterToNNEF):
 
     dialect = "onnx"
 
-    def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
+    def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
         """Of old operators, `consumed_inputs` told which buffers could be overwritten: nothing about values."""
-        return super()._apply_rule(rule, op, {k: v for k, v in attribs.items() if k != "consumed_inputs"})
+        call = super()._resolve(op, opset)
+        if call is None or "consumed_inputs" not in call.attribs:
+            return call
+        return call._replace(attribs={k: v for k, v in call.attribs.items() if k != "consumed_inputs"})
 
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""

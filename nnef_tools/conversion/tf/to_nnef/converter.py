@@ -15,7 +15,7 @@ from ....model import Graph, Operation, Tensor
 from ....model.channels import MIN_RANK, is_selected
 from ....model.dtypes import nnef_dtype
 from ...building import shapes
-from ...engine.rules import Rule, find_rule
+from ...engine.rules import Call
 from ...engine.to_nnef import ConverterToNNEF
 from ...engine.transform import CompiledTransform
 from ...maths import axis_orders
@@ -69,10 +69,14 @@ class Converter(ConverterToNNEF):
             return True
         return super()._convert_by_rule(op, opset)
 
-    def _apply_rule(self, rule: Rule, op: Operation, attribs: Mapping[str, Any]) -> list[Tensor | None]:
-        attribs = self._replaced.get(op, attribs)
-        told = {k: v for k, v in attribs.items() if v is not None and (k in rule.attributes or not _repeats(k, v))}
-        return super()._apply_rule(rule, op, told)
+    def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
+        call = super()._resolve(op, opset)
+        if call is None:
+            return None
+        attribs, names = self._replaced.get(op, call.attribs), call.rule.attributes
+        return call._replace(
+            attribs={k: v for k, v in attribs.items() if v is not None and (k in names or not _repeats(k, v))}
+        )
 
     def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
         """Expressions may use the shapes of results, which files of TensorFlow seldom tell: the rule is asked first."""
@@ -82,8 +86,8 @@ class Converter(ConverterToNNEF):
 
     def _foreseen(self, op: Operation) -> dict[Tensor, Tensor]:
         """What the built-in rule would give, without the operations that it makes; nothing if it does not apply."""
-        rule = find_rule(self.dialect, str(op.type), 1)
-        if rule is None:
+        call = self._resolve(op, {})
+        if call is None:
             return {}
         start, warnings, rounded = (
             len(self._target.operations),
@@ -91,7 +95,7 @@ class Converter(ConverterToNNEF):
             set(self._builder.rounded),
         )
         try:
-            results = self._apply_rule(rule, op, op.attribs)
+            results = self._apply(call, op)
         except NnefToolsError:
             results = []
         self._target.remove_operations(self._target.operations[start:], unlink=True)
