@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from ...model import Tensor
+from ...model import Graph, Tensor
 from ..compose.number_types import integer_bits, integer_range
-from .nnef import Builder
-from .target import PlainBuilder
 
 Array = np.ndarray[Any, Any]
 
@@ -99,7 +97,12 @@ def zero_point_quantization(scale: Array, zero_point: Array, dtype: Any) -> dict
     }
 
 
-def quantized_constant(b: Builder | PlainBuilder, data: QuantizedArray, base: Tensor) -> Tensor:
+class _Builder(Protocol):
+    graph: Graph
+    bases: dict[Tensor, Tensor]
+
+
+def quantized_constant(b: _Builder, data: QuantizedArray, base: Tensor) -> Tensor:
     """A constant of the target graph. base: the one that it is made of."""
     tensor = Tensor(b.graph, shape=data.shape, dtype=np.float32, data=data)
     b.bases[tensor] = base

@@ -25,7 +25,7 @@ from ...ops.integers import as_signed
 from ...ops.registry import find
 from ...optimization.nnef.idioms import IDIOMS, with_idioms
 from ..building.quantized import QuantizedArray
-from ..building.target import PlainBuilder
+from ..building.target import TargetBuilder
 from .base import Converter
 from .refusal import is_known, unknown_shape
 from .rules import Call, find_from_nnef
@@ -42,7 +42,7 @@ class ConverterFromNNEF(Converter):
     names, of the model that the NNEF graph was made of, as far as its facts (`graph.metadata`) tell.
     """
 
-    _builder: PlainBuilder
+    _builder: TargetBuilder
     _single_precision: frozenset[str] = frozenset()
     """Compound operations that runtimes have for float32 only."""
 
@@ -60,7 +60,6 @@ class ConverterFromNNEF(Converter):
         self.warnings = []
         self._has_doubles = has_doubles(self._source)
         self._builder = self._make_builder(self._target)
-        self._builder.dialect = self.dialect
         self._convert_inputs()
         for op in self._source.operations:
             if op.type != "external":
@@ -76,7 +75,7 @@ class ConverterFromNNEF(Converter):
         self._target.metadata = self._target_facts(graph.metadata)
         return self._target
 
-    def _make_builder(self, graph: Graph) -> PlainBuilder:
+    def _make_builder(self, graph: Graph) -> TargetBuilder:
         raise NotImplementedError
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +143,7 @@ class ConverterFromNNEF(Converter):
             outer = Tensor(self._target, source.name, source.shape, dtype)
             inputs.append(outer)
             computed = self._class(dtype)
-            inner = outer if dtype is computed else self._cast(outer, computed)
+            inner = outer if dtype is computed else self._builder.cast_at_run_time(outer, computed)
             self._tensors[source] = self._quantized(source, inner) if source.quant else inner
         self._target.inputs = inputs
 
@@ -154,23 +153,15 @@ class ConverterFromNNEF(Converter):
             target = self._mapped(source)
             dtype = self._source_dtype(source)
             if dtype is not target.dtype:
-                target = self._cast(target, dtype)
+                target = self._builder.cast_at_run_time(target, dtype)
             elif target.data is not None or target in outputs or target in self._target.inputs:
-                target = self._identity(target)
+                target = self._builder.identity(target)
             self._tensors[source] = target
             outputs.append(target)
         self._target.outputs = outputs
 
     def _finish_constants(self) -> None:
         """Gives constants the form that they have in the dialect."""
-
-    def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
-        """The tensor in another data type, by an operation of the dialect."""
-        raise NotImplementedError
-
-    def _identity(self, tensor: Tensor) -> Tensor:
-        """A copy of the tensor, by an operation of the dialect."""
-        raise NotImplementedError
 
     # operations
 
@@ -233,7 +224,7 @@ class ConverterFromNNEF(Converter):
             return argument
         if argument.data is not None and not isinstance(argument.data, QuantizedArray):
             return self._builder.constant(np.asarray(argument.data).astype(dtype), base=argument)
-        return self._cast(argument, dtype)
+        return self._builder.cast_at_run_time(argument, dtype)
 
     def _mapped(self, source: Tensor) -> Tensor:
         target = self._tensors.get(source)
@@ -261,7 +252,7 @@ class ConverterFromNNEF(Converter):
             target = Tensor(self._target, source.name, data.shape, dtype, data.astype(dtype, copy=False))
         else:
             stored = Tensor(self._target, source.name, data.shape, data.dtype.type, data)
-            target = self._cast(stored, dtype)
+            target = self._builder.cast_at_run_time(stored, dtype)
             self._builder.bases[target] = stored
             self._stored[stored] = source
         self._tensors[source] = target

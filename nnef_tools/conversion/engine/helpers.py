@@ -20,7 +20,7 @@ class Helpers:
     """What all converters offer; subclasses set `_target` and `_builder` while they convert."""
 
     _target: Graph
-    _builder: Any  # Builder or PlainBuilder, by the direction
+    _builder: Any  # Builder or TargetBuilder, by the direction
 
     # axis orders
 

@@ -199,6 +199,10 @@ def to_nnef(dialect: str, *types: str, since: int = 1, domain: str = "") -> Call
 _from_nnef: dict[tuple[str, str], Rule] = {}
 
 
+EVERY = "*"
+"""In place of a dialect: the rule is that of all dialects without one of their own."""
+
+
 def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
     """Registers a rule for NNEF operations of these names: parameters are those of the fragment's signature.
 
@@ -216,7 +220,7 @@ def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
 
 def find_from_nnef(dialect: str, operation: str) -> Rule | None:
     """The rule that makes a dialect's operators of an NNEF operation, or None."""
-    return _from_nnef.get((dialect, operation))
+    return _from_nnef.get((dialect, operation)) or _from_nnef.get((EVERY, operation))
 
 
 def find_rule(dialect: str, type: str, version: int, domain: str = "") -> Rule | None:

@@ -57,6 +57,8 @@ BINARY = (
     Row("ne", "Xor", "NotEqual"),
 )
 
+ELEMENTWISE = (*UNARY, *BINARY)
+
 REDUCE = (
     Row("max_reduce", "ReduceMax", "Max"),
     Row("mean_reduce", "ReduceMean", "Mean"),

@@ -1,4 +1,4 @@
-"""What the rules of several families share: ONNX's data types; see `build.py` for shapes, axes and broadcasting."""
+"""What the rules of several families share: ONNX's data types, and what `building/shapes.py` has."""
 
 from __future__ import annotations
 

@@ -15,6 +15,9 @@ from ..building.shapes import shape, transpose
 from ..maths import axis_orders
 from ..maths.padding import Pairs
 
+SELU = (1.6732632423543772, 1.0507009873554805)
+"""alpha and lambda of the inventors of selu, as TensorFlow has them."""
+
 FORMATS = ("NHWC", "NDHWC", "NWC", "NCHW", "NCDHW", "NCW")
 
 

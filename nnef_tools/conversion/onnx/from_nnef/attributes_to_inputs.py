@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ....model import Operation
-from ...building.target import PlainBuilder
-from .. import building
+from ..building import OnnxBuilder
 
 _REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
 
@@ -20,9 +19,9 @@ MOVED: Mapping[str, tuple[str, int]] = {
 """Operator -> the attribute that is its second input instead, and the operator set since which it is."""
 
 
-def attributes_to_inputs(b: PlainBuilder, op: Operation) -> None:
+def attributes_to_inputs(b: OnnxBuilder, op: Operation) -> None:
     """Turns an attribute that became an input into one, as the operator set of the builder wants it."""
     name, since = MOVED.get(str(op.type), ("", 0))
     if op.domain or name not in op.attribs or b.version < since or len(op.inputs) != 1:
         return
-    op.inputs = (*op.inputs, building.ints(b, op.attribs.pop(name)))
+    op.inputs = (*op.inputs, b.ints(op.attribs.pop(name)))

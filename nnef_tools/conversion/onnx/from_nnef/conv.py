@@ -7,10 +7,10 @@ import numpy as np
 from ....model import Tensor
 from ....ops.borders import ZERO_BORDERS
 from ....ops.window import PlacedWindow, Window
-from ...building.target import PlainBuilder
+from ...building.target import is_number, known
 from ...engine.rules import from_nnef
 from ...maths import padding as pads
-from ..building import elementwise, is_number, known, pad, per_channel, right_extended, unsqueeze
+from ..building import OnnxBuilder
 from ..common import shape
 from .substitutes import products, turned_filter
 
@@ -18,20 +18,20 @@ LIMIT = 3
 """Spatial dimensions that runtimes take."""
 
 
-def _with_bias(b: PlainBuilder, bias: Tensor, channels: int) -> tuple[Tensor | None, Tensor | None]:
+def _with_bias(b: OnnxBuilder, bias: Tensor, channels: int) -> tuple[Tensor | None, Tensor | None]:
     """The bias as an input of the operator, or else what has to be added to its result; neither for 0."""
     if is_number(bias, 0.0):
         return None, None
-    vector = per_channel(b, bias, channels)
+    vector = b.per_channel(bias, channels)
     return (vector, None) if vector is not None else (None, bias)
 
 
-def _plus(b: PlainBuilder, y: Tensor, rest: Tensor | None) -> Tensor:
-    return y if rest is None else elementwise(b, "Add", y, right_extended(b, rest, len(shape(y))))
+def _plus(b: OnnxBuilder, y: Tensor, rest: Tensor | None) -> Tensor:
+    return y if rest is None else b.elementwise(b.Add, y, b.right_extended(rest, len(shape(y))))
 
 
 @from_nnef("onnx", "conv")
-def conv(b: PlainBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window: Window, groups: int) -> Tensor:
+def conv(b: OnnxBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window: Window, groups: int) -> Tensor:
     """conv -> Conv; borders other than zeros by Pad."""
     own, kernel = shape(input), shape(filter)
     placed = window.sized(kernel[2:]).forward(own[2:])
@@ -40,15 +40,15 @@ def conv(b: PlainBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window
     return _plus(b, y, rest)
 
 
-def _is_written_out(b: PlainBuilder, window: PlacedWindow) -> bool:
+def _is_written_out(b: OnnxBuilder, window: PlacedWindow) -> bool:
     """Runtimes convolve over few dimensions, in float32."""
     return b.real is np.float64 or len(window.size) > LIMIT
 
 
-def correlate(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
+def correlate(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
     """Conv with the window over the spatial dimensions of x, or a matrix product."""
     if window.border not in ZERO_BORDERS or any(min(pair) < 0 for pair in window.padding):
-        x, window = pad(b, x, [(0, 0), (0, 0), *window.padding], window.border), window.unpadded()
+        x, window = b.pad(x, [(0, 0), (0, 0), *window.padding], window.border), window.unpadded()
     if _is_written_out(b, window):
         parts = [window.targets(axis) for axis in range(len(window.size))]
         return products(b, x, w, bias, parts, groups)
@@ -67,7 +67,7 @@ def correlate(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window
 
 @from_nnef("onnx", "deconv")
 def deconv(
-    b: PlainBuilder,
+    b: OnnxBuilder,
     input: Tensor,
     filter: Tensor,
     bias: Tensor,
@@ -84,13 +84,13 @@ def deconv(
     return _plus(b, spread(b, x, filter, vector, placed, groups), rest)
 
 
-def continued(b: PlainBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
+def continued(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
     """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
     overhang, window = window.continued()
-    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, window.border), window
+    return b.pad(x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, window.border), window
 
 
-def spread(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
+def spread(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
     """ConvTranspose with the window over the spatial dimensions of x; w: [in, out / groups, ...].
 
     A matrix product where runtimes lack that.
@@ -120,5 +120,5 @@ def spread(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: P
         return known(y, [*outer, *window.upscaled])
     crop = [(0, 0), (0, 0), *((-p, -q) for p, q in zip(before, after, strict=True))]
     return _plus(
-        b, pad(b, known(y, [*outer, *full]), crop, "constant"), None if bias is None else unsqueeze(b, bias, [0])
+        b, b.pad(known(y, [*outer, *full]), crop, "constant"), None if bias is None else b.unsqueeze(bias, [0])
     )

@@ -16,17 +16,17 @@ from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
 from ....optimization.nnef import idioms
 from ....optimization.onnx.branches import restore_branches
+from ... import shared
 from ...building.quantized import QuantizedArray
 from ...building.shapes import shape as shape_of
-from ...building.target import PlainBuilder
 from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization, original_dtype
 from ...engine.transform import Transform
 from ...maths import padding
-from .. import building
-from ..common import dtype_code
+from ...maths.quantization import codes_of, real_values
+from ..building import OnnxBuilder
 from . import FAMILIES
 from .attributes_to_inputs import attributes_to_inputs
-from .quant import codes_of, dequantize_into, linear, real_values, rounded
+from .quant import dequantize_into, linear, rounded
 
 OPSETS = range(13, 29)
 DEFAULT_OPSET = 21
@@ -42,8 +42,9 @@ TYPE_OPSETS: Mapping[Any, int] = {
     **dict.fromkeys((ml_dtypes.float6_e2m3fn, ml_dtypes.float6_e3m2fn), 28),
 }
 
-for _family in FAMILIES:
-    import_module(f"{__package__}.{_family}")
+for _package, _families in ((shared.__name__, shared.FAMILIES), (__package__, FAMILIES)):
+    for _family in _families:
+        import_module(f"{_package}.{_family}")
 
 
 def _default_opset(graph: Graph) -> int:
@@ -70,6 +71,7 @@ class Converter(ConverterFromNNEF):
     """
 
     dialect = "onnx"
+    _builder: OnnxBuilder
     honours = ConverterFromNNEF.honours | {"opset"}
     opsets = OPSETS
     _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
@@ -113,8 +115,8 @@ class Converter(ConverterFromNNEF):
         known = super()._idioms()
         return known if self._opset >= 17 else known - {idioms.LAYER_NORMALIZATION}
 
-    def _make_builder(self, graph: Graph) -> PlainBuilder:
-        return PlainBuilder(graph, self._opset)
+    def _make_builder(self, graph: Graph) -> OnnxBuilder:
+        return OnnxBuilder(graph, self._opset)
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         domains = {op.domain for op in self._target.operations} - {""}
@@ -166,18 +168,6 @@ class Converter(ConverterFromNNEF):
             for op in self._target.operations:
                 attributes_to_inputs(self._builder, op)
 
-    def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
-        # What goes beyond a type's range is limited by operations of the model, if the model wants that.
-        saturate = 0 if dtype.__name__.startswith("float8") else None
-        result: Tensor = self._builder.Cast(tensor, to=dtype_code(dtype), saturate=saturate)
-        result.shape, result.dtype = tensor.shape, dtype
-        return result
-
-    def _identity(self, tensor: Tensor) -> Tensor:
-        result: Tensor = self._builder.Identity(tensor)
-        result.shape, result.dtype = tensor.shape, tensor.dtype
-        return result
-
     # helpers
 
     def is_const(self, tensor: Tensor, value: Any = None) -> bool:
@@ -185,17 +175,9 @@ class Converter(ConverterFromNNEF):
         found = self._builder.value(tensor)
         return found is not None and (value is None or bool(np.array_equal(found, value)))
 
-    def squeeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
-        """A Squeeze that reads the tensor; the tensor itself without axes."""
-        return tensor if keep_dims else building.squeeze(self._builder, tensor, axes)
-
-    def unsqueeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
-        """An Unsqueeze that reads the tensor; the tensor itself without axes."""
-        return tensor if keep_dims else building.unsqueeze(self._builder, tensor, axes)
-
     def _output_of(self, type: str, output: Tensor, shape: Sequence[int] | None, attribs: dict[str, Any]) -> Tensor:
         fresh = Tensor(self._target, shape=shape, dtype=output.dtype)
-        axes = building.ints(self._builder, attribs["axes"])
+        axes = self._builder.ints(attribs["axes"])
         Operation(self._target, type=type.capitalize(), inputs=(fresh, axes), outputs=(output,))
         return fresh
 
@@ -206,7 +188,7 @@ class Converter(ConverterFromNNEF):
 
     def broadcast(self, tensor: Tensor, rank: int) -> Tensor:
         """Adds axes at the end up to the rank, as NNEF aligns operands on the left; scalars stay."""
-        return building.right_extended(self._builder, tensor, rank)
+        return self._builder.right_extended(tensor, rank)
 
     def convert_output_padding(
         self,

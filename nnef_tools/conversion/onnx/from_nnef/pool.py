@@ -15,29 +15,17 @@ import numpy as np
 from ....model import Tensor
 from ....ops.borders import ZERO_BORDERS
 from ....ops.window import PlacedWindow, Window
-from ...building.target import PlainBuilder
+from ...building.target import known
 from ...engine.rules import from_nnef
 from ...maths import padding as pads
-from ..building import (
-    concat,
-    divisor,
-    elementwise,
-    known,
-    pad,
-    reshape,
-    scalar,
-    slice_ranges,
-    squeeze,
-    transpose,
-    unsqueeze,
-)
+from ..building import OnnxBuilder
 from ..common import shape
 from .conv import LIMIT, continued, correlate, spread
 
 Run = Callable[[Tensor, PlacedWindow], Tensor]
 
 
-def _over_axes(b: PlainBuilder, x: Tensor, window: PlacedWindow, run: Run) -> Tensor:
+def _over_axes(b: OnnxBuilder, x: Tensor, window: PlacedWindow, run: Run) -> Tensor:
     """Applies `run` to all dimensions where the window does something."""
     axes, rank = window.active, len(shape(x))
     if 3 <= rank <= 2 + LIMIT and axes and min(axes) >= 2:
@@ -49,18 +37,18 @@ def _over_axes(b: PlainBuilder, x: Tensor, window: PlacedWindow, run: Run) -> Te
     return x
 
 
-def _fold(b: PlainBuilder, x: Tensor, axes: Sequence[int]) -> Tensor:
+def _fold(b: OnnxBuilder, x: Tensor, axes: Sequence[int]) -> Tensor:
     """`[rest, 1, *axes]`"""
     rest = [k for k in range(len(shape(x))) if k not in axes]
-    moved = transpose(b, x, [*rest, *axes])
-    return reshape(b, moved, [math.prod(shape(x)[k] for k in rest), 1, *(shape(x)[k] for k in axes)])
+    moved = b.transpose(x, [*rest, *axes])
+    return b.reshape(moved, [math.prod(shape(x)[k] for k in rest), 1, *(shape(x)[k] for k in axes)])
 
 
-def _unfold(b: PlainBuilder, y: Tensor, own: Sequence[int], axes: Sequence[int]) -> Tensor:
+def _unfold(b: OnnxBuilder, y: Tensor, own: Sequence[int], axes: Sequence[int]) -> Tensor:
     """The inverse of `_fold`, for a tensor that had shape `own`; extents of the axes may have changed."""
     rest = [k for k in range(len(own)) if k not in axes]
-    moved = reshape(b, y, [*(own[k] for k in rest), *shape(y)[2:]])
-    return transpose(b, moved, np.argsort([*rest, *axes]).tolist())
+    moved = b.reshape(y, [*(own[k] for k in rest), *shape(y)[2:]])
+    return b.transpose(moved, np.argsort([*rest, *axes]).tolist())
 
 
 def _fits(window: PlacedWindow) -> bool:
@@ -76,9 +64,9 @@ def _attributes(window: PlacedWindow) -> dict[str, Any]:
     }
 
 
-def _padded(b: PlainBuilder, x: Tensor, window: PlacedWindow, value: float = 0.0) -> tuple[Tensor, PlacedWindow]:
+def _padded(b: OnnxBuilder, x: Tensor, window: PlacedWindow, value: float = 0.0) -> tuple[Tensor, PlacedWindow]:
     """x with its padding, and the window on that."""
-    return pad(b, x, list(window.padding), window.border, value), window.unpadded()
+    return b.pad(x, list(window.padding), window.border, value), window.unpadded()
 
 
 def _lowest(window: Window) -> float:
@@ -89,26 +77,26 @@ def _lowest(window: Window) -> float:
 # sums
 
 
-def _mean(b: PlainBuilder, x: Tensor, window: PlacedWindow, count_padding: bool) -> Tensor:
+def _mean(b: OnnxBuilder, x: Tensor, window: PlacedWindow, count_padding: bool) -> Tensor:
     y = b.AveragePool(x, **_attributes(window), count_include_pad=int(count_padding))
     return known(y, [*shape(x)[:2], *window.downscaled])
 
 
-def _sum(b: PlainBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
+def _sum(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
     if set(window.dilation) == {1} and _fits(window) and b.real is np.float32:
-        return elementwise(b, "Mul", _mean(b, x, window, True), scalar(b, math.prod(window.size)))
+        return b.elementwise(b.Mul, _mean(b, x, window, True), b.scalar(math.prod(window.size)))
     channels = shape(x)[1]
     ones = b.constant(np.ones([channels, 1, *window.size], b.real))
     return correlate(b, x, ones, None, window, channels)
 
 
-def _divided(b: PlainBuilder, x: Tensor, counts: Sequence[np.ndarray[Any, Any]]) -> Tensor:
+def _divided(b: OnnxBuilder, x: Tensor, counts: Sequence[np.ndarray[Any, Any]]) -> Tensor:
     """x divided by the outer product of counts for each dimension."""
-    return elementwise(b, "Div", x, divisor(b, counts))
+    return b.elementwise(b.Div, x, b.divisor(counts))
 
 
 @from_nnef("onnx", "box")
-def box(b: PlainBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
+def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
     """box -> AveragePool, times the volume unless it is to be normalised; Conv with ones where it is dilated.
 
     In float64 runtimes lack AveragePool, so that it is a sum, which is divided.
@@ -129,19 +117,19 @@ def box(b: PlainBuilder, input: Tensor, *, window: Window, normalize: bool = Fal
 
 
 @from_nnef("onnx", "avg_pool")
-def avg_pool(b: PlainBuilder, input: Tensor, *, window: Window) -> Tensor:
+def avg_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
     """avg_pool -> AveragePool."""
     return box(b, input, window=window, normalize=True)
 
 
 @from_nnef("onnx", "area_downsample")
-def area_downsample(b: PlainBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
+def area_downsample(b: OnnxBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
     """area_downsample -> AveragePool."""
     return box(b, input, window=Window.cells([1, 1, *factor]), normalize=True)
 
 
 @from_nnef("onnx", "debox")
-def debox(b: PlainBuilder, input: Tensor, *, window: Window, output_shape: list[int], normalize: bool) -> Tensor:
+def debox(b: OnnxBuilder, input: Tensor, *, window: Window, output_shape: list[int], normalize: bool) -> Tensor:
     """debox -> ConvTranspose with ones."""
     x, placed = continued(b, input, window.reverse(shape(input), output_shape))
 
@@ -161,7 +149,7 @@ def debox(b: PlainBuilder, input: Tensor, *, window: Window, output_shape: list[
 
 
 @from_nnef("onnx", "max_pool")
-def max_pool(b: PlainBuilder, input: Tensor, *, window: Window) -> Tensor:
+def max_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
     """max_pool -> MaxPool, whose padding does not compete, as with border 'ignore'; others by Pad."""
     x, placed = input, window.forward(shape(input))
     empty = [placed.empty(k) if window.border == "ignore" else None for k in range(len(placed.size))]
@@ -176,28 +164,28 @@ def max_pool(b: PlainBuilder, input: Tensor, *, window: Window) -> Tensor:
     for k, windows in enumerate(empty):
         if windows is not None:
             some = ~windows.reshape([-1 if j == k else 1 for j in range(len(empty))])
-            y = known(b.Where(b.constant(some), y, scalar(b, 0.0)), shape(y))
+            y = known(b.Where(b.constant(some), y, b.scalar(0.0)), shape(y))
     return y
 
 
-def _elements(b: PlainBuilder, x: Tensor, window: PlacedWindow) -> Iterator[Tensor]:
+def _elements(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Iterator[Tensor]:
     """For each element of the window, what the windows find there; x has the padding in it."""
     for element in np.ndindex(*window.size):
         ranges = {}
         for k, position in enumerate(element):
             taken = window.read(k, position)
             ranges[k] = range(taken.start, taken.stop, taken.step)
-        yield slice_ranges(b, x, ranges)
+        yield b.slice(x, ranges)
 
 
-def _stacked(b: PlainBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
+def _stacked(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
     """The elements of each window along a new last axis."""
     rank = len(shape(x))
-    return concat(b, [unsqueeze(b, part, [rank]) for part in _elements(b, x, window)], rank)
+    return b.concat([b.unsqueeze(part, [rank]) for part in _elements(b, x, window)], rank)
 
 
 @from_nnef("onnx", "argmax_pool")
-def argmax_pool(b: PlainBuilder, input: Tensor, *, window: Window) -> Tensor:
+def argmax_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
     """argmax_pool -> ArgMax over the elements of the windows, put side by side."""
     x, placed = _padded(b, input, window.forward(shape(input)), _lowest(window))
     stacked = _stacked(b, x, placed)
@@ -205,23 +193,23 @@ def argmax_pool(b: PlainBuilder, input: Tensor, *, window: Window) -> Tensor:
 
 
 @from_nnef("onnx", "max_pool_with_index")
-def max_pool_with_index(b: PlainBuilder, input: Tensor, *, window: Window) -> tuple[Tensor | None, Tensor | None]:
+def max_pool_with_index(b: OnnxBuilder, input: Tensor, *, window: Window) -> tuple[Tensor | None, Tensor | None]:
     """max_pool_with_index -> MaxPool and ArgMax, as far as they are used."""
     values = max_pool(b, input, window=window) if b.wanted[0] else None
     return values, argmax_pool(b, input, window=window) if any(b.wanted[1:]) else None
 
 
 @from_nnef("onnx", "sample")
-def sample(b: PlainBuilder, input: Tensor, index: Tensor, *, window: Window) -> Tensor:
+def sample(b: OnnxBuilder, input: Tensor, index: Tensor, *, window: Window) -> Tensor:
     """sample -> GatherElements of the elements of the windows, put side by side."""
     stacked = _stacked(b, *_padded(b, input, window.forward(shape(input))))
     rank = len(window.size)
-    taken = b.GatherElements(stacked, unsqueeze(b, index, [rank]), axis=rank)
-    return squeeze(b, known(taken, [*shape(index), 1]), [rank])
+    taken = b.GatherElements(stacked, b.unsqueeze(index, [rank]), axis=rank)
+    return b.squeeze(known(taken, [*shape(index), 1]), [rank])
 
 
 @from_nnef("onnx", "desample")
-def desample(b: PlainBuilder, input: Tensor, index: Tensor, *, window: Window, output_shape: list[int]) -> Tensor:
+def desample(b: OnnxBuilder, input: Tensor, index: Tensor, *, window: Window, output_shape: list[int]) -> Tensor:
     """desample -> ConvTranspose with a channel for each element of the window, in which the items lie that go there."""
     placed = window.reverse(shape(input), output_shape)
     axes = placed.active or [len(placed.size) - 1]
@@ -229,21 +217,21 @@ def desample(b: PlainBuilder, input: Tensor, index: Tensor, *, window: Window, o
     count = math.prod(part.size)
     items, positions = _fold(b, input, axes), _fold(b, index, axes)
     channels = b.constant(np.arange(count).reshape([1, count] + [1] * len(axes)))
-    chosen = elementwise(b, "Equal", positions, channels, dtype=np.bool_)
-    lanes = known(b.Where(chosen, items, scalar(b, 0.0)), [shape(items)[0], count, *shape(items)[2:]])
+    chosen = b.elementwise(b.Equal, positions, channels, dtype=np.bool_)
+    lanes = known(b.Where(chosen, items, b.scalar(0.0)), [shape(items)[0], count, *shape(items)[2:]])
     eye = b.constant(np.eye(count, dtype=b.real).reshape([count, 1, *part.size]))
     return _unfold(b, spread(b, lanes, eye, None, part, 1), shape(input), axes)
 
 
 @from_nnef("onnx", "local_response_normalization")
 def local_response_normalization(
-    b: PlainBuilder, input: Tensor, *, size: list[int], alpha: float, beta: float, bias: float
+    b: OnnxBuilder, input: Tensor, *, size: list[int], alpha: float, beta: float, bias: float
 ) -> Tensor:
     """local_response_normalization -> LRN across channels; over other windows by its definition."""
     own = shape(input)
     across = all(n == 1 for k, n in enumerate(size) if k != 1)
     if len(own) == 4 and size[1] % 2 and across and b.real is np.float32:  # runtimes want images and odd sizes
         return known(b.LRN(input, size=size[1], alpha=alpha, beta=beta, bias=bias), own)
-    means = box(b, elementwise(b, "Mul", input, input), window=Window(size), normalize=True)
-    sigma = elementwise(b, "Add", elementwise(b, "Mul", means, scalar(b, alpha)), scalar(b, bias))
-    return elementwise(b, "Div", input, elementwise(b, "Pow", sigma, scalar(b, beta)))
+    means = box(b, b.elementwise(b.Mul, input, input), window=Window(size), normalize=True)
+    sigma = b.elementwise(b.Add, b.elementwise(b.Mul, means, b.scalar(alpha)), b.scalar(bias))
+    return b.elementwise(b.Div, input, b.elementwise(b.Pow, sigma, b.scalar(beta)))

@@ -15,12 +15,10 @@ import ml_dtypes
 import numpy as np
 
 from ....model import Operation, Tensor
-from ....model.dtypes import is_integer
-from ....ops.quant import dequantize, quantize
 from ...building.quantized import QuantizedArray
-from ...building.target import PlainBuilder
+from ...building.target import Array, known
 from ...compose.number_types import integer_range
-from ..building import Array, elementwise, known
+from ..building import OnnxBuilder
 from ..common import shape
 
 # Bits and sign -> type of codes, and the operator set since which it is one.
@@ -102,15 +100,7 @@ def _axis(*parameters: Array) -> int | None:
     return None if not axes else axes.pop() if len(axes) == 1 else -1
 
 
-def codes_of(data: Array, quant: Mapping[str, Any]) -> Array:
-    """The codes of a quantized variable, which may hold codes or real values."""
-    if is_integer(data.dtype.type):
-        return data
-    parameters = {key: value for key, value in quant.items() if key != "op-name" and value is not None}
-    return quantize(str(quant["op-name"]), data, **parameters)
-
-
-def dequantize_into(b: PlainBuilder, array: QuantizedArray, result: Tensor) -> None:
+def dequantize_into(b: OnnxBuilder, array: QuantizedArray, result: Tensor) -> None:
     """Makes a constant the result of DequantizeLinear of its codes, which get its name."""
     codes = b.constant(array.codes, base=result)
     result.data = None
@@ -120,14 +110,7 @@ def dequantize_into(b: PlainBuilder, array: QuantizedArray, result: Tensor) -> N
     Operation(b.graph, type="DequantizeLinear", attribs=attribs, inputs=inputs, outputs=result)
 
 
-def real_values(data: Array, quant: Mapping[str, Any]) -> Array:
-    """What the codes of a quantized variable stand for, as float32."""
-    parameters = {key: value for key, value in quant.items() if key != "op-name" and value is not None}
-    values: Array = dequantize(str(quant["op-name"]), codes_of(data, quant), **parameters)
-    return values
-
-
-def rounded(b: PlainBuilder, x: Tensor, form: Linear) -> Tensor:
+def rounded(b: OnnxBuilder, x: Tensor, form: Linear) -> Tensor:
     """QuantizeLinear and DequantizeLinear; for a range that is narrower than that of the type, values are limited."""
     if (form.low, form.high) != integer_range(form.dtype):
         rank = len(shape(x))
@@ -135,7 +118,7 @@ def rounded(b: PlainBuilder, x: Tensor, form: Linear) -> Tensor:
         scale, zero = form.scale.reshape(extents), form.zero.reshape(extents)
         lowest = b.constant((form.low - zero) * scale, np.float32)
         highest = b.constant((form.high - zero) * scale, np.float32)
-        x = elementwise(b, "Max", elementwise(b, "Min", x, highest), lowest)
+        x = b.elementwise(b.Max, b.elementwise(b.Min, x, highest), lowest)
     b.warnings["QuantizeLinear rounds ties to even, NNEF upwards: a code in the middle of two may differ"] = None
     scale_input, zero_input = b.constant(form.scale), b.constant(form.zero.astype(form.dtype))
     codes = known(b.QuantizeLinear(x, scale_input, zero_input, axis=form.axis), x.shape, form.dtype)

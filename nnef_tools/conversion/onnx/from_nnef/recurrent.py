@@ -8,8 +8,8 @@ import numpy as np
 
 from ....model import Tensor
 from ...building.quantized import QuantizedArray
-from ...building.target import PlainBuilder
 from ...engine.rules import from_nnef
+from ..building import OnnxBuilder
 from ..common import shape
 
 
@@ -26,7 +26,7 @@ def _attributes(r: Tensor, reverse: bool, bidirectional: bool) -> dict[str, Any]
 
 @from_nnef("onnx", "lstm_layer")
 def lstm_layer(
-    b: PlainBuilder,
+    b: OnnxBuilder,
     x: Tensor,
     w: Tensor,
     r: Tensor,
@@ -46,7 +46,7 @@ def lstm_layer(
 
 @from_nnef("onnx", "gru_layer")
 def gru_layer(
-    b: PlainBuilder,
+    b: OnnxBuilder,
     x: Tensor,
     w: Tensor,
     r: Tensor,
@@ -66,7 +66,7 @@ def gru_layer(
 
 @from_nnef("onnx", "rnn_layer")
 def rnn_layer(
-    b: PlainBuilder,
+    b: OnnxBuilder,
     x: Tensor,
     w: Tensor,
     r: Tensor,

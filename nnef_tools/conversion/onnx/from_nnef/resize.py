@@ -9,27 +9,26 @@ import numpy as np
 
 from ....model import Tensor
 from ....ops.sampling import resized_axes
-from ...building.target import PlainBuilder
-from ...compose import roi
+from ...building.target import known
 from ...engine.rules import from_nnef
-from ..building import ints, known, need_version, pad, reshape, slice_ranges, unsqueeze
+from ..building import OnnxBuilder
 from ..common import shape
 from .substitutes import resized
 
 
 @from_nnef("onnx", "nearest_downsample")
-def nearest_downsample(b: PlainBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
+def nearest_downsample(b: OnnxBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
     """nearest_downsample -> Slice with steps."""
-    return slice_ranges(b, input, {k: range(0, shape(input)[k], f) for k, f in enumerate(factor, 2) if f != 1})
+    return b.slice(input, {k: range(0, shape(input)[k], f) for k, f in enumerate(factor, 2) if f != 1})
 
 
-def _upsample(b: PlainBuilder, x: Tensor, factor: Sequence[int], **attribs: str) -> Tensor:
+def _upsample(b: OnnxBuilder, x: Tensor, factor: Sequence[int], **attribs: Any) -> Tensor:
     sizes = [n * f for n, f in zip(shape(x)[2:], factor, strict=True)]
-    return b.nnef("resize", x, output_size=sizes, scales=[float(f) for f in factor], **attribs)
+    return b.nnef.resize(x, output_size=sizes, scales=[float(f) for f in factor], **attribs)
 
 
 @from_nnef("onnx", "nearest_upsample")
-def nearest_upsample(b: PlainBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
+def nearest_upsample(b: OnnxBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
     """nearest_upsample -> Resize."""
     return _upsample(b, input, factor, mode="nearest", coordinate_mode="asymmetric", nearest_mode="floor")
 
@@ -38,22 +37,17 @@ COORDINATES = {"symmetric": "half_pixel", "asymmetric": "asymmetric", "aligned":
 
 
 @from_nnef("onnx", "multilinear_upsample")
-def multilinear_upsample(b: PlainBuilder, input: Tensor, *, factor: list[int], method: str, border: str) -> Tensor:
+def multilinear_upsample(b: OnnxBuilder, input: Tensor, *, factor: list[int], method: str, border: str) -> Tensor:
     """multilinear_upsample -> Resize, which replicates the border; others by Pad before and Slice after."""
     own = shape(input)
     before, after = {"symmetric": (1, 1), "asymmetric": (0, 1), "aligned": (0, 0)}[method]
     if border == "replicate" or method == "aligned":
         before = after = 0
     pairs = [(0, 0), (0, 0), *((before, after) if f != 1 else (0, 0) for f in factor)]
-    x = pad(b, input, pairs, border)
+    x = b.pad(input, pairs, border)
     y = _upsample(b, x, factor, mode="linear", coordinate_mode=COORDINATES[method])
     inner = {k: range(pairs[k][0] * f, (pairs[k][0] + own[k]) * f) for k, f in enumerate(factor, 2)}
-    return slice_ranges(b, y, inner)
-
-
-from_nnef("onnx", "avg_roi_pool")(roi.avg_roi_pool)
-from_nnef("onnx", "max_roi_pool")(roi.max_roi_pool)
-from_nnef("onnx", "roi_resample")(roi.roi_resample)
+    return b.slice(y, inner)
 
 
 # our custom operations
@@ -61,7 +55,7 @@ from_nnef("onnx", "roi_resample")(roi.roi_resample)
 
 @from_nnef("onnx", "resize")
 def resize(
-    b: PlainBuilder,
+    b: OnnxBuilder,
     input: Tensor,
     *,
     output_size: list[int],
@@ -101,9 +95,9 @@ def resize(
         )
         return resized(b, input, axes, extrapolation_value)
     if coordinate_mode == "half_pixel_symmetric":
-        need_version(b, 19, "coordinate_mode = 'half_pixel_symmetric'")
+        b.need_version(19, "coordinate_mode = 'half_pixel_symmetric'")
     if antialias:
-        need_version(b, 18, "antialias")
+        b.need_version(18, "antialias")
     region = None
     if roi:
         region = b.constant([0.0] * outer + roi[: len(output_size)] + [1.0] * outer + roi[len(output_size) :], b.real)
@@ -111,7 +105,7 @@ def resize(
         input,
         region,
         b.constant(factors, np.float32) if scales else None,
-        None if scales else ints(b, sizes),
+        None if scales else b.ints(sizes),
         **{**attribs, "antialias": 1 if antialias else None},
         coordinate_transformation_mode=coordinate_mode,
         exclude_outside=int(exclude_outside),
@@ -120,7 +114,7 @@ def resize(
     return known(result, sizes)
 
 
-def _runs(b: PlainBuilder, mode: str, factors: Sequence[float]) -> bool:
+def _runs(b: OnnxBuilder, mode: str, factors: Sequence[float]) -> bool:
     """Has onnxruntime a kernel for Resize of that item type, by these factors of all axes?"""
     rank, changed = len(factors), {k for k, factor in enumerate(factors) if factor != 1.0}
     if b.real is not np.float32:
@@ -151,7 +145,7 @@ def _differs(mode: str, coordinate_mode: str, nearest_mode: str, factors: Sequen
 
 @from_nnef("onnx", "grid_sample")
 def grid_sample(
-    b: PlainBuilder, input: Tensor, grid: Tensor, *, mode: str, padding_mode: str, align_corners: bool
+    b: OnnxBuilder, input: Tensor, grid: Tensor, *, mode: str, padding_mode: str, align_corners: bool
 ) -> Tensor:
     """grid_sample -> GridSample; the modes have other names up to version 19.
 
@@ -160,12 +154,12 @@ def grid_sample(
     result_shape = [*shape(input)[:2], *shape(grid)[1:-1]]
     if len(shape(input)) == 3:
         middle = b.constant(np.zeros(shape(grid)), b.real)
-        grid = unsqueeze(b, known(b.Concat(grid, middle, axis=-1), [*shape(grid)[:-1], 2]), [1])
+        grid = b.unsqueeze(known(b.Concat(grid, middle, axis=-1), [*shape(grid)[:-1], 2]), [1])
         line = grid_sample(
-            b, unsqueeze(b, input, [2]), grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners
+            b, b.unsqueeze(input, [2]), grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners
         )
-        return reshape(b, line, result_shape)
-    need_version(b, 16 if len(shape(input)) == 4 else 20, "GridSample")
+        return b.reshape(line, result_shape)
+    b.need_version(16 if len(shape(input)) == 4 else 20, "GridSample")
     if b.version < 20:
         mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
     result = b.GridSample(input, grid, mode=mode, padding_mode=padding_mode, align_corners=int(align_corners))

@@ -10,38 +10,26 @@ import numpy as np
 
 from ....model import Tensor
 from ....ops.sampling import ResizedAxis
-from ...building.target import PlainBuilder
-from ..building import (
-    cast,
-    concat,
-    elementwise,
-    gather,
-    known,
-    reduce,
-    reshape,
-    scalar,
-    slice_ranges,
-    squeeze,
-    transpose,
-    unsqueeze,
-)
+from ...building.target import known
+from ..building import OnnxBuilder
 from ..common import shape
 
 Array = np.ndarray[Any, Any]
+Function = Callable[[OnnxBuilder, Tensor], Tensor]
 
 
-def resized(b: PlainBuilder, x: Tensor, axes: Sequence[ResizedAxis], extrapolation_value: float) -> Tensor:
+def resized(b: OnnxBuilder, x: Tensor, axes: Sequence[ResizedAxis], extrapolation_value: float) -> Tensor:
     """Resize: an axis after the other, by Gather, and a weighted sum where elements are mixed."""
     for item in axes:
-        x = gather(b, x, item.positions[:, 0], item.axis) if item.weights is None else _mixed(b, x, item)
+        x = b.take(x, item.positions[:, 0], item.axis) if item.weights is None else _mixed(b, x, item)
     for item in axes:
         if item.outside.any():
             mask = item.outside.reshape([-1 if k == item.axis else 1 for k in range(len(shape(x)))])
-            x = known(b.Where(b.constant(mask), scalar(b, extrapolation_value), x), shape(x))
+            x = known(b.Where(b.constant(mask), b.scalar(extrapolation_value), x), shape(x))
     return x
 
 
-def _mixed(b: PlainBuilder, x: Tensor, item: ResizedAxis) -> Tensor:
+def _mixed(b: OnnxBuilder, x: Tensor, item: ResizedAxis) -> Tensor:
     """The weighted sums of elements along an axis; these lie on a further one until they are added."""
     assert item.weights is not None
     own, axis = shape(x), item.axis
@@ -52,7 +40,7 @@ def _mixed(b: PlainBuilder, x: Tensor, item: ResizedAxis) -> Tensor:
     factors = b.constant(weights.reshape(*weights.shape, *[1] * (len(own) - 1 - axis)), b.real)
     # ONNX aligns shapes on the right
     products = known(b.Mul(taken, factors), shape(taken), x.dtype)
-    return squeeze(b, reduce(b, "ReduceSum", products, [axis + 1]), [axis + 1])
+    return b.squeeze(b.reduce("sum", products, [axis + 1]), [axis + 1])
 
 
 # windows
@@ -71,7 +59,7 @@ def _windows(parts: Sequence[Array], extents: Sequence[int]) -> Array:
     return np.where(inside, total, -1).reshape(elements, -1)
 
 
-def products(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, parts: Sequence[Array], groups: int) -> Tensor:
+def products(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, parts: Sequence[Array], groups: int) -> Tensor:
     """Conv: what the windows see, put side by side, times the filter `[out, in / groups, ...]` as a matrix.
 
     parts: positions as of `PlacedWindow.targets` for each spatial dimension.
@@ -80,151 +68,150 @@ def products(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, parts: 
     rows, depth = shape(w)[0], channels // groups
     index = _windows(parts, extents)
     elements, results = index.shape
-    flat = reshape(b, x, [batch, groups, depth, math.prod(extents)])
+    flat = b.reshape(x, [batch, groups, depth, math.prod(extents)])
     if (index < 0).any():
         zeros = b.constant(np.zeros([batch, groups, depth, 1]), x.dtype)
-        flat, index = concat(b, [flat, zeros], 3), np.where(index < 0, math.prod(extents), index)
+        flat, index = b.concat([flat, zeros], 3), np.where(index < 0, math.prod(extents), index)
     seen = known(b.Gather(flat, b.constant(index), axis=3), [batch, groups, depth, elements, results], x.dtype)
-    matrix = reshape(b, w, [groups, rows // groups, depth * elements])
-    y = b.MatMul(matrix, reshape(b, seen, [batch, groups, depth * elements, results]))
+    matrix = b.reshape(w, [groups, rows // groups, depth * elements])
+    y = b.MatMul(matrix, b.reshape(seen, [batch, groups, depth * elements, results]))
     y = known(y, [batch, groups, rows // groups, results], x.dtype)
-    y = reshape(b, y, [batch, rows, *(part.shape[1] for part in parts)])
-    return y if bias is None else elementwise(b, "Add", y, unsqueeze(b, bias, [0]))
+    y = b.reshape(y, [batch, rows, *(part.shape[1] for part in parts)])
+    return y if bias is None else b.elementwise(b.Add, y, b.unsqueeze(bias, [0]))
 
 
-def turned_filter(b: PlainBuilder, w: Tensor, groups: int) -> Tensor:
+def turned_filter(b: OnnxBuilder, w: Tensor, groups: int) -> Tensor:
     """The filter `[in, out / groups, ...]` of a transposed convolution as `[out, in / groups, ...]`."""
     channels, depth, *size = shape(w)
-    parts = reshape(b, w, [groups, channels // groups, depth, *size])
-    turned = transpose(b, parts, [0, 2, 1, *range(3, len(size) + 3)])
-    return reshape(b, turned, [groups * depth, channels // groups, *size])
+    parts = b.reshape(w, [groups, channels // groups, depth, *size])
+    turned = b.transpose(parts, [0, 2, 1, *range(3, len(size) + 3)])
+    return b.reshape(turned, [groups * depth, channels // groups, *size])
 
 
 # functions in float64
 
 
-def _expm1_of_negative(b: PlainBuilder, x: Tensor) -> Tensor:
+def _expm1_of_negative(b: OnnxBuilder, x: Tensor) -> Tensor:
     """exp(x) - 1 for x < 0, without the loss of digits near 0."""
-    t = b.nnef("tanh", b.nnef("mul", x, 0.5))
-    return b.nnef("div", b.nnef("mul", t, 2.0), b.nnef("sub", 1.0, t))
+    t = b.nnef.tanh(b.nnef.mul(x, 0.5))
+    return b.nnef.div(b.nnef.mul(t, 2.0), b.nnef.sub(1.0, t))
 
 
-def _log1p(b: PlainBuilder, x: Tensor) -> Tensor:
+def _log1p(b: OnnxBuilder, x: Tensor) -> Tensor:
     """log(1 + x) for x >= 0: the error of 1 + x cancels out in the quotient."""
-    u = b.nnef("add", x, 1.0)
-    rest = b.nnef("sub", u, 1.0)
-    exact = b.nnef("mul", b.nnef("log", u), b.nnef("div", x, rest))
-    infinite = b.nnef("eq", u, np.inf)
-    return b.nnef("select", b.nnef("eq", rest, 0.0), x, b.nnef("select", infinite, u, exact))
+    u = b.nnef.add(x, 1.0)
+    rest = b.nnef.sub(u, 1.0)
+    exact = b.nnef.mul(b.nnef.log(u), b.nnef.div(x, rest))
+    infinite = b.nnef.eq(u, np.inf)
+    return b.nnef.select(b.nnef.eq(rest, 0.0), x, b.nnef.select(infinite, u, exact))
 
 
-def prelu(b: PlainBuilder, x: Tensor, slope: Tensor) -> Tensor:
+def prelu(b: OnnxBuilder, x: Tensor, slope: Tensor) -> Tensor:
     """prelu, by its definition."""
-    return b.nnef("select", b.nnef("lt", x, 0.0), b.nnef("mul", x, slope), x)
+    return b.nnef.select(b.nnef.lt(x, 0.0), b.nnef.mul(x, slope), x)
 
 
-def elu(b: PlainBuilder, x: Tensor, alpha: float) -> Tensor:
+def elu(b: OnnxBuilder, x: Tensor, alpha: float) -> Tensor:
     """elu, by its definition."""
-    return b.nnef("select", b.nnef("lt", x, 0.0), b.nnef("mul", _expm1_of_negative(b, x), alpha), x)
+    return b.nnef.select(b.nnef.lt(x, 0.0), b.nnef.mul(_expm1_of_negative(b, x), alpha), x)
 
 
-def _softplus(b: PlainBuilder, x: Tensor) -> Tensor:
-    return b.nnef("add", b.nnef("relu", x), _log1p(b, b.nnef("exp", b.nnef("neg", b.nnef("abs", x)))))
+def _softplus(b: OnnxBuilder, x: Tensor) -> Tensor:
+    return b.nnef.add(b.nnef.relu(x), _log1p(b, b.nnef.exp(b.nnef.neg(b.nnef.abs(x)))))
 
 
-def _tan(b: PlainBuilder, x: Tensor) -> Tensor:
-    return b.nnef("div", b.nnef("sin", x), b.nnef("cos", x))
+def _tan(b: OnnxBuilder, x: Tensor) -> Tensor:
+    return b.nnef.div(b.nnef.sin(x), b.nnef.cos(x))
 
 
-def _sinh(b: PlainBuilder, x: Tensor) -> Tensor:
+def _sinh(b: OnnxBuilder, x: Tensor) -> Tensor:
     """By tanh(x / 2) near 0; by halves of the exponents elsewhere, which overflow no sooner than the result."""
-    t = b.nnef("tanh", b.nnef("mul", x, 0.5))
-    near = b.nnef("div", b.nnef("mul", t, 2.0), b.nnef("sub", 1.0, b.nnef("mul", t, t)))
+    t = b.nnef.tanh(b.nnef.mul(x, 0.5))
+    near = b.nnef.div(b.nnef.mul(t, 2.0), b.nnef.sub(1.0, b.nnef.mul(t, t)))
     up, down = _half_exponentials(b, x)
-    return b.nnef("select", b.nnef("lt", b.nnef("abs", x), 1.0), near, b.nnef("sub", up, down))
+    return b.nnef.select(b.nnef.lt(b.nnef.abs(x), 1.0), near, b.nnef.sub(up, down))
 
 
-def _cosh(b: PlainBuilder, x: Tensor) -> Tensor:
-    return b.nnef("add", *_half_exponentials(b, x))
+def _cosh(b: OnnxBuilder, x: Tensor) -> Tensor:
+    return b.nnef.add(*_half_exponentials(b, x))
 
 
-def _half_exponentials(b: PlainBuilder, x: Tensor) -> tuple[Tensor, Tensor]:
+def _half_exponentials(b: OnnxBuilder, x: Tensor) -> tuple[Tensor, Tensor]:
     """exp(x) / 2 and exp(-x) / 2."""
-    up = b.nnef("exp", b.nnef("mul", x, 0.5))
-    down = b.nnef("exp", b.nnef("mul", x, -0.5))
-    return b.nnef("mul", b.nnef("mul", up, 0.5), up), b.nnef("mul", b.nnef("mul", down, 0.5), down)
+    up = b.nnef.exp(b.nnef.mul(x, 0.5))
+    down = b.nnef.exp(b.nnef.mul(x, -0.5))
+    return b.nnef.mul(b.nnef.mul(up, 0.5), up), b.nnef.mul(b.nnef.mul(down, 0.5), down)
 
 
-def _odd(b: PlainBuilder, x: Tensor, magnitude: Callable[[PlainBuilder, Tensor], Tensor]) -> Tensor:
+def _odd(b: OnnxBuilder, x: Tensor, magnitude: Function) -> Tensor:
     """An odd function by its values for |x|."""
-    y = magnitude(b, b.nnef("abs", x))
-    return b.nnef("select", b.nnef("lt", x, 0.0), b.nnef("neg", y), y)
+    y = magnitude(b, b.nnef.abs(x))
+    return b.nnef.select(b.nnef.lt(x, 0.0), b.nnef.neg(y), y)
 
 
-def _asinh(b: PlainBuilder, x: Tensor) -> Tensor:
-    def magnitude(b: PlainBuilder, m: Tensor) -> Tensor:
-        square = b.nnef("mul", m, m)
-        root = b.nnef("sqrt", b.nnef("add", square, 1.0))
-        near = _log1p(b, b.nnef("add", m, b.nnef("div", square, b.nnef("add", root, 1.0))))
-        return b.nnef("select", b.nnef("gt", m, _FAR), b.nnef("add", b.nnef("log", m), math.log(2)), near)
-
-    return _odd(b, x, magnitude)
-
-
-def _acosh(b: PlainBuilder, x: Tensor) -> Tensor:
-    t = b.nnef("sub", x, 1.0)
-    root = b.nnef("mul", b.nnef("sqrt", t), b.nnef("sqrt", b.nnef("add", t, 2.0)))  # not a number below 1
-    far = b.nnef("add", b.nnef("log", x), math.log(2))
-    return b.nnef("select", b.nnef("gt", x, _FAR), far, _log1p(b, b.nnef("add", t, root)))
-
-
-def _atanh(b: PlainBuilder, x: Tensor) -> Tensor:
-    def magnitude(b: PlainBuilder, m: Tensor) -> Tensor:
-        return b.nnef("mul", _log1p(b, b.nnef("div", b.nnef("mul", m, 2.0), b.nnef("sub", 1.0, m))), 0.5)
+def _asinh(b: OnnxBuilder, x: Tensor) -> Tensor:
+    def magnitude(b: OnnxBuilder, m: Tensor) -> Tensor:
+        square = b.nnef.mul(m, m)
+        root = b.nnef.sqrt(b.nnef.add(square, 1.0))
+        near = _log1p(b, b.nnef.add(m, b.nnef.div(square, b.nnef.add(root, 1.0))))
+        return b.nnef.select(b.nnef.gt(m, _FAR), b.nnef.add(b.nnef.log(m), math.log(2)), near)
 
     return _odd(b, x, magnitude)
 
 
-def _atan(b: PlainBuilder, x: Tensor) -> Tensor:
+def _acosh(b: OnnxBuilder, x: Tensor) -> Tensor:
+    t = b.nnef.sub(x, 1.0)
+    root = b.nnef.mul(b.nnef.sqrt(t), b.nnef.sqrt(b.nnef.add(t, 2.0)))  # not a number below 1
+    far = b.nnef.add(b.nnef.log(x), math.log(2))
+    return b.nnef.select(b.nnef.gt(x, _FAR), far, _log1p(b, b.nnef.add(t, root)))
+
+
+def _atanh(b: OnnxBuilder, x: Tensor) -> Tensor:
+    def magnitude(b: OnnxBuilder, m: Tensor) -> Tensor:
+        return b.nnef.mul(_log1p(b, b.nnef.div(b.nnef.mul(m, 2.0), b.nnef.sub(1.0, m))), 0.5)
+
+    return _odd(b, x, magnitude)
+
+
+def _atan(b: OnnxBuilder, x: Tensor) -> Tensor:
     """The result in float32, corrected by the angle that is left, which is small."""
-    limited = b.nnef("select", b.nnef("gt", b.nnef("abs", x), _BEYOND), b.nnef("mul", b.nnef("sign", x), _BEYOND), x)
-    single = known(b.Atan(cast(b, limited, np.float32)), shape(x), np.float32)
-    angle = cast(b, single, np.float64)
-    sine, cosine = b.nnef("sin", angle), b.nnef("cos", angle)
-    left = b.nnef(
-        "div",
-        b.nnef("sub", b.nnef("mul", limited, cosine), sine),
-        b.nnef("add", b.nnef("mul", limited, sine), cosine),
+    limited = b.nnef.select(b.nnef.gt(b.nnef.abs(x), _BEYOND), b.nnef.mul(b.nnef.sign(x), _BEYOND), x)
+    single = known(b.Atan(b.cast(limited, np.float32)), shape(x), np.float32)
+    angle = b.cast(single, np.float64)
+    sine, cosine = b.nnef.sin(angle), b.nnef.cos(angle)
+    left = b.nnef.div(
+        b.nnef.sub(b.nnef.mul(limited, cosine), sine),
+        b.nnef.add(b.nnef.mul(limited, sine), cosine),
     )
-    return b.nnef("add", angle, left)
+    return b.nnef.add(angle, left)
 
 
-def _asin(b: PlainBuilder, x: Tensor) -> Tensor:
-    square = b.nnef("mul", b.nnef("sub", 1.0, x), b.nnef("add", x, 1.0))
-    return _atan(b, b.nnef("div", x, b.nnef("sqrt", square)))
+def _asin(b: OnnxBuilder, x: Tensor) -> Tensor:
+    square = b.nnef.mul(b.nnef.sub(1.0, x), b.nnef.add(x, 1.0))
+    return _atan(b, b.nnef.div(x, b.nnef.sqrt(square)))
 
 
-def _acos(b: PlainBuilder, x: Tensor) -> Tensor:
-    ratio = b.nnef("div", b.nnef("sub", 1.0, x), b.nnef("add", x, 1.0))
-    return b.nnef("mul", _atan(b, b.nnef("sqrt", ratio)), 2.0)
+def _acos(b: OnnxBuilder, x: Tensor) -> Tensor:
+    ratio = b.nnef.div(b.nnef.sub(1.0, x), b.nnef.add(x, 1.0))
+    return b.nnef.mul(_atan(b, b.nnef.sqrt(ratio)), 2.0)
 
 
-def _erf(b: PlainBuilder, x: Tensor) -> Tensor:
+def _erf(b: OnnxBuilder, x: Tensor) -> Tensor:
     """Taylor polynomials around the multiples of a step, with the coefficients in a table."""
     table = _erf_table()
 
-    def magnitude(b: PlainBuilder, m: Tensor) -> Tensor:
-        number = b.nnef("eq", m, m)
-        limited = b.nnef("min", b.nnef("select", number, m, 0.0), _ERF_STEP * (len(table) - 1))
-        steps = b.nnef("round", b.nnef("mul", limited, 1 / _ERF_STEP))
-        rest = b.nnef("sub", limited, b.nnef("mul", steps, _ERF_STEP))
-        rows = cast(b, steps, np.int64)
+    def magnitude(b: OnnxBuilder, m: Tensor) -> Tensor:
+        number = b.nnef.eq(m, m)
+        limited = b.nnef.min(b.nnef.select(number, m, 0.0), _ERF_STEP * (len(table) - 1))
+        steps = b.nnef.round(b.nnef.mul(limited, 1 / _ERF_STEP))
+        rest = b.nnef.sub(limited, b.nnef.mul(steps, _ERF_STEP))
+        rows = b.cast(steps, np.int64)
         total: Tensor | None = None
         for column in table.T[::-1]:
             item = known(b.Gather(b.constant(column, np.float64), rows), shape(x), np.float64)
-            total = item if total is None else b.nnef("add", b.nnef("mul", total, rest), item)
+            total = item if total is None else b.nnef.add(b.nnef.mul(total, rest), item)
         assert total is not None
-        return b.nnef("select", number, total, m)
+        return b.nnef.select(number, total, m)
 
     return _odd(b, x, magnitude)
 
@@ -251,45 +238,45 @@ def _erf_table() -> Array:
     return np.asarray(rows)
 
 
-FLOAT64: Mapping[str, Callable[[PlainBuilder, Tensor], Tensor]] = {
-    "Acos": _acos,
-    "Acosh": _acosh,
-    "Asin": _asin,
-    "Asinh": _asinh,
-    "Atan": _atan,
-    "Atanh": _atanh,
-    "Cosh": _cosh,
-    "Erf": _erf,
-    "Sinh": _sinh,
-    "Softplus": _softplus,
-    "Tan": _tan,
+FLOAT64: Mapping[str, Function] = {
+    "acos": _acos,
+    "acosh": _acosh,
+    "asin": _asin,
+    "asinh": _asinh,
+    "atan": _atan,
+    "atanh": _atanh,
+    "cosh": _cosh,
+    "erf": _erf,
+    "sinh": _sinh,
+    "softplus": _softplus,
+    "tan": _tan,
 }
-"""Operators that onnxruntime has no kernels for in float64 -> what computes the same there."""
+"""Operations that onnxruntime has no kernels for in float64 -> what computes the same there."""
 
 
-def determinant(b: PlainBuilder, x: Tensor) -> Tensor:
+def determinant(b: OnnxBuilder, x: Tensor) -> Tensor:
     """Det: elimination by rows, each time with the largest pivot."""
     *outer, order, _ = shape(x)
     rank = len(outer) + 2
     total: Tensor | None = None
     for size in range(order, 0, -1):
-        first = slice_ranges(b, x, {rank - 1: range(1)})
-        place = b.ArgMax(b.nnef("abs", first), axis=rank - 2, keepdims=1)
+        first = b.slice(x, {rank - 1: range(1)})
+        place = b.ArgMax(b.nnef.abs(first), axis=rank - 2, keepdims=1)
         place = known(place, [*outer, 1, 1], np.int64)
         chosen = known(b.Equal(place, b.constant(np.arange(size)[:, None])), [*outer, size, 1], np.bool_)
-        row = reduce(b, "ReduceSum", known(b.Where(chosen, x, scalar(b, 0.0)), shape(x)), [rank - 2])
-        pivot = slice_ranges(b, row, {rank - 1: range(1)})
+        row = b.reduce("sum", known(b.Where(chosen, x, b.scalar(0.0)), shape(x)), [rank - 2])
+        pivot = b.slice(row, {rank - 1: range(1)})
         swapped = known(b.Equal(place, b.constant(0, np.int64)), [*outer, 1, 1], np.bool_)
-        factor = known(b.Where(swapped, pivot, b.nnef("neg", pivot)), [*outer, 1, 1])
-        total = factor if total is None else b.nnef("mul", total, factor)
+        factor = known(b.Where(swapped, pivot, b.nnef.neg(pivot)), [*outer, 1, 1])
+        total = factor if total is None else b.nnef.mul(total, factor)
         if size > 1:
-            top = slice_ranges(b, x, {rank - 2: range(1)})
+            top = b.slice(x, {rank - 2: range(1)})
             others = known(b.Where(chosen, top, x), shape(x))
-            safe = known(b.Where(b.nnef("eq", pivot, 0.0), scalar(b, 1.0), pivot), shape(pivot))
+            safe = known(b.Where(b.nnef.eq(pivot, 0.0), b.scalar(1.0), pivot), shape(pivot))
             lower = {rank - 2: range(1, size)}
-            factors = b.nnef("div", slice_ranges(b, others, {**lower, rank - 1: range(1)}), safe)
-            rest = slice_ranges(b, others, {**lower, rank - 1: range(1, size)})
-            right = slice_ranges(b, row, {rank - 1: range(1, size)})
-            x = b.nnef("sub", rest, b.nnef("mul", factors, right))
+            factors = b.nnef.div(b.slice(others, {**lower, rank - 1: range(1)}), safe)
+            rest = b.slice(others, {**lower, rank - 1: range(1, size)})
+            right = b.slice(row, {rank - 1: range(1, size)})
+            x = b.nnef.sub(rest, b.nnef.mul(factors, right))
     assert total is not None
-    return reshape(b, total, outer)
+    return b.reshape(total, outer)

@@ -12,30 +12,12 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.borders import ZERO_BORDERS
 from ....ops.window import PlacedWindow, Window, span
+from ...building.shapes import shape
+from ...building.target import is_number, known
 from ...engine.rules import from_nnef
 from ...maths import axis_orders
 from ...maths.padding import same_padding
-from ..building import (
-    TfBuilder,
-    concat,
-    data_format,
-    elementwise,
-    from_format,
-    in_format,
-    is_number,
-    known,
-    pad,
-    per_channel,
-    reshape,
-    shape,
-    slice_ranges,
-    split,
-    squeeze,
-    to_format,
-    transpose,
-    unsqueeze,
-    vector,
-)
+from ..building import TfBuilder
 
 MAX_RANK = 3
 
@@ -79,7 +61,7 @@ def padding_attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
         return {"padding": "SAME"}
     if not window.is_padded:
         return {"padding": "VALID"}
-    pairs = in_format(b, window.padding, (0, 0), (0, 0))
+    pairs = b.in_format(window.padding, (0, 0), (0, 0))
     return {"padding": "EXPLICIT", "explicit_paddings": [item for pair in pairs for item in pair]}
 
 
@@ -91,7 +73,7 @@ def _padded(b: TfBuilder, x: Tensor, window: PlacedWindow, explicit: bool) -> tu
     positive = all(min(pair) >= 0 for pair in window.padding)
     if window.border in ZERO_BORDERS and (not window.is_padded or is_same(window) or (explicit and positive)):
         return x, window
-    return pad(b, x, [(0, 0), (0, 0), *window.padding], window.border), window.unpadded()
+    return b.pad(x, [(0, 0), (0, 0), *window.padding], window.border), window.unpadded()
 
 
 def zeros_inserted(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tensor:
@@ -99,10 +81,10 @@ def zeros_inserted(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tensor:
     for axis, d in enumerate(dilation, 2):
         if d > 1:
             own = shape(w)
-            lanes = unsqueeze(b, w, [axis + 1])
-            filled = pad(b, lanes, [(0, d - 1 if k == axis + 1 else 0) for k in range(len(own) + 1)])
-            wide = reshape(b, filled, [*own[:axis], own[axis] * d, *own[axis + 1 :]])
-            w = slice_ranges(b, wide, {axis: range(span(own[axis], d))})
+            lanes = b.unsqueeze(w, [axis + 1])
+            filled = b.pad(lanes, [(0, d - 1 if k == axis + 1 else 0) for k in range(len(own) + 1)])
+            wide = b.reshape(filled, [*own[:axis], own[axis] * d, *own[axis + 1 :]])
+            w = b.slice(wide, {axis: range(span(own[axis], d))})
     return w
 
 
@@ -118,13 +100,13 @@ def _filter_with_gaps(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tenso
 
 def _to_xcn(b: TfBuilder, w: Tensor) -> Tensor:
     """`[out, in, spatial...]` -> `[spatial..., in, out]`."""
-    return transpose(b, w, axis_orders.ncx_to_xcn_perm(len(shape(w))))
+    return b.transpose(w, axis_orders.ncx_to_xcn_perm(len(shape(w))))
 
 
 def _to_depthwise(b: TfBuilder, w: Tensor, channels: int) -> Tensor:
     """`[C * M, 1, H, W]` -> `[H, W, C, M]`."""
     count, _, height, width = shape(w)
-    return transpose(b, reshape(b, w, [channels, count // channels, height, width]), [2, 3, 0, 1])
+    return b.transpose(b.reshape(w, [channels, count // channels, height, width]), [2, 3, 0, 1])
 
 
 def with_bias(b: TfBuilder, y: Tensor, bias: Tensor) -> Tensor:
@@ -133,12 +115,12 @@ def with_bias(b: TfBuilder, y: Tensor, bias: Tensor) -> Tensor:
         return y
     own = shape(y)
     channels = own[-1] if b.channels_last else own[1]
-    values = per_channel(b, bias, channels)
+    values = b.per_channel(bias, channels)
     assert values is not None, "the shape rule allows no other bias"
     if (b.channels_last or len(own) == 4) and not _is_grouped(b, y):
         return known(b.BiasAdd(y, values, data_format="NHWC" if b.channels_last else "NCHW"), own)
-    extents = in_format(b, [1] * (len(own) - 2), 1, channels)
-    return elementwise(b, "AddV2", y, reshape(b, values, extents))
+    extents = b.in_format([1] * (len(own) - 2), 1, channels)
+    return b.elementwise(b.AddV2, y, b.reshape(values, extents))
 
 
 def _is_grouped(b: TfBuilder, y: Tensor) -> bool:
@@ -164,16 +146,16 @@ def conv(b: TfBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window: W
     groups = groups or own[1]
     # the fused kernel of oneDNN for depthwise convolutions ends the process at explicit paddings
     x, placed = _padded(b, input, placed, explicit=len(own) <= 4 and groups == 1)
-    y = _correlate(b, to_format(b, x), filter, placed, groups)
-    return from_format(b, with_bias(b, y, bias))
+    y = _correlate(b, b.to_format(x), filter, placed, groups)
+    return b.from_format(with_bias(b, y, bias))
 
 
 def _correlate(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
     """A convolution of x, which is in the data format, with a filter `[out, in / groups, spatial...]`."""
     if len(window.size) == 1:
         axis = 1 if b.channels_last else 2
-        y = _correlate2d(b, unsqueeze(b, x, [axis]), unsqueeze(b, w, [2]), widened(window), groups)
-        return squeeze(b, y, [axis])
+        y = _correlate2d(b, b.unsqueeze(x, [axis]), b.unsqueeze(w, [2]), widened(window), groups)
+        return b.squeeze(y, [axis])
     if len(window.size) == 2:
         return _correlate2d(b, x, w, window, groups)
     if set(window.dilation) != {1}:
@@ -183,16 +165,16 @@ def _correlate(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups:
 
 def _attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
     return {
-        "strides": in_format(b, window.stride),
-        "dilations": in_format(b, window.dilation),
-        "data_format": data_format(b, len(window.size)),
+        "strides": b.in_format(window.stride),
+        "dilations": b.in_format(window.dilation),
+        "data_format": b.data_format(len(window.size)),
         **padding_attributes(b, window),
     }
 
 
 def _correlate2d(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
     attributes = _attributes(b, window)
-    dims = in_format(b, window.downscaled, shape(x)[0], shape(w)[0])
+    dims = b.in_format(window.downscaled, shape(x)[0], shape(w)[0])
     depthwise = groups > 1 and shape(w)[1] == 1
     if depthwise and set(window.dilation) == {1} and len(set(window.stride)) == 1:
         return known(b.DepthwiseConv2dNative(x, _to_depthwise(b, w, groups), **attributes), dims)
@@ -200,7 +182,7 @@ def _correlate2d(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, group
 
 
 def _correlate3d(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow) -> Tensor:
-    dims = in_format(b, window.downscaled, shape(x)[0], shape(w)[0])
+    dims = b.in_format(window.downscaled, shape(x)[0], shape(w)[0])
     return known(b.Conv3D(x, _to_xcn(b, w), **_attributes(b, window)), dims)
 
 
@@ -210,9 +192,9 @@ def _by_group(b: TfBuilder, x: Tensor, w: Tensor, groups: int, run: Any) -> Tens
         result: Tensor = run(x, w)
         return result
     axis = len(shape(x)) - 1 if b.channels_last else 1
-    xs = split(b, x, axis, [shape(x)[axis] // groups] * groups)
-    ws = split(b, w, 0, [shape(w)[0] // groups] * groups)
-    return concat(b, [run(*pair) for pair in zip(xs, ws, strict=True)], axis)
+    xs = b.split(x, axis, [shape(x)[axis] // groups] * groups)
+    ws = b.split(w, 0, [shape(w)[0] // groups] * groups)
+    return b.concat([run(*pair) for pair in zip(xs, ws, strict=True)], axis)
 
 
 # transposed convolution
@@ -237,18 +219,18 @@ def deconv(
     w = filter
     if set(placed.dilation) != {1}:
         w, placed = _filter_with_gaps(b, w, placed.dilation), undilated(placed)
-    y = to_format(b, x)
+    y = b.to_format(x)
     if len(placed.size) == 1:
         axis = 1 if b.channels_last else 2
-        y = _spread(b, unsqueeze(b, y, [axis]), unsqueeze(b, w, [2]), widened(placed), groups)
-        return from_format(b, with_bias(b, squeeze(b, y, [axis]), bias))
-    return from_format(b, with_bias(b, _spread(b, y, w, placed, groups), bias))
+        y = _spread(b, b.unsqueeze(y, [axis]), b.unsqueeze(w, [2]), widened(placed), groups)
+        return b.from_format(with_bias(b, b.squeeze(y, [axis]), bias))
+    return b.from_format(with_bias(b, _spread(b, y, w, placed, groups), bias))
 
 
 def continued(b: TfBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
     """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
     overhang, window = window.continued()
-    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, window.border), window
+    return b.pad(x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, window.border), window
 
 
 def _spread(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
@@ -262,7 +244,7 @@ def _spread(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: in
     whole = replace(window, upscaled=tuple(full), padding=((0, 0),) * len(full))
     y = _backprop(b, x, w, whole, groups, {"padding": "VALID"})
     crop = [(-p, -q) for p, q in zip(before, after, strict=True)]
-    return pad(b, y, in_format(b, crop, (0, 0), (0, 0)))
+    return b.pad(y, b.in_format(crop, (0, 0), (0, 0)))
 
 
 def _spread_padding(b: TfBuilder, window: PlacedWindow, before: list[int], after: list[int]) -> dict[str, Any] | None:
@@ -283,18 +265,18 @@ def _spread_padding(b: TfBuilder, window: PlacedWindow, before: list[int], after
 def _backprop(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int, padding: dict[str, Any]) -> Tensor:
     """The operator of TensorFlow that is the gradient of a convolution."""
     attributes = {
-        "strides": in_format(b, window.stride),
-        "dilations": in_format(b, window.dilation),
-        "data_format": data_format(b, len(window.size)),
+        "strides": b.in_format(window.stride),
+        "dilations": b.in_format(window.dilation),
+        "data_format": b.data_format(len(window.size)),
         **padding,
     }
     batch = shape(x)[0]
     if groups > 1 and shape(w)[1] == 1 and len(window.size) == 2 and len(set(window.stride)) == 1:
-        dims = in_format(b, window.upscaled, batch, groups)
+        dims = b.in_format(window.upscaled, batch, groups)
         depthwise = _to_depthwise(b, w, groups)
-        return known(b.DepthwiseConv2dNativeBackpropInput(vector(b, dims), depthwise, x, **attributes), dims)
+        return known(b.DepthwiseConv2dNativeBackpropInput(b.vector(dims), depthwise, x, **attributes), dims)
     type = "Conv2DBackpropInput" if len(window.size) == 2 else "Conv3DBackpropInputV2"
-    dims = in_format(b, window.upscaled, batch, shape(w)[1])
+    dims = b.in_format(window.upscaled, batch, shape(w)[1])
     return _by_group(
-        b, x, w, groups, lambda t, f: known(b.op(type, vector(b, dims), _to_xcn(b, f), t, **attributes), dims)
+        b, x, w, groups, lambda t, f: known(b.op(type, b.vector(dims), _to_xcn(b, f), t, **attributes), dims)
     )

@@ -12,19 +12,21 @@ from ....errors import UsageError
 from ....io.tf.graphdef.complete import complete_graph, name_nodes
 from ....model import Graph, Tensor
 from ....model.copying import copy_graph
+from ... import shared
+from ...building.shapes import shape
 from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization
 from ...engine.transform import Transform
 from ...maths import axis_orders
-from ...onnx.from_nnef.quant import real_values
-from .. import building
+from ...maths.quantization import real_values
 from ..building import TfBuilder
 from . import FAMILIES
 from .helpers import TfHelpers
 
 DATA_FORMATS = ("NXC", "NCX")
 
-for _family in FAMILIES:
-    import_module(f"{__package__}.{_family}")
+for _package, _families in ((shared.__name__, shared.FAMILIES), (__package__, FAMILIES)):
+    for _family in _families:
+        import_module(f"{_package}.{_family}")
 
 
 class Converter(TfHelpers, ConverterFromNNEF):
@@ -36,6 +38,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
     """
 
     dialect = "tf"
+    _builder: TfBuilder
     honours = ConverterFromNNEF.honours | {"io_transpose"}
     _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
 
@@ -90,11 +93,9 @@ class Converter(TfHelpers, ConverterFromNNEF):
         for source, outer in zip(self._source.inputs, self._target.inputs, strict=True):
             if self.needs_io_transpose(source):
                 inner = self._tensors[source]
-                to_nxc = axis_orders.ncx_to_nxc_perm(len(building.shape(outer)))
-                outer.shape = inner.shape = axis_orders.permute(building.shape(outer), to_nxc)
-                self._tensors[source] = building.transpose(
-                    self._builder, inner, axis_orders.nxc_to_ncx_perm(len(to_nxc))
-                )
+                to_nxc = axis_orders.ncx_to_nxc_perm(len(shape(outer)))
+                outer.shape = inner.shape = axis_orders.permute(shape(outer), to_nxc)
+                self._tensors[source] = self._builder.transpose(inner, axis_orders.nxc_to_ncx_perm(len(to_nxc)))
 
     def _convert_outputs(self) -> None:
         super()._convert_outputs()
@@ -102,20 +103,10 @@ class Converter(TfHelpers, ConverterFromNNEF):
         for source, inner in zip(self._source.outputs, self._target.outputs, strict=True):
             target = inner
             if self.needs_io_transpose(source):
-                target = building.transpose(
-                    self._builder, inner, axis_orders.ncx_to_nxc_perm(len(building.shape(inner)))
-                )
+                target = self._builder.transpose(inner, axis_orders.ncx_to_nxc_perm(len(shape(inner))))
             self._tensors[source] = target
             outputs.append(target)
         self._target.outputs = outputs
-
-    def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
-        result: Tensor = self._builder.Cast(tensor)
-        return building.known(result, tensor.shape, dtype)
-
-    def _identity(self, tensor: Tensor) -> Tensor:
-        result: Tensor = self._builder.Identity(tensor)
-        return building.known(result, tensor.shape, tensor.dtype)
 
     # names
 

@@ -15,9 +15,11 @@ import numpy as np
 from ....errors import ConversionError
 from ....model import Operation, Tensor
 from ....model.channels import MIN_RANK, is_selected
+from ...building.shapes import rank as rank_of
+from ...building.shapes import shape as shape_of
 from ...engine.helpers import Helpers
 from ...maths import axis_orders
-from .. import building
+from ..building import FORMATS, TfBuilder
 
 FILTER_FORMATS = {
     "XCN": axis_orders.ncx_to_xcn_perm,
@@ -29,6 +31,7 @@ FILTER_FORMATS = {
 class TfHelpers(Helpers):
     """Helpers from NNEF to TensorFlow and TFLite."""
 
+    _builder: TfBuilder
     _data_format: str
     _io_transpose: bool | Sequence[str]
 
@@ -40,9 +43,9 @@ class TfHelpers(Helpers):
 
     def data_format(self, rank: int) -> str:
         """The data format for that many spatial dimensions: 'NWC', 'NHWC', 'NDHWC' or 'NCW', ...; else the pattern."""
-        if rank not in building.FORMATS:
+        if rank not in FORMATS:
             return self._data_format
-        return building.FORMATS[rank] if self.is_nxc() else f"NC{building.FORMATS[rank][1:-1]}"
+        return FORMATS[rank] if self.is_nxc() else f"NC{FORMATS[rank][1:-1]}"
 
     def convert_padding(self, padding: Sequence[tuple[int, int]]) -> str:
         """`[]` -> 'SAME', all zero -> 'VALID', else 'EXPLICIT'."""
@@ -66,21 +69,21 @@ class TfHelpers(Helpers):
 
     def needs_io_transpose(self, tensor: Tensor) -> bool:
         """Is the graph input or output to have its channels last?"""
-        return is_selected(tensor.name, self._io_transpose) and building.rank(tensor) >= MIN_RANK
+        return is_selected(tensor.name, self._io_transpose) and rank_of(tensor) >= MIN_RANK
 
     def transpose_input(self, tensor: Tensor) -> Tensor:
         """The tensor with its channels last, if the data format wants them there."""
-        rank = len(building.shape(tensor))
-        return building.transpose(self._builder, tensor, self._to_format(rank)) if rank > 2 else tensor
+        rank = len(shape_of(tensor))
+        return self._builder.transpose(tensor, self._to_format(rank)) if rank > 2 else tensor
 
     def transpose_output(self, tensor: Tensor) -> Tensor:
         """A fresh tensor with its channels last that a transpose turns into the given one."""
-        rank = len(building.shape(tensor))
+        rank = len(shape_of(tensor))
         perm = self._to_format(rank)
         if rank <= 2 or perm == list(range(rank)):
             return tensor
-        back = building.vector(self._builder, np.argsort(perm).tolist())
-        fresh = self._fresh(tensor, axis_orders.permute(building.shape(tensor), perm))
+        back = self._builder.vector(np.argsort(perm).tolist())
+        fresh = self._fresh(tensor, axis_orders.permute(shape_of(tensor), perm))
         Operation(self._target, type="Transpose", inputs=[fresh, back], outputs=[tensor])
         return fresh
 
@@ -109,31 +112,23 @@ class TfHelpers(Helpers):
         """A filter `[out, in, spatial...]` in the format, by default `[spatial..., in, out]`."""
         if format not in FILTER_FORMATS:
             raise ConversionError(f"filter format '{format}' is none of {', '.join(FILTER_FORMATS)}")
-        return building.transpose(self._builder, tensor, FILTER_FORMATS[format](building.rank(tensor)))
+        return self._builder.transpose(tensor, FILTER_FORMATS[format](rank_of(tensor)))
 
     def transpose_depthwise_filter(self, tensor: Tensor, channels: int, format: str = "XCN") -> Tensor:
         """A filter `[channels * multiplier, 1, spatial...]` as `[spatial..., channels, multiplier]`."""
         moved = self.transpose_filter(tensor, format)
         if format != "XCN":
             return moved
-        own = building.shape(moved)
-        return building.reshape(self._builder, moved, [*own[:-2], channels, math.prod(own[-2:]) // channels])
+        own = shape_of(moved)
+        return self._builder.reshape(moved, [*own[:-2], channels, math.prod(own[-2:]) // channels])
 
     # operands and results
-
-    def squeeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
-        """A squeeze that reads the tensor; the tensor itself without axes or with keep_dims."""
-        return tensor if keep_dims else building.squeeze(self._builder, tensor, axes)
-
-    def unsqueeze_input(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
-        """An unsqueeze that reads the tensor."""
-        return tensor if keep_dims else building.unsqueeze(self._builder, tensor, axes)
 
     def squeeze_output(self, tensor: Tensor, axes: Sequence[int], keep_dims: bool = False) -> Tensor:
         """A fresh tensor that a squeeze turns into the given one."""
         if keep_dims or not axes:
             return tensor
-        fresh = self._fresh(tensor, axis_orders.unsqueeze_shape(building.shape(tensor), axes))
+        fresh = self._fresh(tensor, axis_orders.unsqueeze_shape(shape_of(tensor), axes))
         Operation(self._target, type="Squeeze", attribs={"squeeze_dims": list(axes)}, inputs=[fresh], outputs=[tensor])
         return fresh
 
@@ -141,32 +136,32 @@ class TfHelpers(Helpers):
         """A fresh tensor that a reshape turns into the given one."""
         if keep_dims or not axes:
             return tensor
-        own = building.shape(tensor)
+        own = shape_of(tensor)
         fresh = self._fresh(tensor, axis_orders.squeeze_shape(own, axes))
-        Operation(self._target, type="Reshape", inputs=[fresh, building.vector(self._builder, own)], outputs=[tensor])
+        Operation(self._target, type="Reshape", inputs=[fresh, self._builder.vector(own)], outputs=[tensor])
         return fresh
 
     def squeeze_vector(self, tensor: Tensor) -> Tensor:
         """`[1, C]` -> `[C]`."""
-        return building.reshape(self._builder, tensor, building.shape(tensor)[1:])
+        return self._builder.reshape(tensor, shape_of(tensor)[1:])
 
     def convert_binarg(self, tensor: Tensor, other: Tensor) -> Tensor:
         """An operand with axes of extent 1 at the end up to the rank of the other, as NNEF aligns them."""
-        rank = max(building.rank(tensor), building.rank(other))
-        return building.right_extended(self._builder, tensor, rank)
+        rank = max(rank_of(tensor), rank_of(other))
+        return self._builder.right_extended(tensor, rank)
 
     def bias_add(self, output: Tensor, bias: Tensor) -> Tensor:
         """The tensor that the main operation must produce so that adding the bias gives `output`."""
         if self.is_zero(bias):
             return output
-        fresh = self._fresh(output, building.shape(output))
+        fresh = self._fresh(output, shape_of(output))
         type = "BiasAdd" if bias.rank == 1 else "AddV2"
         Operation(self._target, type=type, inputs=[fresh, bias], outputs=[output])
         return fresh
 
     def scale_output(self, output: Tensor, scalar: float) -> Tensor:
         """The tensor that the main operation must produce so that `output` is that many times it."""
-        fresh = self._fresh(output, building.shape(output))
+        fresh = self._fresh(output, shape_of(output))
         factor = self._builder.constant(scalar, output.dtype)
         Operation(self._target, type="Mul", inputs=[fresh, factor], outputs=[output])
         return fresh

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ....model import Tensor
 from ....ops.window import Window
+from ...building.shapes import shape
+from ...building.target import known
 from ...engine.rules import from_nnef
-from ..building import (
-    TfBuilder,
-    cast,
-    data_format,
-    elementwise,
-    floor_half_up,
-    from_format,
-    known,
-    per_channel,
-    scalar,
-    shape,
-    to_format,
-)
+from ..building import TfBuilder
 from .pool import box
 
 
@@ -39,17 +30,17 @@ def batch_normalization(
     """batch_normalization -> FusedBatchNormV3 for images with parameters per channel, else arithmetic."""
     own = shape(input)
     if len(own) == 4 and b.real is np.float32:
-        vectors = [per_channel(b, x, own[1]) for x in (scale, offset, mean, variance)]
-        if all(x is not None for x in vectors):
-            x = to_format(b, input)
-            y = b.FusedBatchNormV3(
-                x, *vectors, epsilon=float(epsilon), data_format=data_format(b, 2), is_training=False
-            )
-            return from_format(b, known(y, shape(x)))
-    centered = elementwise(b, "Sub", input, mean)
-    factor = elementwise(b, "Rsqrt", elementwise(b, "AddV2", variance, scalar(b, epsilon)))
-    factor = elementwise(b, "Mul", scale, factor)
-    return elementwise(b, "AddV2", elementwise(b, "Mul", centered, factor), offset)
+        parameters = [b.per_channel(x, own[1]) for x in (scale, offset, mean, variance)]
+        vectors = [x for x in parameters if x is not None]
+        if len(vectors) == len(parameters):
+            x = b.to_format(input)
+            attribs: dict[str, Any] = {"epsilon": float(epsilon), "data_format": b.data_format(2)}
+            (y,) = b.FusedBatchNormV3(x, *vectors, **attribs, is_training=False, outputs=1)
+            return b.from_format(known(y, shape(x)))
+    centered = b.elementwise(b.Sub, input, mean)
+    factor = b.elementwise(b.Rsqrt, b.elementwise(b.AddV2, variance, b.scalar(epsilon)))
+    factor = b.elementwise(b.Mul, scale, factor)
+    return b.elementwise(b.AddV2, b.elementwise(b.Mul, centered, factor), offset)
 
 
 @from_nnef("tf", "local_response_normalization")
@@ -59,12 +50,12 @@ def local_response_normalization(
     """local_response_normalization -> LRN, which sums, for odd windows over channels of images; else arithmetic."""
     own, count = shape(input), max(size, default=1)
     if len(own) == 4 and list(size) == [1, count, 1, 1] and count % 2 and b.channels_last and b.real is np.float32:
-        x = to_format(b, input)
+        x = b.to_format(input)
         y = b.LRN(x, depth_radius=count // 2, bias=float(bias), alpha=float(alpha) / count, beta=float(beta))
-        return from_format(b, known(y, shape(x)))
-    mean = box(b, elementwise(b, "Square", input), window=Window(size), normalize=True)
-    sigma = elementwise(b, "AddV2", scalar(b, bias), elementwise(b, "Mul", scalar(b, alpha), mean))
-    return elementwise(b, "RealDiv", input, elementwise(b, "Pow", sigma, scalar(b, beta)))
+        return b.from_format(known(y, shape(x)))
+    mean = box(b, b.elementwise(b.Square, input), window=Window(size), normalize=True)
+    sigma = b.elementwise(b.AddV2, b.scalar(bias), b.elementwise(b.Mul, b.scalar(alpha), mean))
+    return b.elementwise(b.RealDiv, input, b.elementwise(b.Pow, sigma, b.scalar(beta)))
 
 
 FAKE_QUANT_BITS = range(2, 17)
@@ -79,13 +70,13 @@ def min_max_linear_quantize(
     steps = 2**bits - 1 - narrow
     least, most = _number(b, x, min), _number(b, x, max)
     if least is not None and most is not None and _has_zero(least, most, steps) and _fake_quant_fits(b, bits):
-        return elementwise(b, "FakeQuantWithMinMaxArgs", x, min=least, max=most, num_bits=bits, narrow_range=narrow)
-    width = elementwise(b, "Sub", max, min)
-    inside = elementwise(b, "Maximum", elementwise(b, "Minimum", x, max), min)
-    part = elementwise(b, "RealDiv", elementwise(b, "Sub", inside, min), width)
-    codes = floor_half_up(b, elementwise(b, "Mul", part, scalar(b, steps)))
-    values = elementwise(b, "Mul", elementwise(b, "RealDiv", codes, scalar(b, steps)), width)
-    return elementwise(b, "AddV2", values, min)
+        return b.elementwise(b.FakeQuantWithMinMaxArgs, x, min=least, max=most, num_bits=bits, narrow_range=narrow)
+    width = b.elementwise(b.Sub, max, min)
+    inside = b.elementwise(b.Maximum, b.elementwise(b.Minimum, x, max), min)
+    part = b.elementwise(b.RealDiv, b.elementwise(b.Sub, inside, min), width)
+    codes = b.nnef.round(b.elementwise(b.Mul, part, b.scalar(steps)))
+    values = b.elementwise(b.Mul, b.elementwise(b.RealDiv, codes, b.scalar(steps)), width)
+    return b.elementwise(b.AddV2, values, min)
 
 
 @from_nnef("tf", "zero_point_linear_quantize")
@@ -99,11 +90,11 @@ def zero_point_linear_quantize(
     zero, unit = _number(b, x, zero_point), _number(b, x, scale)
     if zero is not None and unit is not None and low <= zero <= high and unit > 0 and _fake_quant_fits(b, bits):
         limits = {"min": (low - zero) * unit, "max": (high - zero) * unit}
-        return elementwise(b, "FakeQuantWithMinMaxArgs", x, **limits, num_bits=bits, narrow_range=narrow)
-    offset = cast(b, zero_point, b.real)
-    codes = elementwise(b, "AddV2", floor_half_up(b, elementwise(b, "RealDiv", x, scale)), offset)
-    codes = elementwise(b, "ClipByValue", codes, scalar(b, low), scalar(b, high))
-    return elementwise(b, "Mul", elementwise(b, "Sub", codes, offset), scale)
+        return b.elementwise(b.FakeQuantWithMinMaxArgs, x, **limits, num_bits=bits, narrow_range=narrow)
+    offset = b.cast(zero_point, b.real)
+    codes = b.elementwise(b.AddV2, b.nnef.round(b.elementwise(b.RealDiv, x, scale)), offset)
+    codes = b.elementwise(b.ClipByValue, codes, b.scalar(low), b.scalar(high))
+    return b.elementwise(b.Mul, b.elementwise(b.Sub, codes, offset), scale)
 
 
 def _fake_quant_fits(b: TfBuilder, bits: int) -> bool:

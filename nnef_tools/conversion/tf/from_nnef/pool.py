@@ -7,38 +7,17 @@ dimension at a time, since sums and maxima are separable: from the slices that a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ....model import Tensor
 from ....ops.window import PlacedWindow, Window
+from ...building.shapes import shape
+from ...building.target import Reduction, known
 from ...engine.rules import from_nnef
-from ..building import (
-    TfBuilder,
-    data_format,
-    divisor,
-    elementwise,
-    from_format,
-    in_format,
-    integer,
-    known,
-    number,
-    pad,
-    reduce,
-    reshape,
-    scalar,
-    select,
-    shape,
-    slice_ranges,
-    squeeze,
-    stack,
-    take,
-    to_format,
-    unsqueeze,
-    vector,
-)
+from ..building import TfBuilder
 from .conv import continued, is_same, padding_attributes, widened
 
 Array = np.ndarray[Any, Any]
@@ -55,42 +34,42 @@ def _spatial(window: PlacedWindow) -> PlacedWindow | None:
 
 def _pool(b: TfBuilder, type: str, x: Tensor, window: PlacedWindow, padding: dict[str, Any]) -> Tensor:
     """MaxPool or AvgPool over the spatial dimensions of x, which has its channels second."""
-    y = to_format(b, x)
+    y = b.to_format(x)
     rank, axis = len(window.size), 1 if b.channels_last else 2
     if rank == 1:
-        y, window = unsqueeze(b, y, [axis]), widened(window)
+        y, window = b.unsqueeze(y, [axis]), widened(window)
         if "explicit_paddings" in padding:
             padding = padding_attributes(b, window)
     y = b.op(
-        type + ("3D" if rank == 3 else ""), y, ksize=in_format(b, window.size), strides=in_format(b, window.stride),
-        data_format=data_format(b, len(window.size)), **padding,
+        type + ("3D" if rank == 3 else ""), y, ksize=b.in_format(window.size), strides=b.in_format(window.stride),
+        data_format=b.data_format(len(window.size)), **padding,
     )  # fmt: skip
-    y = known(y, in_format(b, window.downscaled, *shape(x)[:2]))
-    return from_format(b, squeeze(b, y, [axis]) if rank == 1 else y)
+    y = known(y, b.in_format(window.downscaled, *shape(x)[:2]))
+    return b.from_format(b.squeeze(y, [axis]) if rank == 1 else y)
 
 
 def _element(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int, element: int) -> Tensor:
     """What an element of the window meets along an axis, window by window."""
     part = window.read(axis, element)
-    return slice_ranges(b, x, {axis: range(part.start, part.stop, part.step)})
+    return b.slice(x, {axis: range(part.start, part.stop, part.step)})
 
 
-def _by_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, combine: str, whole: str) -> Tensor:
+def _by_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, combine: Callable[..., Tensor], whole: Reduction) -> Tensor:
     """Combines the elements of windows without padding, a dimension at a time."""
     for k in window.active:
         if window.size[k] == window.upscaled[k] and window.dilation[k] == 1:
-            x = reduce(b, whole, x, [k])
+            x = b.reduce(whole, x, [k])
             continue
         y = _element(b, x, window, k, 0)
         for element in range(1, window.size[k]):
-            y = elementwise(b, combine, y, _element(b, x, window, k, element))
+            y = b.elementwise(combine, y, _element(b, x, window, k, element))
         x = y
     return x
 
 
 def _divided(b: TfBuilder, x: Tensor, counts: Sequence[Array]) -> Tensor:
     """x divided by the outer product of counts for each dimension."""
-    return elementwise(b, "RealDiv", x, divisor(b, counts))
+    return b.elementwise(b.RealDiv, x, b.divisor(counts))
 
 
 @from_nnef("tf", "box")
@@ -101,18 +80,18 @@ def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False)
     ignore = window.border == "ignore"
     if spatial is not None and normalize and ignore and is_same(spatial):
         return _pool(b, "AvgPool", input, spatial, padding_attributes(b, spatial))
-    x, plain = pad(b, input, list(placed.padding), window.border), placed.unpadded()
+    x, plain = b.pad(input, list(placed.padding), window.border), placed.unpadded()
     counts = [np.asarray([n]) for n in placed.size]
     if ignore:
         counts = [placed.valid_counts(k) for k in range(len(placed.size))]
     spatial = _spatial(plain)
     if spatial is None:
-        y = _by_axis(b, x, plain, "AddV2", "Sum")
+        y = _by_axis(b, x, plain, b.AddV2, "sum")
         return _divided(b, y, counts) if normalize else y
     y = _pool(b, "AvgPool", x, spatial, {"padding": "VALID"})
     if normalize and not (ignore and placed.is_padded):
         return y
-    y = elementwise(b, "Mul", y, scalar(b, math.prod(placed.size)))
+    y = b.elementwise(b.Mul, y, b.scalar(math.prod(placed.size)))
     return _divided(b, y, counts) if normalize else y
 
 
@@ -142,18 +121,18 @@ def max_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
             same = spatial.automatic and is_same(spatial)
             y = _pool(b, "MaxPool", x, spatial, {"padding": "SAME" if same else "VALID"})
         else:
-            y = _by_axis(b, x, plain, "Maximum", "Max")
+            y = _by_axis(b, x, plain, b.Maximum, "max")
     for k in range(len(placed.size)):
         empty = placed.empty(k) if window.border == "ignore" else None
         if empty is not None:
-            y = select(b, _along(b, empty, k), scalar(b, 0.0), y)
+            y = b.nnef.select(_along(b, empty, k), b.scalar(0.0), y)
     return y
 
 
 def _padded(b: TfBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
     """x with its padding, where nothing wins against it if the border is to be ignored, and the window on that."""
     value = -np.inf if window.border == "ignore" else 0.0
-    return pad(b, x, list(window.padding), window.border, value), window.unpadded()
+    return b.pad(x, list(window.padding), window.border, value), window.unpadded()
 
 
 def _along(b: TfBuilder, values: Array, axis: int) -> Tensor:
@@ -185,7 +164,7 @@ def argmax_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
         for k in plain.active:
             part = _element(b, part, plain, k, element[k])
         parts.append(part)
-    index = b.ArgMax(stack(b, parts, 0), number(b, 0), output_type=np.int64)
+    index = b.ArgMax(b.stack(parts, 0), b.number(0), output_type=np.int64)
     return known(index, plain.downscaled, np.int64)
 
 
@@ -199,9 +178,9 @@ def max_pool_with_index(b: TfBuilder, input: Tensor, *, window: Window) -> tuple
 def sample(b: TfBuilder, input: Tensor, index: Tensor, *, window: Window) -> Tensor:
     """sample -> GatherV2 of the flat positions that the indices stand for, in the padded input."""
     placed = window.forward(shape(input))
-    x = pad(b, input, list(placed.padding), window.border)
+    x = b.pad(input, list(placed.padding), window.border)
     positions = _flat_positions(b, index, placed.unpadded())
-    return take(b, reshape(b, x, [math.prod(shape(x))]), positions, 0)
+    return b.gather(b.reshape(x, [math.prod(shape(x))]), positions, 0)
 
 
 @from_nnef("tf", "desample")
@@ -210,9 +189,9 @@ def desample(b: TfBuilder, input: Tensor, index: Tensor, *, window: Window, outp
     placed = window.reverse(shape(input), output_shape)
     plain = placed.unpadded()
     volume, count = math.prod(plain.upscaled), math.prod(shape(input))
-    positions = reshape(b, _flat_positions(b, index, plain), [count, 1])
-    y = known(b.ScatterNd(positions, reshape(b, input, [count]), b.constant([volume], np.int64)), [volume])
-    return pad(b, reshape(b, y, plain.upscaled), [(-p, -q) for p, q in placed.padding])
+    positions = b.reshape(_flat_positions(b, index, plain), [count, 1])
+    y = known(b.ScatterNd(positions, b.reshape(input, [count]), b.constant([volume], np.int64)), [volume])
+    return b.pad(b.reshape(y, plain.upscaled), [(-p, -q) for p, q in placed.padding])
 
 
 def _flat_positions(b: TfBuilder, index: Tensor, window: PlacedWindow) -> Tensor:
@@ -224,14 +203,14 @@ def _flat_positions(b: TfBuilder, index: Tensor, window: PlacedWindow) -> Tensor
         starts = window.starts(k) * int(strides[k])
         part = b.constant(starts.reshape([-1 if j == k else 1 for j in range(len(window.size))]), np.int64)
         if size > 1:
-            element = elementwise(b, "FloorDiv", index, integer(b, int(inner[k])))
-            element = elementwise(b, "FloorMod", element, integer(b, size))
-            step = integer(b, window.dilation[k] * int(strides[k]))
-            part = elementwise(b, "AddV2", elementwise(b, "Mul", element, step), part)
-        total = part if total is None else elementwise(b, "AddV2", total, part)
+            element = b.elementwise(b.FloorDiv, index, b.integer(int(inner[k])))
+            element = b.elementwise(b.FloorMod, element, b.integer(size))
+            step = b.integer(window.dilation[k] * int(strides[k]))
+            part = b.elementwise(b.AddV2, b.elementwise(b.Mul, element, step), part)
+        total = part if total is None else b.elementwise(b.AddV2, total, part)
     assert total is not None
     # a window of single elements leaves constants, which need the index as much as the value of a constant zero
-    return total if shape(total) == shape(index) else elementwise(b, "AddV2", index, total)
+    return total if shape(total) == shape(index) else b.elementwise(b.AddV2, index, total)
 
 
 # the transpose of box
@@ -258,11 +237,11 @@ def _spread_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int) -> Te
     kernel[::d] = 1
     full = (own[axis] - 1) * s + len(kernel)
     outer, inner = math.prod(own[:axis]), math.prod(own[axis + 1 :])
-    image = reshape(b, x, [outer, own[axis], inner, 1])
+    image = b.reshape(x, [outer, own[axis], inner, 1])
     dims = [outer, full, inner, 1]
     y = b.Conv2DBackpropInput(
-        vector(b, dims), b.constant(kernel), image, strides=[1, s, 1, 1], padding="VALID", data_format="NHWC"
+        b.vector(dims), b.constant(kernel), image, strides=[1, s, 1, 1], padding="VALID", data_format="NHWC"
     )
     before, extent = window.padding[axis][0], window.upscaled[axis]
-    cropped = pad(b, known(y, dims), [(0, 0), (-before, extent + before - full), (0, 0), (0, 0)])
-    return reshape(b, cropped, [*own[:axis], extent, *own[axis + 1 :]])
+    cropped = b.pad(known(y, dims), [(0, 0), (-before, extent + before - full), (0, 0), (0, 0)])
+    return b.reshape(cropped, [*own[:axis], extent, *own[axis + 1 :]])

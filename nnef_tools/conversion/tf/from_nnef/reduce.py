@@ -8,28 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ....model import Tensor
-from ...building.target import PlainBuilder
+from ...building.shapes import shape
+from ...building.target import known
 from ...engine.rules import from_nnef
-from ...maths import names
-from ..building import cast, elementwise, known, number, reduce, reshape, shape, transpose
-
-
-def _reduction(tf: str) -> Callable[..., Tensor]:
-    def convert(b: PlainBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
-        return reduce(b, tf, input, axes)
-
-    return convert
-
-
-for _nnef, _tf in (*((row.nnef, row.tf) for row in names.REDUCE), ("any_reduce", "Any"), ("all_reduce", "All")):
-    if _nnef != "sum_reduce":
-        from_nnef("tf", _nnef)(_reduction(_tf))
-
-
-@from_nnef("tf", "sum_reduce")
-def sum_reduce(b: PlainBuilder, input: Tensor, *, axes: list[int], normalize: bool = False) -> Tensor:
-    """sum_reduce -> Sum, or Mean if it is to be normalised."""
-    return reduce(b, "Mean" if normalize else "Sum", input, axes)
+from ..building import TfBuilder
 
 
 def _last(axes: Sequence[int], rank: int) -> tuple[list[int], list[int]]:
@@ -39,16 +21,16 @@ def _last(axes: Sequence[int], rank: int) -> tuple[list[int], list[int]]:
 
 
 def _arg_reduction(tf: str) -> Callable[..., Tensor]:
-    def convert(b: PlainBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
+    def convert(b: TfBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
         own = shape(input)
         dims = [1 if k in axes else n for k, n in enumerate(own)]
         x, axis = input, axes[0] if axes else 0
         if len(axes) != 1:
-            x, axis = transpose(b, input, _last(axes, len(own))[0]), len(own) - len(axes)
-            x = reshape(b, x, [*shape(x)[:axis], math.prod(shape(x)[axis:])])
+            x, axis = b.transpose(input, _last(axes, len(own))[0]), len(own) - len(axes)
+            x = b.reshape(x, [*shape(x)[:axis], math.prod(shape(x)[axis:])])
         b.warnings[f"{tf} leaves open which of several equal elements it finds; NNEF takes the first"] = None
-        index = b.op(tf, x, number(b, axis), output_type=np.int64)
-        return reshape(b, known(index, [n for k, n in enumerate(shape(x)) if k != axis], np.int64), dims)
+        index = b.op(tf, x, b.number(axis), output_type=np.int64)
+        return b.reshape(known(index, [n for k, n in enumerate(shape(x)) if k != axis], np.int64), dims)
 
     return convert
 
@@ -58,19 +40,19 @@ from_nnef("tf", "argmin_reduce")(_arg_reduction("ArgMin"))
 
 
 @from_nnef("tf", "softmax")
-def softmax(b: PlainBuilder, x: Tensor, *, axes: list[int]) -> Tensor:
+def softmax(b: TfBuilder, x: Tensor, *, axes: list[int]) -> Tensor:
     """softmax -> Softmax of the last dimension, which the axes are brought to."""
     own = shape(x)
     order, back = _last(axes, len(own))
-    moved = transpose(b, x, order)
+    moved = b.transpose(x, order)
     count = len(own) - len(axes)
-    flat = reshape(b, moved, [*shape(moved)[:count], math.prod(shape(moved)[count:])])
-    return transpose(b, reshape(b, elementwise(b, "Softmax", flat), shape(moved)), back)
+    flat = b.reshape(moved, [*shape(moved)[:count], math.prod(shape(moved)[count:])])
+    return b.transpose(b.reshape(b.elementwise(b.Softmax, flat), shape(moved)), back)
 
 
 def _running(tf: str) -> Callable[..., Tensor]:
-    def convert(b: PlainBuilder, x: Tensor, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Tensor:
-        return known(b.op(tf, x, number(b, axis), exclusive=exclusive, reverse=reverse), shape(x), x.dtype)
+    def convert(b: TfBuilder, x: Tensor, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Tensor:
+        return known(b.op(tf, x, b.number(axis), exclusive=exclusive, reverse=reverse), shape(x), x.dtype)
 
     return convert
 
@@ -81,29 +63,29 @@ from_nnef("tf", "cum_prod")(_running("Cumprod"))
 
 @from_nnef("tf", "top_k")
 def top_k(
-    b: PlainBuilder, x: Tensor, *, k: int, axis: int, largest: bool = True, sorted: bool = True
+    b: TfBuilder, x: Tensor, *, k: int, axis: int, largest: bool = True, sorted: bool = True
 ) -> tuple[Tensor, Tensor]:
     """top_k -> TopKV2 of the last dimension; the smallest are the largest of what is negated."""
     axis %= len(shape(x))
     order, back = _last([axis], len(shape(x)))
-    y = transpose(b, x, order)
+    y = b.transpose(x, order)
     # -1 - x, unlike -x, does not overflow for integers
-    reversed_ = "Neg" if y.dtype is b.real else "Invert"
-    y = y if largest else elementwise(b, reversed_, y)
-    values, indices = b.op("TopKV2", y, number(b, k), outputs=2, sorted=sorted)
+    inverted = b.Neg if y.dtype is b.real else b.Invert
+    y = y if largest else b.elementwise(inverted, y)
+    values, indices = b.TopKV2(y, b.number(k), outputs=2, sorted=sorted)
     dims = [*shape(y)[:-1], k]
-    values, indices = known(values, dims, x.dtype), cast(b, known(indices, dims, np.int32), np.int64)
-    values = values if largest else elementwise(b, reversed_, values)
-    return transpose(b, values, back), transpose(b, indices, back)
+    values, indices = known(values, dims, x.dtype), b.cast(known(indices, dims, np.int32), np.int64)
+    values = values if largest else b.elementwise(inverted, values)
+    return b.transpose(values, back), b.transpose(indices, back)
 
 
 @from_nnef("tf", "det")
-def determinant(b: PlainBuilder, x: Tensor) -> Tensor:
+def determinant(b: TfBuilder, x: Tensor) -> Tensor:
     """det -> MatrixDeterminant."""
     return known(b.MatrixDeterminant(x), shape(x)[:-2])
 
 
 @from_nnef("tf", "inverse")
-def inverse(b: PlainBuilder, x: Tensor) -> Tensor:
+def inverse(b: TfBuilder, x: Tensor) -> Tensor:
     """inverse -> MatrixInverse."""
     return known(b.MatrixInverse(x), shape(x))

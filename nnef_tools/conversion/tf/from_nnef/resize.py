@@ -10,21 +10,10 @@ import numpy as np
 
 from ....model import Tensor
 from ....ops.sampling import resize as resize_kernel
+from ...building.shapes import shape
+from ...building.target import broadcast_shape, known
 from ...engine.rules import from_nnef
-from ..building import (
-    TfBuilder,
-    broadcast_shape,
-    elementwise,
-    known,
-    matmul,
-    pad,
-    reshape,
-    shape,
-    slice_ranges,
-    take_constant,
-    transpose,
-    vector,
-)
+from ..building import TfBuilder
 
 ResizeAttributes = dict[str, Any]
 
@@ -41,14 +30,14 @@ def _resize(b: TfBuilder, type: str, x: Tensor, sizes: Sequence[int], attributes
         pair = axes[start : start + 2]
         rest = [k for k in range(len(own)) if k not in pair and k != 1]
         order = [*rest, *pair, 1]
-        moved = transpose(b, x, order)
+        moved = b.transpose(x, order)
         batch = math.prod(shape(x)[k] for k in rest)
-        image = reshape(b, moved, [batch, *(shape(x)[k] for k in pair), *[1] * (2 - len(pair)), own[1]])
+        image = b.reshape(moved, [batch, *(shape(x)[k] for k in pair), *[1] * (2 - len(pair)), own[1]])
         extents = [sizes[k - 2] for k in pair]
         size = [*extents, *[1] * (2 - len(pair))]
-        y = known(b.op(type, image, vector(b, size), **attributes), [batch, *size, own[1]])
-        back = reshape(b, y, [*(shape(x)[k] for k in rest), *extents, own[1]])
-        x = transpose(b, back, np.argsort(order).tolist())
+        y = known(b.op(type, image, b.vector(size), **attributes), [batch, *size, own[1]])
+        back = b.reshape(y, [*(shape(x)[k] for k in rest), *extents, own[1]])
+        x = b.transpose(back, np.argsort(order).tolist())
     return x
 
 
@@ -81,11 +70,11 @@ def multilinear_upsample(
     # a factor of 1 reads nothing beyond the border, which may be too narrow to be reflected
     before = [int(f > 1 and method == "symmetric") for f in factor]
     pairs = [(p, int(f > 1)) for p, f in zip(before, factor, strict=True)]
-    x = pad(b, input, [(0, 0), (0, 0), *pairs], border)
+    x = b.pad(input, [(0, 0), (0, 0), *pairs], border)
     wide = [n * f for n, f in zip(shape(x)[2:], factor, strict=True)]
     y = _resize(b, "ResizeBilinear", x, wide, attributes)
     rows = enumerate(zip(before, factor, sizes, strict=True))
-    return slice_ranges(b, y, {k + 2: range(p * f, p * f + n) for k, (p, f, n) in rows})
+    return b.slice(y, {k + 2: range(p * f, p * f + n) for k, (p, f, n) in rows})
 
 
 LINEAR = {
@@ -143,7 +132,7 @@ def resize(
     for k, rows in enumerate(outside, first):
         mask = mask | rows.reshape([-1 if j == k else 1 for j in range(len(own))])
     value = b.constant(extrapolation_value, b.real)
-    result = elementwise(b, "SelectV2", b.constant(mask), value, x)
+    result = b.elementwise(b.SelectV2, b.constant(mask), value, x)
     return known(result, broadcast_shape(x))
 
 
@@ -170,12 +159,12 @@ def _along(
     """x times a matrix `[extent, size]` along an axis; for weights that are all 0 or 1 the elements that these take."""
     extent, size = weights.shape
     if nearest:
-        return take_constant(b, x, weights.argmax(axis=0), axis)
+        return b.take(x, weights.argmax(axis=0), axis)
     if extent == size and np.array_equal(weights, np.eye(size)):
         return x
     own = shape(x)
     order = [*(k for k in range(len(own)) if k != axis), axis]
-    moved = transpose(b, x, order)
-    rows = reshape(b, moved, [math.prod(shape(moved)[:-1]), extent])
-    y = matmul(b, rows, b.constant(weights, b.real))
-    return transpose(b, reshape(b, y, [*shape(moved)[:-1], size]), np.argsort(order).tolist())
+    moved = b.transpose(x, order)
+    rows = b.reshape(moved, [math.prod(shape(moved)[:-1]), extent])
+    y = b.matmul(rows, b.constant(weights, b.real))
+    return b.transpose(b.reshape(y, [*shape(moved)[:-1], size]), np.argsort(order).tolist())

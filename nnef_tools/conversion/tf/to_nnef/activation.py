@@ -8,11 +8,11 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
-from ...building.emitted import SELU
 from ...building.nnef import Builder
 from ...building.shapes import aligned, shape
 from ...compose.arithmetic import log_softmax, softsign
 from ...engine.rules import to_nnef
+from ..common import SELU
 
 
 @to_nnef("tf", "Relu6")
