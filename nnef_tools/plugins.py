@@ -30,7 +30,7 @@ from .language.stdlib import standard_fragments
 from .language.typecheck import Library, check_fragment
 from .language.types import Fragment
 from .model.plugin_code import PluginTable, origin, own_lines, reason
-from .ops.extensions import extension_fragments
+from .ops.fragments import extension_fragments
 
 Modules = Iterable["str | ModuleType"]
 """Plugin modules: dotted names, paths of .py files, or modules that are loaded already."""

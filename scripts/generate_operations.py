@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.language.types import REQUIRED, ArrayType, Fragment, Primitive, TensorType, Type
-from nnef_tools.ops.extensions import extension_fragments, helper_fragments
+from nnef_tools.ops.fragments import extension_fragments, helper_fragments
 
 TARGET = Path(__file__).parent.parent / "nnef_tools" / "conversion" / "building" / "operations.pyi"
 PRIMITIVES = {"integer": "int", "scalar": "float", "logical": "bool", "string": "str", "?": "Any"}

@@ -294,7 +294,7 @@ def _decomposed(names: list[str] | None) -> list[str] | None:
     if names is None or names:
         return names
     from ..language.stdlib import standard_fragments
-    from ..ops.extensions import extension_fragments
+    from ..ops.fragments import extension_fragments
 
     known = {**standard_fragments(), **extension_fragments()}
     return [name for name, fragment in known.items() if fragment.is_compound]

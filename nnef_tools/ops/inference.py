@@ -16,8 +16,9 @@ from ..model.dtypes import as_class, nnef_dtype, numpy_dtype
 from ..model.graph import Graph, Operation, Tensor
 from ..model.plugin_code import origin, own_lines, reason
 from ..model.widths import is_literal, width_of
+from .definition import OpDef
 from .precision import common_float, common_integer
-from .registry import OpDef, find
+from .registry import find
 
 T = TypeVar("T")
 _INT = {int}

@@ -20,7 +20,7 @@ from .borders import CONV_BORDERS, POOL_BORDERS, Padding, check_overhang, extend
 from .broadcast import Array, along
 from .checks import check, check_choice
 from .conv import extend_downscaled
-from .registry import op
+from .definition import op
 from .window import Window, divisors, forward_window, reverse_window
 
 

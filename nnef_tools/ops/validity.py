@@ -15,7 +15,7 @@ from ..language.values import fits, item_of_dtype
 from ..model import Graph, Operation, Tensor
 from ..model.copying import copy_graph
 from ..model.verify import verify
-from .extensions import extension_fragments
+from .fragments import extension_fragments
 from .inference import group_arguments, infer_graph
 
 _VALUES = (bool, int, float, str, list, tuple)

@@ -514,7 +514,7 @@ def _decompose(
     from ..language.elaborate import check_definitions, decompose
     from ..language.parser import parse_fragments
     from ..language.stdlib import standard_fragments
-    from ..ops.extensions import extension_fragments, helper_fragments
+    from ..ops.fragments import extension_fragments, helper_fragments
     from ..ops.inference import infer_graph
 
     known = {

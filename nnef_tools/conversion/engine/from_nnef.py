@@ -19,7 +19,7 @@ from ...model.copying import copy_graph
 from ...model.dtypes import canonical_dtype, numpy_dtype
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
-from ...ops.extensions import extension_fragments
+from ...ops.fragments import extension_fragments
 from ...ops.inference import group_arguments, infer_graph
 from ...ops.integers import as_signed
 from ...ops.registry import find

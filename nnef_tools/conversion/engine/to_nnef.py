@@ -26,7 +26,7 @@ from ...model import Graph, Operation, Tensor
 from ...model.dtypes import as_class, dtype_name, nnef_dtype
 from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ...model.widths import has_literal
-from ...ops.extensions import extension_fragments
+from ...ops.fragments import extension_fragments
 from ...ops.inference import infer_shapes, output_shapes, result_dtypes, spread
 from ...ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ...ops.registry import find

@@ -13,7 +13,7 @@ from ...language.stdlib import standard_fragments
 from ...language.types import Fragment
 from ...model import Graph
 from ...ops import registry
-from ...ops.extensions import extension_fragments
+from ...ops.fragments import extension_fragments
 from .reference_graph import from_reference_graph, is_reference_graph
 
 

@@ -21,7 +21,7 @@ from ...model import Graph, Operation, Tensor
 from ...model.plugin_code import origin, own_lines, reason
 from ...ops import registry
 from ...ops.inference import flat_results
-from ...ops.quant import Quantization
+from ...ops.quantization import Quantization
 from ..backend import Array, Observer, no_such_tensor
 from ..feeds.inputs import check_inputs, tensor_info
 from .constants import constant_data

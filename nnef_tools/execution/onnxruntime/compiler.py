@@ -13,7 +13,7 @@ from ...io.onnx.writer import SMALL, Layout, build_message
 from ...language.stdlib import standard_fragments
 from ...model import Graph, Tensor
 from ...model.widths import double_facts
-from ...ops.extensions import extension_fragments
+from ...ops.fragments import extension_fragments
 from ...ops.inference import infer_graph
 from ..backend import Array
 from ..feeds.inputs import tensor_info

@@ -140,7 +140,7 @@ def _foreign(own: Mapping[str, Fragment]) -> set[str]:
     """The fragments of a model that only look like operations of ours: what counts is what the model says."""
     if not own:
         return set()
-    from ...ops.extensions import foreign_fragments
+    from ...ops.fragments import foreign_fragments
 
     return foreign_fragments(own)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import conv, elementwise, extensions, move, norm, pool, quant, recurrent, reduce, resize, roi
+from . import conv, elementwise, index, linear, move, norm, pool, quant, recurrent, reduce, resize, roi
 from .common import Operator
 
 OPERATORS: dict[str, Operator] = {
@@ -14,10 +14,11 @@ OPERATORS: dict[str, Operator] = {
     **pool.OPERATORS,
     **resize.OPERATORS,
     **roi.OPERATORS,
+    **linear.OPERATORS,
     **reduce.OPERATORS,
     **move.OPERATORS,
     **norm.OPERATORS,
     **quant.OPERATORS,
-    **extensions.OPERATORS,
+    **index.OPERATORS,
     **recurrent.OPERATORS,
 }

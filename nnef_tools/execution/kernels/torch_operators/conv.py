@@ -27,7 +27,7 @@ _CONV: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d)
 _DECONV: tuple[Callable[..., Tensor], ...] = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 
 
-def _channel_bias(bias: Tensor | None, channels: int) -> Tensor | None:
+def channel_bias(bias: Tensor | None, channels: int) -> Tensor | None:
     """One bias for each channel, from shape [1, C] (or [C], which other writers use) or a single value."""
     if bias is None:
         return None
@@ -65,7 +65,7 @@ def conv(
     return _CONV[spatial - 1](
         input,
         filter,
-        _channel_bias(bias, filter.shape[0]),
+        channel_bias(bias, filter.shape[0]),
         stride=stride,
         padding=around,
         dilation=dilation,
@@ -113,7 +113,7 @@ def deconv(
     padding, stride, dilation, extents = up_window(
         input.shape[2:], size, padding, stride, dilation, list(output_shape)[2:]
     )
-    channels = _channel_bias(bias, filter.shape[1] * groups)
+    channels = channel_bias(bias, filter.shape[1] * groups)
     beyond = [
         extent - ((x - 1) * s + span(f, d) - 2 * p)
         for extent, x, s, f, d, (p, _) in zip(extents, input.shape[2:], stride, size, dilation, padding, strict=True)
@@ -192,23 +192,9 @@ def _numpy_conv(name: str, input: Tensor, filter: Tensor, bias: Tensor | None, *
     return result
 
 
-def matmul(a: Tensor, b: Tensor, *, transposeA: bool = False, transposeB: bool = False) -> Tensor:
-    """The last two dimensions multiply, the leading ones broadcast; ranks must be equal."""
-    if a.dim() != b.dim() or a.dim() < 2:
-        raise ShapeError(f"'A' and 'B' must have equal ranks of 2 at least, got {list(a.shape)} and {list(b.shape)}")
-    return torch.matmul(a.transpose(-1, -2) if transposeA else a, b.transpose(-1, -2) if transposeB else b)
-
-
-def linear(input: Tensor, filter: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input [N, I], filter [O, I], bias [1, O] -> [N, O]."""
-    return F.linear(input, filter, _channel_bias(bias, filter.shape[0]))
-
-
 OPERATORS: dict[str, Operator] = {
     "conv": conv,
     "deconv": deconv,
     "separable_conv": separable_conv,
     "separable_deconv": separable_deconv,
-    "matmul": matmul,
-    "linear": linear,
 }
