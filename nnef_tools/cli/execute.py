@@ -293,11 +293,9 @@ def _with_shapes(infos: Sequence[TensorInfo], args: argparse.Namespace) -> list[
 def _decomposed(names: list[str] | None) -> list[str] | None:
     if names is None or names:
         return names
-    from ..language.stdlib import standard_fragments
-    from ..ops.fragments import extension_fragments
+    from ..ops.library import Library
 
-    known = {**standard_fragments(), **extension_fragments()}
-    return [name for name, fragment in known.items() if fragment.is_compound]
+    return Library().compounds
 
 
 def _wanted(values: list[str] | str | None, executor: Executor) -> dict[str, str]:

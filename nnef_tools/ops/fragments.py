@@ -38,7 +38,12 @@ def called_fragments() -> Mapping[str, Sequence[str]]:
 
 
 def foreign_fragments(own: Mapping[str, Fragment]) -> set[str]:
-    """The fragments of a model that have a body and the name of one of ours, but are not the operation that we run."""
+    """The fragments of a model that have a body and the name of one of ours, but are not the operation that we run.
+
+    What counts of these is what the model says.
+    """
+    if not own:
+        return set()
     ours, called = extension_fragments(), called_fragments()
     named = {name for name, fragment in own.items() if name in ours and fragment.is_compound}
     changed = {name for name in named if _code(own[name]) != _code(ours[name])}

@@ -17,6 +17,7 @@ from ..model.graph import Graph, Operation, Tensor
 from ..model.plugin_code import origin, own_lines, reason
 from ..model.widths import is_literal, width_of
 from .definition import OpDef
+from .library import Library
 from .precision import common_float, common_integer
 from .registry import find
 
@@ -254,21 +255,22 @@ def infer_graph(
     *,
     external_shapes: Mapping[str, Sequence[int]] | None = None,
     custom_shapes: ShapeFunctions | None = None,
-    fragments: Mapping[str, Fragment] | None = None,
+    library: Library | None = None,
     foreign: Collection[str] = (),
     allow_unknown: bool = False,
 ) -> None:
     """Sets the shape and data type of every tensor of an NNEF graph, whose operations must be in order.
 
     external_shapes: shapes, by tensor name, that replace those of `external` operations. custom_shapes: shape
-    functions of plugins. fragments: signatures of custom operations. foreign: operations of known names that somebody
-    else computes, whose results may have any shape. allow_unknown: results of operations that nothing
-    is known of (and what depends on them) get shape None, instead of a ShapeError. ShapeError names the operation, its
-    inputs and its attributes. UsageError if an external shape is of no input, or has another rank.
+    functions of plugins. library: the operations that are known, by default with what the graph declares. foreign:
+    operations of known names that somebody else computes, whose results may have any shape. allow_unknown: results of
+    operations that nothing is known of (and what depends on them) get shape None, instead of a ShapeError. ShapeError
+    names the operation, its inputs and its attributes. UsageError if an external shape is of no input, or has another
+    rank.
     """
     if external_shapes:
         _set_external_shapes(graph, external_shapes)
-    inference = _Inference(custom_shapes or {}, fragments or {}, foreign, allow_unknown)
+    inference = _Inference(custom_shapes or {}, library or Library.of(graph), foreign, allow_unknown)
     for op in graph.operations:
         try:
             inference.infer(op)
@@ -297,9 +299,9 @@ def _set_external_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> N
         op.attribs["shape"] = [int(extent) for extent in shape]
 
 
-def infer_dtypes(graph: Graph, fragments: Mapping[str, Fragment]) -> None:
+def infer_dtypes(graph: Graph, library: Library) -> None:
     """Sets the data type of every tensor of an NNEF graph; see `infer_graph`."""
-    inference = _Inference({}, fragments, (), True)
+    inference = _Inference({}, library, (), True)
     for op in graph.operations:
         try:
             inference.infer_dtypes(op)
@@ -314,13 +316,13 @@ class _Inference:
     def __init__(
         self,
         custom_shapes: ShapeFunctions,
-        fragments: Mapping[str, Fragment],
+        library: Library,
         foreign: Collection[str],
         allow_unknown: bool,
     ) -> None:
         self._foreign = foreign
         self._custom_shapes = custom_shapes
-        self._fragments = fragments
+        self._library = library
         self._allow_unknown = allow_unknown
         self._classes: dict[tuple[Any, ...], list[type]] = {}  # data types of results that were worked out before
 
@@ -346,7 +348,7 @@ class _Inference:
     def infer_dtypes(self, op: Operation) -> list[Tensor | list[Tensor]]:
         """Sets the data types of the results of an operation; its arguments."""
         definition = self._definition(op)
-        fragment = definition.fragment if definition else self._fragments.get(str(op.type))
+        fragment = definition.fragment if definition else self._declared(op)
         arguments = group_arguments(op.inputs, fragment)
         if fragment is not None:
             self._set_dtypes(op, fragment, arguments)
@@ -354,7 +356,12 @@ class _Inference:
 
     def _definition(self, op: Operation) -> OpDef | None:
         """What is known of the operation, unless the graph means another one by its name."""
-        return None if op.type in self._foreign else find(op.type)
+        return None if op.type in self._foreign else self._library.find(op.type)
+
+    def _declared(self, op: Operation) -> Fragment | None:
+        """The signature of an operation that is not known here, or that is another one than that."""
+        own = op.type in self._foreign
+        return (self._library.declared if own else self._library.fragments).get(str(op.type))
 
     def _set_dtypes(self, op: Operation, fragment: Fragment, arguments: Sequence[Tensor | list[Tensor]]) -> None:
         """Data of variables keeps its own type; operations without a signature keep what is known already."""

@@ -511,20 +511,9 @@ def _decompose(
     """Replaces compound operations by their definition, and infers the shapes of what that adds."""
     if format.dialect != "nnef":
         raise UsageError("only NNEF operations can be decomposed")
-    from ..language.elaborate import check_definitions, decompose
     from ..language.parser import parse_fragments
-    from ..language.stdlib import standard_fragments
-    from ..ops.fragments import extension_fragments, helper_fragments
-    from ..ops.inference import infer_graph
+    from ..ops.decomposition import decompose_operations
+    from ..ops.library import Library
 
-    known = {
-        **standard_fragments(),
-        **extension_fragments(),
-        **graph.metadata.get("fragments", {}),
-        **parse_fragments("\n".join(custom_fragments.values()), "custom fragments"),
-    }
-    if isinstance(names, bool):
-        names = [name for name, fragment in known.items() if fragment.is_compound]
-    check_definitions(names, known)
-    decompose(graph, {*names, *helper_fragments()}, known)
-    infer_graph(graph, custom_shapes=custom_shapes, fragments=known, allow_unknown=True)
+    library = Library.of(graph, parse_fragments("\n".join(custom_fragments.values()), "custom fragments"))
+    decompose_operations(graph, None if isinstance(names, bool) else names, library, custom_shapes)

@@ -189,7 +189,7 @@ def _nnef_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Gra
     for path, format in (source, target):
         if format == "nnef":
             graph = read_graph(path)
-            infer_graph(graph, fragments=graph.metadata.get("fragments") or {}, allow_unknown=True)
+            infer_graph(graph, allow_unknown=True)
             return graph, path is source[0]
     return None, False
 
