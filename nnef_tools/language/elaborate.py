@@ -19,7 +19,7 @@ from .gc_pause import paused_collector
 from .lexer import Source, nearest
 from .names import FreshNames
 from .parser import Document
-from .signatures import regroup
+from .signatures import complete, regroup
 from .stdlib import standard_fragments
 from .typecheck import STATEMENTS_ONLY, Checker, Signature, Signatures, check_fragment
 from .types import REQUIRED, ArrayType, Fragment, Primitive, TupleType, Type
@@ -105,11 +105,11 @@ def _expand(evaluator: Evaluator, signature: Signature, operation: Operation) ->
         if parameter.default is REQUIRED:
             raise ShapeError(f"argument '{parameter.name}' is missing", where=f"operation '{fragment.name}'")
         arguments.append(parameter.default)
+    attribs = complete(fragment, operation.attribs)
     for name, parameter in fragment.attributes.items():
-        value = operation.attribs.get(name, parameter.default)
-        if value is REQUIRED or value is None:
+        if name not in attribs:
             raise ShapeError(f"attribute '{name}' is missing", where=f"operation '{fragment.name}'")
-        arguments.append(as_attribute(value, parameter.type))
+        arguments.append(as_attribute(attribs[name], parameter.type))
     goals = regroup([result.type for result in fragment.results], list(operation.outputs), fragment.name)
     goal: Wanted = goals[0] if len(goals) == 1 else tuple(goals)
     item = None

@@ -28,7 +28,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..language.types import REQUIRED, Fragment
+from ..errors import ShapeError
+from ..language.signatures import complete
+from ..language.types import Fragment
 
 ShapeRule = Callable[..., Any]
 Kernel = Callable[..., Any]
@@ -54,14 +56,13 @@ class OpDef:
     def complete(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
         """The attributes of the signature in its order, with defaults; without anything else, such as `dtype`.
 
-        None stands for an attribute that is left out. KeyError if a required one is missing.
+        None stands for an attribute that is left out. ShapeError if a required one is missing.
         """
-        return {
-            name: parameter.default
-            if attribs.get(name) is None and parameter.default is not REQUIRED
-            else attribs[name]
-            for name, parameter in self.fragment.attributes.items()
-        }
+        completed = complete(self.fragment, attribs)
+        if len(completed) < len(self.fragment.attributes):
+            missing = next(name for name in self.fragment.attributes if name not in completed)
+            raise ShapeError(f"attribute '{missing}' is missing", where=self.name)
+        return completed
 
 
 DEFINED: dict[str, tuple[ShapeRule, Kernel, MacsRule | None, str]] = {}

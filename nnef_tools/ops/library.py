@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cached_property
 
 from ..language.stdlib import standard_fragments
@@ -16,16 +16,18 @@ from .fragments import extension_fragments
 class Library:
     """The operations that are known, standard, ours or declared; what nobody asks for is not loaded.
 
-    declared: the declarations of models and plugins. Of those with one name the last counts, before ours.
+    declared: the declarations of models and plugins. Of those with one name the last counts, before ours. foreign:
+    operations that somebody else computes, whatever is known here of their names.
     """
 
-    def __init__(self, *declared: Mapping[str, Fragment]) -> None:
+    def __init__(self, *declared: Mapping[str, Fragment], foreign: Container[str | None] = ()) -> None:
+        self.foreign = foreign
         self.declared = {name: fragment for fragments in declared for name, fragment in fragments.items()}
 
     @classmethod
-    def of(cls, graph: Graph, *declared: Mapping[str, Fragment]) -> Library:
+    def of(cls, graph: Graph, *declared: Mapping[str, Fragment], foreign: Container[str | None] = ()) -> Library:
         """With what the model of the graph declares, then others."""
-        return cls(graph.metadata.get("fragments") or {}, *declared)
+        return cls(graph.metadata.get("fragments") or {}, *declared, foreign=foreign)
 
     @cached_property
     def fragments(self) -> Mapping[str, Fragment]:
@@ -39,4 +41,9 @@ class Library:
 
     def find(self, name: str | None) -> OpDef | None:
         """The operation of that name as it is inferred and run here, whatever a model declares; None if it is not."""
-        return registry.find(name)
+        return None if name in self.foreign else registry.find(name)
+
+    def signature(self, name: str | None) -> Fragment | None:
+        """The declaration that operations of the type follow; None if nobody declares it."""
+        definition = self.find(name)
+        return self.fragments.get(name or "") if definition is None else definition.fragment

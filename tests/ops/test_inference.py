@@ -9,7 +9,8 @@ from nnef_tools.language.parser import parse_fragments
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.model.graph import Graph, Operation, Tensor
 from nnef_tools.ops import inference
-from nnef_tools.ops.inference import evaluate, group_arguments, infer_graph, infer_shapes, result_dtypes
+from nnef_tools.ops.bind import group_arguments
+from nnef_tools.ops.inference import evaluate, infer_graph, infer_shapes, result_dtypes
 from nnef_tools.ops.library import Library
 from nnef_tools.ops.registry import operations
 

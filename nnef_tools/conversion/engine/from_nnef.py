@@ -19,7 +19,8 @@ from ...model.copying import copy_graph
 from ...model.dtypes import canonical_dtype, numpy_dtype
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
-from ...ops.inference import group_arguments, infer_graph
+from ...ops.bind import group_arguments
+from ...ops.inference import infer_graph
 from ...ops.integers import as_signed
 from ...ops.library import Library
 from ...ops.registry import find
