@@ -118,7 +118,7 @@ def show(name: str, results: Sequence[Result]) -> None:
 
 
 def ours(source: Path, target: Path, *options: str) -> Result:
-    convert = [sys.executable, "-m", "nnef_tools.convert", source, target, "--optimize", "--keep-io-names", *options]
+    convert = [sys.executable, "-m", "nnef_tools.convert", source, target, "--optimize", *options]
     return command("nnef-tools", convert, target)
 
 
@@ -157,17 +157,11 @@ def from_onnx(peer: str, folder: Path, chosen: Sequence[str]) -> None:
         ]
         slim = [f"{key}:{value.replace('x', ',')}" for key, value in shapes.items()]
         targets = [source, *(folder / f"{name}.{tool}.onnx" for tool in ("ours", "onnxslim", "onnxsim"))]
-        through = folder / f"{name}.nnef"
-        start = time.perf_counter()
         first = command("source", ["true"], source)
-        made = ours(source, through, *fixed)
-        back = ours(through, targets[1])
-        back.seconds = time.perf_counter() - start
-        back.problem = "" if through.is_dir() else made.problem
         tools = Path(peer).parent
         results = [
             first,
-            back,
+            ours(source, targets[1], *fixed),
             command("onnxslim", [tools / "onnxslim", source, targets[2], "--input-shapes", *slim], targets[2]),
             command("onnxsim", [tools / "onnxsim", source, targets[3], "--overwrite-input-shape", *slim], targets[3]),
         ]

@@ -10,21 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Union
-
-import numpy as np
+from typing import Any
 
 from .errors import FileError, FormatError, UsageError, check_lists
-from .execution.backend import Array, Executor, TensorInfo, known_name, make_executor
+from .execution.executor import Array, Executor, TensorInfo, known_name
 from .execution.feeds.sources import load_inputs
 from .execution.results.compare import Comparison, compare_outputs
-from .formats import InputShapes, check_dialect, detect_input, find_format, make_reader
-from .formats.destination import Target
+from .execution.session import Inputs, Model, named_inputs, open_executor
+from .formats import InputShapes, check_dialect, detect_input, make_reader
+from .formats.destination import Destination
 from .model import Graph
 from .verification.check import random_source
-
-Model = Union[str, "PathLike[str]", Graph]
-Inputs = Union[Mapping[str, Any], Sequence[Any]]
 
 
 def load_model(
@@ -44,7 +40,7 @@ def save_model(graph: Graph, path: str | PathLike[str], *, format: str | None = 
 
     options: those of the writer; `compression` 0 to 9 writes an NNEF archive too. FileError, UsageError.
     """
-    target = Target.of(path, Path(path), format, options.pop("compression", None))
+    target = Destination.of(path, Path(path), format, options.pop("compression", None))
     check_dialect(graph, target.format)
     target.write(graph, **options)
 
@@ -65,8 +61,8 @@ def run_model(
     UsageError for wrong inputs or names, ExecutionError if an operator fails.
     """
     check_lists(output_names=output_names, inputs=inputs)
-    executor = _executor(model, format, backend=backend, custom_operators=custom_operators)
-    return executor.run(_by_name(inputs, executor.inputs), output_names=output_names)
+    executor = open_executor(model, format, backend=backend, custom_operators=custom_operators)
+    return executor.run(named_inputs(inputs, executor.inputs), output_names=output_names)
 
 
 def compare_models(
@@ -87,18 +83,18 @@ def compare_models(
     `a` name -> `b` name or the path of such a JSON file, all tensors of it that both models have are compared, in the
     order of `a`. Tolerances: see `compare_outputs`.
     """
-    reference, candidate = _executor(a, None), _executor(b, None)
+    reference, candidate = open_executor(a), open_executor(b)
     if len(reference.inputs) != len(candidate.inputs):
         raise UsageError(f"the models have {len(reference.inputs)} and {len(candidate.inputs)} inputs")
     given = (
         load_inputs(list(map(_with_shape, reference.inputs, candidate.inputs)), random_source(None, seed))
         if inputs is None
-        else _by_name(inputs, reference.inputs)
+        else named_inputs(inputs, reference.inputs)
     )
     values = [given[info.name] for info in reference.inputs]
     pairs = _pairs(reference, candidate, tensor_mapping)
     expected = reference.run(given, output_names=list(pairs))
-    result = candidate.run(_by_name(values, candidate.inputs), output_names=list(dict.fromkeys(pairs.values())))
+    result = candidate.run(named_inputs(values, candidate.inputs), output_names=list(dict.fromkeys(pairs.values())))
     return compare_outputs(
         expected,
         {name: result[other] for name, other in pairs.items()},
@@ -121,14 +117,6 @@ def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:
     return value
 
 
-def _executor(model: Model, format: str | None, **options: Any) -> Executor:
-    if isinstance(model, Graph):
-        check_dialect(model, find_format(format or "nnef"))
-        return make_executor(model, format=format or "nnef", **options)
-    name = detect_input(Path(model), format).name
-    return make_executor(model, format=name, **options)
-
-
 def _with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
     """The input, with the shape of the other model's where its own is open and that one fits."""
     if info.shape is None:
@@ -136,15 +124,6 @@ def _with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
     if other.shape is None or len(info.shape) != len(other.shape):
         return info
     return replace(info, shape=tuple(b if a is None else a for a, b in zip(info.shape, other.shape, strict=True)))
-
-
-def _by_name(inputs: Inputs, infos: Sequence[TensorInfo]) -> dict[str, Array]:
-    if isinstance(inputs, Mapping):
-        return {name: np.asarray(value) for name, value in inputs.items()}
-    if len(inputs) != len(infos):
-        names = ", ".join(info.name for info in infos)
-        raise UsageError(f"the model has {len(infos)} inputs ({names}), {len(inputs)} are given")
-    return {info.name: np.asarray(value) for info, value in zip(infos, inputs, strict=True)}
 
 
 def _pairs(

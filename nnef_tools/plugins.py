@@ -20,6 +20,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -226,3 +227,45 @@ def _is_chain_item(item: Any) -> bool:
 
 def _kind(value: Any) -> str:
     return type(value).__name__
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """What the plugin modules of a call add. warnings: modules without the table that they are given for."""
+
+    transforms: Mapping[Any, Any] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    shapes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    fragments: Mapping[str, str] = field(default_factory=dict)
+    optimizers: Mapping[tuple[Any, ...], Callable[..., Any]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    _modules: tuple[str | ModuleType, ...] = ()
+
+    @classmethod
+    def load(
+        cls,
+        converters: Modules = (),
+        shapes: Modules = (),
+        fragments: Modules = (),
+        optimizers: Modules = (),
+    ) -> Plugins:
+        """The tables of all modules. PluginError, UsageError."""
+        transforms, functions = load_transforms(converters)
+        return cls(
+            transforms,
+            functions,
+            load_shapes(shapes),
+            load_fragments(fragments),
+            load_optimizers(optimizers),
+            (
+                *missing_tables(converters, "CUSTOM_TRANSFORMS"),
+                *missing_tables(shapes, "CUSTOM_SHAPES"),
+                *missing_tables(fragments, "CUSTOM_FRAGMENTS"),
+                *missing_tables(optimizers, "CUSTOM_OPTIMIZERS"),
+            ),
+            (*converters, *shapes, *fragments),
+        )
+
+    def operators(self) -> dict[str, Callable[..., Any]]:
+        """The functions that compute custom operations, as far as the modules have them. PluginError."""
+        return load_operators(self._modules)

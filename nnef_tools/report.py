@@ -250,14 +250,15 @@ class Verification:
 class Report:
     """Everything that `convert_model` has to tell.
 
-    written: the paths of what was written, empty after a dry run. unused_options: parameters of the call that had no
-    effect -> where they have none, such as `without verification`. tensor_mapping: source tensor name -> target tensor
-    name. transposes: where some are left, None unless the layout changed. timings: seconds by stage. verification: None
-    if none was asked for.
+    way: the dialects that the model went through. written: the paths of what was written, empty after a dry run.
+    unused_options: parameters of the call that had no effect -> where they have none, such as `without verification`.
+    tensor_mapping: source tensor name -> target tensor name. transposes: where some are left, None unless the layout
+    changed. timings: seconds by stage. verification: None if none was asked for.
     """
 
     source: ModelFacts
     target: ModelFacts
+    way: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unused_options: Mapping[str, str] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from nnef_tools.cli.main import COMMANDS
 from nnef_tools.cli.options import EXIT_CODES, Parser
 from nnef_tools.conversion.engine.helpers import Helpers
 from nnef_tools.conversion.engine.rules import find_from_nnef
-from nnef_tools.formats import CONVERTERS, FORMATS
+from nnef_tools.formats import FORMATS, converters, load
 from nnef_tools.language.parser import parse_fragments
 from nnef_tools.ops.fragments import extension_fragments, helper_fragments
 
@@ -109,25 +109,17 @@ Functions of the plugin module hide helpers of the same name, helpers hide attri
 
 def helper_methods() -> str:
     """The page of the names that plugin expressions can call."""
-    converters = {pair: _load(path) for pair, path in CONVERTERS.items()}
-    everywhere = {name for name in _methods(Helpers) if all(_same(c, name) for c in converters.values())}
-    everywhere |= {
-        name for name in ("tensor_mapping", "transposing") if all(_same(c, name) for c in converters.values())
-    }
-    first = next(iter(converters.values()))
+    classes = {pair: load(path) for pair, path in converters().items()}
+    everywhere = {name for name in _methods(Helpers) if all(_same(c, name) for c in classes.values())}
+    everywhere |= {name for name in ("tensor_mapping", "transposing") if all(_same(c, name) for c in classes.values())}
+    first = next(iter(classes.values()))
     parts = [MARK + HELPER_METHODS, "## All converters\n", _method_table(first, everywhere)]
-    for (source, target), converter in converters.items():
+    for (source, target), converter in classes.items():
         own = set(_methods(converter)) - everywhere
         title = f"{FORMATS[source].title} to {FORMATS[target].title}"
         parts += [f"\n## {title}\n", f"{len(everywhere) + len(own)} names: those above, and these.\n"]
         parts.append(_method_table(converter, own))
     return "\n".join(parts)
-
-
-def _load(path: str) -> type:
-    module, _, name = path.partition(":")
-    loaded: type = getattr(import_module(f"nnef_tools.{module}"), name)
-    return loaded
 
 
 def _methods(converter: type) -> dict[str, Callable[..., Any]]:
@@ -141,7 +133,7 @@ def _methods(converter: type) -> dict[str, Callable[..., Any]]:
 
 
 def _same(converter: type, name: str) -> bool:
-    first = _load(next(iter(CONVERTERS.values())))
+    first = load(next(iter(converters().values())))
     return inspect.getdoc(getattr(converter, name)) == inspect.getdoc(getattr(first, name))
 
 
@@ -188,9 +180,9 @@ The table says to which formats they can be converted: as they are, or expanded.
 
 def custom_fragments() -> str:
     """The page of our custom operations."""
-    targets = [target for source, target in CONVERTERS if source == "nnef"]
-    for path in CONVERTERS.values():
-        _load(path)  # registers its rules
+    targets = [target for source, target in converters() if source == "nnef"]
+    for path in converters().values():
+        load(path)  # registers its rules
     parts = [MARK + CUSTOM_FRAGMENTS]
     header = ["fragment", *(f"to {FORMATS[target].title}" for target in targets)]
     rows = [

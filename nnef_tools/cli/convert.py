@@ -233,6 +233,9 @@ def _print_report(report: Report, *, verbose: bool) -> None:
 
     warn_all(f"{option_name(name)} has no effect {where}" for name, where in report.unused_options.items())
     warn_all(report.warnings)
+    if len(report.way) > 2:
+        verb = "optimized as" if report.way[0] == report.way[-1] else "converted by way of"
+        note(f"{verb} {report.way[1]}")
     note(report.source.summary())
     note(report.target.summary())
     if report.transposes is not None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..execution.runtimes import AUTO, BACKENDS, kernel_backends, make_executor
 from .options import (
     FORMAT_NAMES,
     SHAPE_WORD,
@@ -31,8 +30,10 @@ from .paths import check_output, file_name, folder_name, is_output, source_path
 from .render import note, print_json, print_result, progress, standard_output, warn, warn_all
 
 if TYPE_CHECKING:
-    from ..execution.backend import Array, Executor, TensorInfo
+    from ..execution.executor import Array, Executor
     from ..execution.feeds.sources import InputSource
+    from ..execution.results.statistics import StatisticsCollector
+    from ..execution.session import Session
     from ..formats import Format
 
 SHORTENED = (
@@ -42,8 +43,6 @@ SHORTENED = (
 """The options of the 1.0 series, which could be shortened there. New ones cannot, so that they never get in the way."""
 
 OUTPUT_NAMES_EXAMPLE = "{'tensor': 'file name'}"
-
-BACKENDS = ("auto", "numpy", "torch", "onnxruntime", "tensorflow")
 
 
 def build_parser(prog: str = "nnef-tools execute") -> Parser:
@@ -58,29 +57,36 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to run")
     parser.add_argument("--format", choices=FORMAT_NAMES, help="of the model (default: told by content and suffix)")
+    _add_inputs(parser)
+    _add_outputs(parser)
+    _add_running(parser)
+    add_common_options(parser)
+    return parser
 
-    inputs = parser.add_argument_group("inputs")
-    inputs.add_argument("--input-path", metavar="DIR", help="folder with a file <input>.dat for each input")
-    inputs.add_argument(
+
+def _add_inputs(parser: Parser) -> None:
+    group = parser.add_argument_group("inputs")
+    group.add_argument("--input-path", metavar="DIR", help="folder with a file <input>.dat for each input")
+    group.add_argument(
         "--random",
         metavar="DISTRIBUTION",
         help="random inputs: uniform(0,1), normal(0,1), integers(0,9), bernoulli(0.5)",
     )
-    inputs.add_argument("--seed", type=integer, metavar="N", help="of the random inputs")
-    inputs.add_argument(
+    group.add_argument("--seed", type=integer, metavar="N", help="of the random inputs")
+    group.add_argument(
         "--shape",
         nargs="+",
         action=Names,
         metavar="NAME:EXTENTS",
         help="extents of random inputs, where the model leaves them open: x:1,3,224,224",
     )
-    inputs.add_argument(
+    group.add_argument(
         "--batch-size",
         type=integer,
         metavar="N",
         help="run N samples, in parts of the model's batch size; 0: as many as the inputs have",
     )
-    inputs.add_argument(
+    group.add_argument(
         "--io-transpose",
         nargs="*",
         action=Names,
@@ -89,43 +95,45 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
         "of rank 3 and up)",
     )
 
-    outputs = parser.add_argument_group("outputs")
-    outputs.add_argument("--output-path", metavar="DIR", help="folder to write a file <output>.dat to for each output")
-    outputs.add_argument(
+
+def _add_outputs(parser: Parser) -> None:
+    group = parser.add_argument_group("outputs")
+    group.add_argument("--output-path", metavar="DIR", help="folder to write a file <output>.dat to for each output")
+    group.add_argument(
         "--output-names",
         nargs="+",
         action=Names,
         metavar="NAME",
         help="tensors to save: names, {'tensor': 'file name'}, or * for all",
     )
-    outputs.add_argument(
+    group.add_argument(
         "--statistics", nargs="?", const="stats.json", metavar="FILE", help="write min, max, mean, std of all tensors"
     )
-    outputs.add_argument(
+    group.add_argument(
         "--tensor-mapping",
         metavar="FILE",
         help="rename the tensors of the statistics by this mapping: of a source model forward, of a converted one back",
     )
 
-    running = parser.add_argument_group("running")
-    running.add_argument("--backend", choices=BACKENDS, default="auto", help="default: the fastest that there is")
-    running.add_argument("--device", help="where torch or onnxruntime runs it: cpu, cuda, ..")
-    running.add_argument(
+
+def _add_running(parser: Parser) -> None:
+    group = parser.add_argument_group("running")
+    group.add_argument("--backend", choices=BACKENDS, default=AUTO, help="default: the fastest that there is")
+    group.add_argument("--device", help="where torch or onnxruntime runs it: cpu, cuda, ..")
+    group.add_argument(
         "--decompose",
         nargs="*",
         action=Names,
         metavar="OP",
         help="run these compound operations by their definition (none: all)",
     )
-    running.add_argument(
+    group.add_argument(
         "--custom-operators",
         nargs="+",
         action=Names,
         metavar="MODULE",
         help="plugin modules with CUSTOM_OPERATORS",
     )
-    add_common_options(parser)
-    return parser
 
 
 def main(args: argparse.Namespace) -> int:
@@ -134,9 +142,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..execution.feeds.sources import load_inputs, run_batches
-    from ..execution.feeds.tensor_files import tensor_files, write_tensors
-    from ..execution.results.statistics import StatisticsCollector, tensor_renames
+    from ..execution.feeds.sources import load_inputs
+    from ..execution.feeds.tensor_files import tensor_files
+    from ..execution.results.statistics import StatisticsCollector
+    from ..execution.session import with_shapes
     from ..formats import detect_input
 
     warn_all(getattr(args, "warnings", ()))
@@ -153,38 +162,28 @@ def _run(args: argparse.Namespace) -> int:
         start = perf_counter()
         format = detect_input(path, args.format)
         _warn_unused(args, format.name, is_saved=streamed or args.json or folder is not None)
-        executor = _executor(args, path, format.name)
-        layout = _Layout.of(executor, format, names_or_all(args.io_transpose))
-        wanted = _wanted(args.output_names, executor)
+        session = _session(args, path, format)
+        wanted = _wanted(args.output_names, session.executor)
         files = {} if folder is None else tensor_files(wanted.values())
-        if statistics and Path(statistics).absolute() in [
-            Path(folder or "", file).absolute() for file in files.values()
-        ]:
-            raise UsageError("an output and the statistics cannot have the same file", where=statistics)
-        expected = _with_shapes([layout.outside(info) for info in executor.inputs], args)
-        given = load_inputs(expected, source, args.batch_size)
-        inputs = {name: layout.inward(name, value) for name, value in given.items()}
-        show(f"run in {executor.backend}")
+        _check_statistics(statistics, folder, files.values())
+        with _errors_of("--shape"):
+            expected = with_shapes(session.inputs, parse_shapes(None, args.shape or ()) or {})
+        inputs = load_inputs(expected, source, args.batch_size)
+        show(f"run in {session.executor.backend}")
         loaded = perf_counter()
-        if args.batch_size is None:
-            results = executor.run(inputs, output_names=list(wanted), observe=collector)
-        else:
-            results = run_batches(executor, inputs, output_names=list(wanted), observe=collector)
+        batched = args.batch_size is not None
+        results = session.run(inputs, output_names=list(wanted), batched=batched, observe=collector)
         ran = perf_counter()
+    executor = session.executor
     note(f"ran in {executor.backend}" + (f" ({executor.note})" if executor.note else ""))
     if args.verbose:
         note(f"{path}: device {executor.device}, loaded in {loaded - start:.3g} s, ran in {ran - loaded:.3g} s")
-    if layout.chosen and not any(layout.applies(name, value.ndim) for name, value in {**given, **results}.items()):
+    if session.transposed and not session.moves_any({**inputs, **results}):
         warn("--io-transpose has no effect on inputs and outputs of rank below 3, nor on other tensors")
 
-    outputs = {file: layout.outward(name, results[name]) for name, file in wanted.items()}
-    written = []
-    renames = tensor_renames(collector.statistics, mapping) if collector is not None else {}
-    with _statistics_file(statistics, collector.to_json(renames) if collector is not None else {}):
-        if folder is not None:
-            written += write_tensors(folder, {files[file]: array for file, array in outputs.items()})
-        elif streamed:
-            _write_stream(outputs)
+    outputs = {file: results[name] for name, file in wanted.items()}
+    with _statistics_file(statistics, collector, mapping):
+        written = _save(outputs, folder, files, streamed=streamed)
     if statistics:
         written.append(statistics)
     if args.json:
@@ -203,13 +202,14 @@ def _model(args: argparse.Namespace) -> Path:
 
 def _warn_unused(args: argparse.Namespace, format: str, *, is_saved: bool) -> None:
     """Tells which options have no effect in a run of a model of that format. is_saved: outputs are."""
+    takes_operators = bool(kernel_backends(format))
     for name, unused, where in (
         ("seed", args.random is None, "without --random"),
         ("shape", args.random is None, "on given inputs, which have their own (--random makes others)"),
         ("output_names", not is_saved, "without --output-path"),
         ("tensor_mapping", not args.statistics, "without --statistics"),
-        ("custom_operators", format != "nnef", "on models that are not NNEF"),
-        ("decompose", format != "nnef", "on models that are not NNEF"),
+        ("custom_operators", not takes_operators, "on models that are not NNEF"),
+        ("decompose", not takes_operators, "on models that are not NNEF"),
     ):
         if unused and getattr(args, name) is not None:
             warn(f"{option_name(name)} has no effect {where}")
@@ -254,48 +254,42 @@ def _mapping(args: argparse.Namespace) -> Mapping[str, str]:
     return read_tensor_mapping(args.tensor_mapping)
 
 
-def _executor(args: argparse.Namespace, path: Path, format: str) -> Executor:
-    from ..execution.backend import make_executor
+def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
+    from ..execution.session import Session
+    from ..ops.library import Library
     from ..plugins import load_operators
 
-    is_nnef = format == "nnef"
-    return make_executor(
+    functions, decomposed = None, None
+    if kernel_backends(format.name):
+        functions = load_operators(args.custom_operators or ()) or None
+        decomposed = Library().compounds if args.decompose == [] else args.decompose
+    executor = make_executor(
         path,
-        format=format,
+        format=format.name,
         backend=args.backend,
-        custom_operators=(load_operators(args.custom_operators or ()) or None) if is_nnef else None,
-        decomposed=_decomposed(args.decompose) if is_nnef else None,
+        custom_operators=functions,
+        decomposed=decomposed,
         device=args.device,
     )
+    with _errors_of("--io-transpose"):
+        transposed = names_or_all(args.io_transpose)
+        return Session.of(executor, transposed, channels_last=format.dialect.channels_last)
 
 
-def _with_shapes(infos: Sequence[TensorInfo], args: argparse.Namespace) -> list[TensorInfo]:
-    """The inputs, with the shapes that are given for them. UsageError if one does not fit the model."""
-    from ..execution.backend import known_name
-
-    shapes = parse_shapes(None, args.shape or ()) or {}
-    names = [info.name for info in infos]
-    for name in list(shapes):
-        found = known_name(name, names)
-        if found is None:
-            raise UsageError(f"--shape: the model has no input '{name}'", hint=f"its inputs: {', '.join(names)}")
-        shapes[found] = shapes.pop(name)
-    for info in infos:
-        shape = shapes.get(info.name)
-        if shape is None or info.shape is None:
-            continue
-        if len(shape) != len(info.shape) or any(a not in (None, b) for a, b in zip(info.shape, shape, strict=True)):
-            wanted = ["?" if extent is None else extent for extent in info.shape]
-            raise UsageError(f"--shape: input '{info.name}' has shape {wanted}, not {list(shape)}")
-    return [replace(info, shape=shapes.get(info.name, info.shape)) for info in infos]
+@contextmanager
+def _errors_of(option: str) -> Iterator[None]:
+    """UsageErrors of the block say which option they are about."""
+    try:
+        yield
+    except UsageError as error:
+        error.message = f"{option}: {error.message}"
+        raise
 
 
-def _decomposed(names: list[str] | None) -> list[str] | None:
-    if names is None or names:
-        return names
-    from ..ops.library import Library
-
-    return Library().compounds
+def _check_statistics(statistics: str | None, folder: str | None, files: Iterable[str]) -> None:
+    """UsageError if an output has the file of the statistics."""
+    if statistics and Path(statistics).absolute() in [Path(folder or "", file).absolute() for file in files]:
+        raise UsageError("an output and the statistics cannot have the same file", where=statistics)
 
 
 def _wanted(values: list[str] | str | None, executor: Executor) -> dict[str, str]:
@@ -330,76 +324,30 @@ def _named(word: str) -> dict[str, str]:
     return {name: file or name for name, file in pairs}
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Moves channels between where they are in the model (at axis `inside`) and where they are outside."""
-
-    chosen: bool | list[str]
-    inside: int
-    outer: int
-
-    @classmethod
-    def of(cls, executor: Executor, format: Format, chosen: bool | list[str]) -> _Layout:
-        """chosen: names, or all. UsageError if a name is no tensor of the model."""
-        from ..execution.backend import known_name
-        from ..pipeline import CHANNELS_LAST
-
-        inside, outer = (-1, 1) if format.dialect in CHANNELS_LAST else (1, -1)
-        names = set(executor.tensor_names) if chosen and not isinstance(chosen, bool) else ()
-        for name in () if isinstance(chosen, bool) else chosen:
-            if known_name(name, names) is None:
-                raise UsageError(f"--io-transpose: the model has no tensor '{name}'")
-        return cls(chosen, inside, outer)
-
-    def applies(self, name: str, rank: int) -> bool:
-        """Is a tensor of that rank one of those whose channels move?"""
-        from ..execution.backend import known_name
-
-        return rank > 2 and (
-            self.chosen if isinstance(self.chosen, bool) else known_name(name, self.chosen) is not None
-        )
-
-    def outside(self, info: TensorInfo) -> TensorInfo:
-        """What the values of an input look like outside."""
-        if info.shape is None or not self.applies(info.name, len(info.shape)):
-            return info
-        shape = list(info.shape)
-        shape.insert(self.outer % len(shape), shape.pop(self.inside))
-        return replace(info, shape=tuple(shape))
-
-    def inward(self, name: str, value: Array) -> Array:
-        """The value as the model wants it."""
-        return self._move(name, value, self.outer, self.inside)
-
-    def outward(self, name: str, value: Array) -> Array:
-        """The value as it is saved."""
-        return self._move(name, value, self.inside, self.outer)
-
-    def _move(self, name: str, value: Array, source: int, target: int) -> Array:
-        import numpy as np
-
-        return np.moveaxis(value, source, target) if self.applies(name, value.ndim) else value
-
-
-def _write_stream(outputs: Mapping[str, Array]) -> None:
+def _save(outputs: Mapping[str, Array], folder: str | None, files: Mapping[str, str], *, streamed: bool) -> list[str]:
+    """Writes the outputs where they are wanted, and returns the paths of files."""
+    from ..execution.feeds.tensor_files import write_tensors
     from ..language.tensor_file import write_tensor
 
-    with standard_output() as stream:
-        for array in outputs.values():
-            write_tensor(stream.buffer, array)
+    if folder is not None:
+        return write_tensors(folder, {files[file]: array for file, array in outputs.items()})
+    if streamed:
+        with standard_output() as stream:
+            for array in outputs.values():
+                write_tensor(stream.buffer, array)
+    return []
 
 
-@contextmanager
-def _statistics_file(path: str | None, statistics: Mapping[str, Any]) -> Iterator[None]:
+def _statistics_file(
+    path: str | None, collector: StatisticsCollector | None, mapping: Mapping[str, str]
+) -> AbstractContextManager[None]:
     """Writes the statistics, if they are wanted and the block succeeds."""
-    from ..io.files import replace_file
+    from ..execution.results.statistics import tensor_renames
+    from ..io.files import json_file
 
-    if not path:
-        yield
-        return
-    with replace_file(path) as file:
-        file.write((json.dumps(statistics, indent=4) + "\n").encode())
-        yield
+    if path is None or collector is None:
+        return nullcontext()
+    return json_file(path, collector.to_json(tensor_renames(collector.statistics, mapping)))
 
 
 def _facts(executor: Executor, outputs: Mapping[str, Array], written: Sequence[str]) -> dict[str, Any]:

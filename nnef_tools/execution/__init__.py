@@ -1,7 +1,8 @@
-"""Running models: executors and their backends, statistics, comparison, input sources."""
+"""Running models: executors and the runtimes that they use, statistics, comparison, input sources."""
 
 from __future__ import annotations
 
-from .backend import Executor, TensorInfo, make_executor
+from .executor import Executor, TensorInfo
+from .runtimes import make_executor
 
 __all__ = ["Executor", "TensorInfo", "make_executor"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import ConversionError, FormatError
-from .backend import Array, EngineError, Executor, Observer, TensorInfo
+from .executor import Array, EngineError, Executor, Observer, TensorInfo
 
 
 class FallbackExecutor:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ExecutionError, FileError, MissingPackageError, UsageError
 from ..io.tf.graphdef import Reader, import_graph_def
 from ..io.tf.graphdef.reader import load
-from .backend import Array, Observer, TensorInfo, no_such_tensor
+from .executor import Array, Observer, TensorInfo, no_such_tensor
 from .feeds.inputs import check_inputs
 
 try:

@@ -13,9 +13,8 @@ from typing import Any
 from ..errors import FileError, UsageError
 from ..io.files import check_path, is_stream, named_as
 from ..model import Graph
-from . import Format, detect_output, find_format, has_suffix, make_writer
+from . import NNEF, Format, detect_output, find_format, has_suffix, make_writer
 
-ARCHIVE_SUFFIXES = (".tgz", ".tar.gz")
 DEFAULT_COMPRESSION = 1
 
 
@@ -29,13 +28,13 @@ class Written:
 
 def target_format(path: str | PathLike[str] | None, name: str | None = None) -> Format:
     """The format to write: that of the name, or told by the path, or NNEF. UsageError if it is not clear."""
-    if path is None or name:
-        return find_format(name or "nnef")
-    return detect_output(Path(path))
+    if name:
+        return find_format(name)
+    return NNEF if path is None else detect_output(Path(path))
 
 
 @dataclass(frozen=True)
-class Target:
+class Destination:
     """A file or folder to be written. compression: level of an NNEF archive, None for a folder or another format."""
 
     path: Path
@@ -49,8 +48,8 @@ class Target:
         source: Path,
         format_name: str | None = None,
         compress: int | None = None,
-    ) -> Target:
-        """The target that a user means.
+    ) -> Destination:
+        """The destination that a user means.
 
         Without path it is that of the source and the suffix of the format, NNEF by default. UsageError if the format is
         not clear, or cannot be compressed, FileError for an impossible path.
@@ -58,36 +57,39 @@ class Target:
         format = target_format(path, format_name)
         path = Path(f"{source}{format.suffixes[0]}" if path is None else path)
         check_path(path)
-        if format.name != "nnef":
+        if not format.archive_suffixes:
             if compress is not None:
-                raise UsageError(f"only NNEF models are compressed, not {format.title}")
+                raise UsageError(f"only {NNEF.title} models are compressed, not {format.title}")
             return cls(path, format)
         if has_suffix(path, (".tar",)):
-            raise UsageError("NNEF archives are written compressed, as .tgz", where=str(path))
-        archived = has_suffix(path, ARCHIVE_SUFFIXES)
+            message = f"{format.title} archives are written compressed, as {format.archive_suffixes[0]}"
+            raise UsageError(message, where=str(path))
+        archived = has_suffix(path, format.archive_suffixes)
         if compress is None and not archived:
             if is_stream(path):
-                raise UsageError("an NNEF folder cannot be written to a stream", where=str(path), hint="--compress")
+                raise UsageError(
+                    f"an {format.title} folder cannot be written to a stream", where=str(path), hint="--compress"
+                )
             return cls(path, format)
         level = DEFAULT_COMPRESSION if compress is None else compress
         if level not in range(10):
             raise UsageError(f"the compression level is 0 to 9, not {level}")
-        return cls(path if archived or is_stream(path) else Path(f"{path}{ARCHIVE_SUFFIXES[0]}"), format, level)
+        return cls(path if archived or is_stream(path) else Path(f"{path}{format.archive_suffixes[0]}"), format, level)
 
     def write(self, graph: Graph, **options: Any) -> Written:
         """Writes the graph, all or nothing. FileError, FormatError.
 
         options: those of the writer of the format. UsageError if it has no such option.
         """
-        if self.format.name == "nnef":
+        if self.format.archive_suffixes:
             options["compression"] = self.compression
         writer = make_writer(self.format, **options)
         writer(graph, str(self.path))
         return Written(tuple(getattr(writer, "files", (self.path,))), tuple(getattr(writer, "warnings", ())))
 
     @contextmanager
-    def elsewhere(self) -> Iterator[Target]:
-        """The same target in a temporary folder, for as long as the block lasts. FileError.
+    def elsewhere(self) -> Iterator[Destination]:
+        """The same destination in a temporary folder, for as long as the block lasts. FileError.
 
         The folder is on the same file system, unless the target is a stream.
         """

@@ -6,6 +6,7 @@ Whatever happens before that (an error, a full disk, Ctrl-C), the target stays a
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Union
+from typing import Any, BinaryIO, Union
 
 from ..errors import FileError, NnefToolsError
 
@@ -80,6 +81,14 @@ def check_path(path: PathLike) -> None:
         valid = False
     if not valid:
         raise FileError("the path has characters that no path can have", where=os.fspath(path))
+
+
+@contextmanager
+def json_file(path: PathLike, value: Any) -> Iterator[None]:
+    """Writes the value as JSON if the block ends without an error, see `replace_file`."""
+    with replace_file(path) as file:
+        file.write((json.dumps(value, indent=4) + "\n").encode())
+        yield
 
 
 @contextmanager

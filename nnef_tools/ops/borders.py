@@ -12,6 +12,8 @@ from .checks import check
 
 CONV_BORDERS = ("constant", "replicate", "reflect", "reflect-even")
 POOL_BORDERS = (*CONV_BORDERS, "ignore")
+# Borders that add nothing to a sum.
+ZERO_BORDERS = ("constant", "ignore")
 
 Padding = Sequence[tuple[int, int]]
 
@@ -55,7 +57,7 @@ def extend(array: Array, padding: Padding, border: str, value: float = 0.0) -> A
     if all(before <= 0 and after <= 0 for before, after in padding):
         crop = [slice(-p, extent + q) for (p, q), extent in zip(padding, array.shape[first:], strict=True)]
         return np.asarray(array[last_axes(crop)])
-    if border in ("constant", "ignore"):
+    if border in ZERO_BORDERS:
         return _extend_constant(array, padding, first, value)
     check_overhang(border, array.shape[first:], padding)
     for axis, (before, after) in enumerate(padding, first):

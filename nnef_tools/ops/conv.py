@@ -16,11 +16,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..errors import ShapeError
-from .borders import CONV_BORDERS, Padding, check_overhang, extend
+from .borders import CONV_BORDERS, check_overhang, extend
 from .broadcast import Array, last_axes
 from .checks import check, check_choice
 from .definition import op
-from .window import Window, forward_window, reverse_window
+from .window import PlacedWindow, Window
 
 # Columns of an unfolded input that are multiplied at a time: large enough for BLAS, small enough for memory.
 _CHUNK_ITEMS = 1 << 22
@@ -52,16 +52,13 @@ def conv_shape(
     filter: Sequence[int],
     bias: Sequence[int] = (),
     *,
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
+    window: Window,
     groups: int = 1,
 ) -> list[int]:
     """Shape rule of conv."""
     _check_filter(input, filter)
     _check_groups(groups)
-    check_choice("border", border, CONV_BORDERS)
+    check_choice("border", window.border, CONV_BORDERS)
     channels = input[1]
     groups = groups or channels
     if filter[1] * groups != channels:
@@ -71,9 +68,9 @@ def conv_shape(
         )
     check(filter[0] % groups == 0, f"'groups' {groups} does not divide the {filter[0]} channels of the result")
     _check_bias(bias, filter[0])
-    window = forward_window(input[2:], filter[2:], padding, stride, dilation)
-    check_overhang(border, window.upscaled, window.padding)
-    return [input[0], filter[0], *window.downscaled]
+    placed = window.sized(filter[2:]).forward(input[2:])
+    check_overhang(window.border, placed.upscaled, placed.padding)
+    return [input[0], filter[0], *placed.downscaled]
 
 
 def deconv_shape(
@@ -81,17 +78,14 @@ def deconv_shape(
     filter: Sequence[int],
     bias: Sequence[int] = (),
     *,
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
+    window: Window,
     output_shape: Sequence[int] = (),
     groups: int = 1,
 ) -> list[int]:
     """Shape rule of deconv."""
     _check_filter(input, filter)
     _check_groups(groups)
-    check_choice("border", border, CONV_BORDERS)
+    check_choice("border", window.border, CONV_BORDERS)
     check(
         len(output_shape) in (0, len(input)),
         f"'output_shape' must be empty or have {len(input)} items, got {list(output_shape)}",
@@ -106,9 +100,9 @@ def deconv_shape(
     )
     channels = filter[1] * groups
     _check_bias(bias, channels)
-    window = reverse_window(input[2:], filter[2:], padding, stride, dilation, output_shape[2:])
-    check_overhang(border, window.downscaled, [window.overhang(axis) for axis in range(len(window.size))])
-    result = [input[0], channels, *window.upscaled]
+    placed = window.sized(filter[2:]).reverse(input[2:], output_shape[2:])
+    check_overhang(window.border, placed.downscaled, placed.continued()[0])
+    result = [input[0], channels, *placed.upscaled]
     check(
         not output_shape or list(output_shape) == result,
         f"'output_shape' {list(output_shape)} must have batch {result[0]} and {result[1]} channels",
@@ -127,13 +121,13 @@ def separable_conv_shape(
     point_filter: Sequence[int],
     bias: Sequence[int] = (),
     *,
+    window: Window,
     groups: int = 1,
-    **window: Any,
 ) -> list[int]:
     """Shape rule of separable_conv: a depth-wise convolution, then a point-wise one."""
     _check_point_filter(input, plane_filter, point_filter)
-    planes = conv_shape(input, plane_filter, groups=0, **window)
-    return conv_shape(planes, point_filter, bias, groups=groups)
+    planes = conv_shape(input, plane_filter, window=window, groups=0)
+    return conv_shape(planes, point_filter, bias, window=Window(), groups=groups)
 
 
 def separable_deconv_shape(
@@ -142,13 +136,14 @@ def separable_deconv_shape(
     point_filter: Sequence[int],
     bias: Sequence[int] = (),
     *,
+    window: Window,
+    output_shape: Sequence[int] = (),
     groups: int = 1,
-    **window: Any,
 ) -> list[int]:
     """Shape rule of separable_deconv: a point-wise deconvolution, then a depth-wise one."""
     _check_point_filter(input, plane_filter, point_filter)
-    points = deconv_shape(input, point_filter, groups=groups)
-    return deconv_shape(points, plane_filter, bias, groups=0, **window)
+    points = deconv_shape(input, point_filter, window=Window(), groups=groups)
+    return deconv_shape(points, plane_filter, bias, window=window, output_shape=output_shape, groups=0)
 
 
 def _check_point_filter(input: Sequence[int], plane_filter: Sequence[int], point_filter: Sequence[int]) -> None:
@@ -186,30 +181,19 @@ def _separable_deconv_macs(inputs: Sequence[Any], outputs: Sequence[Any], attrib
 
 
 @op("conv", shape=conv_shape, macs=_conv_macs)
-def conv(
-    input: Array,
-    filter: Array,
-    bias: Any = 0.0,
-    *,
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-    groups: int = 1,
-) -> Array:
+def conv(input: Array, filter: Array, bias: Any = 0.0, *, window: Window, groups: int = 1) -> Array:
     """Correlation (the filter is not flipped) by unfolding and matrix multiplication, a group at a time."""
-    window = forward_window(input.shape[2:], filter.shape[2:], padding, stride, dilation)
-    padded = extend(input, window.padding, border)
+    placed = window.sized(filter.shape[2:]).forward(input.shape[2:])
+    padded = extend(input, placed.padding, window.border)
     correlate = _correlate_planes if filter.shape[1] == 1 and input.shape[1] > 1 else _correlate
-    result = correlate(padded, filter, window, groups or input.shape[1])
+    result = correlate(padded, filter, placed, groups or input.shape[1])
     return _add_bias(result, bias)
 
 
-def _correlate(input: Array, filter: Array, window: Window, groups: int) -> Array:
+def _correlate(input: Array, filter: Array, window: PlacedWindow, groups: int) -> Array:
     batch, count, dims = input.shape[0], filter.shape[0], len(window.size)
     weights = filter.reshape(groups, count // groups, -1)
-    spans = [(f - 1) * d + 1 for f, d in zip(window.size, window.dilation, strict=True)]
-    views = sliding_window_view(input, spans, tuple(range(2, 2 + dims)))
+    views = sliding_window_view(input, window.spans, tuple(range(2, 2 + dims)))
     steps = [slice(None, (x - 1) * s + 1, s) for x, s in zip(window.downscaled, window.stride, strict=True)]
     views = views[last_axes([*steps, *(slice(None, None, d) for d in window.dilation)])]
     # [batch, channels, window elements..., positions...]: the copies below then run along the last spatial axis.
@@ -226,7 +210,7 @@ def _correlate(input: Array, filter: Array, window: Window, groups: int) -> Arra
     return result.reshape(batch, count, *window.downscaled)
 
 
-def _correlate_planes(input: Array, filter: Array, window: Window, groups: int) -> Array:
+def _correlate_planes(input: Array, filter: Array, window: PlacedWindow, groups: int) -> Array:
     """A channel per group: there is nothing to sum over but the window. Works on as many planes as stay in cache."""
     batch, multiplier = input.shape[0], filter.shape[0] // groups
     weights = filter.reshape(groups, multiplier, *window.size, *(1,) * len(window.size))
@@ -248,42 +232,34 @@ def deconv(
     filter: Array,
     bias: Any = 0.0,
     *,
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
+    window: Window,
     output_shape: Sequence[int] = (),
     groups: int = 1,
 ) -> Array:
     """The transpose of conv: every input item adds its multiple of the filter to the result."""
-    window = reverse_window(input.shape[2:], filter.shape[2:], padding, stride, dilation, output_shape[2:])
-    input, window = extend_downscaled(input, window, border)
+    placed = window.sized(filter.shape[2:]).reverse(input.shape[2:], output_shape[2:])
+    input, placed = extend_downscaled(input, placed)
     groups = _deconv_groups(input.shape, output_shape, groups)
     batch, count = input.shape[:2]
     inner, outer = count // groups, filter.shape[1]
-    source = input.reshape(batch, groups, inner, *window.downscaled)
-    weights = np.moveaxis(filter.reshape(groups, inner, outer, *window.size), 2, 1)
-    result = np.zeros((batch, groups, outer, *window.upscaled), np.result_type(input, filter))
-    for element in np.ndindex(*window.size):
-        pairs = [window.write(*item) for item in enumerate(element)]
+    source = input.reshape(batch, groups, inner, *placed.downscaled)
+    weights = np.moveaxis(filter.reshape(groups, inner, outer, *placed.size), 2, 1)
+    result = np.zeros((batch, groups, outer, *placed.upscaled), np.result_type(input, filter))
+    for element in np.ndindex(*placed.size):
+        pairs = [placed.write(*item) for item in enumerate(element)]
         part = source[last_axes([windows for _, windows in pairs])]
         if part.size:
             columns = part.reshape(batch, groups, inner, -1)
             matrix = weights[last_axes(element)]
             term = matrix * columns if inner == 1 else matrix @ columns
             result[last_axes([positions for positions, _ in pairs])] += term.reshape(*term.shape[:3], *part.shape[3:])
-    return _add_bias(result.reshape(batch, groups * outer, *window.upscaled), bias)
+    return _add_bias(result.reshape(batch, groups * outer, *placed.upscaled), bias)
 
 
-def extend_downscaled(input: Array, window: Window, border: str) -> tuple[Array, Window]:
-    """Continues the input of a reverse operation as far as the window reaches beyond it.
-
-    Nothing needs to be done for the borders that contribute nothing.
-    """
-    if border in ("constant", "ignore"):
-        return input, window
+def extend_downscaled(input: Array, window: PlacedWindow) -> tuple[Array, PlacedWindow]:
+    """Continues the input of a reverse operation as far as the window reaches beyond it."""
     overhang, window = window.continued()
-    return extend(input, overhang, border), window
+    return extend(input, overhang, window.border), window
 
 
 def _add_bias(result: Array, bias: Any) -> Array:
@@ -296,17 +272,24 @@ def _add_bias(result: Array, bias: Any) -> Array:
 
 @op("separable_conv", shape=separable_conv_shape, macs=_separable_conv_macs)
 def separable_conv(
-    input: Array, plane_filter: Array, point_filter: Array, bias: Any = 0.0, *, groups: int = 1, **window: Any
+    input: Array, plane_filter: Array, point_filter: Array, bias: Any = 0.0, *, window: Window, groups: int = 1
 ) -> Array:
-    """A depth-wise convolution, then a point-wise one; the window's attributes belong to the former."""
-    planes = conv(input, plane_filter, groups=0, **window)
-    return conv(planes, point_filter, bias, groups=groups)
+    """A depth-wise convolution, then a point-wise one; the window belongs to the former."""
+    planes = conv(input, plane_filter, window=window, groups=0)
+    return conv(planes, point_filter, bias, window=Window(), groups=groups)
 
 
 @op("separable_deconv", shape=separable_deconv_shape, macs=_separable_deconv_macs)
 def separable_deconv(
-    input: Array, plane_filter: Array, point_filter: Array, bias: Any = 0.0, *, groups: int = 1, **window: Any
+    input: Array,
+    plane_filter: Array,
+    point_filter: Array,
+    bias: Any = 0.0,
+    *,
+    window: Window,
+    output_shape: Sequence[int] = (),
+    groups: int = 1,
 ) -> Array:
-    """A point-wise deconvolution, then a depth-wise one; the window's attributes belong to the latter."""
-    points = deconv(input, point_filter, groups=groups)
-    return deconv(points, plane_filter, bias, groups=0, **window)
+    """A point-wise deconvolution, then a depth-wise one; the window belongs to the latter."""
+    points = deconv(input, point_filter, window=Window(), groups=groups)
+    return deconv(points, plane_filter, bias, window=window, output_shape=output_shape, groups=0)

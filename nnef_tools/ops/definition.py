@@ -13,6 +13,7 @@ Protocols (the same as those of plugins, so a plugin function can stand in for a
   Raises ShapeError (plugins: AssertionError).
 * kernel `f(*inputs, **attribs)`: arrays; an array argument is a list of arrays. Returns an array, a tuple of arrays, or
   a list of arrays for an array result.
+* either may take the attributes of a sliding window as one: `window: Window` (see `window.by_keywords`).
 * MACs `f(input_shapes, output_shapes, attribs) -> int`: multiply-accumulate operations.
 
 `attribs` hold every attribute of the signature, defaults filled in, and no `dtype` (but `cast`, `external` and
@@ -31,6 +32,7 @@ from typing import Any, TypeVar
 from ..errors import ShapeError
 from ..language.signatures import complete
 from ..language.types import Fragment
+from .window import by_keywords
 
 ShapeRule = Callable[..., Any]
 Kernel = Callable[..., Any]
@@ -75,7 +77,7 @@ def op(*names: str, shape: ShapeRule, macs: MacsRule | None = None, macs_group: 
     def register(run: K) -> K:
         for name in names:
             assert name not in DEFINED, f"operation '{name}' is defined twice"
-            DEFINED[name] = (shape, run, macs, macs_group)
+            DEFINED[name] = (by_keywords(shape), by_keywords(run), macs, macs_group)
         return run
 
     return register

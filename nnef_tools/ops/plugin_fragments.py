@@ -13,6 +13,7 @@ from ..language.types import Fragment
 from .broadcast import same_shape
 from .checks import check
 from .pool import pool_shape
+from .window import Window, by_keywords
 
 
 @cache
@@ -36,9 +37,9 @@ def _depth_shape(x: Sequence[int], *, block_size: int, blocks_first: bool = True
     return [x[0], x[1] * block_size**2, x[2] // block_size, x[3] // block_size]
 
 
-def _lp_pool_shape(input: Sequence[int], *, p: float = 2.0, **window: Any) -> list[int]:
+def _lp_pool_shape(input: Sequence[int], *, p: float = 2.0, window: Window) -> list[int]:
     check(p > 0, f"'p' must be positive, got {p}")
-    return pool_shape(input, **window)
+    return pool_shape(input, window=window)
 
 
 PLUGIN_SHAPES: Mapping[str, Callable[..., Any]] = MappingProxyType(
@@ -46,7 +47,7 @@ PLUGIN_SHAPES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "mish": same_shape,
         "depth_to_space": _space_shape,
         "space_to_depth": _depth_shape,
-        "lp_pool": _lp_pool_shape,
+        "lp_pool": by_keywords(_lp_pool_shape),
     }
 )
 """Their shape functions."""

@@ -10,82 +10,66 @@ Decisions where the standard is silent:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..errors import ExecutionError
-from .borders import CONV_BORDERS, POOL_BORDERS, Padding, check_overhang, extend, source_index
+from .borders import CONV_BORDERS, POOL_BORDERS, check_overhang, extend, source_index
 from .broadcast import Array, along
 from .checks import check, check_choice
 from .conv import extend_downscaled
 from .definition import op
-from .window import Window, divisors, forward_window, reverse_window
+from .window import PlacedWindow, Window, divisors
 
 
-def pool_shape(
-    input: Sequence[int],
-    *,
-    size: Sequence[int],
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-    normalize: bool = False,
-) -> list[int]:
+def pool_shape(input: Sequence[int], *, window: Window, normalize: bool = False) -> list[int]:
     """Shape rule of box, argmax_pool and the pools."""
     check(len(input) > 0, "'input' must have rank 1 or more, got a scalar")
-    check_choice("border", border, POOL_BORDERS)
-    window = forward_window(input, size, padding, stride, dilation)
-    check_overhang(border, window.upscaled, window.padding)
-    return list(window.downscaled)
+    check_choice("border", window.border, POOL_BORDERS)
+    placed = window.forward(input)
+    check_overhang(window.border, placed.upscaled, placed.padding)
+    return list(placed.downscaled)
 
 
 def debox_shape(
-    input: Sequence[int],
-    *,
-    size: Sequence[int],
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-    output_shape: Sequence[int] = (),
-    normalize: bool = False,
+    input: Sequence[int], *, window: Window, output_shape: Sequence[int] = (), normalize: bool = False
 ) -> list[int]:
     """Shape rule of debox."""
     check(len(input) > 0, "'input' must have rank 1 or more, got a scalar")
-    check_choice("border", border, POOL_BORDERS)
+    check_choice("border", window.border, POOL_BORDERS)
     check(
         len(output_shape) in (0, len(input)),
         f"'output_shape' must be empty or have {len(input)} items, got {list(output_shape)}",
     )
-    window = reverse_window(input, size, padding, stride, dilation, output_shape)
-    check_overhang(border, window.downscaled, [window.overhang(axis) for axis in range(len(input))])
-    return list(window.upscaled)
+    placed = window.reverse(input, output_shape)
+    check_overhang(window.border, placed.downscaled, placed.continued()[0])
+    return list(placed.upscaled)
 
 
-def pool_with_index_shape(input: Sequence[int], **attribs: Any) -> tuple[list[int], list[int]]:
+def pool_with_index_shape(input: Sequence[int], *, window: Window) -> tuple[list[int], list[int]]:
     """Shape rule of max_pool_with_index."""
-    shape = pool_shape(input, **attribs)
+    shape = pool_shape(input, window=window)
     return shape, list(shape)
 
 
-def sample_shape(input: Sequence[int], index: Sequence[int], *, border: str = "constant", **attribs: Any) -> list[int]:
+def sample_shape(input: Sequence[int], index: Sequence[int], *, window: Window) -> list[int]:
     """Shape rule of sample: the index has the shape of the result."""
-    check_choice("border", border, CONV_BORDERS)
-    shape = pool_shape(input, border=border, **attribs)
+    check_choice("border", window.border, CONV_BORDERS)
+    shape = pool_shape(input, window=window)
     check(list(index) == shape, f"'index' must have the shape {shape} of the result, got {list(index)}")
     return shape
 
 
 def desample_shape(
-    input: Sequence[int], index: Sequence[int], *, border: str = "constant", **attribs: Any
+    input: Sequence[int], index: Sequence[int], *, window: Window, output_shape: Sequence[int] = ()
 ) -> list[int]:
     """Shape rule of desample: the index has the shape of the input."""
-    check_choice("border", border, ("constant",))
+    check_choice("border", window.border, ("constant",))
     check(list(index) == list(input), f"'index' must have the shape {list(input)} of 'input', got {list(index)}")
-    return debox_shape(input, border=border, **attribs)
+    return debox_shape(input, window=window, output_shape=output_shape)
 
 
 def _pool_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[str, Any]) -> int:
@@ -97,27 +81,18 @@ def _debox_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[
 
 
 @op("box", shape=pool_shape, macs=_pool_macs, macs_group="pooling")
-def box(
-    input: Array,
-    *,
-    size: Sequence[int],
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-    normalize: bool = False,
-) -> Array:
+def box(input: Array, *, window: Window, normalize: bool = False) -> Array:
     """Sum over the window, or its mean; a dimension at a time, since the box is separable."""
-    window = forward_window(input.shape, size, padding, stride, dilation)
-    result = _reduced(extend(input, window.padding, border), window, np.add)
+    placed = window.forward(input.shape)
+    result = _reduced(extend(input, placed.padding, window.border), placed, np.add)
     if not normalize:
         return result
-    if border == "ignore":
-        return result / divisors([window.valid_counts(axis) for axis in range(input.ndim)], input.dtype)
-    return result / prod(window.size)
+    if window.border == "ignore":
+        return result / divisors([placed.valid_counts(axis) for axis in range(input.ndim)], input.dtype)
+    return result / prod(placed.size)
 
 
-def _reduced(padded: Array, window: Window, combine: np.ufunc) -> Array:
+def _reduced(padded: Array, window: PlacedWindow, combine: np.ufunc) -> Array:
     """The items of each window combined, a dimension at a time."""
     result = padded
     for axis in window.active:
@@ -129,30 +104,19 @@ def _reduced(padded: Array, window: Window, combine: np.ufunc) -> Array:
 
 
 @op("debox", shape=debox_shape, macs=_debox_macs, macs_group="pooling")
-def debox(
-    input: Array,
-    *,
-    size: Sequence[int],
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-    output_shape: Sequence[int] = (),
-    normalize: bool = False,
-) -> Array:
+def debox(input: Array, *, window: Window, output_shape: Sequence[int] = (), normalize: bool = False) -> Array:
     """The transpose of box: every input item is added to all positions of its window."""
-    window = reverse_window(input.shape, size, padding, stride, dilation, output_shape)
-    result, window = extend_downscaled(input, window, border)
-    for axis in window.active:
-        result = _spread(result, window, axis)
+    result, placed = extend_downscaled(input, window.reverse(input.shape, output_shape))
+    for axis in placed.active:
+        result = _spread(result, placed, axis)
     if not normalize:
         return result
-    if border == "ignore":
-        return result / divisors([window.contributions(axis) for axis in range(input.ndim)], input.dtype)
-    return result / prod(window.size)
+    if window.border == "ignore":
+        return result / divisors([placed.contributions(axis) for axis in range(input.ndim)], input.dtype)
+    return result / prod(placed.size)
 
 
-def _spread(input: Array, window: Window, axis: int) -> Array:
+def _spread(input: Array, window: PlacedWindow, axis: int) -> Array:
     """debox along one dimension."""
     shape = list(input.shape)
     shape[axis] = window.upscaled[axis]
@@ -164,58 +128,47 @@ def _spread(input: Array, window: Window, axis: int) -> Array:
 
 
 @op("max_pool", shape=pool_shape, macs=_pool_macs, macs_group="pooling")
-def max_pool(
-    input: Array,
-    *,
-    size: Sequence[int],
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-) -> Array:
+def max_pool(input: Array, *, window: Window) -> Array:
     """The maximum of the window; a dimension at a time, since maxima are separable."""
-    window = forward_window(input.shape, size, padding, stride, dilation)
-    padded = extend(input, window.padding, border, -np.inf if border == "ignore" else 0.0)
-    result = _reduced(padded, window, np.maximum)
-    if border == "ignore":
+    placed = window.forward(input.shape)
+    result = _reduced(_extended(input, placed), placed, np.maximum)
+    if window.border == "ignore":
         for axis in range(input.ndim):
-            empty = window.valid_counts(axis) == 0
-            if empty.any():
+            empty = placed.empty(axis)
+            if empty is not None:
                 result[along(axis, empty)] = 0
     return result
 
 
+def _extended(input: Array, window: PlacedWindow) -> Array:
+    """The input with its padding, where nothing wins against it if the border is to be ignored."""
+    return extend(input, window.padding, window.border, -np.inf if window.border == "ignore" else 0.0)
+
+
 @op("avg_pool", shape=pool_shape, macs=_pool_macs, macs_group="pooling")
-def avg_pool(input: Array, **window: Any) -> Array:
+def avg_pool(input: Array, *, window: Window) -> Array:
     """The mean of the window."""
-    return box(input, normalize=True, **window)
+    return box(input, window=window, normalize=True)
 
 
 @op("rms_pool", shape=pool_shape, macs=_pool_macs, macs_group="pooling")
-def rms_pool(input: Array, **window: Any) -> Array:
+def rms_pool(input: Array, *, window: Window) -> Array:
     """The root of the mean of the squares in the window."""
-    return np.sqrt(avg_pool(np.square(input), **window))
+    return np.sqrt(avg_pool(np.square(input), window=window))
 
 
 @op("argmax_pool", shape=pool_shape, macs=_pool_macs, macs_group="pooling")
-def argmax_pool(
-    input: Array,
-    *,
-    size: Sequence[int],
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-) -> Array:
+def argmax_pool(input: Array, *, window: Window) -> Array:
     """int64 row-major index, inside the window, of the first maximum; a NaN counts as the largest value."""
-    window = forward_window(input.shape, size, padding, stride, dilation)
-    padded = extend(input, window.padding, border, -np.inf if border == "ignore" else 0.0)
-    valid = extend(np.ones(input.shape, np.bool_), window.padding, "constant") if border == "ignore" else None
-    best = np.full(window.downscaled, -np.inf, input.dtype)
-    found = np.zeros(window.downscaled, np.bool_)
-    index = np.zeros(window.downscaled, np.int64)
-    for position, element in enumerate(np.ndindex(*window.size)):
-        where = tuple(window.read(*item) for item in enumerate(element))
+    placed = window.forward(input.shape)
+    padded = _extended(input, placed)
+    inside = np.ones(input.shape, np.bool_)
+    valid = extend(inside, placed.padding, "constant") if window.border == "ignore" else None
+    best = np.full(placed.downscaled, -np.inf, input.dtype)
+    found = np.zeros(placed.downscaled, np.bool_)
+    index = np.zeros(placed.downscaled, np.int64)
+    for position, element in enumerate(np.ndindex(*placed.size)):
+        where = tuple(placed.read(*item) for item in enumerate(element))
         part = padded[where]
         better = (part > best) | (np.isnan(part) & ~np.isnan(best)) | ~found
         if valid is not None:
@@ -227,28 +180,20 @@ def argmax_pool(
 
 
 @op("max_pool_with_index", shape=pool_with_index_shape, macs=_pool_macs, macs_group="pooling")
-def max_pool_with_index(input: Array, *, border: str = "constant", **window: Any) -> tuple[Array, Array]:
+def max_pool_with_index(input: Array, *, window: Window) -> tuple[Array, Array]:
     """The maximum of the window, and its row-major index inside the window."""
-    index = argmax_pool(input, border=border, **window)
-    return sample(input, index, border="constant" if border == "ignore" else border, **window), index
+    index = argmax_pool(input, window=window)
+    # No index points into an ignored border.
+    border = "constant" if window.border == "ignore" else window.border
+    return sample(input, index, window=replace(window, border=border)), index
 
 
 @op("sample", shape=sample_shape)
-def sample(
-    input: Array,
-    index: Array,
-    *,
-    size: Sequence[int],
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-) -> Array:
+def sample(input: Array, index: Array, *, window: Window) -> Array:
     """Takes the item that the index names out of every window."""
-    window = forward_window(input.shape, size, padding, stride, dilation)
     positions = [
-        source_index(position, extent, border)
-        for position, extent in zip(_positions(index, window), input.shape, strict=True)
+        source_index(position, extent, window.border)
+        for position, extent in zip(_positions(index, window.forward(input.shape)), input.shape, strict=True)
     ]
     outside = np.logical_or.reduce(np.broadcast_arrays(*(position < 0 for position in positions)))
     # Index -1 reads the last item, which the border then replaces.
@@ -256,29 +201,19 @@ def sample(
 
 
 @op("desample", shape=desample_shape)
-def desample(
-    input: Array,
-    index: Array,
-    *,
-    size: Sequence[int],
-    border: str = "constant",
-    padding: Padding = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-    output_shape: Sequence[int] = (),
-) -> Array:
+def desample(input: Array, index: Array, *, window: Window, output_shape: Sequence[int] = ()) -> Array:
     """Adds every item to the position of its window that the index names; what falls outside is lost."""
-    window = reverse_window(input.shape, size, padding, stride, dilation, output_shape)
-    positions = np.broadcast_arrays(*_positions(index, window))
+    placed = window.reverse(input.shape, output_shape)
+    positions = np.broadcast_arrays(*_positions(index, placed))
     inside = np.logical_and.reduce(
-        [(p >= 0) & (p < extent) for p, extent in zip(positions, window.upscaled, strict=True)]
+        [(p >= 0) & (p < extent) for p, extent in zip(positions, placed.upscaled, strict=True)]
     )
-    flat = np.ravel_multi_index([position[inside] for position in positions], window.upscaled)
-    result = np.bincount(flat, input[inside], prod(window.upscaled))
-    return result.reshape(window.upscaled).astype(input.dtype)
+    flat = np.ravel_multi_index([position[inside] for position in positions], placed.upscaled)
+    result = np.bincount(flat, input[inside], prod(placed.upscaled))
+    return result.reshape(placed.upscaled).astype(input.dtype)
 
 
-def _positions(index: Array, window: Window) -> list[Array]:
+def _positions(index: Array, window: PlacedWindow) -> list[Array]:
     """The up-scaled coordinates, a dimension at a time, that the index names; they can lie outside."""
     if index.size and not (index.min() >= 0 and index.max() < prod(window.size)):
         raise ExecutionError(
@@ -286,8 +221,7 @@ def _positions(index: Array, window: Window) -> list[Array]:
             f"got {index.min()} to {index.max()}"
         )
     rank = len(window.size)
-    result = []
-    for axis, element in enumerate(np.unravel_index(index, window.size)):
-        starts = np.arange(window.downscaled[axis]) * window.stride[axis] - window.padding[axis][0]
-        result.append(starts.reshape((-1,) + (1,) * (rank - 1 - axis)) + element * window.dilation[axis])
-    return result
+    return [
+        window.starts(axis).reshape((-1,) + (1,) * (rank - 1 - axis)) + element * window.dilation[axis]
+        for axis, element in enumerate(np.unravel_index(index, window.size))
+    ]

@@ -18,6 +18,7 @@ from .broadcast import Array, along
 from .checks import check, check_choice
 from .definition import op
 from .pool import box, debox
+from .window import Window
 
 Shape = Sequence[int]
 
@@ -89,15 +90,13 @@ def nearest_downsample(input: Array, *, factor: Sequence[int]) -> Array:
 @op("area_downsample", shape=downsample_shape, macs=_area_macs, macs_group="pooling")
 def area_downsample(input: Array, *, factor: Sequence[int]) -> Array:
     """The mean of each cell."""
-    cell = [1, 1, *factor]
-    return box(input, size=cell, stride=cell, padding=[(0, 0)] * input.ndim, normalize=True)
+    return box(input, window=Window.cells([1, 1, *factor]), normalize=True)
 
 
 @op("nearest_upsample", shape=upsample_shape)
 def nearest_upsample(input: Array, *, factor: Sequence[int]) -> Array:
     """Every item fills a cell."""
-    cell = [1, 1, *factor]
-    return debox(input, size=cell, stride=cell, padding=[(0, 0)] * input.ndim)
+    return debox(input, window=Window.cells([1, 1, *factor]))
 
 
 @op("multilinear_upsample", shape=multilinear_upsample_shape, macs=_multilinear_macs, macs_group="upsampling")

@@ -22,6 +22,7 @@ from .definition import op
 from .elementwise import round_half_up
 from .pool import avg_pool, max_pool
 from .resize import METHODS
+from .window import Window
 
 
 def roi_shape(
@@ -180,5 +181,4 @@ def _roi_align(
 ) -> Array:
     fine = [size * rate for size, rate in zip(output_size, sampling_rate, strict=True)]
     resampled = roi_resample(input, rois, batch_index, output_size=fine, method=resize_method)
-    cell = [1, 1, *sampling_rate]
-    return pool(resampled, size=cell, stride=cell, padding=[(0, 0)] * len(cell))
+    return pool(resampled, window=Window.cells([1, 1, *sampling_rate]))

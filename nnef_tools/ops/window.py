@@ -8,16 +8,17 @@ k * s + j * d - p of the up-scaled side. Forward operations (conv, box, ...) rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 
 from ..errors import ShapeError
-from .borders import Padding
+from .borders import ZERO_BORDERS, Padding
 from .broadcast import Array
-from .checks import check
 
 T = TypeVar("T")
 
@@ -34,16 +35,6 @@ def automatic_padding(extent: int, size: int, stride: int, dilation: int) -> tup
     return total // 2, total - total // 2
 
 
-def downscaled_extent(extent: int, size: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
-    """The number of windows that fit into the padded extent; not positive if not even one does."""
-    return (extent + sum(padding) - span(size, dilation)) // stride + 1
-
-
-def upscaled_extent(count: int, size: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
-    """The extent that `count` windows cover, without the padding."""
-    return (count - 1) * stride + span(size, dilation) - sum(padding)
-
-
 def divisors(counts: Sequence[Array], dtype: Any = np.float64) -> Array:
     """What sums of so many items, counted in each dimension, are divided by for a mean: at least 1.
 
@@ -58,43 +49,159 @@ def divisors(counts: Sequence[Array], dtype: Any = np.float64) -> Array:
 
 @dataclass(frozen=True)
 class Window:
-    """A sliding window with everything resolved, an entry per dimension."""
+    """A sliding window as operations declare it: an item for each dimension that it slides over.
 
-    upscaled: tuple[int, ...]
-    downscaled: tuple[int, ...]
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
+    Empty padding is automatic, empty strides and dilations are 1, an empty size is that of a filter (see `sized`).
+    """
 
-    def is_trivial(self, axis: int) -> bool:
-        """Does the window map the dimension to itself?"""
-        return (
-            self.size[axis] == 1
-            and self.stride[axis] == 1
-            and self.padding[axis] == (0, 0)
-            and self.upscaled[axis] == self.downscaled[axis]
-        )
+    size: Sequence[int] = ()
+    border: str = "constant"
+    padding: Padding = ()
+    stride: Sequence[int] = ()
+    dilation: Sequence[int] = ()
+
+    @classmethod
+    def cells(cls, size: Sequence[int]) -> Window:
+        """The window that divides a tensor into cells."""
+        return cls(size, padding=[(0, 0)] * len(size), stride=size)
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of an operation with that window, without those that were not given, in the order of files."""
+        names = ("size", "stride", "dilation", "padding", "border")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value != getattr(Window, name)}
+
+    def sized(self, size: Sequence[int]) -> Window:
+        """The window with the spatial extents of a filter; with `()` as an operation that has a filter declares it."""
+        return Window(size, self.border, self.padding, self.stride, self.dilation)
+
+    def forward(self, extents: Sequence[int]) -> PlacedWindow:
+        """The window of an operation whose input has these extents.
+
+        ShapeError if lengths, values or extents do not fit.
+        """
+        return self._placed(extents, *self._steps(len(extents)))
+
+    def reverse(self, extents: Sequence[int], output_extents: Sequence[int] = ()) -> PlacedWindow:
+        """The window of an operation whose input is the down-scaled side; output_extents, if given, are the result.
+
+        ShapeError if lengths, values or extents do not fit, or if scaling the result down does not give the input.
+        """
+        stride, dilation = self._steps(len(extents))
+        if output_extents:
+            upscaled = [int(extent) for extent in output_extents]
+        elif self.padding:
+            rows = zip(extents, self.size, stride, dilation, self.padding, strict=True)
+            upscaled = [(count - 1) * s + span(f, d) - sum(pair) for count, f, s, d, pair in rows]
+        else:
+            upscaled = [count * s for count, s in zip(extents, stride, strict=True)]
+        for axis, extent in enumerate(upscaled):
+            if extent <= 0:
+                raise ShapeError(f"'padding' leaves extent {extent} in dimension {axis} of the window")
+        try:
+            placed = self._placed(upscaled, stride, dilation)
+        except ShapeError as error:
+            raise ShapeError(f"'output_shape' {upscaled} does not fit: {error.message}") from error
+        if placed.downscaled != tuple(extents):
+            raise ShapeError(
+                f"'output_shape' with extents {upscaled} scales down to {list(placed.downscaled)}, not to the extents "
+                f"{list(extents)} of the input (window size {list(self.size)}, stride {list(stride)}, "
+                f"padding {list(self.padding)})"
+            )
+        return placed
+
+    # The rest runs for every convolution of a model, so messages are made where they are needed only.
+
+    def _steps(self, rank: int) -> tuple[Sequence[int], Sequence[int]]:
+        """Stride and dilation, with ones for empty lists; lengths and ranges are checked."""
+        if len(self.size) != rank:
+            raise ShapeError(f"'size' must have {rank} items, got {list(self.size)}")
+        for name in ("padding", "stride", "dilation"):
+            items = getattr(self, name)
+            if items and len(items) != rank:
+                raise ShapeError(f"'{name}' must be empty or have {rank} items, got {list(items)}")
+        for name in ("size", "stride", "dilation"):
+            items = getattr(self, name)
+            if items and min(items) <= 0:
+                raise ShapeError(f"'{name}' must be positive, got {list(items)}")
+        return self.stride or (1,) * rank, self.dilation or (1,) * rank
+
+    def _placed(self, upscaled: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> PlacedWindow:
+        padding: list[tuple[int, int]] = []
+        downscaled: list[int] = []
+        rows = zip(upscaled, self.size, stride, dilation, self.padding or (None,) * len(upscaled), strict=True)
+        for extent, f, s, d, declared in rows:
+            before, after = declared or automatic_padding(extent, f, s, d)
+            count = (extent + before + after - (f - 1) * d - 1) // s + 1
+            if count <= 0:
+                raise ShapeError(
+                    f"window of size {f} (spanning {span(f, d)} with dilation {d}) does not fit into extent {extent} "
+                    f"with 'padding' {(before, after)}, in dimension {len(downscaled)} of the window"
+                )
+            padding.append((int(before), int(after)))
+            downscaled.append(count)
+        return PlacedWindow(
+            tuple(self.size), self.border, tuple(padding), tuple(stride), tuple(dilation),
+            tuple(upscaled), tuple(downscaled), not self.padding,
+        )  # fmt: skip
+
+
+_FIELDS = fields(Window)
+
+
+@dataclass(frozen=True)
+class PlacedWindow(Window):
+    """A window over given extents, with everything explicit. automatic: the operation left the padding open."""
+
+    upscaled: tuple[int, ...] = ()
+    downscaled: tuple[int, ...] = ()
+    automatic: bool = False
 
     @property
     def active(self) -> list[int]:
         """The dimensions that the window does not map to themselves."""
-        return [axis for axis in range(len(self.size)) if not self.is_trivial(axis)]
+        rows = zip(self.size, self.stride, self.padding, self.upscaled, self.downscaled, strict=True)
+        return [
+            axis
+            for axis, (f, s, pair, upscaled, downscaled) in enumerate(rows)
+            if f != 1 or s != 1 or upscaled != downscaled or pair != (0, 0)
+        ]
 
-    def over(self, axes: Iterable[int]) -> Window:
+    @property
+    def spans(self) -> list[int]:
+        """The extents that a single window covers."""
+        return [span(f, d) for f, d in zip(self.size, self.dilation, strict=True)]
+
+    @property
+    def covered(self) -> list[int]:
+        """The extents that all windows cover together; what is left over at the end of the padded extents is not."""
+        rows = zip(self.downscaled, self.stride, self.spans, strict=True)
+        return [(count - 1) * s + length for count, s, length in rows]
+
+    @property
+    def is_padded(self) -> bool:
+        """Is there any padding, or cropping?"""
+        return any(pair != (0, 0) for pair in self.padding)
+
+    def over(self, axes: Iterable[int]) -> PlacedWindow:
         """The window over some of the dimensions."""
         chosen = list(axes)
 
-        def pick(items: tuple[T, ...]) -> tuple[T, ...]:
-            return tuple(items[axis] for axis in chosen)
+        def pick(items: Sequence[T]) -> tuple[T, ...]:
+            return tuple([items[axis] for axis in chosen])
 
-        extents = pick(self.upscaled), pick(self.downscaled)
-        return Window(*extents, pick(self.size), pick(self.stride), pick(self.dilation), pick(self.padding))
+        return PlacedWindow(
+            pick(self.size), self.border, pick(self.padding), pick(self.stride), pick(self.dilation),
+            pick(self.upscaled), pick(self.downscaled), self.automatic,
+        )  # fmt: skip
 
-    def unpadded(self) -> Window:
+    def unpadded(self) -> PlacedWindow:
         """The same window on an up-scaled side that has the padding in it."""
-        extents = tuple(extent + sum(pair) for extent, pair in zip(self.upscaled, self.padding, strict=True))
-        return replace(self, upscaled=extents, padding=((0, 0),) * len(self.size))
+        extents = tuple([extent + sum(pair) for extent, pair in zip(self.upscaled, self.padding, strict=True)])
+        return PlacedWindow(
+            self.size, self.border, ((0, 0),) * len(extents), self.stride, self.dilation,
+            extents, self.downscaled, self.automatic,
+        )  # fmt: skip
 
     def read(self, axis: int, element: int) -> slice:
         """The positions, in the padded up-scaled side, that an element of the window meets, window by window."""
@@ -115,12 +222,31 @@ class Window:
             return slice(0, 0), slice(0, 0)
         return slice(first * stride + offset, last * stride + offset + 1, stride), slice(first, last + 1)
 
+    def starts(self, axis: int) -> Array:
+        """The up-scaled position of the first element of each window; it can lie in the padding."""
+        return np.arange(self.downscaled[axis]) * self.stride[axis] - self.padding[axis][0]
+
+    def targets(self, axis: int) -> Array:
+        """`[elements, windows]`: the up-scaled position that each element of each window meets, -1 outside."""
+        positions = np.arange(self.size[axis])[:, None] * self.dilation[axis] + self.starts(axis)
+        return np.where((positions >= 0) & (positions < self.upscaled[axis]), positions, -1)
+
+    def sources(self, axis: int) -> Array:
+        """`[elements, up-scaled positions]`: the window by whose element each position is met, -1 for none."""
+        elements = np.arange(self.size[axis])[:, None] * self.dilation[axis]
+        windows, rest = np.divmod(np.arange(self.upscaled[axis]) + self.padding[axis][0] - elements, self.stride[axis])
+        return np.where((rest == 0) & (windows >= 0) & (windows < self.downscaled[axis]), windows, -1)
+
     def valid_counts(self, axis: int) -> Array:
         """For each window, how many of its elements lie inside the up-scaled extent."""
-        starts = np.arange(self.downscaled[axis]) * self.stride[axis] - self.padding[axis][0]
-        positions = starts[:, None] + np.arange(self.size[axis]) * self.dilation[axis]
-        inside = (positions >= 0) & (positions < self.upscaled[axis])
-        return np.asarray(inside.sum(axis=1))
+        return np.asarray((self.targets(axis) >= 0).sum(axis=0))
+
+    def empty(self, axis: int) -> Array | None:
+        """Which windows have no element inside the up-scaled extent; None if all have one."""
+        if self.dilation[axis] == 1 and max(self.padding[axis]) < self.size[axis]:
+            return None
+        found = self.valid_counts(axis) == 0
+        return found if found.any() else None
 
     def contributions(self, axis: int) -> Array:
         """For each up-scaled position, the number of pairs of a window and one of its elements that meet it."""
@@ -136,8 +262,13 @@ class Window:
         last = (self.upscaled[axis] - 1 + before) // stride - (self.downscaled[axis] - 1)
         return max(0, first), max(0, last)
 
-    def continued(self) -> tuple[list[tuple[int, int]], Window]:
-        """The overhang of each dimension, and the window for a down-scaled side that is continued by it."""
+    def continued(self) -> tuple[list[tuple[int, int]], PlacedWindow]:
+        """How far the input of a reverse operation has to be continued, and the window for that.
+
+        Not at all for the borders that contribute nothing.
+        """
+        if self.border in ZERO_BORDERS:
+            return [(0, 0)] * len(self.size), self
         overhang = [self.overhang(axis) for axis in range(len(self.size))]
         rows = zip(self.padding, overhang, self.stride, strict=True)
         padding = tuple((before + low * stride, after) for (before, after), (low, _), stride in rows)
@@ -145,76 +276,34 @@ class Window:
         return overhang, replace(self, downscaled=extents, padding=padding)
 
 
-def forward_window(
-    extents: Sequence[int], size: Sequence[int], padding: Padding, stride: Sequence[int], dilation: Sequence[int]
-) -> Window:
-    """The window of an operation whose input has these extents; empty padding means automatic.
+_TYPES = get_type_hints(Window)
+_PARAMETERS = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=_TYPES[f.name]) for f in _FIELDS]
 
-    ShapeError if lengths, values or extents do not fit.
+
+def by_keywords(function: Callable[..., T]) -> Callable[..., T]:
+    """The function as those call it who know operations and their attributes by name.
+
+    A parameter `window: Window` is put together of the attributes, which take its place in the signature. A function
+    without one stays as it is.
     """
-    stride, dilation = _check(len(extents), size, padding, stride, dilation)
-    padding = padding or [automatic_padding(*item) for item in zip(extents, size, stride, dilation, strict=True)]
-    padding = tuple((int(before), int(after)) for before, after in padding)
-    downscaled = []
-    for axis, (extent, f, s, d, pair) in enumerate(zip(extents, size, stride, dilation, padding, strict=True)):
-        count = downscaled_extent(extent, f, s, d, pair)
-        if count <= 0:
-            raise ShapeError(
-                f"window of size {f} (spanning {span(f, d)} with dilation {d}) does not fit into extent {extent} with "
-                f"'padding' {pair}, in dimension {axis} of the window"
-            )
-        downscaled.append(count)
-    return Window(tuple(extents), tuple(downscaled), tuple(size), tuple(stride), tuple(dilation), padding)
+    if getattr(function, "__annotations__", {}).get("window") != "Window":
+        return function
 
+    @wraps(function)
+    def call(
+        *inputs: Any,
+        size: Sequence[int] = (),
+        border: str = "constant",
+        padding: Padding = (),
+        stride: Sequence[int] = (),
+        dilation: Sequence[int] = (),
+        **others: Any,
+    ) -> T:
+        return function(*inputs, window=Window(size, border, padding, stride, dilation), **others)
 
-def reverse_window(
-    extents: Sequence[int],
-    size: Sequence[int],
-    padding: Padding,
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    output_extents: Sequence[int] = (),
-) -> Window:
-    """The window of an operation whose input is the down-scaled side; output_extents, if given, are the result.
-
-    ShapeError if lengths, values or extents do not fit, or if scaling the result down does not give the input.
-    """
-    stride, dilation = _check(len(extents), size, padding, stride, dilation)
-    if output_extents:
-        upscaled = [int(extent) for extent in output_extents]
-    elif padding:
-        upscaled = [upscaled_extent(*item) for item in zip(extents, size, stride, dilation, padding, strict=True)]
-    else:
-        upscaled = [count * s for count, s in zip(extents, stride, strict=True)]
-    for axis, extent in enumerate(upscaled):
-        check(extent > 0, f"'padding' leaves extent {extent} in dimension {axis} of the window")
-    try:
-        window = forward_window(upscaled, size, padding, stride, dilation)
-    except ShapeError as error:
-        raise ShapeError(f"'output_shape' {upscaled} does not fit: {error.message}") from error
-    check(
-        window.downscaled == tuple(extents),
-        f"'output_shape' with extents {upscaled} scales down to {list(window.downscaled)}, not to the extents "
-        f"{list(extents)} of the input (window size {list(size)}, stride {list(stride)}, padding {list(padding)})",
-    )
-    return window
-
-
-# These functions run for every convolution of a model, so messages are made where they are needed only.
-
-
-def _check(
-    rank: int, size: Sequence[int], padding: Padding, stride: Sequence[int], dilation: Sequence[int]
-) -> tuple[Sequence[int], Sequence[int]]:
-    """Checks lengths and ranges; returns stride and dilation, with ones for empty lists."""
-    if len(size) != rank:
-        raise ShapeError(f"'size' must have {rank} items, got {list(size)}")
-    for name, items in (("padding", padding), ("stride", stride), ("dilation", dilation)):
-        if len(items) not in (0, rank):
-            raise ShapeError(f"'{name}' must be empty or have {rank} items, got {list(items)}")
-    stride = stride or [1] * rank
-    dilation = dilation or [1] * rank
-    for name, items in (("size", size), ("stride", stride), ("dilation", dilation)):
-        if min(items, default=1) <= 0:
-            raise ShapeError(f"'{name}' must be positive, got {list(items)}")
-    return stride, dilation
+    own = signature(function)
+    kept = [parameter for name, parameter in own.parameters.items() if name != "window"]
+    call.__signature__ = own.replace(parameters=[*kept, *_PARAMETERS])  # type: ignore[attr-defined]
+    call.__annotations__ = {**function.__annotations__, **_TYPES}
+    del call.__annotations__["window"]
+    return call

@@ -7,10 +7,29 @@ from collections.abc import Callable
 from ..model import Graph
 from ..model.utils import generate_missing_tensor_names_from_op_type, generate_tensor_names_from_op_type
 from .custom import CustomOptimizers, custom_passes
-from .nnef import PASSES
+from .nnef.affine import fold_affine
+from .nnef.arithmetic import merge_arithmetic
+from .nnef.constants import fold_constants, share_constants
+from .nnef.identities import remove_identities
+from .nnef.inverses import cancel_inverses
+from .nnef.layout import LAYOUT
+from .nnef.padding import fold_padding
 from .nnef.quantization import dequantize_constants
 from .nnef.required import complete_interface
+from .nnef.unused import remove_unused
 from .passes import Pass, PassResult, run_pass, run_passes
+
+PASSES = (
+    Pass("remove-identities", remove_identities),
+    Pass("cancel-inverses", cancel_inverses),
+    Pass("fold-constants", fold_constants),
+    Pass("share-constants", share_constants),
+    LAYOUT,
+    Pass("fold-affine", fold_affine),
+    Pass("merge-arithmetic", merge_arithmetic),
+    Pass("fold-padding", fold_padding),
+    Pass("remove-unused", remove_unused),
+)
 
 
 class Optimizer:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import NnefToolsError, VerificationError
-from ..execution.backend import Executor, kernel_backend, make_executor
+from ..execution.executor import Array, Executor
 from ..execution.feeds.distributions import parse_distribution
 from ..execution.feeds.input_ranges import InputRange, input_ranges
 from ..execution.feeds.sources import RandomSource
 from ..execution.kernels.loading import read_graph
-from ..execution.results.compare import Array, OutputComparison
+from ..execution.results.compare import OutputComparison
+from ..execution.runtimes import kernel_backends, make_executor
 from ..model import Graph, Tensor
+from ..model.channels import Selection
+from ..model.copying import copy_graph
 from ..ops.inference import infer_graph
 from ..report import FirstDifference, OutputCheck, Verification, format_table
 from .exact import ROUNDING, Judge
@@ -31,7 +34,7 @@ REDRAWS = 4
 """How often a random input is drawn again to get another one."""
 
 DISTRIBUTIONS = {"scalar": parse_distribution("uniform(-1, 1)"), "integer": parse_distribution("integers(0, 9)")}
-"""Of random inputs. The integers are few and small: those of which the graph does not tell the range."""
+"""Distributions of random inputs. Integers whose range the graph does not tell are few and small."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,23 @@ class Interface:
     empty: tuple[tuple[Port, tuple[int | None, ...]], ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        graph: Graph,
-        outputs: Sequence[Tensor],
-        io_transpose: bool | Sequence[str] = False,
-        channels_last: bool = True,
-    ) -> Interface:
-        """The inputs of a source graph and those of its tensors that are outputs of the converted one.
-
-        channels_last: where what io_transpose selects has its channels there.
-        """
+    def of(cls, graph: Graph, outputs: Sequence[Tensor]) -> Interface:
+        """The inputs of a source graph and those of its tensors that are outputs of the converted one."""
         return cls(
-            tuple(Port.of(tensor, io_transpose, channels_last) for tensor in graph.inputs if tensor.volume != 0),
-            tuple(Port.of(tensor, io_transpose, channels_last) for tensor in outputs),
-            tuple((Port.of(t, False), t.shape or ()) for t in graph.inputs if t.volume == 0),
+            tuple(Port.of(tensor) for tensor in graph.inputs if tensor.volume != 0),
+            tuple(map(Port.of, outputs)),
+            tuple((Port.of(tensor), tensor.shape or ()) for tensor in graph.inputs if tensor.volume == 0),
         )
+
+    def transposed(self, selected: Selection, channels_last: bool) -> Interface:
+        """The interface where the selected tensors have other axes in the converted model.
+
+        channels_last: where they have their channels in the source, or in second place?
+        """
+        inputs, outputs = (
+            tuple(port.transposed(selected, channels_last) for port in ports) for ports in (self.inputs, self.outputs)
+        )
+        return replace(self, inputs=inputs, outputs=outputs)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,29 @@ class Insides:
     source: Mapping[str, str] = field(default_factory=dict)
     target: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The NNEF graph that a model went through on its way between two other dialects.
+
+    Its inputs and outputs have the axes of the source, and are called as there, or those of the target.
+    """
+
+    graph: Graph
+    has_source_axes: bool
+
+    @classmethod
+    def of(cls, graph: Graph, interface: Interface, target: Graph, *, has_source_axes: bool) -> Hub:
+        """graph: it is copied, but not its constants. interface: of the source. target: the converted graph."""
+        copy = copy_graph(graph)
+        inputs = [port.name for port in interface.inputs] if has_source_axes else [t.name for t in target.inputs]
+        outputs = [port.name for port in interface.outputs] if has_source_axes else [t.name for t in target.outputs]
+        for tensor in copy.tensors:
+            tensor.name = None
+        for tensor, name in (*zip(copy.inputs, inputs, strict=True), *zip(copy.outputs, outputs, strict=True)):
+            tensor.name = name
+        return cls(copy, has_source_axes)
 
 
 def operator_types(graph: Graph) -> dict[str, str]:
@@ -107,16 +134,17 @@ def verify_conversion(
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
     coarseness: Coarseness | None = None,
     insides: Insides | None = None,
+    hub: Hub | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Verification:
     """Runs source and target (path and format name each) on `samples` random inputs and compares the outputs.
 
     Outputs and inputs correspond by their order. coarseness: of a model with quantized activations, whose outputs may
-    differ by steps, too. insides: with them, a failure names the first tensor that differs. progress: called with
-    `verify 2/3` before the second of three runs. VerificationError, with a table of the outputs, if they differ by more
-    than the tolerances; UsageError if a model cannot be run.
+    differ by steps, too. insides: with them, a failure names the first tensor that differs. hub: the NNEF graph between
+    the two, if neither is NNEF. progress: called with `verify 2/3` before the second of three runs. VerificationError,
+    with a table of the outputs, if they differ by more than the tolerances; UsageError if a model cannot be run.
     """
-    graph, of_source = _nnef_graph(source, target)
+    graph, of_source = _kernel_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
     random = random_source(distribution, seed, _ranges(graph, interface))
     models = Models(
         _executor(source, None),
@@ -177,17 +205,18 @@ def _failure(source: Path, result: Verification) -> VerificationError:
 
 
 def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None) -> Executor:
-    """NNEF is run by functions of our own: onnxruntime would need the conversion that is to be verified."""
+    """Kernels run what they can: onnxruntime would need the conversion that is to be verified."""
     path, format = model
-    if format != "nnef":
+    backends = kernel_backends(format)
+    if not backends:
         return make_executor(path, format=format)
-    return make_executor(path, format=format, backend=kernel_backend(), custom_operators=custom_operators)
+    return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
 
 
-def _nnef_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
-    """The side that is NNEF, with shapes as far as they are known, and whether that is the source."""
+def _kernel_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
+    """The side that kernels run, with shapes as far as they are known, and whether that is the source."""
     for path, format in (source, target):
-        if format == "nnef":
+        if kernel_backends(format):
             graph = read_graph(path)
             infer_graph(graph, allow_unknown=True)
             return graph, path is source[0]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..execution.backend import Array
+from ..execution.executor import Array
 from .exact import ROUNDING
 
 VARIATION_TOLERANCE = 1e-3
 """The error of an output, relative to its variation over the inputs, that is taken for rounding without a look."""
 
-SATURATED = 0.99
+SATURATED_SHARE = 0.99
 """Share of items at the ends of the range of an output that makes it saturated."""
 
-END = 1e-6
+END_WIDTH = 1e-6
 """Distance from an end, relative to the range, that still is the end."""
 
-NOT_FINITE = 0.5
+NOT_FINITE_SHARE = 0.5
 """Share of items that are infinite or not a number of which an output tells little."""
 
 
@@ -35,14 +35,9 @@ class Evidence:
         self._is_real = value.dtype.kind not in "biu"
         value = np.asarray(value, np.float64)
         finite = np.isfinite(value)
-        self._low = (
-            np.where(finite, value, np.inf) if not self._count else np.fmin(self._low, np.where(finite, value, np.inf))
-        )
-        self._high = (
-            np.where(finite, value, -np.inf)
-            if not self._count
-            else np.fmax(self._high, np.where(finite, value, -np.inf))
-        )
+        low, high = np.where(finite, value, np.inf), np.where(finite, value, -np.inf)
+        self._low = np.fmin(self._low, low) if self._count else low
+        self._high = np.fmax(self._high, high) if self._count else high
         self._count += 1
         self._items += value.size
         self._special += value.size - int(finite.sum())
@@ -75,7 +70,7 @@ class Evidence:
             return "is all zeros"
         if variation == 0.0:
             return "is the same for all inputs"
-        if self._special > NOT_FINITE * self._items:
+        if self._special > NOT_FINITE_SHARE * self._items:
             return f"is infinite or not a number in {self._special / self._items:.0%} of its items"
         if self._is_real and variation is not None:
             resolution = max(ROUNDING * self.scale, step or 0.0)
@@ -83,7 +78,7 @@ class Evidence:
                 return f"varies by {variation:.2g}, less than the error of {step:.2g} that is accepted"
             if resolution > VARIATION_TOLERANCE * variation and step is None:
                 return f"hardly varies: by {variation / self.scale:.1e} of its magnitude, close to rounding"
-        if self._is_real and self._at_ends > SATURATED * self._items:
+        if self._is_real and self._at_ends > SATURATED_SHARE * self._items:
             return "is saturated: nearly all items are at one of its two ends"
         return None
 
@@ -93,5 +88,5 @@ def _count_at_ends(items: Array) -> int:
     if items.size < 8:
         return 0
     low, high = float(items.min()), float(items.max())
-    near = END * (high - low)
+    near = END_WIDTH * (high - low)
     return int(np.count_nonzero((items <= low + near) | (items >= high - near))) if low < high else 0

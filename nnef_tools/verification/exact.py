@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..execution.backend import Array
+from ..execution.executor import Array
+from ..execution.kernels.executor import GraphExecutor
 from ..execution.kernels.loading import expand_missing
-from ..execution.kernels.numpy import NumpyBackend
-from ..execution.kernels.plan import GraphExecutor, Operator
+from ..execution.kernels.numpy import NumpyKernels
+from ..execution.kernels.plan import Operator
 from ..model import Graph
 from ..ops import elementwise, registry
 from ..ops.precision import is_floating
@@ -47,7 +48,7 @@ PRECISE = elementwise.OPERATIONS | {
 """Operations whose error is relative to the item. That of all others is relative to the largest item."""
 
 
-class Float64Backend(NumpyBackend):
+class Float64Kernels(NumpyKernels):
     """The numpy kernels, on float64 wherever the model has floating-point numbers.
 
     rounding: relative size of the random error of each result, 0 for none; seed: of these errors.
@@ -138,24 +139,24 @@ class Judge:
         self._graph = graph
         self._operators = dict(operators or {})
         self._rounding = rounding
-        find = Float64Backend().operator
+        find = Float64Kernels().operator
         expand_missing(graph, lambda name: self._operators.get(name) or find(name))
 
     def run(self, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Exact]:
         """The outputs of these names for the inputs. ExecutionError if the numpy kernels cannot compute them."""
-        exact = self._run(Float64Backend(), inputs, names)
+        exact = self._run(Float64Kernels(), inputs, names)
         squares = {name: np.zeros(exact[name].shape) for name in names}
         unstable = {name: np.zeros(exact[name].shape, np.bool_) for name in names}
         for seed in range(DISTURBED_RUNS):
-            for name, other in self._run(Float64Backend(self._rounding, seed), inputs, names).items():
+            for name, other in self._run(Float64Kernels(self._rounding, seed), inputs, names).items():
                 with np.errstate(all="ignore"):
                     squares[name] += differences(exact[name], other) ** 2
                 unstable[name] |= exact[name] != other
         noise = {name: np.sqrt(total / DISTURBED_RUNS) for name, total in squares.items()}
         return {name: Exact(exact[name], noise[name], unstable[name]) for name in names}
 
-    def _run(self, backend: Float64Backend, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
-        return GraphExecutor(self._graph, backend, self._operators).run(inputs, output_names=names)
+    def _run(self, kernels: Float64Kernels, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        return GraphExecutor(self._graph, kernels, self._operators).run(inputs, output_names=names)
 
 
 def differences(a: Array, b: Array) -> Array:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..errors import NnefToolsError
-from ..execution.backend import Array, Executor
+from ..execution.executor import Array, Executor
 from ..execution.results.compare import OutputComparison, compare_outputs
+from ..model.channels import MIN_RANK, TO_LAST, TO_SECOND
 
 MOST_BYTES = 1 << 28
 """Size of the tensors that are taken out of a model in one run."""
@@ -88,7 +87,7 @@ def _groups(names: Sequence[str], size: Callable[[str], int]) -> Iterator[list[s
 
 def _compare(name: str, expected: Array, result: Array, accept: Accept) -> OutputComparison | None:
     """The comparison if the values differ whichever way their axes are moved; None if not, or for other shapes."""
-    fitting = [array for array in _layouts(expected) if array.shape == result.shape]
+    fitting = [array for array in _with_moved_channels(expected) if array.shape == result.shape]
     found = None
     for array in fitting:
         comparison = compare_outputs({name: array}, {name: result}).outputs[0]
@@ -98,8 +97,8 @@ def _compare(name: str, expected: Array, result: Array, accept: Accept) -> Outpu
     return found
 
 
-def _layouts(array: Array) -> Iterator[Array]:
+def _with_moved_channels(array: Array) -> Iterator[Array]:
     yield array
-    if array.ndim > 2:
-        yield np.moveaxis(array, -1, 1)
-        yield np.moveaxis(array, 1, -1)
+    if array.ndim >= MIN_RANK:
+        yield TO_SECOND.array(array)
+        yield TO_LAST.array(array)

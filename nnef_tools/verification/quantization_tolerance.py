@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..execution.results.compare import Array
+from ..execution.executor import Array
 from ..model import Graph, Tensor
 
 MOST_STEPS = 4.0
@@ -26,14 +26,14 @@ TYPICAL_STEPS = 1.0
 SYSTEMATIC_STEPS = 0.5
 """How many steps errors may follow the values or be the same for all, as a wrong scale or zero point makes them."""
 
-SIGNIFICANT = 3.0
-"""How many times what chance makes of such a dependence, in as many items as there are."""
+CHANCE_FACTOR = 3.0
+"""How many times as strong such a dependence must be as chance makes it, in as many items as there are."""
 
-SPREADS = 3.0
-"""How many times the deviation between runs of the same model, if that is more."""
+SPREAD_FACTOR = 3.0
+"""How many times the deviation between runs of the same model errors may be, if that is more."""
 
-ROUNDING = 1e-4
-"""Of the products that the limits are compared with."""
+LIMIT_SLACK = 1e-4
+"""Relative slack for rounding when errors are compared with their limits."""
 
 NARROW = (np.int8, np.uint8, np.int16, np.uint16)
 """Item types of outputs that may be codes; indices are wider."""
@@ -41,8 +41,9 @@ NARROW = (np.int8, np.uint8, np.int16, np.uint16)
 
 @dataclass(frozen=True)
 class Coarseness:
-    """Of an NNEF graph with quantized activations. bits: the fewest of one. steps: of the outputs that are quantized.
+    """How coarse the codes in an NNEF graph with quantized activations are.
 
+    bits: the fewest of an activation. steps: of one code, by the name of a quantized output.
     of_source: is it the graph that is converted, or the one that it is converted to?
     """
 
@@ -105,9 +106,9 @@ class Deviation:
 
     def is_noise(self, step: float, spread: Deviation) -> bool:
         """Is that no more than flips of codes make? spread: between runs of one model in different ways."""
-        most = max(MOST_STEPS * step, SPREADS * spread.most)
-        typical = max(TYPICAL_STEPS * step, SPREADS * spread.typical)
-        return self.most <= most * (1 + ROUNDING) and self.typical <= typical * (1 + ROUNDING)
+        most = max(MOST_STEPS * step, SPREAD_FACTOR * spread.most)
+        typical = max(TYPICAL_STEPS * step, SPREAD_FACTOR * spread.typical)
+        return self.most <= most * (1 + LIMIT_SLACK) and self.typical <= typical * (1 + LIMIT_SLACK)
 
 
 NO_DEVIATION = Deviation()
@@ -149,5 +150,5 @@ class Noise:
             return False
         line = np.linalg.lstsq(self._moments[:2, :2], self._moments[:2, 2], rcond=None)[0]
         explained = math.sqrt(max(0.0, float(line @ self._moments[:2, 2])) / count)
-        chance = SIGNIFICANT * math.sqrt(squares / count) * math.sqrt(2 / count)
+        chance = CHANCE_FACTOR * math.sqrt(squares / count) * math.sqrt(2 / count)
         return explained > max(SYSTEMATIC_STEPS * (self.step or 0.0), self._spread.typical, chance)

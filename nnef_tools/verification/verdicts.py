@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import NnefToolsError
-from ..execution.backend import Array, Executor, TensorInfo
+from ..execution.executor import Array, Executor, TensorInfo
 from ..execution.feeds.sources import RandomSource
 from ..execution.results.compare import OutputComparison, compare_outputs
 from ..model import Tensor
+from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_selected
 from .evidence import VARIATION_TOLERANCE, Evidence
 from .exact import ROUNDING_FACTOR, Exact, Judge, differences, largest
 from .quantization_tolerance import NO_DEVIATION, Coarseness, Deviation, Noise
@@ -35,32 +36,30 @@ EQUAL, NEARER, DIFFERS = "equal", "nearer to float64", "differs"
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the source model. move: where the source and the other model have channels, if that is
-    not the same, for rank 3 and up."""
+    """An input or output of the source model. move: of its channels to where the other model has them, if elsewhere."""
 
     name: str
     dtype: Any
-    move: tuple[int, int] | None
+    move: ChannelMove | None = None
 
     @classmethod
-    def of(cls, tensor: Tensor, io_transpose: bool | Sequence[str], channels_last: bool = True) -> Port:
-        """The port that a tensor of the source graph is. channels_last: there, as opposed to in second place."""
-        chosen = io_transpose if isinstance(io_transpose, bool) else tensor.name in io_transpose
-        move = ((-1, 1) if channels_last else (1, -1)) if chosen else None
-        return cls(tensor.name or "", tensor.dtype, move)
+    def of(cls, tensor: Tensor) -> Port:
+        """The port that a tensor of the source graph is, with the same axes in the other model."""
+        return cls(tensor.name or "", tensor.dtype)
+
+    def transposed(self, selected: Selection, channels_last: bool) -> Port:
+        """The port with its channels moved, if it is selected. channels_last: in the source; or in second place?"""
+        if not is_selected(self.name, selected):
+            return self
+        return replace(self, move=TO_SECOND if channels_last else TO_LAST)
 
     def moved(self, value: Array) -> Array:
         """A value of the source model with the axes of the other one."""
-        return value if self.move is None or value.ndim <= 2 else np.moveaxis(value, *self.move)
+        return value if self.move is None else self.move.array(value)
 
     def source_shape(self, info: TensorInfo) -> tuple[int | None, ...] | None:
         """The shape in the source model of an input of the other one."""
-        if self.move is None or info.shape is None or len(info.shape) <= 2:
-            return info.shape
-        shape = list(info.shape)
-        source, target = (axis % len(shape) for axis in self.move)
-        shape.insert(source, shape.pop(target))
-        return tuple(shape)
+        return info.shape if self.move is None or info.shape is None else self.move.back.shape(info.shape)
 
 
 @dataclass(frozen=True)
@@ -305,14 +304,16 @@ class Verdicts:
         """How far runs of one model in different ways are apart."""
         ports = self._models.ports
         own = {port.name: name for name, port in ports.items()}
-        source = _spread(self._models.reference, run.given, {p: run.expected[n] for p, n in own.items()}, ports, own)
-        target = _spread(
+        source = _deviation_of_runs(
+            self._models.reference, run.given, {p: run.expected[n] for p, n in own.items()}, ports, own
+        )
+        target = _deviation_of_runs(
             self._models.candidate, run.converted, {name: run.results[name] for name in ports}, ports, None
         )
         return {name: source[port.name] | target[name] for name, port in ports.items()}
 
 
-def _spread(
+def _deviation_of_runs(
     executor: Executor,
     inputs: Mapping[str, Array],
     results: Mapping[str, Array],

@@ -312,7 +312,7 @@ def test_verbose_tables(run: Run, model: Path, tmp_path: Path) -> None:
         ([], 1, "no model to convert"),
         (["{model}", "{tmp}/out.nnef", "{tmp}/more.nnef"], 1, "unrecognized arguments"),
         (["--input-model", "{model}", "{tmp}/a.nnef", "--output-model", "{tmp}/b.nnef"], 1, "one model too many"),
-        (["{model}", "{tmp}/out.pb"], 1, "unsupported conversion: onnx to tf"),
+        (["{model}", "{tmp}/out.tflite"], 1, "unsupported conversion: onnx to tflite"),
         (["{model}", "{tmp}/out.xyz"], 1, "cannot tell the format to write"),
         (["{model}", "{tmp}/out.nnef", "--input-format", "caffe"], 1, "unsupported conversion: caffe to nnef"),
         (["{model}", "{tmp}/out.nnef", "--input-shapes", "{{1: 2}}"], 1, "--input-shapes"),

@@ -14,12 +14,12 @@ from nnef_tools.formats import (
     FORMATS,
     detect_input,
     detect_output,
-    find_converter,
     find_format,
     make_reader,
     make_writer,
 )
-from nnef_tools.formats.destination import Target
+from nnef_tools.formats.destination import Destination
+from nnef_tools.pipeline.job import find_route
 
 
 def archive(path: Path, mode: str) -> None:
@@ -175,11 +175,26 @@ def test_unknown_and_missing_formats() -> None:
         make_reader(FORMATS["nnef"], nonsense=1)
 
 
-def test_conversions() -> None:
-    assert find_converter(FORMATS["nnef"], FORMATS["nnef"]) is None
-    assert find_converter(FORMATS["onnx"], FORMATS["nnef"]).__name__ == "Converter"
-    with pytest.raises(UsageError, match="unsupported conversion: onnx to tf"):
-        find_converter(FORMATS["onnx"], FORMATS["tf"])
+@pytest.mark.parametrize(
+    ("source", "target", "detour", "expected"),
+    [
+        ("nnef", "nnef", True, []),
+        ("onnx", "onnx", False, []),
+        ("onnx", "onnx", True, ["ONNX to NNEF", "NNEF to ONNX"]),
+        ("onnx", "nnef", False, ["ONNX to NNEF"]),
+        ("nnef", "tf", False, ["NNEF to TensorFlow GraphDef"]),
+        ("tf", "onnx", False, ["TensorFlow GraphDef to NNEF", "NNEF to ONNX"]),
+    ],
+)
+def test_routes(source: str, target: str, detour: bool, expected: list[str]) -> None:
+    route = find_route(FORMATS[source], FORMATS[target], detour=detour)
+    assert [step.title for step in route] == expected
+
+
+def test_formats_without_converter() -> None:
+    with pytest.raises(UsageError, match="unsupported conversion: caffe to onnx") as caught:
+        find_route(FORMATS["caffe"], FORMATS["onnx"])
+    assert caught.value.hint == "formats that can be read: nnef, onnx, tf; that can be written: nnef, onnx, tf"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +214,7 @@ def test_conversions() -> None:
     ],
 )
 def test_target(path: str | None, format: str | None, compress: int | None, expected: str, level: int | None) -> None:
-    target = Target.of(path, Path("in.onnx"), format, compress)
+    target = Destination.of(path, Path("in.onnx"), format, compress)
     assert (str(target.path), target.compression) == (expected, level)
 
 
@@ -213,4 +228,4 @@ def test_target(path: str | None, format: str | None, compress: int | None, expe
 )
 def test_target_that_makes_no_sense(path: str | None, format: str | None, compress: int | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Target.of(path, Path("in.onnx"), format, compress)
+        Destination.of(path, Path("in.onnx"), format, compress)

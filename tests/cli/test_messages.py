@@ -56,7 +56,7 @@ CONVERT = [
     ("--compress", "on ONNX models", "nnef", "onnx"),
     ("--compress 0", "on ONNX models", "nnef", "onnx"),
     ("--annotate-shapes", "on TensorFlow GraphDef models", "nnef", "pb"),
-    ("--optimize --dequantize", "on ONNX models", "nnef", "onnx"),
+    ("--optimize --custom-optimizers {plugin} --dequantize", "on ONNX models", "onnx", "onnx"),
     ("--dequantize", "without optimization", "onnx", "nnef"),
     ("--custom-optimizers {plugin}", "without optimization", "onnx", "nnef"),
     ("--random uniform", "without verification", "onnx", "nnef"),

@@ -13,10 +13,11 @@ from nnef_tools.conversion.engine import rules
 from nnef_tools.conversion.engine.refusal import Refusal
 from nnef_tools.conversion.engine.rules import Bool, Int, Ints, find_rule, to_nnef
 from nnef_tools.conversion.onnx_to_nnef import Converter
-from nnef_tools.errors import ConversionError
+from nnef_tools.errors import ConversionError, Unsupported
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph, Operation
 from nnef_tools.model.cut import cut
+from nnef_tools.ops.window import Window, by_keywords
 
 from .conftest import convert, main, model, refusal, run, types
 
@@ -30,6 +31,20 @@ def registry() -> Iterator[None]:
     yield
     rules._to_nnef.clear()
     rules._to_nnef.update(saved)
+
+
+def test_windows_of_rules_are_attributes() -> None:
+    def pool(b: Any, x: Any, *, window: Window, normalize: bool = False) -> Any:
+        return window
+
+    rule = rules.Rule("test", "pool", 1, "", by_keywords(pool))
+    assert set(rule.attributes) == {"size", "border", "padding", "stride", "dilation", "normalize"}
+    rule.check({"size": [2], "stride": [1], "normalize": True})
+    with pytest.raises(Unsupported, match=r"'stride' = \[1.5\] has the wrong type"):
+        rule.check({"stride": [1.5]})
+    with pytest.raises(Unsupported, match="'groups' is not supported"):
+        rule.check({"groups": 1})
+    assert rule.function(None, None, size=[2], border="ignore") == Window([2], "ignore")
 
 
 def test_rules_are_looked_up_by_version(registry: None) -> None:

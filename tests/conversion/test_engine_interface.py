@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
+from types import ModuleType
+
 import numpy as np
 import pytest
 from onnx import ModelProto
 
+from nnef_tools.conversion import nnef_to_onnx, nnef_to_tf, onnx_to_nnef, tf_to_nnef
 from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.errors import UsageError
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 
 from .conftest import convert, model, refusal, run, types
+
+# options
+
+
+@pytest.mark.parametrize("module", [onnx_to_nnef, tf_to_nnef, nnef_to_onnx, nnef_to_tf])
+def test_constructor_takes_what_the_converter_honours(module: ModuleType) -> None:
+    parameters = set(inspect.signature(module.Converter).parameters) - {"data_format"}  # which convert does not offer
+    assert parameters == module.Converter.honours
+
 
 # inputs and outputs
 

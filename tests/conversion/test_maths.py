@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nnef_tools.conversion.compose.arithmetic import arithmetic_range
 from nnef_tools.conversion.maths import axis_orders, padding
 from nnef_tools.errors import Unsupported
+from nnef_tools.ops.window import Window
 
 PERMS = [
     (axis_orders.nxc_to_ncx_perm, axis_orders.ncx_to_nxc_perm),
@@ -61,7 +62,7 @@ def windows(extent: int, size: int, stride: int, dilation: int, pair: tuple[int,
 
 @given(st.integers(1, 20), small, small, small, st.booleans())
 def test_same_padding(extent, size, stride, dilation, lower) -> None:
-    [pair] = padding.same_padding([extent], [size], [stride], [dilation], lower=lower)
+    [pair] = padding.same_padding(Window([size], stride=[stride], dilation=[dilation]), [extent], lower=lower)
     before, after = pair
     assert len(windows(extent, size, stride, dilation, pair)) == -(-extent // stride)
     assert (before - after if lower else after - before) in (0, 1)
@@ -75,7 +76,8 @@ def test_ceil_padding(extent, size, stride, dilation, before, after) -> None:
     covered = (size - 1) * dilation + 1
     if covered > extent + before + after:
         return
-    [(p, q)] = padding.ceil_padding([extent], [size], [stride], [dilation], [(before, after)])
+    window = Window([size], padding=[(before, after)], stride=[stride], dilation=[dilation])
+    [(p, q)] = padding.ceil_padding(window, [extent])
     assert p == before
     expected = windows(extent, size, stride, dilation, (before, after))
     if expected[-1] + covered < extent + after:  # something is left that no window reaches

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from nnef_tools.errors import ConversionError, ExecutionError, UsageError
-from nnef_tools.execution import make_executor
-from nnef_tools.execution.backend import TensorInfo
+from nnef_tools.execution import make_executor, runtimes
+from nnef_tools.execution.executor import TensorInfo
 from nnef_tools.execution.feeds.inputs import check_inputs
-from nnef_tools.execution.kernels.numpy import NumpyBackend
-from nnef_tools.execution.kernels.plan import GraphExecutor, Plan
+from nnef_tools.execution.kernels.executor import GraphExecutor
+from nnef_tools.execution.kernels.numpy import NumpyKernels
+from nnef_tools.execution.kernels.plan import Plan
 from nnef_tools.language.tensor_file import write_tensor
 from nnef_tools.model import Graph, Operation, Tensor
 
@@ -226,7 +227,13 @@ graph net(x) -> (y) { x = external(shape = [2]); y = twice(x, n = 3.0); }
         np.testing.assert_allclose(result, [3 * np.log(2)] * 2, rtol=1e-6)
 
 
-class Watched(NumpyBackend):
+def test_choices_are_read_off_the_table_of_runtimes():
+    assert runtimes.BACKENDS == ("auto", "onnxruntime", "torch", "numpy", "tensorflow")
+    assert runtimes.kernel_backends("nnef") == ["torch", "numpy"]
+    assert [runtimes.kernel_backends(name) for name in ("onnx", "tf", "caffe")] == [[], [], []]
+
+
+class Watched(NumpyKernels):
     """Keeps weak references to all results, and the most that were alive at the start of an operation."""
 
     def __init__(self) -> None:
@@ -269,15 +276,15 @@ def test_liveness_of_values_used_twice():
     y = Tensor(graph, "y", (4,), np.float32)
     Operation(graph, "add", inputs=(t["t0"], t["t2"]), outputs=y)
     graph.outputs = [y]
-    plan = Plan(graph, NumpyBackend())
+    plan = Plan(graph, NumpyKernels())
     frees = [{plan.names[slot] for slot in step.frees} for step in plan.steps]
     assert frees == [{"x"}, set(), {"t1"}, {"t0", "t2", "y"}]
     x = np.arange(4, dtype=np.float32)
-    assert GraphExecutor(graph, NumpyBackend()).run({"x": x})["y"].tolist() == [0, -2, -4, -6]
+    assert GraphExecutor(graph, NumpyKernels()).run({"x": x})["y"].tolist() == [0, -2, -4, -6]
 
 
 def test_operators_are_resolved_once():
-    class Counting(NumpyBackend):
+    class Counting(NumpyKernels):
         asked = 0
 
         def operator(self, name):
@@ -296,7 +303,7 @@ def test_unsorted_graph_is_refused():
     graph = chain(2)
     graph.reverse()
     with pytest.raises(ExecutionError, match="sorted"):
-        GraphExecutor(graph, NumpyBackend())
+        GraphExecutor(graph, NumpyKernels())
 
 
 def test_missing_attribute_and_missing_data():
@@ -305,13 +312,13 @@ def test_missing_attribute_and_missing_data():
     Operation(graph, "leaky_relu", inputs=graph.outputs[0], outputs=y)
     graph.outputs = [y]
     with pytest.raises(ExecutionError, match="'alpha' is missing"):
-        GraphExecutor(graph, NumpyBackend())
+        GraphExecutor(graph, NumpyKernels())
     graph = chain(1)
     y = Tensor(graph, "y", (4,), np.float32)
     Operation(graph, "add", inputs=(graph.outputs[0], Tensor(graph, "w", (4,), np.float32)), outputs=y)
     graph.outputs = [y]
     with pytest.raises(ExecutionError, match="'w' has neither a value"):
-        GraphExecutor(graph, NumpyBackend())
+        GraphExecutor(graph, NumpyKernels())
 
 
 QUANT_MODEL = """version 1.0;

@@ -12,8 +12,9 @@ from nnef_tools import run_model
 from nnef_tools.cli.main import main
 from nnef_tools.errors import ExecutionError, UsageError
 from nnef_tools.execution import make_executor
-from nnef_tools.execution.backend import EngineError, kernel_backend
+from nnef_tools.execution.executor import EngineError
 from nnef_tools.execution.onnxruntime.nnef import NnefOnnxExecutor
+from nnef_tools.execution.runtimes import kernel_backends
 
 TEXT = """version 1.0;
 graph net(x, i) -> (y)
@@ -52,7 +53,7 @@ def test_the_next_backend_runs_it(model: Path, failing: list[int]) -> None:
     assert (executor.backend, executor.note) == ("onnxruntime", "")
     for _ in range(2):
         assert executor.run(FEEDS)["y"].tolist() == EXPECTED
-    assert (executor.backend, executor.note) == (kernel_backend(), "onnxruntime failed: no such kernel")
+    assert (executor.backend, executor.note) == (kernel_backends("nnef")[0], "onnxruntime failed: no such kernel")
     assert len(failing) == 1
     assert run_model(model, FEEDS)["y"].tolist() == EXPECTED
 
@@ -69,7 +70,8 @@ def test_a_line_says_so(model: Path, failing: list[int], tmp_path: Path, capsys:
         0,
         None,
     )
-    assert f"ran in {kernel_backend()} (onnxruntime failed: no such kernel)" in capsys.readouterr().err
+    backend = kernel_backends("nnef")[0]
+    assert f"ran in {backend} (onnxruntime failed: no such kernel)" in capsys.readouterr().err
 
 
 def test_what_fails_in_both(model: Path) -> None:

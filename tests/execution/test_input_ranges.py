@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnef_tools.execution.backend import TensorInfo
+from nnef_tools.execution.executor import TensorInfo
 from nnef_tools.execution.feeds.distributions import parse_distribution
 from nnef_tools.execution.feeds.input_ranges import InputRange, input_ranges
 from nnef_tools.execution.feeds.sources import RandomSource

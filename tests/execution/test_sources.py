@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nnef_tools.errors import FileError, UsageError
-from nnef_tools.execution.backend import TensorInfo
+from nnef_tools.execution.executor import TensorInfo
 from nnef_tools.execution.feeds.distributions import Distribution, default_distribution, parse_distribution
 from nnef_tools.execution.feeds.sources import FolderSource, RandomSource, StreamSource, load_inputs, run_batches
 from nnef_tools.execution.feeds.tensor_files import tensor_files, write_tensors

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnef_tools.errors import FileError, FormatError, UsageError
-from nnef_tools.execution.backend import make_executor
+from nnef_tools.execution import make_executor
 
 tf = pytest.importorskip("tensorflow", reason="it runs the models")
 tf1 = tf.compat.v1

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nnef_tools.errors import FormatError, ShapeError, Unsupported
-from nnef_tools.execution.kernels.torch import TorchBackend
+from nnef_tools.execution.kernels.torch import TorchKernels
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.quant import dequantize, quantize
 from nnef_tools.ops.quantization import Quantization
@@ -70,7 +70,7 @@ def test_what_is_not_a_number_has_the_lowest_code():
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
     (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
     assert quantize(ZERO_POINT, x, zero_point=3, scale=0.5, **attribs).tolist() == expected.tolist()
-    operator = TorchBackend(None).operator(ZERO_POINT)
+    operator = TorchKernels(None).operator(ZERO_POINT)
     y = operator(torch.from_numpy(x), torch.tensor(3.0), torch.tensor(0.5), **attribs)
     np.testing.assert_array_equal(y.numpy(), (expected.astype(np.float32) - 3) * 0.5)
 

@@ -1,5 +1,7 @@
 """Geometry of sliding windows and border modes against definitions written out."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from nnef_tools.errors import ShapeError
 from nnef_tools.ops.borders import extend, source_index
-from nnef_tools.ops.window import automatic_padding, forward_window, reverse_window
+from nnef_tools.ops.window import Window, automatic_padding, by_keywords
 
 small = st.integers(1, 6)
 
@@ -16,7 +18,7 @@ small = st.integers(1, 6)
 def test_automatic_padding_gives_one_window_per_stride(extent, size, stride, dilation):
     before, after = automatic_padding(extent, size, stride, dilation)
     assert 0 <= before <= after <= before + 1
-    window = forward_window([extent], [size], [], [stride], [dilation])
+    window = Window([size], stride=[stride], dilation=[dilation]).forward([extent])
     assert window.downscaled == (-(-extent // stride),)
     assert window.padding == ((before, after),)
     # No less would do: the last window ends exactly at the end, unless no padding is needed at all.
@@ -37,9 +39,9 @@ def test_forward_extent_counts_the_windows_that_fit(extent, size, stride, dilati
     starts = [s for s in range(0, max(total, 0), stride) if s + (size - 1) * dilation < total]
     if not starts:
         with pytest.raises(ShapeError, match="does not fit"):
-            forward_window([extent], [size], [(before, after)], [stride], [dilation])
+            Window([size], padding=[(before, after)], stride=[stride], dilation=[dilation]).forward([extent])
     else:
-        window = forward_window([extent], [size], [(before, after)], [stride], [dilation])
+        window = Window([size], padding=[(before, after)], stride=[stride], dilation=[dilation]).forward([extent])
         assert window.downscaled == (len(starts),)
 
 
@@ -54,19 +56,21 @@ def test_forward_extent_counts_the_windows_that_fit(extent, size, stride, dilati
 def test_reverse_extent_scales_down_to_the_input(count, size, stride, dilation, padding, extra):
     pairs = [] if padding is None else [padding]
     try:
-        window = reverse_window([count], [size], pairs, [stride], [dilation])
+        window = Window([size], padding=pairs, stride=[stride], dilation=[dilation]).reverse([count])
     except ShapeError as error:
         assert "'padding' leaves extent" in str(error)
         assert (count - 1) * stride + (size - 1) * dilation + 1 - sum(padding) <= 0
         return
-    forward = forward_window(window.upscaled, [size], pairs, [stride], [dilation])
+    forward = Window([size], padding=pairs, stride=[stride], dilation=[dilation]).forward(window.upscaled)
     assert forward.downscaled == (count,)
     wider = window.upscaled[0] + extra
     if padding is not None and extra < stride:
-        assert reverse_window([count], [size], pairs, [stride], [dilation], [wider]).upscaled == (wider,)
+        assert Window([size], padding=pairs, stride=[stride], dilation=[dilation]).reverse(
+            [count], [wider]
+        ).upscaled == (wider,)
     if padding is not None and extra >= stride:
         with pytest.raises(ShapeError, match="scales down to"):
-            reverse_window([count], [size], pairs, [stride], [dilation], [wider])
+            Window([size], padding=pairs, stride=[stride], dilation=[dilation]).reverse([count], [wider])
 
 
 @given(
@@ -78,7 +82,7 @@ def test_reverse_extent_scales_down_to_the_input(count, size, stride, dilation, 
 )
 def test_read_and_write_name_the_same_pairs(count, size, stride, dilation, padding):
     try:
-        window = reverse_window([count], [size], [padding], [stride], [dilation])
+        window = Window([size], padding=[padding], stride=[stride], dilation=[dilation]).reverse([count])
     except ShapeError:
         return
     (extent,) = window.upscaled
@@ -99,7 +103,7 @@ def test_read_and_write_name_the_same_pairs(count, size, stride, dilation, paddi
 @given(count=small, size=small, stride=small, dilation=small, padding=st.tuples(st.integers(-2, 4), st.integers(-2, 4)))
 def test_overhang_is_what_reverse_operations_reach(count, size, stride, dilation, padding):
     try:
-        window = reverse_window([count], [size], [padding], [stride], [dilation])
+        window = Window([size], padding=[padding], stride=[stride], dilation=[dilation]).reverse([count])
     except ShapeError:
         return
     sources = [
@@ -131,15 +135,49 @@ def test_overhang_is_what_reverse_operations_reach(count, size, stride, dilation
 def test_bad_windows(kwargs, message):
     arguments = {"size": [1, 1], "padding": [], "stride": [], "dilation": [], **kwargs}
     with pytest.raises(ShapeError, match=message):
-        forward_window([5, 5], **arguments)
+        Window(**arguments).forward([5, 5])
+
+
+def test_reads_from_both_sides_are_the_same_pairs():
+    window = Window([3], padding=[(2, 1)], stride=[2], dilation=[3]).forward([9])
+    targets, sources = window.targets(0), window.sources(0)
+    pairs = {(element, k, int(p)) for (element, k), p in np.ndenumerate(targets) if p >= 0}
+    assert pairs == {(element, int(k), p) for (element, p), k in np.ndenumerate(sources) if k >= 0}
+    assert window.empty(0) is None
+    assert Window([2], padding=[(2, 0)]).forward([3]).empty(0).tolist() == [True, False, False, False]
+
+
+def test_zero_borders_are_not_continued():
+    window = Window([3], padding=[(1, 1)], stride=[2]).reverse([3])
+    assert window.continued() == ([(0, 0)], window)
+    overhang, _ = Window([3], "replicate", [(2, 0)]).reverse([3]).continued()
+    assert overhang == [(0, 2)]
+
+
+def test_functions_take_windows_by_keywords():
+    def area(x, *, window: "Window", scale: int = 1) -> tuple:
+        return x, window, scale
+
+    call = by_keywords(area)
+    assert call(3, size=[2], stride=[4], scale=5) == (3, Window([2], stride=[4]), 5)
+    assert list(signature(call).parameters) == ["x", "scale", "size", "border", "padding", "stride", "dilation"]
+    with pytest.raises(TypeError, match="steps"):
+        call(3, steps=[1])
+    assert by_keywords(len) is len
+
+
+def test_only_given_attributes_are_stated():
+    window = Window([2], padding=[], stride=[1])
+    assert window.attributes() == {"size": [2], "padding": [], "stride": [1]}
+    assert window.forward([4]).attributes() == {"size": (2,), "padding": ((0, 1),), "stride": (1,), "dilation": (1,)}
 
 
 def test_automatic_padding_of_a_reverse_operation_needs_a_fitting_output_shape():
-    assert reverse_window([3], [3], [], [2], [], [5]).upscaled == (5,)
+    assert Window([3], stride=[2]).reverse([3], [5]).upscaled == (5,)
     with pytest.raises(ShapeError, match=r"'output_shape'.*scales down to"):
-        reverse_window([3], [3], [], [2], [], [7])
+        Window([3], stride=[2]).reverse([3], [7])
     with pytest.raises(ShapeError, match=r"'output_shape'.*does not fit"):
-        reverse_window([3], [3], [(0, 0)], [2], [], [2])
+        Window([3], padding=[(0, 0)], stride=[2]).reverse([3], [2])
 
 
 MODES = {"replicate": "edge", "reflect": "reflect", "reflect-even": "symmetric", "constant": "constant"}

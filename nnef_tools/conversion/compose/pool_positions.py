@@ -7,32 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...model import Tensor
+from ...ops.window import PlacedWindow
 from ..building.nnef import Builder
 from ..building.shapes import shape
-from ..maths.padding import Pairs
 
 
-def flat_positions(
-    b: Builder,
-    index: Tensor,
-    steps: Sequence[int],
-    size: Sequence[int],
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    padding: Pairs,
-) -> Tensor:
+def flat_positions(b: Builder, index: Tensor, steps: Sequence[int], window: PlacedWindow) -> Tensor:
     """Row-major positions in windows over the spatial dimensions as positions in the input.
 
     index: `[batch, channels, spatial...]`, integer. steps: what a step along each of its dimensions counts in the flat
     input. The offset of each position of a window comes from a table, the origin of each window from a constant.
     """
-    table = np.zeros([1] * len(size), np.int64)
-    for offsets, d, step in zip(np.indices(size), dilation, steps[2:], strict=True):
+    table = np.zeros([1] * len(window.size), np.int64)
+    for offsets, d, step in zip(np.indices(window.size), window.dilation, steps[2:], strict=True):
         table = table + offsets * (d * step)
     counts = shape(index)
     origin = np.zeros(counts, np.int64)
-    windows = [(1, 0), (1, 0), *((s, before) for s, (before, _) in zip(stride, padding, strict=True))]
-    for k, (step, (s, before)) in enumerate(zip(steps, windows, strict=True)):
-        starts = (np.arange(counts[k]) * s - before) * step
-        origin += starts.reshape([-1 if j == k else 1 for j in range(len(counts))])
+    starts = [np.arange(count) for count in counts[:2]] + [window.starts(k) for k in range(len(window.size))]
+    for k, (own, step) in enumerate(zip(starts, steps, strict=True)):
+        origin += (own * step).reshape([-1 if j == k else 1 for j in range(len(counts))])
     return b.add(b.gather(b.constant(table.reshape(-1)), index, axis=0), b.constant(origin))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import FunctionType, NoneType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -72,16 +72,25 @@ class ConverterBase:
 
 
 class Converter(ConverterBase, Helpers):
-    """Converts a graph of one dialect to another. See `ConverterToNNEF`.
+    """Converts a graph of one dialect to another. See `ConverterToNNEF` and `ConverterFromNNEF`.
 
     custom_transforms: operator type -> Transform; wins over built-in rules. custom_functions: name -> function that
     gets the converter as first argument. mirror_unsupported: operators without rule are copied as they are.
+    custom_shapes: NNEF operation -> its shape function. io_transpose: which inputs and outputs change their layout,
+    all (of rank 3 and up) or those named.
     """
 
     dialect = ""
+    honours: ClassVar[frozenset[str]] = frozenset(
+        ("custom_transforms", "custom_functions", "mirror_unsupported", "custom_shapes")
+    )
+    """The options of a conversion that this converter follows: parameters of its constructor."""
+    opsets: ClassVar[Collection[int]] = ()
+    """Versions of the target's operator set that can be chosen."""
     _globals: Mapping[str, Any] = {}
     """Names beside `_type_` and `_name_` that expressions of transforms see."""
     outputs: Sequence[Tensor] = ()  # the source's tensors that are outputs of the target, in order
+    _static_only = False
     _source: Graph
     _refused: list[Refusal]
     _unknown: set[Tensor]
@@ -92,15 +101,8 @@ class Converter(ConverterBase, Helpers):
         custom_transforms: Mapping[Any, Transform] | None = None,
         custom_functions: Mapping[str, Callable[..., Any]] | None = None,
         mirror_unsupported: bool = False,
-        keep_io_names: bool = False,
-        infer_shapes: bool = False,
         custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
         io_transpose: bool | Sequence[str] = False,
-        fold_constants: bool = False,
-        standard_only: bool = False,
-        static_only: bool = False,
-        custom_fragments: Mapping[str, str] | None = None,
-        keep_names: bool = False,
     ) -> None:
         transforms = unpack_transforms(custom_transforms or {})
         keys = {name: key for key in custom_transforms or () for name in (key if isinstance(key, tuple) else (key,))}
@@ -112,15 +114,8 @@ class Converter(ConverterBase, Helpers):
         methods = self.find_public_methods(self) if transforms else {}
         self._functions = {**methods, **functions}  # what expressions of transforms may call
         self._mirror_unsupported = mirror_unsupported
-        self._keep_io_names = keep_io_names
-        self._keep_names = keep_names
-        self._infer_shapes = infer_shapes
         self._custom_shapes = custom_shapes or {}
-        self._custom_fragments = custom_fragments or {}
         self._io_transpose = io_transpose
-        self._fold_constants = fold_constants
-        self._standard_only = standard_only
-        self._static_only = static_only
         self._tensors: dict[Tensor, Tensor] = {}
         self._captured: dict[Graph, set[Tensor]] = {}
         self.warnings: list[str] = []
@@ -183,10 +178,14 @@ class Converter(ConverterBase, Helpers):
         """The transform for the operator of that domain (`com.example.Swish`), else for that type in any domain."""
         return self._transforms.get(self._qualified(op)) or self._transforms.get(str(op.type))
 
+    @property
+    def unmatched(self) -> Collection[str]:
+        """The places of the transforms that the model had no operators for."""
+        return self._unmatched.values()
+
     def _warn_of_unmatched(self) -> None:
         """One warning for the transforms that the model has no operators for."""
-        if self._unmatched:
-            self.warnings.append(f"the model has no operators for {', '.join(self._unmatched.values())}")
+        self.warnings += unmatched_warning(self.unmatched)
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         """Converts an operation with what the package knows of it; False if that is nothing."""
@@ -450,6 +449,11 @@ class Converter(ConverterBase, Helpers):
         """Is the tensor one that is not converted, or that only stands for the result of a refused operator?"""
         target = self._tensors.get(source)
         return target is None or (isinstance(target, Tensor) and target.data is None and not target.has_producer)
+
+
+def unmatched_warning(places: Collection[str]) -> list[str]:
+    """What is said of transforms that a model has no operators for: nothing if there are none."""
+    return [f"the model has no operators for {', '.join(places)}"] if places else []
 
 
 def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
 
@@ -24,12 +24,12 @@ from ...ops.inference import infer_graph
 from ...ops.integers import as_signed
 from ...ops.library import Library
 from ...ops.registry import find
+from ...optimization.nnef.idioms import IDIOMS, with_idioms
 from ..building.quantized import QuantizedArray
 from ..building.target import PlainBuilder
 from .base import Converter
 from .refusal import is_known, unknown_shape
 from .rules import Rule, find_from_nnef
-from .transform import Transform
 
 LARGE = 4096
 """Constants of more items keep the item type that they are stored in."""
@@ -46,22 +46,6 @@ class ConverterFromNNEF(Converter):
     _builder: PlainBuilder
     _single_precision: frozenset[str] = frozenset()
     """Compound operations that runtimes have for float32 only."""
-
-    def __init__(
-        self,
-        custom_transforms: Mapping[Any, Transform] | None = None,
-        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
-        mirror_unsupported: bool = False,
-        io_transpose: bool | Sequence[str] = False,
-        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> None:
-        super().__init__(
-            custom_transforms,
-            custom_functions,
-            mirror_unsupported,
-            io_transpose=io_transpose,
-            custom_shapes=custom_shapes,
-        )
 
     def __call__(self, graph: Graph) -> Graph:
         """The graph of the dialect. ConversionError lists every operation that cannot be converted (`refused`)."""
@@ -103,7 +87,7 @@ class ConverterFromNNEF(Converter):
     # preparation
 
     def _expanded(self, graph: Graph) -> Graph:
-        """The graph, or a copy in which compound operations without rule are expanded."""
+        """The graph, or a copy in which compound operations without rule are expanded, and others are recognized."""
         library = Library.of(graph)
 
         def is_expanded(name: str) -> bool:
@@ -123,7 +107,11 @@ class ConverterFromNNEF(Converter):
             decompose(result, library.compounds, library.fragments, only=self._is_too_narrow)
         if result is not graph:
             infer_graph(result, custom_shapes=self._custom_shapes, library=library, allow_unknown=True)
-        return result
+        return with_idioms(result, self._idioms(), kept=self._transforms)
+
+    def _idioms(self) -> frozenset[str]:
+        """The idioms that the dialect has operators for."""
+        return frozenset(name for name in IDIOMS if find_from_nnef(self.dialect, name) is not None)
 
     def _is_too_narrow(self, op: Operation) -> bool:
         """Is the operation computed in float64, and what it would be in the dialect, or an attribute there, float32?"""

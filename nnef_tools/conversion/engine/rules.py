@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral, Real
@@ -25,6 +25,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 
 from ...errors import Unsupported
+from ...ops.window import by_keywords
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -141,7 +142,7 @@ _KINDS: dict[Any, type] = {int: Integral, float: Real, str: str}
 
 
 def _is_checked(hint: Any) -> bool:
-    is_list = typing.get_origin(hint) is list
+    is_list = typing.get_origin(hint) in (list, Sequence)
     return hint is NoneType or (typing.get_args(hint)[0] if is_list else hint) in _KINDS
 
 
@@ -188,12 +189,15 @@ _from_nnef: dict[tuple[str, str], Rule] = {}
 
 
 def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
-    """Registers a rule for NNEF operations of these names: parameters are those of the fragment's signature."""
+    """Registers a rule for NNEF operations of these names: parameters are those of the fragment's signature.
+
+    The attributes of a sliding window may be one parameter, `window: Window`.
+    """
 
     def register(function: F) -> F:
         for name in operations:
             assert (dialect, name) not in _from_nnef, f"{name} to {dialect} is registered twice"
-            _from_nnef[dialect, name] = Rule(dialect, name, 1, "", function)
+            _from_nnef[dialect, name] = Rule(dialect, name, 1, "", by_keywords(function))
         return function
 
     return register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ...language.names import sanitize_identifier
 from ...language.parser import parse_fragments
 from ...language.types import REQUIRED, Fragment
 from ...model import Graph, Operation, Tensor
+from ...model.channels import is_moved
 from ...model.dtypes import as_class, dtype_name, nnef_dtype
 from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ...model.widths import has_literal
@@ -37,7 +38,7 @@ from .base import Converter, is_missing
 from .refusal import DependsOnRefused, is_known, unknown_shape
 from .rules import find_rule
 from .source_names import keep_source_names
-from .transform import CompiledTransform, Scope
+from .transform import CompiledTransform, Scope, Transform
 
 DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
 
@@ -54,8 +55,36 @@ class ConverterToNNEF(Converter):
     static_only: leave out what cannot be converted because its shape depends on the data, and what depends on it.
     """
 
+    honours = Converter.honours | {
+        *("keep_io_names", "infer_shapes", "io_transpose", "fold_constants", "standard_only", "static_only"),
+        *("custom_fragments", "keep_names"),
+    }
     _builder: Builder
     _interface: list[tuple[Tensor, Tensor]]  # inputs, then outputs: of the source and of the target
+
+    def __init__(
+        self,
+        custom_transforms: Mapping[Any, Transform] | None = None,
+        custom_functions: Mapping[str, Callable[..., Any]] | None = None,
+        mirror_unsupported: bool = False,
+        keep_io_names: bool = False,
+        infer_shapes: bool = False,
+        custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
+        io_transpose: bool | Sequence[str] = False,
+        fold_constants: bool = False,
+        standard_only: bool = False,
+        static_only: bool = False,
+        custom_fragments: Mapping[str, str] | None = None,
+        keep_names: bool = False,
+    ) -> None:
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes, io_transpose)
+        self._keep_io_names = keep_io_names
+        self._infer_shapes = infer_shapes
+        self._fold_constants = fold_constants
+        self._standard_only = standard_only
+        self._static_only = static_only
+        self._custom_fragments = custom_fragments or {}
+        self._keep_names = keep_names
 
     def __call__(self, graph: Graph) -> Graph:
         """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
@@ -113,7 +142,7 @@ class ConverterToNNEF(Converter):
             )
         kind = nnef_dtype(source.dtype)
         shape = tuple(source.shape or ())
-        transposed = self._transposes(source, len(shape))
+        transposed = is_moved(source.name, len(shape), self._io_transpose)
         outer = axis_orders.permute(shape, axis_orders.nxc_to_ncx_perm(len(shape))) if transposed else shape
         target = Tensor(self._target, source.name, outer, source.dtype, quant=copy.deepcopy(source.quant))
         Operation(
@@ -126,11 +155,6 @@ class ConverterToNNEF(Converter):
         self._tensors[source] = inner
         return target
 
-    def _transposes(self, source: Tensor, rank: int) -> bool:
-        if rank <= 2:
-            return False
-        return self._io_transpose if isinstance(self._io_transpose, bool) else source.name in self._io_transpose
-
     def _convert_outputs(self) -> None:
         outputs: list[Tensor] = []
         self.outputs = self._final_tensors()
@@ -139,7 +163,7 @@ class ConverterToNNEF(Converter):
             shape = target.shape or ()
             if 0 in shape:
                 raise ConversionError(f"output '{source.name}' is empty (shape {list(shape)})")
-            if self._transposes(source, len(shape)):
+            if is_moved(source.name, len(shape), self._io_transpose):
                 target = self._builder.transpose(target, axes=axis_orders.nxc_to_ncx_perm(len(shape)))
             if target.data is not None or target in outputs or target in self._target.inputs:
                 target = self._copy(target)

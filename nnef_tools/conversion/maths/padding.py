@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...ops.window import automatic_padding, span
+from ...ops.window import Window, automatic_padding, span
 
 Pairs = list[tuple[int, int]]
 
@@ -20,30 +20,25 @@ def pairs_to_onnx(padding: Sequence[tuple[int, int]]) -> list[int]:
     return [before for before, _ in padding] + [after for _, after in padding]
 
 
-def same_padding(
-    extents: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int], *, lower: bool = False
-) -> Pairs:
-    """Padding that gives ceil(extent / stride) results; an odd pixel goes after, with `lower` before."""
-    pairs = []
-    for item in zip(extents, size, stride, dilation, strict=True):
-        less, more = automatic_padding(*item)
-        pairs.append((more, less) if lower else (less, more))
-    return pairs
+def same_padding(window: Window, extents: Sequence[int], *, lower: bool = False) -> Pairs:
+    """Padding that gives ceil(extent / stride) results; an odd pixel goes after, with `lower` before.
+
+    The window must have explicit strides and dilations.
+    """
+    rows = zip(extents, window.size, window.stride, window.dilation, strict=True)
+    pairs = [automatic_padding(*row) for row in rows]
+    return [(more, less) for less, more in pairs] if lower else pairs
 
 
-def ceil_padding(
-    extents: Sequence[int],
-    size: Sequence[int],
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-) -> Pairs:
+def ceil_padding(window: Window, extents: Sequence[int]) -> Pairs:
     """Extends `after` such that the floor formula gives the result count of the ceil formula.
 
-    A last window that would start in the padding behind the input is not counted, as in ONNX and torch.
+    The window must have everything explicit. A last window that would start in the padding behind the input is not
+    counted, as in ONNX and torch.
     """
     pairs = []
-    for extent, f, s, d, (p, q) in zip(extents, size, stride, dilation, padding, strict=True):
+    rows = zip(extents, window.size, window.stride, window.dilation, window.padding, strict=True)
+    for extent, f, s, d, (p, q) in rows:
         covered = span(f, d)
         free = extent + p + q - covered
         count = -(-free // s) + 1

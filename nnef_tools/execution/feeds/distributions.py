@@ -13,8 +13,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ...model.dtypes import nnef_dtype
-
-Array = np.ndarray[Any, Any]
+from ..executor import Array
 
 _PARAMETERS: dict[str, dict[str, float | None]] = {
     "uniform": {"min": 0.0, "max": 1.0},

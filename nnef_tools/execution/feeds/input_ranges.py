@@ -17,17 +17,17 @@ import numpy as np
 
 from ...errors import NnefToolsError
 from ...model import Graph, Operation, Tensor
-from ..backend import Array
+from ..executor import Array
 from ..kernels.constants import constant_data
 
-LARGEST_CONSTANT = 1 << 24
-"""Items of a constant that is looked at."""
+MAX_CONSTANT_ITEMS = 1 << 24
+"""How many items a constant may have that is looked at."""
 
 MASK_FACTOR = 1000.0
 """What is multiplied by this or more, as in masks that are added before a softmax, is a choice between 0 and 1."""
 
 DEFAULT_HIGHEST = 9
-"""Of integers of which nothing else is known, as far as limits allow."""
+"""The largest of integers of which nothing else is known, as far as limits allow."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class _Uses:
 
     def _find_constant(self, tensor: Tensor) -> Array | None:
         producer = tensor.producer
-        if (tensor.volume or 0) > LARGEST_CONSTANT or (producer is None and tensor.data is None):
+        if (tensor.volume or 0) > MAX_CONSTANT_ITEMS or (producer is None and tensor.data is None):
             return None
         if producer is not None and producer.type in _MOVES:
             parts = [self.constant(item) for item in producer.inputs]  # the order of items does not matter

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import UsageError, shape_text
 from ...model import Tensor
-from ..backend import Array, TensorInfo
+from ..executor import Array, TensorInfo
 
 
 def check_inputs(infos: Sequence[TensorInfo], inputs: Mapping[str, Array]) -> list[Array]:

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import FileError, FormatError, UsageError, shape_hint, shape_text
 from ...language.tensor_file import read_tensor
 from ...model.dtypes import nnef_dtype
-from ..backend import Array, Executor, Observer, TensorInfo
+from ..executor import Array, Executor, Observer, TensorInfo
 from .distributions import INTEGRAL, Distribution, default_distribution
 from .input_ranges import InputRange
 from .inputs import fits

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import FileError, UsageError
 from ...io.files import create_file, replace_folder
 from ...language.tensor_file import write_tensor
-from ..backend import Array
+from ..executor import Array
 
 
 def tensor_files(names: Iterable[str]) -> dict[str, str]:

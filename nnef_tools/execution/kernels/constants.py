@@ -10,7 +10,7 @@ from ...model.dtypes import canonical_dtype
 from ...ops import registry
 from ...ops.integers import as_signed
 from ...ops.quantization import Quantization
-from ..backend import Array
+from ..executor import Array
 
 
 def constant_data(tensor: Tensor) -> Array:
@@ -39,7 +39,7 @@ def _raw_data(tensor: Tensor) -> Array:
 
 
 def canonical(array: Array, *, doubles: bool = False) -> Array:
-    """float32, int64 or bool for any array: the item types that the torch backend works with.
+    """float32, int64 or bool for any array: the item types that torch works with here.
 
     doubles: float64 stays. ExecutionError for other kinds, and for unsigned integers that int64 cannot hold.
     """

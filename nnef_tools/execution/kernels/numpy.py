@@ -1,4 +1,4 @@
-"""The numpy backend: the kernels of `ops`, on arrays in the item types that they come in (uint64 as int64)."""
+"""numpy as a runtime: the kernels of `ops`, on arrays in the item types that they come in (uint64 as int64)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from ...model import Graph
 from ...ops import registry
 from ...ops.bind import python_name
-from ..backend import Array
+from ..executor import Array
 from .constants import signed
 from .plan import Operator
 
 
-class NumpyBackend:
+class NumpyKernels:
     """Always works; constants are handed out read-only, so that no kernel or caller can change the model."""
 
     name = "numpy"
     device = "cpu"
+
+    @classmethod
+    def for_graph(cls, graph: Graph, device: str | None = None) -> NumpyKernels:
+        """Those of any graph. device: 'cpu'."""
+        return cls()
 
     def operator(self, name: str) -> Operator | None:
         definition = registry.find(name)

@@ -1,4 +1,4 @@
-"""Runs a Graph of the NNEF dialect, operation by operation, with the functions of a backend.
+"""Runs a Graph of the NNEF dialect, operation by operation, with the functions of some kernels.
 
 A `Plan` resolves everything that does not depend on the data once: functions, attributes, constants, and after which
 step each intermediate value is not needed any more. Running it is then a plain loop.
@@ -7,7 +7,7 @@ step each intermediate value is not needed any more. Running it is then a plain 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,16 +20,15 @@ from ...ops.bind import BoundCall, bind, python_name
 from ...ops.inference import flat_results
 from ...ops.library import Library
 from ...ops.quantization import Quantization
-from ..backend import Array, Observer, no_such_tensor
-from ..feeds.inputs import check_inputs, tensor_info
-from .constants import constant_data
+from ..executor import Array, no_such_tensor
 
 Operator = Callable[..., Any]
 
-_SOURCES = ("external", "variable", "constant")
+SOURCES = ("external", "variable", "constant")
+"""Types of operations that compute nothing, as a run begins with their results."""
 
 
-class Backend(Protocol):
+class Kernels(Protocol):
     """The arrays and operators that a plan runs with."""
 
     @property
@@ -46,7 +45,7 @@ class Backend(Protocol):
     def to_numpy(self, value: Any) -> Array: ...
 
     def as_value(self, result: Any) -> Any:
-        """What an operator returned as a value of the backend (a numpy function may return a plain scalar)."""
+        """What an operator returned as a value of these kernels (a numpy function may return a plain scalar)."""
 
     def context(self) -> AbstractContextManager[Any]:
         """Entered around a run."""
@@ -69,27 +68,27 @@ class Step:
 class Plan:
     """The prepared run of a graph. Values live in numbered slots, one for each tensor that is used.
 
-    Raises ExecutionError, listing all operators that the backend cannot run, or if the graph is not sorted.
+    Raises ExecutionError, listing all operators that the kernels lack, or if the graph is not sorted.
     """
 
-    def __init__(self, graph: Graph, backend: Backend, custom_operators: Mapping[str, Operator] | None = None) -> None:
+    def __init__(self, graph: Graph, kernels: Kernels, custom_operators: Mapping[str, Operator] | None = None) -> None:
         if not graph.is_sorted():
             raise ExecutionError("the operations of the graph are not sorted", hint="call graph.sort() first")
         self.graph = graph
-        self._backend = backend
+        self._kernels = kernels
         self._custom = custom_operators or {}
         self._library = Library.of(graph, foreign=self._custom)
         self._slots: dict[Tensor, int] = {}
         self.inputs = [self._slot(tensor) for tensor in graph.inputs]
         self._check_operators()
-        computed = [op for op in graph.operations if op.type not in _SOURCES]
+        computed = [op for op in graph.operations if op.type not in SOURCES]
         self.constants: list[tuple[int, Tensor]] = list(self._find_constants())
         self.steps = self._release([self._prepare(op) for op in computed])
         self.outputs = [self._slot(tensor) for tensor in graph.outputs]
         self.tensors: list[Tensor] = list(self._slots)
         self.names: list[str | None] = [tensor.name for tensor in self.tensors]
         self._by_name = {name: slot for slot, name in reversed(list(enumerate(self.names))) if name}
-        self._input_quantizers = [quantizer(backend, tensor) for tensor in graph.inputs]
+        self._input_quantizers = [quantizer(kernels, tensor) for tensor in graph.inputs]
 
     @property
     def tensor_names(self) -> list[str]:
@@ -112,7 +111,7 @@ class Plan:
         observe: Callable[[str, Any], None] | None = None,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[dict[int, Any], dict[int, Any]]:
-        """Runs all steps. Everything is in values of the backend.
+        """Runs all steps. Everything is in values of the kernels.
 
         inputs: in graph order. constants: value by slot, for all of `self.constants`. wanted: slots to return.
         overrides: operator type to attributes that replace those of the model.
@@ -160,7 +159,7 @@ class Plan:
             outputs = list(flat_results(result))  # that of an array is a list among them
             if len(outputs) < len(step.outputs):
                 raise ExecutionError(f"it returned {len(outputs)} results where {len(step.outputs)} are needed")
-            return [self._backend.as_value(output) for output in outputs]
+            return [self._kernels.as_value(output) for output in outputs]
         except Exception as error:  # the function may be a plugin's, or complain in its own way
             raise self._failure(step, arguments, error) from error
 
@@ -191,15 +190,15 @@ class Plan:
     def _function(self, type: str | None) -> Operator | None:
         if type is None:
             return None
-        return self._custom.get(type) or self._backend.operator(type)
+        return self._custom.get(type) or self._kernels.operator(type)
 
     def _check_operators(self) -> None:
         missing = Counter(
-            str(op.type) for op in self.graph.operations if op.type not in _SOURCES and self._function(op.type) is None
+            str(op.type) for op in self.graph.operations if op.type not in SOURCES and self._function(op.type) is None
         )
         if missing:
             raise ExecutionError(
-                f"backend '{self._backend.name}' has no operator for {len(missing)} operation type(s) of the model",
+                f"backend '{self._kernels.name}' has no operator for {len(missing)} operation type(s) of the model",
                 [f"{count} x {type}" for type, count in sorted(missing.items())],
                 hint="give their functions with a plugin module (CUSTOM_OPERATORS)",
             )
@@ -230,7 +229,7 @@ class Plan:
             ),
             attribs=self._attributes(op, call),
             outputs=tuple(self._slot(tensor) for tensor in op.outputs),
-            quantizers=tuple(quantizer(self._backend, tensor) for tensor in op.outputs),
+            quantizers=tuple(quantizer(self._kernels, tensor) for tensor in op.outputs),
             variable=self._slot(op.inputs[0]) if op.type == "update" else None,
             frees=(),
         )
@@ -263,54 +262,7 @@ class Plan:
         return result[::-1]
 
 
-class GraphExecutor:
-    """An `Executor` for a Graph of the NNEF dialect. Updated variables keep their new values for the next run."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        backend: Backend,
-        custom_operators: Mapping[str, Operator] | None = None,
-        note: str = "",
-    ) -> None:
-        self.note = note
-        self._backend = backend
-        self._plan = Plan(graph, backend, custom_operators)
-        self._constants: MutableMapping[int, Any] = {
-            slot: backend.from_numpy(constant_data(tensor)) for slot, tensor in self._plan.constants
-        }
-        self.backend = backend.name
-        self.device = backend.device
-        self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
-        self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
-        self.tensor_names = self._plan.tensor_names
-
-    def run(
-        self,
-        inputs: Mapping[str, Array],
-        *,
-        output_names: Sequence[str] | None = None,
-        observe: Observer | None = None,
-    ) -> dict[str, Array]:
-        """See `Executor.run`."""
-        names = [output.name for output in self.outputs] if output_names is None else list(output_names)
-        slots = [self._plan.find(name) for name in names]
-        arrays = [self._backend.from_numpy(array) for array in check_inputs(self.inputs, inputs)]
-        to_numpy = self._backend.to_numpy
-        watch = None if observe is None else (lambda name, value: observe(name, to_numpy(value)))
-        with self._backend.context():
-            values, updates = self._plan.run(arrays, self._constants, set(slots), watch)
-        self._constants.update(updates)
-        kept = {id(value) for value in updates.values()}
-        results = {}
-        for name, slot in zip(names, slots, strict=True):
-            array = to_numpy(values[slot])
-            # a view may be of a constant or an input, which must not change if the caller writes to the result
-            results[name] = array if array.flags.owndata and id(values[slot]) not in kept else array.copy()
-        return results
-
-
-def quantizer(backend: Backend, tensor: Tensor) -> Operator | None:
+def quantizer(kernels: Kernels, tensor: Tensor) -> Operator | None:
     """A function that rounds values as the quantization of the tensor says; None if it has none.
 
     Unsupported or FormatError if it is not understood.
@@ -318,9 +270,9 @@ def quantizer(backend: Backend, tensor: Tensor) -> Operator | None:
     quantization = Quantization.of(tensor.quant)
     if quantization is None:
         return None
-    function = backend.operator(quantization.definition.name)
+    function = kernels.operator(quantization.definition.name)
     assert function is not None, quantization.definition.name
-    parameters = [backend.from_numpy(array) for array in quantization.tensors.values()]
+    parameters = [kernels.from_numpy(array) for array in quantization.tensors.values()]
     return partial(_quantize, function, parameters, quantization.attribs)
 
 

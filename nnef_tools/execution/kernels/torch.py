@@ -1,4 +1,4 @@
-"""The torch backend: float32, float64, int64 and bool tensors on a device.
+"""torch as a runtime: float32, float64, int64 and bool tensors on a device.
 
 Imports torch; imported only where it is chosen.
 """
@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import ExecutionError, MissingPackageError, UsageError
+from ...model import Graph
+from ...model.widths import has_doubles
 from ...ops import registry
-from ..backend import Array
+from ..executor import Array
 from .constants import canonical
 from .plan import Operator
 
@@ -25,7 +27,7 @@ from .torch_operators import OPERATORS
 from .torch_operators.common import numpy_operator
 
 
-class TorchBackend:
+class TorchKernels:
     """Own operators where torch has what is needed, the numpy kernels for the others. Computes no gradients.
 
     doubles: parts of the model are float64; otherwise such arrays become float32.
@@ -40,6 +42,11 @@ class TorchBackend:
             torch.empty(0, device=self._device).cpu()
         except (RuntimeError, AssertionError) as error:  # NotImplementedError is one, of devices without values
             raise UsageError(f"torch cannot use device '{device}': {str(error).splitlines()[0]}") from error
+
+    @classmethod
+    def for_graph(cls, graph: Graph, device: str | None = None) -> TorchKernels:
+        """Those for the item types of the graph. device: of torch, by default the CPU."""
+        return cls(device, doubles=has_doubles(graph))
 
     @property
     def device(self) -> str:

@@ -11,10 +11,10 @@ from zlib import crc32
 import ml_dtypes
 import numpy as np
 
-from ..backend import Array, TensorInfo
+from ..executor import Array, TensorInfo
 
 _MAGIC = b"nnef_tools compiled 2\n"
-_SUM = 9  # bytes of the checksum that follows
+_CHECKSUM_LENGTH = 9  # bytes of the checksum that follows
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CompiledModel:
     @classmethod
     def from_bytes(cls, raw: bytes, read: Callable[[str], Array]) -> CompiledModel:
         """What `to_bytes` gave. read: gives the array in a file. ValueError if it is damaged or does not fit."""
-        start, content = len(_MAGIC) + _SUM, memoryview(raw)[len(_MAGIC) + _SUM :]
+        start, content = len(_MAGIC) + _CHECKSUM_LENGTH, memoryview(raw)[len(_MAGIC) + _CHECKSUM_LENGTH :]
         if raw[:start] != _MAGIC + _checksum(content):
             raise ValueError("damaged")
         end = raw.index(b"\n", start)

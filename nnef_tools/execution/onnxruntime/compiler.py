@@ -13,11 +13,11 @@ from ...io.onnx.writer import SMALL, Layout, build_message
 from ...model import Graph, Tensor
 from ...model.widths import double_facts
 from ...ops.inference import infer_graph
-from ..backend import Array
+from ..executor import Array
 from ..feeds.inputs import tensor_info
+from ..kernels.plan import SOURCES
 from .compiled import CompiledModel, Weight
 
-_SOURCES = ("external", "variable", "constant")
 _SMALL_FILE = 1 << 16
 """Bytes of a weight up to which it is cheaper to copy than to find in its file."""
 _MAX_COMPUTED = 1 << 26
@@ -72,4 +72,4 @@ def _is_large(array: Array) -> bool:
 
 
 def _results(graph: Graph) -> list[Tensor]:
-    return [tensor for op in graph.operations if op.type not in _SOURCES for tensor in op.outputs]
+    return [tensor for op in graph.operations if op.type not in SOURCES for tensor in op.outputs]

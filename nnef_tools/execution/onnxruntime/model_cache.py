@@ -21,7 +21,7 @@ from ...errors import NnefToolsError
 from ...io.files import replace_file
 from ...io.nnef.model_files import GRAPH, QUANTIZATION, SIDECAR
 from ...language.tensor_file import read_tensor
-from ..backend import Array
+from ..executor import Array
 from .compiled import CompiledModel
 
 VARIABLE = "NNEF_TOOLS_MODEL_CACHE"

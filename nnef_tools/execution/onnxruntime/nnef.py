@@ -13,7 +13,7 @@ import numpy as np
 from ...errors import ExecutionError, NnefToolsError
 from ...language.gc_pause import paused_collector
 from ...model import Graph, Tensor
-from ..backend import Array, EngineError, Observer, no_such_tensor
+from ..executor import Array, EngineError, Observer, no_such_tensor
 from ..feeds.inputs import check_inputs, tensor_info
 from .compiled import CompiledModel
 from .model_cache import find_cache

@@ -16,7 +16,7 @@ from ...errors import ExecutionError, FileError, FormatError, MissingPackageErro
 from ...io.mapped import read_file
 from ...io.onnx.wire import skeleton
 from ...io.protobuf.wire import VARINT, delimited, tag, varint
-from ..backend import Array, Observer, TensorInfo, no_such_tensor
+from ..executor import Array, Observer, TensorInfo, no_such_tensor
 from ..feeds.inputs import check_inputs
 
 try:
@@ -51,7 +51,7 @@ _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 class OnnxExecutor:
     """An `Executor` for an ONNX file, or for the bytes of a model.
 
-    Intermediate values are those of the unoptimised model, under its names: for them a second session is made, of the
+    Intermediate values are those of the unoptimized model, under its names: for them a second session is made, of the
     model with these values as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses.
     device: see `providers`.
     """

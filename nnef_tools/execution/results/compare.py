@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ...errors import UsageError
-
-Array = np.ndarray[Any, Any]
+from ..executor import Array
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import known_name
+from ..executor import known_name
 
 
 @dataclass

@@ -6,19 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from ...errors import UsageError
+from ...execution.executor import Array
+from ...execution.kernels.executor import GraphExecutor
 from ...execution.kernels.loading import load_graph
-from ...execution.kernels.plan import GraphExecutor
-from ...execution.kernels.torch import TorchBackend, find_operator
+from ...execution.kernels.torch import TorchKernels, find_operator
 from ...execution.results.statistics import Statistics, StatisticsCollector
 from ...model import Tensor
 from ...model.dtypes import nnef_dtype
-from ...model.widths import has_doubles
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,8 @@ class Interpreter:
     ) -> None:
         operators = dict(custom_operators or {})
         self._graph = load_graph(model, lambda name: operators.get(name) or find_operator(name), decomposed)
-        backend = TorchBackend(
-            device or ("cuda" if torch.cuda.is_available() else "cpu"), doubles=has_doubles(self._graph)
-        )
-        self._executor = GraphExecutor(self._graph, backend, operators)
+        kernels = TorchKernels.for_graph(self._graph, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._executor = GraphExecutor(self._graph, kernels, operators)
 
     def __call__(
         self, inputs: Sequence[Array], output_names: Sequence[str] | None = None, collect_statistics: bool = False

@@ -14,7 +14,7 @@ from ...errors import UsageError
 from ...execution.kernels.constants import constant_data
 from ...execution.kernels.loading import load_graph
 from ...execution.kernels.plan import Plan
-from ...execution.kernels.torch import TorchBackend, find_operator, tensor_from_numpy
+from ...execution.kernels.torch import TorchKernels, find_operator, tensor_from_numpy
 from ...io.nnef import Writer
 from ...model import Tensor
 from ...model.widths import has_doubles
@@ -109,7 +109,7 @@ class NNEFModule(torch.nn.Module):
     def _prepare(self) -> Plan:
         # Not at load: a model may be loaded, inspected and saved though some operation cannot be run.
         if self._plan is None:
-            self._plan = Plan(self._graph, _ModuleBackend(self), self._operators)
+            self._plan = Plan(self._graph, _ModuleKernels(self), self._operators)
         return self._plan
 
     def __getstate__(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class NNEFModule(torch.nn.Module):
         return entry
 
 
-class _ModuleBackend(TorchBackend):
+class _ModuleKernels(TorchKernels):
     """Quantization parameters go where the parameters of the module are."""
 
     def __init__(self, module: NNEFModule) -> None:

@@ -20,7 +20,7 @@ class Affine:
     """The function y = x * scale + offset, with constants (float64) that are broadcast as NNEF does.
 
     sources: the constants as they are stored, for the type of results. scales, offsets: those that were given as the
-    scale or offset, as heirs (see `Editor.make_constant`).
+    scale or offset, to be replaced (see `Editor.make_constant`).
     """
 
     x: Tensor

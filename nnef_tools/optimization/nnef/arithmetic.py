@@ -32,8 +32,8 @@ def merge_arithmetic(graph: Graph) -> int:
             continue
         second.type, second.attribs = _KINDS[second.type or ""], {}
         given = (*inner.scales, *inner.offsets, *outer.scales, *outer.offsets)
-        heirs = sorted(given, key=lambda heir: heir[1].volume or 0, reverse=True)
-        second.inputs = (inner.x, editor.make_constant(joint, heirs, _label(first) or _label(second)))
+        replaced = sorted(given, key=lambda argument: argument[1].volume or 0, reverse=True)
+        second.inputs = (inner.x, editor.make_constant(joint, replaced, _label(first) or _label(second)))
         editor.remove(first)
         count += 1
     return editor.finish(count)

@@ -71,7 +71,7 @@ class Editor:
         """Is the tensor only an intermediate result of one consumer, so that it may vanish?"""
         return tensor.consumer is not None and tensor not in self.outputs and not tensor.quant
 
-    def set_value(self, operation: Operation, index: int, data: Array, heirs: Sequence[Argument] = ()) -> None:
+    def set_value(self, operation: Operation, index: int, data: Array, replaced: Sequence[Argument] = ()) -> None:
         """Gives an input of the operation another constant value.
 
         The constant that is there changes in place if nothing else uses it; otherwise it stays and another one is made
@@ -81,21 +81,21 @@ class Editor:
         old = inputs[index] if index < len(inputs) else None
         own = [(operation, old)] if old is not None else []
         hint = old.producer.attribs.get("label") if old is not None and old.producer is not None else None
-        inputs[index : index + 1] = [self.make_constant(data, [*own, *heirs], hint)]
+        inputs[index : index + 1] = [self.make_constant(data, [*own, *replaced], hint)]
         operation.inputs = tuple(inputs)
 
-    def make_constant(self, data: Array, heirs: Sequence[Argument], hint: str | None = None) -> Tensor:
+    def make_constant(self, data: Array, replaced: Sequence[Argument], hint: str | None = None) -> Tensor:
         """A constant in place of others that are about to vanish: arguments of operations that will not use them.
 
         The first of them that nothing else uses gets the value and thereby keeps its name; else see `new_constant`.
         """
-        heir = next((tensor for operation, tensor in heirs if data.ndim > 0 and self._owns(operation, tensor)), None)
-        if heir is None:
+        own = next((tensor for operation, tensor in replaced if data.ndim > 0 and self._owns(operation, tensor)), None)
+        if own is None:
             return self.new_constant(data, hint)
-        producer = heir.producer
+        producer = own.producer
         assert producer is not None
-        _become_variable(producer, heir, data, producer.attribs.get("label") or self._new_label(heir.name))
-        return heir
+        _become_variable(producer, own, data, producer.attribs.get("label") or self._new_label(own.name))
+        return own
 
     def replace_constant(self, tensor: Tensor, data: Array) -> None:
         """Gives a constant another value, for all that use it."""
@@ -123,7 +123,7 @@ class Editor:
         if data.ndim == 0 and has_literal(data):
             return Tensor(self.graph, None, (), data.dtype.type, data)
         tensor = Tensor(self.graph)
-        operation = Operation(self.graph, type="variable", outputs=tensor)
+        operation = add_operation(self.graph, "variable", (), tensor)
         _become_variable(operation, tensor, data, self._new_label(hint))
         return tensor
 
@@ -144,12 +144,12 @@ class Editor:
         A constant of as many items keeps its name if nothing else uses it; of several, the first. So does one repeated.
         """
         whole = [t for t in operation.inputs if operation.type == "tile" or t.volume == data.size]
-        heirs = [(operation, t) for t in whole[:1]]
+        replaced = [(operation, t) for t in whole[:1]]
         result = operation.output
-        if result in self.outputs or not any(self._owns(*heir) for heir in heirs):
+        if result in self.outputs or not any(self._owns(*argument) for argument in replaced):
             self.become_constant(operation, data)
             return
-        replace_tensor_in_consumers(self.graph, result, self.make_constant(data, heirs))
+        replace_tensor_in_consumers(self.graph, result, self.make_constant(data, replaced))
         self.remove(operation)
 
     def _new_label(self, hint: str | None) -> str:
@@ -203,6 +203,17 @@ class Editor:
         producer.outputs = tuple(outputs) if isinstance(producer.outputs, tuple) else outputs
         result.quant = result.quant or source.quant
         self.graph.remove_tensor(source)
+
+
+def add_operation(
+    graph: Graph, type: str, inputs: Tensor | tuple[Tensor, ...], result: Tensor, **attribs: Any
+) -> Operation:
+    """Adds an operation that gives the tensor, with the class of its items as `dtype`, at the end of the graph.
+
+    Passes put it into its place in the end (`Editor.finish`).
+    """
+    attribs["dtype"] = canonical_dtype(result.dtype or np.float32)
+    return Operation(graph, type=type, attribs=attribs, inputs=inputs, outputs=result)
 
 
 def attributes(operation: Operation) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...model import Graph, Operation, Tensor
-from ...model.dtypes import canonical_dtype
 from ..layout import Choice, Port, minimize_transposes, places_of_transposes
 from ..layout.permutations import Perm
 from ..passes import Pass, PassResult, run_pass
-from .editor import Array, Editor, attributes
+from .editor import Array, Editor, add_operation, attributes
 from .layout_rules import RULES
 
 
@@ -111,7 +110,7 @@ class _Dialect:
         self._editor.become_constant(operation, data)
 
     def add_transpose(self, source: Tensor, perm: Perm, result: Tensor) -> None:
-        self._add("transpose", source, result, axes=list(perm))
+        add_operation(self._graph, "transpose", source, result, axes=list(perm))
 
     def add_reshape(self, source: Tensor, result: Tensor) -> None:
         shape = list(result.shape or ())
@@ -119,14 +118,10 @@ class _Dialect:
             if old != new:
                 break
             shape[k] = 0  # copies the extent
-        self._add("reshape", source, result, shape=shape, axis_start=0, axis_count=-1)
+        add_operation(self._graph, "reshape", source, result, shape=shape, axis_start=0, axis_count=-1)
 
     def add_copy(self, source: Tensor, result: Tensor) -> None:
-        self._add("copy", source, result)
-
-    def _add(self, type: str, source: Tensor, result: Tensor, **attribs: object) -> None:
-        attribs["dtype"] = canonical_dtype(result.dtype or np.float32)
-        Operation(self._graph, type=type, attribs=attribs, inputs=source, outputs=result)
+        add_operation(self._graph, "copy", source, result)
 
 
 def _is_uniform(quant: dict[str, object] | None) -> bool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...errors import ShapeError, shape_hint
-from ...model import Graph, Operation, Tensor
-from ...model.dtypes import canonical_dtype
+from ...model import Graph, Tensor
+from .editor import add_operation
 
 
 def complete_interface(graph: Graph) -> None:
@@ -29,8 +27,7 @@ def _add_externals(graph: Graph) -> None:
                 f"the shape of graph input '{tensor!r}' is not known",
                 hint=shape_hint({str(tensor.name): tensor.shape}),
             )
-        attribs = {"shape": list(tensor.shape or ()), "dtype": canonical_dtype(tensor.dtype or np.float32)}
-        Operation(graph, type="external", attribs=attribs, outputs=tensor)
+        add_operation(graph, "external", (), tensor, shape=list(tensor.shape or ()))
     # Some readers take the order of the inputs from that of the operations.
     sources = dict.fromkeys(tensor.producers[0] for tensor in graph.inputs)
     graph.reorder([*sources, *(operation for operation in graph.operations if operation not in sources)])
@@ -47,6 +44,5 @@ def _add_copies(graph: Graph) -> None:
 
 def _copy(graph: Graph, tensor: Tensor) -> Tensor:
     result = Tensor(graph, None, tensor.shape, tensor.dtype)
-    attribs = {"dtype": canonical_dtype(tensor.dtype or np.float32)}
-    Operation(graph, type="copy", attribs=attribs, inputs=tensor, outputs=result)
+    add_operation(graph, "copy", tensor, result)
     return result

@@ -12,12 +12,12 @@ import pytest
 from onnx import GraphProto, ModelProto
 
 from nnef_tools.conversion.nnef_to_onnx import Converter
-from nnef_tools.conversion.onnx.from_nnef.branches import DEPTH, restore_branches
 from nnef_tools.execution.onnxruntime.nnef import NnefOnnxExecutor
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.io.onnx.writer import Layout, build_message
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.verify import verify
+from nnef_tools.optimization.onnx.branches import DEPTH, restore_branches
 
 from ..nnef_cases import nnef_graph
 from .conftest import check, convert, text_model
@@ -396,7 +396,7 @@ def test_large_models_take_linear_time(kind: str) -> None:
         before, value = value, Tensor(graph, f"v{k}", (2, 2), np.float32)
         Operation(graph, "Where", inputs=(c, *sides), outputs=value)
     graph.outputs = [value]
-    restore_branches(graph)
+    assert restore_branches(graph) == 5000
     assert Counter(op.type for op in graph.operations)["If"] == 5000
     assert before.graph is graph
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nnef_tools.conversion.nnef_to_onnx import OPSETS, Converter
+from nnef_tools.conversion.onnx.from_nnef.converter import OPSETS, Converter
 from nnef_tools.errors import ConversionError, UsageError
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.ops.fragments import extension_fragments, helper_fragments

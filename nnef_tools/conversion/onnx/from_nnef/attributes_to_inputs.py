@@ -20,7 +20,7 @@ MOVED: Mapping[str, tuple[str, int]] = {
 """Operator -> the attribute that is its second input instead, and the operator set since which it is."""
 
 
-def modernize(b: PlainBuilder, op: Operation) -> None:
+def attributes_to_inputs(b: PlainBuilder, op: Operation) -> None:
     """Turns an attribute that became an input into one, as the operator set of the builder wants it."""
     name, since = MOVED.get(str(op.type), ("", 0))
     if op.domain or name not in op.attribs or b.version < since or len(op.inputs) != 1:

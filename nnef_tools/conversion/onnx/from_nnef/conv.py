@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ....model import Tensor
-from ....ops.window import Window, forward_window, reverse_window, span
+from ....ops.borders import ZERO_BORDERS
+from ....ops.window import PlacedWindow, Window
 from ...building.target import PlainBuilder
 from ...engine.rules import from_nnef
 from ...maths import padding as pads
-from ...maths.padding import Pairs
 from ..building import elementwise, is_number, known, pad, per_channel, right_extended, unsqueeze
 from ..common import shape
-from .substitutes import products, read_positions, source_positions, turned_filter
-
-ZEROS = ("constant", "ignore")
-"""Borders that add nothing to a sum."""
+from .substitutes import products, turned_filter
 
 LIMIT = 3
 """Spatial dimensions that runtimes take."""
@@ -36,49 +31,33 @@ def _plus(b: PlainBuilder, y: Tensor, rest: Tensor | None) -> Tensor:
 
 
 @from_nnef("onnx", "conv")
-def conv(
-    b: PlainBuilder,
-    input: Tensor,
-    filter: Tensor,
-    bias: Tensor,
-    *,
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-    groups: int,
-) -> Tensor:
+def conv(b: PlainBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window: Window, groups: int) -> Tensor:
     """conv -> Conv; borders other than zeros by Pad."""
     own, kernel = shape(input), shape(filter)
-    window = forward_window(own[2:], kernel[2:], padding, stride, dilation)
+    placed = window.sized(kernel[2:]).forward(own[2:])
     vector, rest = _with_bias(b, bias, kernel[0])
-    y = correlate(b, input, filter, vector, window, groups or own[1], border)
+    y = correlate(b, input, filter, vector, placed, groups or own[1])
     return _plus(b, y, rest)
 
 
-def _is_written_out(b: PlainBuilder, window: Window) -> bool:
+def _is_written_out(b: PlainBuilder, window: PlacedWindow) -> bool:
     """Runtimes convolve over few dimensions, in float32."""
     return b.real is np.float64 or len(window.size) > LIMIT
 
 
-def correlate(
-    b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: Window, groups: int, border: str = "constant"
-) -> Tensor:
+def correlate(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
     """Conv with the window over the spatial dimensions of x, or a matrix product."""
-    pairs: Sequence[tuple[int, int]] = window.padding
-    if border not in ZEROS or any(min(pair) < 0 for pair in pairs):
-        x = pad(b, x, [(0, 0), (0, 0), *pairs], border)
-        pairs = [(0, 0)] * len(pairs)
+    if window.border not in ZERO_BORDERS or any(min(pair) < 0 for pair in window.padding):
+        x, window = pad(b, x, [(0, 0), (0, 0), *window.padding], window.border), window.unpadded()
     if _is_written_out(b, window):
-        rows = zip(shape(x)[2:], window.downscaled, window.size, window.stride, window.dilation, strict=True)
-        parts = [read_positions(*row, before) for row, (before, _) in zip(rows, pairs, strict=True)]
+        parts = [window.targets(axis) for axis in range(len(window.size))]
         return products(b, x, w, bias, parts, groups)
     y = b.Conv(
         x,
         w,
         bias,
         kernel_shape=list(window.size),
-        pads=pads.pairs_to_onnx(pairs),
+        pads=pads.pairs_to_onnx(window.padding),
         strides=list(window.stride),
         dilations=list(window.dilation),
         group=groups,
@@ -93,41 +72,33 @@ def deconv(
     filter: Tensor,
     bias: Tensor,
     *,
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
+    window: Window,
     output_shape: list[int],
     groups: int,
 ) -> Tensor:
     """deconv -> ConvTranspose; borders other than zeros by Pad."""
     own, kernel = shape(input), shape(filter)
     groups = groups or (output_shape[1] if output_shape else own[1])
-    window = reverse_window(own[2:], kernel[2:], padding, stride, dilation, output_shape[2:])
-    x, window = continued(b, input, window, border)
+    x, placed = continued(b, input, window.sized(kernel[2:]).reverse(own[2:], output_shape[2:]))
     vector, rest = _with_bias(b, bias, kernel[1] * groups)
-    return _plus(b, spread(b, x, filter, vector, window, groups), rest)
+    return _plus(b, spread(b, x, filter, vector, placed, groups), rest)
 
 
-def continued(b: PlainBuilder, x: Tensor, window: Window, border: str) -> tuple[Tensor, Window]:
+def continued(b: PlainBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
     """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
-    if border in ZEROS:
-        return x, window
     overhang, window = window.continued()
-    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, border), window
+    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, window.border), window
 
 
-def spread(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: Window, groups: int) -> Tensor:
+def spread(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
     """ConvTranspose with the window over the spatial dimensions of x; w: [in, out / groups, ...].
 
     A matrix product where runtimes lack that.
     """
     if _is_written_out(b, window):
-        sides = zip(shape(x)[2:], window.upscaled, window.size, window.stride, window.dilation, strict=True)
-        parts = [source_positions(*side, before) for side, (before, _) in zip(sides, window.padding, strict=True)]
+        parts = [window.sources(axis) for axis in range(len(window.size))]
         return products(b, x, turned_filter(b, w, groups), bias, parts, groups)
-    rows = list(zip(window.downscaled, window.stride, window.size, window.dilation, strict=True))
-    full = [(n - 1) * s + span(f, d) for n, s, f, d in rows]
+    full = window.covered
     before = [p for p, _ in window.padding]
     after = [f - p - n for f, p, n in zip(full, before, window.upscaled, strict=True)]
     extra = [max(-q, 0) for q in after]

@@ -14,6 +14,8 @@ from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
 from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
+from ....optimization.nnef import idioms
+from ....optimization.onnx.branches import restore_branches
 from ...building.quantized import QuantizedArray
 from ...building.shapes import shape as shape_of
 from ...building.target import PlainBuilder
@@ -23,8 +25,7 @@ from ...maths import padding
 from .. import building
 from ..common import dtype_code
 from . import FAMILIES
-from .attributes_to_inputs import modernize
-from .branches import restore_branches
+from .attributes_to_inputs import attributes_to_inputs
 from .quant import codes_of, dequantize_into, linear, real_values, rounded
 
 OPSETS = range(13, 29)
@@ -69,6 +70,8 @@ class Converter(ConverterFromNNEF):
     """
 
     dialect = "onnx"
+    honours = ConverterFromNNEF.honours | {"opset"}
+    opsets = OPSETS
     _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
 
     def __init__(
@@ -80,7 +83,7 @@ class Converter(ConverterFromNNEF):
         custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
         opset: int | None = None,
     ) -> None:
-        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes=custom_shapes)
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes)
         if opset is not None and opset not in OPSETS:
             raise UsageError(f"opset {opset} is not supported", hint=f"{OPSETS[0]} to {OPSETS[-1]} are")
         self._wanted_opset = opset
@@ -105,6 +108,10 @@ class Converter(ConverterFromNNEF):
     def decomposed_operations() -> list[str]:
         """Standard operations that are expanded by their definition; a reader may do that as well."""
         return compounds_without_rule("onnx")
+
+    def _idioms(self) -> frozenset[str]:
+        known = super()._idioms()
+        return known if self._opset >= 17 else known - {idioms.LAYER_NORMALIZATION}
 
     def _make_builder(self, graph: Graph) -> PlainBuilder:
         return PlainBuilder(graph, self._opset)
@@ -157,7 +164,7 @@ class Converter(ConverterFromNNEF):
         super()._convert_outputs()
         if self._transforms:
             for op in self._target.operations:
-                modernize(self._builder, op)
+                attributes_to_inputs(self._builder, op)
 
     def _cast(self, tensor: Tensor, dtype: Any) -> Tensor:
         # What goes beyond a type's range is limited by operations of the model, if the model wants that.

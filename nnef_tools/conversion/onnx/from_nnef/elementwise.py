@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....model import Tensor
+from ....optimization.nnef import idioms
 from ...building.target import PlainBuilder
 from ...engine.rules import from_nnef
 from ...maths import names
@@ -26,10 +27,7 @@ from ..building import (
     scalar,
 )
 from ..common import shape
-from . import restore, substitutes
-
-LAYER_NORMALIZATION = 17
-"""The version of the operator set that it is from."""
+from . import substitutes
 
 COMPARISONS = ("eq", "gt", "ge", "lt", "le")
 
@@ -54,31 +52,8 @@ def _binary(onnx: str, dtype: Any) -> Callable[..., Tensor]:
 for _row in names.UNARY:
     from_nnef("onnx", _row.nnef)(_unary(_row.onnx))
 for _row in names.BINARY:
-    if _row.nnef not in ("ne", "add", "mul"):
+    if _row.nnef != "ne":
         from_nnef("onnx", _row.nnef)(_binary(_row.onnx, np.bool_ if _row.nnef in COMPARISONS else None))
-
-
-@from_nnef("onnx", "add")
-def add(b: PlainBuilder, x: Tensor, y: Tensor) -> Tensor:
-    """add -> Add, or the bias of LayerNormalization."""
-    if restore.column_bias(x, y):
-        return known(b.Add(x, reshape(b, y, [1])), shape(x))
-    for z, bias in ((x, y), (y, x)):
-        if (found := restore.without_bias(z, bias)) is not None:
-            of, scale, attribs = found
-            return known(b.LayerNormalization(of, scale, reshape(b, bias, shape(scale)), **attribs), shape(of))
-    return elementwise(b, "Add", x, y)
-
-
-@from_nnef("onnx", "mul")
-def mul(b: PlainBuilder, x: Tensor, y: Tensor) -> Tensor:
-    """mul -> Mul, or LayerNormalization, which runtimes do not make themselves of all its forms."""
-    for z, scale in ((x, y), (y, x)) if b.version >= LAYER_NORMALIZATION else ():
-        if (found := restore.layer_normalization(z, scale)) is not None:
-            of, count, epsilon = found
-            vector = reshape(b, scale, shape(of)[-count:])
-            return known(b.LayerNormalization(of, vector, axis=-count, epsilon=epsilon), shape(of))
-    return elementwise(b, "Mul", x, y)
 
 
 @from_nnef("onnx", "ne")
@@ -162,10 +137,7 @@ def maximum(b: PlainBuilder, x: Tensor, y: Tensor) -> Tensor:
 
 @from_nnef("onnx", "clamp")
 def clamp(b: PlainBuilder, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """clamp -> Clip for ordered numbers, or HardSigmoid, else Max of Min: the lower limit comes last."""
-    if (found := restore.hard_sigmoid(x, low, high)) is not None:
-        z, alpha, beta = found
-        return known(b.HardSigmoid(z, alpha=alpha, beta=beta), shape(x))
+    """clamp -> Clip for ordered numbers, else Max of Min: the lower limit comes last."""
     below, above = b.value(low), b.value(high)
     ordered = below is not None and above is not None and below.size == above.size == 1 and np.all(below <= above)
     if ordered and len(shape(x)) >= max(len(shape(low)), len(shape(high))):
@@ -206,6 +178,12 @@ def convert_type(b: PlainBuilder, x: Tensor, *, dtype: Any) -> Tensor:
 
 
 # activations
+
+
+@from_nnef("onnx", idioms.HARD_SIGMOID)
+def hard_sigmoid(b: PlainBuilder, x: Tensor, *, alpha: float, beta: float) -> Tensor:
+    """A limited sum of a product -> HardSigmoid."""
+    return known(b.HardSigmoid(x, alpha=alpha, beta=beta), shape(x))
 
 
 @from_nnef("onnx", "elu")

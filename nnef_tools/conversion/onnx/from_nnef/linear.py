@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ....model import Tensor
+from ....optimization.nnef import idioms
 from ...building.target import PlainBuilder
 from ...engine.rules import from_nnef
-from ..building import elementwise, is_number, known, per_channel, reshape, scalar, transpose
+from ..building import cast, elementwise, is_number, known, per_channel, reshape, scalar, transpose
 from ..common import shape
-from . import restore, substitutes
+from . import substitutes
 
 
 def _turned(b: PlainBuilder, x: Tensor, turned: bool) -> Tensor:
@@ -46,17 +47,10 @@ def linear(b: PlainBuilder, input: Tensor, filter: Tensor, bias: Tensor) -> Tens
 def batch_normalization(
     b: PlainBuilder, input: Tensor, mean: Tensor, variance: Tensor, offset: Tensor, scale: Tensor, *, epsilon: float
 ) -> Tensor:
-    """batch_normalization -> BatchNormalization with parameters per channel; with others by its formula.
-
-    InstanceNormalization if mean and variance are those of each channel, for float32, in which it computes.
-    """
+    """batch_normalization -> BatchNormalization with parameters per channel; with others by its formula."""
     own = shape(input)
-    axes = restore.moments_axes(input, mean, variance) if input.dtype is np.float32 else None
-    if axes and axes == list(range(2, len(own))) and all(_is_per_channel(x, own[1]) for x in (offset, scale)):
-        vectors = [per_channel(b, x, own[1]) for x in (scale, offset)]
-        return known(b.InstanceNormalization(input, *vectors, epsilon=epsilon), own)
     exact = b.real is np.float32 or float(np.float32(epsilon)) == epsilon  # the attribute is of float32
-    if len(own) >= 2 and exact and all(_is_per_channel(x, own[1]) for x in (mean, variance, offset, scale)):
+    if len(own) >= 2 and exact and all(idioms.is_per_channel(x, own[1]) for x in (mean, variance, offset, scale)):
         vectors = [per_channel(b, x, own[1]) for x in (scale, offset, mean, variance)]
         return known(b.BatchNormalization(input, *vectors, epsilon=epsilon), own)
     deviation = elementwise(b, "Sqrt", elementwise(b, "Add", variance, scalar(b, epsilon)))
@@ -64,9 +58,27 @@ def batch_normalization(
     return elementwise(b, "Add", elementwise(b, "Mul", centred, elementwise(b, "Div", scale, deviation)), offset)
 
 
-def _is_per_channel(x: Tensor, channels: int) -> bool:
+@from_nnef("onnx", idioms.INSTANCE_NORMALIZATION)
+def instance_normalization(b: PlainBuilder, x: Tensor, offset: Tensor, scale: Tensor, *, epsilon: float) -> Tensor:
+    """batch_normalization by the moments of each channel -> InstanceNormalization."""
+    vectors = [per_channel(b, parameter, shape(x)[1]) for parameter in (scale, offset)]
+    return known(b.InstanceNormalization(x, *vectors, epsilon=epsilon), shape(x))
+
+
+@from_nnef("onnx", idioms.LAYER_NORMALIZATION)
+def layer_normalization(
+    b: PlainBuilder, x: Tensor, scale: Tensor, bias: Tensor | None = None, *, count: int, epsilon: float
+) -> Tensor:
+    """Normalization by moments and a scale -> LayerNormalization, which runtimes do not make of all its forms."""
     own = shape(x)
-    return not own or own == [1] or (own[:2] in ([1, channels], [1, 1]) and x.volume in (1, channels))
+    vectors = [reshape(b, item, own[-count:]) for item in (scale, bias) if item is not None]
+    return known(b.LayerNormalization(x, *vectors, axis=-count, epsilon=epsilon), own)
+
+
+@from_nnef("onnx", idioms.COLUMN_BIAS)
+def column_bias(b: PlainBuilder, x: Tensor, bias: Tensor) -> Tensor:
+    """A number added to a single column -> Add of a vector of one item."""
+    return known(b.Add(cast(b, x, b.real), reshape(b, cast(b, bias, b.real), [1])), shape(x))
 
 
 @from_nnef("onnx", "det")

@@ -10,24 +10,41 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.inference import infer_shapes
 from ....ops.move import slice_ranges as nnef_ranges
+from ....optimization.nnef import idioms
 from ...building.target import PlainBuilder
 from ...engine.rules import from_nnef
 from ...maths.padding import Pairs
 from .. import building
 from ..building import ints, known
 from ..common import shape
-from . import restore
 
 
 @from_nnef("onnx", "reshape")
 def reshape(b: PlainBuilder, input: Tensor, *, shape: list[int], axis_start: int, axis_count: int) -> Tensor:
-    """reshape -> Reshape to the whole new shape; the last one of DepthToSpace or SpaceToDepth is all of that."""
+    """reshape -> Reshape to the whole new shape."""
     attribs = {"shape": shape, "axis_start": axis_start, "axis_count": axis_count}
-    dims = infer_shapes("reshape", [input.shape], attribs)
-    if (found := restore.moved_blocks(input, dims)) is not None:
-        type, x, attributes = found
-        return known(b.op(type, x, **attributes), dims)
-    return building.reshape(b, input, dims)
+    return building.reshape(b, input, infer_shapes("reshape", [input.shape], attribs))
+
+
+@from_nnef("onnx", idioms.DEPTH_TO_SPACE)
+def depth_to_space(b: PlainBuilder, x: Tensor, *, block_size: int) -> Tensor:
+    """Blocks that come out of the channels, in which they are outermost -> DepthToSpace."""
+    result: Tensor = b.DepthToSpace(x, blocksize=block_size, mode="DCR")
+    return result
+
+
+@from_nnef("onnx", idioms.PIXEL_SHUFFLE)
+def pixel_shuffle(b: PlainBuilder, x: Tensor, *, block_size: int) -> Tensor:
+    """Blocks that come out of the channels, in which they are innermost -> DepthToSpace."""
+    result: Tensor = b.DepthToSpace(x, blocksize=block_size, mode="CRD")
+    return result
+
+
+@from_nnef("onnx", idioms.SPACE_TO_DEPTH)
+def space_to_depth(b: PlainBuilder, x: Tensor, *, block_size: int) -> Tensor:
+    """Blocks that become the outermost part of the channels -> SpaceToDepth."""
+    result: Tensor = b.SpaceToDepth(x, blocksize=block_size)
+    return result
 
 
 @from_nnef("onnx", "transpose")
@@ -105,11 +122,10 @@ def tile(b: PlainBuilder, input: Tensor, *, repeats: list[int]) -> Tensor:
     return known(b.Tile(input, ints(b, repeats)), new, input.dtype)
 
 
-@from_nnef("onnx", "gather")
+@from_nnef("onnx", "gather", idioms.SIGNED_GATHER)
 def gather(b: PlainBuilder, input: Tensor, indices: Tensor, *, axis: int) -> Tensor:
-    """gather -> Gather."""
+    """gather -> Gather, which counts negative indices from the end."""
     own = shape(input)
-    indices = restore.indices(indices, own[axis])
     return known(b.Gather(input, indices, axis=axis), [*own[:axis], *shape(indices), *own[axis + 1 :]], input.dtype)
 
 
@@ -119,7 +135,6 @@ def gather(b: PlainBuilder, input: Tensor, indices: Tensor, *, axis: int) -> Ten
 @from_nnef("onnx", "gather_elements")
 def gather_elements(b: PlainBuilder, input: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     """gather_elements -> GatherElements."""
-    indices = restore.indices(indices, shape(input)[axis])
     return known(b.GatherElements(input, indices, axis=axis), shape(indices), input.dtype)
 
 

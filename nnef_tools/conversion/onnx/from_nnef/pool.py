@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ....model import Tensor
-from ....ops.window import Window, forward_window, reverse_window
+from ....ops.borders import ZERO_BORDERS
+from ....ops.window import PlacedWindow, Window
 from ...building.target import PlainBuilder
 from ...engine.rules import from_nnef
 from ...maths import padding as pads
-from ...maths.padding import Pairs
 from ..building import (
     concat,
     divisor,
@@ -32,12 +32,12 @@ from ..building import (
     unsqueeze,
 )
 from ..common import shape
-from .conv import LIMIT, ZEROS, continued, correlate, spread
+from .conv import LIMIT, continued, correlate, spread
 
-Run = Callable[[Tensor, Window], Tensor]
+Run = Callable[[Tensor, PlacedWindow], Tensor]
 
 
-def _over_axes(b: PlainBuilder, x: Tensor, window: Window, run: Run) -> Tensor:
+def _over_axes(b: PlainBuilder, x: Tensor, window: PlacedWindow, run: Run) -> Tensor:
     """Applies `run` to all dimensions where the window does something."""
     axes, rank = window.active, len(shape(x))
     if 3 <= rank <= 2 + LIMIT and axes and min(axes) >= 2:
@@ -63,12 +63,12 @@ def _unfold(b: PlainBuilder, y: Tensor, own: Sequence[int], axes: Sequence[int])
     return transpose(b, moved, np.argsort([*rest, *axes]).tolist())
 
 
-def _fits(window: Window) -> bool:
+def _fits(window: PlacedWindow) -> bool:
     """Do runtimes take the padding as an attribute of a pooling operator?"""
     return all(0 <= p < f and 0 <= q < f for (p, q), f in zip(window.padding, window.size, strict=True))
 
 
-def _attributes(window: Window) -> dict[str, Any]:
+def _attributes(window: PlacedWindow) -> dict[str, Any]:
     return {
         "kernel_shape": list(window.size),
         "strides": list(window.stride),
@@ -76,20 +76,25 @@ def _attributes(window: Window) -> dict[str, Any]:
     }
 
 
-def _continued(b: PlainBuilder, x: Tensor, window: Window, border: str, value: float = 0.0) -> tuple[Tensor, Window]:
+def _padded(b: PlainBuilder, x: Tensor, window: PlacedWindow, value: float = 0.0) -> tuple[Tensor, PlacedWindow]:
     """x with its padding, and the window on that."""
-    return pad(b, x, list(window.padding), border, value), window.unpadded()
+    return pad(b, x, list(window.padding), window.border, value), window.unpadded()
+
+
+def _lowest(window: Window) -> float:
+    """What never wins a maximum, outside of an input whose border is to be ignored."""
+    return -np.inf if window.border == "ignore" else 0.0
 
 
 # sums
 
 
-def _mean(b: PlainBuilder, x: Tensor, window: Window, count_padding: bool) -> Tensor:
+def _mean(b: PlainBuilder, x: Tensor, window: PlacedWindow, count_padding: bool) -> Tensor:
     y = b.AveragePool(x, **_attributes(window), count_include_pad=int(count_padding))
     return known(y, [*shape(x)[:2], *window.downscaled])
 
 
-def _sum(b: PlainBuilder, x: Tensor, window: Window) -> Tensor:
+def _sum(b: PlainBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
     if set(window.dilation) == {1} and _fits(window) and b.real is np.float32:
         return elementwise(b, "Mul", _mean(b, x, window, True), scalar(b, math.prod(window.size)))
     channels = shape(x)[1]
@@ -103,115 +108,79 @@ def _divided(b: PlainBuilder, x: Tensor, counts: Sequence[np.ndarray[Any, Any]])
 
 
 @from_nnef("onnx", "box")
-def box(
-    b: PlainBuilder,
-    input: Tensor,
-    *,
-    size: list[int],
-    border: str = "constant",
-    padding: Pairs | None = None,
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-    normalize: bool = False,
-) -> Tensor:
+def box(b: PlainBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
     """box -> AveragePool, times the volume unless it is to be normalised; Conv with ones where it is dilated.
 
     In float64 runtimes lack AveragePool, so that it is a sum, which is divided.
     """
-    window = forward_window(shape(input), size, padding or (), stride, dilation)
-    counts = [window.valid_counts(k) for k in range(len(size))]
-    x = input
-    if border not in ZEROS:
-        x, window = _continued(b, x, window, border)
-    axes = window.active
-    direct = set(window.over(axes).dilation) == {1} and _fits(window) and b.real is np.float32
-    if normalize and axes and direct:
-        plain = border == "ignore" and any(pair != (0, 0) for pair in window.padding)
-        if len(axes) <= LIMIT:
-            return _over_axes(b, x, window, lambda t, w: _mean(b, t, w, not plain))
-    y = _over_axes(b, x, window, lambda t, w: _sum(b, t, w))
-    if not normalize:
-        return y
-    return _divided(b, y, counts if border == "ignore" else [np.asarray([n]) for n in size])
+    x, placed = input, window.forward(shape(input))
+    counts = [np.asarray([n]) for n in placed.size]
+    if window.border == "ignore":
+        counts = [placed.valid_counts(k) for k in range(len(placed.size))]
+    if window.border not in ZERO_BORDERS:
+        x, placed = _padded(b, x, placed)
+    axes = placed.active
+    direct = set(placed.over(axes).dilation) == {1} and _fits(placed) and b.real is np.float32
+    if normalize and axes and direct and len(axes) <= LIMIT:
+        plain = window.border == "ignore" and placed.is_padded
+        return _over_axes(b, x, placed, lambda t, w: _mean(b, t, w, not plain))
+    y = _over_axes(b, x, placed, lambda t, w: _sum(b, t, w))
+    return _divided(b, y, counts) if normalize else y
 
 
 @from_nnef("onnx", "avg_pool")
-def avg_pool(b: PlainBuilder, input: Tensor, *, size: list[int], border: str, padding: Pairs, stride: list[int],
-             dilation: list[int]) -> Tensor:  # fmt: skip
+def avg_pool(b: PlainBuilder, input: Tensor, *, window: Window) -> Tensor:
     """avg_pool -> AveragePool."""
-    return box(b, input, size=size, border=border, padding=padding, stride=stride, dilation=dilation, normalize=True)
+    return box(b, input, window=window, normalize=True)
 
 
 @from_nnef("onnx", "area_downsample")
 def area_downsample(b: PlainBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
     """area_downsample -> AveragePool."""
-    cell = [1, 1, *factor]
-    return box(b, input, size=cell, padding=[(0, 0)] * len(cell), stride=cell, normalize=True)
+    return box(b, input, window=Window.cells([1, 1, *factor]), normalize=True)
 
 
 @from_nnef("onnx", "debox")
-def debox(
-    b: PlainBuilder,
-    input: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-    output_shape: list[int],
-    normalize: bool,
-) -> Tensor:
+def debox(b: PlainBuilder, input: Tensor, *, window: Window, output_shape: list[int], normalize: bool) -> Tensor:
     """debox -> ConvTranspose with ones."""
-    window = reverse_window(shape(input), size, padding, stride, dilation, output_shape)
-    x, window = continued(b, input, window, border)
+    x, placed = continued(b, input, window.reverse(shape(input), output_shape))
 
-    def run(t: Tensor, w: Window) -> Tensor:
+    def run(t: Tensor, w: PlacedWindow) -> Tensor:
         channels = shape(t)[1]
         return spread(b, t, b.constant(np.ones([channels, 1, *w.size], b.real)), None, w, channels)
 
-    y = _over_axes(b, x, window, run)
+    y = _over_axes(b, x, placed, run)
     if not normalize:
         return y
-    if border != "ignore":
-        return _divided(b, y, [np.asarray([n]) for n in size])
-    return _divided(b, y, [window.contributions(k) for k in range(len(size))])
+    if window.border != "ignore":
+        return _divided(b, y, [np.asarray([n]) for n in placed.size])
+    return _divided(b, y, [placed.contributions(k) for k in range(len(placed.size))])
 
 
 # maxima
 
 
 @from_nnef("onnx", "max_pool")
-def max_pool(
-    b: PlainBuilder,
-    input: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-) -> Tensor:
+def max_pool(b: PlainBuilder, input: Tensor, *, window: Window) -> Tensor:
     """max_pool -> MaxPool, whose padding does not compete, as with border 'ignore'; others by Pad."""
-    window = forward_window(shape(input), size, padding, stride, dilation)
-    counts = [window.valid_counts(k) for k in range(len(size))]
-    x = input
-    if border != "ignore" or not _fits(window):
-        x, window = _continued(b, x, window, border, -np.inf if border == "ignore" else 0.0)
+    x, placed = input, window.forward(shape(input))
+    empty = [placed.empty(k) if window.border == "ignore" else None for k in range(len(placed.size))]
+    if window.border != "ignore" or not _fits(placed):
+        x, placed = _padded(b, x, placed, _lowest(window))
 
-    def run(t: Tensor, w: Window) -> Tensor:
+    def run(t: Tensor, w: PlacedWindow) -> Tensor:
         y = b.MaxPool(t, **_attributes(w), dilations=list(w.dilation))
         return known(y, [*shape(t)[:2], *w.downscaled])
 
-    y = _over_axes(b, x, window, run)
-    for k, count in enumerate(counts):
-        if border == "ignore" and not count.all():
-            some = (count > 0).reshape([-1 if j == k else 1 for j in range(len(counts))])
+    y = _over_axes(b, x, placed, run)
+    for k, windows in enumerate(empty):
+        if windows is not None:
+            some = ~windows.reshape([-1 if j == k else 1 for j in range(len(empty))])
             y = known(b.Where(b.constant(some), y, scalar(b, 0.0)), shape(y))
     return y
 
 
-def _elements(b: PlainBuilder, x: Tensor, window: Window) -> Iterator[Tensor]:
+def _elements(b: PlainBuilder, x: Tensor, window: PlacedWindow) -> Iterator[Tensor]:
     """For each element of the window, what the windows find there; x has the padding in it."""
     for element in np.ndindex(*window.size):
         ranges = {}
@@ -221,91 +190,42 @@ def _elements(b: PlainBuilder, x: Tensor, window: Window) -> Iterator[Tensor]:
         yield slice_ranges(b, x, ranges)
 
 
-def _stacked(b: PlainBuilder, x: Tensor, window: Window) -> Tensor:
+def _stacked(b: PlainBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
     """The elements of each window along a new last axis."""
     rank = len(shape(x))
     return concat(b, [unsqueeze(b, part, [rank]) for part in _elements(b, x, window)], rank)
 
 
 @from_nnef("onnx", "argmax_pool")
-def argmax_pool(
-    b: PlainBuilder,
-    input: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-) -> Tensor:
+def argmax_pool(b: PlainBuilder, input: Tensor, *, window: Window) -> Tensor:
     """argmax_pool -> ArgMax over the elements of the windows, put side by side."""
-    window = forward_window(shape(input), size, padding, stride, dilation)
-    x = pad(b, input, list(window.padding), border, -np.inf if border == "ignore" else 0.0)
-    stacked = _stacked(b, x, window)
-    return known(b.ArgMax(stacked, axis=len(size), keepdims=0), window.downscaled, np.int64)
+    x, placed = _padded(b, input, window.forward(shape(input)), _lowest(window))
+    stacked = _stacked(b, x, placed)
+    return known(b.ArgMax(stacked, axis=len(placed.size), keepdims=0), placed.downscaled, np.int64)
 
 
 @from_nnef("onnx", "max_pool_with_index")
-def max_pool_with_index(
-    b: PlainBuilder,
-    input: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-) -> tuple[Tensor | None, Tensor | None]:
+def max_pool_with_index(b: PlainBuilder, input: Tensor, *, window: Window) -> tuple[Tensor | None, Tensor | None]:
     """max_pool_with_index -> MaxPool and ArgMax, as far as they are used."""
-    attribs: dict[str, Any] = {
-        "size": size,
-        "border": border,
-        "padding": padding,
-        "stride": stride,
-        "dilation": dilation,
-    }
-    values = max_pool(b, input, **attribs) if b.wanted[0] else None
-    return values, argmax_pool(b, input, **attribs) if any(b.wanted[1:]) else None
+    values = max_pool(b, input, window=window) if b.wanted[0] else None
+    return values, argmax_pool(b, input, window=window) if any(b.wanted[1:]) else None
 
 
 @from_nnef("onnx", "sample")
-def sample(
-    b: PlainBuilder,
-    input: Tensor,
-    index: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-) -> Tensor:
+def sample(b: PlainBuilder, input: Tensor, index: Tensor, *, window: Window) -> Tensor:
     """sample -> GatherElements of the elements of the windows, put side by side."""
-    window = forward_window(shape(input), size, padding, stride, dilation)
-    stacked = _stacked(b, pad(b, input, list(window.padding), border), window)
-    rank = len(size)
+    stacked = _stacked(b, *_padded(b, input, window.forward(shape(input))))
+    rank = len(window.size)
     taken = b.GatherElements(stacked, unsqueeze(b, index, [rank]), axis=rank)
-    return squeeze(b, known(taken, [*window.downscaled, 1]), [rank])
+    return squeeze(b, known(taken, [*shape(index), 1]), [rank])
 
 
 @from_nnef("onnx", "desample")
-def desample(
-    b: PlainBuilder,
-    input: Tensor,
-    index: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-    output_shape: list[int],
-) -> Tensor:
+def desample(b: PlainBuilder, input: Tensor, index: Tensor, *, window: Window, output_shape: list[int]) -> Tensor:
     """desample -> ConvTranspose with a channel for each element of the window, in which the items lie that go there."""
-    window = reverse_window(shape(input), size, padding, stride, dilation, output_shape)
-    axes = window.active
-    axes = axes or [len(size) - 1]
-    part = window.over(axes)
+    placed = window.reverse(shape(input), output_shape)
+    axes = placed.active or [len(placed.size) - 1]
+    part = placed.over(axes)
     count = math.prod(part.size)
     items, positions = _fold(b, input, axes), _fold(b, index, axes)
     channels = b.constant(np.arange(count).reshape([1, count] + [1] * len(axes)))
@@ -324,6 +244,6 @@ def local_response_normalization(
     across = all(n == 1 for k, n in enumerate(size) if k != 1)
     if len(own) == 4 and size[1] % 2 and across and b.real is np.float32:  # runtimes want images and odd sizes
         return known(b.LRN(input, size=size[1], alpha=alpha, beta=beta, bias=bias), own)
-    means = box(b, elementwise(b, "Mul", input, input), size=size, normalize=True)
+    means = box(b, elementwise(b, "Mul", input, input), window=Window(size), normalize=True)
     sigma = elementwise(b, "Add", elementwise(b, "Mul", means, scalar(b, alpha)), scalar(b, bias))
     return elementwise(b, "Div", input, elementwise(b, "Pow", sigma, scalar(b, beta)))

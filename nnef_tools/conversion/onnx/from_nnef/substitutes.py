@@ -71,23 +71,10 @@ def _windows(parts: Sequence[Array], extents: Sequence[int]) -> Array:
     return np.where(inside, total, -1).reshape(elements, -1)
 
 
-def read_positions(extent: int, results: int, size: int, stride: int, dilation: int, padding: int) -> Array:
-    """(elements of the window, results): what a window reads along a dimension, -1 beyond the input."""
-    place = np.arange(size)[:, None] * dilation + np.arange(results) * stride - padding
-    return np.where((place >= 0) & (place < extent), place, -1)
-
-
-def source_positions(extent: int, results: int, size: int, stride: int, dilation: int, padding: int) -> Array:
-    """(elements of the window, results): what each result gets from the input of a transposed window, -1 for none."""
-    place = np.arange(results) + padding - np.arange(size)[:, None] * dilation
-    source = place // stride
-    return np.where((place % stride == 0) & (source >= 0) & (source < extent), source, -1)
-
-
 def products(b: PlainBuilder, x: Tensor, w: Tensor, bias: Tensor | None, parts: Sequence[Array], groups: int) -> Tensor:
     """Conv: what the windows see, put side by side, times the filter `[out, in / groups, ...]` as a matrix.
 
-    parts: positions as of `read_positions` for each spatial dimension.
+    parts: positions as of `PlacedWindow.targets` for each spatial dimension.
     """
     batch, channels, *extents = shape(x)
     rows, depth = shape(w)[0], channels // groups

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ....errors import Unsupported
 from ....model import Tensor
-from ....ops.window import span
+from ....ops.window import Window
 from ...building.nnef import Builder
 from ...engine.rules import to_nnef
 from ...maths import padding
-from ...maths.padding import Pairs
 from ..common import channels, shape
 
 
-def explicit_padding(
-    auto_pad: str, pads: list[int] | None, extents: list[int], size: list[int], stride: list[int], dilation: list[int]
-) -> Pairs:
-    """Pads of a convolution or pooling operator as pairs, one for each spatial dimension."""
+def spatial_window(
+    extents: list[int],
+    size: list[int],
+    *,
+    strides: list[int] | None,
+    dilations: list[int] | None = None,
+    auto_pad: str = "NOTSET",
+    pads: list[int] | None,
+) -> Window:
+    """The window of a convolution or pooling operator over the spatial dimensions, with everything explicit."""
+    count = len(extents)
+    stride, dilation = _per_dimension("strides", strides, count), _per_dimension("dilations", dilations, count)
+    window = Window(size, padding=[(0, 0)] * count, stride=stride, dilation=dilation)
     if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        return padding.same_padding(extents, size, stride, dilation, lower=auto_pad == "SAME_LOWER")
+        return replace(window, padding=padding.same_padding(window, extents, lower=auto_pad == "SAME_LOWER"))
     if auto_pad == "VALID":
-        return [(0, 0)] * len(extents)
+        return window
     if auto_pad not in ("NOTSET", ""):
         raise Unsupported(f"auto_pad = '{auto_pad}' is not known")
-    pairs = padding.pairs_from_onnx(pads) if pads else [(0, 0)] * len(extents)
-    if len(pairs) != len(extents):
-        raise Unsupported(f"pads {pads} do not fit {len(extents)} spatial dimensions")
-    return pairs
+    if pads and len(pads) // 2 != count:
+        raise Unsupported(f"pads {pads} do not fit {count} spatial dimensions")
+    return replace(window, padding=padding.pairs_from_onnx(pads)) if pads else window
 
 
-def per_dimension(name: str, values: list[int] | None, count: int) -> list[int]:
+def _per_dimension(name: str, values: list[int] | None, count: int) -> list[int]:
     """Strides or dilations, one for each spatial dimension, 1 by default. Unsupported if the number is wrong."""
     if not values:
         return [1] * count
@@ -64,18 +72,8 @@ def conv(
 ) -> Tensor:
     """Conv -> conv; the filter layout [out, in / group, ...] is the same."""
     size = _check_filter(x, w, kernel_shape)
-    stride = per_dimension("strides", strides, len(size))
-    dilation = per_dimension("dilations", dilations, len(size))
-    pairs = explicit_padding(auto_pad, pads, shape(x)[2:], size, stride, dilation)
-    return b.conv(
-        x,
-        w,
-        0.0 if bias is None else channels(b, bias),
-        stride=stride,
-        dilation=dilation,
-        padding=pairs,
-        groups=group,
-    )
+    window = spatial_window(shape(x)[2:], size, strides=strides, dilations=dilations, auto_pad=auto_pad, pads=pads)
+    return b.conv(x, w, 0.0 if bias is None else channels(b, bias), **window.sized(()).attributes(), groups=group)
 
 
 @to_nnef("onnx", "ConvTranspose")
@@ -100,33 +98,28 @@ def conv_transpose(
     output_shape says the same. Of an odd padding the larger part comes first, but for SAME_UPPER.
     """
     size = _check_filter(x, w, kernel_shape)
-    count = len(size)
-    stride = per_dimension("strides", strides, count)
-    dilation = per_dimension("dilations", dilations, count)
-    extra = output_padding or [0] * count
-    full = [(n - 1) * s + span(f, d) for n, s, f, d in zip(shape(x)[2:], stride, size, dilation, strict=True)]
-    wanted = output_shape[-count:] if output_shape else None
-    if wanted is None and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = [n * s for n, s in zip(shape(x)[2:], stride, strict=True)]
+    extents, automatic = shape(x)[2:], auto_pad in ("SAME_UPPER", "SAME_LOWER")
+    mode = "VALID" if auto_pad == "VALID" or automatic or output_shape else "NOTSET"
+    window = spatial_window(extents, size, strides=strides, dilations=dilations, auto_pad=mode, pads=pads)
+    extra = output_padding or [0] * len(size)
+    full = replace(window, padding=[(0, 0)] * len(size)).reverse(extents).upscaled
+    wanted = output_shape[-len(size) :] if output_shape else None
+    if wanted is None and automatic:
+        wanted = [n * s for n, s in zip(extents, window.stride, strict=True)]
     if wanted is not None:
         totals = [max(f + e - extent, 0) for f, e, extent in zip(full, extra, wanted, strict=True)]
         halves = [(total // 2, total - total // 2) for total in totals]
-        pairs = halves if auto_pad == "SAME_UPPER" else [(more, less) for less, more in halves]
-        result = wanted
-    else:
-        pairs = explicit_padding(
-            "VALID" if auto_pad == "VALID" else "NOTSET", pads, shape(x)[2:], size, stride, dilation
+        window = replace(
+            window, padding=halves if auto_pad == "SAME_UPPER" else [(more, less) for less, more in halves]
         )
-        result = [f + e - p - q for f, e, (p, q) in zip(full, extra, pairs, strict=True)]
-    plain = [f - p - q for f, (p, q) in zip(full, pairs, strict=True)]
+    plain = [f - p - q for f, (p, q) in zip(full, window.padding, strict=True)]
+    result = wanted or [n + e for n, e in zip(plain, extra, strict=True)]
     attribs: dict[str, Any] = {} if result == plain else {"output_shape": [shape(x)[0], shape(w)[1] * group, *result]}
     return b.deconv(
         x,
         w,
         0.0 if bias is None else channels(b, bias),
-        stride=stride,
-        dilation=dilation,
-        padding=pairs,
+        **window.sized(()).attributes(),
         groups=group,
         **attribs,
     )

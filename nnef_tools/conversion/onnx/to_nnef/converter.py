@@ -9,6 +9,7 @@ from typing import Any
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
 from ....model.dtypes import is_float, nnef_dtype
+from ....ops.window import Window
 from ...building import shapes
 from ...engine.rules import Rule, find_rule
 from ...engine.to_nnef import ConverterToNNEF
@@ -111,7 +112,8 @@ class Converter(ConverterToNNEF):
         dilation: Sequence[int],
     ) -> list[int]:
         """Pads in ONNX order for SAME_LOWER: `([8, 8], [3, 3], [4, 4], [2, 2], [1, 1])` -> `[1, 1, 0, 0]`."""
-        return padding.pairs_to_onnx(padding.same_padding(input_size, filter_size, stride, dilation, lower=True))
+        window = Window(filter_size, stride=stride, dilation=dilation)
+        return padding.pairs_to_onnx(padding.same_padding(window, input_size, lower=True))
 
     def ceil_pads(self, pads: Sequence[tuple[int, int]], stride: Sequence[int]) -> list[tuple[int, int]]:
         """`(p, q + stride - 1)` for each."""

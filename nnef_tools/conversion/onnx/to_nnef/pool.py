@@ -3,54 +3,49 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ....ops.window import Window
 from ...building.nnef import Builder
 from ...compose.pool_positions import flat_positions
 from ...engine.rules import to_nnef
 from ...maths import padding
-from ...maths.padding import Pairs
 from ..common import shape
-from .conv import explicit_padding, per_dimension
+from .conv import spatial_window
 
 NO_PADDING = [(0, 0), (0, 0)]
 
 
-class _Window:
-    """The window of a pooling operator over the spatial dimensions of an input."""
+def _window(
+    x: Tensor,
+    kernel_shape: list[int],
+    strides: list[int] | None,
+    dilations: list[int] | None,
+    auto_pad: str,
+    pads: list[int] | None,
+) -> Window:
+    """The window of a pooling operator over the spatial dimensions of its input."""
+    extents = shape(x)[2:]
+    if len(kernel_shape) != len(extents) or not extents:
+        raise Unsupported(f"kernel_shape {kernel_shape} does not fit an input of shape {shape(x)}")
+    return spatial_window(extents, kernel_shape, strides=strides, dilations=dilations, auto_pad=auto_pad, pads=pads)
 
-    def __init__(
-        self,
-        x: Tensor,
-        kernel_shape: list[int],
-        strides: list[int] | None,
-        dilations: list[int] | None,
-        auto_pad: str,
-        pads: list[int] | None,
-        ceil_mode: int,
-    ) -> None:
-        extents = shape(x)[2:]
-        if len(kernel_shape) != len(extents) or not extents:
-            raise Unsupported(f"kernel_shape {kernel_shape} does not fit an input of shape {shape(x)}")
-        self.extents = extents
-        self.size = kernel_shape
-        self.stride = per_dimension("strides", strides, len(extents))
-        self.dilation = per_dimension("dilations", dilations, len(extents))
-        self.declared = explicit_padding(auto_pad, pads, extents, self.size, self.stride, self.dilation)
-        self.padding = self.declared
-        if ceil_mode and auto_pad in ("NOTSET", ""):
-            self.padding = padding.ceil_padding(extents, self.size, self.stride, self.dilation, self.declared)
 
-    def attributes(self, pairs: Pairs | None = None) -> dict[str, Any]:
-        """NNEF attributes for all dimensions, batch and channels included."""
-        return {
-            "size": [1, 1, *self.size],
-            "stride": [1, 1, *self.stride],
-            "dilation": [1, 1, *self.dilation],
-            "padding": NO_PADDING + (self.padding if pairs is None else pairs),
-        }
+def _rounded(x: Tensor, window: Window, auto_pad: str, ceil_mode: int) -> Window:
+    """The window with as much padding as ceil_mode asks for."""
+    if not ceil_mode or auto_pad not in ("NOTSET", ""):
+        return window
+    return replace(window, padding=padding.ceil_padding(window, shape(x)[2:]))
+
+
+def _attributes(window: Window, border: str = "constant") -> dict[str, Any]:
+    """The attributes of an operation, whose windows go over batch and channels, too."""
+    return Window(
+        [1, 1, *window.size], border, [*NO_PADDING, *window.padding], [1, 1, *window.stride], [1, 1, *window.dilation]
+    ).attributes()
 
 
 @to_nnef("onnx", "MaxPool")
@@ -67,12 +62,13 @@ def max_pool(
     strides: list[int] | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """MaxPool -> max_pool, or max_pool_with_index where the indices are used; padding never competes."""
-    window = _Window(x, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode)
+    window = _rounded(x, _window(x, kernel_shape, strides, dilations, auto_pad, pads), auto_pad, ceil_mode)
+    attribs = _attributes(window, "ignore")
     if not any(b.wanted[1:]):
-        return b.max_pool(x, **window.attributes(), border="ignore")
-    values, index = b.max_pool_with_index(x, **window.attributes(), border="ignore")
+        return b.max_pool(x, **attribs)
+    values, index = b.max_pool_with_index(x, **attribs)
     steps = _steps(shape(x), column_major=bool(storage_order))
-    return values, flat_positions(b, index, steps, window.size, window.stride, window.dilation, window.padding)
+    return values, flat_positions(b, index, steps, window.forward(shape(x)[2:]))
 
 
 def _steps(extents: list[int], *, column_major: bool) -> list[int]:
@@ -97,14 +93,15 @@ def average_pool(
     strides: list[int] | None = None,
 ) -> Tensor:
     """AveragePool -> avg_pool. What ceil_mode adds behind the declared padding is never counted."""
-    window = _Window(x, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode)
+    declared = _window(x, kernel_shape, strides, dilations, auto_pad, pads)
+    window = _rounded(x, declared, auto_pad, ceil_mode)
     if not count_include_pad:
-        return b.avg_pool(x, **window.attributes(), border="ignore")
-    if window.padding == window.declared:
-        return b.avg_pool(x, **window.attributes(), border="constant")
-    padded = b.pad(x, padding=NO_PADDING + window.declared)
-    rest = [(0, q - declared) for (_, q), (_, declared) in zip(window.padding, window.declared, strict=True)]
-    return b.avg_pool(padded, **window.attributes(rest), border="ignore")
+        return b.avg_pool(x, **_attributes(window, "ignore"))
+    if window == declared:
+        return b.avg_pool(x, **_attributes(window), border="constant")
+    padded = b.pad(x, padding=[*NO_PADDING, *declared.padding])
+    rest = [(0, q - own) for (_, q), (_, own) in zip(window.padding, declared.padding, strict=True)]
+    return b.avg_pool(padded, **_attributes(replace(window, padding=rest), "ignore"))
 
 
 def _power(b: Builder, x: Tensor, p: float) -> Tensor:
@@ -133,8 +130,8 @@ def lp_pool(
     strides: list[int] | None = None,
 ) -> Tensor:
     """LpPool: the p-th root of the sum of p-th powers of magnitudes."""
-    window = _Window(x, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode)
-    return _root(b, b.box(_power(b, x, p), **window.attributes()), p)
+    window = _rounded(x, _window(x, kernel_shape, strides, dilations, auto_pad, pads), auto_pad, ceil_mode)
+    return _root(b, b.box(_power(b, x, p), **_attributes(window)), p)
 
 
 def _spatial(x: Tensor) -> list[int]:

@@ -8,12 +8,12 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ....ops.window import Window
 from ...building.nnef import Builder
 from ...compose.axis_maps import Array, take
 from ...engine.rules import Ints, to_nnef
-from ...maths.padding import pairs_from_onnx
 from ..common import channels, reshape, shape, transpose
-from .conv import explicit_padding, per_dimension
+from .conv import spatial_window
 
 SAMPLING_MODES = {"bilinear": "linear", "bicubic": "cubic", "linear": "linear", "cubic": "cubic", "nearest": "nearest"}
 
@@ -75,15 +75,13 @@ def deform_conv(
         raise Unsupported(f"input of shape {shape(x)} and filter of shape {shape(w)} do not fit")
     if kernel_shape and kernel_shape != size:
         raise Unsupported(f"kernel_shape {kernel_shape} differs from the filter's {size}")
-    stride = per_dimension("strides", strides, rank)
-    dilation = per_dimension("dilations", dilations, rank)
-    padding = explicit_padding("NOTSET", pads, extents, size, stride, dilation)
+    window = spatial_window(extents, size, strides=strides, dilations=dilations, pads=pads)
     result = shape(offset)[2:]
     taps, points, samples = math.prod(size), math.prod(result), batch * offset_group
     if shape(offset)[:2] != [batch, offset_group * taps * rank]:
         raise Unsupported(f"offset of shape {shape(offset)} does not fit {offset_group} group(s) of {taps} positions")
 
-    base = _window_positions(size, result, stride, dilation, [before for before, _ in padding])
+    base = _window_positions(window, result)
     moves = transpose(b, reshape(b, offset, [samples, taps, rank, points]), [0, 1, 3, 2])
     backwards = np.arange(rank)[::-1]  # grids list the last dimension first
     unit = 2 / np.asarray(extents)[backwards]
@@ -105,13 +103,12 @@ def deform_conv(
     return y if bias is None else b.add(y, channels(b, bias))
 
 
-def _window_positions(
-    size: list[int], result: list[int], stride: list[int], dilation: list[int], before: list[int]
-) -> Array:
+def _window_positions(window: Window, result: list[int]) -> Array:
     """`[taps, points, rank]`: where each element of each window lies in the input."""
-    window = np.indices(size).reshape(len(size), -1).T * np.asarray(dilation)
-    origin = np.indices(result).reshape(len(result), -1).T * np.asarray(stride) - np.asarray(before)
-    positions: Array = window[:, None, :] + origin[None, :, :]
+    before = [before for before, _ in window.padding]
+    taps = np.indices(window.size).reshape(len(result), -1).T * np.asarray(window.dilation)
+    origin = np.indices(result).reshape(len(result), -1).T * np.asarray(window.stride) - np.asarray(before)
+    positions: Array = taps[:, None, :] + origin[None, :, :]
     return positions
 
 
@@ -132,13 +129,8 @@ def col2im(
     taps = math.prod(block_shape)
     if rows % taps or len(block_shape) != rank:
         raise Unsupported(f"blocks {block_shape} do not fit columns of shape {shape(x)}")
-    stride = per_dimension("strides", strides, rank)
-    dilation = per_dimension("dilations", dilations, rank)
-    padding = pairs_from_onnx(pads) if pads else [(0, 0)] * rank
-    counts = [
-        (extent + sum(pair) - (k - 1) * d - 1) // s + 1
-        for extent, pair, k, d, s in zip(image_shape, padding, block_shape, dilation, stride, strict=True)
-    ]
+    window = spatial_window(image_shape, block_shape, strides=strides, dilations=dilations, pads=pads)
+    counts = window.forward(image_shape).downscaled
     if math.prod(counts) != blocks:
         raise Unsupported(f"an image {image_shape} has {math.prod(counts)} blocks, the columns have {blocks}")
     depth = rows // taps
@@ -147,9 +139,7 @@ def col2im(
         reshape(b, x, [batch, rows, *counts]),
         b.constant(filters, x.dtype),
         0.0,
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
+        **window.sized(()).attributes(),
         groups=depth,
         output_shape=[batch, depth, *image_shape],
     )
@@ -171,12 +161,8 @@ def max_unpool(
     A larger output_shape adds zeros behind; the positions are those without it.
     """
     own = shape(x)
-    stride = per_dimension("strides", strides, len(kernel_shape))
-    padding = pairs_from_onnx(pads) if pads else [(0, 0)] * len(kernel_shape)
-    extents = [
-        (n - 1) * s - sum(pair) + k for n, s, pair, k in zip(own[2:], stride, padding, kernel_shape, strict=True)
-    ]
-    result = [*own[:2], *extents]
+    window = spatial_window(own[2:], kernel_shape, strides=strides, pads=pads)
+    result = [*own[:2], *window.reverse(own[2:]).upscaled]
     zeros = b.constant(np.zeros(math.prod(result), x.dtype))
     count = [math.prod(own)]
     flat = b.scatter_elements(zeros, reshape(b, indices, count), reshape(b, x, count), axis=0)

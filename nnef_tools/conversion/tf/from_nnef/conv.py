@@ -10,10 +10,11 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
-from ....ops.window import Window, forward_window, reverse_window, span
+from ....ops.borders import ZERO_BORDERS
+from ....ops.window import PlacedWindow, Window, span
 from ...engine.rules import from_nnef
 from ...maths import axis_orders
-from ...maths.padding import Pairs, same_padding
+from ...maths.padding import same_padding
 from ..building import (
     TfBuilder,
     concat,
@@ -36,9 +37,6 @@ from ..building import (
     vector,
 )
 
-ZEROS = ("constant", "ignore")
-"""Borders that add nothing to a sum."""
-
 MAX_RANK = 3
 
 
@@ -51,52 +49,49 @@ def check_rank(spatial: int) -> None:
 # windows
 
 
-def undilated(window: Window) -> Window:
+def undilated(window: PlacedWindow) -> PlacedWindow:
     """The window for a filter that has zeros in its gaps."""
-    size = tuple(span(f, d) for f, d in zip(window.size, window.dilation, strict=True))
-    ones = (1,) * len(size)
-    return replace(window, size=size, dilation=ones)
+    return replace(window, size=tuple(window.spans), dilation=(1,) * len(window.size))
 
 
-def widened(window: Window) -> Window:
+def widened(window: PlacedWindow) -> PlacedWindow:
     """A window over one dimension as one over two, the first of extent 1."""
-    # the stride is that of the other dimension, as depthwise kernels want it
-    return Window(
-        (1, *window.upscaled),
-        (1, *window.downscaled),
-        (1, *window.size),
-        (*window.stride, *window.stride),
-        (1, *window.dilation),
-        ((0, 0), *window.padding),
+    return replace(
+        window,
+        upscaled=(1, *window.upscaled),
+        downscaled=(1, *window.downscaled),
+        size=(1, *window.size),
+        # the stride is that of the other dimension, as depthwise kernels want it
+        stride=(*window.stride, *window.stride),
+        dilation=(1, *window.dilation),
+        padding=((0, 0), *window.padding),
     )
 
 
-def is_same(window: Window) -> bool:
+def is_same(window: PlacedWindow) -> bool:
     """Is the padding TensorFlow's SAME?"""
-    return list(window.padding) == same_padding(window.upscaled, window.size, window.stride, window.dilation)
+    return list(window.padding) == same_padding(window, window.upscaled)
 
 
-def padding_attributes(b: TfBuilder, window: Window, automatic: bool) -> dict[str, Any]:
+def padding_attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
     """The attributes that say the padding."""
-    zero = all(pair == (0, 0) for pair in window.padding)
-    if is_same(window) and (automatic or not zero):
+    if is_same(window) and (window.automatic or window.is_padded):
         return {"padding": "SAME"}
-    if zero:
+    if not window.is_padded:
         return {"padding": "VALID"}
     pairs = in_format(b, window.padding, (0, 0), (0, 0))
     return {"padding": "EXPLICIT", "explicit_paddings": [item for pair in pairs for item in pair]}
 
 
-def _padded(b: TfBuilder, x: Tensor, window: Window, border: str, explicit: bool) -> tuple[Tensor, Window]:
+def _padded(b: TfBuilder, x: Tensor, window: PlacedWindow, explicit: bool) -> tuple[Tensor, PlacedWindow]:
     """x, which has its channels second, with that padding in it that the operator does not take.
 
     explicit: it takes a padding for each side.
     """
-    zero = all(pair == (0, 0) for pair in window.padding)
     positive = all(min(pair) >= 0 for pair in window.padding)
-    if border in ZEROS and (zero or is_same(window) or (explicit and positive)):
+    if window.border in ZERO_BORDERS and (not window.is_padded or is_same(window) or (explicit and positive)):
         return x, window
-    return pad(b, x, [(0, 0), (0, 0), *window.padding], border), window.unpadded()
+    return pad(b, x, [(0, 0), (0, 0), *window.padding], window.border), window.unpadded()
 
 
 def zeros_inserted(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tensor:
@@ -161,53 +156,42 @@ def _is_grouped(b: TfBuilder, y: Tensor) -> bool:
 
 
 @from_nnef("tf", "conv")
-def conv(
-    b: TfBuilder,
-    input: Tensor,
-    filter: Tensor,
-    bias: Tensor,
-    *,
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-    groups: int,
-) -> Tensor:
+def conv(b: TfBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window: Window, groups: int) -> Tensor:
     """conv -> Conv2D, DepthwiseConv2dNative or Conv3D, with BiasAdd."""
     own, kernel = shape(input), shape(filter)
     check_rank(len(own) - 2)
-    window = forward_window(own[2:], kernel[2:], padding, stride, dilation)
+    placed = window.sized(kernel[2:]).forward(own[2:])
     groups = groups or own[1]
     # the fused kernel of oneDNN for depthwise convolutions ends the process at explicit paddings
-    x, window = _padded(b, input, window, border, explicit=len(own) <= 4 and groups == 1)
-    y = _correlate(b, to_format(b, x), filter, window, groups, not padding)
+    x, placed = _padded(b, input, placed, explicit=len(own) <= 4 and groups == 1)
+    y = _correlate(b, to_format(b, x), filter, placed, groups)
     return from_format(b, with_bias(b, y, bias))
 
 
-def _correlate(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int, automatic: bool) -> Tensor:
+def _correlate(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
     """A convolution of x, which is in the data format, with a filter `[out, in / groups, spatial...]`."""
     if len(window.size) == 1:
         axis = 1 if b.channels_last else 2
-        y = _correlate2d(b, unsqueeze(b, x, [axis]), unsqueeze(b, w, [2]), widened(window), groups, automatic)
+        y = _correlate2d(b, unsqueeze(b, x, [axis]), unsqueeze(b, w, [2]), widened(window), groups)
         return squeeze(b, y, [axis])
     if len(window.size) == 2:
-        return _correlate2d(b, x, w, window, groups, automatic)
+        return _correlate2d(b, x, w, window, groups)
     if set(window.dilation) != {1}:
         w, window = _filter_with_gaps(b, w, window.dilation), undilated(window)
-    return _by_group(b, x, w, groups, lambda t, f: _correlate3d(b, t, f, window, automatic))
+    return _by_group(b, x, w, groups, lambda t, f: _correlate3d(b, t, f, window))
 
 
-def _attributes(b: TfBuilder, window: Window, automatic: bool) -> dict[str, Any]:
+def _attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
     return {
         "strides": in_format(b, window.stride),
         "dilations": in_format(b, window.dilation),
         "data_format": data_format(b, len(window.size)),
-        **padding_attributes(b, window, automatic),
+        **padding_attributes(b, window),
     }
 
 
-def _correlate2d(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int, automatic: bool) -> Tensor:
-    attributes = _attributes(b, window, automatic)
+def _correlate2d(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
+    attributes = _attributes(b, window)
     dims = in_format(b, window.downscaled, shape(x)[0], shape(w)[0])
     depthwise = groups > 1 and shape(w)[1] == 1
     if depthwise and set(window.dilation) == {1} and len(set(window.stride)) == 1:
@@ -215,9 +199,9 @@ def _correlate2d(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int
     return known(b.Conv2D(x, _to_xcn(b, w), **attributes), dims)
 
 
-def _correlate3d(b: TfBuilder, x: Tensor, w: Tensor, window: Window, automatic: bool) -> Tensor:
+def _correlate3d(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow) -> Tensor:
     dims = in_format(b, window.downscaled, shape(x)[0], shape(w)[0])
-    return known(b.Conv3D(x, _to_xcn(b, w), **_attributes(b, window, automatic)), dims)
+    return known(b.Conv3D(x, _to_xcn(b, w), **_attributes(b, window)), dims)
 
 
 def _by_group(b: TfBuilder, x: Tensor, w: Tensor, groups: int, run: Any) -> Tensor:
@@ -241,10 +225,7 @@ def deconv(
     filter: Tensor,
     bias: Tensor,
     *,
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
+    window: Window,
     output_shape: list[int],
     groups: int,
 ) -> Tensor:
@@ -252,61 +233,54 @@ def deconv(
     own, kernel = shape(input), shape(filter)
     check_rank(len(own) - 2)
     groups = groups or (output_shape[1] if output_shape else own[1])
-    window = reverse_window(own[2:], kernel[2:], padding, stride, dilation, output_shape[2:])
-    x, window = continued(b, input, window, border)
+    x, placed = continued(b, input, window.sized(kernel[2:]).reverse(own[2:], output_shape[2:]))
     w = filter
-    if set(window.dilation) != {1}:
-        w, window = _filter_with_gaps(b, w, window.dilation), undilated(window)
+    if set(placed.dilation) != {1}:
+        w, placed = _filter_with_gaps(b, w, placed.dilation), undilated(placed)
     y = to_format(b, x)
-    if len(window.size) == 1:
+    if len(placed.size) == 1:
         axis = 1 if b.channels_last else 2
-        y = _spread(b, unsqueeze(b, y, [axis]), unsqueeze(b, w, [2]), widened(window), groups)
+        y = _spread(b, unsqueeze(b, y, [axis]), unsqueeze(b, w, [2]), widened(placed), groups)
         return from_format(b, with_bias(b, squeeze(b, y, [axis]), bias))
-    return from_format(b, with_bias(b, _spread(b, y, w, window, groups), bias))
+    return from_format(b, with_bias(b, _spread(b, y, w, placed, groups), bias))
 
 
-def continued(b: TfBuilder, x: Tensor, window: Window, border: str) -> tuple[Tensor, Window]:
+def continued(b: TfBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
     """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
-    if border in ZEROS:
-        return x, window
     overhang, window = window.continued()
-    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, border), window
+    return pad(b, x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, window.border), window
 
 
-def _spread(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int) -> Tensor:
+def _spread(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
     """The transpose of a convolution without dilation; w is `[in, out / groups, spatial...]`."""
-    rows = list(zip(window.downscaled, window.stride, window.size, strict=True))
-    full = tuple((n - 1) * s + f for n, s, f in rows)
+    full = window.covered
     after = [f - p - n for f, (p, _), n in zip(full, window.padding, window.upscaled, strict=True)]
     before = [p for p, _ in window.padding]
-    zeros = ((0, 0),) * len(full)
     attributes = _spread_padding(b, window, before, after)
     if attributes is not None:
         return _backprop(b, x, w, window, groups, attributes)
-    whole = Window(full, window.downscaled, window.size, window.stride, window.dilation, zeros)
+    whole = replace(window, upscaled=tuple(full), padding=((0, 0),) * len(full))
     y = _backprop(b, x, w, whole, groups, {"padding": "VALID"})
     crop = [(-p, -q) for p, q in zip(before, after, strict=True)]
     return pad(b, y, in_format(b, crop, (0, 0), (0, 0)))
 
 
-def _spread_padding(b: TfBuilder, window: Window, before: list[int], after: list[int]) -> dict[str, Any] | None:
+def _spread_padding(b: TfBuilder, window: PlacedWindow, before: list[int], after: list[int]) -> dict[str, Any] | None:
     """The padding attributes; None if no padding leads from the result to the input."""
-    own = Window(
-        window.upscaled, window.downscaled, window.size, window.stride, window.dilation,
-        tuple((p, max(q, 0)) for p, q in zip(before, after, strict=True)),
-    )  # fmt: skip
+    pairs = tuple((p, max(q, 0)) for p, q in zip(before, after, strict=True))
+    own = replace(window, padding=pairs, automatic=False)
     counts = tuple(-(-n // s) for n, s in zip(window.upscaled, window.stride, strict=True))
-    same = same_padding(window.upscaled, window.size, window.stride, window.dilation)
+    same = same_padding(window, window.upscaled)
     if counts == window.downscaled and [p for p, _ in same] == before:
         return {"padding": "SAME"}
     # what is left over at the end must be less than a step
     fits = all(p >= 0 for p in before) and all(-q < s for q, s in zip(after, window.stride, strict=True))
-    if not fits or (len(window.size) > 2 and any(pair != (0, 0) for pair in own.padding)):
+    if not fits or (len(window.size) > 2 and own.is_padded):
         return None
-    return padding_attributes(b, own, False)
+    return padding_attributes(b, own)
 
 
-def _backprop(b: TfBuilder, x: Tensor, w: Tensor, window: Window, groups: int, padding: dict[str, Any]) -> Tensor:
+def _backprop(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int, padding: dict[str, Any]) -> Tensor:
     """The operator of TensorFlow that is the gradient of a convolution."""
     attributes = {
         "strides": in_format(b, window.stride),

@@ -36,6 +36,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
     """
 
     dialect = "tf"
+    honours = ConverterFromNNEF.honours | {"io_transpose"}
     _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
 
     def __init__(
@@ -48,7 +49,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
         *,
         custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        super().__init__(custom_transforms, custom_functions, mirror_unsupported, io_transpose, custom_shapes)
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes, io_transpose)
         if data_format not in DATA_FORMATS:
             raise UsageError(f"data format '{data_format}' is not known", hint=f"use {' or '.join(DATA_FORMATS)}")
         self._data_format = data_format

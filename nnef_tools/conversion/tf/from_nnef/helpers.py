@@ -14,6 +14,7 @@ import numpy as np
 
 from ....errors import ConversionError
 from ....model import Operation, Tensor
+from ....model.channels import MIN_RANK, is_selected
 from ...engine.helpers import Helpers
 from ...maths import axis_orders
 from .. import building
@@ -65,8 +66,7 @@ class TfHelpers(Helpers):
 
     def needs_io_transpose(self, tensor: Tensor) -> bool:
         """Is the graph input or output to have its channels last?"""
-        chosen = self._io_transpose
-        return (chosen if isinstance(chosen, bool) else tensor.name in chosen) and building.rank(tensor) > 2
+        return is_selected(tensor.name, self._io_transpose) and building.rank(tensor) >= MIN_RANK
 
     def transpose_input(self, tensor: Tensor) -> Tensor:
         """The tensor with its channels last, if the data format wants them there."""

@@ -10,11 +10,25 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.inference import infer_shapes
 from ....ops.move import slice_ranges as nnef_ranges
+from ....optimization.nnef import idioms
 from ...building.target import PlainBuilder
 from ...engine.rules import from_nnef
 from ...maths.padding import Pairs
 from .. import building
-from ..building import cast, elementwise, is_number, known, per_channel, right_extended, shape, vector
+from ..building import (
+    TfBuilder,
+    cast,
+    data_format,
+    elementwise,
+    from_format,
+    is_number,
+    known,
+    per_channel,
+    right_extended,
+    shape,
+    to_format,
+    vector,
+)
 
 
 @from_nnef("tf", "reshape")
@@ -22,6 +36,38 @@ def reshape(b: PlainBuilder, input: Tensor, *, shape: list[int], axis_start: int
     """reshape -> Reshape to the whole shape of the result."""
     attribs = {"shape": shape, "axis_start": axis_start, "axis_count": axis_count}
     return building.reshape(b, input, infer_shapes("reshape", [input.shape], attribs))
+
+
+@from_nnef("tf", idioms.DEPTH_TO_SPACE)
+def depth_to_space(b: TfBuilder, x: Tensor, *, block_size: int) -> Tensor:
+    """Blocks that come out of the channels, in which they are outermost -> DepthToSpace."""
+    return from_format(b, _move_blocks(b, "DepthToSpace", to_format(b, x), block_size, data_format(b, 2)))
+
+
+@from_nnef("tf", idioms.SPACE_TO_DEPTH)
+def space_to_depth(b: TfBuilder, x: Tensor, *, block_size: int) -> Tensor:
+    """Blocks that become the outermost part of the channels -> SpaceToDepth."""
+    return from_format(b, _move_blocks(b, "SpaceToDepth", to_format(b, x), block_size, data_format(b, 2)))
+
+
+@from_nnef("tf", idioms.DEPTH_TO_SPACE_NHWC)
+def depth_to_space_nhwc(b: TfBuilder, x: Tensor, *, block_size: int) -> Tensor:
+    """DepthToSpace, where the channels are last."""
+    return _move_blocks(b, "DepthToSpace", x, block_size, "NHWC")
+
+
+@from_nnef("tf", idioms.SPACE_TO_DEPTH_NHWC)
+def space_to_depth_nhwc(b: TfBuilder, x: Tensor, *, block_size: int) -> Tensor:
+    """SpaceToDepth, where the channels are last."""
+    return _move_blocks(b, "SpaceToDepth", x, block_size, "NHWC")
+
+
+def _move_blocks(b: TfBuilder, type: str, x: Tensor, size: int, data_format: str) -> Tensor:
+    dims = dict(zip(data_format, shape(x), strict=True))
+    for axis, factor in (("C", size**2), ("H", size), ("W", size)):
+        enlarged = (axis == "C") == (type == "SpaceToDepth")
+        dims[axis] = dims[axis] * factor if enlarged else dims[axis] // factor
+    return known(b.op(type, x, block_size=size, data_format=data_format), list(dims.values()))
 
 
 @from_nnef("tf", "transpose")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ....model import Tensor
+from ....ops.window import Window
 from ...engine.rules import from_nnef
 from ..building import (
     TfBuilder,
@@ -61,7 +62,7 @@ def local_response_normalization(
         x = to_format(b, input)
         y = b.LRN(x, depth_radius=count // 2, bias=float(bias), alpha=float(alpha) / count, beta=float(beta))
         return from_format(b, known(y, shape(x)))
-    mean = box(b, elementwise(b, "Square", input), size=list(size), normalize=True)
+    mean = box(b, elementwise(b, "Square", input), window=Window(size), normalize=True)
     sigma = elementwise(b, "AddV2", scalar(b, bias), elementwise(b, "Mul", scalar(b, alpha), mean))
     return elementwise(b, "RealDiv", input, elementwise(b, "Pow", sigma, scalar(b, beta)))
 

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from ....model import Tensor
-from ....ops.window import Window, forward_window, reverse_window
+from ....ops.window import PlacedWindow, Window
 from ...engine.rules import from_nnef
-from ...maths.padding import Pairs
 from ..building import (
     TfBuilder,
     data_format,
@@ -45,7 +44,7 @@ from .conv import continued, is_same, padding_attributes, widened
 Array = np.ndarray[Any, Any]
 
 
-def _spatial(window: Window) -> Window | None:
+def _spatial(window: PlacedWindow) -> PlacedWindow | None:
     """The window over the spatial dimensions, if it is one that TensorFlow's pooling has."""
     rank = len(window.size)
     axes = window.active
@@ -54,18 +53,14 @@ def _spatial(window: Window) -> Window | None:
     return window.over(range(2, rank))
 
 
-def _has_padding(window: Window) -> bool:
-    return any(pair != (0, 0) for pair in window.padding)
-
-
-def _pool(b: TfBuilder, type: str, x: Tensor, window: Window, padding: dict[str, Any]) -> Tensor:
+def _pool(b: TfBuilder, type: str, x: Tensor, window: PlacedWindow, padding: dict[str, Any]) -> Tensor:
     """MaxPool or AvgPool over the spatial dimensions of x, which has its channels second."""
     y = to_format(b, x)
     rank, axis = len(window.size), 1 if b.channels_last else 2
     if rank == 1:
         y, window = unsqueeze(b, y, [axis]), widened(window)
         if "explicit_paddings" in padding:
-            padding = padding_attributes(b, window, False)
+            padding = padding_attributes(b, window)
     y = b.op(
         type + ("3D" if rank == 3 else ""), y, ksize=in_format(b, window.size), strides=in_format(b, window.stride),
         data_format=data_format(b, len(window.size)), **padding,
@@ -74,13 +69,13 @@ def _pool(b: TfBuilder, type: str, x: Tensor, window: Window, padding: dict[str,
     return from_format(b, squeeze(b, y, [axis]) if rank == 1 else y)
 
 
-def _element(b: TfBuilder, x: Tensor, window: Window, axis: int, element: int) -> Tensor:
+def _element(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int, element: int) -> Tensor:
     """What an element of the window meets along an axis, window by window."""
     part = window.read(axis, element)
     return slice_ranges(b, x, {axis: range(part.start, part.stop, part.step)})
 
 
-def _by_axis(b: TfBuilder, x: Tensor, window: Window, combine: str, whole: str) -> Tensor:
+def _by_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, combine: str, whole: str) -> Tensor:
     """Combines the elements of windows without padding, a dimension at a time."""
     for k in window.active:
         if window.size[k] == window.upscaled[k] and window.dilation[k] == 1:
@@ -99,72 +94,66 @@ def _divided(b: TfBuilder, x: Tensor, counts: Sequence[Array]) -> Tensor:
 
 
 @from_nnef("tf", "box")
-def box(
-    b: TfBuilder,
-    input: Tensor,
-    *,
-    size: list[int],
-    border: str = "constant",
-    padding: Sequence[tuple[int, int]] = (),
-    stride: Sequence[int] = (),
-    dilation: Sequence[int] = (),
-    normalize: bool = False,
-) -> Tensor:
+def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
     """box -> AvgPool, times the volume unless it is to be normalised; sums of slices where it has no such form."""
-    window = forward_window(shape(input), size, padding, stride, dilation)
-    spatial = _spatial(window)
-    if spatial is not None and normalize and border == "ignore" and is_same(spatial):
-        return _pool(b, "AvgPool", input, spatial, padding_attributes(b, spatial, not padding))
-    x, plain = pad(b, input, list(window.padding), border), window.unpadded()
-    counts = [np.asarray([n]) for n in size]
-    if border == "ignore":
-        counts = [window.valid_counts(k) for k in range(len(size))]
+    placed = window.forward(shape(input))
+    spatial = _spatial(placed)
+    ignore = window.border == "ignore"
+    if spatial is not None and normalize and ignore and is_same(spatial):
+        return _pool(b, "AvgPool", input, spatial, padding_attributes(b, spatial))
+    x, plain = pad(b, input, list(placed.padding), window.border), placed.unpadded()
+    counts = [np.asarray([n]) for n in placed.size]
+    if ignore:
+        counts = [placed.valid_counts(k) for k in range(len(placed.size))]
     spatial = _spatial(plain)
     if spatial is None:
         y = _by_axis(b, x, plain, "AddV2", "Sum")
         return _divided(b, y, counts) if normalize else y
     y = _pool(b, "AvgPool", x, spatial, {"padding": "VALID"})
-    if normalize and not (border == "ignore" and _has_padding(window)):
+    if normalize and not (ignore and placed.is_padded):
         return y
-    y = elementwise(b, "Mul", y, scalar(b, math.prod(size)))
+    y = elementwise(b, "Mul", y, scalar(b, math.prod(placed.size)))
     return _divided(b, y, counts) if normalize else y
 
 
 @from_nnef("tf", "avg_pool")
-def avg_pool(b: TfBuilder, input: Tensor, *, size: list[int], border: str, padding: Pairs, stride: list[int],
-             dilation: list[int]) -> Tensor:  # fmt: skip
+def avg_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
     """avg_pool -> AvgPool."""
-    return box(b, input, size=size, border=border, padding=padding, stride=stride, dilation=dilation, normalize=True)
+    return box(b, input, window=window, normalize=True)
 
 
 @from_nnef("tf", "area_downsample")
 def area_downsample(b: TfBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
     """area_downsample -> AvgPool."""
-    cell = [1, 1, *factor]
-    return box(b, input, size=cell, padding=[(0, 0)] * len(cell), stride=cell, normalize=True)
+    return box(b, input, window=Window.cells([1, 1, *factor]), normalize=True)
 
 
 @from_nnef("tf", "max_pool")
-def max_pool(b: TfBuilder, input: Tensor, *, size: list[int], border: str, padding: Pairs, stride: list[int],
-             dilation: list[int]) -> Tensor:  # fmt: skip
+def max_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
     """max_pool -> MaxPool, which ignores what is beyond the border; other borders are padded."""
-    window = forward_window(shape(input), size, padding, stride, dilation)
-    spatial = _spatial(window)
-    empty = [window.valid_counts(k) == 0 for k in range(len(size))] if border == "ignore" else []
-    if spatial is not None and border == "ignore" and _takes_padding(spatial):
-        y = _pool(b, "MaxPool", input, spatial, padding_attributes(b, spatial, not padding))
+    placed = window.forward(shape(input))
+    spatial = _spatial(placed)
+    if spatial is not None and window.border == "ignore" and _takes_padding(spatial):
+        y = _pool(b, "MaxPool", input, spatial, padding_attributes(b, spatial))
     else:
-        x = pad(b, input, list(window.padding), border, -np.inf if border == "ignore" else 0.0)
-        plain = window.unpadded()
+        x, plain = _padded(b, input, placed)
         spatial = _spatial(plain)
         if spatial is not None:
-            y = _pool(b, "MaxPool", x, spatial, {"padding": "SAME" if not padding and is_same(spatial) else "VALID"})
+            same = spatial.automatic and is_same(spatial)
+            y = _pool(b, "MaxPool", x, spatial, {"padding": "SAME" if same else "VALID"})
         else:
             y = _by_axis(b, x, plain, "Maximum", "Max")
-    for k, rows in enumerate(empty):
-        if rows.any():
-            y = select(b, _along(b, rows, k), scalar(b, 0.0), y)
+    for k in range(len(placed.size)):
+        empty = placed.empty(k) if window.border == "ignore" else None
+        if empty is not None:
+            y = select(b, _along(b, empty, k), scalar(b, 0.0), y)
     return y
+
+
+def _padded(b: TfBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
+    """x with its padding, where nothing wins against it if the border is to be ignored, and the window on that."""
+    value = -np.inf if window.border == "ignore" else 0.0
+    return pad(b, x, list(window.padding), window.border, value), window.unpadded()
 
 
 def _along(b: TfBuilder, values: Array, axis: int) -> Tensor:
@@ -172,9 +161,9 @@ def _along(b: TfBuilder, values: Array, axis: int) -> Tensor:
     return b.constant(values.reshape([*[1] * axis, -1]))
 
 
-def _takes_padding(window: Window) -> bool:
+def _takes_padding(window: PlacedWindow) -> bool:
     """Can MaxPool have that padding, as SAME or for each side?"""
-    if is_same(window) or not _has_padding(window):
+    if is_same(window) or not window.is_padded:
         return True
     rows = zip(window.padding, window.size, strict=True)
     return len(window.size) <= 2 and all(0 <= p < f and 0 <= q < f for (p, q), f in rows)
@@ -184,86 +173,55 @@ def _takes_padding(window: Window) -> bool:
 
 
 @from_nnef("tf", "argmax_pool")
-def argmax_pool(b: TfBuilder, input: Tensor, *, size: list[int], border: str, padding: Pairs, stride: list[int],
-                dilation: list[int]) -> Tensor:  # fmt: skip
+def argmax_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
     """argmax_pool -> ArgMax over the slices that the elements of the window meet, the first one wins ties.
 
     The indices of MaxPoolWithArgmax would be positions in the image, which cannot be told from the window's alone.
     """
-    window = forward_window(shape(input), size, padding, stride, dilation)
-    x = pad(b, input, list(window.padding), border, -np.inf if border == "ignore" else 0.0)
-    plain = window.unpadded()
+    x, plain = _padded(b, input, window.forward(shape(input)))
     parts = []
-    for element in np.ndindex(*window.size):
+    for element in np.ndindex(*plain.size):
         part = x
         for k in plain.active:
             part = _element(b, part, plain, k, element[k])
         parts.append(part)
     index = b.ArgMax(stack(b, parts, 0), number(b, 0), output_type=np.int64)
-    return known(index, window.downscaled, np.int64)
+    return known(index, plain.downscaled, np.int64)
 
 
 @from_nnef("tf", "max_pool_with_index")
-def max_pool_with_index(
-    b: TfBuilder,
-    input: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-) -> tuple[Tensor, Tensor | None]:
+def max_pool_with_index(b: TfBuilder, input: Tensor, *, window: Window) -> tuple[Tensor, Tensor | None]:
     """max_pool_with_index -> MaxPool, and ArgMax if the index is used."""
-    window: dict[str, Any] = {
-        "size": size,
-        "border": border,
-        "padding": padding,
-        "stride": stride,
-        "dilation": dilation,
-    }
-    return max_pool(b, input, **window), argmax_pool(b, input, **window) if b.wanted[1] else None
+    return max_pool(b, input, window=window), argmax_pool(b, input, window=window) if b.wanted[1] else None
 
 
 @from_nnef("tf", "sample")
-def sample(b: TfBuilder, input: Tensor, index: Tensor, *, size: list[int], border: str, padding: Pairs,
-           stride: list[int], dilation: list[int]) -> Tensor:  # fmt: skip
+def sample(b: TfBuilder, input: Tensor, index: Tensor, *, window: Window) -> Tensor:
     """sample -> GatherV2 of the flat positions that the indices stand for, in the padded input."""
-    window = forward_window(shape(input), size, padding, stride, dilation)
-    x = pad(b, input, list(window.padding), border)
-    positions = _flat_positions(b, index, window.unpadded())
+    placed = window.forward(shape(input))
+    x = pad(b, input, list(placed.padding), window.border)
+    positions = _flat_positions(b, index, placed.unpadded())
     return take(b, reshape(b, x, [math.prod(shape(x))]), positions, 0)
 
 
 @from_nnef("tf", "desample")
-def desample(
-    b: TfBuilder,
-    input: Tensor,
-    index: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-    output_shape: list[int],
-) -> Tensor:
+def desample(b: TfBuilder, input: Tensor, index: Tensor, *, window: Window, output_shape: list[int]) -> Tensor:
     """desample -> ScatterNd to the flat positions that the indices stand for; padding is cropped from the result."""
-    window = reverse_window(shape(input), size, padding, stride, dilation, output_shape)
-    plain = window.unpadded()
+    placed = window.reverse(shape(input), output_shape)
+    plain = placed.unpadded()
     volume, count = math.prod(plain.upscaled), math.prod(shape(input))
     positions = reshape(b, _flat_positions(b, index, plain), [count, 1])
     y = known(b.ScatterNd(positions, reshape(b, input, [count]), b.constant([volume], np.int64)), [volume])
-    return pad(b, reshape(b, y, plain.upscaled), [(-p, -q) for p, q in window.padding])
+    return pad(b, reshape(b, y, plain.upscaled), [(-p, -q) for p, q in placed.padding])
 
 
-def _flat_positions(b: TfBuilder, index: Tensor, window: Window) -> Tensor:
+def _flat_positions(b: TfBuilder, index: Tensor, window: PlacedWindow) -> Tensor:
     """Row-major positions, in the padded up-scaled side, of elements of a window without padding."""
     strides = np.cumprod([1, *window.upscaled[:0:-1]])[::-1]
     inner = np.cumprod([1, *window.size[:0:-1]])[::-1]
     total: Tensor | None = None
     for k, size in enumerate(window.size):
-        starts = np.arange(window.downscaled[k]) * (window.stride[k] * int(strides[k]))
+        starts = window.starts(k) * int(strides[k])
         part = b.constant(starts.reshape([-1 if j == k else 1 for j in range(len(window.size))]), np.int64)
         if size > 1:
             element = elementwise(b, "FloorDiv", index, integer(b, int(inner[k])))
@@ -280,31 +238,19 @@ def _flat_positions(b: TfBuilder, index: Tensor, window: Window) -> Tensor:
 
 
 @from_nnef("tf", "debox")
-def debox(
-    b: TfBuilder,
-    input: Tensor,
-    *,
-    size: list[int],
-    border: str,
-    padding: Pairs,
-    stride: list[int],
-    dilation: list[int],
-    output_shape: list[int],
-    normalize: bool,
-) -> Tensor:
+def debox(b: TfBuilder, input: Tensor, *, window: Window, output_shape: list[int], normalize: bool) -> Tensor:
     """debox -> Conv2DBackpropInput with ones, a dimension at a time."""
-    window = reverse_window(shape(input), size, padding, stride, dilation, output_shape)
-    x, window = continued(b, input, window, border)
-    for k in window.active:
-        x = _spread_axis(b, x, window, k)
+    x, placed = continued(b, input, window.reverse(shape(input), output_shape))
+    for k in placed.active:
+        x = _spread_axis(b, x, placed, k)
     if not normalize:
         return x
-    if border != "ignore":
-        return _divided(b, x, [np.asarray([n]) for n in size])
-    return _divided(b, x, [window.contributions(k) for k in range(len(size))])
+    if window.border != "ignore":
+        return _divided(b, x, [np.asarray([n]) for n in placed.size])
+    return _divided(b, x, [placed.contributions(k) for k in range(len(placed.size))])
 
 
-def _spread_axis(b: TfBuilder, x: Tensor, window: Window, axis: int) -> Tensor:
+def _spread_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int) -> Tensor:
     """What the windows along an axis write: the other dimensions are a batch and a row of an image with one channel."""
     own = shape(x)
     d, s, f = window.dilation[axis], window.stride[axis], window.size[axis]

@@ -12,6 +12,7 @@ from typing import Any
 
 from ....errors import ConversionError, NnefToolsError, Unsupported
 from ....model import Graph, Operation, Tensor
+from ....model.channels import MIN_RANK, is_selected
 from ....model.dtypes import nnef_dtype
 from ...building import shapes
 from ...engine.rules import Rule, find_rule
@@ -219,7 +220,7 @@ class Converter(ConverterToNNEF):
 
     def needs_io_transpose(self, tensor: Tensor) -> bool:
         """Does the option for transposing inputs and outputs select the tensor? None of rank 2 and less."""
-        return self._transposes(tensor, 3) and shapes.rank(tensor) > 2
+        return is_selected(tensor.name, self._io_transpose) and shapes.rank(tensor) >= MIN_RANK
 
     def convert_binarg(self, tensor: Tensor, other: Tensor) -> Tensor:
         """An operand of a binary operation with leading axes up to the rank of the other one; scalars stay."""

@@ -10,12 +10,11 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
-from ....ops.window import span
+from ....ops.window import Window
 from ...building.nnef import Builder
 from ...building.shapes import all_positive, positive, reshape, shape, squeeze, transpose, unsqueeze
 from ...compose.slicing import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
 from ...engine.rules import Array, Int, Ints, Number, to_nnef
-from ...maths.padding import same_padding
 
 
 @to_nnef("tf", "Reshape")
@@ -257,16 +256,13 @@ def extract_image_patches(
 ) -> Tensor:
     """ExtractImagePatches: the windows of all positions, side by side in the channels; outside is zero."""
     n, h, w, c = _blocks(shape(x), "NHWC")
-    size, stride, rate = ksizes[1:3], strides[1:3], rates[1:3]
-    pairs = same_padding([h, w], size, stride, rate) if padding == "SAME" else [(0, 0), (0, 0)]
-    padded = _pad(b, x, [(0, 0), *pairs, (0, 0)], "constant")
-    counts = [
-        (extent - span(f, d)) // s + 1 for extent, f, s, d in zip(shape(padded)[1:3], size, stride, rate, strict=True)
-    ]
+    declared = [] if padding == "SAME" else [(0, 0), (0, 0)]
+    window = Window(ksizes[1:3], padding=declared, stride=strides[1:3], dilation=rates[1:3]).forward([h, w])
+    padded = _pad(b, x, [(0, 0), *window.padding, (0, 0)], "constant")
     windows = []
-    for row, column in np.ndindex(*size):
-        begin = [row * rate[0], column * rate[1]]
-        end = [p + (count - 1) * s + 1 for p, count, s in zip(begin, counts, stride, strict=True)]
-        windows.append(slice_axes(b, padded, begin, end, [1, 2], stride))
+    for element in np.ndindex(*window.size):
+        taken = [window.read(*item) for item in enumerate(element)]
+        begin, end = [part.start for part in taken], [part.stop for part in taken]
+        windows.append(slice_axes(b, padded, begin, end, [1, 2], window.stride))
     y = windows[0] if len(windows) == 1 else b.concat(windows, axis=3)
-    return reshape(b, y, [n, *counts, math.prod(size) * c])
+    return reshape(b, y, [n, *window.downscaled, math.prod(window.size) * c])

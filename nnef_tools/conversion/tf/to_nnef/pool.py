@@ -10,26 +10,28 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import is_float
+from ....ops.borders import Padding
+from ....ops.window import Window
 from ...building.nnef import Builder
 from ...building.shapes import LIMIT, reshape, shape
 from ...compose.pool_positions import flat_positions
 from ...compose.slicing import slice_axes
 from ...engine.rules import Ints, to_nnef
-from ...maths.padding import Pairs, same_padding
+from ...maths.padding import same_padding
 from ..common import channels_first, from_channels_first, spatial, to_channels_first, window_padding
 
 
 def _window(
     data_format: str, ksize: list[int], strides: list[int], padding: str, explicit_paddings: list[int] | None
-) -> dict[str, Any]:
-    """NNEF attributes for all dimensions, batch and channels included. Padding never competes and is never counted."""
+) -> Window:
+    """The window over all dimensions, batch and channels included. Padding never competes and is never counted."""
     pairs = window_padding(padding, explicit_paddings, data_format)
-    return {
-        "size": channels_first(ksize, data_format, "ksize"),
-        "stride": channels_first(strides, data_format, "strides"),
-        "padding": [(0, 0), (0, 0), *pairs] if pairs else [],
-        "border": "ignore",
-    }
+    return Window(
+        channels_first(ksize, data_format, "ksize"),
+        "ignore",
+        [(0, 0), (0, 0), *pairs] if pairs else [],
+        channels_first(strides, data_format, "strides"),
+    )
 
 
 @to_nnef("tf", "MaxPool", "MaxPool3D")
@@ -46,7 +48,7 @@ def max_pool(
     """MaxPool, MaxPool3D -> max_pool."""
     layout = data_format or ("NHWC" if len(shape(x)) == 4 else "NDHWC")
     window = _window(layout, ksize, strides, padding, explicit_paddings)
-    return from_channels_first(b, b.max_pool(to_channels_first(b, x, layout), **window), layout)
+    return from_channels_first(b, b.max_pool(to_channels_first(b, x, layout), **window.attributes()), layout)
 
 
 @to_nnef("tf", "MaxPoolV2")
@@ -70,7 +72,7 @@ def avg_pool(
     """AvgPool, AvgPool3D -> avg_pool."""
     layout = data_format or ("NHWC" if len(shape(x)) == 4 else "NDHWC")
     window = _window(layout, ksize, strides, padding, None)
-    return from_channels_first(b, b.avg_pool(to_channels_first(b, x, layout), **window), layout)
+    return from_channels_first(b, b.avg_pool(to_channels_first(b, x, layout), **window.attributes()), layout)
 
 
 @to_nnef("tf", "MaxPoolWithArgmax")
@@ -88,15 +90,13 @@ def max_pool_with_argmax(
     window = _window("NHWC", ksize, strides, padding, None)
     source = to_channels_first(b, x, "NHWC")
     if not b.wanted[1]:
-        return from_channels_first(b, b.max_pool(source, **window), "NHWC"), None
-    if window["size"][:2] != [1, 1]:
+        return from_channels_first(b, b.max_pool(source, **window.attributes()), "NHWC"), None
+    if window.size[:2] != [1, 1]:
         raise Unsupported("positions of windows over batch or channels")
-    values, index = b.max_pool_with_index(source, **window)
+    values, index = b.max_pool_with_index(source, **window.attributes())
     _, depth, height, width = shape(source)
     steps = [height * width * depth if include_batch_in_index else 0, 1, width * depth, depth]
-    size, stride, ones = window["size"][2:], window["stride"][2:], [1, 1]
-    pairs = window["padding"][2:] or same_padding([height, width], size, stride, ones)
-    position = flat_positions(b, index, steps, size, stride, ones, pairs)
+    position = flat_positions(b, index, steps, window.forward(shape(source)).over([2, 3]))
     return from_channels_first(b, values, "NHWC"), from_channels_first(b, b.cast(position, Targmax), "NHWC")
 
 
@@ -113,20 +113,18 @@ def dilation_2d(
         raise Unsupported("integers")
     height, width, depth = shape(element)
     stride, dilation = spatial(strides, "NHWC", "strides"), spatial(rates, "NHWC", "rates")
-    pairs = window_padding(padding, None, "NHWC")
-    pairs = pairs or same_padding(shape(x)[1:3], [height, width], stride, dilation)
+    window = Window([height, width], "ignore", window_padding(padding, None, "NHWC"), stride, dilation)
+    pairs = window.padding or same_padding(window, shape(x)[1:3])
     value = b.value(element)
     if value is None or np.any(value != value[:1, :1]):
         return _largest_sum(b, x, element, stride, dilation, pairs)
-    window = {"size": [1, 1, height, width], "stride": [1, 1, *stride], "dilation": [1, 1, *dilation]}
-    source = to_channels_first(b, x, "NHWC")
-    y = b.max_pool(source, **window, padding=[(0, 0), (0, 0), *pairs], border="ignore")
-    y = from_channels_first(b, y, "NHWC")
+    whole = Window([1, 1, height, width], "ignore", [(0, 0), (0, 0), *pairs], [1, 1, *stride], [1, 1, *dilation])
+    y = from_channels_first(b, b.max_pool(to_channels_first(b, x, "NHWC"), **whole.attributes()), "NHWC")
     return b.add(y, b.constant(value[0, 0].reshape(1, 1, 1, depth))) if np.any(value) else y
 
 
 def _largest_sum(
-    b: Builder, x: Tensor, element: Tensor, stride: list[int], dilation: list[int], pairs: Pairs
+    b: Builder, x: Tensor, element: Tensor, stride: list[int], dilation: list[int], pairs: Padding
 ) -> Tensor:
     """The maximum over a window of x + element. Outside of x lies the smallest number, which never wins."""
     *window, depth = shape(element)

@@ -5,20 +5,12 @@
 
 from __future__ import annotations
 
-from . import conv, elementwise, index, linear, move, norm, pool, quant, recurrent, reduce, resize, roi
+from ....ops.window import by_keywords
+from . import conv, elementwise, index, linear, move, norm, pool, quant, recurrent, reduce, resize, roi, variable
 from .common import Operator
 
 OPERATORS: dict[str, Operator] = {
-    **elementwise.OPERATORS,
-    **conv.OPERATORS,
-    **pool.OPERATORS,
-    **resize.OPERATORS,
-    **roi.OPERATORS,
-    **linear.OPERATORS,
-    **reduce.OPERATORS,
-    **move.OPERATORS,
-    **norm.OPERATORS,
-    **quant.OPERATORS,
-    **index.OPERATORS,
-    **recurrent.OPERATORS,
+    name: by_keywords(function)
+    for family in (elementwise, conv, pool, resize, roi, linear, reduce, move, norm, quant, variable, index, recurrent)
+    for name, function in family.OPERATORS.items()
 }

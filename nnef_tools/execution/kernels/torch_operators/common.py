@@ -1,11 +1,10 @@
-"""What the torch operators share: left-aligned broadcasting, windows, borders.
+"""What the torch operators share: left-aligned broadcasting, borders.
 
-Imports torch, so this package is imported only by the torch backend and the PyTorch interpreter.
+Imports torch, so this package is imported only where torch is the runtime and by the PyTorch interpreter.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from ....errors import ShapeError
 from ....ops import registry
+from ....ops.borders import ZERO_BORDERS
+from ....ops.window import PlacedWindow
 
 Tensor = torch.Tensor
 Pairs = Sequence[tuple[int, int]]
@@ -56,56 +57,6 @@ def numpy_operator(name: str) -> Operator:
     return operator
 
 
-def span(size: int, dilation: int) -> int:
-    """How far a dilated window reaches."""
-    return (size - 1) * dilation + 1
-
-
-def automatic_padding(extents: Ints, size: Ints, stride: Ints, dilation: Ints) -> list[tuple[int, int]]:
-    """Padding such that ceil(extent / stride) windows fit; an odd surplus goes to the end."""
-    padding = []
-    for extent, f, s, d in zip(extents, size, stride, dilation, strict=True):
-        total = max((-(-extent // s) - 1) * s + span(f, d) - extent, 0)
-        padding.append((total // 2, total - total // 2))
-    return padding
-
-
-def down_window(
-    extents: Ints, size: Ints, padding: Pairs, stride: Ints, dilation: Ints
-) -> tuple[list[tuple[int, int]], list[int], list[int]]:
-    """Padding, stride and dilation of a down-scaling window over these extents, with the defaults for empty ones."""
-    strides = list(stride) or [1] * len(size)
-    dilations = list(dilation) or [1] * len(size)
-    pairs = [(p, q) for p, q in padding] if padding else automatic_padding(extents, size, strides, dilations)
-    for extent, f, d, (p, q) in zip(extents, size, dilations, pairs, strict=True):
-        if extent + p + q < span(f, d):
-            raise ShapeError(f"a window of {span(f, d)} does not fit into an extent of {extent} + {p} + {q}")
-    return pairs, strides, dilations
-
-
-def up_window(
-    extents: Ints, size: Ints, padding: Pairs, stride: Ints, dilation: Ints, output: Ints
-) -> tuple[list[tuple[int, int]], list[int], list[int], list[int]]:
-    """Padding, stride, dilation and result extents of an up-scaling window; output: the wanted extents or nothing."""
-    strides = list(stride) or [1] * len(size)
-    dilations = list(dilation) or [1] * len(size)
-    result = list(output)
-    if padding:
-        pairs = [(p, q) for p, q in padding]
-        if not result:
-            result = [
-                (x - 1) * s + span(f, d) - p - q
-                for x, f, s, d, (p, q) in zip(extents, size, strides, dilations, pairs, strict=True)
-            ]
-    else:
-        result = result or [x * s for x, s in zip(extents, strides, strict=True)]
-        pairs = automatic_padding(result, size, strides, dilations)
-    for x, extent, f, s, d, (p, q) in zip(extents, result, size, strides, dilations, pairs, strict=True):
-        if (extent + p + q - span(f, d)) // s + 1 != x:
-            raise ShapeError(f"'output_shape' extent {extent} does not scale down to the input's {x}")
-    return pairs, strides, dilations, result
-
-
 def border_index(index: Tensor, extent: int, border: str) -> Tensor:
     """Maps positions outside of [0, extent) to those inside whose value they take. ShapeError if that is undefined."""
     if border == "replicate":
@@ -135,7 +86,7 @@ def pad_border(x: Tensor, padding: Pairs, border: str, value: float = 0.0) -> Te
     """Continues x by (before, after) elements in each dimension; negative numbers crop."""
     if not any(p or q for p, q in padding):
         return x
-    if border == "constant":
+    if border in ZERO_BORDERS:
         filler, sides = _rounded(value, x.dtype), list(zip(x.shape, padding, strict=True))
         if any(n + min(p, 0) + min(q, 0) < 0 for n, (p, q) in sides):  # nothing of x is left
             return x.new_full([n + p + q for n, (p, q) in sides], filler)
@@ -147,46 +98,14 @@ def pad_border(x: Tensor, padding: Pairs, border: str, value: float = 0.0) -> Te
     return x
 
 
-def extend_input(
-    x: Tensor, size: Ints, padding: Pairs, stride: Ints, dilation: Ints, extents: Ints, border: str
-) -> tuple[Tensor, list[tuple[int, int]]]:
-    """For an up-scaling window whose border is not zero: continues x by all elements that reach into the result.
-
-    Position i of the result gets element k at window offset j if i + p = k * s + j * d. Returns x and the padding that
-    gives the same result with it.
-    """
-    if border in ("constant", "ignore"):
-        return x, list(padding)
-    around = []
-    moved = []
-    for n, f, s, d, (p, q), extent in zip(x.shape, size, stride, dilation, padding, extents, strict=True):
-        first = -(-(p - (f - 1) * d) // s)
-        last = (extent - 1 + p) // s
-        before, after = max(-first, 0), max(last - (n - 1), 0)
-        around.append((before, after))
-        moved.append((p + before * s, q + after * s))
-    return pad_border(x, around, border), moved
+def extend_input(x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
+    """Continues the input of a reverse operation as far as the window, over its last dimensions, reaches beyond it."""
+    around, window = window.continued()
+    return pad_border(x, [(0, 0)] * (x.dim() - len(around)) + around, window.border), window
 
 
-def crop_result(full: Tensor, padding: Pairs, extents: Ints) -> Tensor:
-    """Cuts (or continues by zeros) the full result of an up-scaling window to what padding and extents ask for."""
-    pads = [(-p, extent - n + p) for n, (p, _), extent in zip(full.shape, padding, extents, strict=True)]
-    return pad_border(full, pads, "constant")
-
-
-def over_dims(x: Tensor, dims: Ints, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Applies a function of [M, 1, extents of dims..] to x, where M counts everything but those dimensions."""
-    rest = [dim for dim in range(x.dim()) if dim not in dims]
-    order = rest + list(dims)
-    batch = [x.shape[dim] for dim in rest]
-    extents = [x.shape[dim] for dim in dims]
-    y = function(x.permute(order).reshape(math.prod(batch), 1, *extents))
-    y = y.reshape(*batch, *y.shape[2:])
-    inverse = sorted(range(len(order)), key=order.__getitem__)
-    return y.permute(inverse)
-
-
-def in_rounds(dims: Ints) -> list[list[int]]:
-    """The dimensions in groups that torch can pool over at once."""
-    items = list(dims)
-    return [items[k : k + SPATIAL_LIMIT] for k in range(0, len(items), SPATIAL_LIMIT)]
+def crop_result(full: Tensor, window: PlacedWindow) -> Tensor:
+    """Cuts (or continues by zeros) what a reverse operation writes to what padding and extents ask for."""
+    rows = zip(window.covered, window.padding, window.upscaled, strict=True)
+    pads = [(-p, extent - n + p) for n, (p, _), extent in rows]
+    return pad_border(full, [(0, 0)] * (full.dim() - len(pads)) + pads, "constant")

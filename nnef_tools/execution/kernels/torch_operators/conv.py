@@ -8,23 +8,12 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from ....errors import ShapeError
-from .common import (
-    SPATIAL_LIMIT,
-    Ints,
-    Operator,
-    Pairs,
-    Tensor,
-    crop_result,
-    down_window,
-    extend_input,
-    numpy_operator,
-    pad_border,
-    span,
-    up_window,
-)
+from ....ops.window import PlacedWindow, Window
+from .common import SPATIAL_LIMIT, Ints, Operator, Tensor, crop_result, extend_input, numpy_operator, pad_border
 
 _CONV: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d)
 _DECONV: tuple[Callable[..., Tensor], ...] = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+_POINT = Window(padding=[(0, 0)])
 
 
 def channel_bias(bias: Tensor | None, channels: int) -> Tensor | None:
@@ -38,37 +27,25 @@ def channel_bias(bias: Tensor | None, channels: int) -> Tensor | None:
     return bias.reshape(channels)
 
 
-def conv(
-    input: Tensor,
-    filter: Tensor,
-    bias: Tensor | None = None,
-    *,
-    border: str = "constant",
-    padding: Pairs = (),
-    stride: Ints = (),
-    dilation: Ints = (),
-    groups: int = 1,
-) -> Tensor:
+def conv(input: Tensor, filter: Tensor, bias: Tensor | None = None, *, window: Window, groups: int = 1) -> Tensor:
     """input [B, C, X..], filter [c, C / groups, f..] -> [B, c, x..]; groups 0 means C."""
     spatial = input.dim() - 2
     if spatial > SPATIAL_LIMIT:
-        return _numpy_conv(
-            "conv", input, filter, bias, border=border, padding=padding, stride=stride, dilation=dilation, groups=groups
-        )
+        return _numpy_conv("conv", input, filter, bias, **window.attributes(), groups=groups)
     if spatial == 0:
-        return conv(input[..., None], filter[..., None], bias, padding=[(0, 0)], groups=groups)[..., 0]
-    padding, stride, dilation = down_window(input.shape[2:], filter.shape[2:], padding, stride, dilation)
-    around = [p for p, _ in padding]
-    if border != "constant" or any(p != q or p < 0 for p, q in padding):
-        input = pad_border(input, [(0, 0), (0, 0), *padding], border)
+        return conv(input[..., None], filter[..., None], bias, window=_POINT, groups=groups)[..., 0]
+    placed = window.sized(filter.shape[2:]).forward(input.shape[2:])
+    around = [p for p, _ in placed.padding]
+    if window.border != "constant" or any(p != q or p < 0 for p, q in placed.padding):
+        input = pad_border(input, [(0, 0), (0, 0), *placed.padding], window.border)
         around = [0] * spatial
     return _CONV[spatial - 1](
         input,
         filter,
         channel_bias(bias, filter.shape[0]),
-        stride=stride,
+        stride=placed.stride,
         padding=around,
-        dilation=dilation,
+        dilation=placed.dilation,
         groups=groups or input.shape[1],
     )
 
@@ -78,10 +55,7 @@ def deconv(
     filter: Tensor,
     bias: Tensor | None = None,
     *,
-    border: str = "constant",
-    padding: Pairs = (),
-    stride: Ints = (),
-    dilation: Ints = (),
+    window: Window,
     output_shape: Ints = (),
     groups: int = 1,
 ) -> Tensor:
@@ -92,53 +66,29 @@ def deconv(
     spatial = input.dim() - 2
     groups = groups or (output_shape[1] if output_shape else input.shape[1])
     if spatial > SPATIAL_LIMIT:
-        return _numpy_conv(
-            "deconv",
-            input,
-            filter,
-            bias,
-            border=border,
-            padding=padding,
-            stride=stride,
-            dilation=dilation,
-            output_shape=output_shape,
-            groups=groups,
-        )
+        attribs = window.attributes()
+        return _numpy_conv("deconv", input, filter, bias, **attribs, output_shape=output_shape, groups=groups)
     if spatial == 0:
-        return deconv(input[..., None], filter[..., None], bias, padding=[(0, 0)], groups=groups)[..., 0]
-    if output_shape and tuple(output_shape[:2]) != (input.shape[0], filter.shape[1] * groups):
-        wanted = [input.shape[0], filter.shape[1] * groups]
-        raise ShapeError(f"'output_shape' must begin with {wanted}, got {list(output_shape)}")
-    size = filter.shape[2:]
-    padding, stride, dilation, extents = up_window(
-        input.shape[2:], size, padding, stride, dilation, list(output_shape)[2:]
-    )
-    channels = channel_bias(bias, filter.shape[1] * groups)
-    beyond = [
-        extent - ((x - 1) * s + span(f, d) - 2 * p)
-        for extent, x, s, f, d, (p, _) in zip(extents, input.shape[2:], stride, size, dilation, padding, strict=True)
-    ]
-    run = _DECONV[spatial - 1]
-    direct = all(
-        p >= 0 and 0 <= more < max(s, d) for (p, _), more, s, d in zip(padding, beyond, stride, dilation, strict=True)
-    )
-    if direct and border == "constant":
-        around = [p for p, _ in padding]
-        return run(input, filter, channels, stride, around, beyond, groups, dilation)
-    ones, none = [1, 1], [(0, 0), (0, 0)]
+        return deconv(input[..., None], filter[..., None], bias, window=_POINT, groups=groups)[..., 0]
     outer = [input.shape[0], filter.shape[1] * groups]
-    input, pairs = extend_input(
-        input,
-        [*ones, *size],
-        [*none, *padding],
-        [*ones, *stride],
-        [*ones, *dilation],
-        [*input.shape[:2], *extents],
-        border,
-    )
-    full = run(input, filter, None, stride, 0, 0, groups, dilation)
-    result = crop_result(full, pairs, [*outer, *extents])
-    return result if channels is None else result + channels.reshape(-1, *[1] * spatial)
+    if output_shape and list(output_shape[:2]) != outer:
+        raise ShapeError(f"'output_shape' must begin with {outer}, got {list(output_shape)}")
+    placed = window.sized(filter.shape[2:]).reverse(input.shape[2:], output_shape[2:])
+    return _spread(input, filter, channel_bias(bias, outer[1]), placed, groups)
+
+
+def _spread(input: Tensor, filter: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
+    """deconv by torch, whose result is cropped where no padding of torch gives the extents that are wanted."""
+    run = _DECONV[len(window.size) - 1]
+    around = [p for p, _ in window.padding]
+    beyond = [extent - (full - 2 * p) for extent, full, p in zip(window.upscaled, window.covered, around, strict=True)]
+    steps = map(max, window.stride, window.dilation)
+    direct = min(around) >= 0 and all(0 <= more < step for more, step in zip(beyond, steps, strict=True))
+    if direct and window.border == "constant":
+        return run(input, filter, bias, window.stride, around, beyond, groups, window.dilation)
+    input, window = extend_input(input, window)
+    result = crop_result(run(input, filter, None, window.stride, 0, 0, groups, window.dilation), window)
+    return result if bias is None else result + bias.reshape(-1, *[1] * len(window.size))
 
 
 def separable_conv(
@@ -147,15 +97,12 @@ def separable_conv(
     point_filter: Tensor,
     bias: Tensor | None = None,
     *,
-    border: str = "constant",
-    padding: Pairs = (),
-    stride: Ints = (),
-    dilation: Ints = (),
+    window: Window,
     groups: int = 1,
 ) -> Tensor:
     """A depth-wise convolution followed by a point-wise one."""
-    planes = conv(input, plane_filter, border=border, padding=padding, stride=stride, dilation=dilation, groups=0)
-    return conv(planes, point_filter, bias, groups=groups)
+    planes = conv(input, plane_filter, window=window, groups=0)
+    return conv(planes, point_filter, bias, window=Window(), groups=groups)
 
 
 def separable_deconv(
@@ -164,26 +111,13 @@ def separable_deconv(
     point_filter: Tensor,
     bias: Tensor | None = None,
     *,
-    border: str = "constant",
-    padding: Pairs = (),
-    stride: Ints = (),
-    dilation: Ints = (),
+    window: Window,
     output_shape: Ints = (),
     groups: int = 1,
 ) -> Tensor:
     """A point-wise transposed convolution followed by a depth-wise one."""
-    planes = deconv(input, point_filter, groups=groups)
-    return deconv(
-        planes,
-        plane_filter,
-        bias,
-        border=border,
-        padding=padding,
-        stride=stride,
-        dilation=dilation,
-        output_shape=output_shape,
-        groups=0,
-    )
+    planes = deconv(input, point_filter, window=Window(), groups=groups)
+    return deconv(planes, plane_filter, bias, window=window, output_shape=output_shape, groups=0)
 
 
 def _numpy_conv(name: str, input: Tensor, filter: Tensor, bias: Tensor | None, **attribs: object) -> Tensor:

@@ -151,5 +151,4 @@ OPERATORS: dict[str, Operator] = {
     "cast": cast,
     "copy_n": copy_n,
     "add_n": add_n,
-    "update": lambda variable, value: value,
 }

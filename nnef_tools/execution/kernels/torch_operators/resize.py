@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ....errors import ShapeError
 from ....ops import registry
+from ....ops.window import Window
 from .common import SPATIAL_LIMIT, Ints, Operator, Tensor, border_index, numpy_operator
 from .pool import box
 
@@ -33,8 +34,7 @@ def nearest_downsample(input: Tensor, *, factor: Ints) -> Tensor:
 def area_downsample(input: Tensor, *, factor: Ints) -> Tensor:
     """The mean of each cell."""
     _check_divisible(input, factor)
-    size = [1, 1, *factor]
-    return box(input, size=size, stride=size, padding=[(0, 0)] * len(size), normalize=True)
+    return box(input, window=Window.cells([1, 1, *factor]), normalize=True)
 
 
 def nearest_upsample(input: Tensor, *, factor: Ints) -> Tensor:

@@ -9,6 +9,7 @@ from itertools import product
 import torch
 
 from ....errors import ShapeError
+from ....ops.window import Window
 from .common import Ints, Operator, Tensor
 from .elementwise import round_half_up
 from .pool import avg_pool, max_pool
@@ -107,8 +108,7 @@ def _roi_align(pool: Callable[..., Tensor]) -> Operator:
     ) -> Tensor:
         fine = [math.prod(pair) for pair in zip(output_size, sampling_rate, strict=True)]
         resampled = roi_resample(input, rois, batch_index, output_size=fine, method=resize_method)
-        cell = [1, 1, *sampling_rate]
-        return pool(resampled, size=cell, stride=cell, padding=[(0, 0)] * len(cell))
+        return pool(resampled, window=Window.cells([1, 1, *sampling_rate]))
 
     return align
 

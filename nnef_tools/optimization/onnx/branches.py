@@ -11,17 +11,18 @@ are visited after their users, and all `Where` of one condition together, so tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 
-from ....language.names import FreshNames
-from ....model import Graph, Operation, Tensor
-from ....model.utils import place_operations
+from ...language.names import FreshNames
+from ...model import Graph, Operation, Tensor
+from ...model.utils import place_operations
+from ..unused import remove_unused_tensors
 
-ENOUGH = 4096
+MIN_BRANCH_ITEMS = 4096
 """Items that a branch must compute, so that skipping it makes up for the 2 microseconds that an If takes."""
 
 HEAVY = frozenset({"Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "LSTM", "MatMul", "RNN"})
@@ -74,22 +75,23 @@ class Choice:
     @property
     def pays(self) -> bool:
         """Is there enough to skip?"""
-        return any(side.work >= ENOUGH for side in self.sides)
+        return any(side.work >= MIN_BRANCH_ITEMS for side in self.sides)
 
 
-def restore_branches(graph: Graph) -> None:
-    """Makes If of Where, in place, with what only one side of it needs, if that is worth it.
+def restore_branches(graph: Graph) -> int:
+    """Makes If of Where, in place, with what only one side of it needs, if that is worth it. Returns how many.
 
     The graph must be sorted and its tensors named: results keep their names, and stay where the results of the graph or
     operators outside need them. Branches take what they need from outside directly from the outer graph's tensors.
     """
     conditions = {op: c for op in graph.operations if op.type == "Where" and (c := _condition(op)) is not None}
     if not conditions:
-        return
+        return 0
     places = _Places(graph, conditions)
     chosen = [choice for choice in places.choices if choice.pays]
     if chosen:
         _Builder(graph, places.of).build(chosen)
+    return len(chosen)
 
 
 def _condition(op: Operation) -> Tensor | None:
@@ -210,7 +212,7 @@ def _work(op: Operation) -> int:
     if op.domain == "" and op.type in _FREE:
         return 0
     if op.type in HEAVY or any(t.volume is None for t in op.outputs):
-        return ENOUGH
+        return MIN_BRANCH_ITEMS
     return sum(t.volume or 0 for t in op.outputs)
 
 
@@ -240,8 +242,7 @@ class _Builder:
             if constant.graph is not None and not constant.has_consumer:
                 self._graph.remove_tensor(constant)
                 copy.name = constant.name
-        for tensor in read:
-            _remove_unused(tensor, kept)
+        remove_unused_tensors(read, kept)
         for part in (self._graph, *branches):
             place_operations(part)
 
@@ -289,17 +290,3 @@ class _Builder:
         for op in graph.operations:
             if op.type == "DequantizeLinear" and op.inputs[0].data is not None:
                 op.inputs = tuple(t if t.data is None else self._copy(t, graph, t.shape or ()) for t in op.inputs)
-
-
-def _remove_unused(tensor: Tensor, kept: Container[Tensor]) -> None:
-    """Removes what nothing uses any more: a tensor, its producer, and so on."""
-    pending = [tensor]
-    while pending:
-        tensor = pending.pop()
-        owner, producer = tensor.graph, tensor.producer
-        if owner is None or tensor.has_consumer or tensor in kept or tensor in owner.inputs:
-            continue
-        if producer is not None:
-            pending.extend(producer.inputs)
-            owner.remove_operation(producer, unlink=True)
-        owner.remove_tensor(tensor)

@@ -1,0 +1,68 @@
+"""The executor of a Graph of the NNEF dialect, operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+from ...model import Graph
+from ..executor import Array, Observer
+from ..feeds.inputs import check_inputs, tensor_info
+from .constants import constant_data
+from .loading import expand_missing
+from .plan import Kernels, Operator, Plan
+
+
+class GraphExecutor:
+    """An `Executor` for a Graph of the NNEF dialect. Updated variables keep their new values for the next run.
+
+    expand: operations that nothing can run are replaced in the graph by the bodies of their fragments.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        kernels: Kernels,
+        custom_operators: Mapping[str, Operator] | None = None,
+        *,
+        note: str = "",
+        expand: bool = False,
+    ) -> None:
+        if expand:
+            operators = custom_operators or {}
+            expand_missing(graph, lambda name: operators.get(name) or kernels.operator(name))
+        self.note = note
+        self._kernels = kernels
+        self._plan = Plan(graph, kernels, custom_operators)
+        self._constants: MutableMapping[int, Any] = {
+            slot: kernels.from_numpy(constant_data(tensor)) for slot, tensor in self._plan.constants
+        }
+        self.backend = kernels.name
+        self.device = kernels.device
+        self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
+        self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
+        self.tensor_names = self._plan.tensor_names
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`."""
+        names = [output.name for output in self.outputs] if output_names is None else list(output_names)
+        slots = [self._plan.find(name) for name in names]
+        arrays = [self._kernels.from_numpy(array) for array in check_inputs(self.inputs, inputs)]
+        to_numpy = self._kernels.to_numpy
+        watch = None if observe is None else (lambda name, value: observe(name, to_numpy(value)))
+        with self._kernels.context():
+            values, updates = self._plan.run(arrays, self._constants, set(slots), watch)
+        self._constants.update(updates)
+        kept = {id(value) for value in updates.values()}
+        results = {}
+        for name, slot in zip(names, slots, strict=True):
+            array = to_numpy(values[slot])
+            # a view may be of a constant or an input, which must not change if the caller writes to the result
+            results[name] = array if array.flags.owndata and id(values[slot]) not in kept else array.copy()
+        return results

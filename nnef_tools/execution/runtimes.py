@@ -1,0 +1,182 @@
+"""What runs which models: `make_executor` picks from the runtimes that the pages of the formats name.
+
+A new runtime is a module and an entry in a page. numpy is imported only to run something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..errors import NnefToolsError, UsageError
+from ..formats import FORMATS, NNEF, load
+from ..formats.format import Runtime
+
+if TYPE_CHECKING:
+    from ..model import Graph
+    from .executor import Executor
+
+Model: TypeAlias = "Graph | str | PathLike[str]"
+Functions: TypeAlias = Mapping[str, Callable[..., Any]]
+"""Operator name -> function of the arrays of a runtime."""
+
+
+AUTO = "auto"
+RUNTIMES = tuple(runtime for format in FORMATS.values() for runtime in format.runtimes)
+BACKENDS = (AUTO, *dict.fromkeys(runtime.name for runtime in RUNTIMES))
+"""The choices of a backend."""
+
+
+def kernel_backends(format: str) -> list[str]:
+    """The installed backends that run models of the format by kernels, with no conversion in between; fastest first."""
+    return [runtime.name for runtime in _runtimes(format) if runtime.has_kernels and runtime.is_installed]
+
+
+def make_executor(
+    model: Model,
+    *,
+    format: str = NNEF.name,
+    backend: str = AUTO,
+    custom_operators: Functions | None = None,
+    decomposed: Collection[str] | None = None,
+    device: str | None = None,
+) -> Executor:
+    """An executor for a model file (or a Graph in the NNEF dialect).
+
+    format: 'nnef', 'onnx' or 'tf'; the last two are run by their own runtime. backend 'auto' takes, for NNEF, the first
+    of onnxruntime, torch and numpy that is installed and can run the model, also if that turns out in a run; the
+    result's `.backend` says which, its `.note` why not another. custom_operators: operator name to a function of the
+    arrays of torch (numpy where there is no torch, or if that is the backend): onnxruntime cannot call them, so 'auto'
+    takes another for models with such operators. decomposed: operators to run by the bodies of their fragments. device:
+    'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination, for a backend that cannot run
+    the model, and for operators to decompose that have no body; FormatError or ShapeError for an invalid graph.
+    """
+    from ..model import Graph
+
+    if backend not in BACKENDS:
+        raise UsageError(f"unknown backend '{backend}'", hint=f"choose from {', '.join(BACKENDS)}")
+    able = _runtimes(format)
+    chosen = [runtime for runtime in able if backend in (AUTO, runtime.name)]
+    if not chosen:
+        raise _cannot_run(format, backend, able)
+    if any(runtime.has_kernels for runtime in able):
+        _check_device(device, chosen, able)
+        kernels = [runtime for runtime in able if runtime.has_kernels]
+        return _executor_beside_kernels(
+            _KernelModel(model, custom_operators or {}, decomposed), chosen, kernels, device
+        )
+    if custom_operators or decomposed:
+        raise UsageError("custom and decomposed operators are for NNEF models only")
+    if isinstance(model, Graph):
+        raise UsageError(f"{able[0].models} models are run from their file, not from a Graph")
+    _check_device(device, chosen, able)
+    return _load(chosen[0], model, device)
+
+
+def _runtimes(format: str) -> list[Runtime]:
+    """What runs models of the format, in the order in which 'auto' takes it."""
+    found = FORMATS.get(format)
+    return list(found.runtimes) if found is not None else []
+
+
+def _cannot_run(format: str, backend: str, able: Sequence[Runtime]) -> UsageError:
+    if not able:
+        formats = [name for name, item in FORMATS.items() if item.runtimes]
+        return UsageError(f"cannot run models of format '{format}'", hint=f"formats: {', '.join(formats)}")
+    if not any(runtime.has_kernels for runtime in able):
+        problem = f"backend '{backend}' cannot run {able[0].models} models"
+        return UsageError(problem, hint="convert the model to NNEF first")
+    models = " and ".join(runtime.models for runtime in RUNTIMES if runtime.name == backend)
+    return UsageError(f"backend '{backend}' runs {models} models only", hint=_use(AUTO, *(r.name for r in able)))
+
+
+def _check_device(device: str | None, chosen: Sequence[Runtime], able: Sequence[Runtime]) -> None:
+    """UsageError if none of the chosen runtimes has it. able: all that run the model."""
+    if device in (None, "cpu") or any(runtime.devices for runtime in chosen):
+        return
+    others = [runtime.name for runtime in able if runtime.devices]
+    if others:
+        raise UsageError(f"the {chosen[0].name} backend does not run on '{device}'", hint=_use(*others))
+    raise UsageError(f"{able[0].models} models are run on the CPU, not on '{device}'")
+
+
+def _use(*names: str) -> str:
+    return f"use {', '.join(names[:-1])} or {names[-1]}"
+
+
+def _load(runtime: Runtime, model: Model, device: str | None) -> Executor:
+    executor: Executor = (
+        load(runtime.executor)(model, device=device) if runtime.devices else load(runtime.executor)(model)
+    )
+    return executor
+
+
+def _executor_beside_kernels(
+    model: _KernelModel, chosen: Sequence[Runtime], kernels: Sequence[Runtime], device: str | None
+) -> Executor:
+    """The first of the chosen runtimes; where it fails and is not the only one, one with kernels instead."""
+    from .fallback import FallbackExecutor
+
+    first, is_only = chosen[0], len(chosen) == 1
+    if first.has_kernels:
+        return model.executor(first, device)
+    follow = partial(model.executor, _following(kernels, device), device)
+    called = model.called()
+    if called:
+        note = f"{first.name} cannot call the Python functions of {', '.join(called)}"
+        if is_only:
+            raise UsageError(note, hint=_use(AUTO, *(runtime.name for runtime in kernels)))
+        return follow(note)
+    try:
+        executor = _load(first, model.source, device)
+    except NnefToolsError as error:
+        if is_only:
+            raise
+        note = f"{first.name} cannot run the model: {error.message}"
+    else:
+        return executor if is_only else FallbackExecutor(executor, follow)
+    return follow(note)
+
+
+def _following(kernels: Sequence[Runtime], device: str | None) -> Runtime:
+    """The first of them that is installed and runs on the device; if none is, it is the first that would."""
+    able = [runtime for runtime in kernels if runtime.devices or device in (None, "cpu")]
+    return next((runtime for runtime in able if runtime.is_installed), able[0])
+
+
+class _KernelModel:
+    """A model that kernels can run. Its file is read late: a runtime that compiles it may not need the graph."""
+
+    def __init__(self, model: Model, functions: Functions, decomposed: Collection[str] | None) -> None:
+        self._model = model
+        self._functions = functions
+        is_read = functions or decomposed or not isinstance(model, (str, PathLike))
+        self.source = self._read(decomposed) if is_read else model
+
+    def _read(self, decomposed: Collection[str] | None = None) -> Graph:
+        from ..ops.validity import check_graph
+        from .kernels.loading import check_decomposed, read_graph
+
+        graph = read_graph(self._model, decomposed)
+        check_decomposed(graph, decomposed or ())
+        check_graph(graph, self._functions)
+        return graph
+
+    def called(self) -> list[str]:
+        """The operators of the model that functions are given for."""
+        if not self._functions:
+            return []
+        return sorted({str(op.type) for op in self._graph().operations} & set(self._functions))
+
+    def _graph(self) -> Graph:
+        return self._read() if isinstance(self.source, (str, PathLike)) else self.source
+
+    def executor(self, runtime: Runtime, device: str | None, note: str = "") -> Executor:
+        """Runs it by the kernels of that runtime. note: why not by another one."""
+        from .kernels.executor import GraphExecutor
+
+        graph = self._graph()
+        kernels = load(runtime.executor).for_graph(graph, device)
+        return GraphExecutor(graph, kernels, self._functions, note=note, expand=graph is not self._model)

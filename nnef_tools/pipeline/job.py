@@ -1,0 +1,246 @@
+"""What a call of `convert_model` asks for: checked, with everything decided that does not need the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import UsageError, check_lists
+from ..formats import FORMATS, NNEF, Dialect, Format, InputShapes, detect_input, load
+from ..formats.destination import Destination, target_format
+from ..plugins import Modules, Plugins
+
+Progress = Callable[[str], None]
+
+HUB = NNEF.dialect
+"""The dialect over which all others are converted."""
+
+MODULES = ("custom_converters", "custom_shapes", "custom_fragments", "custom_optimizers")
+"""Options that name plugin modules."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `convert_model`, which explains them, with the names of tensors as graphs have them."""
+
+    input_shapes: InputShapes
+    fold_constants: bool
+    optimize: bool
+    keep_io_names: bool
+    keep_names: bool
+    io_transpose: bool | Sequence[str]
+    custom_converters: Modules
+    custom_shapes: Modules
+    custom_fragments: Modules
+    custom_optimizers: Modules
+    mirror_unsupported: bool
+    generate_custom_fragments: bool
+    decompose: bool | Sequence[str]
+    input_names: Sequence[str] | None
+    output_names: Sequence[str] | None
+    static_only: bool
+    tensor_mapping: str | PathLike[str] | None
+    annotate_shapes: bool
+    compress: int | None
+    dequantize: bool
+    standard_only: bool
+    opset: int | None
+    external_data: bool
+    verify: int
+    seed: int | None
+    random: str | None
+    dry_run: bool
+
+    def given(self) -> set[str]:
+        """The names of the options that are not at their default."""
+        values = {**vars(self), "compress": self.compress is not None, "seed": self.seed is not None}
+        return {name for name, value in values.items() if value}
+
+
+class Step(NamedTuple):
+    """One conversion on the way from the source to the destination. converter: the class."""
+
+    source: Dialect
+    target: Dialect
+    converter: Any
+
+    @property
+    def title(self) -> str:
+        """From what to what, for people."""
+        return f"{self.source.title} to {self.target.title}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A conversion that is to be done. route: its steps, none if the model keeps its dialect.
+
+    detour: may the route be left out? It is only there because NNEF can be optimized. unused: options that have no
+    effect -> where they have none.
+    """
+
+    source: Path
+    format: Format
+    destination: Destination
+    options: Options
+    plugins: Plugins
+    route: tuple[Step, ...]
+    detour: bool
+    unused: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        source: str | PathLike[str],
+        target: str | PathLike[str] | None,
+        input_format: str | None,
+        output_format: str | None,
+        options: Options,
+    ) -> Job:
+        """The job that a user means. UsageError, FileError, FormatError, PluginError, MissingPackageError."""
+        check_lists(
+            input_names=options.input_names,
+            output_names=options.output_names,
+            io_transpose=options.io_transpose,
+            decompose=options.decompose,
+            **{name: getattr(options, name) for name in MODULES},
+        )
+        source = Path(source)
+        format = detect_input(source, input_format)
+        if target is None and output_format is None and format is NNEF:
+            raise UsageError("neither the file to write nor its format is given")
+        options = _with_tensor_names(options, format.dialect)
+        compressed = bool(target_format(target, output_format).archive_suffixes)
+        destination = Destination.of(target, source, output_format, options.compress if compressed else None)
+        detour = format.dialect is destination.format.dialect and _is_optimized_over_hub(format.dialect, options)
+        route = find_route(format, destination.format, detour=detour)
+        _check(options, destination)
+        plugins = Plugins.load(*(getattr(options, name) for name in MODULES))
+        unused = unused_options(options, format, destination.format, route)
+        return cls(source, format, destination, options, plugins, route, detour, unused)
+
+
+def find_route(source: Format, target: Format, *, detour: bool = False) -> tuple[Step, ...]:
+    """The conversions that lead from one format to another: to NNEF, and on from NNEF. None within one dialect.
+
+    detour: over NNEF also within one dialect. UsageError if there is no such way, MissingPackageError.
+    """
+    if source.dialect is target.dialect and not detour:
+        return ()
+    ends = (
+        (source.dialect, HUB, source.dialect.to_nnef, source),
+        (HUB, target.dialect, target.dialect.from_nnef, target),
+    )
+    steps = [Step(a, b, load(name, format)) for a, b, name, format in ends if a is not b and name is not None]
+    if len(steps) != sum(a is not b for a, b, _, _ in ends):
+        read = ", ".join(format.name for format in FORMATS.values() if format.reader)
+        written = ", ".join(format.name for format in FORMATS.values() if format.writer)
+        raise UsageError(
+            f"unsupported conversion: {source.name} to {target.name}",
+            hint=f"formats that can be read: {read}; that can be written: {written}",
+        )
+    return tuple(steps)
+
+
+def _is_optimized_over_hub(dialect: Dialect, options: Options) -> bool:
+    """Can NNEF optimize models of the dialect, and are the user's own optimizers not meant for its operations?"""
+    both_ways = dialect.to_nnef is not None and dialect.from_nnef is not None
+    return options.optimize and both_ways and not options.custom_optimizers
+
+
+def _with_tensor_names(options: Options, dialect: Dialect) -> Options:
+    """The options with the names that the tensors have in graphs of the dialect."""
+
+    def names(given: Any) -> Any:
+        return given if given is None or isinstance(given, bool) else [dialect.tensor_name(name) for name in given]
+
+    return replace(
+        options,
+        input_names=names(options.input_names),
+        output_names=names(options.output_names),
+        io_transpose=names(options.io_transpose),
+        input_shapes={dialect.tensor_name(name): shape for name, shape in options.input_shapes.items()},
+    )
+
+
+def _check(options: Options, destination: Destination) -> None:
+    mapping = options.tensor_mapping
+    if mapping is not None and Path(mapping).absolute() == destination.path.absolute():
+        raise UsageError("the model and the tensor mapping cannot have the same file", where=str(mapping))
+    if options.verify < 0:
+        raise UsageError(f"the number of inputs to verify on cannot be {options.verify}")
+    if options.dry_run and options.verify:
+        raise UsageError("a dry run writes nothing that could be verified")
+    if options.verify and options.input_names is not None:
+        raise UsageError("a part with inputs of its own cannot be verified: the source model does not take them")
+
+
+CONVERTER_OPTIONS = {
+    "custom_converters": "custom_transforms",
+    **{
+        name: name
+        for name in (
+            *("custom_shapes", "custom_fragments", "mirror_unsupported", "keep_io_names", "keep_names", "io_transpose"),
+            *("fold_constants", "standard_only", "static_only", "opset"),
+        )
+    },
+}
+"""Options that are for converters -> what these call them."""
+
+WRITER_OPTIONS = ("generate_custom_fragments", "annotate_shapes", "external_data")
+"""Options that are for the writer alone."""
+
+OPTIMIZER_OPTIONS = ("dequantize", "custom_optimizers")
+"""Options that are for optimizers alone."""
+
+
+def unused_options(options: Options, source: Format, target: Format, route: Sequence[Step]) -> dict[str, str]:
+    """Those of the given options that a conversion has no use for -> where they have none."""
+    dialects = {source.dialect, target.dialect, *(step.target for step in route)}
+    honored = frozenset[str]().union(*(step.converter.honours for step in route))
+    partial = bool(options.decompose or options.input_names)
+    used = {name for name, called in CONVERTER_OPTIONS.items() if called in honored}
+    if not route:
+        used.add("static_only")
+    if partial:
+        used |= {"custom_shapes", "custom_fragments"}
+    if options.verify:  # these modules may have what custom operators compute
+        used |= {"custom_converters", "custom_shapes", "custom_fragments"}
+    used |= source.reader_options | target.writer_options
+    unused = {name: "in this conversion" for name in CONVERTER_OPTIONS if name not in used}
+    on_target = [name for name in WRITER_OPTIONS if name not in used]
+    if not target.archive_suffixes:
+        on_target.append("compress")
+    if not any("dequantize" in dialect.optimizer_options for dialect in dialects):
+        on_target.append("dequantize")
+    unused |= dict.fromkeys(on_target, f"on {target.title} models")
+    if not options.optimize:
+        unused |= dict.fromkeys(OPTIMIZER_OPTIONS, "without optimization")
+    if not options.verify:
+        unused |= dict.fromkeys(("random", "seed"), "without verification")
+    if options.dry_run:
+        unused["tensor_mapping"] = "in a dry run"
+    given = options.given()
+    return {name: where for name, where in unused.items() if name in given}
+
+
+@dataclass
+class Log:
+    """Collects what is to be reported, and tells the caller which stage is under way."""
+
+    progress: Progress | None = None
+    warnings: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measures the time that the block takes."""
+        if self.progress is not None:
+            self.progress(name)
+        start = time.perf_counter()
+        yield
+        self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - start

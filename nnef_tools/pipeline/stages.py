@@ -1,0 +1,374 @@
+"""The stages of a conversion, each a function. Commands that only look at a model open it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ..conversion.engine.base import unmatched_warning
+from ..errors import ConversionError, FormatError, UsageError, shape_hint, shape_text
+from ..formats import Dialect, Format, InputShapes, detect_input, load, make_optimizer, make_reader
+from ..formats.destination import Destination, Written
+from ..io.files import replace_file
+from ..language.parser import parse_fragments
+from ..model import Graph, Tensor
+from ..model.cut import cut
+from ..model.utils import keep_static
+from ..optimization.custom import unmatched_optimizers
+from ..plugins import Plugins, check_fragments
+from ..report import ModelFacts, PassFacts, Verification, size_on_disk
+from ..verification.check import Hub, Insides, Interface, operator_types, tensor_sizes, verify_conversion
+from ..verification.quantization_tolerance import Coarseness
+from .job import CONVERTER_OPTIONS, HUB, Job, Log, Progress, Step
+
+NO_PLUGINS = Plugins()
+
+
+# opening
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model that was read, cut and sorted. facts: of the model as it was read. warnings: of the reader."""
+
+    graph: Graph
+    format: Format
+    facts: ModelFacts
+    warnings: tuple[str, ...] = ()
+
+
+def open_graph(
+    source: str | PathLike[str],
+    *,
+    format: str | None = None,
+    input_shapes: InputShapes | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    plugins: Plugins = NO_PLUGINS,
+) -> Graph:
+    """The graph of a model file or folder in the dialect of its format, sorted, with names for all tensors.
+
+    format: its name, by default told by content and suffix. input_shapes: name -> extents, for inputs that leave them
+    open. input_names, output_names: keep only the part between these tensors. UsageError, FormatError, FileError,
+    PluginError, MissingPackageError.
+    """
+    path = Path(source)
+    found = detect_input(path, format)
+    tensor_name = found.dialect.tensor_name
+
+    def names(given: Sequence[str] | None) -> list[str] | None:
+        return None if given is None else [tensor_name(name) for name in given]
+
+    shapes = {tensor_name(name): shape for name, shape in (input_shapes or {}).items()}
+    return open_model(path, found, shapes, names(input_names), names(output_names), plugins, Log()).graph
+
+
+def open_model(
+    path: Path,
+    format: Format,
+    input_shapes: InputShapes,
+    input_names: Sequence[str] | None,
+    output_names: Sequence[str] | None,
+    plugins: Plugins,
+    log: Log,
+) -> OpenModel:
+    """Reads a model and prepares its graph. Names are those of tensors in graphs. See `open_graph`."""
+    inner = {name: shape for name, shape in input_shapes.items() if name in (input_names or ())}
+    outer = {name: shape for name, shape in input_shapes.items() if name not in inner}
+    with log.stage("read"):
+        options = (
+            {"custom_shapes": plugins.shapes} if plugins.shapes and "custom_shapes" in format.reader_options else {}
+        )
+        reader = make_reader(format, **options)
+        graph = reader(str(path), outer)
+        facts = ModelFacts.of(graph, path, format.name, size_on_disk(getattr(reader, "files", (path,))))
+        if plugins.fragments:
+            check_fragments(plugins.fragments, graph.metadata.get("fragments", {}))
+    with log.stage("prepare"):
+        _set_shapes(graph, inner)
+        if input_names is not None and format.dialect.complete_shapes is not None:
+            load(format.dialect.complete_shapes)(
+                graph,
+                custom_transforms=plugins.transforms,
+                custom_functions=plugins.functions,
+                custom_shapes=plugins.shapes,
+            )
+        cut(graph, input_names, output_names)
+        _set_shapes(graph, inner)
+        optimizer = make_optimizer(format.dialect)
+        if optimizer is not None:
+            optimizer(graph, only_required=True)
+        _sort(graph)
+    return OpenModel(graph, format, facts, tuple(getattr(reader, "warnings", ())))
+
+
+def _set_shapes(graph: Graph, shapes: InputShapes) -> None:
+    """Sets the shapes of graph inputs, as far as the graph leaves them open. UsageError if one does not fit."""
+    for tensor in graph.inputs:
+        shape = shapes.get(tensor.name or "")
+        if shape is None:
+            continue
+        known = tensor.shape if tensor.shape is not None else (None,) * len(shape)
+        if len(known) != len(shape) or any(a not in (None, b) for a, b in zip(known, shape, strict=True)):
+            raise UsageError(
+                f"input '{tensor.name}' has shape {shape_text(tensor.shape)}, it cannot get {shape_text(shape)}"
+            )
+        tensor.shape = tuple(shape)
+
+
+def _sort(graph: Graph) -> None:
+    if not graph.sort():
+        raise FormatError("the operations of the model depend on each other in a cycle")
+
+
+# conversion
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A graph on the way, or at its end, with what belongs to it.
+
+    interface: inputs and outputs of the source. mapping: source tensor name -> present name, of the tensors that are
+    still there. way: the titles of the dialects that the model went through. coarseness: of an NNEF model with
+    quantized activations. transposes: where some are left, None if the layout is the same. between: the NNEF graph
+    between two other dialects, and whether its inputs and outputs have the axes of the source. idle: transforms of
+    plugins that were of no use so far.
+    """
+
+    graph: Graph
+    interface: Interface
+    mapping: Callable[[], dict[str, str]]
+    way: tuple[str, ...]
+    coarseness: Coarseness | None = None
+    passes: tuple[PassFacts, ...] = ()
+    transposes: tuple[str, ...] | None = None
+    between: tuple[Graph, bool] | None = None
+    idle: tuple[str, ...] = ()
+
+
+def convert_graph(job: Job, source: OpenModel, log: Log) -> Conversion:
+    """Converts along the route of the job, and optimizes each result. ConversionError.
+
+    A model that only makes a detour over NNEF stays in its dialect if NNEF cannot express it, with a warning.
+    """
+    if not job.detour:
+        return _follow(job, source, job.route, log)
+    warnings = list(log.warnings)
+    try:
+        return _follow(job, source, job.route, log)
+    except ConversionError as error:
+        reason = "; ".join([error.message, *error.details])
+        log.warnings[:] = [*warnings, f"the model is not optimized, since {HUB.title} cannot express it: {reason}"]
+        return _follow(job, source, (), log)
+
+
+def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Conversion:
+    graph, dialect = source.graph, source.format.dialect
+    names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}
+    interface = Interface.of(graph, graph.outputs)
+    state = Conversion(graph, interface, lambda: _surviving(names), (dialect.title,))
+    if dialect is HUB:
+        state = replace(state, coarseness=Coarseness.of(graph, of_source=True))
+    if job.options.static_only and not route:
+        _keep_static(graph)
+    if not route or dialect is HUB:
+        with log.stage("convert"):
+            _decompose(job, graph, dialect, route)
+    if not route or (dialect is HUB and job.options.optimize):
+        with log.stage("optimize"):
+            state = _optimized(job, state, dialect, layout_changes=False)
+    transposing = _transposing_step(job, route)
+    for step in route:
+        with log.stage("convert"), _explained(job, step):
+            state = _converted(job, step, state, log, is_last=step is route[-1], transposes=step is transposing)
+            _decompose(job, state.graph, step.target, route)
+        with log.stage("optimize"):
+            state = _optimized(
+                job, state, step.target, layout_changes=step.source.channels_last != step.target.channels_last
+            )
+    if job.options.optimize:
+        log.warnings += unmatched_optimizers(job.plugins.optimizers, {item.name for item in state.passes})
+    return state
+
+
+def _transposing_step(job: Job, route: Sequence[Step]) -> Step | None:
+    """The step that changes the axes of inputs and outputs: the last one that can."""
+    able = [step for step in route if "io_transpose" in step.converter.honours]
+    return able[-1] if able and job.options.io_transpose else None
+
+
+def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bool, transposes: bool) -> Conversion:
+    """One conversion. In the graph between two of them, tensors keep the names of the source."""
+    names = state.mapping()
+    selected = job.options.io_transpose if transposes else False
+    if not isinstance(selected, bool):
+        selected = [names.get(name, name) for name in selected]
+    options = _converter_options(job, step, state.graph)
+    options |= {"io_transpose": selected} if transposes else {}
+    options |= {"keep_io_names": True, "keep_names": True} if not is_last else {}
+    converter = step.converter(**{name: value for name, value in options.items() if name in step.converter.honours})
+    graph = converter(state.graph)
+    idle = [place for place in state.idle if place in converter.unmatched] if state.between else converter.unmatched
+    reported = unmatched_warning(converter.unmatched)  # by the last converter for all
+    log.warnings += [warning for warning in converter.warnings if warning not in reported]
+    log.warnings += unmatched_warning(idle) if is_last else ()
+    is_first = len(state.way) == 1
+    interface = state.interface
+    if is_first:
+        interface = Interface.of(state.graph, converter.outputs)
+    if transposes:
+        interface = interface.transposed(job.options.io_transpose, channels_last=step.target is HUB)
+    between = state.between
+    if not is_last:
+        declared = parse_fragments("\n".join(job.plugins.fragments.values()), "custom fragments")
+        graph.metadata["fragments"] = {**graph.metadata.get("fragments", {}), **declared}
+        between = graph, not transposes
+    return replace(
+        state,
+        graph=graph,
+        interface=interface,
+        mapping=lambda: _joined(names, converter.tensor_mapping()) if not is_first else converter.tensor_mapping(),
+        way=(*state.way, step.target.title),
+        between=between,
+        idle=tuple(idle),
+    )
+
+
+def _converter_options(job: Job, step: Step, graph: Graph) -> dict[str, Any]:
+    """The options of the job as converters call them."""
+    plugins = job.plugins
+    options = {called: getattr(job.options, name) for name, called in CONVERTER_OPTIONS.items()}
+    del options["io_transpose"]
+    options |= {
+        "custom_transforms": plugins.transforms,
+        "custom_functions": plugins.functions,
+        "custom_shapes": plugins.shapes,
+        "custom_fragments": plugins.fragments,
+        "infer_shapes": bool(plugins.shapes),
+    }
+    version = graph.metadata.get("opset", {}).get("") if job.detour else None
+    if (
+        options["opset"] is None and version in step.converter.opsets
+    ):  # a model that keeps its dialect keeps its version
+        options["opset"] = version
+    return options
+
+
+def _optimized(job: Job, state: Conversion, dialect: Dialect, *, layout_changes: bool) -> Conversion:
+    """The state with its graph optimized, as far as that is asked for, and sorted."""
+    graph = state.graph
+    layout = load(dialect.layout) if layout_changes and dialect.layout is not None else None
+    passes = state.passes
+    if layout is not None:  # removes what converters put around operations that want other axes
+        result = layout.run_layout(graph)
+        passes += (PassFacts(result.name, result.count, result.difference),) if result.modified else ()
+    optimizer = make_optimizer(dialect, custom_optimizers=job.plugins.optimizers, dequantize=job.options.dequantize)
+    if optimizer is not None:
+        optimizer(graph, only_required=not job.options.optimize)
+        passes += tuple(PassFacts(item.name, item.count, item.difference) for item in optimizer.results)
+    _sort(graph)
+    coarseness = state.coarseness
+    if coarseness is None and dialect is HUB:
+        coarseness = Coarseness.of(graph, of_source=False)
+    transposes = tuple(layout.remaining_transposes(graph)) if layout is not None else state.transposes
+    return replace(state, passes=passes, transposes=transposes, coarseness=coarseness)
+
+
+@contextmanager
+def _explained(job: Job, step: Step) -> Iterator[None]:
+    """Refusals tell the step, if there are several, and what the report would warn of."""
+    try:
+        yield
+    except ConversionError as error:
+        if len(job.route) > 1:
+            error.message = f"{step.title}: {error.message}"
+        error.hint = "; ".join([*job.plugins.warnings, *([error.hint] if error.hint else [])]) or None
+        raise
+
+
+def _joined(names: Mapping[str, str], following: Mapping[str, str]) -> dict[str, str]:
+    """Two mappings one after the other."""
+    return {name: following[between] for name, between in names.items() if between in following}
+
+
+def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
+    """Former name -> present name, of the tensors that are still part of a graph and have a name."""
+    return {name: tensor.name for tensor, name in names.items() if tensor.graph is not None and tensor.name}
+
+
+def _keep_static(graph: Graph) -> None:
+    if not keep_static(graph):
+        shapes = {str(tensor.name): tensor.shape for tensor in graph.inputs if tensor.volume is None}
+        names = ", ".join(f"'{name}'" for name in shapes)
+        raise ConversionError(f"the shape of input {names} is not known", hint=shape_hint(shapes))
+
+
+def _decompose(job: Job, graph: Graph, dialect: Dialect, route: Sequence[Step]) -> None:
+    """Replaces compound operations by their definition, if the job wants that and the graph is in NNEF."""
+    if not job.options.decompose:
+        return
+    if dialect is not HUB:
+        if not any(step.target is HUB for step in route) and not any(step.source is HUB for step in route):
+            raise UsageError("only NNEF operations can be decomposed")
+        return
+    from ..ops.decomposition import decompose_operations
+    from ..ops.library import Library
+
+    library = Library.of(graph, parse_fragments("\n".join(job.plugins.fragments.values()), "custom fragments"))
+    names = job.options.decompose
+    decompose_operations(graph, None if isinstance(names, bool) else names, library, job.plugins.shapes)
+
+
+# results
+
+
+def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progress: Progress | None) -> Verification:
+    """Runs the source and the result, which is written to a temporary folder, on random inputs. VerificationError.
+
+    source_types: type of the operator that makes a tensor of the source, by the name of the tensor.
+    """
+    hub, coarseness = None, result.coarseness
+    if result.between is not None:
+        graph, has_source_axes = result.between
+        hub = Hub.of(graph, result.interface, result.graph, has_source_axes=has_source_axes)
+        coarseness = Coarseness.of(hub.graph, of_source=has_source_axes)
+    with job.destination.elsewhere() as trial:
+        write(job, result, trial)
+        return verify_conversion(
+            (job.source, job.format.name),
+            (trial.path, trial.format.name),
+            result.interface,
+            samples=job.options.verify,
+            seed=job.options.seed or 0,
+            distribution=job.options.random,
+            custom_operators=job.plugins.operators(),
+            coarseness=coarseness,
+            insides=Insides(result.mapping(), source_types, operator_types(result.graph), tensor_sizes(result.graph)),
+            hub=hub,
+            progress=progress,
+        )
+
+
+def write(job: Job, result: Conversion, destination: Destination) -> Written:
+    """Writes the result as the job asks for it. FileError, FormatError."""
+    given = {name: getattr(job.options, name) for name in destination.format.writer_options}
+    if "custom_fragments" in given:
+        given["fragments"] = job.plugins.fragments
+        del given["custom_fragments"]
+    return destination.write(result.graph, **given)
+
+
+@contextmanager
+def mapping_file(path: str | PathLike[str] | None, mapping: Mapping[str, str]) -> Iterator[None]:
+    """Writes the tensor mapping, if it is wanted and the block succeeds."""
+    if path is None:
+        yield
+        return
+    with replace_file(path) as file:
+        file.write((json.dumps(mapping, indent=4) + "\n").encode())
+        yield
