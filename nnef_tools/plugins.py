@@ -27,11 +27,10 @@ from typing import Any
 
 from .errors import ParseError, PluginError, UsageError
 from .language.parser import parse_fragments
-from .language.stdlib import standard_fragments
-from .language.typecheck import Library, check_fragment
+from .language.typecheck import Signatures, check_fragment
 from .language.types import Fragment
 from .model.plugin_code import PluginTable, origin, own_lines, reason
-from .ops.extensions import extension_fragments
+from .ops.library import Library
 
 Modules = Iterable["str | ModuleType"]
 """Plugin modules: dotted names, paths of .py files, or modules that are loaded already."""
@@ -73,12 +72,12 @@ def check_fragments(fragments: Mapping[str, str], others: Mapping[str, Fragment]
     """PluginError for a body that is not right, such as one that calls what nobody declares. others: of the model."""
     texts = {key: parse_fragments(text, _place(fragments, key)) for key, text in fragments.items()}
     own = {name: fragment for declared in texts.values() for name, fragment in declared.items()}
-    library = Library({**standard_fragments(), **extension_fragments(), **others, **own}.values())
+    signatures = Signatures(Library(others, own).fragments.values())
     for declared in texts.values():
         for fragment in declared.values():
             if fragment.is_compound:
                 with _as_plugin_errors():
-                    check_fragment(fragment, library)
+                    check_fragment(fragment, signatures)
 
 
 def _place(fragments: Mapping[str, str], key: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import keyword
 from pathlib import Path
 
-from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.language.types import REQUIRED, ArrayType, Fragment, Primitive, TensorType, Type
-from nnef_tools.ops.extensions import extension_fragments, helper_fragments
+from nnef_tools.ops.fragments import helper_fragments
+from nnef_tools.ops.library import Library
 
 TARGET = Path(__file__).parent.parent / "nnef_tools" / "conversion" / "building" / "operations.pyi"
 PRIMITIVES = {"integer": "int", "scalar": "float", "logical": "bool", "string": "str", "?": "Any"}
@@ -67,7 +67,7 @@ def method(fragment: Fragment) -> str:
 
 def generate() -> str:
     """The text of the stub file, without what the builder has methods of its own for or what rules never build."""
-    fragments = {**standard_fragments(), **extension_fragments()}
+    fragments = Library().fragments
     return HEAD + "".join(method(fragments[name]) for name in sorted({*fragments}.difference(OWN, helper_fragments())))
 
 

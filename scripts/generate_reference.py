@@ -19,7 +19,7 @@ from nnef_tools.conversion.engine.helpers import Helpers
 from nnef_tools.conversion.engine.rules import find_from_nnef
 from nnef_tools.formats import FORMATS, converters, load
 from nnef_tools.language.parser import parse_fragments
-from nnef_tools.ops.extensions import extension_fragments, helper_fragments
+from nnef_tools.ops.fragments import extension_fragments, helper_fragments
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"

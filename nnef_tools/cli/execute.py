@@ -255,13 +255,14 @@ def _mapping(args: argparse.Namespace) -> Mapping[str, str]:
 
 
 def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
-    from ..execution.session import Session, compound_operations
+    from ..execution.session import Session
+    from ..ops.library import Library
     from ..plugins import load_operators
 
     functions, decomposed = None, None
     if kernel_backends(format.name):
         functions = load_operators(args.custom_operators or ()) or None
-        decomposed = compound_operations() if args.decompose == [] else args.decompose
+        decomposed = Library().compounds if args.decompose == [] else args.decompose
     executor = make_executor(
         path,
         format=format.name,

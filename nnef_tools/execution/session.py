@@ -12,10 +12,8 @@ import numpy as np
 
 from ..errors import UsageError
 from ..formats import NNEF, check_dialect, detect_input, find_format
-from ..language.stdlib import standard_fragments
 from ..model import Graph
 from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_moved
-from ..ops.extensions import extension_fragments
 from .executor import Array, Executor, Observer, TensorInfo, known_name, name_forms
 from .feeds.inputs import fits
 from .feeds.sources import run_batches
@@ -37,12 +35,6 @@ def open_executor(model: Model, format: str | None = None, **options: Any) -> Ex
     else:
         format = detect_input(Path(model), format).name
     return make_executor(model, format=format, **options)
-
-
-def compound_operations() -> list[str]:
-    """The names of the operations that NNEF or this package defines by other ones."""
-    known = {**standard_fragments(), **extension_fragments()}
-    return [name for name, fragment in known.items() if fragment.is_compound]
 
 
 def named_inputs(inputs: Inputs, infos: Sequence[TensorInfo]) -> dict[str, Array]:

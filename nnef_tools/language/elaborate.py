@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import ParseError, ShapeError, UsageError
+from ..errors import ParseError, ShapeError
 from ..model.graph import Graph, Operation, Tensor
 from ..model.widths import is_double
 from .ast import Array, Call, Expression, Name, Tuple
@@ -19,9 +19,9 @@ from .gc_pause import paused_collector
 from .lexer import Source, nearest
 from .names import FreshNames
 from .parser import Document
-from .signatures import regroup
+from .signatures import complete, regroup
 from .stdlib import standard_fragments
-from .typecheck import STATEMENTS_ONLY, Checker, Library, Signature, check_fragment
+from .typecheck import STATEMENTS_ONLY, Checker, Signature, Signatures, check_fragment
 from .types import REQUIRED, ArrayType, Fragment, Primitive, TupleType, Type
 from .values import item_of_dtype
 
@@ -48,13 +48,6 @@ def build_graph(
         raise source.error(document.graph.at, message) from None
 
 
-def check_definitions(names: Iterable[str], fragments: Mapping[str, Fragment]) -> None:
-    """UsageError if one of the names is not that of a fragment with a body."""
-    unknown = sorted(name for name in names if name not in fragments or not fragments[name].is_compound)
-    if unknown:
-        raise UsageError(f"there is no definition to decompose by: {', '.join(unknown)}")
-
-
 def decompose(
     graph: Graph,
     names: Iterable[str],
@@ -70,15 +63,15 @@ def decompose(
     """
     wanted = set(names)
     known = {**standard_fragments(), **(fragments or {})}
-    library = Library(known.values())
+    signatures = Signatures(known.values())
     fresh = FreshNames(tensor.name for tensor in graph.tensors if tensor.name)
-    evaluator = Evaluator(graph, library, standard_fragments(), wanted, fresh)
+    evaluator = Evaluator(graph, signatures, standard_fragments(), wanted, fresh)
     before = list(graph.operations)
     tensors = set(graph.tensors)
     expansions: dict[Operation, list[Operation]] = {}
     try:
         for operation in before:
-            signature = library.find(operation.type or "") if operation.type in wanted else None
+            signature = signatures.find(operation.type or "") if operation.type in wanted else None
             if signature is None or signature.fragment.body is None or (only is not None and not only(operation)):
                 continue
             count = len(graph.operations)
@@ -112,11 +105,11 @@ def _expand(evaluator: Evaluator, signature: Signature, operation: Operation) ->
         if parameter.default is REQUIRED:
             raise ShapeError(f"argument '{parameter.name}' is missing", where=f"operation '{fragment.name}'")
         arguments.append(parameter.default)
+    attribs = complete(fragment, operation.attribs)
     for name, parameter in fragment.attributes.items():
-        value = operation.attribs.get(name, parameter.default)
-        if value is REQUIRED or value is None:
+        if name not in attribs:
             raise ShapeError(f"attribute '{name}' is missing", where=f"operation '{fragment.name}'")
-        arguments.append(as_attribute(value, parameter.type))
+        arguments.append(as_attribute(attribs[name], parameter.type))
     goals = regroup([result.type for result in fragment.results], list(operation.outputs), fragment.name)
     goal: Wanted = goals[0] if len(goals) == 1 else tuple(goals)
     item = None
@@ -148,11 +141,11 @@ class _GraphBuilder:
         self.body = document.graph.body
         self.source = self.body.source
         self.standard = standard_fragments()
-        self.library = Library({**self.standard, **fragments}.values())
+        self.signatures = Signatures({**self.standard, **fragments}.values())
         self.graph = Graph(document.graph.name)
         fresh = FreshNames(self.source.distinct)
-        self.evaluator = Evaluator(self.graph, self.library, self.standard, decomposed, fresh, real)
-        self.checker = Checker(self.source, self.library, {})
+        self.evaluator = Evaluator(self.graph, self.signatures, self.standard, decomposed, fresh, real)
+        self.checker = Checker(self.source, self.signatures, {})
         self.frame = Frame(self.source, {})
         self.inputs = {node.name: node for node in self.declaration.inputs}
         self.variables: set[str] = set()
@@ -187,9 +180,9 @@ class _GraphBuilder:
                 at = next(k for k, t in enumerate(tokens) if t == "fragment" and tokens[k + 1] == fragment.name)
                 hint = "give it a name of its own"
                 self.fail(f"fragment '{fragment.name}' has the name of a standard operation", at + 1, hint)
-            self.library.add(fragment)
+            self.signatures.add(fragment)
             if fragment.body is not None:
-                check_fragment(fragment, self.library)
+                check_fragment(fragment, self.signatures)
 
     # Statements that only the body of the graph may have
 

@@ -35,7 +35,7 @@ from .ast import (
 from .attributes import check_attributes
 from .lexer import Source
 from .names import FreshNames
-from .typecheck import Library, Signature
+from .typecheck import Signature, Signatures
 from .types import ArrayType, Fragment, TensorType, TupleType, Type
 from .values import DTYPES, item_of_dtype, type_of_value
 
@@ -77,7 +77,7 @@ class Evaluator:
     def __init__(
         self,
         graph: Graph,
-        library: Library,
+        signatures: Signatures,
         standard: Mapping[str, Fragment],
         decomposed: Collection[str],
         fresh: FreshNames,
@@ -85,7 +85,7 @@ class Evaluator:
     ) -> None:
         self.graph = graph
         self.real = real
-        self.library = library
+        self.signatures = signatures
         self.standard = standard
         self.decomposed = decomposed
         self.fresh = fresh
@@ -253,7 +253,7 @@ class Evaluator:
 
     def _node(self, name: str, operands: list[Any], wanted: Wanted, frame: Frame, at: int) -> Any:
         """The operation that an operator stands for."""
-        signature = self.library.find(name)
+        signature = self.signatures.find(name)
         if signature is None:
             raise frame.source.error(at, f"operation '{name}', which is needed here, is not defined")
         item = item_of_value(operands[0]) if signature.fragment.generic else None
@@ -261,7 +261,7 @@ class Evaluator:
 
     def _call(self, node: Call, frame: Frame, wanted: Wanted) -> Any:
         assert node.bound is not None, "the body was not checked"
-        signature = self.library.find(node.name)
+        signature = self.signatures.find(node.name)
         assert signature is not None
         arguments = [
             argument.value
@@ -294,7 +294,7 @@ class Evaluator:
             hint = "does it call itself without end?"
             self._give_up(f"'{signature.name}' expands deeper than {MAX_EXPANSION_DEPTH} levels", frame, at, hint)
         self._spend(_EXPANSION_STEPS, frame, at)
-        body: Body = self.library.checked_body(signature)
+        body: Body = self.signatures.checked_body(signature)
         fragment = signature.fragment
         goals: Any = (wanted,) if len(fragment.results) == 1 else wanted or (None,) * len(fragment.results)
         values = dict(zip(signature.index, arguments, strict=True))
@@ -397,7 +397,7 @@ class Evaluator:
 
     def _trial(self, signature: Signature, arguments: list[Any], item: str | None, frame: Frame, at: int) -> Any:
         """The results of an expansion into a graph that is thrown away."""
-        trial = Evaluator(Graph(), self.library, self.standard, {signature.name}, FreshNames(()), self.real)
+        trial = Evaluator(Graph(), self.signatures, self.standard, {signature.name}, FreshNames(()), self.real)
         trial._steps, trial._expanded_operations, trial._loops = self._steps, self._expanded_operations, self._loops
         try:
             return trial.expand(signature, arguments, item, None, frame, at)

@@ -1,14 +1,29 @@
-"""Arguments of an operation of a Graph, where they are a flat list, back in the structure of the signature."""
+"""Arguments of an operation of a Graph as its signature has them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import ShapeError
-from .types import ArrayType, TupleType, Type
+from .types import REQUIRED, ArrayType, Fragment, TupleType, Type
 
 T = TypeVar("T")
+
+
+def complete(fragment: Fragment, attribs: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of the signature in its order, with defaults; without anything else, such as `dtype`.
+
+    None stands for an attribute that is left out. Those that have no value are missing from the result.
+    """
+    result = {}
+    for name, parameter in fragment.attributes.items():
+        value = attribs.get(name)
+        if value is None:
+            value = parameter.default
+        if value is not REQUIRED:
+            result[name] = value
+    return result
 
 
 def regroup(types: Sequence[Type], items: Sequence[T], name: str) -> list[Any]:

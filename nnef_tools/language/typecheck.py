@@ -85,7 +85,7 @@ class Signature:
         return known
 
 
-class Library:
+class Signatures:
     """The operations that can be called, by name."""
 
     def __init__(self, fragments: Iterable[Fragment] = ()) -> None:
@@ -114,12 +114,12 @@ class Library:
         return body
 
 
-def check_fragment(fragment: Fragment, library: Library) -> None:
+def check_fragment(fragment: Fragment, signatures: Signatures) -> None:
     """Checks the body of a compound fragment. ParseError if it is wrong."""
     body: Body = fragment.body
     types = {parameter.name: parameter.type for parameter in fragment.parameters}
     results = {result.name: result.type for result in fragment.results}
-    checker = Checker(body.source, library, types, fragment=fragment)
+    checker = Checker(body.source, signatures, types, fragment=fragment)
     for assignment in body.assignments:
         type_ = checker.infer(assignment.value, tail=True)
         checker.assign(assignment.target, type_, assignment.at, results)
@@ -137,10 +137,10 @@ class Checker:
     """
 
     def __init__(
-        self, source: Source, library: Library, types: dict[str, Type], *, fragment: Fragment | None = None
+        self, source: Source, signatures: Signatures, types: dict[str, Type], *, fragment: Fragment | None = None
     ) -> None:
         self.source = source
-        self.library = library
+        self.signatures = signatures
         self.types = types
         self.fragment = fragment
         self.statement: Expression | None = None
@@ -225,7 +225,7 @@ class Checker:
         return self._array(node)
 
     def _name_hint(self, name: str) -> str | None:
-        if self.library.find(name) is not None:
+        if self.signatures.find(name) is not None:
             return f"'{name}' is an operation; write {name}(...)"
         return nearest(name, self.types)
 
@@ -249,9 +249,9 @@ class Checker:
 
     def call(self, node: Call, tail: bool) -> Type:
         """Checks a call, notes its arguments and what it stands for if generic; the type of its result."""
-        signature = self.library.find(node.name)
+        signature = self.signatures.find(node.name)
         if signature is None:
-            hint = nearest(node.name, self.library.names()) or "declare custom operations with 'fragment'"
+            hint = nearest(node.name, self.signatures.names()) or "declare custom operations with 'fragment'"
             self.fail(f"operation '{node.name}' is not defined", node.at, hint)
         if node.name in STATEMENTS_ONLY and node is not self.statement:
             where = "inside a fragment" if self.fragment is not None else "inside an expression"

@@ -19,7 +19,7 @@ from ..errors import ShapeError
 from .borders import CONV_BORDERS, check_overhang, extend
 from .broadcast import Array, last_axes
 from .checks import check, check_choice
-from .registry import op
+from .definition import op
 from .window import PlacedWindow, Window
 
 # Columns of an unfolded input that are multiplied at a time: large enough for BLAS, small enough for memory.

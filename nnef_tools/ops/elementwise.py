@@ -1,4 +1,4 @@
-"""Element-wise operations (sections 5.2 and 5.3).
+"""Element-wise operations (sections 5.2 and 5.3, and custom ones).
 
 NaN propagates through min, max and clamp, as in the frameworks that models come from; the formulas of the standard
 (`select(x < y, x, y)`) leave it open by order of the arguments.
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from .broadcast import Array, align, elementwise_shape, same_shape
-from .registry import op
+from .definition import op
+from .erf import erf
+from .precision import common_integer
 
 _UNARY: dict[str, Callable[[Array], Array]] = {
     "neg": np.negative,
@@ -62,7 +64,7 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 OPERATIONS = frozenset({*_UNARY, *_BINARY, "copy", "round", "select", "clamp"})
-"""The names of the operations of this module."""
+"""The names of the standard operations of this module."""
 
 
 def _unary(function: Callable[[Array], Array]) -> Callable[[Any], Array]:
@@ -105,3 +107,41 @@ def clamp(x: Any, a: Any, b: Any) -> Array:
     """max(min(x, b), a): the lower bound wins if the bounds cross."""
     x, a, b = align(x, a, b)
     return np.asarray(np.maximum(np.minimum(x, b), a))
+
+
+op("erf", shape=same_shape)(erf)
+
+
+@op("fmod", shape=elementwise_shape)
+def fmod(x: Array, y: Array) -> Array:
+    """Remainder with the sign of the dividend."""
+    return np.asarray(np.fmod(*align(x, y)))
+
+
+_BITWISE: dict[str, Callable[[Array, Array], Array]] = {
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
+    "shift_left": np.left_shift,
+    "shift_right": np.right_shift,
+}
+
+
+def _bitwise(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    def run(x: Array, y: Array) -> Array:
+        # a literal (rank 0) takes the type of the other operand
+        dtype = common_integer({a.dtype for a in (x, y) if a.ndim} or {x.dtype, y.dtype})
+        x, y = align(x, y)
+        return np.asarray(function(x.astype(dtype, copy=False), y.astype(dtype, copy=False)))
+
+    return run
+
+
+for _name, _binary_function in _BITWISE.items():
+    op(_name, shape=elementwise_shape)(_bitwise(_binary_function))
+
+
+@op("bitwise_not", shape=same_shape)
+def bitwise_not(x: Array) -> Array:
+    """All bits inverted."""
+    return np.bitwise_not(x)

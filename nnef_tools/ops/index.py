@@ -10,8 +10,8 @@ import numpy as np
 from .axes import check_indices, normal_axis
 from .broadcast import Array
 from .checks import check, check_choice
+from .definition import op
 from .precision import ieee
-from .registry import op
 
 Shape = Sequence[int]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import index
 from typing import Any, TypeVar
 
@@ -11,13 +11,15 @@ import numpy as np
 from ..errors import ExecutionError, NnefToolsError, PluginCodeError, PluginError, ShapeError, UsageError
 from ..language.signatures import regroup
 from ..language.types import REQUIRED, Fragment
-from ..model.containers import View
 from ..model.dtypes import as_class, nnef_dtype, numpy_dtype
 from ..model.graph import Graph, Operation, Tensor
 from ..model.plugin_code import origin, own_lines, reason
 from ..model.widths import is_literal, width_of
+from .bind import group_arguments
+from .definition import OpDef
+from .library import Library
 from .precision import common_float, common_integer
-from .registry import OpDef, find
+from .registry import find
 
 T = TypeVar("T")
 _INT = {int}
@@ -53,7 +55,7 @@ def infer_shapes(
 
 
 def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapping[str, Any]) -> Any:
-    attribs = _complete(definition, attribs)
+    attribs = definition.complete(attribs)
     _check_count(definition.fragment, shapes)
     try:
         return definition.shape(*shapes, **attribs)
@@ -79,13 +81,6 @@ def _as_lists(shape: Any) -> list[Any]:
     if _INT.issuperset(map(type, shape)):
         return list(shape)
     return [_as_lists(item) if isinstance(item, (list, tuple)) else index(item) for item in shape]
-
-
-def _complete(definition: OpDef, attribs: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return definition.complete(attribs)
-    except KeyError as error:
-        raise ShapeError(f"attribute {error} is missing", where=definition.name) from None
 
 
 def _check_count(fragment: Fragment, arguments: Sequence[Any]) -> None:
@@ -189,7 +184,7 @@ def evaluate(name: str, inputs: Sequence[Any], attribs: Mapping[str, Any]) -> An
         raise ExecutionError(f"operation '{name}' cannot be evaluated: it has no kernel", where=name)
     shapes = [[np.shape(a) for a in item] if isinstance(item, list) else np.shape(item) for item in inputs]
     expected = infer_shapes(name, shapes, attribs)
-    arguments = _complete(definition, attribs)
+    arguments = definition.complete(attribs)
     if name in _DTYPE_KERNELS:
         arguments["dtype"] = as_class(attribs.get("dtype", np.float32))
     try:
@@ -223,28 +218,6 @@ def flat_results(results: Any) -> Iterator[Any]:
         yield results
 
 
-def group_arguments(inputs: Sequence[T], fragment: Fragment | None = None) -> list[T | list[T]]:
-    """The arguments of an operation: a list for an array argument.
-
-    inputs: those of an Operation. Without a signature, a view (or list) is one array argument and a tuple separate
-    ones. With a signature that has an array parameter beside others, a flat sequence is divided accordingly.
-    ShapeError if that is not possible.
-    """
-    items = list(inputs)
-    if fragment is None:
-        return [items] if isinstance(inputs, (View, list)) else [*items]
-    arrays = fragment.arrays
-    if True not in arrays:
-        return [*items]
-    length = len(items) - (len(arrays) - 1)
-    if sum(arrays) > 1 or length < 0:
-        raise ShapeError(
-            f"{len(items)} tensors cannot be divided among the parameters of '{fragment.name}'", where=fragment.name
-        )
-    first = arrays.index(True)
-    return [*items[:first], items[first : first + length], *items[first + length :]]
-
-
 # Graphs
 
 
@@ -253,21 +226,20 @@ def infer_graph(
     *,
     external_shapes: Mapping[str, Sequence[int]] | None = None,
     custom_shapes: ShapeFunctions | None = None,
-    fragments: Mapping[str, Fragment] | None = None,
-    foreign: Collection[str] = (),
+    library: Library | None = None,
     allow_unknown: bool = False,
 ) -> None:
     """Sets the shape and data type of every tensor of an NNEF graph, whose operations must be in order.
 
     external_shapes: shapes, by tensor name, that replace those of `external` operations. custom_shapes: shape
-    functions of plugins. fragments: signatures of custom operations. foreign: operations of known names that somebody
-    else computes, whose results may have any shape. allow_unknown: results of operations that nothing
-    is known of (and what depends on them) get shape None, instead of a ShapeError. ShapeError names the operation, its
-    inputs and its attributes. UsageError if an external shape is of no input, or has another rank.
+    functions of plugins. library: the operations that are known, by default with what the graph declares; results of
+    foreign ones may have any shape. allow_unknown: results of operations that nothing is known of (and what depends on
+    them) get shape None, instead of a ShapeError. ShapeError names the operation, its inputs and its attributes.
+    UsageError if an external shape is of no input, or has another rank.
     """
     if external_shapes:
         _set_external_shapes(graph, external_shapes)
-    inference = _Inference(custom_shapes or {}, fragments or {}, foreign, allow_unknown)
+    inference = _Inference(custom_shapes or {}, library or Library.of(graph), allow_unknown)
     for op in graph.operations:
         try:
             inference.infer(op)
@@ -296,9 +268,9 @@ def _set_external_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> N
         op.attribs["shape"] = [int(extent) for extent in shape]
 
 
-def infer_dtypes(graph: Graph, fragments: Mapping[str, Fragment]) -> None:
+def infer_dtypes(graph: Graph, library: Library) -> None:
     """Sets the data type of every tensor of an NNEF graph; see `infer_graph`."""
-    inference = _Inference({}, fragments, (), True)
+    inference = _Inference({}, library, True)
     for op in graph.operations:
         try:
             inference.infer_dtypes(op)
@@ -313,19 +285,17 @@ class _Inference:
     def __init__(
         self,
         custom_shapes: ShapeFunctions,
-        fragments: Mapping[str, Fragment],
-        foreign: Collection[str],
+        library: Library,
         allow_unknown: bool,
     ) -> None:
-        self._foreign = foreign
         self._custom_shapes = custom_shapes
-        self._fragments = fragments
+        self._library = library
         self._allow_unknown = allow_unknown
         self._classes: dict[tuple[Any, ...], list[type]] = {}  # data types of results that were worked out before
 
     def infer(self, op: Operation) -> None:
         """Sets the shapes and data types of the results of an operation."""
-        definition = self._definition(op)
+        definition = self._library.find(op.type)
         arguments = self.infer_dtypes(op)
         unknown = _first_unknown(op.inputs)
         if self._allow_unknown and (unknown is not None or (definition is None and op.type not in self._custom_shapes)):
@@ -344,16 +314,12 @@ class _Inference:
 
     def infer_dtypes(self, op: Operation) -> list[Tensor | list[Tensor]]:
         """Sets the data types of the results of an operation; its arguments."""
-        definition = self._definition(op)
-        fragment = definition.fragment if definition else self._fragments.get(str(op.type))
+        own = op.type in self._library.foreign
+        fragment = self._library.declared.get(str(op.type)) if own else self._library.signature(op.type)
         arguments = group_arguments(op.inputs, fragment)
         if fragment is not None:
             self._set_dtypes(op, fragment, arguments)
         return arguments
-
-    def _definition(self, op: Operation) -> OpDef | None:
-        """What is known of the operation, unless the graph means another one by its name."""
-        return None if op.type in self._foreign else find(op.type)
 
     def _set_dtypes(self, op: Operation, fragment: Fragment, arguments: Sequence[Tensor | list[Tensor]]) -> None:
         """Data of variables keeps its own type; operations without a signature keep what is known already."""

@@ -1,4 +1,4 @@
-"""Linear algebra (section 5.9), sums and copies of whole tensors."""
+"""Linear algebra (section 5.9, and of matrices), sums and copies of whole tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ShapeError
 from .broadcast import Array, broadcast_shape
 from .checks import check, check_rank
-from .registry import op
+from .definition import op
 
 
 def _matmul_shape(
@@ -92,3 +92,29 @@ def _copy_n_shape(shape: Sequence[int], *, times: int) -> list[list[int]]:
 def copy_n(x: Array, *, times: int) -> list[Array]:
     """The same array `times` times; nothing is copied as kernels never write to their inputs."""
     return [x] * times
+
+
+def _det_shape(x: Sequence[int]) -> list[int]:
+    check(len(x) >= 2 and x[-1] == x[-2], f"'x' must hold square matrices in its last dimensions, got shape {list(x)}")
+    return list(x[:-2])
+
+
+@op("det", shape=_det_shape)
+def det(x: Array) -> Array:
+    """Determinant of the matrices in the last two dimensions."""
+    return np.asarray(np.linalg.det(x))
+
+
+def _inverse_shape(x: Sequence[int]) -> list[int]:
+    return [*_det_shape(x), *x[-2:]]
+
+
+@op("inverse", shape=_inverse_shape)
+def inverse(x: Array) -> Array:
+    """Inverse of the matrices in the last two dimensions; NaN where there is none."""
+    try:
+        return np.asarray(np.linalg.inv(x))
+    except np.linalg.LinAlgError:
+        regular = np.linalg.det(x) != 0
+        safe = np.where(regular[..., None, None], x, np.eye(x.shape[-1], dtype=x.dtype))
+        return np.where(regular[..., None, None], np.linalg.inv(safe), np.nan).astype(x.dtype)

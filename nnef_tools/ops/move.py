@@ -13,8 +13,8 @@ from .axes import check_axis, check_indices
 from .borders import CONV_BORDERS, Padding, check_overhang, extend
 from .broadcast import Array, same_shape
 from .checks import check, check_axes, check_choice
+from .definition import op
 from .precision import signed_together
-from .registry import op
 
 Shape = Sequence[int]
 

@@ -11,7 +11,7 @@ import numpy as np
 from .borders import extend
 from .broadcast import Array, align, same_shape
 from .checks import check, check_axes
-from .registry import op
+from .definition import op
 from .window import automatic_padding
 
 # shape rules and MACs

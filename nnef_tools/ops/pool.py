@@ -21,7 +21,7 @@ from .borders import CONV_BORDERS, POOL_BORDERS, check_overhang, extend, source_
 from .broadcast import Array, along
 from .checks import check, check_choice
 from .conv import extend_downscaled
-from .registry import op
+from .definition import op
 from .window import PlacedWindow, Window, divisors
 
 

@@ -6,19 +6,15 @@ per channel. Codes are computed in float64: exact for as many bits as float32 va
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import FormatError, Unsupported
-from ..language.types import item_name
-from ..model.dtypes import nnef_dtype, numpy_dtype
 from .broadcast import Array, align, broadcast_shape
 from .checks import check
+from .definition import op
 from .elementwise import round_half_up
-from .registry import OpDef, find, op
 
 
 def quantize_shape(x: Sequence[int], *parameters: Sequence[int], bits: int, **_attribs: Any) -> list[int]:
@@ -111,42 +107,6 @@ def _min_max_parameters(name: str, parameters: dict[str, Any]) -> dict[str, Any]
     if name == "min_max_linear_quantize":
         return parameters
     raise ValueError(f"'{name}' is not a quantization operation")
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """How a tensor is quantized: by an operation with these tensors behind the first one, and these attributes."""
-
-    definition: OpDef
-    tensors: Mapping[str, Array]
-    attribs: Mapping[str, Any]
-
-    @staticmethod
-    def of(quant: Mapping[str, Any] | None) -> Quantization | None:
-        """What the `quant` of a tensor tells; None if that is nothing.
-
-        Unsupported for an operation that is not a standard one that quantizes, FormatError if a parameter is missing.
-        """
-        name = (quant or {}).get("op-name")
-        if quant is None or name is None:
-            return None
-        definition = find(name)
-        if definition is None or not name.endswith("_quantize"):
-            raise Unsupported(f"unknown quantization '{name}'")
-        fragment = definition.fragment
-        missing = [repr(p.name) for p in fragment.parameters[1:] if quant.get(p.name) is None]
-        if missing:
-            raise FormatError(f"quantization '{name}' lacks {', '.join(missing)}")
-        tensors: dict[str, Array] = {
-            p.name: np.asarray(quant[p.name], numpy_dtype(item_name(p.type))) for p in fragment.tensors[1:]
-        }
-        return Quantization(definition, tensors, {key: quant[key] for key in fragment.attributes})
-
-    def real_values(self, data: Array) -> Array:
-        """What stored data stands for: integers are codes (giving float32), reals are rounded to values of codes."""
-        if nnef_dtype(data.dtype) == "integer":
-            return dequantize(self.definition.name, data, **{**self.tensors, **self.attribs})
-        return np.asarray(self.definition.run(data, *self.tensors.values(), **self.attribs))
 
 
 @op("min_max_linear_quantize", shape=quantize_shape)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .broadcast import Array
 from .checks import check, check_rank
-from .registry import ShapeRule, op
+from .definition import ShapeRule, op
 
 Step = Callable[[Array, list[Array]], list[Array]]
 """The next states, the hidden one first, from the projected input [N, gates * H] and the states [N, H]."""

@@ -1,16 +1,22 @@
-"""Reductions (section 5.7): the rank is kept, reduced extents become 1; no axes at all is the identity."""
+"""Reductions (section 5.7), running sums and products, and the best elements along an axis.
+
+The rank is kept, reduced extents become 1; no axes at all is the identity.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .axes import normal_axis
 from .broadcast import Array
 from .checks import check, check_axes
-from .registry import op
+from .definition import op
+from .precision import ieee
 
 
 def reduced_shape(shape: Sequence[int], *, axes: Sequence[int], **_attribs: Any) -> list[int]:
@@ -115,3 +121,60 @@ def moments(x: Array, *, axes: Sequence[int]) -> tuple[Array, Array]:
     """Mean and biased variance over the axes."""
     mean = _mean(x, axes)
     return mean, _mean(np.square(x - mean), axes)
+
+
+@_reduction("product_reduce", shape=reduced_shape)
+def product_reduce(x: Array, *, axes: Sequence[int]) -> Array:
+    """Product over the axes."""
+    return np.asarray(np.prod(x, axis=tuple(axes), keepdims=True, dtype=x.dtype))
+
+
+def _running_shape(x: Sequence[int], *, axis: int, exclusive: bool = False, reverse: bool = False) -> list[int]:
+    normal_axis(axis, len(x))
+    return list(x)
+
+
+def _running(
+    x: Array, accumulate: Callable[..., Array], start: int, axis: int, exclusive: bool, reverse: bool
+) -> Array:
+    x = np.flip(x, axis) if reverse else x
+    total = accumulate(x, axis, dtype=x.dtype)
+    if exclusive and total.shape[axis]:
+        # shifted and not total - x, which would lose digits and make infinity - infinity
+        total = np.roll(total, 1, axis)
+        np.moveaxis(total, axis, 0)[0] = start
+    return np.flip(total, axis) if reverse else total
+
+
+@op("cum_sum", shape=_running_shape)
+@partial(ieee, arithmetic=True)
+def cum_sum(x: Array, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Array:
+    """Running sum along an axis."""
+    return _running(x, np.cumsum, 0, axis, exclusive, reverse)
+
+
+@op("cum_prod", shape=_running_shape)
+@partial(ieee, arithmetic=True)
+def cum_prod(x: Array, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Array:
+    """Running product along an axis."""
+    return _running(x, np.cumprod, 1, axis, exclusive, reverse)
+
+
+def _top_k_shape(
+    x: Sequence[int], *, k: int, axis: int, largest: bool = True, sorted: bool = True
+) -> tuple[list[int], list[int]]:
+    axis = normal_axis(axis, len(x))
+    check(1 <= k <= x[axis], f"'k' must lie in [1, {x[axis]}] for axis {axis} of shape {list(x)}, got {k}")
+    result = [k if i == axis else extent for i, extent in enumerate(x)]
+    return result, list(result)
+
+
+@op("top_k", shape=_top_k_shape)
+def top_k(x: Array, *, k: int, axis: int, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
+    """The k best elements, best first, and their positions (int64)."""
+    order = np.argsort(np.flip(x, axis) if largest else x, axis, kind="stable")
+    if largest:
+        # the stable ascending order of the mirrored axis is, read backwards, descending with the first of equals first
+        order = np.flip(x.shape[axis] - 1 - order, axis)
+    indices = np.take(order, np.arange(k), axis).astype(np.int64, copy=False)
+    return np.take_along_axis(x, indices, axis), indices

@@ -1,106 +1,41 @@
-"""What is known of an NNEF operation, in one place: signature, shape rule, numpy kernel, MACs.
-
-Signatures, defaults and compound bodies come from `language/stdlib.nnef` (standard) and `ops/extensions.nnef` (our
-documented custom fragments). The modules of this package add the rest with the `op` decorator:
-
-    @op("leaky_relu", shape=same_shape)
-    def leaky_relu(x, *, alpha): ...
-
-Protocols (the same as those of plugins, so a plugin function can stand in for a built-in one):
-
-* shape rule `f(*input_shapes, **attribs)`: a shape is a list of int, a literal or scalar is `[]`, an array argument is
-  a list of shapes. Returns a list for one result, a tuple of lists for several, a list of lists for an array result.
-  Raises ShapeError (plugins: AssertionError).
-* kernel `f(*inputs, **attribs)`: arrays; an array argument is a list of arrays. Returns an array, a tuple of arrays, or
-  a list of arrays for an array result.
-* either may take the attributes of a sliding window as one: `window: Window` (see `window.by_keywords`).
-* MACs `f(input_shapes, output_shapes, attribs) -> int`: multiply-accumulate operations.
-
-`attribs` hold every attribute of the signature, defaults filled in, and no `dtype` (but `cast`, `external` and
-`constant` kernels get `dtype`, a numpy class).
-
-The kernel of an OpDef is the decorated one under `precision.ieee`: it takes whatever np.asarray takes, and cares for
-half precision and for numpy's warnings, so the decorated kernels need not.
-"""
+"""The operations that are known here, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
-from typing import Any, TypeVar
 
 from ..language.stdlib import standard_fragments
-from ..language.types import REQUIRED, Fragment
+from .definition import DEFINED, OpDef
+from .fragments import extension_fragments
 from .precision import ieee
-from .window import by_keywords
-
-ShapeRule = Callable[..., Any]
-Kernel = Callable[..., Any]
-K = TypeVar("K", bound=Kernel)
-MacsRule = Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], int]
-
-FAMILIES = ("elementwise", "conv", "pool", "resize", "roi", "reduce", "move", "linear", "norm", "quant", "variable",
-            "extensions")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class OpDef:
-    """A known operation. macs_group is '' (always counted), 'pooling', 'upsampling', 'normalization' or 'reduction'."""
-
-    fragment: Fragment
-    shape: ShapeRule
-    run: Kernel
-    macs: MacsRule | None
-    macs_group: str
-    standard: bool
-
-    @property
-    def name(self) -> str:
-        return self.fragment.name
-
-    def complete(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
-        """The attributes of the signature in its order, with defaults; without anything else, such as `dtype`.
-
-        None stands for an attribute that is left out. KeyError if a required one is missing.
-        """
-        return {
-            name: parameter.default
-            if attribs.get(name) is None and parameter.default is not REQUIRED
-            else attribs[name]
-            for name, parameter in self.fragment.attributes.items()
-        }
-
-
-_pending: dict[str, tuple[ShapeRule, Kernel, MacsRule | None, str]] = {}
-
-
-def op(*names: str, shape: ShapeRule, macs: MacsRule | None = None, macs_group: str = "") -> Callable[[K], K]:
-    """Registers the decorated kernel, a shape rule and a MAC count for operations of these names."""
-
-    def register(run: K) -> K:
-        for name in names:
-            assert name not in _pending, f"operation '{name}' is registered twice"
-            _pending[name] = (by_keywords(shape), by_keywords(run), macs, macs_group)
-        return run
-
-    return register
 
 
 @cache
 def operations() -> Mapping[str, OpDef]:
-    """All known operations by name: the standard ones, then our custom fragments."""
-    from .extensions import extension_fragments
+    """The operations that have a shape rule and a kernel: the standard ones, then our custom fragments."""
+    from . import (  # noqa: F401  (each defines the operations of a family)
+        conv,
+        elementwise,
+        index,
+        linear,
+        move,
+        norm,
+        pool,
+        quant,
+        recurrent,
+        reduce,
+        resize,
+        roi,
+        variable,
+    )
 
-    for family in FAMILIES:
-        import_module(f"{__package__}.{family}")
     standard = standard_fragments()
     known = {}
     for fragments in (standard, extension_fragments()):
         for name, fragment in fragments.items():
-            if name in _pending:
-                shape, run, macs, macs_group = _pending[name]
+            if name in DEFINED:
+                shape, run, macs, macs_group = DEFINED[name]
                 kernel = ieee(run, arithmetic=not fragment.generic)
                 known[name] = OpDef(fragment, shape, kernel, macs, macs_group, standard=fragments is standard)
     return known

@@ -18,9 +18,9 @@ import numpy as np
 from ..errors import ExecutionError
 from .broadcast import Array, along
 from .checks import check, check_choice
+from .definition import op
 from .elementwise import round_half_up
 from .pool import avg_pool, max_pool
-from .registry import op
 from .resize import METHODS
 from .window import Window
 

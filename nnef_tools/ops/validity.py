@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from ..language.values import fits, item_of_dtype
 from ..model import Graph, Operation, Tensor
 from ..model.copying import copy_graph
 from ..model.verify import verify
-from .extensions import extension_fragments
-from .inference import group_arguments, infer_graph
+from .bind import group_arguments
+from .inference import infer_graph
+from .library import Library
 
 _VALUES = (bool, int, float, str, list, tuple)
 
@@ -27,14 +28,13 @@ def check_graph(graph: Graph, foreign: Collection[str] = ()) -> None:
     foreign: operations that somebody else computes, whose signatures count for nothing. FormatError or ShapeError.
     """
     verify(graph, unique_names=False)
-    own: Mapping[str, Fragment] = graph.metadata.get("fragments") or {}
-    known = {**extension_fragments(), **standard_fragments(), **own}
+    library = Library.of(graph, foreign=foreign)
     for op in graph.operations:
-        fragment = known.get(str(op.type))
+        fragment = library.fragments.get(str(op.type))
         problem = None if fragment is None or op.type in foreign else _problem(op, fragment)
         if problem:
             raise FormatError(problem, where=f"operation '{op.type}'")
-    infer_graph(copy_graph(graph), fragments=own, foreign=foreign, allow_unknown=True)
+    infer_graph(copy_graph(graph), library=library, allow_unknown=True)
 
 
 def _problem(op: Operation, fragment: Fragment) -> str | None:

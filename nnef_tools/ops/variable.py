@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ExecutionError, ShapeError
 from .broadcast import Array
 from .checks import check
-from .registry import op
+from .definition import op
 
 _MAX_BYTES = 2**63 - 1
 _ITEM_BYTES = 8  # the widest element type

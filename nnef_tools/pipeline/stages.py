@@ -316,23 +316,12 @@ def _decompose(job: Job, graph: Graph, dialect: Dialect, route: Sequence[Step]) 
         if not any(step.target is HUB for step in route) and not any(step.source is HUB for step in route):
             raise UsageError("only NNEF operations can be decomposed")
         return
-    from ..language.elaborate import check_definitions, decompose
-    from ..language.stdlib import standard_fragments
-    from ..ops.extensions import extension_fragments, helper_fragments
-    from ..ops.inference import infer_graph
+    from ..ops.decomposition import decompose_operations
+    from ..ops.library import Library
 
-    known = {
-        **standard_fragments(),
-        **extension_fragments(),
-        **graph.metadata.get("fragments", {}),
-        **parse_fragments("\n".join(job.plugins.fragments.values()), "custom fragments"),
-    }
+    library = Library.of(graph, parse_fragments("\n".join(job.plugins.fragments.values()), "custom fragments"))
     names = job.options.decompose
-    if isinstance(names, bool):
-        names = [name for name, fragment in known.items() if fragment.is_compound]
-    check_definitions(names, known)
-    decompose(graph, {*names, *helper_fragments()}, known)
-    infer_graph(graph, custom_shapes=job.plugins.shapes, fragments=known, allow_unknown=True)
+    decompose_operations(graph, None if isinstance(names, bool) else names, library, job.plugins.shapes)
 
 
 # results

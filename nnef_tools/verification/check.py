@@ -218,7 +218,7 @@ def _kernel_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[G
     for path, format in (source, target):
         if kernel_backends(format):
             graph = read_graph(path)
-            infer_graph(graph, fragments=graph.metadata.get("fragments") or {}, allow_unknown=True)
+            infer_graph(graph, allow_unknown=True)
             return graph, path is source[0]
     return None, False
 

@@ -12,7 +12,7 @@ import numpy as np
 from nnef_tools.language.elaborate import build_graph
 from nnef_tools.language.parser import parse
 from nnef_tools.model import Graph
-from nnef_tools.ops.extensions import called_fragments, extension_fragments
+from nnef_tools.ops.fragments import called_fragments, extension_fragments
 from nnef_tools.ops.inference import infer_graph
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ from nnef_tools.errors import FileError, FormatError, NnefToolsError, ParseError
 from nnef_tools.execution import make_executor
 from nnef_tools.io.nnef import Reader
 from nnef_tools.language.tensor_file import write_tensor
-from nnef_tools.ops.extensions import called_fragments, extension_fragments
+from nnef_tools.ops.fragments import called_fragments, extension_fragments
 
 TEXT = """version 1.0;
 

@@ -6,7 +6,7 @@ import nnef
 import pytest
 
 from nnef_tools.language.stdlib import standard_fragments
-from nnef_tools.language.typecheck import Library, check_fragment
+from nnef_tools.language.typecheck import Signatures, check_fragment
 from nnef_tools.language.types import REQUIRED, ArrayType, has_tensor
 
 # Attributes for operations that need some, legal at graph level.
@@ -39,10 +39,10 @@ def test_there_are_118() -> None:
 
 
 def test_every_body_passes_the_checker() -> None:
-    library = Library(standard_fragments().values())
+    signatures = Signatures(standard_fragments().values())
     for fragment in standard_fragments().values():
         if fragment.body is not None:
-            check_fragment(fragment, library)
+            check_fragment(fragment, signatures)
 
 
 def test_kinds() -> None:

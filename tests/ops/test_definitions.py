@@ -6,7 +6,8 @@ import pytest
 from nnef_tools.language.elaborate import decompose
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.model.graph import Graph, Operation, Tensor
-from nnef_tools.ops.inference import evaluate, flat_results, group_arguments, infer_graph, result_dtypes
+from nnef_tools.ops.bind import group_arguments
+from nnef_tools.ops.inference import evaluate, flat_results, infer_graph, result_dtypes
 from nnef_tools.ops.registry import find
 
 COMPOUNDS = [name for name, fragment in standard_fragments().items() if fragment.is_compound]

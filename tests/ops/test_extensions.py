@@ -15,7 +15,7 @@ from onnx import helper
 
 import nnef_tools.language.stdlib
 from nnef_tools.errors import ExecutionError, ShapeError
-from nnef_tools.ops.extensions import called_fragments, extension_fragments, helper_fragments
+from nnef_tools.ops.fragments import called_fragments, extension_fragments, helper_fragments
 from nnef_tools.ops.registry import find
 
 

@@ -9,7 +9,9 @@ from nnef_tools.language.parser import parse_fragments
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.model.graph import Graph, Operation, Tensor
 from nnef_tools.ops import inference
-from nnef_tools.ops.inference import evaluate, group_arguments, infer_graph, infer_shapes, result_dtypes
+from nnef_tools.ops.bind import group_arguments
+from nnef_tools.ops.inference import evaluate, infer_graph, infer_shapes, result_dtypes
+from nnef_tools.ops.library import Library
 from nnef_tools.ops.registry import operations
 
 STANDARD = standard_fragments()
@@ -211,20 +213,20 @@ def test_custom_operations_in_a_graph():
         assert values == [x, x] and y == x
         return [*x, k], [k]
 
-    infer_graph(graph, custom_shapes={"mix": mix}, fragments=CUSTOM)
+    infer_graph(graph, custom_shapes={"mix": mix}, library=Library(CUSTOM))
     assert (y.shape, index.shape, z.shape) == ((1, 3, 2), (2,), (1, 3, 2))
     assert (y.dtype, index.dtype) == (np.float32, np.int64)
 
     with pytest.raises(ShapeError, match=r"mix 'y, index': the shape of the result.*\n.*\n.*\nhint: .*custom_shapes="):
-        infer_graph(graph, fragments=CUSTOM)
-    infer_graph(graph, fragments=CUSTOM, allow_unknown=True)
+        infer_graph(graph, library=Library(CUSTOM))
+    infer_graph(graph, library=Library(CUSTOM), allow_unknown=True)
     assert (y.shape, index.shape, z.shape) == (None, None, None)
     assert z.dtype == np.float32
 
     with pytest.raises(ShapeError, match="has 2 results, its shape function gives 1"):
-        infer_graph(graph, custom_shapes={"mix": lambda *shapes, k: [1]}, fragments=CUSTOM)
+        infer_graph(graph, custom_shapes={"mix": lambda *shapes, k: [1]}, library=Library(CUSTOM))
     with pytest.raises(ShapeError, match="mix 'y, index': refused"):
-        infer_graph(graph, custom_shapes={"mix": refuse}, fragments=CUSTOM)
+        infer_graph(graph, custom_shapes={"mix": refuse}, library=Library(CUSTOM))
 
 
 def refuse(*shapes, k):

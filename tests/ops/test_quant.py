@@ -9,7 +9,8 @@ import torch
 from nnef_tools.errors import FormatError, ShapeError, Unsupported
 from nnef_tools.execution.kernels.torch import TorchKernels
 from nnef_tools.ops.inference import evaluate, infer_shapes
-from nnef_tools.ops.quant import Quantization, dequantize, quantize
+from nnef_tools.ops.quant import dequantize, quantize
+from nnef_tools.ops.quantization import Quantization
 
 MIN_MAX = "min_max_linear_quantize"
 ZERO_POINT = "zero_point_linear_quantize"

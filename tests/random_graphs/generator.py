@@ -18,7 +18,7 @@ import numpy as np
 from nnef_tools.errors import ShapeError
 from nnef_tools.language.tensor_file import write_tensor
 from nnef_tools.model.dtypes import nnef_dtype
-from nnef_tools.ops.extensions import called_fragments, extension_fragments
+from nnef_tools.ops.fragments import called_fragments, extension_fragments
 from nnef_tools.ops.inference import evaluate, flat_results
 from nnef_tools.ops.registry import find
 

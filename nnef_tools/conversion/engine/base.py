@@ -19,7 +19,7 @@ import numpy as np
 from ...errors import ConversionError, InvalidOperator, NnefToolsError, PluginError, ShapeError, Unsupported, UsageError
 from ...model import Graph, Operation, Tensor
 from ...model.plugin_code import origin
-from ...ops.extensions import called_fragments, extension_fragments
+from ...ops.fragments import called_fragments, extension_fragments
 from ...ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ...ops.registry import find
 from .helpers import Helpers

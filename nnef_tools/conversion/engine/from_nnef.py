@@ -13,15 +13,16 @@ from ...errors import Unsupported
 from ...language.elaborate import decompose
 from ...language.names import FreshNames
 from ...language.stdlib import standard_fragments
-from ...language.types import Fragment, item_name
+from ...language.types import item_name
 from ...model import Graph, Operation, Tensor
 from ...model.copying import copy_graph
 from ...model.dtypes import canonical_dtype, numpy_dtype
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
-from ...ops.extensions import extension_fragments
-from ...ops.inference import group_arguments, infer_graph
+from ...ops.bind import group_arguments
+from ...ops.inference import infer_graph
 from ...ops.integers import as_signed
+from ...ops.library import Library
 from ...ops.registry import find
 from ...optimization.nnef.idioms import IDIOMS, with_idioms
 from ..building.quantized import QuantizedArray
@@ -86,26 +87,25 @@ class ConverterFromNNEF(Converter):
 
     def _expanded(self, graph: Graph) -> Graph:
         """The graph, or a copy in which compound operations without rule are expanded, and others are recognized."""
-        fragments: Mapping[str, Fragment] = graph.metadata.get("fragments", {})
-        known = {**standard_fragments(), **extension_fragments(), **fragments}
+        library = Library.of(graph)
 
         def is_expanded(name: str) -> bool:
             has_rule = name in self._transforms or find_from_nnef(self.dialect, name) is not None
-            return not has_rule and name in known and known[name].is_compound
+            return not has_rule and name in library.compounds
 
         result = self._prepared(graph)
         if not is_marked(result):  # the facts were added to a graph that had been read
             result = copy_graph(result) if result is graph else result
             mark_doubles(result)
-            infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
+            infer_graph(result, custom_shapes=self._custom_shapes, library=library, allow_unknown=True)
         if any(map(is_expanded, {str(op.type) for op in result.operations})):
             result = copy_graph(result) if result is graph else result
-            decompose(result, filter(is_expanded, known), known)
+            decompose(result, filter(is_expanded, library.compounds), library.fragments)
         if has_doubles(result) and any(map(self._is_too_narrow, result.operations)):
             result = copy_graph(result) if result is graph else result
-            decompose(result, known, known, only=self._is_too_narrow)
+            decompose(result, library.compounds, library.fragments, only=self._is_too_narrow)
         if result is not graph:
-            infer_graph(result, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
+            infer_graph(result, custom_shapes=self._custom_shapes, library=library, allow_unknown=True)
         return with_idioms(result, self._idioms(), kept=self._transforms)
 
     def _idioms(self) -> frozenset[str]:

@@ -20,15 +20,14 @@ from ...errors import (
 )
 from ...language.names import sanitize_identifier
 from ...language.parser import parse_fragments
-from ...language.stdlib import standard_fragments
 from ...language.types import REQUIRED, Fragment
 from ...model import Graph, Operation, Tensor
 from ...model.channels import is_moved
 from ...model.dtypes import as_class, dtype_name, nnef_dtype
 from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ...model.widths import has_literal
-from ...ops.extensions import extension_fragments
 from ...ops.inference import infer_shapes, output_shapes, result_dtypes, spread
+from ...ops.library import Library
 from ...ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ...ops.registry import find
 from ..building.nnef import Builder
@@ -338,8 +337,7 @@ class ConverterToNNEF(Converter):
         """The signature of an operation, None if nobody declares it."""
         if type in self._custom_fragments:
             return parse_fragments(self._custom_fragments[type], f"custom fragment '{type}'").get(type)
-        definition = find(type)
-        return plugin_fragments().get(type) if definition is None else definition.fragment
+        return Library(plugin_fragments()).fragments.get(type)
 
     # helpers
 
@@ -365,7 +363,7 @@ class ConverterToNNEF(Converter):
         remove_unreachable(self._target, keep=[op for op in self._target.operations if op.type == "external"])
         self._make_variables()
         self._target.sort()
-        taken = {*standard_fragments(), *extension_fragments()}
+        taken = set(Library().fragments)
         self._target.name = sanitize_identifier(self._target.name or "G", taken)
         self._name()
         self._warn()
@@ -374,7 +372,7 @@ class ConverterToNNEF(Converter):
     def _name(self) -> None:
         if self._keep_names:
             types = (str(op.type) for op in self._target.operations)
-            reserved = {*standard_fragments(), *extension_fragments(), *self._custom_fragments, *types}
+            reserved = {*Library().fragments, *self._custom_fragments, *types}
             keep_source_names(self._target, self._origins(), reserved)
             return
         if self._keep_io_names:

@@ -9,7 +9,7 @@ from ...model import Tensor
 from ...model.dtypes import canonical_dtype
 from ...ops import registry
 from ...ops.integers import as_signed
-from ...ops.quant import Quantization
+from ...ops.quantization import Quantization
 from ..executor import Array
 
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from os import fspath
-from typing import Any, Protocol
+from typing import Any
 
 from ...errors import UsageError
 from ...io.nnef import Reader
-from ...language.elaborate import check_definitions, decompose
-from ...language.stdlib import standard_fragments
-from ...language.types import Fragment
+from ...language.elaborate import decompose
 from ...model import Graph
-from ...ops import registry
-from ...ops.extensions import extension_fragments
+from ...ops.decomposition import check_definitions
+from ...ops.library import Library
 from .reference_graph import from_reference_graph, is_reference_graph
 
-
-class HasOperators(Protocol):
-    """Says which operators can be run."""
-
-    def __call__(self, name: str) -> object | None: ...
+FindOperator = Callable[[str], object]
+"""Finds what runs operations of a name; None if nothing does."""
 
 
-def load_graph(model: Any, find_operator: HasOperators, decomposed: Collection[str] | None = None) -> Graph:
+def load_graph(model: Any, find_operator: FindOperator, decomposed: Collection[str] | None = None) -> Graph:
     """The graph of `read_graph`, expanded as far as `find_operator` finds nothing; a Graph is taken as it is."""
     graph = read_graph(model, decomposed)
     if graph is not model:
@@ -48,24 +43,15 @@ def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
 
 def check_decomposed(graph: Graph, names: Collection[str]) -> None:
     """UsageError if one of the names has no definition in the standard, in this package or in the model."""
-    known = {**standard_fragments(), **extension_fragments()}
-    own: dict[str, Fragment] = graph.metadata.get("fragments") or {}
-    check_definitions([name for name in names if name not in known or not known[name].is_compound], own)
+    check_definitions(set(names).difference(Library().compounds), Library.of(graph))
 
 
-def expand_missing(graph: Graph, find_operator: HasOperators) -> None:
-    """Expands in place the operations that nothing can run, but that the model or the standard defines by a body."""
-    fragments: dict[str, Fragment] = {**extension_fragments(), **(graph.metadata.get("fragments") or {})}
+def expand_missing(graph: Graph, find_operator: FindOperator) -> None:
+    """Expands in place the operations that nothing can run, but that have a body, of the model or known here."""
+    library = Library.of(graph)
     while True:
         types = {op.type for op in graph.operations if op.type is not None and find_operator(op.type) is None}
-        compound = {type for type in types if _is_compound(type, fragments)}
+        compound = types.intersection(library.compounds)
         if not compound:
             return
-        decompose(graph, compound, fragments)
-
-
-def _is_compound(type: str, fragments: dict[str, Fragment]) -> bool:
-    if type in fragments:
-        return fragments[type].is_compound
-    definition = registry.find(type)
-    return definition is not None and definition.fragment.is_compound
+        decompose(graph, compound, library.fragments)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from keyword import iskeyword
 from typing import Any
 
 import numpy as np
 
 from ...model import Graph
 from ...ops import registry
+from ...ops.bind import python_name
 from ..executor import Array
 from .constants import signed
 from .plan import Operator
@@ -31,7 +31,7 @@ class NumpyKernels:
         if definition is None:
             return None
         run = definition.run
-        renamed = {f"_{key}_": key for key in definition.fragment.attributes if iskeyword(key)}
+        renamed = {python_name(key): key for key in definition.fragment.attributes if python_name(key) != key}
         if not renamed:
             return run
         return lambda *inputs, **attribs: run(*inputs, **{renamed.get(key, key): x for key, x in attribs.items()})

@@ -11,17 +11,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from keyword import iskeyword
 from typing import Any, Protocol
 
-from ...errors import ExecutionError, NnefToolsError, PluginCodeError, ShapeError
-from ...language.signatures import regroup
-from ...language.types import REQUIRED, Fragment
+from ...errors import ExecutionError, NnefToolsError, PluginCodeError
 from ...model import Graph, Operation, Tensor
 from ...model.plugin_code import origin, own_lines, reason
-from ...ops import registry
+from ...ops.bind import BoundCall, bind, python_name
 from ...ops.inference import flat_results
-from ...ops.quant import Quantization
+from ...ops.library import Library
+from ...ops.quantization import Quantization
 from ..executor import Array, no_such_tensor
 
 Operator = Callable[..., Any]
@@ -79,6 +77,7 @@ class Plan:
         self.graph = graph
         self._kernels = kernels
         self._custom = custom_operators or {}
+        self._library = Library.of(graph, foreign=self._custom)
         self._slots: dict[Tensor, int] = {}
         self.inputs = [self._slot(tensor) for tensor in graph.inputs]
         self._check_operators()
@@ -221,23 +220,31 @@ class Plan:
     def _prepare(self, op: Operation) -> Step:
         function = self._function(op.type)
         assert function is not None and op.type is not None
+        call = bind(op, self._library)
         return Step(
             type=op.type,
             function=function,
-            arguments=self._arguments(op),
-            attribs=complete_attributes(op, custom=op.type in self._custom),
+            arguments=tuple(
+                [tuple(map(self._slot, x)) if isinstance(x, list) else self._slot(x) for x in call.arguments]
+            ),
+            attribs=self._attributes(op, call),
             outputs=tuple(self._slot(tensor) for tensor in op.outputs),
             quantizers=tuple(quantizer(self._kernels, tensor) for tensor in op.outputs),
             variable=self._slot(op.inputs[0]) if op.type == "update" else None,
             frees=(),
         )
 
-    def _arguments(self, op: Operation) -> tuple[int | tuple[int, ...], ...]:
-        slots = tuple(self._slot(tensor) for tensor in op.inputs)
-        if isinstance(op.inputs, tuple):
-            return slots
-        fragment = find_fragment(self.graph, op.type)
-        return _regroup(slots, fragment) if fragment is not None else (slots,)
+    def _attributes(self, op: Operation, call: BoundCall) -> dict[str, Any]:
+        """All attributes as an operator function gets them. ExecutionError if one is missing, but for plugins' ones."""
+        if call.missing and op.type not in self._custom:
+            raise ExecutionError(f"attribute '{call.missing[0]}' is missing", where=str(op))
+        attribs = {python_name(name): value for name, value in call.attribs.items()}
+        attribs |= {
+            python_name(name): x for name, x in call.surplus.items() if x is not None or op.type in self._custom
+        }
+        if op.type == "cast" and "dtype" in op.attribs:
+            attribs["dtype"] = op.attribs["dtype"]
+        return attribs
 
     def _release(self, steps: list[Step]) -> list[Step]:
         """Notes with each step which values no later step reads: liveness, from the last step to the first."""
@@ -253,26 +260,6 @@ class Plan:
             seen |= last
             result.append(replace(step, frees=tuple(sorted(last))))
         return result[::-1]
-
-
-def complete_attributes(op: Operation, custom: bool = False) -> dict[str, Any]:
-    """All attributes as an operator function gets them: defaults filled in, Python keywords as `_lambda_`.
-
-    `dtype` is for `cast` alone. ExecutionError if one is missing.
-    """
-    definition = registry.find(op.type)
-    attribs = {
-        name: value
-        for name, value in op.attribs.items()
-        if (custom or value is not None) and (name != "dtype" or op.type == "cast")
-    }
-    if definition is not None:
-        for name, parameter in definition.fragment.attributes.items():
-            if name not in attribs and parameter.default is not REQUIRED:
-                attribs[name] = parameter.default
-            elif name not in attribs and not custom:
-                raise ExecutionError(f"attribute '{name}' is missing", where=str(op))
-    return {f"_{name}_" if iskeyword(name) else name: value for name, value in attribs.items()}
 
 
 def quantizer(kernels: Kernels, tensor: Tensor) -> Operator | None:
@@ -291,25 +278,6 @@ def quantizer(kernels: Kernels, tensor: Tensor) -> Operator | None:
 
 def _quantize(function: Operator, parameters: Sequence[Any], attribs: Mapping[str, Any], value: Any) -> Any:
     return function(value, *parameters, **attribs)
-
-
-def find_fragment(graph: Graph, type: str | None) -> Fragment | None:
-    """The declaration of an operation: of the model itself, standard, or ours; None if it is not known."""
-    declared = graph.metadata.get("fragments") or {}
-    fragment = declared.get(type)
-    if isinstance(fragment, Fragment):
-        return fragment
-    definition = registry.find(type)
-    return None if definition is None else definition.fragment
-
-
-def _regroup(slots: tuple[int, ...], fragment: Fragment) -> tuple[int | tuple[int, ...], ...]:
-    """Splits the flat inputs of a call into arguments again; one array argument if that is not possible."""
-    try:
-        groups = regroup([parameter.type for parameter in fragment.tensors], slots, fragment.name)
-    except ShapeError:
-        return (slots,)
-    return tuple(tuple(group) if isinstance(group, list) else group for group in groups)
 
 
 def _is_constant(tensor: Tensor) -> bool:

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from ...conversion.onnx.from_nnef.converter import Converter
 from ...io.nnef.labels import label_file
 from ...io.onnx.writer import SMALL, Layout, build_message
-from ...language.stdlib import standard_fragments
 from ...model import Graph, Tensor
 from ...model.widths import double_facts
-from ...ops.extensions import extension_fragments
 from ...ops.inference import infer_graph
 from ..executor import Array
 from ..feeds.inputs import tensor_info
@@ -30,9 +28,7 @@ def prepare(graph: Graph) -> Graph:
     """The graph, with all shapes, and without the facts but for widths, so that names stay those of the NNEF graph."""
     graph.metadata = {**graph.metadata, "tensors": double_facts(graph)}
     if any(tensor.shape is None or None in tensor.shape for tensor in _results(graph)):
-        own = graph.metadata.get("fragments") or {}
-        fragments = {**standard_fragments(), **extension_fragments(), **own}
-        infer_graph(graph, fragments=fragments, allow_unknown=True)
+        infer_graph(graph, allow_unknown=True)
     return graph
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ...language.stdlib import standard_fragments
 from ...language.types import Fragment
 from ...model import Graph
-from ...ops.extensions import extension_fragments
+from ...ops.fragments import extension_fragments
 from ...ops.plugin_fragments import plugin_fragments
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

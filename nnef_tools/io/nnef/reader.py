@@ -14,12 +14,13 @@ from ...language.elaborate import build_graph
 from ...language.gc_pause import paused_collector
 from ...language.parser import KNOWN_EXTENSIONS, UnknownExtensions, parse, parse_fragments
 from ...language.quant_file import parse_quantization
-from ...language.stdlib import standard_fragments
 from ...language.tensor_file import ItemType, TensorHeader
 from ...language.types import Fragment
 from ...model import Graph, Operation
 from ...model.dtypes import nnef_dtype
 from ...model.widths import facts_have_doubles, mark_doubles
+from ...ops.fragments import foreign_fragments
+from ...ops.library import Library
 from .labels import label_file
 from .model_files import GRAPH, QUANTIZATION, SIDECAR, ModelFiles, PathLike, open_model
 from .sidecar import parse_facts
@@ -80,25 +81,25 @@ class Reader:
         text = _decode(files.read(GRAPH) or b"")
         place = str(Path(path) / GRAPH) if Path(path).is_dir() else f"{path}:{GRAPH}"  # a path that editors can open
         document = parse(text, place, on_unknown_extension=self._on_unknown_extension)
-        decomposed = {*self._decomposed, *_foreign(document.fragments)}
+        decomposed = {*self._decomposed, *foreign_fragments(document.fragments)}
         facts = self._facts(files)
         doubles = facts_have_doubles(facts)
         real = np.float64 if doubles else np.float32
         graph = build_graph(document, decomposed=decomposed, fragments=self._stdlib, real=real)
-        known = {**standard_fragments(), **self._stdlib, **document.fragments}
         graph.metadata.update(facts)
         if document.fragments:
             graph.metadata["fragments"] = dict(document.fragments)
         if extensions := _unknown_extensions(document.extensions, text):
             graph.metadata["extensions"] = extensions
+        library = Library(self._stdlib, document.fragments)
         _override_shapes(graph, input_shapes)
-        self._read_quantization(graph, files, known)
+        self._read_quantization(graph, files, library.declared)
         if self._load_variables:
-            _load_variables(graph, files, known)
+            _load_variables(graph, files, library.declared)
         if doubles:
-            _widen(graph, known)
+            _widen(graph, library)
         if self._infer_shapes:
-            self._infer(graph, known)
+            self._infer(graph, library)
         for op in graph.operations:
             _fill_steps(op)
         return graph
@@ -114,35 +115,25 @@ class Reader:
             self.warnings.append(f"{SIDECAR} is ignored: {error.message}")
             return {}
 
-    def _read_quantization(self, graph: Graph, files: ModelFiles, known: Mapping[str, Fragment]) -> None:
+    def _read_quantization(self, graph: Graph, files: ModelFiles, fragments: Mapping[str, Fragment]) -> None:
         raw = files.read(QUANTIZATION)
         if raw is None:
             return
         tensors = {tensor.name: tensor for tensor in graph.tensors if tensor.name}
-        for name, quant in parse_quantization(_decode(raw), QUANTIZATION, known).items():
+        for name, quant in parse_quantization(_decode(raw), QUANTIZATION, fragments).items():
             if name in tensors:
                 tensors[name].quant = quant
             else:
                 self.warnings.append(f"{QUANTIZATION} has an entry for '{name}', which is no tensor of the graph")
 
-    def _infer(self, graph: Graph, known: Mapping[str, Fragment]) -> None:
+    def _infer(self, graph: Graph, library: Library) -> None:
         from ...ops.inference import infer_graph
-        from ...ops.registry import find
 
-        infer_graph(graph, custom_shapes=self._custom_shapes, fragments=known, allow_unknown=True)
-        unknown = {str(op.type) for op in graph.operations if find(op.type) is None} - set(self._custom_shapes)
+        infer_graph(graph, custom_shapes=self._custom_shapes, library=library, allow_unknown=True)
+        unknown = {str(op.type) for op in graph.operations if library.find(op.type) is None} - set(self._custom_shapes)
         if unknown:
             names = ", ".join(sorted(unknown))
             self.warnings.append(f"shapes are not known after custom operations without shape function: {names}")
-
-
-def _foreign(own: Mapping[str, Fragment]) -> set[str]:
-    """The fragments of a model that only look like operations of ours: what counts is what the model says."""
-    if not own:
-        return set()
-    from ...ops.extensions import foreign_fragments
-
-    return foreign_fragments(own)
 
 
 def _decode(raw: bytes) -> str:
@@ -162,12 +153,12 @@ def _unknown_extensions(names: Iterable[str], text: str) -> list[str]:
     return [statement for statement in statements if re.split(r"\W", statement)[0] in unknown]
 
 
-def _widen(graph: Graph, known: Mapping[str, Fragment]) -> None:
+def _widen(graph: Graph, library: Library) -> None:
     """Gives the tensors that are float64 that type, which the numbers beside them depend on."""
     from ...ops.inference import infer_dtypes
 
     mark_doubles(graph)
-    infer_dtypes(graph, known)
+    infer_dtypes(graph, library)
 
 
 def _override_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> None:
@@ -186,7 +177,7 @@ def _override_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> None:
             op.attribs["shape"] = extents
 
 
-def _load_variables(graph: Graph, files: ModelFiles, known: Mapping[str, Fragment]) -> None:
+def _load_variables(graph: Graph, files: ModelFiles, fragments: Mapping[str, Fragment]) -> None:
     """Labels that only differ by case share one array."""
     loaded: dict[str, tuple[Any, TensorHeader]] = {}
     for op in graph.operations:
@@ -209,7 +200,7 @@ def _load_variables(graph: Graph, files: ModelFiles, known: Mapping[str, Fragmen
         tensor.dtype = tensor.data.dtype.type
         if header.quantization and not tensor.quant:  # the provisional format kept it in the file
             text = f"'{tensor.name}': {header.quantization.rstrip(';')};"
-            tensor.quant = parse_quantization(text, label_file(label), known)[str(tensor.name)]
+            tensor.quant = parse_quantization(text, label_file(label), fragments)[str(tensor.name)]
 
 
 def _check_data(op: Operation, header: TensorHeader) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 
 from ...errors import FormatError
 from ...io.nnef.labels import FreshLabels
-from ...language.types import REQUIRED
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import canonical_dtype
 from ...model.utils import place_operations, replace_tensor_in_consumers
 from ...model.widths import has_literal
+from ...ops.bind import bind
 from ...ops.inference import evaluate
+from ...ops.library import Library
 from ...ops.precision import common_float, is_floating
-from ...ops.registry import find
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Argument = tuple[Operation, Tensor]
@@ -221,14 +221,10 @@ def attributes(operation: Operation) -> dict[str, Any]:
 
     FormatError if one that has no default is missing.
     """
-    opdef = find(operation.type)
-    parameters = opdef.fragment.attributes.values() if opdef is not None else ()
-    for parameter in parameters:
-        if parameter.default is REQUIRED and parameter.name not in operation.attribs:
-            raise FormatError(
-                f"operation '{operation.type}' -> {operation.outputs!r} lacks attribute '{parameter.name}'"
-            )
-    return {**{parameter.name: parameter.default for parameter in parameters}, **operation.attribs}
+    call = bind(operation, Library())
+    if call.missing:
+        raise FormatError(f"operation '{operation.type}' -> {operation.outputs!r} lacks attribute '{call.missing[0]}'")
+    return call.attribs | call.surplus
 
 
 def real(array: Any) -> Array | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...model import Graph
-from ...ops.quant import Quantization
+from ...ops.quantization import Quantization
 
 
 def dequantize_constants(graph: Graph) -> int:

@@ -11,7 +11,7 @@ import pytest
 from nnef_tools.conversion.onnx.from_nnef.converter import OPSETS, Converter
 from nnef_tools.errors import ConversionError, UsageError
 from nnef_tools.language.stdlib import standard_fragments
-from nnef_tools.ops.extensions import extension_fragments, helper_fragments
+from nnef_tools.ops.fragments import extension_fragments, helper_fragments
 
 from ..nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, I, V, X, inputs_for, nnef_graph
 from .nnef_models import check_back, to_onnx

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from nnef_tools.ops.sampling import COORDINATE_MODES, NEAREST_MODES
+from nnef_tools.ops.resize import COORDINATE_MODES, NEAREST_MODES
 
 from ..nnef_cases import nnef_graph
 from .nnef_models import check_back, run_model, to_onnx

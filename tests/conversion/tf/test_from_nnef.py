@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnef_tools.language.stdlib import standard_fragments
-from nnef_tools.ops.extensions import extension_fragments, helper_fragments
+from nnef_tools.ops.fragments import extension_fragments, helper_fragments
 
 from ..nnef_cases import (
     ALL,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....model import Tensor
-from ....ops.sampling import resized_axes
+from ....ops.resize import resized_axes
 from ...building.target import known
 from ...engine.rules import from_nnef
 from ..building import OnnxBuilder

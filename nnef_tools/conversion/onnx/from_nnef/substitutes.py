@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....model import Tensor
-from ....ops.sampling import ResizedAxis
+from ....ops.resize import ResizedAxis
 from ...building.target import known
 from ..building import OnnxBuilder
 from ..common import shape

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....model import Tensor
-from ....ops.sampling import resize as resize_kernel
+from ....ops.resize import resize as resize_kernel
 from ...building.shapes import shape
 from ...building.target import broadcast_shape, known
 from ...engine.rules import from_nnef

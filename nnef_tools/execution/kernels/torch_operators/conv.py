@@ -16,7 +16,7 @@ _DECONV: tuple[Callable[..., Tensor], ...] = (F.conv_transpose1d, F.conv_transpo
 _POINT = Window(padding=[(0, 0)])
 
 
-def _channel_bias(bias: Tensor | None, channels: int) -> Tensor | None:
+def channel_bias(bias: Tensor | None, channels: int) -> Tensor | None:
     """One bias for each channel, from shape [1, C] (or [C], which other writers use) or a single value."""
     if bias is None:
         return None
@@ -42,7 +42,7 @@ def conv(input: Tensor, filter: Tensor, bias: Tensor | None = None, *, window: W
     return _CONV[spatial - 1](
         input,
         filter,
-        _channel_bias(bias, filter.shape[0]),
+        channel_bias(bias, filter.shape[0]),
         stride=placed.stride,
         padding=around,
         dilation=placed.dilation,
@@ -74,7 +74,7 @@ def deconv(
     if output_shape and list(output_shape[:2]) != outer:
         raise ShapeError(f"'output_shape' must begin with {outer}, got {list(output_shape)}")
     placed = window.sized(filter.shape[2:]).reverse(input.shape[2:], output_shape[2:])
-    return _spread(input, filter, _channel_bias(bias, outer[1]), placed, groups)
+    return _spread(input, filter, channel_bias(bias, outer[1]), placed, groups)
 
 
 def _spread(input: Tensor, filter: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
@@ -126,23 +126,9 @@ def _numpy_conv(name: str, input: Tensor, filter: Tensor, bias: Tensor | None, *
     return result
 
 
-def matmul(a: Tensor, b: Tensor, *, transposeA: bool = False, transposeB: bool = False) -> Tensor:
-    """The last two dimensions multiply, the leading ones broadcast; ranks must be equal."""
-    if a.dim() != b.dim() or a.dim() < 2:
-        raise ShapeError(f"'A' and 'B' must have equal ranks of 2 at least, got {list(a.shape)} and {list(b.shape)}")
-    return torch.matmul(a.transpose(-1, -2) if transposeA else a, b.transpose(-1, -2) if transposeB else b)
-
-
-def linear(input: Tensor, filter: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input [N, I], filter [O, I], bias [1, O] -> [N, O]."""
-    return F.linear(input, filter, _channel_bias(bias, filter.shape[0]))
-
-
 OPERATORS: dict[str, Operator] = {
     "conv": conv,
     "deconv": deconv,
     "separable_conv": separable_conv,
     "separable_deconv": separable_deconv,
-    "matmul": matmul,
-    "linear": linear,
 }

@@ -1,4 +1,4 @@
-"""Element-wise operators (sections 5.2 and 5.3)."""
+"""Element-wise operators (sections 5.2 and 5.3, and custom ones)."""
 
 from __future__ import annotations
 
@@ -77,4 +77,12 @@ OPERATORS: dict[str, Operator] = {
     "max": _broadcast(torch.maximum),
     "select": _broadcast(torch.where),
     "clamp": _broadcast(_clamp),
+    "erf": _unary(torch.erf),
+    "fmod": _broadcast(torch.fmod),
+    "bitwise_and": _broadcast(torch.bitwise_and),
+    "bitwise_or": _broadcast(torch.bitwise_or),
+    "bitwise_xor": _broadcast(torch.bitwise_xor),
+    "bitwise_not": _unary(torch.bitwise_not),
+    "shift_left": _broadcast(torch.bitwise_left_shift),
+    "shift_right": _broadcast(torch.bitwise_right_shift),
 }

@@ -1,4 +1,7 @@
-"""Reductions (section 5.7): reduced extents become 1; no axes at all is the identity."""
+"""Reductions (section 5.7), running sums and products, and the best elements along an axis.
+
+Reduced extents become 1; no axes at all is the identity.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +56,38 @@ def _position(function: Callable[..., Tensor]) -> Operator:
     return reduce
 
 
+def product_reduce(input: Tensor, *, axes: Ints) -> Tensor:
+    """Product over the axes."""
+    for axis in axes:
+        input = input.prod(axis, keepdim=True)
+    return input
+
+
+def _running(x: Tensor, accumulate: Operator, start: int, axis: int, exclusive: bool, reverse: bool) -> Tensor:
+    x = x.flip(axis) if reverse else x
+    total: Tensor = accumulate(x, axis).to(x.dtype)
+    if exclusive and total.shape[axis]:
+        first = torch.full_like(total.narrow(axis, 0, 1), start)
+        total = torch.cat([first, total.narrow(axis, 0, total.shape[axis] - 1)], axis)
+    return total.flip(axis) if reverse else total
+
+
+def cum_sum(x: Tensor, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Running sum along an axis."""
+    return _running(x, torch.cumsum, 0, axis, exclusive, reverse)
+
+
+def cum_prod(x: Tensor, *, axis: int, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Running product along an axis."""
+    return _running(x, torch.cumprod, 1, axis, exclusive, reverse)
+
+
+def top_k(x: Tensor, *, k: int, axis: int, largest: bool = True, sorted: bool = True) -> tuple[Tensor, Tensor]:
+    """The k best elements, best first, and their positions; a stable sort, as `torch.topk` mixes equal elements."""
+    values, indices = torch.sort(x, dim=axis, descending=largest, stable=True)
+    return values.narrow(axis, 0, k), indices.narrow(axis, 0, k)
+
+
 OPERATORS: dict[str, Operator] = {
     "sum_reduce": sum_reduce,
     "mean_reduce": mean_reduce,
@@ -63,4 +98,8 @@ OPERATORS: dict[str, Operator] = {
     "all_reduce": _extreme(torch.all),
     "argmax_reduce": _position(torch.argmax),
     "argmin_reduce": _position(torch.argmin),
+    "product_reduce": product_reduce,
+    "cum_sum": cum_sum,
+    "cum_prod": cum_prod,
+    "top_k": top_k,
 }

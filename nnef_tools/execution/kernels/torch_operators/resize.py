@@ -1,13 +1,19 @@
-"""Up- and down-sampling by integer factors (section 5.6)."""
+"""Up- and down-sampling by integer factors (section 5.6), to any extents and at any positions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
 from ....errors import ShapeError
+from ....ops import registry
 from ....ops.window import Window
-from .common import SPATIAL_LIMIT, Ints, Operator, Tensor, border_index
+from .common import SPATIAL_LIMIT, Ints, Operator, Tensor, border_index, numpy_operator
 from .pool import box
 
 _MODES = ("linear", "bilinear", "trilinear")
@@ -81,9 +87,96 @@ def interpolate(x: Tensor, dim: int, coordinates: Tensor, border: str) -> Tensor
     return (1 - weight) * values(low) + weight * values(high)
 
 
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    *,
+    mode: str = "linear",
+    padding_mode: str = "zeros",
+    align_corners: bool = False,
+) -> Tensor:
+    """Interpolates the input at the positions of the grid."""
+    modes = {4: {"linear": "bilinear", "nearest": "nearest", "cubic": "bicubic"}}
+    modes[5] = {"linear": "bilinear", "nearest": "nearest"}
+    known = modes.get(input.dim(), {}).get(mode)
+    # torch rounds places after it has reflected them, ONNX before
+    if known is None or (mode == "nearest" and padding_mode == "reflection"):
+        result: Tensor = numpy_operator("grid_sample")(
+            input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners
+        )
+        return result
+    return F.grid_sample(input, grid, known, padding_mode, align_corners)
+
+
+def resize(
+    input: Tensor,
+    *,
+    output_size: Ints,
+    scales: Sequence[float] = (),
+    extrapolation_value: float = 0.0,
+    roi: Sequence[float] = (),
+    coordinate_mode: str = "half_pixel",
+    **attribs: object,
+) -> Tensor:
+    """Resizing is linear and separable: a matrix for each dimension, which the numpy kernel gives for unit vectors."""
+    count = len(output_size)
+    first = input.dim() - count
+    if coordinate_mode == "tf_crop_and_resize":  # not linear: it can put a constant outside
+        result: Tensor = numpy_operator("resize")(
+            input,
+            output_size=output_size,
+            scales=scales,
+            extrapolation_value=extrapolation_value,
+            roi=roi,
+            coordinate_mode=coordinate_mode,
+            **attribs,
+        )
+        return result
+    factors = dict(zip(range(input.dim() - len(scales), input.dim()), scales, strict=True))
+    for dim, size in enumerate(output_size, first):
+        extent = input.shape[dim]
+        scale = factors.get(dim)
+        real = np.float64 if input.dtype == torch.float64 else np.float32
+        weights = _resize_matrix(extent, size, scale, coordinate_mode, real, tuple(sorted(attribs.items())))
+        if size == extent and np.array_equal(weights, np.eye(extent)):
+            continue
+        if attribs.get("mode", "nearest") == "nearest":
+            index = torch.from_numpy(np.argmax(weights, axis=1)).to(input.device)
+            input = input.index_select(dim, index)
+        else:
+            matrix = torch.from_numpy(weights).to(input)
+            input = torch.matmul(input.movedim(dim, -1), matrix.T).movedim(-1, dim)
+    return input
+
+
+@lru_cache(maxsize=64)
+def _resize_matrix(
+    extent: int,
+    size: int,
+    scale: float | None,
+    coordinate_mode: str,
+    real: type,
+    attribs: tuple[tuple[str, object], ...],
+) -> np.ndarray[Any, Any]:
+    """[size, extent]: what each result takes of each element."""
+    definition = registry.find("resize")
+    assert definition is not None
+    units: np.ndarray[Any, Any] = np.eye(extent, dtype=real)
+    columns = definition.run(
+        units,
+        output_size=[size],
+        scales=[] if scale is None else [scale],
+        coordinate_mode=coordinate_mode,
+        **dict(attribs),
+    )
+    return np.ascontiguousarray(columns.T, real)
+
+
 OPERATORS: dict[str, Operator] = {
     "nearest_downsample": nearest_downsample,
     "area_downsample": area_downsample,
     "nearest_upsample": nearest_upsample,
     "multilinear_upsample": multilinear_upsample,
+    "grid_sample": grid_sample,
+    "resize": resize,
 }

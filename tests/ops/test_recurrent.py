@@ -16,7 +16,7 @@ from nnef_tools.execution.kernels.torch_operators import OPERATORS
 from nnef_tools.io.nnef import Reader
 from nnef_tools.language.elaborate import build_graph
 from nnef_tools.language.parser import parse
-from nnef_tools.ops.extensions import called_fragments, extension_fragments
+from nnef_tools.ops.fragments import called_fragments, extension_fragments
 from nnef_tools.ops.registry import find
 
 WIDTH, HIDDEN = 3, 4

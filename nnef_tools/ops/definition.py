@@ -1,0 +1,83 @@
+"""What is known of an NNEF operation, in one place: signature, shape rule, numpy kernel, MACs.
+
+Signatures, defaults and compound bodies come from `language/stdlib.nnef` (standard) and `ops/extensions.nnef` (our
+documented custom fragments). The modules of this package add the rest with the `op` decorator:
+
+    @op("leaky_relu", shape=same_shape)
+    def leaky_relu(x, *, alpha): ...
+
+Protocols (the same as those of plugins, so a plugin function can stand in for a built-in one):
+
+* shape rule `f(*input_shapes, **attribs)`: a shape is a list of int, a literal or scalar is `[]`, an array argument is
+  a list of shapes. Returns a list for one result, a tuple of lists for several, a list of lists for an array result.
+  Raises ShapeError (plugins: AssertionError).
+* kernel `f(*inputs, **attribs)`: arrays; an array argument is a list of arrays. Returns an array, a tuple of arrays, or
+  a list of arrays for an array result.
+* either may take the attributes of a sliding window as one: `window: Window` (see `window.by_keywords`).
+* MACs `f(input_shapes, output_shapes, attribs) -> int`: multiply-accumulate operations.
+
+`attribs` hold every attribute of the signature, defaults filled in, and no `dtype` (but `cast`, `external` and
+`constant` kernels get `dtype`, a numpy class).
+
+The kernel of an OpDef is the decorated one under `precision.ieee`: it takes whatever np.asarray takes, and cares for
+half precision and for numpy's warnings, so the decorated kernels need not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..errors import ShapeError
+from ..language.signatures import complete
+from ..language.types import Fragment
+from .window import by_keywords
+
+ShapeRule = Callable[..., Any]
+Kernel = Callable[..., Any]
+K = TypeVar("K", bound=Kernel)
+MacsRule = Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], int]
+
+
+@dataclass(frozen=True)
+class OpDef:
+    """A known operation. macs_group is '' (always counted), 'pooling', 'upsampling', 'normalization' or 'reduction'."""
+
+    fragment: Fragment
+    shape: ShapeRule
+    run: Kernel
+    macs: MacsRule | None
+    macs_group: str
+    standard: bool
+
+    @property
+    def name(self) -> str:
+        return self.fragment.name
+
+    def complete(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes of the signature in its order, with defaults; without anything else, such as `dtype`.
+
+        None stands for an attribute that is left out. ShapeError if a required one is missing.
+        """
+        completed = complete(self.fragment, attribs)
+        if len(completed) < len(self.fragment.attributes):
+            missing = next(name for name in self.fragment.attributes if name not in completed)
+            raise ShapeError(f"attribute '{missing}' is missing", where=self.name)
+        return completed
+
+
+DEFINED: dict[str, tuple[ShapeRule, Kernel, MacsRule | None, str]] = {}
+"""What the modules that are imported so far define: shape rule, kernel, MACs and their group, by name."""
+
+
+def op(*names: str, shape: ShapeRule, macs: MacsRule | None = None, macs_group: str = "") -> Callable[[K], K]:
+    """Defines operations of these names by the decorated kernel, a shape rule and a MAC count."""
+
+    def register(run: K) -> K:
+        for name in names:
+            assert name not in DEFINED, f"operation '{name}' is defined twice"
+            DEFINED[name] = (by_keywords(shape), by_keywords(run), macs, macs_group)
+        return run
+
+    return register

@@ -1,0 +1,57 @@
+"""Our custom operations: declarations and meanings are in `extensions.nnef`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from ..language.parser import parse_fragments
+from ..language.types import Fragment
+
+
+@cache
+def extension_fragments() -> Mapping[str, Fragment]:
+    """Our custom operations by name, in the order of their declaration."""
+    path = Path(__file__).with_name("extensions.nnef")
+    return MappingProxyType(parse_fragments(path.read_text(encoding="ascii"), path.name))
+
+
+@cache
+def helper_fragments() -> frozenset[str]:
+    """Those that only the bodies of others call: they are expanded with these, and no backend runs them."""
+    return frozenset(other for called in called_fragments().values() for other in called)
+
+
+@cache
+def called_fragments() -> Mapping[str, Sequence[str]]:
+    """Our custom operations that have a body, and which of ours it calls, directly or through others."""
+    ours = extension_fragments()
+    bodies = {name: _code(fragment).partition("{")[2] for name, fragment in ours.items() if fragment.is_compound}
+    called: dict[str, list[str]] = {}
+    for name, body in bodies.items():  # each after those that it calls
+        direct = [other for other in bodies if other != name and re.search(rf"\b{other}\(", body)]
+        called[name] = list(dict.fromkeys(word for other in direct for word in (*called[other], other)))
+    return MappingProxyType(called)
+
+
+def foreign_fragments(own: Mapping[str, Fragment]) -> set[str]:
+    """The fragments of a model that have a body and the name of one of ours, but are not the operation that we run.
+
+    What counts of these is what the model says.
+    """
+    if not own:
+        return set()
+    ours, called = extension_fragments(), called_fragments()
+    named = {name for name, fragment in own.items() if name in ours and fragment.is_compound}
+    changed = {name for name in named if _code(own[name]) != _code(ours[name])}
+    return {
+        name for name in named if name in changed | helper_fragments() or not changed.isdisjoint(called.get(name, ()))
+    }
+
+
+def _code(fragment: Fragment) -> str:
+    """The text without comments and without the line breaks that a writer may have changed."""
+    return " ".join(re.sub(r"#.*", "", fragment.text).split())

@@ -1,0 +1,53 @@
+"""How tensors are quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormatError, Unsupported
+from ..language.types import item_name
+from ..model.dtypes import nnef_dtype, numpy_dtype
+from .broadcast import Array
+from .definition import OpDef
+from .quant import dequantize
+from .registry import find
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How a tensor is quantized: by an operation with these tensors behind the first one, and these attributes."""
+
+    definition: OpDef
+    tensors: Mapping[str, Array]
+    attribs: Mapping[str, Any]
+
+    @staticmethod
+    def of(quant: Mapping[str, Any] | None) -> Quantization | None:
+        """What the `quant` of a tensor tells; None if that is nothing.
+
+        Unsupported for an operation that is not a standard one that quantizes, FormatError if a parameter is missing.
+        """
+        name = (quant or {}).get("op-name")
+        if quant is None or name is None:
+            return None
+        definition = find(name)
+        if definition is None or not name.endswith("_quantize"):
+            raise Unsupported(f"unknown quantization '{name}'")
+        fragment = definition.fragment
+        missing = [repr(p.name) for p in fragment.parameters[1:] if quant.get(p.name) is None]
+        if missing:
+            raise FormatError(f"quantization '{name}' lacks {', '.join(missing)}")
+        tensors: dict[str, Array] = {
+            p.name: np.asarray(quant[p.name], numpy_dtype(item_name(p.type))) for p in fragment.tensors[1:]
+        }
+        return Quantization(definition, tensors, {key: quant[key] for key in fragment.attributes})
+
+    def real_values(self, data: Array) -> Array:
+        """What stored data stands for: integers are codes (giving float32), reals are rounded to values of codes."""
+        if nnef_dtype(data.dtype) == "integer":
+            return dequantize(self.definition.name, data, **{**self.tensors, **self.attribs})
+        return np.asarray(self.definition.run(data, *self.tensors.values(), **self.attribs))
