@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..io.tf.graphdef.complete import complete_graph, name_nodes
+from ..dialects.tf.complete import complete_graph, name_nodes
 from ..model import Graph
 from ..model.utils import place_operations
 from .custom import CustomOptimizers, custom_passes

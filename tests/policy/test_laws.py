@@ -26,6 +26,7 @@ LAYERS = {
     "model": 1,
     "language": 2,
     "ops": 3,
+    "dialects": 3,
     "io": 4,
     "utils": 4,
     "report": 5,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnef_tools.io.tf.graphdef import operators
+from nnef_tools.dialects.tf import operators
 
 from ..io.tf.messages import (
     BOOL,

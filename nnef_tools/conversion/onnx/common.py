@@ -7,6 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ...dialects.onnx.types import ELEMENT_TYPES, STRING, find_data_type
 from ...errors import Unsupported
 from ..building.shapes import (
     aligned,
@@ -40,33 +41,13 @@ __all__ = [
     "unsqueeze",
 ]
 
-# TensorProto.DataType
 DTYPES: dict[int, Any] = {
-    1: np.float32,
-    2: np.uint8,
-    3: np.int8,
-    4: np.uint16,
-    5: np.int16,
-    6: np.int32,
-    7: np.int64,
-    9: np.bool_,
-    10: np.float16,
-    11: np.float64,
-    12: np.uint32,
-    13: np.uint64,
-    16: ml_dtypes.bfloat16,
-    17: ml_dtypes.float8_e4m3fn,
-    18: ml_dtypes.float8_e4m3fnuz,
-    19: ml_dtypes.float8_e5m2,
-    20: ml_dtypes.float8_e5m2fnuz,
-    21: ml_dtypes.uint4,
-    22: ml_dtypes.int4,
-    23: ml_dtypes.float4_e2m1fn,
-    25: ml_dtypes.uint2,
-    26: ml_dtypes.int2,
-    27: ml_dtypes.float6_e2m3fn,
-    28: ml_dtypes.float6_e3m2fn,
+    code: element.dtype
+    for code, element in ELEMENT_TYPES.items()
+    if code != STRING and np.dtype(element.dtype).kind != "c" and element.dtype is not ml_dtypes.float8_e8m0fnu
 }
+"""TensorProto.DataType -> class, of the types that models can be computed in. Float8_e8m0fnu is not among them: its
+rounding to powers of two has no equivalent, only values of that type can be read."""
 
 
 def dtype_of(code: int) -> Any:
@@ -78,10 +59,10 @@ def dtype_of(code: int) -> Any:
 
 def dtype_code(dtype: Any) -> int:
     """The TensorProto data type of a numpy class. Unsupported if ONNX has none."""
-    for code, known in DTYPES.items():
-        if known is dtype:
-            return code
-    raise Unsupported(f"ONNX has no data type for {dtype.__name__}")
+    code = find_data_type(dtype)
+    if code is None:
+        raise Unsupported(f"ONNX has no data type for {dtype.__name__}")
+    return code
 
 
 def boundary(axis: int, rank: int) -> int:

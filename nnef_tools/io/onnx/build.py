@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 
+from ...dialects.onnx.types import STRING
 from ...errors import FormatError
 from ...model.graph import Graph, Operation, Tensor
 from .attributes import attribute_value
@@ -19,7 +20,7 @@ from .inline import inline_functions, normal_domain
 from .order import describe, sort_graph
 from .shapes import infer, set_input_shapes, symbols, value_type
 from .storage import Storage
-from .tensors import STRING, to_array, to_dense
+from .tensors import to_array, to_dense
 
 
 def build_graph(model: ModelProto, storage: Storage, input_shapes: Mapping[str, Sequence[Any]] | None = None) -> Graph:

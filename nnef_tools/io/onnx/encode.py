@@ -8,24 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ...dialects.onnx.types import ELEMENT_TYPES, STRING, find_data_type
 from ...errors import FormatError
-from .tensors import ELEMENT_TYPES, STRING
 
 if TYPE_CHECKING:
     from onnx import TensorProto
 
 Array = npt.NDArray[Any]
 
-_BY_CLASS: dict[type, int] = {
-    **{element.dtype.type: code for code, element in ELEMENT_TYPES.items()},
-    np.str_: STRING,
-    np.bytes_: STRING,
-}
-
 
 def data_type(dtype: Any, what: str = "a tensor") -> int:
     """The TensorProto.DataType of a numpy class or dtype. FormatError if ONNX has none."""
-    code = _BY_CLASS.get(np.dtype(dtype).type if not isinstance(dtype, type) else dtype)
+    code = find_data_type(dtype)
     if code is None:
         raise FormatError(f"ONNX has no data type for {getattr(dtype, '__name__', dtype)}", where=what)
     return code

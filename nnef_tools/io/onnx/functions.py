@@ -12,15 +12,12 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TypeProto, ValueInfoProto
 
+from ...dialects.onnx.types import find_data_type
 from ...model.graph import Graph, Operation, Tensor
 from .build import build_graph
 from .inline import Inliner
 from .order import subgraphs
 from .storage import Storage
-from .tensors import ELEMENT_TYPES, STRING
-
-_DATA_TYPES: dict[Any, int] = {element.dtype.type: number for number, element in ELEMENT_TYPES.items()}
-_DATA_TYPES[np.str_] = STRING
 
 
 def expand(op: Operation, opset: Mapping[str, int]) -> Graph | None:
@@ -112,9 +109,8 @@ def _is_missing(tensor: Tensor) -> bool:
 
 def _type(tensor: Tensor) -> TypeProto:
     """The type of a tensor; an empty message if its element type is unknown."""
-    if tensor.dtype not in _DATA_TYPES or _is_missing(tensor):
-        return TypeProto()
-    return onnx.helper.make_tensor_type_proto(_DATA_TYPES[tensor.dtype], tensor.shape)
+    data_type = None if tensor.dtype is None or _is_missing(tensor) else find_data_type(tensor.dtype)
+    return TypeProto() if data_type is None else onnx.helper.make_tensor_type_proto(data_type, tensor.shape)
 
 
 def _needed(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> list[NodeProto]:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TypeProto, ValueInfoProto
 
+from ...dialects.onnx.types import ELEMENT_TYPES
 from ...errors import FormatError
 from ...model.graph import Graph, Operation, Tensor
 from .encode import Array, data_type, tensor_message
@@ -21,10 +22,6 @@ CUSTOM_DOMAIN = "nnef"
 """Namespace of operators that have none of their own and are not in ONNX's."""
 
 DEFAULT_OPSET = 21
-
-# The version of the file format in which element types came up, beyond what the operator set asks for (onnx.proto).
-_TYPE_VERSIONS = {16: 4, **dict.fromkeys((17, 18, 19, 20), 9), **dict.fromkeys((21, 22), 10), 23: 11, 24: 12,
-                  **dict.fromkeys((25, 26), 13), **dict.fromkeys((27, 28), 14)}  # fmt: skip
 
 # Since this version of the file format, initializers need not be inputs of the graph.
 _FREE_INITIALIZERS = 4
@@ -72,7 +69,7 @@ class ModelMessage:
 
     def _needed_version(self) -> int:
         imports = self.model.opset_import
-        versions = [_TYPE_VERSIONS.get(code, 3) for code in self._types]
+        versions = [ELEMENT_TYPES[code].ir_version for code in self._types]
         versions.append(onnx.helper.find_min_ir_version_for(imports, ignore_unknown=True))
         return max([*versions, _FREE_INITIALIZERS])
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from ...dialects.onnx.types import ELEMENT_TYPES, STRING, ElementType, element_type
 from ...errors import FormatError
 from ..mapped import Bytes
 from ..protobuf.wire import packed_varints
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-STRING = 8
-_BOOL = 9
 _EXTERNAL = 1
 _MAX_RANK = 32
 
@@ -30,49 +27,15 @@ _MAX_RANK = 32
 _MAX_DENSE_BYTES = 1 << 28
 
 
-@dataclass(frozen=True)
-class ElementType:
-    """dtype: of the array. field: where TensorProto keeps values that are not raw. bits: of an item in raw data."""
-
-    dtype: np.dtype[Any]
-    field: str
-    bits: int
-
-
-def _element(dtype: Any, field: str, bits: int | None = None) -> ElementType:
-    return ElementType(np.dtype(dtype), field, bits or np.dtype(dtype).itemsize * 8)
-
-
-# TensorProto.DataType -> how it is stored (onnx.proto).
-ELEMENT_TYPES: dict[int, ElementType] = {
-    1: _element(np.float32, "float_data"),
-    2: _element(np.uint8, "int32_data"),
-    3: _element(np.int8, "int32_data"),
-    4: _element(np.uint16, "int32_data"),
-    5: _element(np.int16, "int32_data"),
-    6: _element(np.int32, "int32_data"),
-    7: _element(np.int64, "int64_data"),
-    STRING: _element(np.object_, "string_data"),
-    _BOOL: _element(np.bool_, "int32_data"),
-    10: _element(np.float16, "int32_data"),
-    11: _element(np.float64, "double_data"),
-    12: _element(np.uint32, "uint64_data"),
-    13: _element(np.uint64, "uint64_data"),
-    14: _element(np.complex64, "float_data"),
-    15: _element(np.complex128, "double_data"),
-    16: _element(ml_dtypes.bfloat16, "int32_data"),
-    17: _element(ml_dtypes.float8_e4m3fn, "int32_data"),
-    18: _element(ml_dtypes.float8_e4m3fnuz, "int32_data"),
-    19: _element(ml_dtypes.float8_e5m2, "int32_data"),
-    20: _element(ml_dtypes.float8_e5m2fnuz, "int32_data"),
-    21: _element(ml_dtypes.uint4, "int32_data", 4),
-    22: _element(ml_dtypes.int4, "int32_data", 4),
-    23: _element(ml_dtypes.float4_e2m1fn, "int32_data", 4),
-    24: _element(ml_dtypes.float8_e8m0fnu, "int32_data"),
-    25: _element(ml_dtypes.uint2, "int32_data", 2),
-    26: _element(ml_dtypes.int2, "int32_data", 2),
-    27: _element(ml_dtypes.float6_e2m3fn, "int32_data", 6),
-    28: _element(ml_dtypes.float6_e3m2fn, "int32_data", 6),
+# Class of items -> the field where TensorProto keeps values that are not raw; int32_data for all others (onnx.proto).
+_VALUE_FIELDS: dict[type, str] = {
+    np.float32: "float_data",
+    np.complex64: "float_data",
+    np.float64: "double_data",
+    np.complex128: "double_data",
+    np.int64: "int64_data",
+    np.uint32: "uint64_data",
+    np.uint64: "uint64_data",
 }
 
 # TensorProto field -> its number, and the type of its items.
@@ -88,13 +51,12 @@ _RAW = 9
 
 def element_class(data_type: int) -> type | None:
     """The numpy scalar class of a TensorProto.DataType; None for undefined. Raises FormatError for unknown ones."""
-    if data_type == 0:
-        return None
-    if data_type == STRING:
-        return np.str_
-    if data_type not in ELEMENT_TYPES:
-        raise FormatError(f"unknown element type {data_type}", hint="a newer version of the onnx package may know it")
-    return ELEMENT_TYPES[data_type].dtype.type
+    return None if data_type == 0 else element_type(data_type).dtype
+
+
+def value_field(element: ElementType) -> str:
+    """The field of TensorProto that has values which are neither raw nor strings."""
+    return _VALUE_FIELDS.get(element.dtype, "int32_data")
 
 
 def to_array(tensor: TensorProto, storage: Storage) -> Array:
@@ -115,7 +77,7 @@ def _to_array(tensor: TensorProto, storage: Storage) -> Array:
     if tensor.HasField("segment"):
         raise FormatError("segmented tensors are not supported")
     element = ELEMENT_TYPES[tensor.data_type]
-    shape = _checked_shape(tensor.dims, element.dtype.itemsize)
+    shape = _checked_shape(tensor.dims, element.itemsize)
     count = math.prod(shape)
     if tensor.data_type == STRING:
         return _strings(tensor, count).reshape(shape)
@@ -124,8 +86,9 @@ def _to_array(tensor: TensorProto, storage: Storage) -> Array:
     elif tensor.HasField("raw_data"):
         raw, values = np.frombuffer(tensor.raw_data, np.uint8), None
     else:
-        items = getattr(tensor, element.field)
-        raw, values = None, np.fromiter(items, _FIELDS[element.field][1], len(items))
+        field = value_field(element)
+        items = getattr(tensor, field)
+        raw, values = None, np.fromiter(items, _FIELDS[field][1], len(items))
     array = _from_raw(raw, element, count) if raw is not None else _from_values(values, element, count)
     array.flags.writeable = False
     return array.reshape(shape)
@@ -142,7 +105,7 @@ def raw_bytes(tensor: TensorProto, storage: Storage) -> bytes:
     if tensor.data_type not in ELEMENT_TYPES or tensor.data_type == STRING:
         raise FormatError(f"element type {tensor.data_type} cannot be external data", where=f"tensor '{tensor.name}'")
     element = ELEMENT_TYPES[tensor.data_type]
-    raw, _ = _stored(tensor, element, math.prod(_checked_shape(tensor.dims, element.dtype.itemsize)), storage)
+    raw, _ = _stored(tensor, element, math.prod(_checked_shape(tensor.dims, element.itemsize)), storage)
     assert raw is not None
     return raw.tobytes()
 
@@ -183,12 +146,13 @@ def _stored(
             pieces.setdefault(int(key), []).append(storage.piece(_as_int(offset), _as_int(length_text)))
     if _RAW in pieces:
         return pieces[_RAW][-1], None
-    number, dtype = _FIELDS[element.field]
+    field = value_field(element)
+    number, dtype = _FIELDS[field]
     parts = pieces.get(number, [])
     if dtype in (np.float32, np.float64):
         for part in parts:
             if len(part) % np.dtype(dtype).itemsize:
-                raise FormatError(f"{element.field} has {len(part)} bytes, no whole number of items")
+                raise FormatError(f"{field} has {len(part)} bytes, no whole number of items")
         return None, _joined([part.view(dtype) for part in parts], dtype)
     return None, _joined([packed_varints(part).astype(dtype) for part in parts], dtype)
 
@@ -226,14 +190,14 @@ def _from_values(values: Array | None, element: ElementType, count: int) -> Arra
     """Items from the items of a value field: bit patterns for small floats, two items for a complex number, and packed
     bytes for items of 2 and 4 bits."""
     assert values is not None
-    dtype = element.dtype
+    dtype, field = np.dtype(element.dtype), value_field(element)
     if element.bits in (2, 4):
-        _check_size(len(values), _raw_size(element, count), f"items in {element.field}")
+        _check_size(len(values), _raw_size(element, count), f"items in {field}")
         return _unpack(values.astype(np.uint8), element.bits, count).view(dtype)
     if dtype.kind == "c":
-        _check_size(len(values), 2 * count, f"items in {element.field}")
+        _check_size(len(values), 2 * count, f"items in {field}")
         return values.view(dtype)
-    _check_size(len(values), count, f"items in {element.field}")
+    _check_size(len(values), count, f"items in {field}")
     if dtype == np.bool_:
         return np.not_equal(values, 0)
     if dtype.kind in "iu" or values.dtype == dtype:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...dialects.tf.node_names import Names
 from ...errors import FileError, FormatError, NnefToolsError
 from .graphdef.export import concrete_function, frozen_function
 from .graphdef.graph_edit import rename_nodes, with_first
-from .graphdef.node_names import Names
 from .graphdef.tensorflow import require_tensorflow
 
 _DEFAULT = "serving_default"

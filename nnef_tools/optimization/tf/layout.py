@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...io.tf.graphdef.complete import complete_graph, name_nodes
+from ...dialects.tf.complete import complete_graph, name_nodes
 from ...model import Graph, Operation, Tensor
 from ...model.utils import place_operations
 from ..layout import Choice, Port, minimize_transposes, places_of_transposes

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...io.tf.graphdef.operators import find_operator
+from ...dialects.tf.operators import find_operator
 from ...model import Graph, Operation, Tensor
 
 NAMES = frozenset(("axis", "begin", "dim", "dimension", "end", "multiples", "paddings", "perm", "reduction_indices",

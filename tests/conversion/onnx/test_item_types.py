@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
+from nnef_tools.conversion.onnx_to_nnef import Converter
+from nnef_tools.errors import ConversionError
+from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph
 from nnef_tools.ops.inference import infer_graph
 
 from ..nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, X, inputs_for, nnef_graph
+from .conftest import node_model
 from .nnef_models import check_back, run_model, to_onnx
 
 Array = np.ndarray[Any, Any]
@@ -191,3 +196,17 @@ def test_interface(dtype: type) -> None:
     _, model = to_onnx(graph)
     (y,) = run_model(model, {"x": x, "c": np.asarray([True, False])})
     assert y.dtype == dtype and np.array_equal(y, x)
+
+
+def test_float8e8m0() -> None:
+    """Powers of two are carried in both directions; what would have to be rounded to them is refused."""
+    x = np.asarray([0.5, 1, 4], ml_dtypes.float8_e8m0fnu)
+    graph = Converter()(onnx_model_to_graph(node_model("Identity", [x], opset=24)))
+    _, model = to_onnx(graph)
+    assert {value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)} == {24}
+    for node in (
+        node_model("Cast", [np.ones(3, np.float32)], opset=24, to=24),
+        node_model("CastLike", [np.ones(3, np.float32), x], opset=24),
+    ):
+        with pytest.raises(ConversionError, match="data type 24 of ONNX cannot be carried by NNEF"):
+            Converter()(onnx_model_to_graph(node))

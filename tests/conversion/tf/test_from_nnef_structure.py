@@ -8,10 +8,10 @@ import pytest
 from nnef_tools.conversion import Transform
 from nnef_tools.conversion.nnef_to_tf import Converter
 from nnef_tools.conversion.tf_to_nnef import Converter as ToNNEF
+from nnef_tools.dialects.tf.operators import find_operator
 from nnef_tools.errors import ConversionError, UsageError
 from nnef_tools.execution import make_executor
 from nnef_tools.io.tf.graphdef import Reader, Writer
-from nnef_tools.io.tf.graphdef.operators import find_operator
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.ops.inference import infer_graph

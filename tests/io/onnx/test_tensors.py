@@ -10,10 +10,11 @@ import onnx
 import pytest
 from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 
+from nnef_tools.dialects.onnx.types import ELEMENT_TYPES
 from nnef_tools.errors import FileError, FormatError
 from nnef_tools.io.onnx.reader import Reader, read_tensor
 from nnef_tools.io.onnx.storage import Storage
-from nnef_tools.io.onnx.tensors import ELEMENT_TYPES, to_array, to_dense
+from nnef_tools.io.onnx.tensors import to_array, to_dense, value_field
 
 EMPTY = Storage(np.empty(0, np.uint8))
 NUMERIC = [t for t in TensorProto.DataType.values() if t not in (TensorProto.UNDEFINED, TensorProto.STRING)]
@@ -22,7 +23,9 @@ NUMERIC = [t for t in TensorProto.DataType.values() if t not in (TensorProto.UND
 def test_all_element_types_are_known() -> None:
     assert set(ELEMENT_TYPES) == set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
     for number, element in ELEMENT_TYPES.items():
-        assert element.dtype == helper.tensor_dtype_to_np_dtype(number)
+        known = helper.tensor_dtype_to_np_dtype(number)
+        assert element.dtype is (np.str_ if number == TensorProto.STRING else known.type)
+        assert element.itemsize == known.itemsize
 
 
 def _random(data_type: int, shape: tuple[int, ...], raw: bool) -> TensorProto:
@@ -33,14 +36,16 @@ def _random(data_type: int, shape: tuple[int, ...], raw: bool) -> TensorProto:
     size = -(-count * element.bits // 8)
     if raw:
         tensor.raw_data = random.integers(0, 2 if data_type == TensorProto.BOOL else 256, size, np.uint8).tobytes()
-    elif element.field in ("float_data", "double_data"):
-        getattr(tensor, element.field).extend(random.standard_normal(count * (2 if element.dtype.kind == "c" else 1)))
+    elif value_field(element) in ("float_data", "double_data"):
+        getattr(tensor, value_field(element)).extend(
+            random.standard_normal(count * (2 if np.issubdtype(element.dtype, np.complexfloating) else 1))
+        )
     else:
         limit = {6: 64, 2: 256, 4: 256}.get(element.bits, 2 ** min(element.bits, 31))
         if data_type == TensorProto.BOOL:
             limit = 2
         items = size if element.bits in (2, 4) else count
-        getattr(tensor, element.field).extend(random.integers(0, limit, items).tolist())
+        getattr(tensor, value_field(element)).extend(random.integers(0, limit, items).tolist())
     return tensor
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
+from ....dialects.onnx.types import ELEMENT_TYPES, find_data_type
 from ....errors import ConversionError, UsageError
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
@@ -31,20 +31,15 @@ from .quant import dequantize_into, linear, rounded
 OPSETS = range(13, 29)
 DEFAULT_OPSET = 21
 
-# Item types, and the operator set since which they can be cast to and from.
-TYPE_OPSETS: Mapping[Any, int] = {
-    **dict.fromkeys((ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz), 19),
-    **dict.fromkeys((ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz), 19),
-    **dict.fromkeys((ml_dtypes.int4, ml_dtypes.uint4), 21),
-    ml_dtypes.float4_e2m1fn: 23,
-    ml_dtypes.float8_e8m0fnu: 24,
-    **dict.fromkeys((ml_dtypes.int2, ml_dtypes.uint2), 25),
-    **dict.fromkeys((ml_dtypes.float6_e2m3fn, ml_dtypes.float6_e3m2fn), 28),
-}
-
 for _package, _families in ((shared.__name__, shared.FAMILIES), (__package__, FAMILIES)):
     for _family in _families:
         import_module(f"{_package}.{_family}")
+
+
+def _opset_of(dtype: type) -> int:
+    """The operator set that the type came with; 0 if ONNX does not have it."""
+    code = find_data_type(dtype)
+    return 0 if code is None else ELEMENT_TYPES[code].opset
 
 
 def _default_opset(graph: Graph) -> int:
@@ -96,9 +91,9 @@ class Converter(ConverterFromNNEF):
         facts = graph.metadata.get("tensors", {})
         types = {original_dtype(tensor, facts) for tensor in (*graph.inputs, *graph.outputs)}
         types |= {np.asarray(t.data).dtype.type for t in graph.tensors if t.data is not None}
-        since, dtype = max(((TYPE_OPSETS.get(dtype, 0), dtype.__name__) for dtype in types if dtype), default=(0, ""))
+        since, dtype = max(((_opset_of(dtype), dtype.__name__) for dtype in types if dtype), default=(0, ""))
         codes = {original_dtype(tensor, facts) for tensor in graph.tensors if tensor.quant and tensor.data is not None}
-        wished = max((TYPE_OPSETS.get(dtype, 0) for dtype in codes), default=0)  # wider codes would do as well
+        wished = max((_opset_of(dtype) for dtype in codes if dtype), default=0)  # wider codes would do as well
         self._opset = self._wanted_opset or max(_default_opset(graph), since, wished)
         if since > self._opset:
             raise ConversionError(f"{dtype} needs operator set version {since} (--opset {since})")

@@ -14,7 +14,7 @@ from ...compose.arithmetic import clip, is_inf, is_nan, modulo, power
 from ...compose.number_types import convert_dtype, round_half_even
 from ...engine.rules import to_nnef
 from ...maths import names
-from ..common import DTYPES, aligned, dtype_of, shape, unsqueeze
+from ..common import DTYPES, aligned, dtype_code, dtype_of, shape, unsqueeze
 
 
 def _unary(nnef: str) -> Callable[..., Tensor]:
@@ -147,7 +147,7 @@ def cast(b: Builder, x: Tensor, *, to: int, saturate: int = 1, round_mode: str =
 @to_nnef("onnx", "CastLike", since=15)
 def cast_like(b: Builder, x: Tensor, like: Tensor, *, saturate: int = 1, round_mode: str = "up") -> Tensor:
     """CastLike -> cast to the type of the second operand."""
-    return convert_dtype(b, x, like.dtype, bool(saturate))
+    return cast(b, x, to=dtype_code(like.dtype), saturate=saturate)
 
 
 to_nnef("onnx", "Pow", since=7)(power)

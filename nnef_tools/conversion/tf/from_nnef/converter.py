@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ....dialects.tf.complete import complete_graph, name_nodes
 from ....errors import UsageError
-from ....io.tf.graphdef.complete import complete_graph, name_nodes
 from ....model import Graph, Tensor
 from ....model.copying import copy_graph
 from ... import shared

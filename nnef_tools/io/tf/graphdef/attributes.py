@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ....dialects.tf.types import dtype_class, dtype_number
 from ....errors import FormatError
 from ...protobuf import Message
-from .dtypes import dtype_class, dtype_number
 from .schema import SCHEMA
 from .tensors import shape_message, shape_value, tensor_message, tensor_value, text_or_bytes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ....dialects.tf.operators import Operator, find_operator
 from ....errors import FormatError, UsageError
 from ....model.graph import Graph, Operation, Tensor
 from ...protobuf import Message
@@ -12,7 +13,6 @@ from .attributes import Func, is_of_kind
 from .effects import described, effect_names, effects_of
 from .loops import inside_control_flow, raise_control_flow
 from .nodes import Body, Library, Node, Ref
-from .operators import Operator, find_operator
 from .resolve import INPUTS, Resolution, find_outputs, resolve, tensor_name
 
 InputShapes = Mapping[str, Sequence[Any]]

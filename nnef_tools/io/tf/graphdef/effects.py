@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ....dialects.tf.operators import find_operator
 from ...protobuf import Message
 from .attributes import Func
 from .nodes import Library, Node, parse_node
-from .operators import find_operator
 from .resolve import PASSING
 
 # Operators without results that do nothing themselves.

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from ....dialects.tf.node_names import Names, valid_name
+from ....dialects.tf.operators import Operator, find_operator
+from ....dialects.tf.signature import type_attributes
+from ....dialects.tf.types import dtype_number
 from ....errors import FormatError
 from ....model.graph import Graph, Operation, Tensor
 from ...protobuf import Message
 from .attributes import Func, attribute_message
 from .build import COMPOSITE, PREFIX, SUFFIX
-from .dtypes import dtype_number
-from .node_names import Names, needs_identity, valid_name
-from .operators import Operator, find_operator
+from .resolve import INPUTS, first_result_only
 from .schema import SCHEMA
-from .signature import type_attributes
 from .tensors import Shape, tensor_message
 
 # Of TensorFlow 2.15. Older versions accept graphs of newer ones if these use nothing new.
@@ -126,7 +127,7 @@ class _Encoder:
 class _MainEncoder(_Encoder):
     def nodes(self) -> list[Message]:
         graph = self.graph
-        renamed = needs_identity(graph)
+        renamed = _needs_identity(graph)
         identities = {tensor: valid_name(tensor.name) for tensor in renamed if tensor.name}
         # An input that is an output, too, keeps its name as input.
         for tensor in graph.inputs:
@@ -330,3 +331,30 @@ def _check_complete(operator: Operator | None, given: Iterable[str]) -> None:
         ]
         if missing:
             raise FormatError(f"attribute '{missing[0]}' is not given")
+
+
+def _needs_identity(graph: Graph) -> list[Tensor]:
+    """Outputs of the graph that must be results of a node of their own, for the file to tell that they are outputs.
+
+    In a file, the outputs are the results of nodes none of whose results is used.
+    """
+    outputs = set(graph.outputs)
+    found = []
+    for tensor in dict.fromkeys(graph.outputs):
+        op = tensor.producer
+        if op is None or op.type in (*INPUTS, "Const"):
+            found.append(tensor)
+            continue
+        results = op.outputs[:1] if first_result_only(op.type) else op.outputs
+        if any(result.has_consumer or result not in outputs for result in results) or not _named_after_op(tensor, op):
+            found.append(tensor)
+    return found
+
+
+def _named_after_op(tensor: Tensor, op: Operation) -> bool:
+    """Does the name that the tensor gets from its node fit? The node is named after the first result."""
+    index = next(k for k, output in enumerate(op.outputs) if output is tensor)
+    if index == 0:
+        return True
+    first = op.outputs[0].name
+    return not tensor.name or (bool(first) and tensor.name == f"{valid_name(first or '')}:{index}")

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ....dialects.tf.operators import find_operator
+from ....dialects.tf.types import dtype_class
 from ....errors import FormatError
 from ...protobuf import Message
 from .attributes import Func, Placeholder, attribute_values
-from .dtypes import dtype_class
-from .operators import find_operator
 
 # A few lines can describe any number of nodes, by functions that call others several times.
 MAX_NODES = 300_000

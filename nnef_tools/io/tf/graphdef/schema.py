@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ....dialects.tf.types import DATA_TYPES
 from ...protobuf import Schema
-from .dtypes import DATA_TYPES
 
 _TEXT = """
 GraphDef: 1 node NodeDef*, 2 library FunctionDefLibrary, 3 version int32, 4 versions VersionDef

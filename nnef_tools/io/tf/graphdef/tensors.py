@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ....dialects.tf.types import Resource, Variant, dtype_class, dtype_name, dtype_number
 from ....errors import FormatError
 from ...protobuf import Message
-from .dtypes import Resource, Variant, dtype_class, dtype_name, dtype_number
 from .schema import SCHEMA
 
 Array = np.ndarray[Any, Any]

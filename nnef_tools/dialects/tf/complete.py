@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ....errors import ShapeError, shape_hint
-from ....model import Graph, Operation, Tensor
+from ...errors import ShapeError, shape_hint
+from ...model import Graph, Operation, Tensor
 from .node_names import Names
 from .operators import find_operator
 from .signature import type_attributes

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import FormatError
-from .dtypes import DATA_TYPES, dtype_class
+from ...errors import FormatError
+from .types import DATA_TYPES, dtype_class
 
 # More results than any node has; a number in a file can claim any amount of memory.
 _MAX_RESULTS = 1 << 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....model.graph import Operation, Tensor
+from ...model.graph import Operation, Tensor
 from .operators import Argument, find_operator
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ....errors import FormatError
+from ...errors import FormatError
 
 
 class Resource(np.void):  # type: ignore[misc]

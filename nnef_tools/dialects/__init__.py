@@ -1,0 +1,1 @@
+"""What dialects of graphs are made of, apart from files: types, signatures of operators, complete graphs."""
