@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from ..errors import UsageError
+from .facts import merged_tensors
 from .graph import Graph, Operation, Tensor
 from .utils import remove_unreachable
 
@@ -41,7 +42,7 @@ def _find(graph: Graph, names: Sequence[str]) -> list[Tensor]:
     by_name: dict[str | None, Tensor] = {}
     for tensor in graph.tensors:
         by_name.setdefault(tensor.name, tensor)
-    for alias, name in graph.metadata.get("aliases", {}).items():  # of tensors that a reader has merged into others
+    for alias, name in merged_tensors(graph.metadata).items():
         if name in by_name:
             by_name.setdefault(alias, by_name[name])
     missing = [name for name in names if name not in by_name]

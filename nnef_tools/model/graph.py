@@ -317,7 +317,8 @@ class Operation:
 class Graph:
     """Operations and tensors, with ordered graph inputs and outputs.
 
-    metadata: facts about the model that are no part of its computation (producer, opset, licence, source names).
+    metadata: facts about the model that are no part of its computation (producer, opset, licence, source names); see
+    `model.facts`.
     """
 
     def __init__(self, name: str | None = None) -> None:

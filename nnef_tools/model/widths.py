@@ -1,7 +1,7 @@
 """Which tensors of an NNEF graph are float64, and whether a number can be written down.
 
 NNEF's `scalar` has no width. What a model computes in float64 is told by the facts of its tensors
-(`graph.metadata["tensors"]`): inputs, variables and casts say where float64 comes in, and everything else follows.
+(`facts.tensor_facts`): inputs, variables and casts say where float64 comes in, and everything else follows.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .dtypes import is_float
+from .facts import TensorFact, tensor_facts, with_tensor_facts
 from .graph import Graph, Operation, Tensor
 
 _FACT = "float64"
@@ -53,14 +54,14 @@ def has_doubles(graph: Graph) -> bool:
 
 def facts_have_doubles(metadata: Mapping[str, Any]) -> bool:
     """Do the facts of a graph name a tensor that is float64?"""
-    return any(map(_is_double, _facts(metadata).values()))
+    return any(map(_is_double, tensor_facts(metadata).values()))
 
 
-def double_facts(graph: Graph) -> dict[str, dict[str, Any]]:
+def double_facts(graph: Graph) -> dict[str, TensorFact]:
     """The facts of the tensors that are known as float64, and of those where float64 comes into a graph that has it."""
     if not has_doubles(graph):
         return {}
-    known = [name for name, fact in _facts(graph.metadata).items() if _is_double(fact)]
+    known = [name for name, fact in tensor_facts(graph.metadata).items() if _is_double(fact)]
     sources = [t for op in graph.operations if op.type in _SOURCES or _real_literals(op) for t in op.outputs]
     found = [tensor.name for tensor in sources if tensor.dtype is np.float64 and tensor.name]
     return {name: {"dtype": _FACT} for name in (*known, *found)}
@@ -68,10 +69,12 @@ def double_facts(graph: Graph) -> dict[str, dict[str, Any]]:
 
 def with_double_facts(graph: Graph) -> dict[str, Any]:
     """The metadata of a graph, with the facts of all tensors where float64 comes in."""
-    found, known = double_facts(graph), _facts(graph.metadata)
+    found, known = double_facts(graph), tensor_facts(graph.metadata)
     if not found:
         return graph.metadata
-    return {**graph.metadata, "tensors": {**known, **{name: {**known.get(name, {}), **found[name]} for name in found}}}
+    return with_tensor_facts(
+        graph.metadata, {**known, **{name: {**known.get(name, {}), **found[name]} for name in found}}
+    )
 
 
 def mark_doubles(graph: Graph) -> None:
@@ -79,9 +82,9 @@ def mark_doubles(graph: Graph) -> None:
 
     Numbers that only meet each other become float32 unless the facts say otherwise.
     """
-    facts = _facts(graph.metadata)
+    facts = tensor_facts(graph.metadata)
     for op in graph.operations:
-        double = any(_is_double(facts.get(tensor.name)) for tensor in op.outputs)
+        double = any(_is_double(facts.get(tensor.name or "", {})) for tensor in op.outputs)
         if op.type in _SOURCES and double:
             if op.type in ("cast", "constant"):
                 op.attribs["dtype"] = np.float64
@@ -92,8 +95,8 @@ def mark_doubles(graph: Graph) -> None:
 
 def is_marked(graph: Graph) -> bool:
     """Have the inputs the width that the facts of the graph say?"""
-    facts = _facts(graph.metadata)
-    return all(tensor.dtype is np.float64 for tensor in graph.inputs if _is_double(facts.get(tensor.name)))
+    facts = tensor_facts(graph.metadata)
+    return all(tensor.dtype is np.float64 for tensor in graph.inputs if _is_double(facts.get(tensor.name or "", {})))
 
 
 def has_literal(data: Any) -> bool:
@@ -110,10 +113,5 @@ def _real_literals(operation: Operation) -> list[Tensor]:
     return reals if all(map(is_literal, reals)) else []
 
 
-def _is_double(fact: Any) -> bool:
-    return isinstance(fact, Mapping) and fact.get("dtype") == _FACT
-
-
-def _facts(metadata: Mapping[str, Any]) -> Mapping[Any, Any]:
-    facts = metadata.get("tensors")
-    return facts if isinstance(facts, Mapping) else {}
+def _is_double(fact: TensorFact) -> bool:
+    return fact.get("dtype") == _FACT

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..model import Graph
+from ..model.facts import keep_tensor_facts
 from ..model.utils import generate_missing_tensor_names_from_op_type, generate_tensor_names_from_op_type
 from .custom import CustomOptimizers, custom_passes
 from .nnef.affine import fold_affine
@@ -74,7 +75,4 @@ def _name(graph: Graph, generate: Callable[[Graph], None]) -> None:
     """Generates names; facts follow their tensors, and those of tensors that are gone must not be taken for others'."""
     names = {tensor: tensor.name for tensor in graph.tensors}
     generate(graph)
-    facts = graph.metadata.get("tensors")
-    if isinstance(facts, dict):
-        kept = {tensor.name: facts[name] for tensor, name in names.items() if tensor.name and name in facts}
-        graph.metadata["tensors"] = kept
+    keep_tensor_facts(graph.metadata, ((name, tensor.name) for tensor, name in names.items() if name and tensor.name))

@@ -17,6 +17,7 @@ from ...language.types import item_name
 from ...model import Graph, Operation, Tensor
 from ...model.copying import copy_graph
 from ...model.dtypes import canonical_dtype, numpy_dtype
+from ...model.facts import TensorFact, tensor_facts, without_nnef_facts
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
 from ...ops.bind import group_arguments
@@ -50,7 +51,7 @@ class ConverterFromNNEF(Converter):
     def __call__(self, graph: Graph) -> Graph:
         """The graph of the dialect. ConversionError lists every operation that cannot be converted (`refused`)."""
         self.outputs = graph.outputs
-        self._facts: Mapping[str, Any] = graph.metadata.get("tensors", {})
+        self._facts = tensor_facts(graph.metadata)
         self._source = self._expanded(graph)
         self._target = Graph(graph.name)
         self._tensors = {}
@@ -81,7 +82,7 @@ class ConverterFromNNEF(Converter):
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """The metadata of the target graph."""
-        return {key: value for key, value in metadata.items() if key not in ("tensors", "fragments", "extensions")}
+        return without_nnef_facts(metadata)
 
     # preparation
 
@@ -122,8 +123,8 @@ class ConverterFromNNEF(Converter):
 
     # inputs and outputs
 
-    def _fact(self, tensor: Tensor, key: str) -> Any:
-        return self._facts.get(tensor.name or "", {}).get(key)
+    def _source_name(self, tensor: Tensor) -> str | None:
+        return self._facts.get(tensor.name or "", {}).get("source")
 
     def _source_dtype(self, tensor: Tensor) -> Any:
         """The data type that the tensor had in the model that the NNEF graph was made of, or its own."""
@@ -311,13 +312,13 @@ class ConverterFromNNEF(Converter):
         """Target tensor -> its name in the original model where that is known, in the NNEF graph otherwise."""
         wanted: dict[Tensor, str] = {}
         for source, target in (*((s, t) for t, s in self._stored.items()), *self._tensors.items()):
-            fact = self._fact(source, "source")
+            fact = self._source_name(source)
             folded = target.data is not None and target in self._builder.bases  # has the name of what it was made of
             if source.name and target not in wanted and (fact or not folded):
                 wanted[target] = fact or source.name
         bound = [*self._target.outputs, *self._target.inputs]
         for source, target in zip((*self._source.outputs, *self._source.inputs), bound, strict=True):
-            wanted[target] = self._fact(source, "source") or source.name or "tensor"
+            wanted[target] = self._source_name(source) or source.name or "tensor"
         for tensor in self._target.tensors:
             base: Tensor | None = tensor
             while base is not None and tensor not in wanted:
@@ -354,8 +355,8 @@ def compounds_without_rule(dialect: str) -> list[str]:
     return [name for name, item in standard.items() if item.is_compound and find_from_nnef(dialect, name) is None]
 
 
-def original_dtype(tensor: Tensor, facts: Mapping[str, Any]) -> Any:
-    """The data type that the facts of a graph (`metadata["tensors"]`) tell of a tensor, or its own.
+def original_dtype(tensor: Tensor, facts: Mapping[str, TensorFact]) -> Any:
+    """The data type that the facts of a graph (`tensor_facts`) tell of a tensor, or its own.
 
     Facts without a type tell the default one of the NNEF type; the data of constants has its own.
     """

@@ -24,6 +24,7 @@ from ...language.types import REQUIRED, Fragment
 from ...model import Graph, Operation, Tensor
 from ...model.channels import is_moved
 from ...model.dtypes import as_class, dtype_name, nnef_dtype
+from ...model.facts import FORMAT, TensorFact, opset_versions, with_tensor_facts
 from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ...model.widths import has_literal
 from ...ops.inference import infer_shapes, output_shapes, result_dtypes, spread
@@ -103,7 +104,7 @@ class ConverterToNNEF(Converter):
             inline=self._inline,
         )
         self._convert_inputs()
-        opset = graph.metadata.get("opset", {})
+        opset = opset_versions(graph.metadata)
         for op in graph.operations:
             self._convert_or_refuse(op, opset)
         if self._refused:
@@ -244,7 +245,7 @@ class ConverterToNNEF(Converter):
         for source, target in zip(body.inputs, arguments, strict=False):
             if target is not None:
                 self._tensors[source] = target
-        opset = body.metadata.get("opset", self._source.metadata.get("opset", {}))
+        opset = opset_versions(body.metadata) or opset_versions(self._source.metadata)
         version, wanted = self._builder.version, self._builder.wanted
         try:
             for op in body.operations:
@@ -419,14 +420,14 @@ class ConverterToNNEF(Converter):
 
     def _facts(self) -> dict[str, Any]:
         """What NNEF text cannot carry, for the sidecar file."""
-        tensors: dict[str, dict[str, Any]] = {}
+        tensors: dict[str, TensorFact] = {}
         for source, target in self._origins():
             if target.graph is None or not target.name or not source.name or target.name in tensors:
                 continue
             tensors[target.name] = {"source": source.name}
             if source.dtype is not None and source.dtype is not DEFAULT_DTYPES.get(nnef_dtype(source.dtype)):
                 tensors[target.name]["dtype"] = source.dtype.__name__
-        return {**self._source.metadata, "format": self.dialect, "tensors": tensors}
+        return {**with_tensor_facts(self._source.metadata, tensors), FORMAT: self.dialect}
 
     def _origins(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Source tensors with what they became; a tensor of the target has the name of the first that is named."""

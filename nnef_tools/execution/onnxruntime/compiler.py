@@ -11,6 +11,7 @@ from ...conversion.onnx.from_nnef.converter import Converter
 from ...io.nnef.labels import label_file
 from ...io.onnx.writer import SMALL, Layout, build_message
 from ...model import Graph, Tensor
+from ...model.facts import with_tensor_facts
 from ...model.widths import double_facts
 from ...ops.inference import infer_graph
 from ..executor import Array
@@ -26,7 +27,7 @@ _MAX_COMPUTED = 1 << 26
 
 def prepare(graph: Graph) -> Graph:
     """The graph, with all shapes, and without the facts but for widths, so that names stay those of the NNEF graph."""
-    graph.metadata = {**graph.metadata, "tensors": double_facts(graph)}
+    graph.metadata = with_tensor_facts(graph.metadata, double_facts(graph))
     if any(tensor.shape is None or None in tensor.shape for tensor in _results(graph)):
         infer_graph(graph, allow_unknown=True)
     return graph

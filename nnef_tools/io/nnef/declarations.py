@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ...language.stdlib import standard_fragments
 from ...language.types import Fragment
 from ...model import Graph
+from ...model.facts import FRAGMENTS
 from ...ops.fragments import extension_fragments
 from ...ops.plugin_fragments import plugin_fragments
 
@@ -21,7 +22,7 @@ def known_texts(graph: Graph, fragments: Mapping[str, str]) -> dict[str, str]:
 
     Those for plugins come last.
     """
-    own: Mapping[str, Fragment] = graph.metadata.get("fragments") or {}
+    own: Mapping[str, Fragment] = graph.metadata.get(FRAGMENTS) or {}
     ours = {**plugin_fragments(), **extension_fragments()}
     texts = {name: fragment.text for name, fragment in ours.items()}
     texts.update((name, fragment.text) for name, fragment in own.items() if fragment.text)

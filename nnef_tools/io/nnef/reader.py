@@ -18,6 +18,7 @@ from ...language.tensor_file import ItemType, TensorHeader
 from ...language.types import Fragment
 from ...model import Graph, Operation
 from ...model.dtypes import nnef_dtype
+from ...model.facts import EXTENSIONS, FRAGMENTS
 from ...model.widths import facts_have_doubles, mark_doubles
 from ...ops.fragments import foreign_fragments
 from ...ops.library import Library
@@ -88,9 +89,9 @@ class Reader:
         graph = build_graph(document, decomposed=decomposed, fragments=self._stdlib, real=real)
         graph.metadata.update(facts)
         if document.fragments:
-            graph.metadata["fragments"] = dict(document.fragments)
+            graph.metadata[FRAGMENTS] = dict(document.fragments)
         if extensions := _unknown_extensions(document.extensions, text):
-            graph.metadata["extensions"] = extensions
+            graph.metadata[EXTENSIONS] = extensions
         library = Library(self._stdlib, document.fragments)
         _override_shapes(graph, input_shapes)
         self._read_quantization(graph, files, library.declared)

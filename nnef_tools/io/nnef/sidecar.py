@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError
-
-TEXT_KEYS = ("extensions", "fragments")
-"""Keys of `graph.metadata` that are written into graph.nnef and not here."""
+from ...model.facts import TENSORS, TEXT_KEYS, without
 
 
 def parse_facts(raw: bytes) -> dict[str, Any]:
@@ -25,7 +23,10 @@ def parse_facts(raw: bytes) -> dict[str, Any]:
         raise FormatError(f"not JSON: {error}") from error
     if not isinstance(facts, dict):
         raise FormatError("not a JSON object")
-    return {key: value for key, value in facts.items() if key not in TEXT_KEYS}
+    tensors = facts.get(TENSORS)
+    if isinstance(tensors, dict):
+        facts[TENSORS] = {name: fact for name, fact in tensors.items() if isinstance(fact, dict)}
+    return without(facts, TEXT_KEYS)
 
 
 def format_facts(metadata: dict[str, Any]) -> bytes | None:

@@ -19,6 +19,7 @@ from ...language.stdlib import standard_fragments
 from ...language.tensor_file import describe_tensor, write_tensor
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer
+from ...model.facts import unknown_extensions
 from ...model.widths import with_double_facts
 from ..files import is_stream
 from .checks import check_writable
@@ -105,7 +106,7 @@ class Writer:
 
     def _format(self, graph: Graph, fragments: str) -> str:
         needed = (FRAGMENTS_EXTENSION, OPERATORS_EXTENSION) if fragments else ()
-        extensions = dict.fromkeys((*self._extensions, *graph.metadata.get("extensions", ()), *needed))
+        extensions = dict.fromkeys((*self._extensions, *unknown_extensions(graph.metadata), *needed))
         return format_graph(
             graph,
             extensions=extensions,

@@ -14,6 +14,7 @@ from onnx import GraphProto, ModelProto, NodeProto
 
 from ...dialects.onnx.types import STRING
 from ...errors import FormatError
+from ...model.facts import OnnxFacts
 from ...model.graph import Graph, Operation, Tensor
 from .attributes import attribute_value
 from .inline import inline_functions, normal_domain
@@ -38,7 +39,7 @@ def build_graph(model: ModelProto, storage: Storage, input_shapes: Mapping[str, 
     opset = opset | _opset(model)
     builder = _Builder(storage)
     graph = builder.graph(model.graph, ())
-    graph.metadata.update(
+    facts = OnnxFacts(
         opset=opset,
         ir_version=model.ir_version,
         producer=model.producer_name,
@@ -47,6 +48,7 @@ def build_graph(model: ModelProto, storage: Storage, input_shapes: Mapping[str, 
         metadata_props={entry.key: entry.value for entry in model.metadata_props},
         symbolic=_open_symbols(graph, named),
     )
+    graph.metadata.update(vars(facts))
     return graph
 
 

@@ -5,7 +5,7 @@ Imports onnx at the top: import this module lazily.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, StringString
 
 from ...dialects.onnx.types import ELEMENT_TYPES
 from ...errors import FormatError
+from ...model.facts import OnnxFacts
 from ...model.graph import Graph, Operation, Tensor
 from .encode import Array, data_type, tensor_message
 
@@ -53,19 +54,19 @@ class ModelMessage:
         describe_results: bool = True,
     ) -> None:
         self._describe_results = describe_results
-        self.opset = _opset(graph, opset_version)
+        facts = OnnxFacts.of(graph.metadata)
+        self.opset = _opset(facts.opset, opset_version)
         self._types: set[int] = set()
-        self._symbolic: Mapping[str, Sequence[Any]] = graph.metadata.get("symbolic", {})
+        self._symbolic = facts.symbolic
         self.initializers: dict[str, Array] = {}
         self.model = ModelProto(producer_name="nnef-tools", producer_version=producer_version)
-        self.model.doc_string = str(graph.metadata.get("doc") or "")
-        for key, value in (graph.metadata.get("metadata_props") or {}).items():
-            self.model.metadata_props.append(StringStringEntryProto(key=key, value=str(value)))
+        self.model.doc_string = facts.doc
+        for key, value in facts.metadata_props.items():
+            self.model.metadata_props.append(StringStringEntryProto(key=key, value=value))
         self._fill(self.model.graph, graph, main=True)
         self.model.opset_import.extend(onnx.helper.make_opsetid(domain, v) for domain, v in sorted(self.opset.items()))
         needed = self._needed_version()
-        kept = graph.metadata.get("ir_version") or 0
-        self.model.ir_version = ir_version or max(needed, kept)
+        self.model.ir_version = ir_version or max(needed, facts.ir_version)
 
     def _needed_version(self) -> int:
         imports = self.model.opset_import
@@ -203,8 +204,8 @@ class ModelMessage:
         return value
 
 
-def _opset(graph: Graph, version: int | None) -> dict[str, int]:
-    opset: dict[str, int] = dict(graph.metadata.get("opset") or {})
+def _opset(known: Mapping[str, int], version: int | None) -> dict[str, int]:
+    opset = dict(known)
     if version is not None and opset.get("", version) != version:
         raise FormatError(
             f"the operators of the graph are those of version {opset['']}, not {version}",

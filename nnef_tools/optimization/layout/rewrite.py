@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from ...model import Graph, Operation, Tensor
+from ...model.facts import rename_tensor_fact, tensor_facts
 from ...model.memory import reordered
 from ...model.utils import place_operations, replace_tensor_in_consumers
 from .connections import Connections, Use
@@ -189,13 +190,13 @@ class _Rewrite:
 
         It gets the original's name, if its own is only a number of the transpose that goes away.
         """
-        known = self.graph.metadata.get("tensors")
-        if not isinstance(known, dict) or original.name in known:
+        known = tensor_facts(self.graph.metadata)
+        if original.name in known:
             return original
         for tensor in aliases:
-            if tensor.name in known:
+            if tensor.name and tensor.name in known:
                 if original.name and _is_numbered(tensor):
-                    known[original.name] = known.pop(tensor.name)
+                    rename_tensor_fact(self.graph.metadata, tensor.name, original.name)
                     tensor.name, original.name = original.name, None
                 return tensor
         return original

@@ -12,6 +12,7 @@ from ....dialects.onnx.types import ELEMENT_TYPES, find_data_type
 from ....errors import ConversionError, UsageError
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
+from ....model.facts import OPSET, tensor_facts
 from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
 from ....optimization.nnef import idioms
@@ -88,7 +89,7 @@ class Converter(ConverterFromNNEF):
 
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterFromNNEF`."""
-        facts = graph.metadata.get("tensors", {})
+        facts = tensor_facts(graph.metadata)
         types = {original_dtype(tensor, facts) for tensor in (*graph.inputs, *graph.outputs)}
         types |= {np.asarray(t.data).dtype.type for t in graph.tensors if t.data is not None}
         since, dtype = max(((_opset_of(dtype), dtype.__name__) for dtype in types if dtype), default=(0, ""))
@@ -116,7 +117,7 @@ class Converter(ConverterFromNNEF):
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         domains = {op.domain for op in self._target.operations} - {""}
         facts = super()._target_facts(metadata)
-        return {**facts, "opset": {"": self._opset, **dict.fromkeys(sorted(domains), 1)}}
+        return {**facts, OPSET: {"": self._opset, **dict.fromkeys(sorted(domains), 1)}}
 
     def _prepared(self, graph: Graph) -> Graph:
         """Results whose quantization ONNX has no operators for are quantized by an operation of NNEF."""

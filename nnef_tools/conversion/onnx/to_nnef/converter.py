@@ -9,6 +9,7 @@ from typing import Any
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
 from ....model.dtypes import is_float, nnef_dtype
+from ....model.facts import opset_versions
 from ....ops.window import Window
 from ...building import shapes
 from ...engine.rules import Call, find_rule
@@ -78,7 +79,7 @@ class Converter(ConverterToNNEF):
         if op.domain == BLOCKED_DOMAIN:
             return True
         is_new = any(map(_is_open, op.outputs)) and not any(map(_is_open, op.inputs))
-        type, latest = str(op.type), self._source.metadata.get("opset", {}).get("", 1)
+        type, latest = str(op.type), opset_versions(self._source.metadata).get("", 1)
         is_standard = type in DYNAMIC or find_rule(self.dialect, type, latest) is not None
         return is_new and op.domain == "" and is_standard
 

@@ -12,6 +12,7 @@ from ....dialects.tf.complete import complete_graph, name_nodes
 from ....errors import UsageError
 from ....model import Graph, Tensor
 from ....model.copying import copy_graph
+from ....model.facts import IR_VERSION, OPSET, without
 from ... import shared
 from ...building.shapes import shape
 from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization
@@ -66,8 +67,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
         return TfBuilder(graph, self.is_nxc())
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        facts = super()._target_facts(metadata)
-        return {key: value for key, value in facts.items() if key not in ("opset", "ir_version")}
+        return without(super()._target_facts(metadata), (OPSET, IR_VERSION))
 
     # quantization
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ....dialects.tf.operators import Operator, find_operator
 from ....errors import FormatError, UsageError
+from ....model.facts import TensorFlowFacts
 from ....model.graph import Graph, Operation, Tensor
 from ...protobuf import Message
 from .attributes import Func, is_of_kind
@@ -38,14 +39,12 @@ def build_graph(
     producer = versions["producer"] if versions is not None else message["version"]
     library = message["library"]
     builder = _Builder(Library(library["function"] if library is not None else ()), producer)
-    graph = builder.main(message["node"], outputs)
+    graph, aliases = builder.main(message["node"], outputs)
     if input_shapes:
         set_input_shapes(graph, input_shapes)
-    graph.metadata["producer"] = "TensorFlow"
-    graph.metadata["versions"] = {
-        "producer": producer,
-        "min_consumer": versions["min_consumer"] if versions is not None else 0,
-    }
+    min_consumer = versions["min_consumer"] if versions is not None else 0
+    facts = TensorFlowFacts({"producer": producer, "min_consumer": min_consumer}, aliases)
+    graph.metadata.update(vars(facts))
     warning = described(builder.effects)
     return graph, [warning] if warning else []
 
@@ -57,8 +56,8 @@ class _Builder:
         self._depth = 0
         self.effects: list[Node] = []
 
-    def main(self, messages: Sequence[Message], wanted: Sequence[str] | None = None) -> Graph:
-        """wanted: names of the nodes that make the outputs, by default those that nothing uses."""
+    def main(self, messages: Sequence[Message], wanted: Sequence[str] | None = None) -> tuple[Graph, dict[str, str]]:
+        """The graph, and its aliases. wanted: names of the nodes that make the outputs, by default unused ones."""
         body = self._library.main(messages)
         if not body.nodes:
             raise FormatError("no TensorFlow graph: there are no nodes in it")
@@ -82,12 +81,12 @@ class _Builder:
         graph.outputs = [_lookup(ref, tensors, "an output") for ref in resolution.outputs]
         for ref, name in resolution.names.items():
             tensors[ref].name = name
-        graph.metadata["aliases"] = {
-            tensor_name(ref): tensors[source].name
+        aliases: dict[str, str] = {
+            tensor_name(ref): str(tensors[source].name)
             for ref, source in resolution.passed.items()
             if source in tensors and tensors[source].name != tensor_name(ref)
         } | {tensor_name(ref): name for ref, name in resolution.names.items()}
-        return graph
+        return graph, aliases
 
     def nested(self, body: Body, path: tuple[str, ...]) -> Graph:
         """The graph of a function: its inputs have no producers."""

@@ -12,6 +12,7 @@ from ....dialects.tf.operators import Operator, find_operator
 from ....dialects.tf.signature import type_attributes
 from ....dialects.tf.types import dtype_number
 from ....errors import FormatError
+from ....model.facts import graph_def_versions
 from ....model.graph import Graph, Operation, Tensor
 from ...protobuf import Message
 from .attributes import Func, attribute_message
@@ -35,7 +36,7 @@ def encode_graph(graph: Graph, annotate_shapes: bool = False) -> list[Message]:
     if library.functions:
         functions = SCHEMA["FunctionDefLibrary"](function=library.functions)
         messages.append(SCHEMA["GraphDef"](library=functions))
-    versions = graph.metadata.get("versions") or {}
+    versions = graph_def_versions(graph.metadata)
     version = SCHEMA["VersionDef"](
         producer=versions.get("producer") or _PRODUCER, min_consumer=versions.get("min_consumer", _MIN_CONSUMER)
     )
