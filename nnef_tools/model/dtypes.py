@@ -10,6 +10,9 @@ from ..errors import UsageError
 
 _BY_KIND = {"f": "scalar", "i": "integer", "u": "integer", "b": "logical", "U": "string", "S": "string"}
 _CLASSES: dict[str, type] = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_, "string": np.str_}
+MAX_EXACT_INTEGER = 2**24
+"""Float32, in which NNEF's scalars are computed, has all integers up to this."""
+
 _names: dict[type, str] = {}  # what was asked for already
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnef_tools.conversion.building.nnef import SMALL, Builder
+from nnef_tools.conversion.building.nnef import ALWAYS_FOLD_ITEMS, Builder
 from nnef_tools.errors import ShapeError, Unsupported
 from nnef_tools.model import Graph, Tensor
 
@@ -131,7 +131,7 @@ def test_wide_integers_are_reported(b: Builder) -> None:
 
 
 def test_known_integers_are_reported_only_if_they_are_rounded(b: Builder) -> None:
-    many = np.full(SMALL + 1, 2**24, np.int64)
+    many = np.full(ALWAYS_FOLD_ITEMS + 1, 2**24, np.int64)
     b.neg(b.constant(many))
     assert b.rounded == set()
     b.neg(b.constant(many + 1))
@@ -177,7 +177,7 @@ def test_small_constants_are_folded(b: Builder) -> None:
 
 
 def test_limit_of_folding() -> None:
-    for size, folded in ((SMALL, True), (SMALL + 1, False)):
+    for size, folded in ((ALWAYS_FOLD_ITEMS, True), (ALWAYS_FOLD_ITEMS + 1, False)):
         for fold_all in (False, True):
             b = Builder(Graph("test"), fold_all=fold_all)
             y = b.mul(b.constant(np.ones(size, np.float32)), 2.0)
@@ -196,7 +196,7 @@ def test_value_of_what_is_computed(b: Builder) -> None:
 
 def test_value_through_a_long_chain(b: Builder) -> None:
     """No recursion, and no operation is evaluated twice."""
-    y = b.constant(np.zeros(SMALL + 1, np.float32))
+    y = b.constant(np.zeros(ALWAYS_FOLD_ITEMS + 1, np.float32))
     for _ in range(5000):
         y = b.add(y, 1.0)
     assert len(b.graph.operations) == 5000
@@ -208,7 +208,7 @@ def test_value_through_a_long_chain(b: Builder) -> None:
 
 
 def test_value_through_diamonds(b: Builder) -> None:
-    y = b.constant(np.ones(SMALL + 1, np.float32))
+    y = b.constant(np.ones(ALWAYS_FOLD_ITEMS + 1, np.float32))
     for _ in range(40):  # 2**40 paths
         y = b.mul(b.add(y, y), 0.5)
     value = b.value(y)
@@ -217,11 +217,11 @@ def test_value_through_diamonds(b: Builder) -> None:
 
 
 def test_value_of_one_of_several_results(b: Builder) -> None:
-    big = b.constant(np.arange(2 * SMALL, dtype=np.float32))
+    big = b.constant(np.arange(2 * ALWAYS_FOLD_ITEMS, dtype=np.float32))
     first, second = b.split(big, axis=0, ratios=[1, 1])
     total = b.value(b.sub(second, first))
     assert total is not None
-    assert set(total.tolist()) == {float(SMALL)}
+    assert set(total.tolist()) == {float(ALWAYS_FOLD_ITEMS)}
 
 
 def test_value_of_a_reduction_of_a_large_constant(b: Builder) -> None:

@@ -24,7 +24,7 @@ from .operations import Operand, Operations
 
 ndarray = np.ndarray[Any, Any]
 
-SMALL = 1024
+ALWAYS_FOLD_ITEMS = 1024
 """Constant results of at most so many items are always folded: shape arithmetic and scalar factors."""
 
 EXACT_INTEGERS = (np.int8, np.uint8, np.int16, np.uint16)
@@ -133,7 +133,7 @@ class Builder(Operations):
         constant = bool(tensors) and all(t.data is not None or t in self._computed for t in tensors)
         dtypes = self._dtypes(fragment, arguments, attribs, restore, result_shapes)
         volume = sum(int(np.prod(shape)) for shape in result_shapes)
-        if constant and (self.fold_all or volume <= SMALL) and all(t.data is not None for t in tensors):
+        if constant and (self.fold_all or volume <= ALWAYS_FOLD_ITEMS) and all(t.data is not None for t in tensors):
             return self._fold(fragment, arguments, attribs, dtypes)
         if all(0 in shape for shape in result_shapes):  # nothing to compute: the value is known
             empty = zip(result_shapes, dtypes, strict=True)
@@ -149,7 +149,7 @@ class Builder(Operations):
         if tensors is None:
             tensors = self._evaluated(fragment, arguments, attribs, dtypes)
             self._inherit(fragment.name, tensors, _flat_arguments(arguments))
-            if all((t.volume or 0) <= SMALL for t in tensors):
+            if all((t.volume or 0) <= ALWAYS_FOLD_ITEMS for t in tensors):
                 self._folded[key] = tensors
         return _as_results(fragment, tensors)
 
@@ -218,7 +218,7 @@ class Builder(Operations):
         """The tensor in another numpy scalar class; itself if nothing changes. Real to integer truncates."""
         if tensor.dtype is dtype:
             return tensor
-        if tensor.data is not None and (self.fold_all or (tensor.volume or 0) <= SMALL):
+        if tensor.data is not None and (self.fold_all or (tensor.volume or 0) <= ALWAYS_FOLD_ITEMS):
             return self.constant(_cast_array(np.asarray(tensor.data), dtype), base=tensor)
         result: Tensor = self.op("cast", tensor, dtype=dtype)
         return result

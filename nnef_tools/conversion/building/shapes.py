@@ -14,7 +14,7 @@ from ..maths.axis_orders import squeeze_shape, unsqueeze_shape
 from .nnef import Builder
 from .quantized import QuantizedArray, quantized_constant
 
-LIMIT = 4096
+MAX_UNROLLED = 4096
 """Loops of more iterations than this are not unrolled."""
 
 

@@ -32,7 +32,7 @@ from .base import Converter
 from .refusal import is_known, unknown_shape
 from .rules import Call, find_from_nnef
 
-LARGE = 4096
+KEEP_TYPE_ITEMS = 4096
 """Constants of more items keep the item type that they are stored in."""
 
 
@@ -249,7 +249,7 @@ class ConverterFromNNEF(Converter):
     def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
         """A constant in the data type to compute with; a large one keeps its own and is cast when the model runs."""
         dtype = self._class(data.dtype)
-        if data.dtype.type is dtype or data.size <= LARGE:
+        if data.dtype.type is dtype or data.size <= KEEP_TYPE_ITEMS:
             target = Tensor(self._target, source.name, data.shape, dtype, data.astype(dtype, copy=False))
         else:
             stored = Tensor(self._target, source.name, data.shape, data.dtype.type, data)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ...conversion.onnx.from_nnef.converter import Converter
 from ...io.nnef.labels import label_file
-from ...io.onnx.writer import SMALL, Layout, build_message
+from ...io.onnx.writer import MAX_EMBEDDED_BYTES, Layout, build_message
 from ...model import Graph, Tensor
 from ...model.facts import with_tensor_facts
 from ...model.widths import double_facts
@@ -69,7 +69,7 @@ def _place(array: Array) -> tuple[int, int, str]:
 
 def _is_large(array: Array) -> bool:
     """Can it be handed to onnxruntime, and is that worth it?"""
-    return array.nbytes > SMALL and array.dtype.kind in "fiub" and array.dtype.isnative
+    return array.nbytes > MAX_EMBEDDED_BYTES and array.dtype.kind in "fiub" and array.dtype.isnative
 
 
 def _results(graph: Graph) -> list[Tensor]:

@@ -13,7 +13,7 @@ from ...errors import FormatError
 from ..mapped import Bytes
 from ..protobuf.wire import packed_varints
 from .storage import Storage
-from .wire import LARGE, THIS_FILE
+from .wire import MAX_INLINE_BYTES, THIS_FILE
 
 if TYPE_CHECKING:
     from onnx import SparseTensorProto, TensorProto
@@ -95,9 +95,9 @@ def _to_array(tensor: TensorProto, storage: Storage) -> Array:
 
 
 def is_small(tensor: TensorProto) -> bool:
-    """Does the value have at most `wire.LARGE` bytes?"""
+    """Does the value have at most `wire.MAX_INLINE_BYTES` bytes?"""
     element = ELEMENT_TYPES.get(tensor.data_type)
-    return element is not None and math.prod(tensor.dims) * element.bits <= 8 * LARGE
+    return element is not None and math.prod(tensor.dims) * element.bits <= 8 * MAX_INLINE_BYTES
 
 
 def raw_bytes(tensor: TensorProto, storage: Storage) -> bytes:

@@ -20,7 +20,7 @@ from ..protobuf.wire import BYTES, FIXED32, FIXED64, MAX_DEPTH, VARINT, delimite
 THIS_FILE = "\0this file"
 
 # Values of at most this many bytes stay in the skeleton: whatever carries shapes and axes is seen by shape inference.
-LARGE = 4096
+MAX_INLINE_BYTES = 4096
 
 # A tensor whose values are in more pieces than that is copied; protobuf joins the pieces.
 MAX_SPANS = 16
@@ -52,7 +52,7 @@ MODEL = Message("ModelProto", {7: _GRAPH, 20: _TRAINING, 25: _FUNCTION})
 def skeleton(data: memoryview, message: Message = MODEL) -> bytes:
     """The serialized message without the values of its large tensors.
 
-    data: the bytes of the file. A tensor of which some value field has more than `LARGE` bytes gets `data_location`
+    data: the bytes of the file. A tensor with more than `MAX_INLINE_BYTES` bytes in a value field gets `data_location`
     EXTERNAL and the `external_data` entries `location` = `THIS_FILE` and, for each piece of a value field, the number
     of the field -> `offset:length` of the payload in the file. Raises FormatError if the bytes are malformed.
     """
@@ -60,7 +60,7 @@ def skeleton(data: memoryview, message: Message = MODEL) -> bytes:
 
 
 def _shrink(data: memoryview, message: Message, start: int, end: int, depth: int) -> bytes:
-    if end - start <= LARGE:
+    if end - start <= MAX_INLINE_BYTES:
         return bytes(data[start:end])
     if message is TENSOR:
         return _shrink_tensor(data, start, end)
@@ -70,7 +70,7 @@ def _shrink(data: memoryview, message: Message, start: int, end: int, depth: int
     copied = start
     for number, wire, begin, payload, stop in _fields(data, message, start, end):
         child = message.children.get(number)
-        if child is not None and wire == BYTES and stop - payload > LARGE:
+        if child is not None and wire == BYTES and stop - payload > MAX_INLINE_BYTES:
             result += data[copied:begin]
             result += delimited(number, _shrink(data, child, payload, stop, depth + 1))
             copied = stop
@@ -91,7 +91,7 @@ def _shrink_tensor(data: memoryview, start: int, end: int) -> bytes:
                 return bytes(data[start:end])
             result += data[copied:begin]
             copied = stop
-    if all(length <= LARGE for _, _, length in spans):
+    if all(length <= MAX_INLINE_BYTES for _, _, length in spans):
         return bytes(data[start:end])
     result += data[copied:end]
     result += tag(_DATA_LOCATION, VARINT) + varint(_EXTERNAL)

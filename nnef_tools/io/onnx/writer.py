@@ -27,7 +27,7 @@ MAX_MESSAGE = (1 << 31) - 1
 ALIGNMENT = 4096
 """Of tensors in external data files: that of memory pages, so that they can be mapped."""
 
-SMALL = 1024
+MAX_EMBEDDED_BYTES = 1024
 """Values of at most so many bytes stay in the model, where shape inference sees them."""
 
 # What precedes these fields, by their numbers in onnx.proto.
@@ -170,7 +170,7 @@ def external_offsets(arrays: Mapping[str, Array]) -> dict[str, int]:
     offsets: dict[str, int] = {}
     end = 0
     for name, array in arrays.items():
-        if not is_text(array) and raw_size(array) > SMALL:
+        if not is_text(array) and raw_size(array) > MAX_EMBEDDED_BYTES:
             offsets[name] = -(-end // ALIGNMENT) * ALIGNMENT
             end = offsets[name] + raw_size(array)
     return offsets
@@ -192,7 +192,7 @@ def check_message(message: ModelMessage, path: Path | None = None) -> None:
     model: Any = onnx.ModelProto()
     model.CopyFrom(message.model)
     for name, array in message.initializers.items():
-        if is_text(array) or raw_size(array) <= SMALL:
+        if is_text(array) or raw_size(array) <= MAX_EMBEDDED_BYTES:
             model.graph.initializer.append(tensor_message(name, array))
         else:
             kind = tensor_header(name, array).data_type

@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from nnef_tools.errors import FormatError
 from nnef_tools.io.onnx.storage import Storage
 from nnef_tools.io.onnx.tensors import to_array
-from nnef_tools.io.onnx.wire import LARGE, TENSOR, THIS_FILE, skeleton
+from nnef_tools.io.onnx.wire import MAX_INLINE_BYTES, TENSOR, THIS_FILE, skeleton
 
 from .models import linear_model
 
@@ -56,7 +56,7 @@ def test_tensors_in_nested_graphs(depth: int) -> None:
      (TensorProto.COMPLEX64, "float_data"), (TensorProto.BOOL, "int32_data"), (TensorProto.INT4, "int32_data")],
 )  # fmt: skip
 def test_packed_values(dtype: int, field: str) -> None:
-    count = 3 * LARGE
+    count = 3 * MAX_INLINE_BYTES
     random = np.random.default_rng(1)
     if field in ("float_data", "double_data"):
         values = random.standard_normal(count).tolist()
@@ -100,7 +100,8 @@ def test_unpacked_field_is_copied() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x3a\xff\xff\xff\xff\x7f" + bytes(LARGE), b"\xff" * 5000, b"\x3b" + bytes(5000), b"\x02" + bytes(5000),
+    [b"\x3a\xff\xff\xff\xff\x7f" + bytes(MAX_INLINE_BYTES), b"\xff" * 5000,
+     b"\x3b" + bytes(5000), b"\x02" + bytes(5000),
      b"\x3a\x88\x80\x01" + b"\xff" * 16392],
     ids=["length", "varint", "group", "field 0", "nested"],
 )  # fmt: skip
@@ -110,7 +111,7 @@ def test_malformed(data: bytes) -> None:
 
 
 def test_nesting_is_bounded() -> None:
-    payload = bytes(LARGE + 1)
+    payload = bytes(MAX_INLINE_BYTES + 1)
     for k in range(300):
         number = (6, 5, 1)[k % 3]  # AttributeProto.g, NodeProto.attribute, GraphProto.node
         size = len(payload)

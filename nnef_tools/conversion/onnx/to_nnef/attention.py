@@ -7,7 +7,7 @@ The attention operators of the default domain are converted by their function bo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -260,20 +260,22 @@ def rotated(b: Builder, x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) 
     return b.concat([result, slice_axes(b, x, [2 * half], [size], [3], [1])], axis=3)
 
 
-def _angles(b: Builder, cache: Tensor, positions: Tensor) -> Tensor:
-    """The rows of a cache [most, half] at positions [batch or 1, length]."""
-    return b.gather(cache, positions, axis=0)
-
-
-def _positions(b: Builder, position_ids: Tensor | None, batch: int, length: int) -> Tensor:
-    """[batch or 1, length] from positions or from the position of the first element."""
+def _angles(
+    b: Builder, position_ids: Tensor | int, length: int, cos_cache: Tensor | None, sin_cache: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The rows of caches [most, half] at positions [batch or 1, length], or from the position of the first element."""
+    if cos_cache is None or sin_cache is None:
+        raise Unsupported("do_rotary without cos_cache and sin_cache")
     steps = np.arange(length, dtype=np.int64)[None]
-    if position_ids is None:
-        return b.constant(steps)
-    if len(shape(position_ids)) == 2:
-        return position_ids
-    start = reshape(b, position_ids, [])
-    return b.constant(steps + np.asarray(start.data)) if start.data is not None else b.add(b.constant(steps), start)
+    if isinstance(position_ids, int):
+        positions = b.constant(steps + position_ids)
+    elif len(shape(position_ids)) == 2:
+        positions = position_ids
+    else:
+        start = reshape(b, position_ids, [])
+        known = start.data is not None
+        positions = b.constant(steps + np.asarray(start.data)) if known else b.add(b.constant(steps), start)
+    return b.gather(cos_cache, positions, axis=0), b.gather(sin_cache, positions, axis=0)
 
 
 @to_nnef("onnx", "RotaryEmbedding", domain=MICROSOFT)
@@ -296,8 +298,8 @@ def rotary_embedding(
     flat = len(shape(x)) == 3
     size = shape(x)[-1] // num_heads if rotary_embedding_dim else 2 * shape(cos_cache)[1]
     heads = to_heads(b, x, shape(x)[2] // size) if flat else x
-    positions = _positions(b, position_ids, shape(heads)[0], shape(heads)[2])
-    y = rotated(b, heads, _angles(b, cos_cache, positions), _angles(b, sin_cache, positions), bool(interleaved))
+    cos, sin = _angles(b, position_ids, shape(heads)[2], cos_cache, sin_cache)
+    y = rotated(b, heads, cos, sin, bool(interleaved))
     return from_heads(b, y) if flat else y
 
 
@@ -312,6 +314,24 @@ def _require_absent(**inputs: Tensor | None) -> None:
     for name, tensor in inputs.items():
         if tensor is not None:
             raise Unsupported(f"input '{name}'")
+
+
+def _require_full(lengths: Sequence[int], total_length: Sequence[int], positions: int) -> None:
+    """Refuses sequences, of these lengths minus one, that do not fill the positions of their tensors."""
+    if set(lengths) != {positions - 1} or set(total_length) != {positions}:
+        raise Unsupported(f"lengths {lengths} (minus one) of sequences whose tensors have {positions} positions")
+
+
+def _projections(
+    b: Builder, query: Tensor, key: Tensor | None, value: Tensor | None, num_heads: int, kv_num_heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, key and value by heads, which are separate or all in `query`, one after the other."""
+    if key is None or value is None:
+        heads = [num_heads, kv_num_heads, kv_num_heads]
+        if shape(query)[2] % sum(heads):
+            raise Unsupported(f"a width of {shape(query)[2]} does not divide by {sum(heads)} heads")
+        query, key, value = b.split(query, axis=2, ratios=heads)
+    return to_heads(b, query, num_heads), to_heads(b, key, kv_num_heads), to_heads(b, value, kv_num_heads)
 
 
 @to_nnef("onnx", "GroupQueryAttention", domain=MICROSOFT)
@@ -355,37 +375,23 @@ def group_query_attention(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """GroupQueryAttention over sequences that all fill the past and the new positions; also all keys and values.
 
-    lengths: of each sequence minus one. Sequences of different lengths share a buffer, which static shapes cannot say.
-    The epsilons are those of q_norm_weight and k_norm_weight.
+    lengths: of each sequence minus one; static shapes cannot tell shorter ones. The epsilons belong to the norms.
     """
     _require_default(causal=(causal, 1), qk_output=(qk_output, 0), kv_cache_bit_width=(kv_cache_bit_width, 0))
     _require_default(k_quant_type=(k_quant_type, "NONE"), v_quant_type=(v_quant_type, "NONE"))
     _require_default(sliding_window_cache=(sliding_window_cache, 0), smooth_softmax=(max(smooth_softmax, 0), 0))
     _require_absent(head_sink=head_sink, k_scale=k_scale, v_scale=v_scale, query_seqlens=query_seqlens)
     _require_absent(q_norm_weight=q_norm_weight, k_norm_weight=k_norm_weight)
-    if key is None or value is None:
-        heads = [num_heads, kv_num_heads, kv_num_heads]
-        if shape(query)[2] % sum(heads):
-            raise Unsupported(f"a width of {shape(query)[2]} does not divide by {sum(heads)} heads")
-        query, key, value = b.split(query, axis=2, ratios=heads)
-    q = to_heads(b, query, num_heads)
-    k, v = (to_heads(b, x, kv_num_heads) for x in (key, value))
+    q, k, v = _projections(b, query, key, value, num_heads, kv_num_heads)
     past = 0 if past_key is None else shape(past_key)[2]
-    total = past + shape(k)[2]
-    if set(lengths) != {total - 1} or set(total_length) != {total}:
-        raise Unsupported(f"lengths {lengths} (minus one) of sequences whose tensors have {total} positions")
+    _require_full(lengths, total_length, past + shape(k)[2])
     if do_rotary:
-        if cos_cache is None or sin_cache is None:
-            raise Unsupported("do_rotary without cos_cache and sin_cache")
-        start = b.constant(np.asarray(past, np.int64)) if position_ids is None else position_ids
-        positions = _positions(b, start, shape(q)[0], shape(q)[2])
-        cos, sin = _angles(b, cos_cache, positions), _angles(b, sin_cache, positions)
+        cos, sin = _angles(b, past if position_ids is None else position_ids, shape(q)[2], cos_cache, sin_cache)
         q, k = (rotated(b, x, cos, sin, bool(rotary_interleaved)) for x in (q, k))
     k, v = _continued(b, past_key, k), _continued(b, past_value, v)
 
     def change(scores: Tensor) -> Tensor:
-        if softcap:
-            scores = b.mul(b.tanh(b.div(scores, softcap)), softcap)
-        return masked_future(b, _bias(b, scores, attention_bias), local_window_size)
+        capped = b.mul(b.tanh(b.div(scores, softcap)), softcap) if softcap else scores
+        return masked_future(b, _bias(b, capped, attention_bias), local_window_size)
 
     return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v

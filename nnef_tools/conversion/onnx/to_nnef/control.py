@@ -9,7 +9,7 @@ import numpy as np
 from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
 from ...building.nnef import Builder
-from ...building.shapes import LIMIT
+from ...building.shapes import MAX_UNROLLED
 from ...compose.slicing import slice_axes
 from ...engine.rules import Bool, Int, Ints, to_nnef
 from ..common import positive, reshape, shape, squeeze, unsqueeze
@@ -67,8 +67,8 @@ def loop(b: Builder, limit: Int | None, condition: Bool | None, *carried: Tensor
     running = condition is None or condition
     iteration = 0
     while running and (limit is None or iteration < limit):
-        if iteration >= LIMIT:
-            raise Unsupported(f"more than {LIMIT} iterations")
+        if iteration >= MAX_UNROLLED:
+            raise Unsupported(f"more than {MAX_UNROLLED} iterations")
         going = b.constant(np.asarray(True))
         results = b.inline(body, [b.constant(np.asarray(iteration, np.int64)), going, *state])
         test = None if results[0] is None else b.value(results[0])
@@ -127,8 +127,8 @@ def scan(
     if len(extents) != 1:
         raise Unsupported(f"the scanned inputs have different lengths {sorted(extents)}")
     length = extents.pop()
-    if length > LIMIT:
-        raise Unsupported(f"more than {LIMIT} iterations")
+    if length > MAX_UNROLLED:
+        raise Unsupported(f"more than {MAX_UNROLLED} iterations")
     collected: list[list[Tensor]] = []
     for iteration in range(length):
         items = []

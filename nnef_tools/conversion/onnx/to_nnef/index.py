@@ -8,6 +8,7 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
 from ...compose.slicing import reverse_sequence
 from ...engine.rules import Int, to_nnef
@@ -29,7 +30,7 @@ def non_negative(b: Builder, indices: Tensor, extent: int) -> Tensor:
     if origin is not None and origin.type in ("argmax_reduce", "argmin_reduce"):
         return indices
     values = b.cast(indices, np.float32)
-    if extent > 2**24:
+    if extent > MAX_EXACT_INTEGER:
         b.rounded.add("gather")
     return b.cast(b.select(b.lt(values, 0.0), b.add(values, float(extent)), values), indices.dtype)
 

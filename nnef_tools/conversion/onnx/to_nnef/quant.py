@@ -13,7 +13,7 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
-from ....model.dtypes import is_integer
+from ....model.dtypes import MAX_EXACT_INTEGER, is_integer
 from ...building.nnef import Builder
 from ...compose.number_types import MINIFLOATS, integer_range, round_half_even, round_to_minifloat
 from ...engine.rules import to_nnef
@@ -21,9 +21,6 @@ from ..common import channels, dtype_of, positive, reshape, right_aligned, shape
 from .conv import conv
 from .linear import matmul
 from .qdq import dequantized_constant
-
-EXACT = 2**24
-"""Integers below this are exact in float32."""
 
 
 def real(b: Builder, x: Tensor) -> Tensor:
@@ -210,7 +207,7 @@ def _check_exact(b: Builder, name: str, x: int, w: Tensor, w_zero: Tensor | None
         total = int(np.max(np.sum(np.abs(weights) + np.max(np.abs(offset)), axis=reduced), initial=0))
     else:
         total = _magnitude(w, w_zero) * int(np.prod([shape(w)[k] for k in reduced]))
-    if x * total >= EXACT:
+    if x * total >= MAX_EXACT_INTEGER:
         b.rounded.add(name)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...building.shapes import LIMIT
+from ...building.shapes import MAX_UNROLLED
 from ...compose.arithmetic import softsign
 from ...compose.slicing import slice_axes
 from ..common import reshape, shape, transpose, unsqueeze
@@ -236,8 +236,8 @@ def unrolled_layer(
         x = transpose(b, x, [1, 0, 2])
         initial = [None if s is None else transpose(b, s, [1, 0, 2]) for s in initial]
     steps, batch, width = shape(x)
-    if steps > LIMIT:
-        raise Unsupported(f"more than {LIMIT} steps")
+    if steps > MAX_UNROLLED:
+        raise Unsupported(f"more than {MAX_UNROLLED} steps")
     rows, hidden = shape(r)[1:]
     flat = reshape(b, x, [steps * batch, width])
     sequences, finals = [], []

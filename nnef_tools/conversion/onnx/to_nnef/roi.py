@@ -9,13 +9,11 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
 from ...compose.axis_maps import Array
 from ...engine.rules import to_nnef
 from ..common import reshape, shape, squeeze, transpose, unsqueeze
-
-EXACT_POSITIONS = 2**24
-"""Positions in a flattened feature map are computed in float32."""
 
 
 class _Samples:
@@ -89,7 +87,7 @@ def roi_align(
     if mode not in ("avg", "max") or coordinate_transformation_mode not in ("half_pixel", "output_half_pixel"):
         raise Unsupported(f"mode = '{mode}', coordinate mode = '{coordinate_transformation_mode}' are not known")
     batch, depth, *extents = shape(x)
-    if math.prod([batch, *extents]) > EXACT_POSITIONS:
+    if math.prod([batch, *extents]) > MAX_EXACT_INTEGER:
         raise Unsupported(f"feature maps of shape {shape(x)} are too large to count positions in float32")
     half_pixel = coordinate_transformation_mode == "half_pixel"
     cells = [output_height, output_width]

@@ -45,16 +45,16 @@ class Converter(ConverterToNNEF):
     _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
 
     _replaced: dict[Operation, Mapping[str, Any]]  # operations that are converted with other attributes
-    _passing: set[Operation]  # operations that pass on their first input
-    _disguised: set[Tensor]  # tensors whose declared shapes do not hold in the target
+    _forwarding: set[Operation]  # operations that pass on their first input
+    _undeclared_shapes: set[Tensor]  # tensors whose declared shapes do not hold in the target
     _known: dict[Tensor, Tensor]  # results of the operation that a transform converts -> what the rule makes of them
 
     def __call__(self, graph: Graph) -> Graph:
         """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
         dilated = [item for item in find_dilated(graph) if item.types.isdisjoint(self._transforms)]
         self._replaced = {item.conv: item.attribs for item in dilated}
-        self._passing = {op for item in dilated for op in (item.enter, item.leave)}
-        self._disguised = {tensor for item in dilated for tensor in item.inside}
+        self._forwarding = {op for item in dilated for op in (item.enter, item.leave)}
+        self._undeclared_shapes = {tensor for item in dilated for tensor in item.inside}
         self._known = {}
         return super().__call__(graph)
 
@@ -64,7 +64,7 @@ class Converter(ConverterToNNEF):
         super()._convert(op, opset)
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
-        if op in self._passing:
+        if op in self._forwarding:
             self._bind_results(op, [self._mapped(op.inputs[0])])
             return True
         return super()._convert_by_rule(op, opset)
@@ -81,10 +81,10 @@ class Converter(ConverterToNNEF):
     def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
         """Expressions may use the shapes of results, which files of TensorFlow seldom tell: the rule is asked first."""
         if any(t.shape is None or None in t.shape for t in op.outputs):
-            self._known = self._foreseen(op)
+            self._known = self._predicted_results(op)
         super()._apply_transform(transform, op)
 
-    def _foreseen(self, op: Operation) -> dict[Tensor, Tensor]:
+    def _predicted_results(self, op: Operation) -> dict[Tensor, Tensor]:
         """What the built-in rule would give, without the operations that it makes; nothing if it does not apply."""
         call = self._resolve(op, {})
         if call is None:
@@ -121,7 +121,7 @@ class Converter(ConverterToNNEF):
             raise Unsupported(self._reason_against(op) or error.message) from error
 
     def _check(self, source: Tensor, target: Tensor) -> None:
-        if not isinstance(target, TensorList) and source not in self._disguised:
+        if not isinstance(target, TensorList) and source not in self._undeclared_shapes:
             super()._check(source, target)
 
     def _convert_outputs(self) -> None:
@@ -132,8 +132,8 @@ class Converter(ConverterToNNEF):
 
     def tensor_mapping(self) -> dict[str, str]:
         """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
-        disguised = {tensor.name for tensor in self._disguised}
-        return {name: target for name, target in super().tensor_mapping().items() if name not in disguised}
+        hidden = {tensor.name for tensor in self._undeclared_shapes}
+        return {name: target for name, target in super().tensor_mapping().items() if name not in hidden}
 
     # formats
 
@@ -277,7 +277,7 @@ def fill_shapes(graph: Graph, **options: Any) -> None:
     with suppress(NnefToolsError):
         converter(graph)
     for source, target in converter._tensors.items():
-        if source.graph is graph and isinstance(target, Tensor) and source not in converter._disguised:
+        if source.graph is graph and isinstance(target, Tensor) and source not in converter._undeclared_shapes:
             source.shape = target.shape if source.shape is None or None in source.shape else source.shape
 
 

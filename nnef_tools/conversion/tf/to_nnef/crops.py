@@ -9,13 +9,10 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
-from ....model.dtypes import is_float
+from ....model.dtypes import MAX_EXACT_INTEGER, is_float
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape, unsqueeze
 from ...engine.rules import Ints, to_nnef
-
-EXACT_POSITIONS = 2**24
-"""Positions in the flattened images are computed in float32."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def crop_and_resize(
     if len(size) != 2 or min(size) < 1:
         raise Unsupported(f"size {size}")
     batch, height, width, depth = shape(x)
-    if math.prod([batch, height, width]) > EXACT_POSITIONS:
+    if math.prod([batch, height, width]) > MAX_EXACT_INTEGER:
         raise Unsupported(f"images of shape {shape(x)} are too large to count positions in float32")
     rows, columns = (_Samples.of(b, boxes, k, (height, width)[k], size[k]) for k in (0, 1))
     flat = reshape(b, x if is_float(x.dtype) else b.cast(x, np.float32), [batch * height * width, depth])

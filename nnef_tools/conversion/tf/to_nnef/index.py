@@ -9,12 +9,10 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
 from ...building.shapes import positive, reshape, shape, squeeze, transpose, unsqueeze
 from ...engine.rules import Array, Int, to_nnef
-
-EXACT_POSITIONS = 2**24
-"""Positions in a flattened tensor are computed in float32."""
 
 
 @to_nnef("tf", "Gather")
@@ -60,7 +58,7 @@ def _moved(b: Builder, indices: Tensor, start: Any, limit: int) -> Tensor:
     known = b.value(indices)
     if known is not None:
         return b.constant(known.astype(np.int64) + start)
-    if limit > EXACT_POSITIONS:
+    if limit > MAX_EXACT_INTEGER:
         raise Unsupported(f"{limit} positions are too many to count in float32")
     return b.cast(b.add(b.cast(indices, np.float32), b.constant(start, np.float32)), np.int64)
 
@@ -74,7 +72,7 @@ def flat_indices(b: Builder, indices: Tensor, extents: list[int]) -> Tensor:
     last = len(shape(indices)) - 1
     if len(extents) == 1:
         return squeeze(b, indices, [last])
-    if math.prod(extents) > EXACT_POSITIONS:
+    if math.prod(extents) > MAX_EXACT_INTEGER:
         raise Unsupported(f"{math.prod(extents)} positions are too many to count in float32")
     weights = b.constant(steps.reshape([1] * last + [-1]), np.float32)
     total = b.sum_reduce(b.mul(b.cast(indices, np.float32), weights), axes=[last])

@@ -14,7 +14,7 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...building.shapes import LIMIT, shape, squeeze, unsqueeze
+from ...building.shapes import MAX_UNROLLED, shape, squeeze, unsqueeze
 from ...compose.slicing import joined, slice_axes
 from ...engine.rules import Int, to_nnef
 
@@ -172,8 +172,8 @@ def _steps(
     b: Builder, lstm: _Lstm, steps: int, x: Tensor, cs: Tensor, h: Tensor, w: Tensor, bias: Tensor
 ) -> list[Tensor | None]:
     """The results step by step. The products with x are one."""
-    if steps > LIMIT:
-        raise Unsupported(f"more than {LIMIT} steps")
+    if steps > MAX_UNROLLED:
+        raise Unsupported(f"more than {MAX_UNROLLED} steps")
     width = shape(x)[2]
     own, recurrent = (slice_axes(b, w, [begin], [end], [0], [1]) for begin, end in ((0, width), (width, shape(w)[0])))
     projected = b.add(b.matmul(x, unsqueeze(b, own, [0])), unsqueeze(b, lstm.bias(b, bias), [0]))

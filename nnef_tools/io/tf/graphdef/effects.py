@@ -8,14 +8,14 @@ from ....dialects.tf.operators import find_operator
 from ...protobuf import Message
 from .attributes import Func
 from .nodes import Library, Node, parse_node
-from .resolve import PASSING
+from .resolve import FORWARDING
 
 # Operators without results that do nothing themselves.
 _IDLE = ("NoOp", "ControlTrigger", "_Retval", "TensorArrayClose", "TensorArrayCloseV2", "TensorArrayCloseV3",
          "StackClose", "StackCloseV2")  # fmt: skip
 
 # Operators that pass on a value, with an effect that a model without effects lacks.
-_PASSING_EFFECTS = ("Print", "CheckNumerics", "CheckNumericsV2")
+_FORWARDING_EFFECTS = ("Print", "CheckNumerics", "CheckNumericsV2")
 
 # Their results are records for a log.
 _SUMMARIES = ("ScalarSummary", "HistogramSummary", "ImageSummary", "ImageSummaryV2", "AudioSummary", "AudioSummaryV2",
@@ -50,7 +50,7 @@ def effect_names(nodes: Sequence[Node], library: Library) -> tuple[set[str], set
             continue
         elif _makes_nothing(source := _source(node, by_name), by_name, library):
             certain.update((node.name, source.name))
-        elif node.name in awaited and (node.op in (*PASSING, *_CONTROL) or node.op.startswith(_STATEFUL)):
+        elif node.name in awaited and (node.op in (*FORWARDING, *_CONTROL) or node.op.startswith(_STATEFUL)):
             likely.add(node.name)
     return certain, likely
 
@@ -61,7 +61,7 @@ def effects_of(nodes: Iterable[Node], unused: Iterable[str]) -> list[Node]:
     Control flow of TensorFlow 1 is not among them, since the nodes in its branches are.
     """
     names = set(unused)
-    silent = (*PASSING, *_LOWERED)
+    silent = (*FORWARDING, *_LOWERED)
     return [node for node in nodes if _has_effect(node.op) or (node.name in names and node.op not in silent)]
 
 
@@ -83,13 +83,13 @@ def described(nodes: Iterable[Node]) -> str | None:
 def _has_effect(op: str) -> bool:
     operator = find_operator(op)
     without_results = operator is not None and not operator.outputs and op not in _IDLE
-    return without_results or op in (*_PASSING_EFFECTS, *_SUMMARIES, "EagerPyFunc")
+    return without_results or op in (*_FORWARDING_EFFECTS, *_SUMMARIES, "EagerPyFunc")
 
 
 def _source(node: Node, by_name: Mapping[str, Node]) -> Node:
     """The node whose result a node passes on, if it does that; else the node itself."""
     for _ in range(len(by_name)):
-        if node.op not in PASSING or not node.inputs or node.inputs[0][0] not in by_name:
+        if node.op not in FORWARDING or not node.inputs or node.inputs[0][0] not in by_name:
             break
         node = by_name[node.inputs[0][0]]
     return node

@@ -16,7 +16,7 @@ import numpy as np
 
 from ....errors import FormatError
 from .nodes import Body, Node, Ref
-from .resolve import PASSING
+from .resolve import FORWARDING
 
 # Predicate (or index) -> the number of the branch in which a node runs.
 _Context = dict[Ref, int]
@@ -241,7 +241,7 @@ def _raise_conditionals(nodes: list[Node]) -> list[Node]:
     def predicate(ref: Ref) -> Ref:
         """What decides, however it is passed on."""
         ref = final(ref)
-        while (node := by_name.get(ref[0])) is not None and node.op in PASSING and ref[1] < len(node.inputs):
+        while (node := by_name.get(ref[0])) is not None and node.op in FORWARDING and ref[1] < len(node.inputs):
             ref = final(node.inputs[ref[1]])
         return ref
 

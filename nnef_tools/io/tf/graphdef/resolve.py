@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .nodes import Node, Ref, final_reference
 
 # Operators whose first (for IdentityN: each) result is the corresponding input. What they check is not kept.
-PASSING = (
+FORWARDING = (
     "Identity",
     "IdentityN",
     "StopGradient",
@@ -103,7 +103,7 @@ def _passed(nodes: Iterable[Node], by_name: Mapping[str, Node]) -> dict[Ref, Ref
     """Result of a passing node -> its input."""
     passed: dict[Ref, Ref] = {}
     for node in nodes:
-        if node.op in PASSING and node.inputs:
+        if node.op in FORWARDING and node.inputs:
             inputs = node.inputs if node.op == "IdentityN" else node.inputs[:1]
             passed.update({(node.name, k): ref for k, ref in enumerate(inputs)})
     for node in nodes:
