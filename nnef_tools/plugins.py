@@ -93,7 +93,7 @@ def _as_plugin_errors() -> Iterator[None]:
 
 
 def missing_tables(modules: Modules, table: str) -> list[str]:
-    """A warning for each module that has not the table which it is given for."""
+    """A warning for each module that lacks the table for which it is given."""
     return [f"plugin '{name}' has no {table}" for name, module in _load_all(modules) if not hasattr(module, table)]
 
 

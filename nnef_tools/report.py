@@ -99,7 +99,7 @@ class RefusedOperators:
 
 @dataclass(frozen=True)
 class PassFacts:
-    """What an optimisation pass did. count: places that it rewrote; difference: operation type -> how many more."""
+    """What an optimization pass did. count: places that it rewrote; difference: operation type -> how many more."""
 
     name: str
     count: int
@@ -294,7 +294,7 @@ class Report:
         return [header] + [(*a, *b) for a, b in zip_longest(left, right, fillvalue=("", ""))]
 
     def passes_table(self) -> Rows:
-        """The optimisation passes that changed something, below a header."""
+        """The optimization passes that changed something, below a header."""
         return [("pass", "rewrites", "operations")] + [
             (item.name, str(item.count), ", ".join(f"{n:+d} {type}" for type, n in item.difference.items()))
             for item in self.passes
@@ -390,7 +390,7 @@ def _narrowed(widths: Sequence[int], fixed: Sequence[bool], limit: int) -> list[
 
 
 def size_on_disk(paths: Iterable[Path]) -> int | None:
-    """Bytes of files, and of all files in folders; None if there is nothing, or what is no file (a pipe)."""
+    """Bytes of files, and of all files in folders; None if there is nothing, or something else (a pipe)."""
     found = [path for path in paths if path.is_file() or path.is_dir()]
     files = (file for path in found for file in (path.rglob("*") if path.is_dir() else [path]))
     return sum(file.stat().st_size for file in files if file.is_file()) if found else None
@@ -425,7 +425,7 @@ def _some(texts: Sequence[str], most: int = 4) -> str:
 
 
 def _computing(graph: Graph) -> Iterator[Operation]:
-    """The operations but those that only stand for an input or a constant."""
+    """The operations except those that only stand for an input or a constant."""
     inputs = {id(tensor) for tensor in graph.inputs}
     for operation in graph.operations:
         given = not operation.inputs and all(t.is_constant or id(t) in inputs for t in operation.outputs)

@@ -1,1 +1,1 @@
-"""What dialects of graphs are made of, apart from files: types, signatures of operators, complete graphs."""
+"""Knowledge of the source dialects, apart from files: item types, signatures of operators, what completes a graph."""

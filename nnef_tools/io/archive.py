@@ -1,6 +1,6 @@
 """Tar archives, plain or compressed with gzip: read member by member, and written reproducibly.
 
-An archive is recognised by its content. It is never unpacked into the file system to be read: members are views of one
+An archive is recognized by its content. It is never unpacked into the file system to be read: members are views of one
 read-only map of the tar data, that is of the file itself, or of an anonymous temporary file that it is decompressed to.
 """
 
@@ -39,7 +39,7 @@ _MAX_RATIO = 100
 def read_archive(path: PathLike) -> dict[str, memoryview]:
     """The files of a .tar, .tar.gz or .tgz by name, as read-only views that take no memory until they are used.
 
-    Names are relative, with `/`; folders are left out. FormatError if it is no such archive, or one that cannot be
+    Names are relative, with `/`; folders are left out. FormatError if it is not such an archive, or one that cannot be
     trusted: absolute or `..` names, links, devices, two members of one name, sizes that do not fit, or more than 100
     times (and 256 MiB) as large as its compressed form. FileError if the file cannot be read.
     """
@@ -108,7 +108,7 @@ class TarWriter:
 
 
 class _Counted:
-    """What a writer needs of a binary stream, with a count."""
+    """A binary stream for a writer, which counts the bytes."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -183,7 +183,7 @@ def _map(file: BinaryIO, where: str) -> mmap.mmap:
 
 
 def _decompress(file: BinaryIO, size: int, where: str) -> mmap.mmap:
-    import tempfile  # takes milliseconds, and few models are compressed
+    import tempfile  # the import takes milliseconds, and few models are compressed
 
     limit = max(_MIN_LIMIT, _MAX_RATIO * size)
     total = 0
@@ -226,7 +226,7 @@ def _members(data: mmap.mmap, where: str) -> dict[str, memoryview]:
 
 
 def _headers(data: mmap.mmap, where: str) -> Iterator[tarfile.TarInfo]:
-    # The map as a file: reads of any claimed size end at its end, and nothing is read that is not asked for.
+    # The map as a file: a read of any claimed size stops at the end of the map.
     count = 0
     try:
         with tarfile.open(fileobj=data, mode="r:") as archive:

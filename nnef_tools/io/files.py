@@ -120,7 +120,7 @@ def replace_folder(path: PathLike, owned: Iterable[str] = ()) -> Iterator[Path]:
                     else:
                         new.rename(target)
             except BaseException:
-                if not old.exists():  # otherwise previous files could not be moved back, and this is all that is left
+                if not old.exists():  # previous files that could not be moved back are still in there
                     shutil.rmtree(staging, ignore_errors=True)
                 raise
             shutil.rmtree(staging, ignore_errors=True)

@@ -14,7 +14,7 @@ from ..errors import FileError
 
 Bytes = npt.NDArray[np.uint8]
 
-# Below that, reading is cheaper than mapping, and costs no file descriptor (some models have a file for each tensor).
+# Smaller files are read: that is cheaper than a map, and takes no file descriptor (some models have a file per tensor).
 _MAPPED_SIZE = 1 << 20
 
 

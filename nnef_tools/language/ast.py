@@ -59,7 +59,7 @@ class Call:
 
 @dataclass(slots=True)
 class Builtin:
-    """`length_of(operand)` and its like, and the casts `integer(operand)`, ..."""
+    """`length_of(operand)` and similar, and the casts `integer(operand)`, ..."""
 
     name: str
     operand: Expression
@@ -78,7 +78,7 @@ class Suffix:
 
 @dataclass(slots=True)
 class Postfix:
-    """`base[i][j:k]...`; a list of suffixes, so that many of them are no deep tree."""
+    """`base[i][j:k]...`; a list of suffixes, so that many of them do not make a deep tree."""
 
     base: Expression
     suffixes: list[Suffix]
@@ -97,7 +97,7 @@ class Unary:
 
 @dataclass(slots=True)
 class Chain:
-    """`first op operand op operand ...`, left associative; a list, so that long sums are no deep trees.
+    """`first op operand op operand ...`, left associative; a list, so that long sums do not make deep trees.
 
     nodes (found by the checker): for each operator, whether an operand is a tensor, so that it is an operation.
     """

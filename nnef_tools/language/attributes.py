@@ -34,7 +34,7 @@ def _one_of(name: str, *choices: str) -> Rule:
 
 
 def _at_least(name: str, least: int) -> Rule:
-    """For an integer or each item of an array of integers."""
+    """A check that an integer, or each item of an array of integers, is at least that."""
 
     def rule(attributes: Attributes) -> tuple[str, str] | None:
         value = attributes[name]
@@ -66,11 +66,11 @@ def _permutation(attributes: Attributes) -> tuple[str, str] | None:
     axes = attributes["axes"]
     if sorted(axes) == list(range(len(axes))):
         return None
-    return "axes", f"{axes} is no permutation of 0 ... {len(axes) - 1}"
+    return "axes", f"{axes} is not a permutation of 0 ... {len(axes) - 1}"
 
 
 def _same_length(*names: str) -> Rule:
-    """Of those that are not empty."""
+    """A check that the arrays which are not empty have the same length."""
 
     def rule(attributes: Attributes) -> tuple[str, str] | None:
         first = ""

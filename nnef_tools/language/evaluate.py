@@ -43,7 +43,7 @@ MAX_EXPANSION_DEPTH = 64
 MAX_EXPANDED_OPERATIONS = 200_000
 MAX_STEPS = 2_000_000
 _EXPANSION_STEPS = 10
-# From here on a number rounds to infinity; the text of the largest finite one is a little above it.
+# Numbers from here on round to infinity; the text of the largest finite number is a little above it.
 _FLOAT32_LIMIT = float.fromhex("0x1.ffffffp+127")
 _TOO_LARGE = "is out of the range of single precision"
 
@@ -313,7 +313,7 @@ class Evaluator:
     def _emit(
         self, signature: Signature, arguments: list[Any], item: str | None, wanted: Wanted, frame: Frame, at: int
     ) -> Any:
-        """Adds the operation itself; its results."""
+        """Adds the operation itself and returns its results."""
         fragment = signature.fragment
         standard = self.standard.get(fragment.name) is fragment
         attributes: dict[str, Any] = {}
@@ -386,7 +386,7 @@ class Evaluator:
         frame: Frame,
         at: int,
     ) -> Wanted:
-        """What is wanted, with the lengths of arrays that the left side leaves open taken from the definition."""
+        """The wanted structure, with lengths that the left side leaves open taken from the definition."""
         if _is_open(wanted, type_):
             if signature.fragment.body is None:
                 message = f"the number of results of '{signature.name}' is not known here"

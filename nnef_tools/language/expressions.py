@@ -382,7 +382,7 @@ class ExpressionParser:
         return Literal(literal.value, at, literal.type)
 
     def _array_key(self, at: int) -> tuple[str, ...]:
-        """The tokens to the first ']'; of a nested array that is no complete literal, so that it is never known."""
+        """The tokens to the first ']'; for a nested array, an incomplete literal, which is never found."""
         try:
             return tuple(self.tokens[at : self.tokens.index("]", at, at + _MEMO_TOKENS) + 1])
         except ValueError:
@@ -410,7 +410,7 @@ class ExpressionParser:
         self.position += 1
         items = self._items(")")
         if len(items) == 1:
-            self.needs_operators(at, "a parenthesised expression")
+            self.needs_operators(at, "a parenthesized expression")
             return items[0]
         if all(type(item) is Literal for item in items):
             value = tuple(item.value for item in items if type(item) is Literal)

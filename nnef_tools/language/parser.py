@@ -254,7 +254,7 @@ class _DocumentParser(ExpressionParser):
             name = self._declared_name(names, "result")
             type = self._type(generic)
             if not _all_tensors(type) and not self.ignore_unknown:
-                self.fail(f"result '{name}' is no tensor", at, hint=f"its type is {type}; results are tensors")
+                self.fail(f"result '{name}' is not a tensor", at, hint=f"its type is {type}; results are tensors")
             if _has_unbound(type):
                 self.fail(f"result '{name}' has the unbound type tensor<>", at, hint="name the item type")
             results.append(Result(name, type))

@@ -36,7 +36,7 @@ def format_graph(
     annotate_shapes: bool = False,
     signatures: Mapping[str, Fragment] | None = None,
 ) -> str:
-    """The document of a sorted graph whose tensors, but for literals, have names.
+    """The document of a sorted graph whose tensors, except for literals, have names.
 
     extensions: what stands between `extension` and `;`, one string for each statement. fragments: text of fragment
     declarations. annotate_shapes: append `# scalar(1, 8, 4, 4)` to each line. signatures: fragments of custom
@@ -72,7 +72,7 @@ def format_operation(operation: Operation, fragment: Fragment | None = None) -> 
         item = item_of_dtype(np.dtype(attributes.pop("dtype")).type)
         # The signature of a known operation that is not generic says the type already.
         type_argument = f"<{item}>" if fragment is None or fragment.generic else ""
-    # What a custom operation computes in is not known: numbers of double precision keep theirs.
+    # The precision of a custom operation is not known, so numbers of double precision keep theirs.
     literals = _DOUBLE if is_double(operation) else _SINGLE
     precision = _OWN if literals == _SINGLE and (fragment is None or operation.custom) else literals
     try:
@@ -138,13 +138,13 @@ def _where(operation: Operation) -> str:
 
 def _identifier(name: str, what: str) -> str:
     if not is_identifier(name):
-        raise FormatError(f"{what} name '{name}' is no identifier that can be written")
+        raise FormatError(f"{what} name '{name}' is not an identifier that can be written")
     return name
 
 
 def _name(tensor: Tensor) -> str:
     if tensor.name is None:
-        raise FormatError("a tensor that is no literal has no name")
+        raise FormatError("a tensor that is not a literal has no name")
     return _identifier(tensor.name, "tensor")
 
 

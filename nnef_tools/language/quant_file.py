@@ -57,7 +57,9 @@ class _QuantizationParser(ExpressionParser):
                 raise self.unexpected("the name of a tensor in quotes")
             name = unquote(token)
             if not is_identifier(name):
-                self.fail(f"'{name}' is no name of a tensor", at, "the name is the identifier in the graph, no label")
+                self.fail(
+                    f"'{name}' is not the name of a tensor", at, "the name is the identifier in the graph, not a label"
+                )
             if name in entries:
                 self.fail(f"tensor '{name}' has two entries", at)
             self.position += 1
@@ -75,7 +77,7 @@ class _QuantizationParser(ExpressionParser):
         if fragment is None:
             self.fail(f"operation '{call.name}' is not defined", call.at, nearest(call.name, self.known))
         if call.type_argument is not None or not fragment.parameters or not _takes_one_tensor(fragment):
-            self.fail(f"'{call.name}' is no quantization operation: its first parameter is no tensor", call.at)
+            self.fail(f"'{call.name}' is not a quantization operation: its first parameter is not a tensor", call.at)
         first, *others = fragment.parameters
         given: dict[str, Expression] = {}
         parameters = {parameter.name: parameter for parameter in others}

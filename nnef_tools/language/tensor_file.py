@@ -87,7 +87,7 @@ def read_tensor(file: PathLike | BinaryIO) -> tuple[Array, TensorHeader]:
 
 
 def parse_tensor(data: bytes | memoryview | mmap.mmap, where: str | None = None) -> tuple[Array, TensorHeader]:
-    """Reads the tensor that a whole file, given as a buffer, consists of. Older layouts are recognised by the size.
+    """Reads the tensor that a whole file, given as a buffer, consists of. Older layouts are recognized by the size.
 
     The array is a read-only view of the buffer if the items are whole bytes. FormatError if the file is malformed.
     """
@@ -331,7 +331,7 @@ def _write(stream: BinaryIO, array: Array, header: TensorHeader) -> None:
     stored = _stored_type(header)
     if stored is not None:
         for part in blocks(array):
-            with np.errstate(invalid="ignore"):  # signalling NaNs of bfloat16
+            with np.errstate(invalid="ignore"):  # signaling NaNs of bfloat16
                 part = _plain(part).astype(stored, copy=False)
             _put(stream, part.view(np.uint8).data)
         return

@@ -125,7 +125,7 @@ def parse_header(raw: bytes, where: str | None = None) -> TensorHeader:
     if rank > MAX_RANK:
         _fail(f"rank {rank} is larger than {MAX_RANK}", where)
     if vendor:
-        _fail(f"items of {_vendor_type(vendor, code)} are no part of NNEF and cannot be read", where)
+        _fail(f"items of {_vendor_type(vendor, code)} are not part of NNEF and cannot be read", where)
     item_type = _item_type(code, bits, parameters, where)
     header = TensorHeader(extents[:rank], bits, item_type, parameters=parameters)
     check_shape(header.shape, where)

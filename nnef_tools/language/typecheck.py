@@ -90,7 +90,7 @@ class Signatures:
 
     def __init__(self, fragments: Iterable[Fragment] = ()) -> None:
         self._fragments = {fragment.name: fragment for fragment in fragments}
-        self._signatures: dict[str, Signature] = {}  # of those that were asked for
+        self._signatures: dict[str, Signature] = {}  # filled when an operation is looked up
 
     def add(self, fragment: Fragment) -> None:
         self._fragments[fragment.name] = fragment
@@ -130,7 +130,7 @@ def check_fragment(fragment: Fragment, signatures: Signatures) -> None:
 
 
 class Checker:
-    """Types of the names in scope, and what the expressions over them have for types.
+    """Types of the names in scope and of the expressions over them.
 
     fragment: the one whose body is checked, None for the graph. statement: the call that is the whole right side of an
     assignment of the graph, where external, variable and update may stand.
@@ -286,7 +286,7 @@ class Checker:
         return result
 
     def _plan(self, node: Call, signature: Signature) -> list[int]:
-        """Which parameters the arguments are, checked to be a complete and legal choice."""
+        """The parameters that the arguments stand for; they must be complete and legal."""
         plan: list[int] = []
         named = False
         for name, _, at in node.arguments:

@@ -43,7 +43,7 @@ class _ChainReplacer:
         self.outputs = set(graph.outputs)
         self.done: list[Operation] = []
         self.pending = list(reversed(graph.operations))
-        self.successors: dict[Operation, list[Operation]] = {}  # what stands in the place of a removed operation
+        self.successors: dict[Operation, list[Operation]] = {}  # removed operation -> the operations in its place
         self.changed = False
 
     def run(self) -> bool:
@@ -151,7 +151,7 @@ class _ChainReplacer:
 
     def reorder(self) -> None:
         order = []
-        stack = [*self.pending, *reversed(self.done)]  # some is pending after an error
+        stack = [*self.pending, *reversed(self.done)]  # there are leftovers after an error
         while stack:
             operation = stack.pop()
             if operation.graph is self.graph:

@@ -257,7 +257,7 @@ class Operation:
 
     @property
     def captures(self) -> list[Tensor]:
-        """What nested graphs among the attributes (bodies of ONNX If, Loop, Scan) take from outside, each once."""
+        """The outer tensors that nested graphs among the attributes (bodies of ONNX If, Loop, Scan) use, each once."""
         if not self._attribs:
             return []
         captured: dict[Tensor, None] = {}
@@ -317,7 +317,7 @@ class Operation:
 class Graph:
     """Operations and tensors, with ordered graph inputs and outputs.
 
-    metadata: facts about the model that are no part of its computation (producer, opset, licence, source names); see
+    metadata: facts about the model that are not part of its computation (producer, opset, license, source names); see
     `model.facts`.
     """
 
@@ -444,7 +444,7 @@ class Graph:
                 yield tensor
 
     def sort(self, offset: int = 0) -> bool:
-        """Stable topological sort in place, in linear time (but for a heap that keeps the original order).
+        """Stable topological sort in place, in linear time (except for a heap that keeps the original order).
 
         Operations before `offset` stay where they are and count as done. Returns False, and changes nothing, if the
         operations depend on each other in a cycle.
@@ -516,7 +516,7 @@ class Graph:
         assert all(tensor in self._tensors for tensor in self._outputs)
 
     def __repr__(self) -> str:
-        """A few lines: how much there is of what, and the interface."""
+        """A few lines: numbers of operations and tensors, inputs and outputs."""
         counts = Counter(operation.type or "?" for operation in self._operations).most_common()
         types = ", ".join(f"{count} {type}" for type, count in counts[:8]) + (", .." if len(counts) > 8 else "")
         lines = [f"Graph {self.name or '(unnamed)'}: {len(self._operations)} operations, {len(self._tensors)} tensors"]
@@ -553,7 +553,7 @@ def _as_attribs(attribs: dict[str, Any]) -> dict[str, Any]:
     assert isinstance(attribs, dict), f"operation attribs must be a dict, got {attribs!r}"
     for key, value in attribs.items():
         assert type(key) is str or isinstance(key, str), f"attribute name must be a str, got {key!r}"
-        assert not isinstance(value, Tensor), f"attribute '{key}' is a Tensor; tensors belong into inputs"
+        assert not isinstance(value, Tensor), f"attribute '{key}' is a Tensor; tensors belong in inputs"
     return attribs
 
 

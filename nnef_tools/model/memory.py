@@ -29,7 +29,7 @@ def blocks(array: Array, size: int = BLOCK) -> Iterator[Array]:
 
 
 def reordered(array: Array, perm: Sequence[int]) -> Array:
-    """A contiguous copy with axes permuted. What the array holds of a mapped file does not stay in memory."""
+    """A contiguous copy with axes permuted. Pages of a mapped file under the array do not stay in memory."""
     if array.ndim == 0 or not array.size:
         return np.array(array.transpose(perm))
     result: Array = np.empty([array.shape[axis] for axis in perm], array.dtype)
@@ -44,7 +44,7 @@ def reordered(array: Array, perm: Sequence[int]) -> Array:
 
 
 def _release(array: Array) -> None:
-    """Lets go of the memory pages of a mapped file that an array is a view of: they are read again when needed."""
+    """Releases the memory pages of the mapped file that an array is a view of; they are read again when needed."""
     mapped = _map_of(array)
     if mapped is None or not array.flags.c_contiguous or not hasattr(mmap, "MADV_DONTNEED"):
         return

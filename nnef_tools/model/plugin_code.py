@@ -1,4 +1,4 @@
-"""Where the code of plugins stands: which module an entry of a table comes from, and the lines that an error passed."""
+"""Places in the code of plugins: the module that an entry of a table comes from, and the lines that an error passed."""
 
 from __future__ import annotations
 

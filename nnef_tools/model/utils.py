@@ -25,7 +25,7 @@ __all__ = [
     "replace_tensor_in_producers",
 ]
 
-_MAX_DIGITS = 18  # longer numbers at the end of a name are never reached by counting
+_MAX_DIGITS = 18  # counting never reaches longer numbers
 
 
 def generate_tensor_names_from_op_type(graph: Graph, keep_io_names: bool = False) -> None:
@@ -218,7 +218,7 @@ def _release_captures(graph: Graph, removed: list[Operation]) -> None:
 
 
 def _nested_graphs(operation: Operation) -> Iterator[Graph]:
-    """The graphs among the attributes, and theirs."""
+    """The graphs among the attributes, and the graphs in these."""
     for value in operation.attribs.values():
         for nested in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(nested, Graph):

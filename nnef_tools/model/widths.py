@@ -21,14 +21,14 @@ _INTEGER_MAX = 2**63 - 1
 
 
 def is_literal(tensor: Tensor) -> bool:
-    """Is the tensor a number that is written where it is used? Its width has no say in that of results."""
+    """Is the tensor a number that is written where it is used? Its width does not affect that of results."""
     return tensor.data is not None and not tensor.has_producer and tensor.shape == ()
 
 
 def width_of(operands: Sequence[Tensor]) -> Callable[[Tensor], Any]:
-    """What gives the class that an operand of an operation has for the width of its result; None for a real literal.
+    """A function operand -> class that counts for the width of the result of an operation; None for a real literal.
 
-    Where all reals are literals, these decide.
+    If all reals are literals, their classes count.
     """
     literals = {tensor for tensor in operands if is_literal(tensor) and is_float(tensor.dtype)}
     others = any(tensor not in literals and is_float(tensor.dtype) for tensor in operands)
@@ -36,7 +36,7 @@ def width_of(operands: Sequence[Tensor]) -> Callable[[Tensor], Any]:
 
 
 def is_double(operation: Operation) -> bool:
-    """Is the operation computed in float64, because an operand that is no literal, or a result, is?"""
+    """Is the operation computed in float64, because a result, or an operand that is not a literal, is?"""
     tensors = (*operation.outputs, *operation.inputs)
     return any(tensor.dtype is np.float64 and not is_literal(tensor) for tensor in tensors)
 
@@ -94,7 +94,7 @@ def mark_doubles(graph: Graph) -> None:
 
 
 def is_marked(graph: Graph) -> bool:
-    """Have the inputs the width that the facts of the graph say?"""
+    """Do the inputs have the width that the facts of the graph say?"""
     facts = tensor_facts(graph.metadata)
     return all(tensor.dtype is np.float64 for tensor in graph.inputs if _is_double(facts.get(tensor.name or "", {})))
 

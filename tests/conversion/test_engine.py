@@ -274,7 +274,7 @@ def test_large_attributes_are_abbreviated() -> None:
         ("y = Relu(x, x)", "has 2 inputs, at most 1 are supported"),
         ("y = Add(x)", "input 1 ('y') is missing"),
         ("y = Add(x, )", "input 1 ('y') is missing"),
-        ("y = Transpose<perm = [0, 0]>(x)", "perm [0, 0] is no permutation for rank 2"),
+        ("y = Transpose<perm = [0, 0]>(x)", "perm [0, 0] is not a permutation for rank 2"),
         ('y = LeakyRelu<alpha = "much">(x)', "attribute 'alpha' = 'much' has the wrong type"),
         ("y = Transpose<perm = 1>(x)", "attribute 'perm' = 1 has the wrong type"),
         ("y = Transpose<perm = [0.5, 1.5]>(x)", "attribute 'perm' = [0.5, 1.5] has the wrong type"),

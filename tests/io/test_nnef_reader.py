@@ -254,7 +254,7 @@ def test_type_of_the_data_is_that_of_the_file(tmp_path, item, array, options):
 )
 def test_incompatible_data(tmp_path, item, dtype):
     folder = variable_model(tmp_path / "m", f"<{item}>(shape = [2], label = 'w')", {"w": np.ones(2, dtype)})
-    with pytest.raises(FormatError, match=f"no variable<{item}>"):
+    with pytest.raises(FormatError, match=f"not variable<{item}>"):
         Reader()(folder)
 
 

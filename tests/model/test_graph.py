@@ -1,4 +1,4 @@
-"""The graph model: constructors, links, removal, order (the public behaviour that clients rely on)."""
+"""The graph model: constructors, links, removal, order (the public behavior that clients rely on)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The step of a loop is looked at as NNEF operations, with stand-ins for the states that it carries, so that it does not
 matter which source format or library wrote it. Its gates are functions of sums of products; `_Affine` is such a sum, as
-matrices for the item of the sequence and for the hidden state. What does not match exactly is nobody's layer.
+matrices for the item of the sequence and for the hidden state. Anything that does not match exactly is left as it is.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a step computes. hidden, memory: the stand-ins of the hidden state and, of an LSTM, of the cell state.
+    """The computation of a step. hidden, memory: the stand-ins of the hidden state and, of an LSTM, of the cell state.
 
     gates: a sum for each gate in the order of the layer's rows; of a GRU the last one twice, for the item and for the
     state, if linear_before_reset.
@@ -48,7 +48,7 @@ class Cell:
     attribs: dict[str, bool] = field(default_factory=dict)
 
     def same_as(self, other: Cell) -> bool:
-        """Do both compute the same, each of its own item and states?"""
+        """Do both compute the same from their own items and states?"""
         return (
             (self.name, self.attribs, len(self.gates)) == (other.name, other.attribs, len(other.gates))
             and all(
@@ -184,7 +184,7 @@ def _rnn(step: Step, hidden: Tensor) -> Cell | None:
 
 
 def _operand(x: Tensor | None, type: str) -> Tensor | None:
-    """What an operation of one operand is applied to, if that is what gives x."""
+    """The operand of the unary operation of that type that gives x, else None."""
     return x.producer.inputs[0] if x is not None and x.producer is not None and x.producer.type == type else None
 
 
@@ -205,7 +205,7 @@ def _is_complement(x: Tensor, other: Tensor) -> bool:
 
 
 def _products(x: Tensor) -> Iterator[Tensor]:
-    """The products of elements that a sum has products with matrices of."""
+    """The elementwise products that are factors in the matrix products of a sum."""
     pending = [x]
     while pending:
         op = pending.pop().producer
@@ -346,7 +346,7 @@ def layer(b: Builder, cell: Cell, items: Sequence[Tensor], first: dict[Tensor, T
 
 
 def _sequence(b: Builder, items: Sequence[Tensor]) -> tuple[Tensor, bool]:
-    """The sequence `[steps, batch, inputs]` that the items are parts of, and whether they are taken from its end."""
+    """The sequence `[steps, batch, inputs]` that the items come from, and whether they are in reverse order."""
     op = items[0].producer
     if op is not None and op.type == "unstack" and len(op.outputs) == len(items):
         whole = op.inputs[0]

@@ -19,7 +19,7 @@ from ..building.shapes import shape
 from .axis_maps import Array, take, weighted_sum
 
 TOLERANCE = 1e-6
-"""Largest difference of weights: those of float32 coordinates differ by rounding from exact ones."""
+"""Largest difference of equal weights: coordinates in float32 are rounded."""
 
 Operations = tuple[tuple[str, dict[str, str]], ...]
 

@@ -1,4 +1,4 @@
-"""Makes a graph of the TensorFlow dialect complete: as our reader gives it, and TensorFlow imports it.
+"""Completes a graph of the TensorFlow dialect: as the reader gives it, and TensorFlow imports it.
 
 In this dialect inputs and outputs are lists, constants are results of `Const` and graph inputs of `Placeholder`
 operations, and attributes tell the types and the number of inputs and outputs.
@@ -45,7 +45,7 @@ def _placeholder(graph: Graph, tensor: Tensor) -> Operation:
 
 
 def _complete(op: Operation) -> bool:
-    """Tells if anything was missing."""
+    """Makes inputs and outputs lists, and adds attributes. Tells if anything was missing."""
     incomplete = isinstance(op.inputs, tuple) or isinstance(op.outputs, tuple)
     if incomplete:
         op.inputs, op.outputs = list(op.inputs), list(op.outputs)

@@ -19,7 +19,7 @@ import numpy as np
 from ...errors import FormatError
 from .types import DATA_TYPES, dtype_class
 
-# More results than any node has; a number in a file can claim any amount of memory.
+# Limit for the number of results: more than any node has, since a file can claim any number.
 _MAX_RESULTS = 1 << 16
 
 
@@ -45,7 +45,7 @@ class Argument:
         found = dtype_class(DATA_TYPES[self.dtype]) if self.dtype in DATA_TYPES else attribs.get(self.dtype)
         count = 1 if self.count is None else attribs.get(self.count)
         if not isinstance(count, int) or not 0 <= count <= _MAX_RESULTS:
-            raise FormatError(f"attribute '{self.count}' is {count!r}, no number of tensors")
+            raise FormatError(f"attribute '{self.count}' is {count!r}, not a number of tensors")
         return [_class(found)] * count
 
 

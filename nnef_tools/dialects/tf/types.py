@@ -106,7 +106,7 @@ def dtype_number(dtype: Any) -> int:
         except TypeError:
             found = None
     if found is None:
-        raise FormatError(f"{getattr(dtype, '__name__', dtype)} is no data type of TensorFlow")
+        raise FormatError(f"{getattr(dtype, '__name__', dtype)} is not a data type of TensorFlow")
     return found
 
 

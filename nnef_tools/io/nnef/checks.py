@@ -1,4 +1,4 @@
-"""What a graph has to be to have a text in NNEF."""
+"""Checks that a graph can be written as NNEF text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which fragments a graph.nnef has to declare, so that every NNEF parser can read its custom operations."""
+"""Fragments that a graph.nnef has to declare, so that every NNEF parser can read its custom operations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def needed_declarations(
 ) -> tuple[str, list[str]]:
     """The text that declares these operations and all that they are made of, each before its use.
 
-    dependencies: further operations that one needs. Also returns the types that nothing is known of.
+    dependencies: further operations that one needs. Also returns the types without a known declaration.
     """
     parts: list[str] = []
     done: set[str] = set()

@@ -1,4 +1,4 @@
-"""Declarations without body for operations that have none, made from the way they are called.
+"""Declarations without body for operations that nobody declares, made from the way they are called.
 
 `foo(x, alpha = 0.5)` -> `fragment foo_v1( _I1: tensor<scalar>, alpha: scalar ) -> ( _O1: tensor<scalar> );`
 """

@@ -63,7 +63,7 @@ class FreshLabels:
         """The label for that name: itself as far as it is legal, with a number behind it where that is taken."""
         stem = legal_label(name or "")
         if any(folder in self._files for folder in _parents(stem.lower())):
-            stem = stem.replace("/", "_")  # no number behind it would help
+            stem = stem.replace("/", "_")  # a number would not help
         label = stem
         while not label or not self._is_free(label):
             number = self._numbers[stem] = self._numbers.get(stem, 0) + 1

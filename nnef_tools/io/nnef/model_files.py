@@ -60,7 +60,7 @@ def open_model(path: PathLike) -> ModelFiles:
 class _Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._prefix = str(root / "_")[:-1]  # for tensors, which are many: joining strings takes a tenth of the time
+        self._prefix = str(root / "_")[:-1]  # joining strings takes a tenth of the time of Path, and tensors are many
         self._inside: set[str] = set()  # folders that are known to be in the model
 
     def read(self, name: str) -> bytes | None:
@@ -92,7 +92,7 @@ class _Folder:
         return str(place)
 
     def _checked(self, file: str) -> str:
-        """A link may lead anywhere, and a device or pipe may never end."""
+        """Refuses links that lead out of the model, and anything but plain files: a device or pipe may never end."""
         mode = os.lstat(file).st_mode
         if stat.S_ISLNK(mode):
             self._check_inside(file)

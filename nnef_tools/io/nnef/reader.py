@@ -1,4 +1,4 @@
-"""An NNEF model, a folder or an archive, to a graph in the NNEF dialect."""
+"""Reads an NNEF model, a folder or an archive, into a graph of the NNEF dialect."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Reader:
             if name in tensors:
                 tensors[name].quant = quant
             else:
-                self.warnings.append(f"{QUANTIZATION} has an entry for '{name}', which is no tensor of the graph")
+                self.warnings.append(f"{QUANTIZATION} has an entry for '{name}', which is not a tensor of the graph")
 
     def _infer(self, graph: Graph, library: Library) -> None:
         from ...ops.inference import infer_graph
@@ -155,7 +155,7 @@ def _unknown_extensions(names: Iterable[str], text: str) -> list[str]:
 
 
 def _widen(graph: Graph, library: Library) -> None:
-    """Gives the tensors that are float64 that type, which the numbers beside them depend on."""
+    """Marks tensors as float64 where facts say so; the width of the numbers beside them follows from that."""
     from ...ops.inference import infer_dtypes
 
     mark_doubles(graph)
@@ -179,7 +179,7 @@ def _override_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> None:
 
 
 def _load_variables(graph: Graph, files: ModelFiles, fragments: Mapping[str, Fragment]) -> None:
-    """Labels that only differ by case share one array."""
+    """Loads the data of variables. Labels that only differ by case share one array."""
     loaded: dict[str, tuple[Any, TensorHeader]] = {}
     for op in graph.operations:
         if op.type != "variable":
@@ -199,7 +199,7 @@ def _load_variables(graph: Graph, files: ModelFiles, fragments: Mapping[str, Fra
             raise
         tensor.data, header = found
         tensor.dtype = tensor.data.dtype.type
-        if header.quantization and not tensor.quant:  # the provisional format kept it in the file
+        if header.quantization and not tensor.quant:  # the provisional format kept the quantization in the tensor file
             text = f"'{tensor.name}': {header.quantization.rstrip(';')};"
             tensor.quant = parse_quantization(text, label_file(label), fragments)[str(tensor.name)]
 
@@ -211,11 +211,11 @@ def _check_data(op: Operation, header: TensorHeader) -> None:
     item = nnef_dtype(op.attribs["dtype"])
     # Exporters call all variables scalar, and write integers with the codes of quantized items.
     if item != "scalar" and header.code not in _ITEMS.get(item, ()):
-        raise FormatError(f"the data is of type {header.code.name.lower()}, which is no variable<{item}>")
+        raise FormatError(f"the data is of type {header.code.name.lower()}, which is not variable<{item}>")
 
 
 def _fill_steps(op: Operation) -> None:
-    """Puts ones for an empty `stride` or `dilation`, if the number of dimensions is known."""
+    """Replaces an empty `stride` or `dilation` by ones, if the number of dimensions is known."""
     attribs = op.attribs
     for key in ("stride", "dilation"):
         if key in attribs and attribs[key] == []:

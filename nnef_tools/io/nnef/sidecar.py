@@ -44,7 +44,7 @@ def format_facts(metadata: dict[str, Any]) -> bytes | None:
 def _plain(value: Any, place: str) -> Any:
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
-            raise FormatError(f"metadata '{place}' has keys that are no strings")
+            raise FormatError(f"metadata '{place}' has keys that are not strings")
         return {key: _plain(item, f"{place}.{key}") for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item, place) for item in value]

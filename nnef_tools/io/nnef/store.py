@@ -1,4 +1,4 @@
-"""Where the files of a model are written to: a folder, or a compressed archive; complete or not at all."""
+"""Writes the files of a model to a folder or a compressed archive: complete or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph in the NNEF dialect to a model folder or archive."""
+"""Writes a graph of the NNEF dialect to a model folder or archive."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _quantization(graph: Graph) -> dict[str, dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and lists of what may be an array of numpy or torch."""
+    """Plain numbers and lists, also of arrays of numpy or torch."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 
@@ -148,7 +148,7 @@ def _variable_files(graph: Graph) -> dict[str, NewFile]:
             if not _same(first, array):
                 raise FormatError(f"another variable with label '{label}' has other data")
             files[label_file(label)] = _tensor_file(array, tensor)
-        except UsageError as error:  # what the caller of the tensor file got wrong is wrong in the model here
+        except UsageError as error:  # a mistake of the caller there is a mistake in the model here
             raise FormatError(
                 error.message, error.details, where=f"variable '{tensor.name}'", hint=error.hint
             ) from error

@@ -48,7 +48,7 @@ def attribute_value(attribute: AttributeProto, storage: Storage, nested: Callabl
 
 
 def _used_field(attribute: AttributeProto) -> str:
-    """The field of the value in old files, which do not tell the type. An empty list has no field, and any does."""
+    """The field that has the value in old files, which do not tell the type. For an empty list, any field will do."""
     return next((field.name for field, _ in attribute.ListFields() if field.name in FIELDS.values()), "ints")
 
 

@@ -25,7 +25,7 @@ from .tensors import to_array, to_dense
 
 
 def build_graph(model: ModelProto, storage: Storage, input_shapes: Mapping[str, Sequence[Any]] | None = None) -> Graph:
-    """The Graph of a model, which is changed on the way: functions inlined, nodes sorted, shapes inferred.
+    """The Graph of a model. The model is changed on the way: functions inlined, nodes sorted, shapes inferred.
 
     storage: the bytes that the skeleton refers to. Raises FormatError and, for input shapes, UsageError.
     """
@@ -160,7 +160,7 @@ def _lookup(name: str, scopes: tuple[dict[str, Tensor], ...]) -> Tensor:
 
 
 def _without_trailing(names: Sequence[str]) -> list[str]:
-    """Without the empty names at the end."""
+    """The names without the empty ones at the end."""
     result = list(names)
     while result and not result[-1]:
         result.pop()
@@ -203,14 +203,14 @@ def _annotate(proto: GraphProto, tensors: dict[str, Tensor]) -> None:
     """Quantization annotations: parameter -> value of the tensor that it names, on the annotated tensor."""
     for annotation in proto.quantization_annotation:
         tensor = tensors.get(annotation.tensor_name)
-        if tensor is None:  # left over by a tool that removed the tensor
+        if tensor is None:  # a tool has removed the tensor and left the annotation
             continue
         quant: dict[str, Any] = {}
         for entry in annotation.quant_parameter_tensor_names:
             parameter = tensors.get(entry.value)
             if parameter is None or parameter.data is None:
                 raise FormatError(
-                    f"quantization parameter {entry.key} is '{entry.value}', which is no constant",
+                    f"quantization parameter {entry.key} is '{entry.value}', which is not a constant",
                     where=f"tensor '{annotation.tensor_name}'",
                 )
             quant[entry.key] = parameter.data

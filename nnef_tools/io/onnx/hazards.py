@@ -38,7 +38,7 @@ def _is_hazardous(node: NodeProto, versions: Mapping[str, int], ranks: Mapping[s
     try:
         schema: Any = onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), node.domain)
     except onnx.defs.SchemaError:
-        return False  # it is passed over
+        return False  # type inference skips it
     required = [k for k, formal in enumerate(schema.inputs) if formal.option.name == "Single"]
     if any(k >= len(node.input) or not node.input[k] for k in required):
         return True

@@ -15,7 +15,7 @@ from .order import describe, subgraphs
 
 MAX_DEPTH = 100
 
-# A few lines of functions that call each other twice can expand without end. In bytes, with a share for each node.
+# Bytes that calls may expand to, with a share for each node: functions that call each other twice grow without end.
 MAX_COST = 100_000_000
 _NODE_COST = 500
 
@@ -116,7 +116,7 @@ class Inliner:
                 bound = node.attribute.add()
                 bound.CopyFrom(value)
                 bound.name = attribute.name
-                if value is attribute:  # a graph that the caller hands in has the caller's names
+                if value is attribute:  # a graph that the caller passes in has the caller's names
                     self._bind_graphs(bound, names, attributes, prefix)
         return node
 

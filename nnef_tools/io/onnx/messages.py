@@ -20,7 +20,7 @@ from ...model.graph import Graph, Operation, Tensor
 from .encode import Array, data_type, tensor_message
 
 CUSTOM_DOMAIN = "nnef"
-"""Namespace of operators that have none of their own and are not in ONNX's."""
+"""Domain of operators that have no domain of their own and are not standard operators of ONNX."""
 
 DEFAULT_OPSET = 21
 
@@ -37,7 +37,7 @@ _CODES = {kind: AttributeProto.AttributeType.Value(kind) for kind in _FIELDS}
 
 
 class ModelMessage:
-    """A model without the initializers of its main graph, and these apart, in order: name -> tensor.
+    """A model message without the initializers of its main graph; these are kept beside it: name -> array, in order.
 
     ir_version, opset_version: of the file format and of the default domain; by default what the graph says, else
     fitting ones. describe_results: note the types of intermediate results. Raises FormatError if the graph cannot be
@@ -126,11 +126,11 @@ class ModelMessage:
         return message
 
     def _annotate(self, message: GraphProto, tensor: Tensor) -> None:
-        """Quantization parameters of ONNX: names of constants. NNEF's are operators in ONNX; see the converter."""
+        """Writes quantization parameters of ONNX: names of constants. Those of NNEF are operators by now."""
         quant = tensor.quant or {}
         if "op-name" in quant:
             raise FormatError(
-                f"tensor '{tensor.name}' has the quantization '{quant['op-name']}' of NNEF, no annotation of ONNX"
+                f"tensor '{tensor.name}' has the quantization '{quant['op-name']}' of NNEF, not an annotation of ONNX"
             )
         annotation = message.quantization_annotation.add(tensor_name=_name(tensor))
         for key, value in quant.items():

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 InputShapes = Mapping[str, Sequence[Any]]
 
-# Protobuf cannot take more; without its weights no real model comes near.
+# The most that protobuf can parse; without its weights, no real model comes near.
 _MAX_SKELETON = 1 << 30
 
 # FieldDescriptor.TYPE_STRING, TYPE_MESSAGE
 _STRING, _MESSAGE = 9, 11
 
-_HINT = "the file is damaged or truncated, or no ONNX file"
+_HINT = "the file is damaged or truncated, or not an ONNX file"
 
 
 class Reader:
@@ -54,7 +54,7 @@ class Reader:
     def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
         """input_shapes: input name -> extents, for those that the model leaves open (None keeps one open).
 
-        Raises FileError, FormatError if the file is no valid model, UsageError for impossible input shapes,
+        Raises FileError, FormatError if the file is not a valid model, UsageError for impossible input shapes,
         MissingPackageError without the onnx package.
         """
         _require_onnx()
@@ -118,7 +118,7 @@ def _read_model(storage: Storage, input_shapes: InputShapes | None) -> Graph:
     model = ModelProto()
     _parse(storage, MODEL, model)
     if not model.HasField("graph"):
-        raise FormatError("no ONNX model: there is no graph in it")
+        raise FormatError("not an ONNX model: there is no graph in it")
     return build_graph(model, storage, input_shapes)
 
 
@@ -131,7 +131,7 @@ def _read_tensor(storage: Storage) -> Array:
 
 
 def _parse(storage: Storage, kind: Message, message: ModelProto | TensorProto) -> None:
-    """Fills the message, but for the values of large tensors."""
+    """Fills the message, except for the values of large tensors."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped, unused-ignore]
 
     data = skeleton(storage.data.data, kind)
@@ -141,9 +141,9 @@ def _parse(storage: Storage, kind: Message, message: ModelProto | TensorProto) -
         message.ParseFromString(data)
         valid = _is_text_valid(message)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"no valid {kind.name}: {error}", hint=_HINT) from error
+        raise FormatError(f"not a valid {kind.name}: {error}", hint=_HINT) from error
     if not valid:
-        raise FormatError(f"no valid {kind.name}: a name is not UTF-8", hint=_HINT)
+        raise FormatError(f"not a valid {kind.name}: a name is not UTF-8", hint=_HINT)
 
 
 def _is_text_valid(message: Any) -> bool:
@@ -164,7 +164,7 @@ def _simplified(path: Path, input_shapes: InputShapes | None, optimize: bool | N
         onnxsim = importlib.import_module("onnxsim")
     except ImportError as error:
         missing = MissingPackageError("onnxsim", "to simplify ONNX models", "onnx")
-        missing.hint = "pip install onnxsim"  # no extra of ours has it
+        missing.hint = "pip install onnxsim"  # no extra of this package installs it
         raise missing from error
     shapes = {name: list(shape) for name, shape in input_shapes.items()} if input_shapes else None
     try:

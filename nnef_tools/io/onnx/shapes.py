@@ -52,8 +52,8 @@ def set_input_shapes(graph: GraphProto, shapes: Mapping[str, Sequence[Any]]) -> 
     """Gives extents to the inputs of a graph, in place.
 
     shapes: input name -> an int for each extent, or None to leave it as it is. A named extent that gets a value gets it
-    on all inputs, unless values contradict each other. Raises UsageError for a name that is no input, for a rank that
-    does not fit and for an extent that is already fixed to another value.
+    on all inputs, unless values contradict each other. Raises UsageError for a name that is not an input, for a rank
+    that does not fit and for an extent that is already fixed to another value.
     """
     initializers = {tensor.name for tensor in graph.initializer}
     inputs = {value.name: value for value in graph.input if value.name not in initializers}
@@ -61,11 +61,11 @@ def set_input_shapes(graph: GraphProto, shapes: Mapping[str, Sequence[Any]]) -> 
     for name, shape in shapes.items():
         if name not in inputs:
             raise UsageError(
-                f"input shape given for '{name}', which is no input of the model",
+                f"input shape given for '{name}', which is not an input of the model",
                 hint=f"the inputs are: {', '.join(inputs) or 'none'}",
             )
         if inputs[name].type.WhichOneof("value") != "tensor_type":
-            raise UsageError(f"input shape given for '{name}', which is no tensor")
+            raise UsageError(f"input shape given for '{name}', which is not a tensor")
         _set_shape(name, inputs[name].type.tensor_type, _extents(name, shape), bound)
     for value in inputs.values():
         for dim in value.type.tensor_type.shape.dim:
@@ -78,7 +78,7 @@ def _extents(name: str, shape: Sequence[Any]) -> list[int | None]:
     try:
         extents = [None if extent is None else operator.index(extent) for extent in shape]
     except TypeError as error:
-        raise UsageError(f"shape {shape!r} of input '{name}' is no sequence of integers") from error
+        raise UsageError(f"shape {shape!r} of input '{name}' is not a sequence of integers") from error
     if any(extent is not None and not 0 <= extent < 1 << 63 for extent in extents):
         raise UsageError(f"shape {shape!r} of input '{name}' has an extent out of range")
     return extents

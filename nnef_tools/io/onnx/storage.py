@@ -1,4 +1,4 @@
-"""The bytes behind a model: the memory-mapped file itself, and the external data files in its folder."""
+"""The bytes of a model: the memory-mapped file itself, and the external data files in its folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Storage:
             raise FormatError(f"external data location {location!r} is not a file in the model's folder")
         try:
             target = (self.path.parent / relative).resolve()
-            # If the model itself is a symbolic link (download caches do so), its neighbours may be links likewise.
+            # If the model itself is a symbolic link (download caches do so), the files beside it may be links as well.
             folders = (self.path.parent.resolve(), self.path.resolve().parent)
         except (OSError, RuntimeError) as error:
             raise FormatError(f"external data location {location!r} cannot be resolved: {error}") from error

@@ -152,7 +152,7 @@ def _stored(
     if dtype in (np.float32, np.float64):
         for part in parts:
             if len(part) % np.dtype(dtype).itemsize:
-                raise FormatError(f"{field} has {len(part)} bytes, no whole number of items")
+                raise FormatError(f"{field} has {len(part)} bytes, not a whole number of items")
         return None, _joined([part.view(dtype) for part in parts], dtype)
     return None, _joined([packed_varints(part).astype(dtype) for part in parts], dtype)
 

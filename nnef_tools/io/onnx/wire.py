@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ...errors import FormatError
 from ..protobuf.wire import BYTES, FIXED32, FIXED64, MAX_DEPTH, VARINT, delimited, fields, tag, varint
 
-# Not a possible path (it has a NUL), so no file can be meant by it.
+# Location of values in the model file itself. The NUL makes it an impossible path, so it never names another file.
 THIS_FILE = "\0this file"
 
 # Values of at most this many bytes stay in the skeleton: whatever carries shapes and axes is seen by shape inference.
@@ -102,7 +102,7 @@ def _shrink_tensor(data: memoryview, start: int, end: int) -> bytes:
 
 
 def _fields(data: memoryview, message: Message, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
-    return fields(data, message.name, start, end, "the file is damaged or truncated, or no ONNX model")
+    return fields(data, message.name, start, end, "the file is damaged or truncated, or not an ONNX model")
 
 
 def _entry(key: str, value: str) -> bytes:

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from .messages import ModelMessage
 
 MAX_MESSAGE = (1 << 31) - 1
-"""Bytes that protobuf can parse."""
+"""Largest message that protobuf can parse, in bytes."""
 
 ALIGNMENT = 4096
-"""Of tensors in external data files: that of memory pages, so that they can be mapped."""
+"""Alignment of tensors in external data files: that of memory pages, so that they can be mapped."""
 
 MAX_EMBEDDED_BYTES = 1024
 """Values of at most so many bytes stay in the model, where shape inference sees them."""
 
-# What precedes these fields, by their numbers in onnx.proto.
+# Tags of the fields of onnx.proto that are written by hand.
 _GRAPH, _INITIALIZER, _RAW_DATA = tag(7, BYTES), tag(5, BYTES), tag(9, BYTES)
 
 
@@ -60,7 +60,7 @@ class Writer:
         self.files: tuple[Path, ...] = ()
 
     def __call__(self, graph: Graph, filename: str | os.PathLike[str]) -> None:
-        """Writes all or nothing. Raises FormatError if the graph is no valid model, FileError, MissingPackageError."""
+        """Writes all or nothing. Raises FormatError if the graph is not valid, FileError, MissingPackageError."""
         path = Path(filename)
         self.files = ()
         message = build_message(graph, ir_version=self._ir_version, opset_version=self._opset_version)
@@ -201,5 +201,7 @@ def check_message(message: ModelMessage, path: Path | None = None) -> None:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
         raise FormatError(
-            "the graph is no valid ONNX model", str(error).splitlines()[:20], where=None if path is None else str(path)
+            "the graph is not a valid ONNX model",
+            str(error).splitlines()[:20],
+            where=None if path is None else str(path),
         ) from error

@@ -50,9 +50,9 @@ def _decode(data: memoryview, type: MessageType, position: int, end: int, depth:
         elif wire in (FIXED32, FIXED64):
             value, stop = None, position + (4 if wire == FIXED32 else 8)
         else:
-            raise FormatError(f"no valid {name}: unexpected tag {tag}", where=f"byte {begin}")
+            raise FormatError(f"not a valid {name}: unexpected tag {tag}", where=f"byte {begin}")
         if stop > end or tag < 8:
-            raise FormatError(f"no valid {name}: field {tag >> 3} runs past its end", where=f"byte {begin}")
+            raise FormatError(f"not a valid {name}: field {tag >> 3} runs past its end", where=f"byte {begin}")
         field = by_number.get(tag >> 3)
         if field is not None:
             kind = field.kind
@@ -63,7 +63,7 @@ def _decode(data: memoryview, type: MessageType, position: int, end: int, depth:
                 )
             elif wire != _WIRES.get(kind, VARINT):
                 raise FormatError(
-                    f"no valid {name}: field '{field.name}' has the wrong wire type {wire}", where=f"byte {begin}"
+                    f"not a valid {name}: field '{field.name}' has the wrong wire type {wire}", where=f"byte {begin}"
                 )
             elif kind == "message":
                 assert field.message is not None
@@ -116,7 +116,7 @@ def _text(data: memoryview, name: str, field: Field, begin: int) -> str:
     try:
         return str(data, "utf-8")
     except UnicodeDecodeError:
-        raise FormatError(f"no valid {name}: '{field.name}' is not UTF-8", where=f"byte {begin}") from None
+        raise FormatError(f"not a valid {name}: '{field.name}' is not UTF-8", where=f"byte {begin}") from None
 
 
 def _number(data: memoryview, value: int | None, wire: int, field: Field, begin: int) -> Any:
@@ -140,7 +140,7 @@ def _packed(data: memoryview, field: Field) -> np.ndarray[Any, Any]:
     raw = np.frombuffer(data, np.uint8)
     if field.kind in ("float", "double"):
         if len(raw) % np.dtype(item_type).itemsize:
-            raise FormatError(f"field '{field.name}' has {len(raw)} bytes, no whole number of items")
+            raise FormatError(f"field '{field.name}' has {len(raw)} bytes, not a whole number of items")
         return raw.view(item_type)
     values = packed_varints(raw)
     return values != 0 if field.kind == "bool" else values.astype(item_type)

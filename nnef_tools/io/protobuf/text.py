@@ -109,7 +109,7 @@ class _Parser:
     def _value(self, field: Field | None, colon: bool, depth: int) -> Any:
         if self._kind == "mark" and self._token in _CLOSING:
             if field is not None and field.kind != "message":
-                raise self._error(f"'{field.name}' is no message")
+                raise self._error(f"'{field.name}' is not a message")
             closing = _CLOSING[self._advance()]
             return self.message(field.message if field is not None else None, closing, depth + 1)
         if field is not None and field.kind == "message":
@@ -126,7 +126,7 @@ class _Parser:
 
     def _string(self, field: Field | None) -> str | bytes:
         if field is not None and field.kind not in ("string", "bytes"):
-            raise self._error(f"'{field.name}' is no text")
+            raise self._error(f"'{field.name}' is not text")
         data = b""
         while self._kind == "string":
             data += _ESCAPE.sub(_unescape, self._token[1:-1].encode("utf-8", "surrogateescape"))
@@ -152,7 +152,7 @@ class _Parser:
             if not low <= value < high:
                 raise self._error(f"{token} is out of the range of '{field.name}' ({kind})")
             return value
-        raise self._error(f"{token} is no value for '{field.name}' ({kind})")
+        raise self._error(f"{token} is not a value for '{field.name}' ({kind})")
 
     def _integer(self, token: str) -> int:
         digits = re.sub(r"\s", "", token)
@@ -162,7 +162,7 @@ class _Parser:
             unsigned = digits.lstrip("-")
             value = int(unsigned, 16 if unsigned[:2] in ("0x", "0X") else 8 if unsigned[:1] == "0" else 10)
         except ValueError:
-            raise self._error(f"{token} is no integer") from None
+            raise self._error(f"{token} is not an integer") from None
         return -value if digits.startswith("-") else value
 
 
@@ -191,6 +191,6 @@ def _unescape(match: re.Match[bytes]) -> bytes:
     if short or long:
         code = int(short or long, 16)
         if code > 0x10FFFF or 0xD800 <= code < 0xE000:
-            raise FormatError(f"no valid character: {code:#x}")
+            raise FormatError(f"not a valid character: {code:#x}")
         return chr(code).encode()
     return _SIMPLE.get(other, other)

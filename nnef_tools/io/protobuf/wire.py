@@ -38,7 +38,7 @@ def fields(
         elif wire == FIXED64:
             position += 8
         if number == 0 or wire not in (VARINT, BYTES, FIXED32, FIXED64):
-            raise FormatError(f"no valid {name}: unexpected tag {tag}", where=f"byte {begin}", hint=hint)
+            raise FormatError(f"not a valid {name}: unexpected tag {tag}", where=f"byte {begin}", hint=hint)
         if position > end:
             raise FormatError(
                 f"field {number} of {name} runs past the end of its message", where=f"byte {begin}", hint=hint
@@ -53,7 +53,7 @@ def read_varint(data: memoryview, position: int, end: int, name: str, hint: str 
         value |= (byte & 0x7F) << (7 * k)
         if byte < 0x80:
             return value, position + k + 1
-    raise FormatError(f"no valid {name}: unterminated number", where=f"byte {position}", hint=hint)
+    raise FormatError(f"not a valid {name}: unterminated number", where=f"byte {position}", hint=hint)
 
 
 def varint(value: int) -> bytes:

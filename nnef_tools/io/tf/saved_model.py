@@ -52,7 +52,7 @@ def _frozen_folder(path: Path, tf: Any) -> tuple[Any, list[str]]:
             return _frozen_session(path, tf)
         except NnefToolsError:
             raise
-        except Exception:  # of whatever kind: the reason that counts is the one of today's loader
+        except Exception:  # any class: the error of the current loader is the one to report
             raise error from None
     function = _signature(dict(model.signatures), path)
     keys: list[str] = sorted(function.structured_outputs)  # the order of tf.nest
@@ -67,7 +67,7 @@ def _named(function: Any, wanted: Sequence[str | None]) -> tuple[Any, list[str]]
 
     Only inputs keep a name from an output, which then gets another one; inner nodes are renamed.
     """
-    # No node has such a name, so that it takes none away.
+    # No node can have this name already.
     graph_def, temporary = frozen_function(function, [f"\0{k}" for k in range(len(function.outputs))])
     inputs = {node.name for node in graph_def.node if node.op == "Placeholder"}
     found = [*wanted, *[None] * len(temporary)][: len(temporary)]
@@ -109,7 +109,7 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 
 def _frozen_session(path: Path, tf: Any) -> tuple[Any, list[str]]:
-    """Only the graph and the variables, as TensorFlow 1 has them. TensorFlow does not know the objects of all models
+    """Loads only graph and variables, as TensorFlow 1 does. TensorFlow does not know the objects of all models
     that its older versions have saved, such as the optimizers of Keras 2.
     """
     tf1 = tf.compat.v1

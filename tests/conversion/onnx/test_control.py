@@ -91,7 +91,7 @@ def test_if_with_a_branch_that_these_shapes_do_not_allow(random: Random, valid: 
     other = "else_branch" if first else "then_branch"
     (warning,) = [text for text in result.converter.warnings if text.startswith("If ")]
     assert warning == (
-        f"If takes always its {valid}, as {other} cannot be computed: "
+        f"If always takes its {valid}, as {other} cannot be computed: "
         "RNN in its body: X has shape [1, 2, 1, 3], but must have 3 axes"
     )
 

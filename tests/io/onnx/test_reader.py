@@ -336,8 +336,8 @@ def test_input_shape_of_unknown_rank() -> None:
 
 @pytest.mark.parametrize(
     "shapes, match",
-    [({"z": (1,)}, "no input"), ({"c": (3,)}, "contradicts"), ({"a": (1, 3)}, "rank"), ({"a": (1, 3, "x")}, "integers"),
-     ({"a": 5}, "integers"), ({"a": (-1, 3, 3)}, "range")],
+    [({"z": (1,)}, "not an input"), ({"c": (3,)}, "contradicts"), ({"a": (1, 3)}, "rank"),
+     ({"a": (1, 3, "x")}, "integers"), ({"a": 5}, "integers"), ({"a": (-1, 3, 3)}, "range")],
 )  # fmt: skip
 def test_wrong_input_shapes(tmp_path: Path, shapes: dict[str, Any], match: str) -> None:
     with pytest.raises(UsageError, match=match):

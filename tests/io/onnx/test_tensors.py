@@ -74,7 +74,7 @@ def test_strings() -> None:
         to_array(TensorProto(data_type=TensorProto.STRING, dims=[1], string_data=[b"\xff"]), EMPTY)
 
 
-def test_bool_bytes_are_normalised() -> None:
+def test_bool_bytes_are_normalized() -> None:
     array = to_array(TensorProto(data_type=TensorProto.BOOL, dims=[3], raw_data=b"\0\1\7"), EMPTY)
     assert array.view(np.uint8).tolist() == [0, 1, 1]
 
@@ -193,7 +193,7 @@ def test_external_data_links(tmp_path: Path) -> None:
     (folder / "w.bin").symlink_to(outside)
     with pytest.raises(FormatError, match="link"):
         Reader()(path)
-    # A download cache: both files are links to neighbours in another folder.
+    # A download cache: both files are links to neighbors in another folder.
     path.rename(tmp_path / "blob")
     path.symlink_to(tmp_path / "blob")
     Reader()(path)

@@ -114,7 +114,7 @@ def test_file_version_fits_opset_and_types(tmp_path: Path) -> None:
     assert written(graph, tmp_path / "out.onnx", ir_version=13).ir_version == 13
 
 
-def test_opset_of_the_graph_is_not_relabelled(tmp_path: Path) -> None:
+def test_opset_of_the_graph_is_not_relabeled(tmp_path: Path) -> None:
     graph = linear(np.ones((3, 4), np.float32))
     assert written(graph, tmp_path / "out.onnx", opset_version=14).opset_import[0].version == 14
     graph.metadata["opset"] = {"": 13}
@@ -180,7 +180,7 @@ def test_invalid_graphs_leave_the_file_as_it_was(tmp_path: Path) -> None:
     path.write_bytes(b"before")
     graph = linear(np.ones((3, 4), np.float32))
     graph.outputs[0].shape = (7, 7)
-    with pytest.raises(FormatError, match="no valid ONNX model"):
+    with pytest.raises(FormatError, match="not a valid ONNX model"):
         Writer()(graph, path)
     graph.outputs[0].name = None
     with pytest.raises(FormatError, match="no name"):

@@ -424,7 +424,7 @@ def test_input_shapes(read: Any) -> None:
     g = read(message, {"x:0": (2, 4)})
     assert g.inputs[0].shape == (2, 4)
     assert g.outputs[0].shape is None, "it followed from the old shape"
-    for wrong, text in (({"z": (1,)}, "no input 'z'"), ({"x": (1,)}, "rank 2"), ({"x": (-2, 3)}, "no shape")):
+    for wrong, text in (({"z": (1,)}, "no input 'z'"), ({"x": (1,)}, "rank 2"), ({"x": (-2, 3)}, "not a shape")):
         with pytest.raises(UsageError, match=text):
             read(message, wrong)
 

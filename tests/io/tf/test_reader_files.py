@@ -65,16 +65,16 @@ def test_text(tmp_path: Path) -> None:
     "text, message",
     [
         ("node {", "expected the name of a field"),
-        ("node { name: 5 }", "no value for 'name'"),
+        ("node { name: 5 }", "not a value for 'name'"),
         ("node { name 'a' }", "':'"),
-        ("versions { producer: 1.5 }", "no integer"),
+        ("versions { producer: 1.5 }", "not an integer"),
         ("versions { producer: 99999999999 }", "range"),
         ("node { $", "unexpected"),
         ("node: 'x'", "is a message"),
-        ("node { name: { } }", "no message"),
+        ("node { name: { } }", "not a message"),
         ("node { name: ['a', 'b'] }", "not repeated"),
-        ("node { attr { key: 'a' value { f: 0x10 } } }", "0x10 is no value for 'f'"),
-        ("node { attr { key: 'a' value { f: -0x1p3 } } }", "-0x1 is no value for 'f'"),
+        ("node { attr { key: 'a' value { f: 0x10 } } }", "0x10 is not a value for 'f'"),
+        ("node { attr { key: 'a' value { f: -0x1p3 } } }", "-0x1 is not a value for 'f'"),
     ],
 )
 def test_text_errors(tmp_path: Path, text: str, message: str) -> None:
@@ -101,7 +101,7 @@ def test_floats_in_text(tmp_path: Path, text: str, value: float) -> None:
         ((), "no nodes"),
         ((unary("Neg", "a", "missing"),), "no 'missing'"),
         ((unary("Neg", "a", "x:1"), placeholder("x")), "no 'x:1'"),
-        ((unary("Neg", "a", "x:one"), placeholder("x")), "no number"),
+        ((unary("Neg", "a", "x:one"), placeholder("x")), "not the number"),
         ((unary("Neg", "a", "b"), unary("Neg", "b", "a"), unary("Neg", "c", "a")), "cycle"),
         ((unary("Identity", "a", "b"), unary("Identity", "b", "a"), unary("Neg", "c", "a")), "cycle"),
         ((unary("Neg", "a", "a"),), "no outputs"),
@@ -121,7 +121,10 @@ def test_floats_in_text(tmp_path: Path, text: str, value: float) -> None:
             (placeholder("x"), node("Conv2D", "a", "x", strides=attr(f=1.0))),
             r"'strides' has no value of type list\(int",
         ),
-        ((placeholder("x"), node("Unpack", "a", "x", T=attr(type=FLOAT), num=attr(i=1 << 40))), "no number of tensors"),
+        (
+            (placeholder("x"), node("Unpack", "a", "x", T=attr(type=FLOAT), num=attr(i=1 << 40))),
+            "not a number of tensors",
+        ),
     ],
 )
 def test_invalid_graphs(read: Any, nodes: tuple[Any, ...], message: str) -> None:

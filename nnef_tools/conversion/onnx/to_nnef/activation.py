@@ -60,7 +60,7 @@ def celu(b: Builder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
 def gelu(b: Builder, x: Tensor, *, approximate: str = "none") -> Tensor:
     """Gelu: x * Phi(x), exact with erf or the tanh form. NNEF's own gelu is a coarser sigmoid form.
 
-    The order of operations is the one that runtimes recognise.
+    The order of operations is the one that runtimes recognize.
     """
     if approximate == "tanh":
         inner = b.mul(b.add(x, b.mul(b.mul(b.sqr(x), x), 0.044715)), math.sqrt(2 / math.pi))

@@ -64,7 +64,7 @@ def from_heads(b: Builder, x: Tensor) -> Tensor:
 
 
 def masked_future(b: Builder, scores: Tensor, window: int = -1) -> Tensor:
-    """Keys behind the query get the lowest score, below that of other masks; the last query sees the last key.
+    """Gives keys after the query the lowest score, below that of other masks; the last query is at the last key.
 
     window: how many keys a query sees, or -1.
     """
@@ -244,7 +244,7 @@ def attend_joined(
 def rotated(b: Builder, x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) -> Tensor:
     """Rotary embedding of [batch, heads, length, size] by [batch or 1, length, half]: pairs of elements turn.
 
-    Pairs are neighbours (interleaved) or the halves. Only the first 2 * half elements turn, the others stay.
+    Pairs are neighbors (interleaved) or the halves. Only the first 2 * half elements turn, the others stay.
     """
     batch, heads, length, size = shape(x)
     half = shape(cos)[2]

@@ -30,12 +30,12 @@ def if_else(b: Builder, condition: Tensor, *, then_branch: Graph, else_branch: G
     try:
         first = b.inline(then_branch, [])
     except InvalidOperator as error:
-        b.warnings[f"If takes always its else_branch, as then_branch cannot be computed: {error.message}"] = None
+        b.warnings[f"If always takes its else_branch, as then_branch cannot be computed: {error.message}"] = None
         return b.inline(else_branch, [])
     try:
         second = b.inline(else_branch, [])
     except InvalidOperator as error:
-        b.warnings[f"If takes always its then_branch, as else_branch cannot be computed: {error.message}"] = None
+        b.warnings[f"If always takes its then_branch, as else_branch cannot be computed: {error.message}"] = None
         return first
     results = list(zip(first, second, strict=True))
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None

@@ -29,7 +29,7 @@ class Converter(ConverterToNNEF):
     dialect = "onnx"
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
-        """Of old operators, `consumed_inputs` told which buffers could be overwritten: nothing about values."""
+        """Ignores `consumed_inputs` of old operators, which tells which buffers may be overwritten."""
         call = super()._resolve(op, opset)
         if call is None or "consumed_inputs" not in call.attribs:
             return call
@@ -75,7 +75,7 @@ class Converter(ConverterToNNEF):
         return BLOCKED if op.domain == BLOCKED_DOMAIN else REASONS.get((op.domain, str(op.type)))
 
     def _is_irreplaceable(self, op: Operation) -> bool:
-        """Results of standard operators on inputs of known shape have known shapes, unless these depend on the data."""
+        """Does a standard operator make a result whose shape depends on the data, from inputs of known shape?"""
         if op.domain == BLOCKED_DOMAIN:
             return True
         is_new = any(map(_is_open, op.outputs)) and not any(map(_is_open, op.inputs))

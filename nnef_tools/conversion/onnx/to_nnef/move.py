@@ -80,7 +80,7 @@ def transpose_axes(b: Builder, x: Tensor, *, perm: list[int] | None = None) -> T
     rank = len(shape(x))
     axes = list(range(rank))[::-1] if perm is None else [positive(k, rank) for k in perm]
     if sorted(axes) != list(range(rank)):
-        raise Unsupported(f"perm {perm} is no permutation for rank {rank}")
+        raise Unsupported(f"perm {perm} is not a permutation for rank {rank}")
     return transpose(b, x, axes)
 
 
@@ -138,7 +138,7 @@ BORDERS = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
 
 
 def pad_pairs(b: Builder, x: Tensor, pairs: list[tuple[int, int]], mode: str, value: float | int | bool) -> Tensor:
-    """Pad -> pad; `wrap` is put together from slices."""
+    """Pad -> pad; `wrap` is made of slices."""
     if all(pair == (0, 0) for pair in pairs):
         return x
     if mode == "wrap":

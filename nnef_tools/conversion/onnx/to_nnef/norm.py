@@ -1,4 +1,4 @@
-"""Normalisations and dropout."""
+"""Normalizations and dropout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..common import channels, positive, right_aligned, shape
 
 
 def _check_inference(b: Builder, name: str, is_test: int | None) -> None:
-    """Up to version 6 an attribute tells whether the operator trains, which it does unless it is set."""
+    """Refuses training mode, which is_test tells up to version 6; warns where it is not set (which means training)."""
     if is_test is None:
         b.warnings[f"{name} does not set is_test, but is converted for inference"] = None
     elif not is_test:

@@ -76,7 +76,7 @@ def _parameters(
 
 
 def find_pairs(graph: Graph) -> dict[Operation, Operation]:
-    """DequantizeLinear -> the QuantizeLinear whose codes it and its like are alone in reading, with its parameters."""
+    """DequantizeLinear -> the QuantizeLinear whose codes only it and its equals read, and the parameters."""
     captured = {tensor for op in graph.operations for tensor in op.captures}
     bound = {*graph.outputs, *captured}
     pairs: dict[Operation, Operation] = {}
@@ -100,7 +100,7 @@ def _is_plain(op: Operation) -> bool:
 
 
 def _restores(op: Operation, quantizer: Operation) -> bool:
-    """Is it DequantizeLinear of the codes, and of nothing else of the quantizer, with the same parameters?"""
+    """Is it a DequantizeLinear of the codes alone, with the same parameters?"""
     if op.type != "DequantizeLinear" or op.domain not in DOMAINS or len(op.inputs) not in (2, 3):
         return False
     if op.inputs[0] is not quantizer.outputs[0] or not all(_is_constant(tensor) for tensor in op.inputs[1:]):
@@ -140,7 +140,7 @@ def _codes_type(op: Operation) -> Any:
 
 
 def quantized_real(b: Builder, x: Tensor, op: Operation) -> Tensor:
-    """What is left of x after that QuantizeLinear of a pair: a constant stored as codes, or a quantized copy of x."""
+    """x as the QuantizeLinear of a pair leaves it: a constant stored as codes, or a quantized copy of x."""
     scale, zero_point, dtype = _scale(op), _zero_point(op), _codes_type(op)
     parameters = _parameters(shape(x), scale, zero_point, _attribute(op, "axis"))
     if parameters is None:

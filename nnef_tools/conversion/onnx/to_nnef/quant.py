@@ -28,7 +28,7 @@ def real(b: Builder, x: Tensor) -> Tensor:
     return b.cast(x, np.float32) if is_integer(x.dtype) or x.dtype in MINIFLOATS else x
 
 
-def centred(b: Builder, codes: Tensor, zero_point: Tensor | None) -> Tensor:
+def centered(b: Builder, codes: Tensor, zero_point: Tensor | None) -> Tensor:
     """Codes minus zero point, as scalars. The zero point is aligned for NNEF's broadcasting already."""
     values = real(b, codes)
     if zero_point is None or (zero_point.data is not None and not np.any(zero_point.data)):
@@ -38,7 +38,7 @@ def centred(b: Builder, codes: Tensor, zero_point: Tensor | None) -> Tensor:
 
 def dequantized(b: Builder, codes: Tensor, scale: Tensor, zero_point: Tensor | None) -> Tensor:
     """(codes - zero point) * scale."""
-    return b.mul(centred(b, codes, zero_point), scale)
+    return b.mul(centered(b, codes, zero_point), scale)
 
 
 def quantized(b: Builder, values: Tensor, zero_point: Tensor | None, dtype: Any, saturate: bool = True) -> Tensor:
@@ -219,7 +219,7 @@ def _integer_conv(
     if w_zero is not None and w_zero.volume == 1:
         w_zero = reshape(b, w_zero, [])
     _check_exact(b, "conv", _magnitude(x, x_zero), w, w_zero, tuple(range(1, len(shape(w)))))
-    return conv(b, centred(b, x, x_zero), centred(b, w, w_zero), **attributes)
+    return conv(b, centered(b, x, x_zero), centered(b, w, w_zero), **attributes)
 
 
 def rows(b: Builder, p: Tensor, rank: int) -> Tensor:
@@ -242,7 +242,7 @@ def integer_matmul(b: Builder, x: Tensor, y: Tensor, x_zero: Tensor | None, y_ze
     column_zero = None if y_zero is None else columns(b, y_zero, len(shape(y)))
     if is_integer(x.dtype):
         _check_exact(b, "matmul", _magnitude(x, x_zero), y, y_zero, (max(len(shape(y)) - 2, 0),))
-    return matmul(b, centred(b, x, row_zero), centred(b, y, column_zero))
+    return matmul(b, centered(b, x, row_zero), centered(b, y, column_zero))
 
 
 @to_nnef("onnx", "ConvInteger", since=10)

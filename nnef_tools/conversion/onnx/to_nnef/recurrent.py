@@ -32,7 +32,7 @@ def _functions(activations: Sequence[str] | None, default: Sequence[str], w: Ten
 
 
 def _is_plain(b: Builder, x: Tensor, lengths: Tensor | None, direction: str, layout: int, clip: float | None) -> bool:
-    """Can the layer be one operation, if its activations allow it? All sequences must have all steps."""
+    """Can the layer be one operation, apart from its activations? All sequences must have all steps."""
     if b.standard_only or clip is not None or direction not in ("forward", "reverse", "bidirectional"):
         return False
     steps = shape(x)[1 if layout else 0]

@@ -199,7 +199,7 @@ def _run(
         mask = _mask(b, lengths, t)
         outputs[t] = new[0] if mask is None else b.select(mask, new[0], zero)
         if mask is not None:
-            kept = [zero if old is None or t == 0 else old for old in state]  # step 0 lacks in empty sequences only
+            kept = [zero if old is None or t == 0 else old for old in state]  # only empty sequences lack step 0
             new = [b.select(mask, n, old) for n, old in zip(new, kept, strict=True)]
         state = list(new)
     return [outputs[t] for t in range(len(xs))], [zero if s is None else s for s in state]

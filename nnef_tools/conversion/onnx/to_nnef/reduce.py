@@ -76,7 +76,7 @@ def _log_sum(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
 
 
 def _log_sum_exp(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
-    """Stable: the maximum is taken out before the exponential. It is kept finite, as inf - inf is no number."""
+    """Stable logarithm of a sum: the maximum is subtracted first. It is kept finite, since inf - inf is NaN."""
     if not axes:
         return x
     top = b.max_reduce(x, axes=axes)

@@ -54,7 +54,7 @@ class _Axis:
         return np.asarray(self.apply(np.eye(self.extent), extrapolation_value=0.0).T)
 
     def outside(self) -> Array:
-        """Which results lie outside of the input and get the extrapolation value."""
+        """Marks the results that lie outside of the input and get the extrapolation value."""
         return self.apply(np.zeros(self.extent), extrapolation_value=1.0) > 0
 
 
@@ -99,7 +99,7 @@ def _is_identity(axis: _Axis) -> bool:
 
 
 def _scaled_size(extent: int, scale: float) -> int:
-    """In float32, as runtimes and ONNX shape inference compute."""
+    """The size of the result, computed in float32 like in runtimes and ONNX shape inference."""
     return int(np.float32(scale) * np.float32(extent))
 
 

@@ -17,7 +17,7 @@ from ..common import reshape, shape, squeeze, transpose, unsqueeze
 
 
 class _Samples:
-    """Sample positions along one axis of each region: neighbours and weights, `[regions, samples]` each.
+    """Sample positions along one axis of each region: neighbors and weights, `[regions, samples]` each.
 
     Positions beyond the outermost elements belong to these; those more than 1 away from the map count as zero.
     """
@@ -33,7 +33,7 @@ class _Samples:
         self.high_weight = b.mul(part, weight)
         self.low_weight = b.sub(weight, self.high_weight)
 
-    def neighbours(self) -> list[tuple[Tensor, Tensor]]:
+    def neighbors(self) -> list[tuple[Tensor, Tensor]]:
         """Pairs of position and weight."""
         return [(self.low, self.low_weight), (self.high, self.high_weight)]
 
@@ -80,9 +80,9 @@ def roi_align(
     sampling_ratio: int = 0,
     spatial_scale: float = 1.0,
 ) -> Tensor:
-    """RoiAlign: four gathers of neighbours for all samples, then sums or maxima over the samples of a cell.
+    """RoiAlign: four gathers of neighbors for all samples, then sums or maxima over the samples of a cell.
 
-    As ONNX defines it, the maximum is that of the weighted neighbours.
+    As ONNX defines it, the maximum is that of the weighted neighbors.
     """
     if mode not in ("avg", "max") or coordinate_transformation_mode not in ("half_pixel", "output_half_pixel"):
         raise Unsupported(f"mode = '{mode}', coordinate mode = '{coordinate_transformation_mode}' are not known")
@@ -100,8 +100,8 @@ def roi_align(
     images = reshape(b, b.mul(b.cast(batch_indices, np.float32), float(math.prod(extents))), [count, 1, 1])
     flat = reshape(b, transpose(b, x, [1, 0, 2, 3]), [depth, math.prod([batch, *extents])])
     total: Any = None
-    for row, row_weight in axes[0].neighbours():
-        for column, column_weight in axes[1].neighbours():
+    for row, row_weight in axes[0].neighbors():
+        for column, column_weight in axes[1].neighbors():
             index = b.add(b.add(images, unsqueeze(b, b.mul(row, float(extents[1])), [2])), unsqueeze(b, column, [1]))
             weight = b.mul(unsqueeze(b, row_weight, [2]), unsqueeze(b, column_weight, [1]))
             term = b.mul(b.gather(flat, b.cast(index, np.int64), axis=1), unsqueeze(b, weight, [0]))
@@ -114,7 +114,7 @@ def roi_align(
 def _positions(
     b: Builder, rois: Tensor, column: int, cells: int, rate: int, scale: float, half_pixel: bool
 ) -> tuple[Tensor, Tensor | None, int]:
-    """Of all samples along an axis: positions, factors of a mean `[regions or 1, cells * rate]`, and the rate."""
+    """All samples along an axis: positions, factors of a mean `[regions or 1, cells * rate]`, and the rate."""
     if rate <= 0:
         return _adaptive_positions(b, rois, column, cells, scale, half_pixel)
     begin, end = (b.mul(b.slice(rois, axes=[1], begin=[k], end=[k + 1]), scale) for k in (column, column + 2))
@@ -227,9 +227,9 @@ def non_max_suppression(
     return b.constant(np.asarray(chosen, np.int64))
 
 
-def _corners(boxes: Array, centred: bool) -> Array:
+def _corners(boxes: Array, centered: bool) -> Array:
     """`[..., (y1, x1, y2, x2)]` with the smaller coordinates first."""
-    if centred:
+    if centered:
         x, y, width, height = np.moveaxis(boxes, -1, 0)
         return np.stack([y - height / 2, x - width / 2, y + height / 2, x + width / 2], axis=-1)
     first, second = boxes[..., :2], boxes[..., 2:]

@@ -154,9 +154,9 @@ def mel_weight_matrix(
     edges = ((dft_length + 1) * hertz // sample_rate).astype(np.int64)
     bins = np.arange(dft_length // 2 + 1)
     matrix = np.zeros((len(bins), num_mel_bins))
-    for k, (left, centre, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
-        rising = (bins >= left) & (bins <= centre)
-        falling = (bins >= centre) & (bins < right)
-        matrix[rising, k] = (bins[rising] - left) / (centre - left) if centre > left else 1.0
-        matrix[falling, k] = (right - bins[falling]) / max(right - centre, 1)
+    for k, (left, center, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
+        rising = (bins >= left) & (bins <= center)
+        falling = (bins >= center) & (bins < right)
+        matrix[rising, k] = (bins[rising] - left) / (center - left) if center > left else 1.0
+        matrix[falling, k] = (right - bins[falling]) / max(right - center, 1)
     return b.constant(matrix, dtype_of(output_datatype))

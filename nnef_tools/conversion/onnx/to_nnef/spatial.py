@@ -37,14 +37,14 @@ def affine_grid(b: Builder, theta: Tensor, size: Ints, *, align_corners: int = 0
     extents = size[2:]
     if len(extents) != rank or width != rank + 1 or batch != size[0]:
         raise Unsupported(f"theta of shape {shape(theta)} does not fit the size {size}")
-    axes = [_centres(extent, bool(align_corners)) for extent in extents]
+    axes = [_centers(extent, bool(align_corners)) for extent in extents]
     positions = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
     base = np.stack([*positions, np.ones(extents)], axis=-1).reshape(1, -1, width)
     grid: Tensor = b.matmul(b.constant(base, theta.dtype), theta, transposeB=True)
     return reshape(b, grid, [batch, *extents, rank])
 
 
-def _centres(extent: int, align_corners: bool) -> Array:
+def _centers(extent: int, align_corners: bool) -> Array:
     """The elements of an axis between -1 and 1: the first one at -1, or in the middle of the first of equal parts."""
     if align_corners:
         return np.linspace(-1.0, 1.0, extent)

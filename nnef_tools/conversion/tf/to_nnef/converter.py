@@ -42,7 +42,7 @@ class Converter(ConverterToNNEF):
     """Converts a graph of io.tf.graphdef to NNEF."""
 
     dialect = "tf"
-    _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
+    _globals: Mapping[str, Any] = {"_lite_": False}  # transforms that also serve TensorFlow Lite ask for it
 
     _replaced: dict[Operation, Mapping[str, Any]]  # operations that are converted with other attributes
     _forwarding: set[Operation]  # operations that pass on their first input
@@ -260,7 +260,7 @@ class Converter(ConverterToNNEF):
         return low | inserted | mask >> (index + 1) << (index + count)
 
     def beg_index(self, stride: int) -> int:
-        """The begin of a range that takes all: 0, or INT_MAX for a negative stride."""
+        """The start of a range that takes all: 0, or INT_MAX for a negative stride."""
         return 0 if stride > 0 else INT_MAX
 
     def end_index(self, stride: int) -> int:
@@ -269,7 +269,7 @@ class Converter(ConverterToNNEF):
 
 
 def fill_shapes(graph: Graph, **options: Any) -> None:
-    """Gives the tensors of a TensorFlow graph the shapes that a conversion finds, as far as it comes.
+    """Gives the tensors of a TensorFlow graph the shapes that a conversion finds, as far as it succeeds.
 
     Files seldom tell them, and a part of a graph with inputs of its own has to know. options: of the converter.
     """

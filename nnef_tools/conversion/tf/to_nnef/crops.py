@@ -17,7 +17,7 @@ from ...engine.rules import Ints, to_nnef
 
 @dataclass(frozen=True)
 class _Samples:
-    """Along one axis, for each box: positions `[boxes, samples]`, and which of them are inside of the image."""
+    """Samples along one axis of each box: positions `[boxes, samples]`, and which of them are inside of the image."""
 
     position: Tensor
     inside: Tensor
@@ -35,11 +35,11 @@ class _Samples:
         return cls(b.clamp(position, 0.0, float(extent - 1)), inside)
 
     def part(self, b: Builder) -> Tensor:
-        """How far it is from the element below."""
+        """Distance of the sample from the element below."""
         return b.sub(self.position, b.floor(self.position))
 
     def nearest(self, b: Builder) -> Tensor:
-        """The nearest element, upwards at ties; position + 0.5 would be rounded."""
+        """The nearest element, the upper one at ties; adding 0.5 to the position would round."""
         return b.add(b.floor(self.position), b.select(b.ge(self.part(b), 0.5), 1.0, 0.0))
 
 
@@ -54,7 +54,7 @@ def crop_and_resize(
     method: str = "bilinear",
     extrapolation_value: float = 0.0,
 ) -> Tensor:
-    """CropAndResize: gathers of the nearest element, or of four neighbours that are interpolated.
+    """CropAndResize: gathers of the nearest element, or of four neighbors that are interpolated.
 
     What is sampled outside of the image is extrapolation_value. The results are float32.
     """

@@ -21,7 +21,7 @@ _BINARY = ("BiasAdd", "BiasAddV1", "Add", "AddV2", "Sub", "Mul")
 
 @dataclass(frozen=True)
 class Dilated:
-    """A dilated convolution in disguise. inside: the tensors whose declared shapes are those of the disguise."""
+    """A dilated convolution. inside: tensors whose declared shapes hold for the pattern, not for the convolution."""
 
     enter: Operation
     conv: Operation
@@ -36,7 +36,7 @@ class Dilated:
 
 
 def find_dilated(graph: Graph) -> list[Dilated]:
-    """All dilated convolutions of the graph whose pattern is exact."""
+    """All dilated convolutions of the graph that match the pattern exactly."""
     found = (_match(op, graph) for op in graph.operations if op.type == "SpaceToBatchND")
     return [item for item in found if item is not None]
 

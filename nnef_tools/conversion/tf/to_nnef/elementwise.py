@@ -33,7 +33,7 @@ def _binary(nnef: str) -> Callable[..., Tensor]:
 
 
 def _equality(nnef: str) -> Callable[..., Tensor]:
-    """Without incompatible_shape_error, shapes that do not broadcast would give a single answer; they are refused."""
+    """Equal and NotEqual. Refuses shapes that do not broadcast, also where incompatible_shape_error allows for them."""
 
     def convert(b: Builder, x: Tensor, y: Tensor, *, incompatible_shape_error: bool = True) -> Tensor:
         return b.single(nnef, *aligned(b, x, y))

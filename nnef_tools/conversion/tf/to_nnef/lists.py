@@ -1,6 +1,6 @@
 """TensorList and TensorArray: lists of tensors that loops read and fill, known item by item during conversion.
 
-A list is no tensor of the target graph: rules pass `TensorList` objects on, and only what is read from them has
+A list is not a tensor of the target graph: rules pass `TensorList` objects on, and only what is read from them has
 operations. Positions must be constant, as they are in a loop that is unrolled.
 """
 
@@ -21,7 +21,7 @@ from ...engine.rules import Array, Int, Ints, to_nnef
 
 @dataclass(frozen=True)
 class TensorList:
-    """Items, None where nothing has been written yet. extents: of an item, as far as they are known."""
+    """items: None where nothing has been written yet. extents: those of an item, as far as they are known."""
 
     items: tuple[Tensor | None, ...]
     dtype: Any
@@ -69,7 +69,7 @@ def _extents(element_shape: Sequence[int | None] | None) -> tuple[int, ...] | No
 
 
 def _known_extents(element_shape: Array) -> tuple[int, ...] | None:
-    """The extents of items; a scalar -1 stands for any."""
+    """The extents of items; a scalar -1 stands for any extents."""
     return None if element_shape.ndim == 0 else _extents(element_shape.tolist())
 
 

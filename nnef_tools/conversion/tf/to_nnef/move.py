@@ -57,7 +57,7 @@ def transpose_axes(b: Builder, x: Tensor, perm: Ints) -> Tensor:
     rank = len(shape(x))
     axes = [positive(k, rank) for k in perm]
     if sorted(axes) != list(range(rank)):
-        raise Unsupported(f"perm {perm} is no permutation for rank {rank}")
+        raise Unsupported(f"perm {perm} is not a permutation for rank {rank}")
     return transpose(b, x, axes)
 
 

@@ -65,7 +65,7 @@ def fake_quant_per_channel(
 class _Levels:
     """How reals become codes and back: zero is a level, and the codes fit the bits.
 
-    Of the range, the end that needs the smaller scale stays, the other one moves. first, last: codes.
+    The end of the range that needs the smaller scale stays, the other one moves. first, last: codes.
     """
 
     low: Tensor

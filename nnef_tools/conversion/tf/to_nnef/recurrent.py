@@ -24,7 +24,7 @@ _HIDDEN = 6
 
 @dataclass(frozen=True)
 class _Lstm:
-    """What a step does beside its products. gates: the order of their columns. peepholes: of i, f and o, or none."""
+    """A step without its matrix products. gates: the order of their columns. peepholes: for i, f and o, or none."""
 
     gates: str
     forget_bias: float

@@ -17,9 +17,9 @@ MAX_STATES = 3
 
 
 def recurrent_layer(b: Builder, state: Sequence[Any], cond: Graph, body: Graph, limit: int) -> list[Any] | None:
-    """What the loop leaves in its variables, if all it does is to step a known cell through a sequence, or None.
+    """The final values of a loop that only steps a known cell through a sequence; None for other loops.
 
-    Nothing is left in the graph of what was tried.
+    Operations that were added for the attempt are removed.
     """
     if b.standard_only:
         return None
@@ -27,7 +27,7 @@ def recurrent_layer(b: Builder, state: Sequence[Any], cond: Graph, body: Graph, 
     loop = _Loop(b, cond, body)
     try:
         results = loop.run(state, limit)
-    except NnefToolsError:  # whatever it is, unrolling meets it again and tells
+    except NnefToolsError:  # unrolling meets the same error and reports it
         results = None
     tried = b.graph.operations[start:]
     is_layer = results is not None and not _others_escape(loop, results, tried)
@@ -87,7 +87,7 @@ class _Loop:
         return Tensor(self._b.graph, shape=like.shape, dtype=like.dtype)
 
     def _add(self, states: dict[Tensor, Tensor], made: Collection[Tensor]) -> bool:
-        """Looks at one more step; False if it is no cell, or another one than before."""
+        """Looks at one more step; False if it is not a cell, or differs from the earlier ones."""
         leaves = _leaves(states.values(), states, made)
         given = [leaf for leaf in leaves if leaf not in states]
         if len(given) != 1 or given[0].rank != 2:
@@ -108,7 +108,7 @@ def _is_carried(old: Any, new: Any) -> bool:
 
 
 def _leaves(results: Iterable[Tensor], states: Collection[Tensor], made: Collection[Tensor]) -> list[Tensor]:
-    """What the results of a step are computed from, beside constants: some of the states, and what is given."""
+    """The tensors, other than constants, that the results of a step are computed from: states and given ones."""
     seen = dict.fromkeys(results)
     leaves = []
     pending = list(seen)

@@ -31,7 +31,7 @@ def _factor(extent: int, size: int, align_corners: bool) -> Any:
 
 
 def _positions(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> Any:
-    """Where the results lie in the input, float32."""
+    """Positions of the results in the input, float32."""
     x = np.arange(size).astype(F)
     factor = _factor(extent, size, align_corners)
     return (x + F(0.5)) * factor - F(0.5) if half_pixel_centers else x * factor
@@ -47,7 +47,7 @@ def nearest_positions(extent: int, size: int, align_corners: bool, half_pixel_ce
 
 
 def linear_matrix(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> Matrix:
-    """Weights of ResizeBilinear: the two neighbours, the edge standing for what lies outside."""
+    """Weights of ResizeBilinear: the two neighbors, the edge standing for what lies outside."""
     position = _positions(extent, size, align_corners, half_pixel_centers)
     low = np.floor(position)
     part = (position - low).astype(np.float64)
@@ -129,7 +129,7 @@ def resize_nearest(
 
 
 def _real(b: Builder, x: Tensor) -> Tensor:
-    """All but the nearest element give float32."""
+    """x as float32, which all methods but the nearest element compute in."""
     return x if is_float(x.dtype) else b.cast(x, np.float32)
 
 

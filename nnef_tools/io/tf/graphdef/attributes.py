@@ -15,7 +15,7 @@ from .tensors import shape_message, shape_value, tensor_message, tensor_value, t
 
 
 class Func(NamedTuple):
-    """A function of the library as a value: its name and the attributes that it is specialised by."""
+    """A function of the library as a value: its name and the attributes that it is specialized by."""
 
     name: str
     attrs: dict[str, Any]
@@ -87,7 +87,7 @@ _CLASSES: dict[str, type | tuple[type, ...]] = {
 
 
 def is_of_kind(value: Any, kind: str) -> bool:
-    """Is that a value of an attribute of a kind, as in an operator's signature? None is, for what is not known."""
+    """Does the value fit an attribute of a kind, as in an operator's signature? None, an unknown value, fits all."""
     if kind.startswith("list("):
         return isinstance(value, list) and all(is_of_kind(item, kind[5:-1]) for item in value)
     if value is None or kind not in _CLASSES:
@@ -129,15 +129,15 @@ def attribute_message(value: Any, kind: str | None = None) -> Message:
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         if isinstance(error, FormatError):
             raise
-        raise FormatError(f"{value!r} is no value of type {kind}") from error
+        raise FormatError(f"{value!r} is not a value of type {kind}") from error
 
 
 def _scalar(value: Any, kind: str) -> Any:
-    """The value itself; numbers only where a number is meant."""
+    """The value itself. FormatError where a number is needed and it is not one."""
     if kind in ("int", "float", "bool") and not isinstance(value, (bool, int, float, np.number, np.bool_)):
-        raise FormatError(f"{value!r} is no value of type {kind}")
+        raise FormatError(f"{value!r} is not a value of type {kind}")
     if kind == "int" and int(value) != value:
-        raise FormatError(f"{value!r} is no integer")
+        raise FormatError(f"{value!r} is not an integer")
     return value
 
 

@@ -23,7 +23,7 @@ _UNKNOWN_SHAPE_PRODUCER = 24
 
 _MAX_NESTING = 50
 
-# What marks the attributes of a composite in a PyFunc node.
+# Marks around the names of attributes of a composite in a PyFunc node.
 COMPOSITE = "PyFunc"
 PREFIX, SUFFIX = "_$", "$_"
 
@@ -60,7 +60,7 @@ class _Builder:
         """The graph, and its aliases. wanted: names of the nodes that make the outputs, by default unused ones."""
         body = self._library.main(messages)
         if not body.nodes:
-            raise FormatError("no TensorFlow graph: there are no nodes in it")
+            raise FormatError("not a TensorFlow graph: there are no nodes in it")
         _fill_defaults(body.nodes)
         excluded, hidden = effect_names(body.nodes, self._library)
         named = {*excluded, *hidden}
@@ -185,7 +185,7 @@ _WITH_BODIES = ("While", "StatelessWhile", "If", "StatelessIf", "Case", "Statele
 
 
 class _ResultCounts:
-    """Says how many results a node has: by its signature, else by its shapes and by what is used of it."""
+    """Tells how many results a node has: by its signature, else by its shapes and by which results are used."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._used: dict[str, int] = {}
@@ -252,7 +252,7 @@ def set_input_shapes(graph: Graph, input_shapes: InputShapes) -> None:
         shape = tuple(given)
         old = tensor.shape
         if not all(dim is None or (isinstance(dim, int) and dim >= 0) for dim in shape):
-            raise UsageError(f"{list(shape)} is no shape for input '{key}'")
+            raise UsageError(f"{list(shape)} is not a shape for input '{key}'")
         if old is not None and len(old) != len(shape):
             raise UsageError(f"input '{key}' has rank {len(old)}, it cannot get the shape {list(shape)}")
         if old is not None and any(a is not None and a != b for a, b in zip(old, shape, strict=True)):

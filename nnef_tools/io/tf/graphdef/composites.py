@@ -24,7 +24,7 @@ from .tensorflow import require_tensorflow
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Attributes of the marks.
+# Names of the attributes of marks.
 MARK = "_composite_"
 INPUT_MARK = f"{MARK}input"
 _OUTPUT, _NAME, _TOKEN = f"{MARK}output", f"{MARK}name", f"{MARK}token"
@@ -89,7 +89,7 @@ def _record(
     attribs: dict[str, Any] = {}
 
     def enter(key: str, value: Any) -> Any:
-        """What the function gets instead of an argument: tensors pass a mark, others are noted as attributes."""
+        """What the function gets for an argument: a tensor behind a mark; other values are noted as attributes."""
         if isinstance(value, tf.Variable):
             value = tf.convert_to_tensor(value)
         if tf.is_tensor(value):
@@ -244,7 +244,7 @@ def _replace_inputs(graph_def: Any, replaced: Mapping[str, tuple[str, int | None
 
 
 class _Call:
-    """The marks of a call of a composite function. inputs, outputs: their numbers -> nodes."""
+    """The marks of one call of a composite function. inputs, outputs: number -> node."""
 
     def __init__(self, name: str) -> None:
         self.name = name

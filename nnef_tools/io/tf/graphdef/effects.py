@@ -14,10 +14,10 @@ from .resolve import FORWARDING
 _IDLE = ("NoOp", "ControlTrigger", "_Retval", "TensorArrayClose", "TensorArrayCloseV2", "TensorArrayCloseV3",
          "StackClose", "StackCloseV2")  # fmt: skip
 
-# Operators that pass on a value, with an effect that a model without effects lacks.
+# Operators that forward a value and also have an effect, which is left out.
 _FORWARDING_EFFECTS = ("Print", "CheckNumerics", "CheckNumericsV2")
 
-# Their results are records for a log.
+# Operators whose results are records for a log.
 _SUMMARIES = ("ScalarSummary", "HistogramSummary", "ImageSummary", "ImageSummaryV2", "AudioSummary", "AudioSummaryV2",
               "TensorSummary", "TensorSummaryV2", "MergeSummary")  # fmt: skip
 
@@ -25,7 +25,7 @@ _CHOICES = ("If", "StatelessIf", "Case", "StatelessCase")
 _LOWERED = ("Switch", "RefSwitch", "Merge", "RefMerge")
 _CONTROL = (*_CHOICES, "While", "StatelessWhile", *_LOWERED)
 
-# Beginnings of the names of operators that have or read a state, and draw random numbers.
+# Prefixes of operators that have or read a state, or draw random numbers.
 _STATEFUL = ("Print", "PyFunc", "EagerPyFunc", "Assign", "Scatter", "Apply", "SparseApply", "ReadVariable", "Random",
              "Stateful", "Truncated", "Multinomial", "Rng", "LookupTable", "Iterator", "Queue", "Timestamp",
              "VarIsInitialized", "IsVariableInitialized", "EnsureShape")  # fmt: skip
@@ -34,7 +34,7 @@ _SHOWN = 3
 
 
 def effect_names(nodes: Sequence[Node], library: Library) -> tuple[set[str], set[str]]:
-    """Names of nodes whose results, which nothing uses, are no outputs: certainly, and unless there is nothing else.
+    """Names of nodes whose unused results are not outputs: those for certain, and those unless there is nothing else.
 
     Certain are summaries, and choices with effects in their branches whose results say nothing: constants, or the
     condition itself. Others are those that nodes wait for, if they pass on a value, are control flow or have a state.
@@ -87,7 +87,7 @@ def _has_effect(op: str) -> bool:
 
 
 def _source(node: Node, by_name: Mapping[str, Node]) -> Node:
-    """The node whose result a node passes on, if it does that; else the node itself."""
+    """The node whose result a node forwards, if it does that; else the node itself."""
     for _ in range(len(by_name)):
         if node.op not in FORWARDING or not node.inputs or node.inputs[0][0] not in by_name:
             break
@@ -96,12 +96,12 @@ def _source(node: Node, by_name: Mapping[str, Node]) -> Node:
 
 
 def _makes_nothing(node: Node, by_name: Mapping[str, Node], library: Library) -> bool:
-    """Is it a choice for its effect only?"""
+    """Is it a conditional that is there for its effect only?"""
     return _is_guard(node, by_name) or (node.op in _CHOICES and _chooses_effect(node, library))
 
 
 def _is_guard(node: Node, by_name: Mapping[str, Node]) -> bool:
-    """Does a Merge of TensorFlow 1 only join branches without value? These pass on the predicate when they are done."""
+    """Does a Merge of TensorFlow 1 only join branches without a value? These forward the predicate when done."""
     if node.op != "Merge" or not node.inputs:
         return False
     ends = [by_name.get(ref[0]) for ref in node.inputs]
@@ -125,7 +125,7 @@ def _chooses_effect(node: Node, library: Library) -> bool:
 
 
 def _is_effectful(function: Message | None, library: Library, seen: set[str]) -> bool:
-    """Has the function nodes with effects, itself or in functions that it calls?"""
+    """Does the function, or one that it calls, have nodes with effects?"""
     if function is None or function["signature"]["name"] in seen:
         return False
     seen.add(function["signature"]["name"])

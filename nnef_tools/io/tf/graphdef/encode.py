@@ -21,7 +21,7 @@ from .resolve import INPUTS, first_result_only
 from .schema import SCHEMA
 from .tensors import Shape, tensor_message
 
-# Of TensorFlow 2.15. Older versions accept graphs of newer ones if these use nothing new.
+# Versions of TensorFlow 2.15. Older programs accept graphs of newer ones if these use nothing new.
 _PRODUCER, _MIN_CONSUMER = 1645, 12
 
 
@@ -44,7 +44,7 @@ def encode_graph(graph: Graph, annotate_shapes: bool = False) -> list[Message]:
 
 
 class _Library:
-    """Functions made of nested graphs."""
+    """The functions that nested graphs become."""
 
     def __init__(self, annotate_shapes: bool) -> None:
         self.annotate_shapes = annotate_shapes
@@ -70,7 +70,7 @@ class _Encoder:
         raise NotImplementedError
 
     def enter(self, op: Operation, name: str) -> None:
-        """Makes the results of an operation known."""
+        """Notes the names by which the results of an operation are referred to."""
         self.references.update({output: self.reference(name, op, k) for k, output in enumerate(op.outputs)})
 
     def node(self, op: Operation, name: str) -> Message:
@@ -130,7 +130,7 @@ class _MainEncoder(_Encoder):
         graph = self.graph
         renamed = _needs_identity(graph)
         identities = {tensor: valid_name(tensor.name) for tensor in renamed if tensor.name}
-        # An input that is an output, too, keeps its name as input.
+        # An input that is also an output keeps its name as an input.
         for tensor in graph.inputs:
             identities.pop(tensor, None)
         names = Names()
@@ -251,7 +251,7 @@ def _needed(graph: Graph) -> list[Operation]:
 
 
 def _in_output_order(graph: Graph, by_op: Mapping[Operation, Message], ends: Mapping[int, Message]) -> list[Message]:
-    """The nodes, those that make outputs last and in the order of the outputs, unless they are so already."""
+    """The nodes, with those that make outputs at the end and in the order of the outputs."""
     chosen: dict[int, Message] = {}
     for tensor in graph.outputs:
         producer = tensor.producer
@@ -271,7 +271,7 @@ def _shapes(*shapes: Shape | None) -> dict[str, Message]:
 
 
 def _unused_shapes(op: Operation) -> list[None]:
-    """For the results that an operator has, but not the operation, since nothing uses them."""
+    """Unknown shapes of the results that the operator has but the operation lacks, since nothing uses them."""
     operator = None if op.custom else find_operator(op.type or "")
     if operator is None or any(output.is_list or output.count is not None for output in operator.outputs):
         return []
@@ -335,7 +335,7 @@ def _check_complete(operator: Operator | None, given: Iterable[str]) -> None:
 
 
 def _needs_identity(graph: Graph) -> list[Tensor]:
-    """Outputs of the graph that must be results of a node of their own, for the file to tell that they are outputs.
+    """Outputs of the graph that need a node of their own, so that readers of the file find them.
 
     In a file, the outputs are the results of nodes none of whose results is used.
     """
@@ -353,7 +353,7 @@ def _needs_identity(graph: Graph) -> list[Tensor]:
 
 
 def _named_after_op(tensor: Tensor, op: Operation) -> bool:
-    """Does the name that the tensor gets from its node fit? The node is named after the first result."""
+    """Will the tensor have its own name? It follows from that of the node, which is named after the first result."""
     index = next(k for k, output in enumerate(op.outputs) if output is tensor)
     if index == 0:
         return True

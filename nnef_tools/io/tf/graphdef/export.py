@@ -73,7 +73,7 @@ def save_function(
 
 
 def concrete_function(function: Any, input_signature: Any = None) -> Any:
-    """The traced function. UsageError if it cannot be traced for want of a signature."""
+    """The traced function. UsageError if it cannot be traced because it has no input signature."""
     tf = require_tensorflow("to export functions")
     if hasattr(function, "structured_input_signature") and hasattr(function, "graph"):
         return function
@@ -137,7 +137,7 @@ def load_default_graph(filename: str | os.PathLike[str]) -> None:
     except OSError as error:
         raise FileError(f"cannot read the file: {error.strerror}", where=str(filename)) from error
     except DecodeError as error:
-        raise FormatError(f"no TensorFlow graph: {error}", where=str(filename)) from error
+        raise FormatError(f"not a TensorFlow graph: {error}", where=str(filename)) from error
     tf.import_graph_def(graph_def, name="")
 
 
@@ -248,7 +248,7 @@ def _output_names(outputs: Any) -> dict[Any, str]:
 
 
 def _tensor_name(tensor: Any) -> str:
-    """Of a tensor, a reference to it (`tensor.ref()`), or its name."""
+    """The name of a tensor, given by itself, a reference to it (`tensor.ref()`), or its name."""
     if hasattr(tensor, "deref"):
         tensor = tensor.deref()
     name = tensor if isinstance(tensor, str) else tensor.name

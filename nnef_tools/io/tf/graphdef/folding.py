@@ -21,7 +21,7 @@ _NOT_CONSTANT = ("resource", "variant")
 def set_input_shapes(graph_def: Any, shapes: Mapping[str, Sequence[int | None]]) -> Any:
     """A copy with other shapes of placeholders, given by name, and all shapes (`_output_shapes`) inferred anew.
 
-    FileError (an OSError) for a name that is no placeholder, and for a shape of another rank.
+    FileError (an OSError) for a name that is not a placeholder, and for a shape of another rank.
     """
     tf = require_tensorflow("to change the shapes of inputs")
     result = type(graph_def)()
@@ -126,7 +126,7 @@ def _static_shape(op: Any) -> Any:
 def _constant_names(graph: Any, nodes: Mapping[str, Any], static: set[str]) -> set[str]:
     """Names of the nodes whose results are always the same."""
     constant: set[str] = set()
-    for op in graph.get_operations():  # in an order in which inputs come first, but for loops
+    for op in graph.get_operations():  # inputs come first, except in loops
         if op.name in static or (
             op.type not in (*_INPUTS, "PyFunc", "NoOp", "Assert")
             and op.outputs

@@ -73,7 +73,7 @@ class _Frame:
 
     @property
     def ends(self) -> list[Ref]:
-        """What a round computes."""
+        """The values that an iteration computes."""
         return [self.condition, *(variable.next for variable in self.variables if variable.next is not None)]
 
 
@@ -139,7 +139,7 @@ def _is_loop_switch(node: Node, merge: Node, by_name: Mapping[str, Node]) -> boo
 
 
 def _innermost(frame: _Frame, owners: Mapping[str, _Frame], by_name: Mapping[str, Node]) -> _Frame:
-    """The frame itself, or one in it that has no other in it."""
+    """The frame itself, or a frame nested in it that contains no others."""
     outer: list[str] = []
     while True:
         reached = _reached(frame.ends, _starts(frame, body=True), by_name)
@@ -153,7 +153,7 @@ def _innermost(frame: _Frame, owners: Mapping[str, _Frame], by_name: Mapping[str
 
 
 def _starts(frame: _Frame, body: bool) -> dict[Ref, int]:
-    """Where the values of variables come in: reference -> number of the variable."""
+    """References through which the values of variables enter -> number of the variable."""
     starts: dict[Ref, int] = {}
     for k, variable in enumerate(frame.variables):
         starts[variable.enter.name, 0] = k
@@ -211,7 +211,7 @@ def _loop_node(frame: _Frame, by_name: Mapping[str, Node], position: Mapping[str
 
 
 def _without_dependents(nodes: list[Node], removed: set[str]) -> list[Node]:
-    """Without the given nodes and all that depends on them: what is left of the inside of loops."""
+    """The nodes without the given ones, and without all that depends on these (which is the inside of loops)."""
     followers: dict[str, list[str]] = {}
     for node in nodes:
         for name in (*(ref[0] for ref in node.inputs), *node.control):
@@ -239,7 +239,7 @@ def _raise_conditionals(nodes: list[Node]) -> list[Node]:
         return ref
 
     def predicate(ref: Ref) -> Ref:
-        """What decides, however it is passed on."""
+        """The reference of the predicate, behind nodes that only forward it."""
         ref = final(ref)
         while (node := by_name.get(ref[0])) is not None and node.op in FORWARDING and ref[1] < len(node.inputs):
             ref = final(node.inputs[ref[1]])
@@ -281,7 +281,7 @@ def _raise_conditionals(nodes: list[Node]) -> list[Node]:
 def _branch_count(node: Node) -> int:
     count = node.attribs.get("num_outs")
     if not isinstance(count, int) or not 1 <= count <= _MAX_BRANCHES:
-        raise FormatError(f"num_outs = {count} is no number of branches", where=str(node))
+        raise FormatError(f"num_outs = {count} is not a number of branches", where=str(node))
     return count
 
 
@@ -332,7 +332,7 @@ def _select(node: Node, condition: Ref, branches: list[Ref]) -> Node:
 
 
 def _case(node: Node, index: Ref, branches: list[Ref]) -> Node:
-    """A StatelessCase whose branches are given the results of all and return one."""
+    """A StatelessCase whose branches take the results of all branches and return one of them."""
     dtype = node.attribs.get("T")
     arguments = [(node.name, -1 - k) for k in range(len(branches))]
     attribs: dict[str, Any] = {

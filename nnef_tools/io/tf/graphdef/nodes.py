@@ -1,4 +1,4 @@
-"""Nodes of a GraphDef, and the functions of its library put in where they are called."""
+"""Nodes of a GraphDef, with the functions of its library expanded where they are called."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ class Library:
             raise FormatError(f"the function '{func.name}' calls itself", where=where)
         if len(path) >= _MAX_CALL_DEPTH:
             raise FormatError(f"functions call each other more than {_MAX_CALL_DEPTH} deep", where=where)
-        return self._expanded(self._specialised(func, prefix), (*path, func.name))
+        return self._expanded(self._specialized(func, prefix), (*path, func.name))
 
-    def _specialised(self, func: Func, prefix: str) -> Body:
+    def _specialized(self, func: Func, prefix: str) -> Body:
         """A copy of a function's nodes, with its attributes put in and names resolved."""
         message = self._functions[func.name]
         if func.name not in self._parsed:
@@ -231,7 +231,7 @@ class Library:
 
 
 def final_reference(ref: Ref, replaced: dict[Ref, Ref]) -> Ref:
-    """What a reference stands for after all replacements; the way to it is shortened. FormatError for a cycle."""
+    """What a reference stands for after all replacements, whose chains are shortened. FormatError for a cycle."""
     way = []
     while ref in replaced:
         way.append(ref)
@@ -258,7 +258,7 @@ def _graph_reference(text: str, node: Node) -> Ref:
 
 def _index(text: str, node: Node) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise FormatError(f"'{text[:40]}' is no number of an output", where=str(node))
+        raise FormatError(f"'{text[:40]}' is not the number of an output", where=str(node))
     return int(text)
 
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 # Protobuf's limit, so no GraphDef can be larger.
 MAX_SIZE = (1 << 31) - 1
 
-_HINT = "the file is damaged or truncated, or no TensorFlow graph"
+_HINT = "the file is damaged or truncated, or not a TensorFlow graph"
 _SAVED_MODEL = "saved_model.pb"
 
 
@@ -54,7 +54,7 @@ class Reader:
     def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
         """input_shapes: input name -> extents (None keeps one open).
 
-        Raises FileError, FormatError if the file is no valid graph, UsageError for impossible input shapes,
+        Raises FileError, FormatError if the file is not a valid graph, UsageError for impossible input shapes,
         MissingPackageError for files that need TensorFlow without it.
         """
         path = Path(filename)

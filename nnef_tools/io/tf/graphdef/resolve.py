@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .nodes import Node, Ref, final_reference
 
-# Operators whose first (for IdentityN: each) result is the corresponding input. What they check is not kept.
+# Operators that forward their first input (IdentityN: each input). What they check is left out.
 FORWARDING = (
     "Identity",
     "IdentityN",
@@ -21,10 +21,10 @@ FORWARDING = (
 )
 INPUTS = ("Placeholder", "PlaceholderV2")
 
-# Results that only training uses.
+# Operators of which only the first result matters; training uses the others.
 _FIRST_RESULT_ONLY = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "_FusedBatchNormEx")
 
-# Grappler leaves inputs of this name, without use, where it has put in functions.
+# Prefix of unused inputs that Grappler leaves where it has expanded functions.
 _UNUSED_INPUT = "unused_control_flow_input"
 
 
@@ -42,7 +42,7 @@ class Resolution:
 def resolve(nodes: Sequence[Node], outputs: Sequence[Ref], *, of_function: bool = False) -> Resolution:
     """Leaves out what the outputs do not need; the inputs of a graph stay, and the names of its outputs.
 
-    Inputs of nodes that are left are changed to what passing nodes stand for. A passing node that makes an output
+    Inputs of nodes that are left are changed to what forwarding nodes stand for. A forwarding node that makes an output
     gives its name to the value that it passes on; it stays if that is an input, a constant or an output itself.
     """
     by_name = {node.name: node for node in nodes}
@@ -87,7 +87,7 @@ def _output_count(node: Node, result_count: int) -> int:
 
 
 def first_result_only(op_type: str | None) -> bool:
-    """Are all results of the operator but the first for training only?"""
+    """Is the first result the only one that inference uses?"""
     return op_type in _FIRST_RESULT_ONLY
 
 
@@ -100,7 +100,7 @@ def _is_left_over(node: Node) -> bool:
 
 
 def _passed(nodes: Iterable[Node], by_name: Mapping[str, Node]) -> dict[Ref, Ref]:
-    """Result of a passing node -> its input."""
+    """Result of a node that forwards an input -> that input."""
     passed: dict[Ref, Ref] = {}
     for node in nodes:
         if node.op in FORWARDING and node.inputs:
@@ -113,7 +113,7 @@ def _passed(nodes: Iterable[Node], by_name: Mapping[str, Node]) -> dict[Ref, Ref
 
 
 def _is_value(ref: Ref, by_name: Mapping[str, Node]) -> bool:
-    """Is it the value of a variable, and not a variable? Freezing makes constants of variables."""
+    """Is it the value of a variable and not its handle? Freezing turns variables into constants."""
     node = by_name.get(ref[0])
     return node is not None and node.op == "Const"
 
@@ -121,14 +121,14 @@ def _is_value(ref: Ref, by_name: Mapping[str, Node]) -> bool:
 def _keep_output_names(
     outputs: Sequence[Ref], passed: dict[Ref, Ref], names: dict[Ref, str], by_name: Mapping[str, Node]
 ) -> None:
-    """Decides for each passing node that makes outputs: its names go to its sources, or it stays."""
+    """Decides for each forwarding node that makes outputs: its names go to its sources, or it stays."""
     taken = {ref for ref in outputs if ref not in passed}
     groups: dict[str, list[Ref]] = {}
     for ref in outputs:
         if ref in passed:
             groups.setdefault(ref[0], []).append(ref)
     for refs in groups.values():
-        # Those of the group itself must be gone before, since the shortening of ways would lose them.
+        # The steps of the group itself are taken out first: shortening the chains would lose them.
         steps = {ref: passed.pop(ref) for ref in refs}
         sources = [final_reference(step, passed) for step in steps.values()]
         if (

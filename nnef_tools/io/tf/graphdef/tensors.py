@@ -17,7 +17,7 @@ Shape = tuple[Any, ...]
 
 _MAX_RANK = 32
 
-# What a few values may be extended to: a message can claim any size.
+# Limit of bytes that a few values are extended to: a message can claim any size.
 _MAX_FILLED_BYTES = 1 << 31
 
 # Kind or name of a type -> the field of TensorProto for values that are not raw (tensor.proto of TensorFlow).

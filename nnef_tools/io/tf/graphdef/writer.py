@@ -22,7 +22,7 @@ class Writer:
     Nodes are named after the first result of their operation. Graph inputs without producer become Placeholder, other
     tensors with data Const nodes; attributes that follow from the types and numbers of inputs and outputs (T, N, ..)
     may be left out. Custom operations become PyFunc nodes, as composites are. Where an output of the graph would not
-    be recognised as such, an Identity of its name is added. What no output needs is
+    be recognized as such, an Identity of its name is added. What no output needs is
     left out. Weights are written one by one, without a second copy.
     """
 
