@@ -3,7 +3,6 @@
 FAMILIES = (
     "activation",
     "attention",
-    "bits",
     "control",
     "conv",
     "elementwise",
@@ -21,6 +20,6 @@ FAMILIES = (
     "reduce",
     "resize",
     "roi",
+    "sampling",
     "signal",
-    "spatial",
 )

@@ -1,4 +1,4 @@
-"""Elementwise arithmetic, comparison, logic, casts."""
+"""Elementwise arithmetic, comparison, logic, casts, operators on bits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...compose.arithmetic import clip, is_inf, is_nan, modulo, power
-from ...compose.number_types import convert_dtype, round_half_even
+from ...compose.arithmetic import bit_shift, bitwise_not, clip, is_inf, is_nan, modulo, power
+from ...compose.number_types import convert_dtype, reinterpret, round_half_even
 from ...engine.rules import to_nnef
 from ...maths import names
 from ..common import DTYPES, aligned, dtype_code, dtype_of, shape, unsqueeze
@@ -155,3 +155,18 @@ to_nnef("onnx", "Mod", since=10)(modulo)
 to_nnef("onnx", "Clip", since=11)(clip)
 to_nnef("onnx", "IsNaN", since=9)(is_nan)
 to_nnef("onnx", "IsInf", since=10)(is_inf)
+
+# bits; NNEF's integers have no width, so that results which would leave the width of the type are brought back to it
+
+for _onnx in ("And", "Or", "Xor"):
+    to_nnef("onnx", f"Bitwise{_onnx}", since=18)(_binary(f"bitwise_{_onnx.lower()}"))
+
+
+to_nnef("onnx", "BitwiseNot", since=18)(bitwise_not)
+to_nnef("onnx", "BitShift", since=11)(bit_shift)
+
+
+@to_nnef("onnx", "BitCast", since=26)
+def bit_cast(b: Builder, x: Tensor, *, to: int) -> Tensor:
+    """BitCast of constants, and between integers."""
+    return reinterpret(b, x, dtype_of(to))

@@ -1,4 +1,4 @@
-"""Gather, scatter and friends; order statistics."""
+"""Operators with computed positions: gather, scatter, one-hot, triangles."""
 
 from __future__ import annotations
 
@@ -100,31 +100,6 @@ def compress(b: Builder, x: Tensor, condition: Tensor, *, axis: int | None = Non
     if not chosen.size:
         raise Unsupported("the result would be empty; NNEF has no empty tensors")
     return b.gather(x, b.constant(chosen.astype(np.int64)), axis=k)
-
-
-@to_nnef("onnx", "TopK")
-def top_k_attribute(b: Builder, x: Tensor, *, k: int, axis: int = -1) -> tuple[Tensor, Tensor]:
-    """TopK-1: k is an attribute."""
-    return top_k(b, x, k, axis=axis)
-
-
-@to_nnef("onnx", "TopK", since=10)
-def top_k(b: Builder, x: Tensor, k: Int, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Tensor, Tensor]:
-    """TopK -> top_k."""
-    values, indices = b.top_k(x, k=k, axis=positive(axis, len(shape(x))), largest=bool(largest), sorted=bool(sorted))
-    return values, indices
-
-
-@to_nnef("onnx", "CumSum", since=11)
-def cumulative_sum(b: Builder, x: Tensor, axis: Int, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
-    """CumSum -> cum_sum."""
-    return b.cum_sum(x, axis=positive(axis, len(shape(x))), exclusive=bool(exclusive), reverse=bool(reverse))
-
-
-@to_nnef("onnx", "CumProd", since=26)
-def cumulative_product(b: Builder, x: Tensor, axis: Int, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
-    """CumProd -> cum_prod."""
-    return b.cum_prod(x, axis=positive(axis, len(shape(x))), exclusive=bool(exclusive), reverse=bool(reverse))
 
 
 @to_nnef("onnx", "Trilu", since=14)

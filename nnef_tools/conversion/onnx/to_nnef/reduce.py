@@ -1,4 +1,4 @@
-"""Reductions; the axes are an attribute in old versions and an input in new ones."""
+"""Reductions, positions of extrema, running sums; axes are an attribute in old versions and an input in new ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ....model import Tensor
 from ....model.dtypes import is_float
 from ...building.nnef import Builder
-from ...engine.rules import Ints, to_nnef
+from ...engine.rules import Int, Ints, to_nnef
 from ...maths.names import REDUCE
 from ..common import axes_or_all, positive, shape, squeeze
 
@@ -116,3 +116,28 @@ def _arg(nnef: str) -> Callable[..., Tensor]:
 
 to_nnef("onnx", "ArgMax")(_arg("argmax_reduce"))
 to_nnef("onnx", "ArgMin")(_arg("argmin_reduce"))
+
+
+@to_nnef("onnx", "TopK")
+def top_k_attribute(b: Builder, x: Tensor, *, k: int, axis: int = -1) -> tuple[Tensor, Tensor]:
+    """TopK-1: k is an attribute."""
+    return top_k(b, x, k, axis=axis)
+
+
+@to_nnef("onnx", "TopK", since=10)
+def top_k(b: Builder, x: Tensor, k: Int, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Tensor, Tensor]:
+    """TopK -> top_k."""
+    values, indices = b.top_k(x, k=k, axis=positive(axis, len(shape(x))), largest=bool(largest), sorted=bool(sorted))
+    return values, indices
+
+
+@to_nnef("onnx", "CumSum", since=11)
+def cumulative_sum(b: Builder, x: Tensor, axis: Int, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
+    """CumSum -> cum_sum."""
+    return b.cum_sum(x, axis=positive(axis, len(shape(x))), exclusive=bool(exclusive), reverse=bool(reverse))
+
+
+@to_nnef("onnx", "CumProd", since=26)
+def cumulative_product(b: Builder, x: Tensor, axis: Int, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
+    """CumProd -> cum_prod."""
+    return b.cum_prod(x, axis=positive(axis, len(shape(x))), exclusive=bool(exclusive), reverse=bool(reverse))

@@ -5,7 +5,6 @@ FAMILIES = (
     "batches",
     "control",
     "conv",
-    "crops",
     "diagonals",
     "elementwise",
     "generate",
@@ -19,6 +18,5 @@ FAMILIES = (
     "recurrent",
     "reduce",
     "resize",
-    "scatter",
-    "slices",
+    "roi",
 )

@@ -1,4 +1,4 @@
-"""Reductions, positions of extrema, running sums."""
+"""Reductions, positions of extrema, running sums, segments in order."""
 
 from __future__ import annotations
 
@@ -73,6 +73,19 @@ def _running(nnef: str) -> Callable[..., Tensor]:
 
 to_nnef("tf", "Cumsum")(_running("cum_sum"))
 to_nnef("tf", "Cumprod")(_running("cum_prod"))
+
+
+@to_nnef("tf", "TopKV2")
+def top_k(b: Builder, x: Tensor, k: Int, *, sorted: bool = True, index_type: Any = np.int32) -> tuple[Tensor, Tensor]:
+    """TopKV2 -> top_k along the last axis."""
+    values, indices = b.top_k(x, k=k, axis=len(shape(x)) - 1, largest=True, sorted=sorted)
+    return values, indices
+
+
+@to_nnef("tf", "TopK")
+def top_k_attribute(b: Builder, x: Tensor, *, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
+    """TopK: k is an attribute."""
+    return top_k(b, x, k, sorted=sorted)
 
 
 @to_nnef("tf", "Bucketize")
