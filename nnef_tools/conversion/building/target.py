@@ -115,11 +115,6 @@ class TargetBuilder(ABC):
         """An int64 of rank 0, to compute with NNEF's integers."""
         return self.constant(int(value), np.int64)
 
-    def divisor(self, counts: Sequence[Array]) -> Tensor:
-        """The outer product of counts for each dimension, to divide sums by."""
-        total = divisors(counts)
-        return self.constant(total if total.size > 1 else total.item(), self.real)
-
     # shape and data type
 
     def reshape(self, x: Tensor, dims: Sequence[int]) -> Tensor:
@@ -263,6 +258,11 @@ class TargetBuilder(ABC):
         if not axes:
             return x
         return known(self._reduce(kind, x, axes), [1 if k in axes else n for k, n in enumerate(shape(x))], x.dtype)
+
+    def divided(self, x: Tensor, counts: Sequence[Array]) -> Tensor:
+        """x divided by the outer product of counts for each dimension."""
+        total = divisors(counts)
+        return self.nnef.div(x, self.constant(total if total.size > 1 else total.item(), self.real))
 
     def per_channel(self, x: Tensor, channels: int) -> Tensor | None:
         """A parameter `[1, C]`, `[C]` or of one item as `[C]`; None if it varies in other dimensions."""

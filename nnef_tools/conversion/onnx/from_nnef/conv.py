@@ -10,6 +10,7 @@ from ....ops.window import PlacedWindow, Window
 from ...building.target import is_number, known
 from ...engine.rules import from_nnef
 from ...maths import padding as pads
+from ...shared.pool import continued
 from ..building import OnnxBuilder
 from ..common import shape
 from .substitutes import products, turned_filter
@@ -82,12 +83,6 @@ def deconv(
     x, placed = continued(b, input, window.sized(kernel[2:]).reverse(own[2:], output_shape[2:]))
     vector, rest = _with_bias(b, bias, kernel[1] * groups)
     return _plus(b, spread(b, x, filter, vector, placed, groups), rest)
-
-
-def continued(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
-    """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
-    overhang, window = window.continued()
-    return b.pad(x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, window.border), window
 
 
 def spread(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:

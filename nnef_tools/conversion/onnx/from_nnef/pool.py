@@ -18,9 +18,10 @@ from ....ops.window import PlacedWindow, Window
 from ...building.target import known
 from ...engine.rules import from_nnef
 from ...maths import padding as pads
+from ...shared.pool import continued, normalized
 from ..building import OnnxBuilder
 from ..common import shape
-from .conv import LIMIT, continued, correlate, spread
+from .conv import LIMIT, correlate, spread
 
 Run = Callable[[Tensor, PlacedWindow], Tensor]
 
@@ -90,11 +91,6 @@ def _sum(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
     return correlate(b, x, ones, None, window, channels)
 
 
-def _divided(b: OnnxBuilder, x: Tensor, counts: Sequence[np.ndarray[Any, Any]]) -> Tensor:
-    """x divided by the outer product of counts for each dimension."""
-    return b.elementwise(b.Div, x, b.divisor(counts))
-
-
 @from_nnef("onnx", "box")
 def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
     """box -> AveragePool, times the volume unless it is to be normalised; Conv with ones where it is dilated.
@@ -113,19 +109,7 @@ def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = Fals
         plain = window.border == "ignore" and placed.is_padded
         return _over_axes(b, x, placed, lambda t, w: _mean(b, t, w, not plain))
     y = _over_axes(b, x, placed, lambda t, w: _sum(b, t, w))
-    return _divided(b, y, counts) if normalize else y
-
-
-@from_nnef("onnx", "avg_pool")
-def avg_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
-    """avg_pool -> AveragePool."""
-    return box(b, input, window=window, normalize=True)
-
-
-@from_nnef("onnx", "area_downsample")
-def area_downsample(b: OnnxBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
-    """area_downsample -> AveragePool."""
-    return box(b, input, window=Window.cells([1, 1, *factor]), normalize=True)
+    return b.divided(y, counts) if normalize else y
 
 
 @from_nnef("onnx", "debox")
@@ -138,11 +122,7 @@ def debox(b: OnnxBuilder, input: Tensor, *, window: Window, output_shape: list[i
         return spread(b, t, b.constant(np.ones([channels, 1, *w.size], b.real)), None, w, channels)
 
     y = _over_axes(b, x, placed, run)
-    if not normalize:
-        return y
-    if window.border != "ignore":
-        return _divided(b, y, [np.asarray([n]) for n in placed.size])
-    return _divided(b, y, [placed.contributions(k) for k in range(len(placed.size))])
+    return normalized(b, y, placed, window.border) if normalize else y
 
 
 # maxima

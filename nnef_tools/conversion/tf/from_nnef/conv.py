@@ -17,6 +17,7 @@ from ...building.target import is_number, known
 from ...engine.rules import from_nnef
 from ...maths import axis_orders
 from ...maths.padding import same_padding
+from ...shared.pool import continued
 from ..building import TfBuilder
 
 MAX_RANK = 3
@@ -225,12 +226,6 @@ def deconv(
         y = _spread(b, b.unsqueeze(y, [axis]), b.unsqueeze(w, [2]), widened(placed), groups)
         return b.from_format(with_bias(b, b.squeeze(y, [axis]), bias))
     return b.from_format(with_bias(b, _spread(b, y, w, placed, groups), bias))
-
-
-def continued(b: TfBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
-    """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
-    overhang, window = window.continued()
-    return b.pad(x, [(0, 0)] * (len(shape(x)) - len(overhang)) + overhang, window.border), window
 
 
 def _spread(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:

@@ -7,7 +7,7 @@ dimension at a time, since sums and maxima are separable: from the slices that a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from ....ops.window import PlacedWindow, Window
 from ...building.shapes import shape
 from ...building.target import Reduction, known
 from ...engine.rules import from_nnef
+from ...shared.pool import continued, normalized
 from ..building import TfBuilder
-from .conv import continued, is_same, padding_attributes, widened
+from .conv import is_same, padding_attributes, widened
 
 Array = np.ndarray[Any, Any]
 
@@ -67,11 +68,6 @@ def _by_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, combine: Callable[..
     return x
 
 
-def _divided(b: TfBuilder, x: Tensor, counts: Sequence[Array]) -> Tensor:
-    """x divided by the outer product of counts for each dimension."""
-    return b.elementwise(b.RealDiv, x, b.divisor(counts))
-
-
 @from_nnef("tf", "box")
 def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
     """box -> AvgPool, times the volume unless it is to be normalised; sums of slices where it has no such form."""
@@ -87,24 +83,12 @@ def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False)
     spatial = _spatial(plain)
     if spatial is None:
         y = _by_axis(b, x, plain, b.AddV2, "sum")
-        return _divided(b, y, counts) if normalize else y
+        return b.divided(y, counts) if normalize else y
     y = _pool(b, "AvgPool", x, spatial, {"padding": "VALID"})
     if normalize and not (ignore and placed.is_padded):
         return y
     y = b.elementwise(b.Mul, y, b.scalar(math.prod(placed.size)))
-    return _divided(b, y, counts) if normalize else y
-
-
-@from_nnef("tf", "avg_pool")
-def avg_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
-    """avg_pool -> AvgPool."""
-    return box(b, input, window=window, normalize=True)
-
-
-@from_nnef("tf", "area_downsample")
-def area_downsample(b: TfBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
-    """area_downsample -> AvgPool."""
-    return box(b, input, window=Window.cells([1, 1, *factor]), normalize=True)
+    return b.divided(y, counts) if normalize else y
 
 
 @from_nnef("tf", "max_pool")
@@ -222,11 +206,7 @@ def debox(b: TfBuilder, input: Tensor, *, window: Window, output_shape: list[int
     x, placed = continued(b, input, window.reverse(shape(input), output_shape))
     for k in placed.active:
         x = _spread_axis(b, x, placed, k)
-    if not normalize:
-        return x
-    if window.border != "ignore":
-        return _divided(b, x, [np.asarray([n]) for n in placed.size])
-    return _divided(b, x, [placed.contributions(k) for k in range(len(placed.size))])
+    return normalized(b, x, placed, window.border) if normalize else x
 
 
 def _spread_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int) -> Tensor:

@@ -1,0 +1,36 @@
+"""NNEF to any dialect: means over windows, and what reverse windows have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...model import Tensor
+from ...ops.window import PlacedWindow, Window
+from ..building.shapes import rank
+from ..building.target import TargetBuilder
+from ..engine.rules import EVERY, from_nnef
+
+
+@from_nnef(EVERY, "avg_pool")
+def avg_pool(b: TargetBuilder, input: Tensor, *, window: Window) -> Tensor:
+    """avg_pool: a normalized box."""
+    return b.nnef.box(input, **window.attributes(), normalize=True)
+
+
+@from_nnef(EVERY, "area_downsample")
+def area_downsample(b: TargetBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
+    """area_downsample: a normalized box over cells."""
+    return b.nnef.box(input, **Window.cells([1, 1, *factor]).attributes(), normalize=True)
+
+
+def continued(b: TargetBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
+    """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
+    overhang, window = window.continued()
+    return b.pad(x, [(0, 0)] * (rank(x) - len(overhang)) + overhang, window.border), window
+
+
+def normalized(b: TargetBuilder, y: Tensor, window: PlacedWindow, border: str) -> Tensor:
+    """The sums of a reverse window divided by its volume, or with border 'ignore' by the number of contributions."""
+    ignore = border == "ignore"
+    sizes = enumerate(window.size)
+    return b.divided(y, [window.contributions(k) if ignore else np.asarray([n]) for k, n in sizes])
