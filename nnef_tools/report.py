@@ -424,6 +424,11 @@ def _some(texts: Sequence[str], most: int = 4) -> str:
     return ", ".join(texts[:most]) + more
 
 
+def count_operations(graph: Graph) -> int:
+    """How many operations compute something, not counting those in nested graphs."""
+    return sum(1 for _ in _computing(graph))
+
+
 def _computing(graph: Graph) -> Iterator[Operation]:
     """The operations except those that only stand for an input or a constant."""
     inputs = {id(tensor) for tensor in graph.inputs}

@@ -18,10 +18,11 @@ from ..io.files import replace_file
 from ..language.parser import parse_fragments
 from ..model import Graph, Tensor
 from ..model.cut import cut
+from ..model.facts import FRAGMENTS, opset_versions
 from ..model.utils import keep_static
 from ..optimization.custom import unmatched_optimizers
 from ..plugins import Plugins, check_fragments
-from ..report import ModelFacts, PassFacts, Verification, size_on_disk
+from ..report import ModelFacts, PassFacts, Verification, count_operations, size_on_disk
 from ..verification.check import Hub, Insides, Interface, operator_types, tensor_sizes, verify_conversion
 from ..verification.quantization_tolerance import Coarseness
 from .job import CONVERTER_OPTIONS, HUB, Job, Log, Progress, Step
@@ -88,7 +89,7 @@ def open_model(
         graph = reader(str(path), outer)
         facts = ModelFacts.of(graph, path, format.name, size_on_disk(getattr(reader, "files", (path,))))
         if plugins.fragments:
-            check_fragments(plugins.fragments, graph.metadata.get("fragments", {}))
+            check_fragments(plugins.fragments, graph.metadata.get(FRAGMENTS, {}))
     with log.stage("prepare"):
         _set_shapes(graph, inner)
         if input_names is not None and format.dialect.complete_shapes is not None:
@@ -154,17 +155,24 @@ class Conversion:
 def convert_graph(job: Job, source: OpenModel, log: Log) -> Conversion:
     """Converts along the route of the job, and optimizes each result. ConversionError.
 
-    A model that only makes a detour over NNEF stays in its dialect if NNEF cannot express it, with a warning.
+    A model that only makes a detour over NNEF stays in its dialect, with a warning, if NNEF cannot express it, or only
+    by more operations: loops are unrolled there, and fused operators taken apart.
     """
     if not job.detour:
         return _follow(job, source, job.route, log)
     warnings = list(log.warnings)
     try:
-        return _follow(job, source, job.route, log)
+        before = count_operations(source.graph)
+        result = _follow(job, source, job.route, log)
+        after = count_operations(result.graph)
+        if after <= before:
+            return result
+        reason = f"it would have {after} operations instead of {before}"
     except ConversionError as error:
-        reason = "; ".join([error.message, *error.details])
-        log.warnings[:] = [*warnings, f"the model is not optimized, since {HUB.title} cannot express it: {reason}"]
-        return _follow(job, source, (), log)
+        hint = f" ({error.hint})" if error.hint else ""
+        reason = f"{HUB.title} cannot express it: {'; '.join([error.message, *error.details])}{hint}"
+    log.warnings[:] = [*warnings, f"the model is not optimized: {reason}"]
+    return _follow(job, source, (), log)
 
 
 def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Conversion:
@@ -226,7 +234,7 @@ def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bo
     between = state.between
     if not is_last:
         declared = parse_fragments("\n".join(job.plugins.fragments.values()), "custom fragments")
-        graph.metadata["fragments"] = {**graph.metadata.get("fragments", {}), **declared}
+        graph.metadata[FRAGMENTS] = {**graph.metadata.get(FRAGMENTS, {}), **declared}
         between = graph, not transposes
     return replace(
         state,
@@ -251,11 +259,9 @@ def _converter_options(job: Job, step: Step, graph: Graph) -> dict[str, Any]:
         "custom_fragments": plugins.fragments,
         "infer_shapes": bool(plugins.shapes),
     }
-    version = graph.metadata.get("opset", {}).get("") if job.detour else None
-    if (
-        options["opset"] is None and version in step.converter.opsets
-    ):  # a model that keeps its dialect keeps its version
-        options["opset"] = version
+    version = opset_versions(graph.metadata).get("")
+    if job.detour and options["opset"] is None and version in step.converter.opsets:
+        options["opset"] = version  # what keeps its dialect keeps its version
     return options
 
 

@@ -186,8 +186,32 @@ def test_what_nnef_cannot_express_stays_as_it_is(run: Run, tmp_path: Path, shape
     target = tmp_path / "out.onnx"
     status, _, err = run("convert", model, target, "--optimize")
     assert status == 0, err
-    assert "warning: the model is not optimized, since NNEF cannot express it: " in err
+    assert "warning: the model is not optimized: NNEF cannot express it: " in err
     assert types(target) == types(model)
+
+
+def test_what_nnef_takes_apart_stays_as_it_is(run: Run, tmp_path: Path) -> None:
+    """A loop of a hundred steps is unrolled in NNEF."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Sin", ["a"], ["b"])],
+        "body",
+        [
+            helper.make_tensor_value_info("k", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("a", TensorProto.FLOAT, [2]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("b", TensorProto.FLOAT, [2]),
+        ],
+    )
+    nodes = [helper.make_node("Loop", ["count", "", "x"], ["y"], body=body)]
+    model = save(tmp_path / "net.onnx", nodes, {"x": [2]}, {"y": [2]}, {"count": np.array(100)})
+    target = tmp_path / "out.onnx"
+    status, _, err = run("convert", model, target, "--optimize", "--verify")
+    assert status == 0, err
+    assert "warning: the model is not optimized: it would have 100 operations instead of 1" in err
+    assert types(target) == ["Loop"]
 
 
 def test_quantized_models_keep_their_codes(run: Run, tmp_path: Path) -> None:
