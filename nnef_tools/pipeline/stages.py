@@ -160,19 +160,19 @@ def convert_graph(job: Job, source: OpenModel, log: Log) -> Conversion:
     """
     if not job.detour:
         return _follow(job, source, job.route, log)
-    warnings = list(log.warnings)
+    warnings, between = list(log.warnings), None
     try:
         before = count_operations(source.graph)
         result = _follow(job, source, job.route, log)
         after = count_operations(result.graph)
         if after <= before:
             return result
-        reason = f"it would have {after} operations instead of {before}"
+        reason, between = f"it would have {after} operations instead of {before}", result.between
     except ConversionError as error:
         hint = f" ({error.hint})" if error.hint else ""
         reason = f"{HUB.title} cannot express it: {'; '.join([error.message, *error.details])}{hint}"
     log.warnings[:] = [*warnings, f"the model is not optimized: {reason}"]
-    return _follow(job, source, (), log)
+    return replace(_follow(job, source, (), log), between=between)
 
 
 def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Conversion:

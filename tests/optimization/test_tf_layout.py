@@ -59,6 +59,23 @@ def check(body: str, transposes: int, **options: bool) -> Graph:
     return graph
 
 
+@pytest.mark.parametrize("known", [(True, False), (False, True), (False, False)], ids=str)
+def test_transposes_of_unknown_shape_stay(known: tuple[bool, bool]) -> None:
+    """Files of TensorFlow seldom tell the shapes of results."""
+    graph = Graph("g")
+    x = Tensor(graph, "x", (2, 3, 4), np.float32)
+    middle, last = (
+        Tensor(graph, name, shape if told else None, np.float32)
+        for name, shape, told in zip(("t", "y"), ((3, 2, 4), (2, 3, 4)), known, strict=True)
+    )
+    Operation(graph, "Placeholder", attribs={"shape": [2, 3, 4], "dtype": np.float32}, outputs=[x])
+    for source, result in ((x, middle), (middle, last)):
+        Operation(graph, "Transpose", attribs={"perm": [1, 0, 2]}, inputs=[source], outputs=[result])
+    graph.inputs, graph.outputs = [x], [last]
+    remove_transposes(graph)
+    assert types(graph) == ["Transpose", "Transpose"]
+
+
 @pytest.mark.parametrize(
     "between",
     [

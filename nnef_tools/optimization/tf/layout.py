@@ -63,6 +63,8 @@ class _Dialect:
         perm = operation.attribs.get("perm")
         if operation.type != "Transpose" or operation.custom or not isinstance(perm, list):
             return None
+        if any(tensor.rank != len(perm) for tensor in (operation.inputs[0], *operation.outputs)):  # files seldom tell
+            return None
         return tuple(axis % len(perm) for axis in perm)
 
     def can_follow(self, operation: Operation) -> bool:
