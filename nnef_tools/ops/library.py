@@ -7,6 +7,7 @@ from functools import cached_property
 
 from ..language.stdlib import standard_fragments
 from ..language.types import Fragment
+from ..model.facts import FRAGMENTS
 from ..model.graph import Graph
 from . import registry
 from .definition import OpDef
@@ -27,7 +28,7 @@ class Library:
     @classmethod
     def of(cls, graph: Graph, *declared: Mapping[str, Fragment], foreign: Container[str | None] = ()) -> Library:
         """With what the model of the graph declares, then others."""
-        return cls(graph.metadata.get("fragments") or {}, *declared, foreign=foreign)
+        return cls(graph.metadata.get(FRAGMENTS) or {}, *declared, foreign=foreign)
 
     @cached_property
     def fragments(self) -> Mapping[str, Fragment]:

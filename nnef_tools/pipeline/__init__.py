@@ -140,10 +140,10 @@ def run(job: Job, log: Log) -> Report:
     return Report(
         source=source.facts,
         target=ModelFacts.of(result.graph, job.destination.path, job.destination.format.name, size),
-        way=result.way,
+        way=(job.format.dialect.title, *(step.target.title for step in result.route)),
         written=tuple(map(str, (*written.paths, *others))),
         warnings=tuple(log.warnings),
-        unused_options=job.unused,
+        unused_options=job.unused_options(result.route),
         tensor_mapping=mapping,
         passes=result.passes,
         transposes=result.transposes,

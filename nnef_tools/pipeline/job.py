@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -79,8 +79,7 @@ class Step(NamedTuple):
 class Job:
     """A conversion that is to be done. route: its steps, none if the model keeps its dialect.
 
-    detour: may the route be left out? It is only there because NNEF can be optimized. unused: options that have no
-    effect -> where they have none.
+    detour: may the route be left out? It is only there because NNEF can be optimized.
     """
 
     source: Path
@@ -90,7 +89,6 @@ class Job:
     plugins: Plugins
     route: tuple[Step, ...]
     detour: bool
-    unused: Mapping[str, str]
 
     @classmethod
     def of(
@@ -120,8 +118,11 @@ class Job:
         route = find_route(format, destination.format, detour=detour)
         _check(options, destination)
         plugins = Plugins.load(*(getattr(options, name) for name in MODULES))
-        unused = unused_options(options, format, destination.format, route)
-        return cls(source, format, destination, options, plugins, route, detour, unused)
+        return cls(source, format, destination, options, plugins, route, detour)
+
+    def unused_options(self, route: Sequence[Step]) -> dict[str, str]:
+        """Those of the given options that are of no use on the route that was taken -> where they are none."""
+        return unused_options(self.options, self.format, self.destination.format, route)
 
 
 def find_route(source: Format, target: Format, *, detour: bool = False) -> tuple[Step, ...]:

@@ -135,16 +135,15 @@ class Conversion:
     """A graph on the way, or at its end, with what belongs to it.
 
     interface: inputs and outputs of the source. mapping: source tensor name -> present name, of the tensors that are
-    still there. way: the titles of the dialects that the model went through. coarseness: of an NNEF model with
-    quantized activations. transposes: where some are left, None if the layout is the same. between: the NNEF graph
-    between two other dialects, and whether its inputs and outputs have the axes of the source. idle: transforms of
-    plugins that were of no use so far.
+    still there. route: the steps that were taken. coarseness: of an NNEF model with quantized activations. transposes:
+    where some are left, None if the layout is the same. between: the NNEF graph between two other dialects, and whether
+    its inputs and outputs have the axes of the source. idle: transforms of plugins that were of no use so far.
     """
 
     graph: Graph
     interface: Interface
     mapping: Callable[[], dict[str, str]]
-    way: tuple[str, ...]
+    route: tuple[Step, ...] = ()
     coarseness: Coarseness | None = None
     passes: tuple[PassFacts, ...] = ()
     transposes: tuple[str, ...] | None = None
@@ -179,7 +178,7 @@ def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Con
     graph, dialect = source.graph, source.format.dialect
     names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}
     interface = Interface.of(graph, graph.outputs)
-    state = Conversion(graph, interface, lambda: _surviving(names), (dialect.title,))
+    state = Conversion(graph, interface, lambda: _surviving(names))
     if dialect is HUB:
         state = replace(state, coarseness=Coarseness.of(graph, of_source=True))
     if job.options.static_only and not route:
@@ -225,7 +224,7 @@ def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bo
     reported = unmatched_warning(converter.unmatched)  # by the last converter for all
     log.warnings += [warning for warning in converter.warnings if warning not in reported]
     log.warnings += unmatched_warning(idle) if is_last else ()
-    is_first = len(state.way) == 1
+    is_first = not state.route
     interface = state.interface
     if is_first:
         interface = Interface.of(state.graph, converter.outputs)
@@ -241,7 +240,7 @@ def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bo
         graph=graph,
         interface=interface,
         mapping=lambda: _joined(names, converter.tensor_mapping()) if not is_first else converter.tensor_mapping(),
-        way=(*state.way, step.target.title),
+        route=(*state.route, step),
         between=between,
         idle=tuple(idle),
     )
