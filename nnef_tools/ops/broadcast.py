@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from .checks import check, check_axes
 from .precision import signed_together
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -62,3 +63,20 @@ def same_shape(first: Sequence[int], *_others: Sequence[int], **_attribs: Any) -
 def elementwise_shape(*shapes: Sequence[int], **_attribs: Any) -> list[int]:
     """Shape rule: the inputs are broadcast to the shape of the result."""
     return broadcast_shape(*shapes)
+
+
+def parameter_shape(first: Sequence[int], *parameters: Sequence[int], **_attribs: Any) -> list[int]:
+    """Shape rule: the parameters are broadcast to the first input; they do not enlarge it."""
+    for shape in parameters:
+        check(
+            len(shape) <= len(first) and all(extent in (1, full) for extent, full in zip(shape, first, strict=False)),
+            f"a parameter of shape {list(shape)} does not broadcast to the input shape {list(first)}; "
+            f"per-channel values have shape [1, C]",
+        )
+    return list(first)
+
+
+def axes_shape(first: Sequence[int], *, axes: Sequence[int] = (1,), **_attribs: Any) -> list[int]:
+    """Shape rule: the result has the shape of the first input, of which `axes` must be axes."""
+    check_axes(axes, len(first))
+    return list(first)

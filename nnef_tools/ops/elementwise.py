@@ -1,4 +1,4 @@
-"""Element-wise operations (sections 5.2 and 5.3, and custom ones).
+"""Element-wise operations (sections 5.2 and 5.3, casts, sums and copies of whole tensors, and custom ones).
 
 NaN propagates through min, max and clamp, as in the frameworks that models come from; the formulas of the standard
 (`select(x < y, x, y)`) leave it open by order of the arguments.
@@ -6,12 +6,15 @@ NaN propagates through min, max and clamp, as in the frameworks that models come
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
+from ..errors import ShapeError
 from .broadcast import Array, align, elementwise_shape, same_shape
+from .checks import check
 from .definition import op
 from .erf import erf
 from .precision import common_integer
@@ -64,7 +67,7 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 OPERATIONS = frozenset({*_UNARY, *_BINARY, "copy", "round", "select", "clamp"})
-"""The names of the standard operations of this module."""
+"""The names of the standard operations that calculate, item by item."""
 
 
 def _unary(function: Callable[[Array], Array]) -> Callable[[Any], Array]:
@@ -109,7 +112,51 @@ def clamp(x: Any, a: Any, b: Any) -> Array:
     return np.asarray(np.maximum(np.minimum(x, b), a))
 
 
-op("erf", shape=same_shape)(erf)
+@op("cast", shape=same_shape)
+def cast(x: Array, *, dtype: Any) -> Array:
+    """Converts to exactly the element type `dtype`: toward zero for integers, non-zero is true for logicals.
+
+    The text says that a scalar becomes the closest smaller integer; all implementations truncate. Values that an
+    integer cannot hold (and not-a-number) have no defined result.
+    """
+    target = np.dtype(dtype)
+    if target.kind not in "biufV":
+        raise ShapeError(f"cannot cast to '{target.name}'")
+    if target.kind == "b":
+        return x if x.dtype == target else np.not_equal(x, 0)
+    return x.astype(target, copy=False)
+
+
+def _add_n_shape(shapes: Sequence[Sequence[int]]) -> list[int]:
+    first = list(shapes[0]) if shapes else []
+    check(
+        all(list(shape) == first for shape in shapes),
+        f"'x' must have equal shapes, got {', '.join(str(list(shape)) for shape in shapes)}",
+    )
+    return first
+
+
+@op("add_n", shape=_add_n_shape)
+def add_n(arrays: Sequence[Array]) -> Array:
+    """Sum of all arrays, 0 if there are none."""
+    return reduce(np.add, arrays) if arrays else np.zeros((), np.float32)
+
+
+def _copy_n_shape(shape: Sequence[int], *, times: int) -> list[list[int]]:
+    if times < 1:
+        raise ShapeError(f"'times' must be positive, got {times}")
+    return [list(shape)] * times
+
+
+@op("copy_n", shape=_copy_n_shape)
+def copy_n(x: Array, *, times: int) -> list[Array]:
+    """The same array `times` times; nothing is copied as kernels never write to their inputs."""
+    return [x] * times
+
+
+# custom ones
+
+op("erf", shape=same_shape)(_unary(erf))
 
 
 @op("fmod", shape=elementwise_shape)

@@ -1,4 +1,4 @@
-"""Custom operations that gather and scatter by index tensors; see `extensions.nnef`."""
+"""Operations that gather and scatter by index tensors: `gather` (section 5.8), and custom ones of `extensions.nnef`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .axes import check_indices, normal_axis
+from .axes import check_axis, check_indices, normal_axis
 from .broadcast import Array
 from .checks import check, check_choice
 from .definition import op
@@ -17,6 +17,23 @@ Shape = Sequence[int]
 
 _COMBINE: dict[str, Any] = {"add": np.add, "mul": np.multiply, "min": np.minimum, "max": np.maximum}
 REDUCTIONS = ("none", *_COMBINE)
+
+
+def _gather_shape(input: Shape, indices: Shape, *, axis: int = 0) -> list[int]:
+    check_axis(axis, len(input))
+    return [*input[:axis], *indices, *input[axis + 1 :]]
+
+
+@op("gather", shape=_gather_shape)
+def gather(x: Array, indices: Array, *, axis: int = 0) -> Array:
+    """Takes the given positions along an axis, which is replaced by the dimensions of `indices`."""
+    index = np.asarray(indices)
+    check_axis(axis, x.ndim)
+    check_indices(index, 0, x.shape[axis], f"axis {axis} of shape {list(x.shape)}")
+    return np.take(x, index, axis)
+
+
+# custom ones
 
 
 def _check_elements(input: Shape, indices: Shape, axis: int) -> int:

@@ -1,15 +1,13 @@
-"""Linear algebra (section 5.9, and of matrices), sums and copies of whole tensors."""
+"""Linear algebra (section 5.9, and of matrices)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
 from .broadcast import Array, broadcast_shape
 from .checks import check, check_rank
 from .definition import op
@@ -65,33 +63,6 @@ def _linear_macs(inputs: Sequence[Any], outputs: Sequence[Any], _attribs: Mappin
 def linear(input: Array, filter: Array, bias: Any = 0.0) -> Array:
     """input [N, I] times the transposed filter [O, I], plus bias [1, O]."""
     return np.asarray(input @ filter.T + np.reshape(bias, (1, -1)))
-
-
-def _add_n_shape(shapes: Sequence[Sequence[int]]) -> list[int]:
-    first = list(shapes[0]) if shapes else []
-    check(
-        all(list(shape) == first for shape in shapes),
-        f"'x' must have equal shapes, got {', '.join(str(list(shape)) for shape in shapes)}",
-    )
-    return first
-
-
-@op("add_n", shape=_add_n_shape)
-def add_n(arrays: Sequence[Array]) -> Array:
-    """Sum of all arrays, 0 if there are none."""
-    return reduce(np.add, arrays) if arrays else np.zeros((), np.float32)
-
-
-def _copy_n_shape(shape: Sequence[int], *, times: int) -> list[list[int]]:
-    if times < 1:
-        raise ShapeError(f"'times' must be positive, got {times}")
-    return [list(shape)] * times
-
-
-@op("copy_n", shape=_copy_n_shape)
-def copy_n(x: Array, *, times: int) -> list[Array]:
-    """The same array `times` times; nothing is copied as kernels never write to their inputs."""
-    return [x] * times
 
 
 def _det_shape(x: Sequence[int]) -> list[int]:

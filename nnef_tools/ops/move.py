@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
-from .axes import check_axis, check_indices
+from .axes import check_axis
 from .borders import CONV_BORDERS, Padding, check_overhang, extend
-from .broadcast import Array, same_shape
+from .broadcast import Array
 from .checks import check, check_axes, check_choice
 from .definition import op
 from .precision import signed_together
@@ -232,7 +230,7 @@ def slice_(x: Array, *, axes: Shape, begin: Shape, end: Shape, stride: Shape = (
     return x[tuple(index)]
 
 
-# pad, tile, gather, cast
+# pad, tile
 
 
 def _pad_shape(input: Shape, *, padding: Padding, border: str = "constant", value: float = 0.0) -> list[int]:
@@ -274,32 +272,3 @@ def tile(x: Array, *, repeats: Shape) -> Array:
     """Repeats the input along each dimension."""
     _tile_shape(x.shape, repeats=repeats)
     return np.tile(x, tuple(repeats))
-
-
-def _gather_shape(input: Shape, indices: Shape, *, axis: int = 0) -> list[int]:
-    check_axis(axis, len(input))
-    return [*input[:axis], *indices, *input[axis + 1 :]]
-
-
-@op("gather", shape=_gather_shape)
-def gather(x: Array, indices: Array, *, axis: int = 0) -> Array:
-    """Takes the given positions along an axis, which is replaced by the dimensions of `indices`."""
-    index = np.asarray(indices)
-    check_axis(axis, x.ndim)
-    check_indices(index, 0, x.shape[axis], f"axis {axis} of shape {list(x.shape)}")
-    return np.take(x, index, axis)
-
-
-@op("cast", shape=same_shape)
-def cast(x: Array, *, dtype: Any) -> Array:
-    """Converts to exactly the element type `dtype`: toward zero for integers, non-zero is true for logicals.
-
-    The text says that a scalar becomes the closest smaller integer; all implementations truncate. Values that an
-    integer cannot hold (and not-a-number) have no defined result.
-    """
-    target = np.dtype(dtype)
-    if target.kind not in "biufV":
-        raise ShapeError(f"cannot cast to '{target.name}'")
-    if target.kind == "b":
-        return x if x.dtype == target else np.not_equal(x, 0)
-    return x.astype(target, copy=False)

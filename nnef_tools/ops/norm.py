@@ -1,4 +1,4 @@
-"""Activations and normalisations (section 5.10). All keep the shape of their first input."""
+"""Normalizations (section 5.10). All keep the shape of their first input."""
 
 from __future__ import annotations
 
@@ -9,28 +9,12 @@ from typing import Any
 import numpy as np
 
 from .borders import extend
-from .broadcast import Array, align, same_shape
-from .checks import check, check_axes
+from .broadcast import Array, align, axes_shape, parameter_shape
+from .checks import check
 from .definition import op
 from .window import automatic_padding
 
 # shape rules and MACs
-
-
-def _parameter_shape(x: Sequence[int], *parameters: Sequence[int], **_attribs: Any) -> list[int]:
-    """The parameters are broadcast to the first input; they do not enlarge it."""
-    for shape in parameters:
-        check(
-            len(shape) <= len(x) and all(extent in (1, full) for extent, full in zip(shape, x, strict=False)),
-            f"a parameter of shape {list(shape)} does not broadcast to the input shape {list(x)}; "
-            f"per-channel values have shape [1, C]",
-        )
-    return list(x)
-
-
-def _axes_shape(x: Sequence[int], *, axes: Sequence[int] = (1,), **_attribs: Any) -> list[int]:
-    check_axes(axes, len(x))
-    return list(x)
 
 
 def _window_shape(x: Sequence[int], *, size: Sequence[int], **_attribs: Any) -> list[int]:
@@ -45,88 +29,6 @@ def _output_volume(_inputs: Sequence[Any], outputs: Sequence[Any], _attribs: Map
 
 def _window_macs(_inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[str, Any]) -> int:
     return int(math.prod(outputs[0]) * math.prod(attribs["size"]))
-
-
-# activations
-
-
-@op("relu", shape=same_shape)
-def relu(x: Array) -> Array:
-    """max(x, 0)."""
-    return np.maximum(x, np.zeros((), x.dtype))
-
-
-def _sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x) without overflow: the exponent is never positive."""
-    e = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
-
-
-@op("sigmoid", shape=same_shape)
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x)."""
-    return _sigmoid(x)
-
-
-@op("softplus", shape=same_shape)
-def softplus(x: Array) -> Array:
-    """log(e^x + 1), which is max(x, 0) + log(1 + e^-|x|)."""
-    return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
-
-
-def _elu(x: Array, alpha: float) -> Array:
-    return np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x)
-
-
-@op("elu", shape=same_shape)
-def elu(x: Array, *, alpha: float = 1.0) -> Array:
-    """alpha * (e^x - 1) where x < 0, else x."""
-    return _elu(x, alpha)
-
-
-@op("selu", shape=same_shape)
-def selu(x: Array, *, alpha: float = 1.67326319, **attribs: float) -> Array:
-    """lambda * elu(x, alpha); the attribute `lambda` is a Python keyword."""
-    return np.asarray(attribs.get("lambda", 1.05070102) * _elu(x, alpha))
-
-
-@op("gelu", shape=same_shape)
-def gelu(x: Array) -> Array:
-    """x * sigmoid(1.702 x), the body that the standard gives.
-
-    Its comment calls x * Phi(x) the exact definition, from which this differs by up to 0.02. What every consumer of
-    a model computes when it expands the body is the formula, so that is what we compute; converters that need the
-    exact function compose it from our `erf`.
-    """
-    return np.asarray(x * _sigmoid(1.702 * x))
-
-
-@op("silu", shape=same_shape)
-def silu(x: Array) -> Array:
-    """x * sigmoid(x)."""
-    return np.asarray(x * _sigmoid(x))
-
-
-@op("prelu", shape=_parameter_shape)
-def prelu(x: Array, alpha: Array) -> Array:
-    """alpha * x where x < 0, else x; alpha is broadcast."""
-    x, alpha = align(x, alpha)
-    return np.where(x < 0, alpha * x, x)
-
-
-@op("leaky_relu", shape=same_shape)
-def leaky_relu(x: Array, *, alpha: float) -> Array:
-    """alpha * x where x < 0, else x."""
-    return np.where(x < 0, alpha * x, x)
-
-
-@op("softmax", shape=_axes_shape)
-def softmax(x: Array, *, axes: Sequence[int] = (1,)) -> Array:
-    """e^(x - m) / sum of these over all axes together, m the maximum over the axes."""
-    if not x.size:
-        return x
-    e = np.exp(x - np.max(x, axis=tuple(axes), keepdims=True))
-    return np.asarray(e / np.sum(e, axis=tuple(axes), keepdims=True))
 
 
 # normalisation by the neighbourhood
@@ -187,21 +89,21 @@ def local_contrast_normalization(x: Array, *, size: Sequence[int], bias: float =
 # normalisation over axes, by given statistics
 
 
-@op("l1_normalization", shape=_axes_shape, macs=_output_volume, macs_group="normalization")
+@op("l1_normalization", shape=axes_shape, macs=_output_volume, macs_group="normalization")
 def l1_normalization(x: Array, *, axes: Sequence[int], bias: float = 0.0, epsilon: float = 0.0) -> Array:
     """x / max(sum of |x| over the axes + bias, epsilon)."""
     norm = np.sum(np.abs(x), axis=tuple(axes), keepdims=True)
     return np.asarray(x / np.maximum(norm + bias, epsilon))
 
 
-@op("l2_normalization", shape=_axes_shape, macs=_output_volume, macs_group="normalization")
+@op("l2_normalization", shape=axes_shape, macs=_output_volume, macs_group="normalization")
 def l2_normalization(x: Array, *, axes: Sequence[int], bias: float = 0.0, epsilon: float = 0.0) -> Array:
     """x / max(sqrt(sum of x^2 over the axes) + bias, epsilon)."""
     norm = np.sqrt(np.sum(np.square(x), axis=tuple(axes), keepdims=True))
     return np.asarray(x / np.maximum(norm + bias, epsilon))
 
 
-@op("batch_normalization", shape=_parameter_shape, macs=_output_volume, macs_group="normalization")
+@op("batch_normalization", shape=parameter_shape, macs=_output_volume, macs_group="normalization")
 def batch_normalization(
     x: Array, mean: Array, variance: Array, offset: Array, scale: Array, *, epsilon: float
 ) -> Array:

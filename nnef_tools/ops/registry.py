@@ -15,6 +15,7 @@ from .precision import ieee
 def operations() -> Mapping[str, OpDef]:
     """The operations that have a shape rule and a kernel: the standard ones, then our custom fragments."""
     from . import (  # noqa: F401  (each defines the operations of a family)
+        activation,
         conv,
         elementwise,
         index,

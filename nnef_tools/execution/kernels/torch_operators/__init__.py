@@ -6,11 +6,29 @@
 from __future__ import annotations
 
 from ....ops.window import by_keywords
-from . import conv, elementwise, index, linear, move, norm, pool, quant, recurrent, reduce, resize, roi, variable
+from . import (
+    activation,
+    conv,
+    elementwise,
+    index,
+    linear,
+    move,
+    norm,
+    pool,
+    quant,
+    recurrent,
+    reduce,
+    resize,
+    roi,
+    variable,
+)
 from .common import Operator
 
+FAMILIES = (
+    *(activation, conv, elementwise, index, linear, move, norm),
+    *(pool, quant, recurrent, reduce, resize, roi, variable),
+)
+
 OPERATORS: dict[str, Operator] = {
-    name: by_keywords(function)
-    for family in (elementwise, conv, pool, resize, roi, linear, reduce, move, norm, quant, variable, index, recurrent)
-    for name, function in family.OPERATORS.items()
+    name: by_keywords(function) for family in FAMILIES for name, function in family.OPERATORS.items()
 }

@@ -1,9 +1,12 @@
-"""Element-wise operators (sections 5.2 and 5.3, and custom ones)."""
+"""Element-wise operators (sections 5.2 and 5.3, casts, sums and copies of whole tensors, and custom ones)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
 
+import numpy as np
 import torch
 
 from .common import Operator, Tensor, align
@@ -29,6 +32,26 @@ def _rsqr(x: Tensor) -> Tensor:
 
 def _clamp(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.maximum(torch.minimum(x, b), a)
+
+
+def cast(input: Tensor, *, dtype: Any) -> Tensor:
+    """Converts the items; dtype is a numpy class. scalar to integer truncates, anything but 0 is true."""
+    target = np.dtype(dtype)
+    return input.to(torch.float64 if target == np.float64 else TORCH_DTYPES[target.kind])
+
+
+TORCH_DTYPES = {"f": torch.float32, "V": torch.float32, "i": torch.int64, "u": torch.int64, "b": torch.bool}
+"""The item types that tensors have here, by the kind of the numpy type ('V': bfloat16 and other narrow floats)."""
+
+
+def copy_n(x: Tensor, *, times: int) -> list[Tensor]:
+    """The same tensor `times` times."""
+    return [x] * times
+
+
+def add_n(x: Sequence[Tensor]) -> Tensor:
+    """The sum of all; 0 if there are none."""
+    return reduce(torch.add, align(*x)) if len(x) else torch.zeros(())
 
 
 OPERATORS: dict[str, Operator] = {
@@ -77,6 +100,9 @@ OPERATORS: dict[str, Operator] = {
     "max": _broadcast(torch.maximum),
     "select": _broadcast(torch.where),
     "clamp": _broadcast(_clamp),
+    "cast": cast,
+    "copy_n": copy_n,
+    "add_n": add_n,
     "erf": _unary(torch.erf),
     "fmod": _broadcast(torch.fmod),
     "bitwise_and": _broadcast(torch.bitwise_and),

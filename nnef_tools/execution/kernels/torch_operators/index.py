@@ -1,4 +1,4 @@
-"""Operators that gather and scatter by index tensors (`ops/extensions.nnef`)."""
+"""Operators that gather and scatter by index tensors (section 5.8, and custom ones)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from ....errors import ShapeError
 from .common import Operator, Tensor
 
 _REDUCTIONS = {"add": "sum", "mul": "prod", "min": "amin", "max": "amax"}
+
+
+def gather(input: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
+    """Elements at the indices along an axis, which the shape of the indices replaces."""
+    flat = indices.reshape(-1).long()
+    if flat.numel() and int(flat.min()) < 0:
+        raise ShapeError("'indices' must not be negative")
+    found = input.index_select(axis, flat)
+    return found.reshape([*input.shape[:axis], *indices.shape, *input.shape[axis + 1 :]])
 
 
 def _normal_index(indices: Tensor, extent: int) -> Tensor:
@@ -70,6 +79,7 @@ def scatter_nd(input: Tensor, indices: Tensor, updates: Tensor, *, reduction: st
 
 
 OPERATORS: dict[str, Operator] = {
+    "gather": gather,
     "gather_elements": gather_elements,
     "gather_nd": gather_nd,
     "scatter_elements": scatter_elements,

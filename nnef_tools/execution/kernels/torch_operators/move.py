@@ -1,17 +1,14 @@
-"""Shape and data movement (section 5.8), and lists of tensors."""
+"""Shape and data movement (section 5.8)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import reduce
-from typing import Any
 
-import numpy as np
 import torch
 
 from ....errors import ShapeError
-from .common import Ints, Operator, Pairs, Tensor, align, pad_border
+from .common import Ints, Operator, Pairs, Tensor, pad_border
 
 
 def reshape(input: Tensor, *, shape: Ints, axis_start: int = 0, axis_count: int = -1) -> Tensor:
@@ -106,35 +103,6 @@ def tile(input: Tensor, *, repeats: Ints) -> Tensor:
     return input.repeat(*repeats) if repeats else input
 
 
-def gather(input: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
-    """Elements at the indices along an axis, which the shape of the indices replaces."""
-    flat = indices.reshape(-1).long()
-    if flat.numel() and int(flat.min()) < 0:
-        raise ShapeError("'indices' must not be negative")
-    found = input.index_select(axis, flat)
-    return found.reshape([*input.shape[:axis], *indices.shape, *input.shape[axis + 1 :]])
-
-
-def cast(input: Tensor, *, dtype: Any) -> Tensor:
-    """Converts the items; dtype is a numpy class. scalar to integer truncates, anything but 0 is true."""
-    target = np.dtype(dtype)
-    return input.to(torch.float64 if target == np.float64 else TORCH_DTYPES[target.kind])
-
-
-TORCH_DTYPES = {"f": torch.float32, "V": torch.float32, "i": torch.int64, "u": torch.int64, "b": torch.bool}
-"""The item types that tensors have here, by the kind of the numpy type ('V': bfloat16 and other narrow floats)."""
-
-
-def copy_n(x: Tensor, *, times: int) -> list[Tensor]:
-    """The same tensor `times` times."""
-    return [x] * times
-
-
-def add_n(x: Sequence[Tensor]) -> Tensor:
-    """The sum of all; 0 if there are none."""
-    return reduce(torch.add, align(*x)) if len(x) else torch.zeros(())
-
-
 OPERATORS: dict[str, Operator] = {
     "reshape": reshape,
     "squeeze": squeeze,
@@ -147,8 +115,4 @@ OPERATORS: dict[str, Operator] = {
     "slice": slice_,
     "pad": pad,
     "tile": tile,
-    "gather": gather,
-    "cast": cast,
-    "copy_n": copy_n,
-    "add_n": add_n,
 }
