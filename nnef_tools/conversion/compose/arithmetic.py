@@ -6,7 +6,7 @@ Where operands are two tensors, they are aligned on the right, as in numpy.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,15 @@ def arithmetic_range(start: Array, limit: Array, delta: Array) -> Array:
         raise Unsupported("a delta of 0")
     count = max(math.ceil((last - first) / step), 0)
     return np.asarray(first + np.arange(count) * step, start.dtype)
+
+
+def unary(nnef: str) -> Callable[[Builder, Tensor], Tensor]:
+    """The rule of an operator that is the NNEF operation of that name, of one tensor."""
+
+    def convert(b: Builder, x: Tensor) -> Tensor:
+        return b.single(nnef, x)
+
+    return convert
 
 
 def power(b: Builder, x: Tensor, y: Tensor) -> Tensor:

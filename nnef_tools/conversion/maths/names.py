@@ -31,15 +31,18 @@ UNARY = (
     Row("neg", "Neg", "Neg"),
     Row("not", "Not", "LogicalNot"),
     Row("rcp", "Reciprocal", "Reciprocal"),
-    Row("relu", "Relu", "Relu"),
-    Row("sigmoid", "Sigmoid", "Sigmoid"),
     Row("sign", "Sign", "Sign"),
     Row("sin", "Sin", "Sin"),
     Row("sinh", "Sinh", "Sinh"),
-    Row("softplus", "Softplus", "Softplus"),
     Row("sqrt", "Sqrt", "Sqrt"),
     Row("tan", "Tan", "Tan"),
     Row("tanh", "Tanh", "Tanh"),
+)
+
+ACTIVATIONS = (
+    Row("relu", "Relu", "Relu"),
+    Row("sigmoid", "Sigmoid", "Sigmoid"),
+    Row("softplus", "Softplus", "Softplus"),
 )
 
 BINARY = (
@@ -57,7 +60,7 @@ BINARY = (
     Row("ne", "Xor", "NotEqual"),
 )
 
-ELEMENTWISE = (*UNARY, *BINARY)
+ELEMENTWISE = (*UNARY, *ACTIVATIONS, *BINARY)
 
 REDUCE = (
     Row("max_reduce", "ReduceMax", "Max"),

@@ -63,15 +63,3 @@ def round_half_up(b: TargetBuilder, x: Tensor) -> Tensor:
 def convert_type(b: TargetBuilder, x: Tensor, *, dtype: Any) -> Tensor:
     """cast: real to integer truncates everywhere."""
     return b.cast(x, dtype)
-
-
-@from_nnef(EVERY, "gelu")
-def gelu(b: TargetBuilder, x: Tensor) -> Tensor:
-    """gelu: x * sigmoid(1.702 * x), which operators of that name are not."""
-    return b.nnef.mul(x, b.nnef.sigmoid(b.nnef.mul(x, 1.702)))
-
-
-@from_nnef(EVERY, "silu")
-def silu(b: TargetBuilder, x: Tensor) -> Tensor:
-    """silu: x * sigmoid(x)."""
-    return b.nnef.mul(x, b.nnef.sigmoid(x))

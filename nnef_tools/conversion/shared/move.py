@@ -69,9 +69,3 @@ def slice_(
 def pad(b: TargetBuilder, input: Tensor, *, padding: Pairs, border: str, value: float) -> Tensor:
     """pad."""
     return b.pad(input, padding, border, value)
-
-
-@from_nnef(EVERY, "gather")
-def gather(b: TargetBuilder, input: Tensor, indices: Tensor, *, axis: int) -> Tensor:
-    """gather."""
-    return b.gather(input, indices, axis)

@@ -17,12 +17,6 @@ def avg_pool(b: TargetBuilder, input: Tensor, *, window: Window) -> Tensor:
     return b.nnef.box(input, **window.attributes(), normalize=True)
 
 
-@from_nnef(EVERY, "area_downsample")
-def area_downsample(b: TargetBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
-    """area_downsample: a normalized box over cells."""
-    return b.nnef.box(input, **Window.cells([1, 1, *factor]).attributes(), normalize=True)
-
-
 def continued(b: TargetBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
     """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
     overhang, window = window.continued()

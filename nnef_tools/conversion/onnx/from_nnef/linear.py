@@ -1,4 +1,4 @@
-"""NNEF to ONNX: matrix products and normalisation by given statistics."""
+"""NNEF to ONNX: linear algebra."""
 
 from __future__ import annotations
 
@@ -41,42 +41,6 @@ def linear(b: OnnxBuilder, input: Tensor, filter: Tensor, bias: Tensor) -> Tenso
     rows = None if is_number(bias, 0.0) else b.per_channel(bias, shape(filter)[0])
     result = known(b.Gemm(input, filter, rows, transB=1), [shape(input)[0], shape(filter)[0]])
     return result if rows is not None or is_number(bias, 0.0) else b.elementwise(b.Add, result, bias)
-
-
-@from_nnef("onnx", "batch_normalization")
-def batch_normalization(
-    b: OnnxBuilder, input: Tensor, mean: Tensor, variance: Tensor, offset: Tensor, scale: Tensor, *, epsilon: float
-) -> Tensor:
-    """batch_normalization -> BatchNormalization with parameters per channel; with others by its formula."""
-    own = shape(input)
-    exact = b.real is np.float32 or float(np.float32(epsilon)) == epsilon  # the attribute is of float32
-    if len(own) >= 2 and exact and all(idioms.is_per_channel(x, own[1]) for x in (mean, variance, offset, scale)):
-        vectors = _vectors(b, own[1], scale, offset, mean, variance)
-        return known(b.BatchNormalization(input, *vectors, epsilon=epsilon), own)
-    deviation = b.elementwise(b.Sqrt, b.elementwise(b.Add, variance, b.scalar(epsilon)))
-    centred = b.elementwise(b.Sub, input, mean)
-    return b.elementwise(b.Add, b.elementwise(b.Mul, centred, b.elementwise(b.Div, scale, deviation)), offset)
-
-
-def _vectors(b: OnnxBuilder, channels: int, *parameters: Tensor) -> list[Tensor]:
-    return [vector for x in parameters if (vector := b.per_channel(x, channels)) is not None]
-
-
-@from_nnef("onnx", idioms.INSTANCE_NORMALIZATION)
-def instance_normalization(b: OnnxBuilder, x: Tensor, offset: Tensor, scale: Tensor, *, epsilon: float) -> Tensor:
-    """batch_normalization by the moments of each channel -> InstanceNormalization."""
-    vectors = _vectors(b, shape(x)[1], scale, offset)
-    return known(b.InstanceNormalization(x, *vectors, epsilon=epsilon), shape(x))
-
-
-@from_nnef("onnx", idioms.LAYER_NORMALIZATION)
-def layer_normalization(
-    b: OnnxBuilder, x: Tensor, scale: Tensor, bias: Tensor | None = None, *, count: int, epsilon: float
-) -> Tensor:
-    """Normalization by moments and a scale -> LayerNormalization, which runtimes do not make of all its forms."""
-    own = shape(x)
-    vectors = [b.reshape(item, own[-count:]) for item in (scale, bias) if item is not None]
-    return known(b.LayerNormalization(x, *vectors, axis=-count, epsilon=epsilon), own)
 
 
 @from_nnef("onnx", idioms.COLUMN_BIAS)

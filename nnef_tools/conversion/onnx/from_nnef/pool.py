@@ -201,17 +201,3 @@ def desample(b: OnnxBuilder, input: Tensor, index: Tensor, *, window: Window, ou
     lanes = known(b.Where(chosen, items, b.scalar(0.0)), [shape(items)[0], count, *shape(items)[2:]])
     eye = b.constant(np.eye(count, dtype=b.real).reshape([count, 1, *part.size]))
     return _unfold(b, spread(b, lanes, eye, None, part, 1), shape(input), axes)
-
-
-@from_nnef("onnx", "local_response_normalization")
-def local_response_normalization(
-    b: OnnxBuilder, input: Tensor, *, size: list[int], alpha: float, beta: float, bias: float
-) -> Tensor:
-    """local_response_normalization -> LRN across channels; over other windows by its definition."""
-    own = shape(input)
-    across = all(n == 1 for k, n in enumerate(size) if k != 1)
-    if len(own) == 4 and size[1] % 2 and across and b.real is np.float32:  # runtimes want images and odd sizes
-        return known(b.LRN(input, size=size[1], alpha=alpha, beta=beta, bias=bias), own)
-    means = box(b, b.elementwise(b.Mul, input, input), window=Window(size), normalize=True)
-    sigma = b.elementwise(b.Add, b.elementwise(b.Mul, means, b.scalar(alpha)), b.scalar(bias))
-    return b.elementwise(b.Div, input, b.elementwise(b.Pow, sigma, b.scalar(beta)))

@@ -1,4 +1,4 @@
-"""NNEF to ONNX: reductions."""
+"""NNEF to ONNX: reductions, running sums, the best elements."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ...building.target import known
 from ...engine.rules import from_nnef
 from ..building import OnnxBuilder
 from ..common import shape
+from .substitutes import numbers
 
 
 @from_nnef("onnx", "mean_reduce")
@@ -56,3 +57,48 @@ def moments(b: OnnxBuilder, input: Tensor, *, axes: list[int]) -> tuple[Tensor, 
     mean = b.reduce("mean", input, axes)
     difference = b.elementwise(b.Sub, input, mean)
     return mean, b.reduce("mean", b.elementwise(b.Pow, difference, b.scalar(2.0)), axes)
+
+
+@from_nnef("onnx", "cum_sum")
+def cum_sum(b: OnnxBuilder, x: Tensor, *, axis: int, exclusive: bool, reverse: bool) -> Tensor:
+    """cum_sum -> CumSum."""
+    (x,), dtype = numbers(b, True, x), x.dtype
+    result = b.CumSum(x, b.constant(axis, np.int64), exclusive=int(exclusive), reverse=int(reverse))
+    return b.cast(known(result, shape(x), x.dtype), dtype)
+
+
+@from_nnef("onnx", "cum_prod")
+def cum_prod(b: OnnxBuilder, x: Tensor, *, axis: int, exclusive: bool, reverse: bool) -> Tensor:
+    """cum_prod -> CumProd; before version 26 products by doubling the distance, log2(extent) steps."""
+    if x.dtype is np.bool_:
+        (number,) = numbers(b, True, x)
+        return b.cast(cum_prod(b, number, axis=axis, exclusive=exclusive, reverse=reverse), np.bool_)
+    if b.version >= 26:
+        result = b.CumProd(x, b.constant(axis, np.int64), exclusive=int(exclusive), reverse=int(reverse))
+        return known(result, shape(x), x.dtype)
+    k = axis + len(shape(x)) if axis < 0 else axis
+    extent = shape(x)[k]
+
+    def shifted(y: Tensor, distance: int) -> Tensor:
+        kept = range(distance, extent) if reverse else range(extent - distance)
+        ones = b.constant(np.ones([distance if j == k else n for j, n in enumerate(shape(x))]), x.dtype)
+        part = b.slice(y, {k: kept})
+        return b.concat([part, ones] if reverse else [ones, part], k)
+
+    y = shifted(x, 1) if exclusive and extent > 1 else x
+    if exclusive and extent == 1:
+        return b.constant(np.ones(shape(x)), x.dtype)
+    distance = 1
+    while distance < extent:
+        y = b.elementwise(b.Mul, y, shifted(y, distance))
+        distance *= 2
+    return y
+
+
+@from_nnef("onnx", "top_k")
+def top_k(b: OnnxBuilder, x: Tensor, *, k: int, axis: int, largest: bool, sorted: bool) -> tuple[Tensor, Tensor]:
+    """top_k -> TopK."""
+    (number,) = numbers(b, True, x)
+    values, indices = b.TopK(number, b.ints([k]), axis=axis, largest=int(largest), sorted=int(sorted), outputs=2)
+    dims = [k if j == axis % len(shape(x)) else n for j, n in enumerate(shape(x))]
+    return b.cast(known(values, dims, number.dtype), x.dtype), known(indices, dims, np.int64)

@@ -88,6 +88,11 @@ def turned_filter(b: OnnxBuilder, w: Tensor, groups: int) -> Tensor:
     return b.reshape(turned, [groups * depth, channels // groups, *size])
 
 
+def numbers(b: OnnxBuilder, wanted: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors; truth values as integers if numbers are wanted, since ONNX or runtimes lack operators for them."""
+    return tuple(b.cast(x, np.int32) if wanted and x.dtype is np.bool_ else x for x in tensors)
+
+
 # functions in float64
 
 
@@ -116,7 +121,8 @@ def elu(b: OnnxBuilder, x: Tensor, alpha: float) -> Tensor:
     return b.nnef.select(b.nnef.lt(x, 0.0), b.nnef.mul(_expm1_of_negative(b, x), alpha), x)
 
 
-def _softplus(b: OnnxBuilder, x: Tensor) -> Tensor:
+def softplus(b: OnnxBuilder, x: Tensor) -> Tensor:
+    """softplus, by its definition."""
     return b.nnef.add(b.nnef.relu(x), _log1p(b, b.nnef.exp(b.nnef.neg(b.nnef.abs(x)))))
 
 
@@ -248,10 +254,9 @@ FLOAT64: Mapping[str, Function] = {
     "cosh": _cosh,
     "erf": _erf,
     "sinh": _sinh,
-    "softplus": _softplus,
     "tan": _tan,
 }
-"""Operations that onnxruntime has no kernels for in float64 -> what computes the same there."""
+"""Elementwise operations that onnxruntime has no kernels for in float64 -> what computes the same there."""
 
 
 def determinant(b: OnnxBuilder, x: Tensor) -> Tensor:

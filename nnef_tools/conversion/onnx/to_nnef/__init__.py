@@ -20,6 +20,5 @@ FAMILIES = (
     "reduce",
     "resize",
     "roi",
-    "sampling",
     "signal",
 )

@@ -9,9 +9,13 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...compose.arithmetic import log_softmax, softsign
+from ...compose.arithmetic import log_softmax, softsign, unary
 from ...engine.rules import to_nnef
+from ...maths import names
 from ..common import boundary, channels, positive, right_aligned, shape
+
+for _row in names.ACTIVATIONS:
+    to_nnef("onnx", _row.onnx)(unary(_row.nnef))
 
 
 @to_nnef("onnx", "LeakyRelu")

@@ -1,17 +1,21 @@
-"""Convolutions and transposed convolutions in 1 to 3 dimensions."""
+"""Convolutions and transposed convolutions in 1 to 3 dimensions, deformed ones, and blocks put back into an image."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.window import Window
 from ...building.nnef import Builder
-from ...engine.rules import to_nnef
+from ...compose.axis_maps import Array, take
+from ...engine.rules import Ints, to_nnef
 from ...maths import padding
-from ..common import channels, shape
+from ..common import channels, reshape, shape, transpose
 
 
 def spatial_window(
@@ -122,4 +126,98 @@ def conv_transpose(
         **window.sized(()).attributes(),
         groups=group,
         **attribs,
+    )
+
+
+@to_nnef("onnx", "DeformConv", since=19)
+def deform_conv(
+    b: Builder,
+    x: Tensor,
+    w: Tensor,
+    offset: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+    *,
+    dilations: list[int] | None = None,
+    group: int = 1,
+    kernel_shape: list[int] | None = None,
+    offset_group: int = 1,
+    pads: list[int] | None = None,
+    strides: list[int] | None = None,
+) -> Tensor:
+    """DeformConv: the inputs of all windows by grid_sample, weighted by the mask; then a matrix product per group."""
+    batch, depth, *extents = shape(x)
+    outputs, depth_per_group, *size = shape(w)
+    rank = len(extents)
+    if len(size) != rank or depth != depth_per_group * group or depth % offset_group or outputs % group:
+        raise Unsupported(f"input of shape {shape(x)} and filter of shape {shape(w)} do not fit")
+    if kernel_shape and kernel_shape != size:
+        raise Unsupported(f"kernel_shape {kernel_shape} differs from the filter's {size}")
+    window = spatial_window(extents, size, strides=strides, dilations=dilations, pads=pads)
+    result = shape(offset)[2:]
+    taps, points, samples = math.prod(size), math.prod(result), batch * offset_group
+    if shape(offset)[:2] != [batch, offset_group * taps * rank]:
+        raise Unsupported(f"offset of shape {shape(offset)} does not fit {offset_group} group(s) of {taps} positions")
+
+    base = _window_positions(window, result)
+    moves = transpose(b, reshape(b, offset, [samples, taps, rank, points]), [0, 1, 3, 2])
+    backwards = np.arange(rank)[::-1]  # grids list the last dimension first
+    unit = 2 / np.asarray(extents)[backwards]
+    origin = (base[..., backwards] + 0.5) * unit - 1
+    grid = b.add(
+        b.mul(take(b, moves, 3, backwards), b.constant(unit.reshape(1, 1, 1, rank), x.dtype)),
+        b.constant(origin[None], x.dtype),
+    )
+    grid = reshape(b, grid, [samples, taps * points, *[1] * (rank - 1), rank])
+    parts = reshape(b, x, [samples, depth // offset_group, *extents])
+    sampled = b.grid_sample(parts, grid, mode="linear", padding_mode="zeros", align_corners=False)
+    sampled = reshape(b, sampled, [samples, depth // offset_group, taps * points])
+    if mask is not None:
+        sampled = b.mul(sampled, reshape(b, mask, [samples, 1, taps * points]))
+
+    columns = reshape(b, sampled, [batch, group, depth_per_group * taps, points])
+    filters = reshape(b, w, [1, group, outputs // group, depth_per_group * taps])
+    y = reshape(b, b.matmul(filters, columns), [batch, outputs, *result])
+    return y if bias is None else b.add(y, channels(b, bias))
+
+
+def _window_positions(window: Window, result: list[int]) -> Array:
+    """`[taps, points, rank]`: where each element of each window lies in the input."""
+    before = [before for before, _ in window.padding]
+    taps = np.indices(window.size).reshape(len(result), -1).T * np.asarray(window.dilation)
+    origin = np.indices(result).reshape(len(result), -1).T * np.asarray(window.stride) - np.asarray(before)
+    positions: Array = taps[:, None, :] + origin[None, :, :]
+    return positions
+
+
+@to_nnef("onnx", "Col2Im", since=18)
+def col2im(
+    b: Builder,
+    x: Tensor,
+    image_shape: Ints,
+    block_shape: Ints,
+    *,
+    dilations: list[int] | None = None,
+    pads: list[int] | None = None,
+    strides: list[int] | None = None,
+) -> Tensor:
+    """Col2Im -> deconv with filters that put each column element at its place in the block."""
+    batch, rows, blocks = shape(x)
+    rank = len(image_shape)
+    taps = math.prod(block_shape)
+    if rows % taps or len(block_shape) != rank:
+        raise Unsupported(f"blocks {block_shape} do not fit columns of shape {shape(x)}")
+    window = spatial_window(image_shape, block_shape, strides=strides, dilations=dilations, pads=pads)
+    counts = window.forward(image_shape).downscaled
+    if math.prod(counts) != blocks:
+        raise Unsupported(f"an image {image_shape} has {math.prod(counts)} blocks, the columns have {blocks}")
+    depth = rows // taps
+    filters = np.tile(np.eye(taps).reshape(taps, 1, *block_shape), (depth, 1, *[1] * rank))
+    return b.deconv(
+        reshape(b, x, [batch, rows, *counts]),
+        b.constant(filters, x.dtype),
+        0.0,
+        **window.sized(()).attributes(),
+        groups=depth,
+        output_shape=[batch, depth, *image_shape],
     )

@@ -1,4 +1,4 @@
-"""Elementwise arithmetic, comparison, logic, casts, operators on bits."""
+"""Elementwise arithmetic, comparison, logic, casts, copies, operators on bits."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...compose.arithmetic import bit_shift, bitwise_not, clip, is_inf, is_nan, modulo, power
+from ...compose.arithmetic import bit_shift, bitwise_not, clip, is_inf, is_nan, modulo, power, unary
 from ...compose.number_types import convert_dtype, reinterpret, round_half_even
 from ...engine.rules import to_nnef
 from ...maths import names
-from ..common import DTYPES, aligned, dtype_code, dtype_of, shape, unsqueeze
-
-
-def _unary(nnef: str) -> Callable[..., Tensor]:
-    def convert(b: Builder, x: Tensor) -> Tensor:
-        return b.single(nnef, x)
-
-    return convert
+from ..common import (
+    DTYPES,
+    aligned,
+    dtype_code,
+    dtype_of,
+    shape,
+    unsqueeze,
+)
 
 
 def _binary(nnef: str) -> Callable[..., Tensor]:
@@ -60,10 +60,16 @@ def _legacy_operands(b: Builder, x: Tensor, y: Tensor, broadcast: int, axis: int
 
 
 for _row in names.UNARY:
-    to_nnef("onnx", _row.onnx)(_unary(_row.nnef))
+    to_nnef("onnx", _row.onnx)(unary(_row.nnef))
 for _row in names.BINARY:
     to_nnef("onnx", _row.onnx)(_binary_legacy(_row.nnef))
     to_nnef("onnx", _row.onnx, since=7)(_binary(_row.nnef))
+
+
+@to_nnef("onnx", "Identity")
+def identity(b: Builder, x: Tensor) -> Tensor:
+    """Identity: the tensor itself."""
+    return x
 
 
 def _reduced(b: Builder, nnef: str, xs: tuple[Tensor, ...]) -> Tensor:

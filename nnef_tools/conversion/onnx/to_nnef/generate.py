@@ -1,4 +1,4 @@
-"""Operators that give constants: shapes, ranges, fills."""
+"""Operators that make tensors: constants, shapes, ranges, fills."""
 
 from __future__ import annotations
 
@@ -65,3 +65,9 @@ def eye_like(b: Builder, x: Tensor, *, dtype: int | None = None, k: int = 0) -> 
     """EyeLike: ones on a diagonal."""
     rows, columns = shape(x)
     return b.constant(np.eye(rows, columns, k, dtype=x.dtype if dtype is None else dtype_of(dtype)))
+
+
+@to_nnef("onnx", "ImageDecoder", since=20)
+def image_decoder(b: Builder, data: Tensor, *, pixel_format: str = "RGB") -> Tensor:
+    """ImageDecoder is refused."""
+    raise Unsupported("NNEF has no compressed images, and the extents of the result depend on the data")

@@ -10,7 +10,6 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
-from ...compose.slicing import reverse_sequence
 from ...engine.rules import Int, to_nnef
 from ..common import positive, reshape, shape, unsqueeze
 
@@ -103,6 +102,7 @@ def compress(b: Builder, x: Tensor, condition: Tensor, *, axis: int | None = Non
 
 
 @to_nnef("onnx", "Trilu", since=14)
+@to_nnef("onnx", "Trilu", domain="com.microsoft")
 def triangle(b: Builder, x: Tensor, k: Int | None = None, *, upper: int = 1) -> Tensor:
     """Trilu: the upper or lower triangle of each matrix, zero elsewhere."""
     own = shape(x)
@@ -131,9 +131,6 @@ def unique(b: Builder, x: Tensor, *, axis: int | None = None, sorted: int = 1) -
         values = np.take(values, order, axis=0 if axis is None else axis)
         first, inverse, counts = first[order], rank[inverse], counts[order]
     return tuple(b.constant(array) for array in (values, *(a.astype(np.int64) for a in (first, inverse, counts))))
-
-
-to_nnef("onnx", "ReverseSequence", since=10)(reverse_sequence)
 
 
 @to_nnef("onnx", "TensorScatter", since=24)

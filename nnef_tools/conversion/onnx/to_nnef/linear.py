@@ -68,3 +68,9 @@ def einsum_of(b: Builder, *xs: Tensor, equation: str) -> Tensor:
 def det(b: Builder, x: Tensor) -> Tensor:
     """Det -> det."""
     return b.det(x)
+
+
+@to_nnef("onnx", "Inverse", domain="com.microsoft")
+def inverse(b: Builder, x: Tensor) -> Tensor:
+    """Inverse -> inverse."""
+    return b.inverse(x)

@@ -7,13 +7,11 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...engine.rules import Float, Int, Ints, to_nnef
-from ..common import positive, right_aligned, shape, transpose, unsqueeze
+from ...engine.rules import to_nnef
+from ..common import positive, right_aligned, shape, transpose
 from .activation import gelu
 from .conv import conv
-from .index import triangle
 from .linear import gemm, matmul
-from .move import pad_inputs
 from .norm import layer_normalization
 
 MICROSOFT = "com.microsoft"
@@ -206,24 +204,3 @@ def embed_layer_normalization(
     else:
         counts = b.cast(b.squeeze(b.sum_reduce(b.cast(mask, np.float32), axes=[1]), axes=[1]), np.int32)
     return layer_normalization(b, total, gamma, beta, epsilon=epsilon)[0], counts, total
-
-
-@to_nnef("onnx", "Inverse", domain=MICROSOFT)
-def inverse(b: Builder, x: Tensor) -> Tensor:
-    """Inverse -> inverse."""
-    return b.inverse(x)
-
-
-@to_nnef("onnx", "ExpandDims", domain=MICROSOFT)
-def expand_dims(b: Builder, x: Tensor, axis: Int) -> Tensor:
-    """ExpandDims -> unsqueeze."""
-    return unsqueeze(b, x, [positive(axis, len(shape(x)) + 1)])
-
-
-to_nnef("onnx", "Trilu", domain=MICROSOFT)(triangle)
-
-
-@to_nnef("onnx", "Pad", domain=MICROSOFT)
-def pad(b: Builder, x: Tensor, pads: Ints, value: Float | None = None, *, mode: str = "constant") -> Tensor:
-    """Pad with the amounts as an input."""
-    return pad_inputs(b, x, pads, value, mode=mode)

@@ -9,16 +9,10 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...compose.slicing import expand_to, joined, padded, reshape_inferred, slice_axes, split_sizes
-from ...engine.rules import Int, Ints, Number, to_nnef
+from ...compose.slicing import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
+from ...engine.rules import Float, Int, Ints, Number, to_nnef
 from ...maths import padding
 from ..common import all_positive, boundary, positive, reshape, shape, squeeze, transpose, unsqueeze
-
-
-@to_nnef("onnx", "Identity")
-def identity(b: Builder, x: Tensor) -> Tensor:
-    """Identity: the tensor itself."""
-    return x
 
 
 @to_nnef("onnx", "Reshape")
@@ -72,6 +66,12 @@ def unsqueeze_attribute(b: Builder, x: Tensor, *, axes: list[int]) -> Tensor:
 def unsqueeze_input(b: Builder, x: Tensor, axes: Ints) -> Tensor:
     """Unsqueeze -> unsqueeze; axes are positions in the result."""
     return unsqueeze(b, x, all_positive(axes, len(shape(x)) + len(axes)))
+
+
+@to_nnef("onnx", "ExpandDims", domain="com.microsoft")
+def expand_dims(b: Builder, x: Tensor, axis: Int) -> Tensor:
+    """ExpandDims -> unsqueeze."""
+    return unsqueeze(b, x, [positive(axis, len(shape(x)) + 1)])
 
 
 @to_nnef("onnx", "Transpose")
@@ -190,6 +190,12 @@ def pad_inputs(
     return pad_pairs(b, x, pairs, mode, 0 if value is None else value)
 
 
+@to_nnef("onnx", "Pad", domain="com.microsoft")
+def pad(b: Builder, x: Tensor, pads: Ints, value: Float | None = None, *, mode: str = "constant") -> Tensor:
+    """Pad with the amounts as an input."""
+    return pad_inputs(b, x, pads, value, mode=mode)
+
+
 @to_nnef("onnx", "Expand", since=8)
 def expand(b: Builder, x: Tensor, new: Ints) -> Tensor:
     """Expand: the shapes broadcast in both directions."""
@@ -239,3 +245,6 @@ def space_to_depth(b: Builder, x: Tensor, *, blocksize: int, mode: str = "DCR") 
     blocks = reshape(b, x, [n, c, h // blocksize, blocksize, w // blocksize, blocksize])
     order = [0, 3, 5, 1, 2, 4] if mode == "DCR" else [0, 1, 3, 5, 2, 4]
     return reshape(b, transpose(b, blocks, order), [n, c * blocksize**2, h // blocksize, w // blocksize])
+
+
+to_nnef("onnx", "ReverseSequence", since=10)(reverse_sequence)

@@ -1,4 +1,4 @@
-"""Pooling: sliding windows and global."""
+"""Pooling, over sliding windows and global, and its reverse."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.window import Window
 from ...building.nnef import Builder
 from ...compose.pool_positions import flat_positions
-from ...engine.rules import to_nnef
+from ...engine.rules import Ints, to_nnef
 from ...maths import padding
-from ..common import shape
+from ..common import reshape, shape
 from .conv import spatial_window
 
 NO_PADDING = [(0, 0), (0, 0)]
@@ -154,3 +156,33 @@ def global_max_pool(b: Builder, x: Tensor) -> Tensor:
 def global_lp_pool(b: Builder, x: Tensor, *, p: float = 2.0) -> Tensor:
     """GlobalLpPool: the p-norm over the spatial axes."""
     return _root(b, b.sum_reduce(_power(b, x, p), axes=_spatial(x)), p)
+
+
+@to_nnef("onnx", "MaxUnpool", since=9)
+def max_unpool(
+    b: Builder,
+    x: Tensor,
+    indices: Tensor,
+    output_shape: Ints | None = None,
+    *,
+    kernel_shape: list[int],
+    pads: list[int] | None = None,
+    strides: list[int] | None = None,
+) -> Tensor:
+    """MaxUnpool: zeros with the elements at their positions in the flattened result.
+
+    A larger output_shape adds zeros behind; the positions are those without it.
+    """
+    own = shape(x)
+    window = spatial_window(own[2:], kernel_shape, strides=strides, pads=pads)
+    result = [*own[:2], *window.reverse(own[2:]).upscaled]
+    zeros = b.constant(np.zeros(math.prod(result), x.dtype))
+    count = [math.prod(own)]
+    flat = b.scatter_elements(zeros, reshape(b, indices, count), reshape(b, x, count), axis=0)
+    y = reshape(b, flat, result)
+    if not output_shape or output_shape == result:
+        return y
+    added = [(0, wanted - extent) for wanted, extent in zip(output_shape, result, strict=True)]
+    if min(after for _, after in added) < 0:
+        raise Unsupported(f"output_shape {output_shape} is smaller than {result}, which the attributes give")
+    return b.pad(y, padding=added)

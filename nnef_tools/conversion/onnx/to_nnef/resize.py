@@ -1,7 +1,7 @@
-"""Upsample and Resize: standard resampling where it computes the same, else gathers and constant weights.
+"""Resampling: standard operations where these compute the same, else gathers and constant weights.
 
-The arithmetic of all modes is that of the `resize` kernel: run on positions it gives the elements that are picked, run
-on unit vectors the weights. Both are compared with what the standard operations do.
+The arithmetic of all modes of Resize is that of the `resize` kernel: run on positions it gives the elements that are
+picked, run on unit vectors the weights. Both are compared with what the standard operations do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...building.nnef import Builder
 from ...compose.axis_maps import Array
 from ...compose.resampling import is_identity, resampled, standard_resampling
 from ...engine.rules import Floats, Ints, to_nnef
-from ..common import positive, shape
+from ..common import positive, reshape, shape
 
 
 def _kernel(name: str) -> Callable[..., Array]:
@@ -243,3 +243,41 @@ def _regions(b: Builder, roi: Tensor | None, count: int) -> list[tuple[float, fl
         raise Unsupported(f"roi has {value.size} items, {2 * count} are needed")
     begins, ends = value.astype(np.float64).reshape(2, count)
     return [(float(begin), float(end)) for begin, end in zip(begins, ends, strict=True)]
+
+
+# sampling at a grid
+
+SAMPLING_MODES = {"bilinear": "linear", "bicubic": "cubic", "linear": "linear", "cubic": "cubic", "nearest": "nearest"}
+
+
+@to_nnef("onnx", "GridSample", since=16)
+def grid_sample(
+    b: Builder, x: Tensor, grid: Tensor, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
+) -> Tensor:
+    """GridSample -> grid_sample. Version 16 says bilinear and bicubic."""
+    if mode not in SAMPLING_MODES:
+        raise Unsupported(f"mode = '{mode}' is not known")
+    return b.grid_sample(
+        x, grid, mode=SAMPLING_MODES[mode], padding_mode=padding_mode, align_corners=bool(align_corners)
+    )
+
+
+@to_nnef("onnx", "AffineGrid", since=20)
+def affine_grid(b: Builder, theta: Tensor, size: Ints, *, align_corners: int = 0) -> Tensor:
+    """AffineGrid: the constant grid of an image times the transposed matrices theta `[N, r, r + 1]`."""
+    batch, rank, width = shape(theta)
+    extents = size[2:]
+    if len(extents) != rank or width != rank + 1 or batch != size[0]:
+        raise Unsupported(f"theta of shape {shape(theta)} does not fit the size {size}")
+    axes = [_centers(extent, bool(align_corners)) for extent in extents]
+    positions = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
+    base = np.stack([*positions, np.ones(extents)], axis=-1).reshape(1, -1, width)
+    grid: Tensor = b.matmul(b.constant(base, theta.dtype), theta, transposeB=True)
+    return reshape(b, grid, [batch, *extents, rank])
+
+
+def _centers(extent: int, align_corners: bool) -> Array:
+    """The elements of an axis between -1 and 1: the first one at -1, or in the middle of the first of equal parts."""
+    if align_corners:
+        return np.linspace(-1.0, 1.0, extent)
+    return (2 * np.arange(extent) + 1) / extent - 1

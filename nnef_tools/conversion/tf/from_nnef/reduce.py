@@ -1,4 +1,4 @@
-"""NNEF to TensorFlow: reductions, softmax, running sums, the best elements."""
+"""NNEF to TensorFlow: reductions, running sums, the best elements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...engine.rules import from_nnef
 from ..building import TfBuilder
 
 
-def _last(axes: Sequence[int], rank: int) -> tuple[list[int], list[int]]:
+def axes_last(axes: Sequence[int], rank: int) -> tuple[list[int], list[int]]:
     """The permutation that brings the axes to the end, in ascending order, and its inverse."""
     order = [*(k for k in range(rank) if k not in axes), *sorted(axes)]
     return order, np.argsort(order).tolist()
@@ -26,7 +26,7 @@ def _arg_reduction(tf: str) -> Callable[..., Tensor]:
         dims = [1 if k in axes else n for k, n in enumerate(own)]
         x, axis = input, axes[0] if axes else 0
         if len(axes) != 1:
-            x, axis = b.transpose(input, _last(axes, len(own))[0]), len(own) - len(axes)
+            x, axis = b.transpose(input, axes_last(axes, len(own))[0]), len(own) - len(axes)
             x = b.reshape(x, [*shape(x)[:axis], math.prod(shape(x)[axis:])])
         b.warnings[f"{tf} leaves open which of several equal elements it finds; NNEF takes the first"] = None
         index = b.op(tf, x, b.number(axis), output_type=np.int64)
@@ -37,17 +37,6 @@ def _arg_reduction(tf: str) -> Callable[..., Tensor]:
 
 from_nnef("tf", "argmax_reduce")(_arg_reduction("ArgMax"))
 from_nnef("tf", "argmin_reduce")(_arg_reduction("ArgMin"))
-
-
-@from_nnef("tf", "softmax")
-def softmax(b: TfBuilder, x: Tensor, *, axes: list[int]) -> Tensor:
-    """softmax -> Softmax of the last dimension, which the axes are brought to."""
-    own = shape(x)
-    order, back = _last(axes, len(own))
-    moved = b.transpose(x, order)
-    count = len(own) - len(axes)
-    flat = b.reshape(moved, [*shape(moved)[:count], math.prod(shape(moved)[count:])])
-    return b.transpose(b.reshape(b.elementwise(b.Softmax, flat), shape(moved)), back)
 
 
 def _running(tf: str) -> Callable[..., Tensor]:
@@ -67,7 +56,7 @@ def top_k(
 ) -> tuple[Tensor, Tensor]:
     """top_k -> TopKV2 of the last dimension; the smallest are the largest of what is negated."""
     axis %= len(shape(x))
-    order, back = _last([axis], len(shape(x)))
+    order, back = axes_last([axis], len(shape(x)))
     y = b.transpose(x, order)
     # -1 - x, unlike -x, does not overflow for integers
     inverted = b.Neg if y.dtype is b.real else b.Invert
@@ -77,15 +66,3 @@ def top_k(
     values, indices = known(values, dims, x.dtype), b.cast(known(indices, dims, np.int32), np.int64)
     values = values if largest else b.elementwise(inverted, values)
     return b.transpose(values, back), b.transpose(indices, back)
-
-
-@from_nnef("tf", "det")
-def determinant(b: TfBuilder, x: Tensor) -> Tensor:
-    """det -> MatrixDeterminant."""
-    return known(b.MatrixDeterminant(x), shape(x)[:-2])
-
-
-@from_nnef("tf", "inverse")
-def inverse(b: TfBuilder, x: Tensor) -> Tensor:
-    """inverse -> MatrixInverse."""
-    return known(b.MatrixInverse(x), shape(x))

@@ -18,22 +18,10 @@ from .lists import TensorList
 from .recurrent_loops import recurrent_layer
 
 
-@to_nnef("tf", "Identity", "StopGradient", "PreventGradient", "Snapshot", "GuaranteeConst", "ReadVariableOp")
-def identity(b: Builder, x: Tensor, *, message: str = "", dtype: Any = None) -> Tensor:
-    """Identity and its kin: the tensor itself."""
-    return x
-
-
 @to_nnef("tf", "CheckNumerics", "CheckNumericsV2")
 def check_numerics(b: Builder, x: Tensor, *, message: str = "") -> Tensor:
     """CheckNumerics: the tensor itself; NNEF has no checks."""
     return x
-
-
-@to_nnef("tf", "IdentityN")
-def identity_n(b: Builder, *xs: Tensor) -> list[Tensor]:
-    """IdentityN: the tensors themselves."""
-    return list(xs)
 
 
 @to_nnef("tf", "PlaceholderWithDefault")

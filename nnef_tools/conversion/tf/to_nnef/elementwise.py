@@ -1,7 +1,8 @@
-"""Elementwise arithmetic, comparison, logic, casts; operands are aligned on the right, as in numpy."""
+"""Elementwise arithmetic, comparison, logic, casts, copies; operands are aligned on the right, as in numpy."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,17 +13,10 @@ from ....model import Tensor
 from ....model.dtypes import is_integer
 from ...building.nnef import Builder
 from ...building.shapes import aligned, reshape, shape
-from ...compose.arithmetic import bit_shift, bitwise_not, clip, is_inf, is_nan, modulo, power
+from ...compose.arithmetic import bit_shift, bitwise_not, clip, is_inf, is_nan, modulo, power, unary
 from ...compose.number_types import convert_dtype, reinterpret, round_half_even
 from ...engine.rules import to_nnef
 from ...maths import names
-
-
-def _unary(nnef: str) -> Callable[..., Tensor]:
-    def convert(b: Builder, x: Tensor) -> Tensor:
-        return b.single(nnef, x)
-
-    return convert
 
 
 def _binary(nnef: str) -> Callable[..., Tensor]:
@@ -42,7 +36,7 @@ def _equality(nnef: str) -> Callable[..., Tensor]:
 
 
 for _row in names.UNARY:
-    to_nnef("tf", _row.tf)(_unary(_row.nnef))
+    to_nnef("tf", _row.tf)(unary(_row.nnef))
 for _row in names.BINARY:
     to_nnef("tf", _row.tf)((_equality if _row.nnef in ("eq", "ne") else _binary)(_row.nnef))
 for _nnef, *_others in (
@@ -50,7 +44,7 @@ for _nnef, *_others in (
     ("rsqrt", "Rsqrt"),
     ("sqr", "Square"),
 ):
-    to_nnef("tf", *_others)(_unary(_nnef))
+    to_nnef("tf", *_others)(unary(_nnef))
 for _nnef, *_others in (
     ("add", "Add"),
     ("max", "Maximum"),
@@ -63,6 +57,18 @@ for _nnef, *_others in (
 to_nnef("tf", "Pow")(power)
 to_nnef("tf", "Invert")(bitwise_not)
 to_nnef("tf", "IsNan")(is_nan)
+
+
+@to_nnef("tf", "Identity", "StopGradient", "PreventGradient", "Snapshot", "GuaranteeConst", "ReadVariableOp")
+def identity(b: Builder, x: Tensor, *, message: str = "", dtype: Any = None) -> Tensor:
+    """Identity and its kin: the tensor itself."""
+    return x
+
+
+@to_nnef("tf", "IdentityN")
+def identity_n(b: Builder, *xs: Tensor) -> list[Tensor]:
+    """IdentityN: the tensors themselves."""
+    return list(xs)
 
 
 @to_nnef("tf", "IsInf")
@@ -186,6 +192,42 @@ def x_log_y(b: Builder, x: Tensor, y: Tensor) -> Tensor:
 # selection and limits
 
 to_nnef("tf", "ClipByValue")(clip)
+
+
+@to_nnef("tf", "Erfc")
+def erfc(b: Builder, x: Tensor) -> Tensor:
+    """Erfc: 1 - erf(x)."""
+    return b.sub(1.0, b.erf(x))
+
+
+def _near_zero(b: Builder, x: Tensor, near: Tensor, else_: Tensor) -> Tensor:
+    return b.select(b.lt(b.abs(x), 0.5), near, else_)
+
+
+@to_nnef("tf", "Expm1")
+def expm1(b: Builder, x: Tensor) -> Tensor:
+    """Expm1: exp(x) - 1, near zero 2 t / (1 - t) with t = tanh(x / 2), which is the same without cancellation."""
+    t = b.tanh(b.mul(x, 0.5))
+    return _near_zero(b, x, b.div(b.mul(t, 2.0), b.sub(1.0, t)), b.sub(b.exp(x), 1.0))
+
+
+@to_nnef("tf", "Log1p")
+def log1p(b: Builder, x: Tensor) -> Tensor:
+    """Log1p: log(1 + x), near zero 2 atanh(x / (2 + x)), which is the same without cancellation."""
+    return _near_zero(b, x, b.mul(b.atanh(b.div(x, b.add(x, 2.0))), 2.0), b.log(b.add(x, 1.0)))
+
+
+@to_nnef("tf", "Atan2")
+def atan2(b: Builder, y: Tensor, x: Tensor) -> Tensor:
+    """Atan2: the angle of (x, y): atan(y / x), moved by half a turn for x < 0; the axes are handled apart."""
+    y, x = aligned(b, y, x)
+    pi = math.pi
+    vertical = b.mul(b.sign(y), b.constant(pi / 2, y.dtype))
+    upper = b.ge(y, b.constant(0, y.dtype))
+    angle = b.atan(b.div(y, b.select(b.eq(x, 0.0), 1.0, x)))
+    turned = b.add(angle, b.select(upper, b.constant(pi, y.dtype), b.constant(-pi, y.dtype)))
+    zero = b.constant(np.zeros((), y.dtype))
+    return b.select(b.gt(x, zero), angle, b.select(b.lt(x, zero), turned, vertical))
 
 
 @to_nnef("tf", "Select")

@@ -1,0 +1,14 @@
+"""NNEF to TensorFlow: variables."""
+
+from __future__ import annotations
+
+from ....errors import Unsupported
+from ....model import Tensor
+from ...engine.rules import from_nnef
+from ..building import TfBuilder
+
+
+@from_nnef("tf", "update")
+def update(b: TfBuilder, variable: Tensor, value: Tensor) -> Tensor:
+    """update: variables are constants in a frozen graph."""
+    raise Unsupported("a GraphDef without variables keeps no state between runs")
