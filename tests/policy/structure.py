@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -93,3 +94,11 @@ def long_functions(package: Path) -> list[str]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (node.end_lineno or node.lineno) - node.lineno >= MAX_LINES
     ]
+
+
+def family_names(homes: Iterable[tuple[str, str]]) -> list[str]:
+    """Operations that stand in families of several names. homes: operations, with a module of what makes them up."""
+    families = defaultdict(set)
+    for operation, module in homes:
+        families[operation].add(module.rpartition(".")[2])
+    return [f"{name}: {', '.join(sorted(found))}" for name, found in sorted(families.items()) if len(found) > 1]

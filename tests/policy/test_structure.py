@@ -6,7 +6,7 @@ Each law is also seen to fail on a small package with a breach of it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 
 import nnef_tools
+from nnef_tools.conversion.engine import rules
+from nnef_tools.execution.kernels import torch_operators
 from nnef_tools.formats import DIALECTS, FORMATS, Format, converters, load
+from nnef_tools.ops import registry
 from nnef_tools.pipeline import job
 
-from .structure import format_literals, import_circles, long_functions
+from .structure import family_names, format_literals, import_circles, long_functions
 
 PACKAGE = Path(nnef_tools.__file__).parent
 NAMES = {*FORMATS, *DIALECTS}
@@ -71,6 +74,29 @@ def test_functions_are_short(plant: Any) -> None:
     body = "    pass\n" * 59
     files = {"a.py": f"def short():\n{body}\n\ndef long():\n{body}    pass\n"}
     assert long_functions(plant(files)) == ["a: long"]
+
+
+def _homes() -> Iterator[tuple[str, str]]:
+    """What has the kernels of operations, their torch operators, and the rules that convert them."""
+    for name, definition in registry.operations().items():
+        yield name, inspect.unwrap(definition.run).__module__
+    for family in torch_operators.FAMILIES:
+        yield from ((name, family.__name__) for name in family.OPERATORS)
+    for converter in converters().values():
+        load(converter)
+    for rule in rules._from_nnef.values():
+        yield rule.type, inspect.unwrap(rule.function).__module__
+
+
+def test_operations_have_one_family_name() -> None:
+    homes = list(_homes())
+    assert {module.rpartition(".")[0] for _, module in homes} >= {
+        "nnef_tools.ops",
+        "nnef_tools.execution.kernels.torch_operators",
+        *(f"nnef_tools.conversion.{name}" for name in ("shared", "onnx.from_nnef", "tf.from_nnef")),
+    }
+    assert family_names(homes) == []
+    assert family_names([*homes, ("relu", "planted.norm")]) == ["relu: activation, norm"]
 
 
 # options
