@@ -71,7 +71,7 @@ def _strongly_connected(graph: Mapping[str, Collection[str]]) -> Iterator[set[st
 
 
 def format_literals(package: Path, names: Collection[str], allowed: Collection[str]) -> list[str]:
-    """Strings that are names of formats or dialects, outside of folders of that name and of the allowed paths."""
+    """Strings that are names of formats or dialects, outside of folders and modules so called and the allowed paths."""
     found = []
     for path in modules(package).values():
         relative = path.relative_to(package)
@@ -80,7 +80,9 @@ def format_literals(package: Path, names: Collection[str], allowed: Collection[s
         found += [
             f"{relative.as_posix()}:{node.lineno}: '{node.value}'"
             for node in ast.walk(_tree(path))
-            if isinstance(node, ast.Constant) and node.value in names and node.value not in relative.parts
+            if isinstance(node, ast.Constant)
+            and node.value in names
+            and node.value not in relative.with_suffix("").parts
         ]
     return found
 

@@ -36,7 +36,7 @@ KNOW_FORMATS = {
     "execution/tensorflow.py": "the same",
     "io/onnx/messages.py": "the domain of custom operators in ONNX files is called nnef",
 }
-"""Where names of formats may stand, besides in folders of that name -> why."""
+"""Where names of formats may stand, besides in folders and modules of that name -> why."""
 
 
 @pytest.fixture
@@ -64,6 +64,7 @@ def test_formats_are_known_in_their_places(plant: Any) -> None:
     files = {
         "formats/onnx.py": "X = 'onnx'\n",
         "io/onnx/reader.py": "X = 'onnx'\n",
+        "execution/onnx.py": "X = 'onnx'\n",
         "pipeline.py": "X = 1\nY = 'onnx'\n",
     }
     assert format_literals(plant(files), NAMES, KNOW_FORMATS) == ["pipeline.py:2: 'onnx'"]

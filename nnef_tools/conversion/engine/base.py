@@ -76,8 +76,7 @@ class Converter(ConverterBase, Helpers):
 
     custom_transforms: operator type -> Transform; wins over built-in rules. custom_functions: name -> function that
     gets the converter as first argument. mirror_unsupported: operators without rule are copied as they are.
-    custom_shapes: NNEF operation -> its shape function. io_transpose: which inputs and outputs change their layout,
-    all (of rank 3 and up) or those named.
+    custom_shapes: NNEF operation -> its shape function.
     """
 
     dialect = ""
@@ -91,6 +90,7 @@ class Converter(ConverterBase, Helpers):
     """Names beside `_type_` and `_name_` that expressions of transforms see."""
     outputs: Sequence[Tensor] = ()  # the source's tensors that are outputs of the target, in order
     _static_only = False
+    _io_transpose: bool | Sequence[str] = False  # inputs and outputs to change the layout of: all of rank > 2, or these
     _source: Graph
     _refused: list[Refusal]
     _unknown: set[Tensor]
@@ -102,7 +102,6 @@ class Converter(ConverterBase, Helpers):
         custom_functions: Mapping[str, Callable[..., Any]] | None = None,
         mirror_unsupported: bool = False,
         custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
-        io_transpose: bool | Sequence[str] = False,
     ) -> None:
         transforms = unpack_transforms(custom_transforms or {})
         keys = {name: key for key in custom_transforms or () for name in (key if isinstance(key, tuple) else (key,))}
@@ -115,7 +114,6 @@ class Converter(ConverterBase, Helpers):
         self._functions = {**methods, **functions}  # what expressions of transforms may call
         self._mirror_unsupported = mirror_unsupported
         self._custom_shapes = custom_shapes or {}
-        self._io_transpose = io_transpose
         self._tensors: dict[Tensor, Tensor] = {}
         self._captured: dict[Graph, set[Tensor]] = {}
         self.warnings: list[str] = []

@@ -78,7 +78,8 @@ class ConverterToNNEF(Converter):
         custom_fragments: Mapping[str, str] | None = None,
         keep_names: bool = False,
     ) -> None:
-        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes, io_transpose)
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes)
+        self._io_transpose = io_transpose
         self._keep_io_names = keep_io_names
         self._infer_shapes = infer_shapes
         self._fold_constants = fold_constants

@@ -53,10 +53,11 @@ class Converter(TfHelpers, ConverterFromNNEF):
         *,
         custom_shapes: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes, io_transpose)
+        super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes)
         if data_format not in DATA_FORMATS:
             raise UsageError(f"data format '{data_format}' is not known", hint=f"use {' or '.join(DATA_FORMATS)}")
         self._data_format = data_format
+        self._io_transpose = io_transpose
 
     @staticmethod
     def decomposed_operations() -> list[str]:
