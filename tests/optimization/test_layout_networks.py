@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nnef_tools import pipeline
 from nnef_tools.cli.main import main
+from nnef_tools.formats import FORMATS
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization.nnef.layout import remaining_transposes, remove_transposes
 
@@ -243,7 +246,9 @@ def test_the_report_counts_what_is_left(tmp_path, monkeypatch, capsys):
     plain = pipeline.convert_model(path, tmp_path / "plain.nnef")
     assert plain.transposes is None and plain.target.operations["transpose"] == 3
 
-    monkeypatch.setattr(pipeline, "CHANNELS_LAST", ("onnx",))
+    onnx_format = FORMATS["onnx"]
+    last = replace(onnx_format, dialect=replace(onnx_format.dialect, channels_last=True))
+    monkeypatch.setitem(FORMATS, "onnx", last)
     report = pipeline.convert_model(path, tmp_path / "net.nnef", verify=2, keep_io_names=True)
     assert report.target.operations["transpose"] == 1
     assert report.transposes == ("axes [0, 3, 1, 2] of shape [2, 5, 5, 3], from input 'x' to conv",)
