@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from ..errors import UsageError
@@ -84,3 +85,14 @@ def is_integer(dtype: Any) -> bool:
 def is_float(dtype: Any) -> bool:
     """Is the class a real floating point type of any width?"""
     return nnef_dtype(dtype) == "scalar"
+
+
+def integer_range(dtype: Any) -> tuple[int, int]:
+    """The smallest and the largest value of an integer type."""
+    info: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
+    return int(info.min), int(info.max)
+
+
+def integer_bits(dtype: Any) -> int:
+    """The width of an integer type; `int4` has 4 bits, though it is stored in a byte."""
+    return int(ml_dtypes.iinfo(dtype).bits)  # type: ignore[no-untyped-call]

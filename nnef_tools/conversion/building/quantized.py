@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...model import Graph, Tensor
-from ..compose.number_types import integer_bits, integer_range
+from ...model.dtypes import integer_bits, integer_range
 
 Array = np.ndarray[Any, Any]
 

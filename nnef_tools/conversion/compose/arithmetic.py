@@ -13,10 +13,10 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ...model.dtypes import is_float, is_integer
+from ...model.dtypes import integer_bits, integer_range, is_float, is_integer
 from ..building.nnef import Builder
 from ..building.shapes import aligned, right_aligned, shape
-from .number_types import integer_bits, integer_range, wrap
+from .number_types import wrap
 
 Array = np.ndarray[Any, Any]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import Unsupported
 from ...model import Tensor
-from ...model.dtypes import is_float, is_integer, nnef_dtype
+from ...model.dtypes import integer_bits, integer_range, is_float, is_integer, nnef_dtype
 from ..building.nnef import Builder
 
 MINIFLOATS: tuple[Any, ...] = (
@@ -24,17 +24,6 @@ MINIFLOATS: tuple[Any, ...] = (
     ml_dtypes.float6_e3m2fn,
     ml_dtypes.float4_e2m1fn,
 )
-
-
-def integer_range(dtype: Any) -> tuple[int, int]:
-    """The smallest and the largest value of an integer type."""
-    info: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
-    return int(info.min), int(info.max)
-
-
-def integer_bits(dtype: Any) -> int:
-    """The width of an integer type; `int4` has 4 bits, though it is stored in a byte."""
-    return int(ml_dtypes.iinfo(dtype).bits)  # type: ignore[no-untyped-call]
 
 
 def round_half_even(b: Builder, x: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ import ml_dtypes
 import numpy as np
 
 from ....model import Operation, Tensor
+from ....model.dtypes import integer_range
 from ...building.quantized import QuantizedArray
 from ...building.target import Array, known
-from ...compose.number_types import integer_range
 from ..building import OnnxBuilder
 from ..common import shape
 

@@ -16,11 +16,10 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Graph, Operation, Tensor
-from ....model.dtypes import is_integer
+from ....model.dtypes import integer_range, is_integer
 from ....model.utils import replace_tensor_in_producers
 from ...building.nnef import Builder
 from ...building.quantized import Array, QuantizedArray, quantized_constant
-from ...compose.number_types import integer_range
 from ..common import dtype_of, shape
 
 DOMAINS = ("", "com.microsoft")

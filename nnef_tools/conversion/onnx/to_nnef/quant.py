@@ -13,9 +13,9 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
-from ....model.dtypes import MAX_EXACT_INTEGER, is_integer
+from ....model.dtypes import MAX_EXACT_INTEGER, integer_range, is_integer
 from ...building.nnef import Builder
-from ...compose.number_types import MINIFLOATS, integer_range, round_half_even, round_to_minifloat
+from ...compose.number_types import MINIFLOATS, round_half_even, round_to_minifloat
 from ...engine.rules import to_nnef
 from ..common import channels, dtype_of, positive, reshape, right_aligned, shape, unsqueeze
 from .conv import conv
