@@ -17,6 +17,7 @@ from ..corpus.packages import member
 from .blocks import ROOT, Block, blocks, needed_model, pages, run_page
 
 PAGES = pages()
+ABOUT_THE_CODE = ("CONTRIBUTING.md", "architecture.md")
 MODEL = ("rapidocr-onnxruntime", "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx")
 
 
@@ -109,6 +110,28 @@ def _script(name: str) -> ModuleType:
 def test_generated_pages(name: str) -> None:
     page = (ROOT / "docs" / "reference" / name).read_text("utf-8")
     assert page == _script("generate_reference").PAGES[name](), "run: python scripts/generate_reference.py"
+
+
+def test_picture_of_the_architecture() -> None:
+    script = _script("generate_architecture")
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert page == script.generate(), "run: python scripts/generate_architecture.py"
+    graph = script.graph_of([("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("d", "c")])
+    assert graph == {"a": {"b"}, "b": {"c and d"}, "c and d": set()}
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.name in ABOUT_THE_CODE or p.parent.name == "decisions"], ids=_id
+)
+def test_named_code_exists(page: Path) -> None:
+    """Files, folders and `module.py::name` are in the package, or below the root. Words in capitals stand for any."""
+    for file, name in re.findall(r"`(\w+(?:/[\w.]+)*(?:/|/[\w.]+\.\w+))(?:::(\w+))?`", page.read_text("utf-8")):
+        if re.search("[A-Z]{4}", file):
+            continue
+        path = next((path for path in (ROOT / "nnef_tools" / file, ROOT / file) if path.exists()), None)
+        assert path is not None, f"{_id(page)}: {file}"
+        defined = not name or re.search(rf"^(def|class) {name}\b|^{name}\b.*=", path.read_text("utf-8"), re.MULTILINE)
+        assert defined, f"{_id(page)}: {file}::{name}"
 
 
 def test_helpers_of_onnx_to_nnef() -> None:
