@@ -1,0 +1,3 @@
+"""Rules that make toy operators of NNEF operations, by family."""
+
+FAMILIES = ("elementwise",)

@@ -1,0 +1,3 @@
+"""Rules that make NNEF operations of toy operators, by family."""
+
+FAMILIES = ("elementwise",)
