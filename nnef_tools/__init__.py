@@ -1,4 +1,4 @@
-"""Convert, run, inspect and optimise Khronos NNEF neural network models."""
+"""Convert, run, inspect and optimize Khronos NNEF neural network models."""
 
 from __future__ import annotations
 

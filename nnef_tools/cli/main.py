@@ -17,7 +17,7 @@ from .options import EXIT_CODES, guarded
 from .render import prepare_streams, print_error
 
 COMMANDS = {
-    "convert": "convert a model to another format, or optimise it within its format",
+    "convert": "convert a model to another format, or optimize it within its format",
     "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
 }
 

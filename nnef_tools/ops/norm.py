@@ -31,11 +31,11 @@ def _window_macs(_inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mappin
     return int(math.prod(outputs[0]) * math.prod(attribs["size"]))
 
 
-# normalisation by the neighbourhood
+# normalization by the neighborhood
 
 
 def _window_mean(x: Array, size: Sequence[int]) -> Array:
-    """Mean over a centred window; the zeros beyond the border count, so the divisor is always the whole window.
+    """Mean over a centered window; the zeros beyond the border count, so the divisor is always the whole window.
 
     This is `box` with stride 1, automatic padding, border 'constant' and normalize; one axis after the other.
     """
@@ -82,11 +82,11 @@ def local_variance_normalization(x: Array, *, size: Sequence[int], bias: float =
 
 @op("local_contrast_normalization", shape=_window_shape, macs=_window_macs, macs_group="normalization")
 def local_contrast_normalization(x: Array, *, size: Sequence[int], bias: float = 0.0, epsilon: float = 0.0) -> Array:
-    """Mean normalisation, then variance normalisation of its result."""
+    """Mean normalization, then variance normalization of its result."""
     return _variance_normalized(_mean_normalized(x, size), size, bias, epsilon)
 
 
-# normalisation over axes, by given statistics
+# normalization over axes, by given statistics
 
 
 @op("l1_normalization", shape=axes_shape, macs=_output_volume, macs_group="normalization")

@@ -66,7 +66,7 @@ def multilinear_upsample_shape(
     shape = upsample_shape(input, factor=factor)
     for extent, item in zip(input[2:], factor, strict=True):
         # A reflection that leaves the extent is the only way to fail.
-        source_index(np.concatenate(_neighbours(extent, item, method)[:2]), extent, border)
+        source_index(np.concatenate(_neighbors(extent, item, method)[:2]), extent, border)
     return shape
 
 
@@ -106,13 +106,13 @@ def multilinear_upsample(
     """Linear interpolation, a dimension at a time."""
     for axis, item in enumerate(factor, 2):
         if item != 1:
-            low, high, weight = _neighbours(input.shape[axis], item, method)
+            low, high, weight = _neighbors(input.shape[axis], item, method)
             weight = weight.astype(input.dtype).reshape((-1,) + (1,) * (input.ndim - 1 - axis))
             input = (1 - weight) * _read(input, axis, low, border) + weight * _read(input, axis, high, border)
     return input
 
 
-def _neighbours(extent: int, factor: int, method: str) -> tuple[Array, Array, Array]:
+def _neighbors(extent: int, factor: int, method: str) -> tuple[Array, Array, Array]:
     """The two source positions of each result, and the weight of the second; exact, since done with integers.
 
     The second position of a result that coincides with the first is the first.
@@ -213,7 +213,7 @@ def _source_coordinates(mode: str, extent: int, size: int, scale: Any, roi: tupl
     if mode == "pytorch_half_pixel" and size == 1:
         return x
     if mode == "half_pixel_symmetric":
-        # the output may be smaller than the scaled input: the centres of both are put on each other
+        # the output may be smaller than the scaled input: the centers of both are put on each other
         offset = real(extent) / real(2) * (real(1) - real(size) / (scale * real(extent)))
         return np.asarray((offset + (np.arange(size) + 0.5) / np.float64(scale) - 0.5).astype(real))
     return np.asarray((x + half) / scale - half)

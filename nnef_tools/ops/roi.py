@@ -127,7 +127,7 @@ def roi_resample(
     """Each region, linearly interpolated to output_size."""
     rank, count = len(output_size), len(rois)
     images = _batch_indices(batch_index, input.shape[0]).reshape((count,) + (1,) * rank)
-    neighbours = []
+    neighbors = []
     for axis, size in enumerate(output_size):
         low = np.asarray(rois[:, axis, None], np.float64)
         high = np.asarray(rois[:, rank + axis, None], np.float64)
@@ -137,10 +137,10 @@ def roi_resample(
         weight = (position - first).astype(input.dtype)
         shape = (count, *(size if other == axis else 1 for other in range(rank)))
         first, second, weight = (item.reshape(shape) for item in (first, second, weight))
-        neighbours.append(((first, 1 - weight), (second, weight)))
+        neighbors.append(((first, 1 - weight), (second, weight)))
     channels_last = np.moveaxis(input, 1, -1)
     result: Any = 0
-    for corner in product(*neighbours):
+    for corner in product(*neighbors):
         source: tuple[Array, ...] = (images, *(index for index, _ in corner))
         values = channels_last[source]
         result = result + values * prod(weight for _, weight in corner)[..., None]
@@ -165,7 +165,7 @@ def avg_roi_align(input: Array, rois: Array, batch_index: Array, **attribs: Any)
 
 @op("max_roi_align", shape=roi_align_shape)
 def max_roi_align(input: Array, rois: Array, batch_index: Array, **attribs: Any) -> Array:
-    """Each region resampled to a multiple of output_size, then maximised."""
+    """Each region resampled to a multiple of output_size, then maximized."""
     return _roi_align(max_pool, input, rois, batch_index, **attribs)
 
 

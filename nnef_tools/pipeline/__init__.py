@@ -64,7 +64,7 @@ def convert_model(
     output_format: names of formats, by default told by content and suffix (NNEF if there is no target).
     input_shapes: input name -> extents, for inputs whose shape the model leaves open, and for input_names.
     fold_constants: compute what depends on constants only. optimize: rewrite for speed; custom_optimizers: plugin
-    modules with further rewrites; dequantize: drop quantization while optimising.
+    modules with further rewrites; dequantize: drop quantization while optimizing.
     keep_io_names: keep the names of inputs and outputs. keep_names: keep those of all tensors and weights.
     io_transpose: the source's inputs and outputs of rank 3 and up (or the named ones) have channels last, and get them
     second.

@@ -202,7 +202,7 @@ OPTIMIZER_OPTIONS = ("dequantize", "custom_optimizers")
 def unused_options(options: Options, source: Format, target: Format, route: Sequence[Step]) -> dict[str, str]:
     """Those of the given options that a conversion has no use for -> where they have none."""
     dialects = {source.dialect, target.dialect, *(step.target for step in route)}
-    honored = frozenset[str]().union(*(step.converter.honours for step in route))
+    honored = frozenset[str]().union(*(step.converter.honors for step in route))
     partial = bool(options.decompose or options.input_names)
     used = {name for name, called in CONVERTER_OPTIONS.items() if called in honored}
     if not route:

@@ -205,7 +205,7 @@ def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Con
 
 def _transposing_step(job: Job, route: Sequence[Step]) -> Step | None:
     """The step that changes the axes of inputs and outputs: the last one that can."""
-    able = [step for step in route if "io_transpose" in step.converter.honours]
+    able = [step for step in route if "io_transpose" in step.converter.honors]
     return able[-1] if able and job.options.io_transpose else None
 
 
@@ -218,7 +218,7 @@ def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bo
     options = _converter_options(job, step, state.graph)
     options |= {"io_transpose": selected} if transposes else {}
     options |= {"keep_io_names": True, "keep_names": True} if not is_last else {}
-    converter = step.converter(**{name: value for name, value in options.items() if name in step.converter.honours})
+    converter = step.converter(**{name: value for name, value in options.items() if name in step.converter.honors})
     graph = converter(state.graph)
     idle = [place for place in state.idle if place in converter.unmatched] if state.between else converter.unmatched
     reported = unmatched_warning(converter.unmatched)  # by the last converter for all

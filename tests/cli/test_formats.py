@@ -64,7 +64,7 @@ def test_input_folder(tmp_path: Path) -> None:
     assert detect_input(tmp_path).name == "nnef"
 
 
-def test_input_not_recognised(tmp_path: Path) -> None:
+def test_input_not_recognized(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"?")
     with pytest.raises(FormatError, match="cannot tell"):
         detect_input(tmp_path / "a.bin")

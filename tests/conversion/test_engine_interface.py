@@ -20,9 +20,9 @@ from .conftest import convert, model, refusal, run, types
 
 
 @pytest.mark.parametrize("module", [onnx_to_nnef, tf_to_nnef, nnef_to_onnx, nnef_to_tf])
-def test_constructor_takes_what_the_converter_honours(module: ModuleType) -> None:
+def test_constructor_takes_what_the_converter_honors(module: ModuleType) -> None:
     parameters = set(inspect.signature(module.Converter).parameters) - {"data_format"}  # which convert does not offer
-    assert parameters == module.Converter.honours
+    assert parameters == module.Converter.honors
 
 
 # inputs and outputs

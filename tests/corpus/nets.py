@@ -86,7 +86,7 @@ def _double(inputs: int, outputs: int) -> nn.Module:
 
 
 class YoloHead(nn.Module):
-    """Boxes of a grid with two anchors: decoded centre, size, confidence and classes."""
+    """Boxes of a grid with two anchors: decoded center, size, confidence and classes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,9 +98,9 @@ class YoloHead(nn.Module):
         y = self.conv(x).view(n, 2, 9, h, w).permute(0, 1, 3, 4, 2).sigmoid()
         rows, columns = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
         grid = torch.stack([columns, rows], dim=-1).view(1, 1, h, w, 2).float()
-        centre = (y[..., 0:2] * 2 - 0.5 + grid) * 8
+        center = (y[..., 0:2] * 2 - 0.5 + grid) * 8
         size = (y[..., 2:4] * 2) ** 2 * self.anchors
-        return torch.cat([centre, size, y[..., 4:]], dim=-1).reshape(n, -1, 9)
+        return torch.cat([center, size, y[..., 4:]], dim=-1).reshape(n, -1, 9)
 
 
 class SpatialTransformer(nn.Module):

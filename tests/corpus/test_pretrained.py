@@ -108,8 +108,8 @@ PARAMETERS = {("Resize", 2)}  # an attribute in NNEF
 FOLDED = {("BatchNormalization", 1), ("BatchNormalization", 3), ("BatchNormalization", 4)}  # into filter and bias
 
 # With --optimize, by model: the rest.
-OPTIMISED_AWAY = {
-    # the bias of a normalisation, which the convolution has one of its own for
+OPTIMIZED_AWAY = {
+    # the bias of a normalization, which the convolution has one of its own for
     "ch_PP-OCRv4_det_infer": {"batch_norm_1.b_0"},
     # a bias that goes through the matrix product after it into the bias of that
     "model": {"jax2tf_get_logits_/pjit_get_logits_/MagikaV2/LayerNorm_1/Reshape_3:0"},
@@ -120,7 +120,7 @@ OPTIMISED_AWAY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("optimize", [False, True], ids=["plain", "optimised"])
+@pytest.mark.parametrize("optimize", [False, True], ids=["plain", "optimized"])
 @pytest.mark.parametrize("package, path", MODELS, ids=[Path(path).stem for _, path in MODELS])
 def test_weights_keep_their_names(package: str, path: str, optimize: bool, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
@@ -128,4 +128,4 @@ def test_weights_keep_their_names(package: str, path: str, optimize: bool, tmp_p
     lost = lost_names(member(package, path), shapes, tmp_path, optimize=optimize)
     allowed = PARAMETERS | FOLDED if optimize else PARAMETERS
     rest = {name for name, (_, uses) in lost.items() if not uses <= allowed}
-    assert rest == (OPTIMISED_AWAY.get(Path(path).stem, set()) if optimize else set())
+    assert rest == (OPTIMIZED_AWAY.get(Path(path).stem, set()) if optimize else set())

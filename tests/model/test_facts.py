@@ -21,7 +21,7 @@ def test_what_does_not_fit_counts_as_missing(value: Any) -> None:
 
 
 def test_facts_of_onnx_are_metadata_under_their_names() -> None:
-    known = OnnxFacts({"": 13}, 8, "p", "1", "about", {"licence": "free"}, {"x": ["n", 3]})
+    known = OnnxFacts({"": 13}, 8, "p", "1", "about", {"license": "free"}, {"x": ["n", 3]})
     assert OnnxFacts.of(dict(vars(known))) == known
 
 

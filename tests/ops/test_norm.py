@@ -1,4 +1,4 @@
-"""Activations and normalisations against torch, golden vectors and direct sums."""
+"""Activations and normalizations against torch, golden vectors and direct sums."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_softmax(shape, axes, run_op, rng):
 
 
 def box_mean(x, size):
-    """Mean over the centred window, the surplus of an even size at the end, zeros beyond the border."""
+    """Mean over the centered window, the surplus of an even size at the end, zeros beyond the border."""
     result = np.zeros(x.shape, np.float64)
     for where in np.ndindex(*x.shape):
         for offset in product(*(range(f) for f in size)):
@@ -106,9 +106,9 @@ def test_local_normalizations(shape, size, run_op, rng):
         wide / (2.0 + 0.3 * box_mean(wide**2, size)) ** 0.75,
         **close,
     )
-    centred = wide - box_mean(wide, size)
-    np.testing.assert_allclose(run_op("local_mean_normalization", x, size=size), centred, **close)
-    for name, source in (("local_variance_normalization", wide), ("local_contrast_normalization", centred)):
+    centered = wide - box_mean(wide, size)
+    np.testing.assert_allclose(run_op("local_mean_normalization", x, size=size), centered, **close)
+    for name, source in (("local_variance_normalization", wide), ("local_contrast_normalization", centered)):
         np.testing.assert_allclose(
             run_op(name, x, size=size, bias=0.1, epsilon=0.4),
             source / np.maximum(np.sqrt(box_mean(source**2, size)) + 0.1, 0.4),

@@ -1,6 +1,6 @@
 """Shapes and values against the reference parser and interpreter (the `nnef` package, used as a black box).
 
-Left out is where it is known to deviate from the standard: rounding of ties, argmax results, normalisation of debox,
+Left out is where it is known to deviate from the standard: rounding of ties, argmax results, normalization of debox,
 borders of conv, and what it cannot run.
 """
 

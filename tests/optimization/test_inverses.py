@@ -32,7 +32,7 @@ CANCEL = {
 
 
 @pytest.mark.parametrize("pair", CANCEL.values(), ids=CANCEL.keys())
-def test_cancelled(net, check, pair):
+def test_canceled(net, check, pair):
     graph = net.done(net.exp(pair(net, net.sin(net.external(2, 3, 1, 4)))))
     check(graph, passes, ["sin", "exp"])
 

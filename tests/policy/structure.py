@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
@@ -10,6 +11,19 @@ from pathlib import Path
 
 MAX_LINES = 60
 """The longest function."""
+
+_BRITISH = re.compile(
+    r"""(?i)[a-z]*(?:
+    (?:optim|quant|normal|initial|recogn|vector|maxim|minim|serial|general|special|material|summar|canonical|organ
+      |real|factor|local|final|standard|symbol|parameter|character|util|token|visual|custom|stabil|linear)
+      is(?:e[ds]?|er|ers|ing|ations?)
+    | (?:behavi|col|fav|hon|lab|neighb|harb|flav)our | centre | centring | fibre | (?:kilo|milli)?metres? | litres?
+    | analys(?:e[ds]?|ing) | catalogue | dialogue | artefact | grey | licence | defence | offence | judgement
+    | programmes? | (?:mis)?spelt | learnt | whilst | amongst
+    | (?:cancel|label|model|travel|signal|channel|level|tunnel)l(?:ed|ing)
+    )[a-z]*""",
+    re.VERBOSE,
+)
 
 
 @cache
@@ -104,3 +118,13 @@ def family_names(homes: Iterable[tuple[str, str]]) -> list[str]:
     for operation, module in homes:
         families[operation].add(module.rpartition(".")[2])
     return [f"{name}: {', '.join(sorted(found))}" for name, found in sorted(families.items()) if len(found) > 1]
+
+
+def british_spellings(files: Iterable[Path]) -> list[str]:
+    """Words of text files whose spelling is British, as `file name:line: word`; the parts of names count, too."""
+    return [
+        f"{path.name}:{number}: {match[0]}"
+        for path in files
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        for match in _BRITISH.finditer(line)
+    ]

@@ -1,4 +1,4 @@
-"""The structure of the package: no circles, formats known in one place, short functions, one family name everywhere.
+"""The structure of the package: no circles, formats known in one place, short functions, one family name, one spelling.
 
 Each law is also seen to fail on a small package with a breach of it.
 """
@@ -20,9 +20,10 @@ from nnef_tools.formats import DIALECTS, FORMATS, Format, converters, load
 from nnef_tools.ops import registry
 from nnef_tools.pipeline import job
 
-from .structure import family_names, format_literals, import_circles, long_functions
+from .structure import british_spellings, family_names, format_literals, import_circles, long_functions
 
 PACKAGE = Path(nnef_tools.__file__).parent
+ROOT = PACKAGE.parent
 NAMES = {*FORMATS, *DIALECTS}
 
 LONG = {
@@ -100,6 +101,15 @@ def test_operations_have_one_family_name() -> None:
     assert family_names([*homes, ("relu", "planted.norm")]) == ["relu: activation, norm"]
 
 
+def test_spelling_is_american(plant: Any) -> None:
+    texts = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".pyi", ".nnef", ".txt")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    assert british_spellings([*texts, *pages]) == []
+    files = {"a.py": "advise = promised\n_neighbours = 1  # is Normalised\n", "b.md": "The optimization honors it.\n"}
+    planted = sorted(plant(files).iterdir())
+    assert british_spellings(planted) == ["a.py:2: neighbours", "a.py:2: Normalised"]
+
+
 # options
 
 
@@ -114,14 +124,14 @@ def test_every_option_of_convert_is_in_a_table() -> None:
     assert set(inspect.signature(nnef_tools.convert_model).parameters) == always | tables | around
 
 
-def test_converters_take_what_they_honour() -> None:
+def test_converters_take_what_they_honor() -> None:
     for name in converters().values():
         converter = load(name)
         parameters = set(inspect.signature(converter).parameters)
-        assert converter.honours <= parameters, name
-        assert parameters - converter.honours <= {"data_format"}, name
-        unknown = converter.honours - {*job.CONVERTER_OPTIONS.values(), "custom_functions", "infer_shapes"}
-        assert not unknown, f"{name} honours what the pipeline does not pass"
+        assert converter.honors <= parameters, name
+        assert parameters - converter.honors <= {"data_format"}, name
+        unknown = converter.honors - {*job.CONVERTER_OPTIONS.values(), "custom_functions", "infer_shapes"}
+        assert not unknown, f"{name} honors what the pipeline does not pass"
 
 
 def _takes(name: str | None, options: frozenset[str]) -> None:

@@ -54,7 +54,7 @@ class TargetBuilder(ABC):
         self.nnef: Operations = _NnefOperations(self)
         self._missing: Tensor | None = None
 
-    if not TYPE_CHECKING:  # the stubs of each dialect declare its operators, so that a misspelt one is found
+    if not TYPE_CHECKING:  # the stubs of each dialect declare its operators, so that a misspelled one is found
 
         def __getattr__(self, type: str) -> Callable[..., Any]:
             if type.startswith("_"):

@@ -80,7 +80,7 @@ class Converter(ConverterBase, Helpers):
     """
 
     dialect = ""
-    honours: ClassVar[frozenset[str]] = frozenset(
+    honors: ClassVar[frozenset[str]] = frozenset(
         ("custom_transforms", "custom_functions", "mirror_unsupported", "custom_shapes")
     )
     """The options of a conversion that this converter follows: parameters of its constructor."""

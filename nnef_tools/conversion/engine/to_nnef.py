@@ -56,7 +56,7 @@ class ConverterToNNEF(Converter):
     static_only: leave out what cannot be converted because its shape depends on the data, and what depends on it.
     """
 
-    honours = Converter.honours | {
+    honors = Converter.honors | {
         *("keep_io_names", "infer_shapes", "io_transpose", "fold_constants", "standard_only", "static_only"),
         *("custom_fragments", "keep_names"),
     }

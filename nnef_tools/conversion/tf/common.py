@@ -22,7 +22,7 @@ FORMATS = ("NHWC", "NDHWC", "NWC", "NCHW", "NCDHW", "NCW")
 
 
 def is_channels_last(data_format: str) -> bool:
-    """NHWC, NDHWC or NWC, as opposed to NCHW and so on. Unsupported for the vectorised formats of GPUs."""
+    """NHWC, NDHWC or NWC, as opposed to NCHW and so on. Unsupported for the vectorized formats of GPUs."""
     if data_format not in FORMATS:
         raise Unsupported(f"data_format = '{data_format}'")
     return data_format.endswith("C")

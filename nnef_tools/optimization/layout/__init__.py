@@ -3,7 +3,7 @@
 A transpose is not moved step by step. Transposes are taken as properties of the connections between the other
 operations, each of which may work on tensors in another order of axes (a `Choice`). The search changes the choices of
 connected operations together where that takes less transposing, and the rewrite puts transposes only where two
-neighbours disagree. So cancelling, merging, sinking and hoisting, also around forks and joins, are one thing.
+neighbors disagree. So canceling, merging, sinking and hoisting, also around forks and joins, are one thing.
 
 What an operation can do is for a `Dialect` to say; nothing here knows one.
 """

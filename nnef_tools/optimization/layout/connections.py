@@ -128,7 +128,7 @@ class Connections:
             return 0
         return 1 if original.producer is not None and self._dialect.can_follow(original.producer) else 2
 
-    def neighbours(self, operation: Operation) -> Iterator[Tensor]:
+    def neighbors(self, operation: Operation) -> Iterator[Tensor]:
         """The originals that the operation reads or makes."""
         for tensor in operation.inputs:
             if tensor not in self.constants:

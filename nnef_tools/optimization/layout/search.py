@@ -28,7 +28,7 @@ def smallest_first(cost: Cost) -> int:
 def improve(connections: Connections, dialect: Dialect) -> bool:
     """Changes the choices until no proposal needs less transposing. Tells if any was changed.
 
-    A proposal starts where a transpose is: one of its two neighbours takes over the permutation of the other, and
+    A proposal starts where a transpose is: one of its two neighbors takes over the permutation of the other, and
     whatever that asks for is passed on from operation to operation as far as these can follow. Of a proposal that
     does not pay as a whole, the best part is taken: the minimum cut between those that follow and those that stay.
     Every change lessens the number of transposes or the items that they move, and adds to neither; or it leaves both
@@ -107,7 +107,7 @@ def _ports(operation: Operation) -> Iterator[Port]:
 
 def _best_part(connections: Connections, proposal: Proposal) -> Proposal:
     """The part of the proposal that pays best; empty if none does."""
-    originals = dict.fromkeys(t for operation in proposal for t in connections.neighbours(operation))
+    originals = dict.fromkeys(t for operation in proposal for t in connections.neighbors(operation))
     before = connections.cost(originals, {})
     best, best_cost = Proposal(), before
     for part in _parts(connections, originals, proposal):

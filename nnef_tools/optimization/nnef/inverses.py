@@ -1,4 +1,4 @@
-"""Pairs of operations that undo each other are cancelled; transposes, reshapes and the like in a row become one.
+"""Pairs of operations that undo each other are canceled; transposes, reshapes and the like in a row become one.
 
 Only the second operation of a pair changes: it reads what the first one reads. So a fork after the first is no
 obstacle; whether the first is still needed is for the removal of unused operations to say.

@@ -69,7 +69,7 @@ def text_model(text: str) -> ModelProto:
 
 
 def run_onnxruntime(model: ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
-    """The outputs of the original model, computed without optimisations."""
+    """The outputs of the original model, computed without optimizations."""
     session = open_session(model.SerializeToString(), "", threads=1, optimized=False, providers=providers("cpu"))
     return list(session.run(None, dict(inputs)))
 

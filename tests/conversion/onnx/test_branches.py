@@ -341,7 +341,7 @@ def test_domains_inside_of_branches_are_imported() -> None:
     assert imports == {"": 21, "far.away": 1}
 
 
-def quantised(graph: Graph) -> Array:
+def quantized(graph: Graph) -> Array:
     """Gives the variable of a graph codes; their real values."""
     (variable,) = (op.output for op in graph.operations if op.type == "variable")
     variable.data, variable.dtype = np.arange(-8, 8, dtype=np.int8).reshape(4, 4), np.int8
@@ -350,12 +350,12 @@ def quantised(graph: Graph) -> Array:
     return variable.data * np.float32(0.5)
 
 
-def test_quantised_operators_move_too() -> None:
+def test_quantized_operators_move_too() -> None:
     """With their codes: onnxruntime, which here rounds the other matrix too, wants them in the same graph."""
     graph = nnef_graph(
         X.format(shape=[]) + "k = variable(shape = [4, 4], label = 'k'); y = select(c, matmul(x, k), w);"
     )
-    weights = quantised(graph)
+    weights = quantized(graph)
     _, model = to_onnx(graph)
     assert structure(model.graph) == [(["DequantizeLinear", "MatMul"], ["Identity"])]
     assert not model.graph.initializer
@@ -365,13 +365,13 @@ def test_quantised_operators_move_too() -> None:
         np.testing.assert_allclose(run_model(model, feeds)[0], wanted, atol=0.05)
 
 
-def test_quantised_weights_of_both_sides() -> None:
+def test_quantized_weights_of_both_sides() -> None:
     graph = nnef_graph(
         X.format(shape=[])
         + "k = variable(shape = [4, 4], label = 'k'); y = select(c, matmul(x, k), matmul(k, x)); z = neg(w);",
         ["y", "z"],
     )
-    weights = quantised(graph)
+    weights = quantized(graph)
     _, model = to_onnx(graph)
     assert structure(model.graph) == ["DequantizeLinear", "Neg", (["MatMul"], ["MatMul"])]
     for feeds in inputs():

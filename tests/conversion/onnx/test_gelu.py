@@ -21,10 +21,10 @@ def test_onnxruntime_recognises_gelu(tmp_path: Path) -> None:
     nnef_tools.convert_model(source, tmp_path / "m.nnef")
     nnef_tools.convert_model(tmp_path / "m.nnef", tmp_path / "back.onnx")
     options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(tmp_path / "back.onnx", options)
-    assert [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node] == ["Gelu"]
+    assert [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node] == ["Gelu"]
     x = np.linspace(-8, 8, 64, dtype=np.float32).reshape(2, 32)
     (expected,) = onnxruntime.InferenceSession(source).run(None, {"x": x})
     np.testing.assert_allclose(session.run(None, {"x": x})[0], expected, rtol=1e-6, atol=1e-6)

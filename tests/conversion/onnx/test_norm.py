@@ -1,4 +1,4 @@
-"""Normalisations and dropout against onnxruntime."""
+"""Normalizations and dropout against onnxruntime."""
 
 from __future__ import annotations
 

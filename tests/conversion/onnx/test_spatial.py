@@ -156,17 +156,17 @@ def test_max_roi_pool(random: Random) -> None:
 
 
 def _boxes(random: Random) -> tuple[Array, Array]:
-    centres, sizes = np.abs(random(1, 12, 2)) * 5, np.abs(random(1, 12, 2)) * 4
-    return np.concatenate([centres, centres + sizes], axis=-1), np.abs(random(1, 2, 12))
+    centers, sizes = np.abs(random(1, 12, 2)) * 5, np.abs(random(1, 12, 2)) * 4
+    return np.concatenate([centers, centers + sizes], axis=-1), np.abs(random(1, 2, 12))
 
 
-@pytest.mark.parametrize("centred", [0, 1])
-def test_non_max_suppression_of_constants(random: Random, centred: int) -> None:
+@pytest.mark.parametrize("centered", [0, 1])
+def test_non_max_suppression_of_constants(random: Random, centered: int) -> None:
     boxes, scores = _boxes(random)
     inputs = [const(item, np.float32) for item in (boxes, scores)]
     for threshold, least in ((0.1, 0.0), (0.5, 0.4)):
         more = [const([5]), const([threshold], np.float32), const([least], np.float32)]
-        model = node_model("NonMaxSuppression", [*inputs, *more], opset=11, center_point_box=centred)
+        model = node_model("NonMaxSuppression", [*inputs, *more], opset=11, center_point_box=centered)
         model.graph.node.append(helper.make_node("Gather", ["x", "y0"], ["z"]))
         del model.graph.output[:]
         model.graph.input.append(helper.make_tensor_value_info("x", 1, [12]))

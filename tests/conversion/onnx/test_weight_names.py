@@ -128,7 +128,7 @@ def test_convolution_and_normalization(bias: Weights, tmp_path: Path) -> None:
     assert set(trip.weights) == {"f", "b" if bias else "offset"}
 
 
-def test_optimised_biases_keep_the_name_of_the_largest(tmp_path: Path) -> None:
+def test_optimized_biases_keep_the_name_of_the_largest(tmp_path: Path) -> None:
     weights = {"w": random(6, 4), "b": random(4), "c": random(1, 4), "s": random(1)}
     body = "t = MatMul (x, w)  u = Add (t, b)  v = Relu (u)  p = Add (v, s)  y = Add (p, c)"
     trip = Trip(build(body, weights, x=(2, 6)), tmp_path, optimize=True)

@@ -1,4 +1,4 @@
-"""Pooling and normalisations against TensorFlow."""
+"""Pooling and normalizations against TensorFlow."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_max_pool_with_unused_argmax() -> None:
     assert "max_pool" in result.ops
 
 
-# normalisations
+# normalizations
 
 VERSIONS = ["FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"]
 

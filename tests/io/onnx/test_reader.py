@@ -37,7 +37,7 @@ def _run(model: ModelProto, inputs: list[np.ndarray[Any, Any]]) -> list[Any]:
 
 def test_structure(tmp_path: Path) -> None:
     model = linear_model(100, 50, producer_name="me", producer_version="1.2", doc_string="doc")
-    helper.set_model_props(model, {"licence": "free"})
+    helper.set_model_props(model, {"license": "free"})
     path = tmp_path / "model.onnx"
     onnx.save_model(model, path)
     graph = Reader()(str(path))
@@ -60,7 +60,7 @@ def test_structure(tmp_path: Path) -> None:
         assert not tensor.has_producer and not tensor.data.flags.writeable
     assert graph.metadata == {
         "opset": {"": 17}, "ir_version": 8, "producer": "me", "producer_version": "1.2", "doc": "doc",
-        "metadata_props": {"licence": "free"}, "symbolic": {"x": ["batch", 100], "y": ["batch", 50]},
+        "metadata_props": {"license": "free"}, "symbolic": {"x": ["batch", 100], "y": ["batch", 50]},
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from nnef_tools.model import Graph, Operation, Tensor
 
 TEXT = """
 <ir_version: 8, opset_import: ["": 17, "com.example": 3], producer_name: "other",
- doc_string: "about", metadata_props: ["licence": "MIT"]>
+ doc_string: "about", metadata_props: ["license": "MIT"]>
 main (float[N, 4] x, bool c) => (float[N, 4] y)
 <float[4] bias = {1, 2, 3, 4}>
 {
@@ -61,7 +61,7 @@ def test_everything_of_a_model_survives(tmp_path: Path) -> None:
     assert model.ir_version == 8
     assert {entry.domain: entry.version for entry in model.opset_import} == {"": 17, "com.example": 3}
     assert model.doc_string == "about"
-    assert [(entry.key, entry.value) for entry in model.metadata_props] == [("licence", "MIT")]
+    assert [(entry.key, entry.value) for entry in model.metadata_props] == [("license", "MIT")]
     assert model.graph.name == "main"
     assert [node.name for node in model.graph.node] == ["first", "branch"]
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"

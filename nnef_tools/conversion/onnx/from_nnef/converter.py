@@ -68,7 +68,7 @@ class Converter(ConverterFromNNEF):
 
     dialect = "onnx"
     _builder: OnnxBuilder
-    honours = ConverterFromNNEF.honours | {"opset"}
+    honors = ConverterFromNNEF.honors | {"opset"}
     opsets = OPSETS
     _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
 

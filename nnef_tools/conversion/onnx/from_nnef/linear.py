@@ -1,4 +1,4 @@
-"""NNEF to ONNX: linear algebra."""
+"""NNEF to ONNX: matrix products, determinants and inverses."""
 
 from __future__ import annotations
 

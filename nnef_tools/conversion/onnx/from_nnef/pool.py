@@ -93,7 +93,7 @@ def _sum(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
 
 @from_nnef("onnx", "box")
 def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
-    """box -> AveragePool, times the volume unless it is to be normalised; Conv with ones where it is dilated.
+    """box -> AveragePool, times the volume unless it is to be normalized; Conv with ones where it is dilated.
 
     In float64 runtimes lack AveragePool, so that it is a sum, which is divided.
     """

@@ -40,7 +40,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
 
     dialect = "tf"
     _builder: TfBuilder
-    honours = ConverterFromNNEF.honours | {"io_transpose"}
+    honors = ConverterFromNNEF.honors | {"io_transpose"}
     _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
 
     def __init__(

@@ -32,7 +32,7 @@ def local_variance_normalization(input: Tensor, *, size: Ints, bias: float = 0.0
 
 
 def local_contrast_normalization(input: Tensor, *, size: Ints, bias: float = 0.0, epsilon: float = 0.0) -> Tensor:
-    """The mean normalisation, then the variance normalisation."""
+    """The mean normalization, then the variance normalization."""
     centered = local_mean_normalization(input, size=size)
     return local_variance_normalization(centered, size=size, bias=bias, epsilon=epsilon)
 
