@@ -25,7 +25,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is used first, so that importing the package costs nothing."""
+    """Imports a public name at its first use, so that importing the package costs nothing."""
     if name not in _MODULES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -1,4 +1,4 @@
-"""`python -m nnef_tools` is the command `nnef-tools`."""
+"""Makes `python -m nnef_tools` the command `nnef-tools`."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""Models in a line each: load, save, run, compare. (`convert_model` is in `pipeline.py`.)
+"""The Python functions that load, save, run and compare models. (`convert_model` is in `pipeline`.)
 
-A model is the path of a file or folder, or, where it says so, a Graph in the NNEF dialect.
+A model is the path of a file or folder or, where a function says so, a Graph in the NNEF dialect.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ def load_model(
 ) -> Graph:
     """Reads a model into a graph in the dialect of its format.
 
-    format: its name, by default told by content and suffix. input_shapes: input name -> extents. options: those of the
-    reader. FileError, FormatError, UsageError, MissingPackageError.
+    format: its name, by default recognized by content and suffix. input_shapes: input name -> extents. options: passed
+    to the reader. FileError, FormatError, UsageError, MissingPackageError.
     """
     found = detect_input(Path(path), format)
     return make_reader(found, **options)(str(path), input_shapes)
 
 
 def save_model(graph: Graph, path: str | PathLike[str], *, format: str | None = None, **options: Any) -> None:
-    """Writes a graph, whose dialect is that of the format, all or nothing; a `.tgz` path gives an NNEF archive.
+    """Writes a graph in the dialect of the format; a `.tgz` path gives an NNEF archive. On an error nothing is written.
 
-    options: those of the writer; `compression` 0 to 9 writes an NNEF archive too. FileError, UsageError.
+    options: passed to the writer; `compression` 0 to 9 writes an NNEF archive too. FileError, UsageError.
     """
     target = Destination.of(path, Path(path), format, options.pop("compression", None))
     check_dialect(graph, target.format)
@@ -54,7 +54,7 @@ def run_model(
     output_names: Sequence[str] | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
 ) -> dict[str, Array]:
-    """Runs a model (a Graph works too) once and returns its outputs by name, in order.
+    """Runs a model or Graph once and returns its outputs by name, in order.
 
     inputs: arrays by name, or in the order of the model's inputs. backend: 'auto', 'numpy', 'torch' or 'onnxruntime'.
     output_names: other tensors to return. custom_operators: operator name -> function of the backend's arrays.
@@ -76,7 +76,7 @@ def compare_models(
     atol: float = 0.0,
     relative_to_scale: float = 1e-4,
 ) -> Comparison:
-    """Runs two models on the same inputs and compares what they give; `a` is the reference.
+    """Runs two models on the same inputs and compares the results; `a` is the reference.
 
     inputs: for `a`, by name or in order; by default random from `seed`, with the extents that `b` has where `a` leaves
     them open. The inputs of `b` are the same in the same order. Outputs correspond by their order; with tensor_mapping,
@@ -105,7 +105,7 @@ def compare_models(
 
 
 def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:
-    """The names in a tensor mapping file, as `convert_model` writes it. FileError, FormatError."""
+    """Reads a tensor mapping file as `convert_model` writes it: source name -> target name. FileError, FormatError."""
     try:
         value = json.loads(Path(path).read_bytes())
     except OSError as error:
@@ -118,7 +118,7 @@ def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:
 
 
 def _with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
-    """The input, with the shape of the other model's where its own is open and that one fits."""
+    """The input, with open extents taken from the other model's input if the ranks agree."""
     if info.shape is None:
         return replace(info, shape=other.shape)
     if other.shape is None or len(info.shape) != len(other.shape):
@@ -129,7 +129,7 @@ def _with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
 def _pairs(
     reference: Executor, candidate: Executor, mapping: Mapping[str, str] | str | PathLike[str] | None
 ) -> dict[str, str]:
-    """Reference tensor name -> candidate tensor name, of what is to be compared."""
+    """Reference tensor name -> candidate tensor name, for the tensors that are to be compared."""
     if mapping is None:
         if len(reference.outputs) != len(candidate.outputs):
             raise UsageError(f"the models have {len(reference.outputs)} and {len(candidate.outputs)} outputs")

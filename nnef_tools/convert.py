@@ -1,4 +1,4 @@
-"""`python -m nnef_tools.convert` is `nnef-tools convert`; `main(args)` takes its parsed arguments."""
+"""Makes `python -m nnef_tools.convert` the same as `nnef-tools convert`; `main(args)` takes parsed arguments."""
 
 import sys
 

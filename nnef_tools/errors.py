@@ -1,4 +1,4 @@
-"""The one exception tree.
+"""The exceptions of the package, in one tree.
 
 Every error says what is wrong, where (file:line:column, or operator and tensor names) and, if there is one, what to
 try. `exit_code` is the status that the command line ends with.
@@ -18,8 +18,8 @@ class NnefToolsError(Exception):
     message: what is wrong, one sentence. where: the place, for example `graph.nnef:3:7` or `Conv 'conv1'`.
     hint: what to try. details: further lines, printed below the message.
 
-    They name options as the command line has them, which prints them one by one. The error as a string is for those who
-    call Python, and names the parameters instead (see `in_python`).
+    These parts name options as on the command line, which prints them. The error as a string is for callers in Python,
+    and names parameters instead (see `in_python`).
     """
 
     exit_code = 2
@@ -42,7 +42,7 @@ class NnefToolsError(Exception):
 
 
 class UsageError(NnefToolsError, ValueError):
-    """The call or the command line makes no sense."""
+    """The arguments of a call or a command line are wrong."""
 
     exit_code = 1
 
@@ -52,7 +52,7 @@ class FormatError(NnefToolsError, ValueError):
 
 
 class FileError(NnefToolsError, OSError):
-    """The file system refused: missing file, no permission, disk full."""
+    """The file system refused an operation: missing file, no permission, disk full."""
 
     def __str__(self) -> str:
         return NnefToolsError.__str__(self)
@@ -86,7 +86,7 @@ class ShapeError(NnefToolsError, ValueError):
 
 
 class ConversionError(NnefToolsError, ValueError):
-    """Some operators cannot be converted; `details` lists them all, `refused` holds them for a table."""
+    """Some operators cannot be converted; `details` lists them all as text, `refused` holds them as data."""
 
     exit_code = 3
     refused: Sequence[Any] = ()
@@ -97,7 +97,7 @@ class Unsupported(ConversionError):
 
 
 class InvalidOperator(Unsupported):
-    """Raised by a conversion rule for an operator that no runtime can compute, with inputs against its definition."""
+    """Raised by a conversion rule for inputs that violate the definition of an operator: no runtime can compute it."""
 
 
 class ExecutionError(NnefToolsError, RuntimeError):
@@ -118,7 +118,7 @@ class PluginError(NnefToolsError, ValueError):
 
 
 class PluginCodeError(PluginError, ConversionError, ShapeError, ExecutionError):
-    """What a plugin's code fails with, or gives, while a model is converted or run; so also what that raises else."""
+    """The code of a plugin failed, or gave a wrong result, while a model was converted or run."""
 
 
 class MissingPackageError(NnefToolsError, ImportError):
@@ -134,19 +134,19 @@ class MissingPackageError(NnefToolsError, ImportError):
 
 
 def check_lists(**values: Any) -> None:
-    """UsageError if one of the arguments, which are lists of names, is a string, whose letters would be taken."""
+    """Raises UsageError if an argument that must be a list of names is a string, whose letters would count as names."""
     for name, value in values.items():
         if isinstance(value, (str, bytes)):
             raise UsageError(f"{name} must be a list, not the string {value!r}", hint=f"{name}=[{value!r}]")
 
 
 def shape_text(shape: Iterable[int | None] | None) -> str:
-    """A shape in messages: `[1, ?, 3]`, with `?` for what is not known, also for the shape as a whole."""
+    """A shape for messages: `[1, ?, 3]`, with `?` for an unknown extent or for an unknown shape as a whole."""
     return "?" if shape is None else f"[{', '.join(map(_extent_text, shape))}]"
 
 
 def shape_hint(shapes: Mapping[str, Iterable[int | None] | None]) -> str:
-    """How inputs get their extents, with an option that is ready to copy but for the `?` in it: `--shape 'x:?,3,?'`."""
+    """A hint that gives inputs extents: an option that needs numbers in place of `?`, `--shape 'x:?,3,?'`."""
     given = (f"{name}:{','.join(map(_extent_text, shape or (None,)))}" for name, shape in shapes.items())
     return f"give extents, with numbers in place of each ?: --shape {' '.join(map(shlex.quote, given))}"
 
@@ -155,7 +155,7 @@ def _extent_text(extent: int | None) -> str:
     return "?" if extent is None else str(extent)
 
 
-# Names of options on the command line -> how the same is written as an argument in Python.
+# Options on the command line -> the same as arguments in Python.
 _IN_PYTHON = {
     "--input-shapes": "input_shapes={..}",
     "--input-names": "input_names=[..]",
@@ -178,7 +178,7 @@ _OPTION = re.compile(
 
 
 def in_python(text: str) -> str:
-    """A message for those who call Python: options of the command line become arguments.
+    """Translates a message for callers in Python: options of the command line become arguments.
 
     `--static-only` becomes `static_only=True`, `--shape 'x:?,3'` becomes `input_shapes={'x': (?, 3)}`.
     """

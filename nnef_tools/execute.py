@@ -1,4 +1,4 @@
-"""`python -m nnef_tools.execute` is `nnef-tools execute`; `main(args)` takes its parsed arguments."""
+"""Makes `python -m nnef_tools.execute` the same as `nnef-tools execute`; `main(args)` takes parsed arguments."""
 
 import sys
 

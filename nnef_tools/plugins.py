@@ -1,6 +1,6 @@
-"""Plugins: Python modules that a user names, and the tables that they hold.
+"""Plugins: Python modules that a user names, and the tables in them.
 
-A plugin module may define any of these; a module without a table that is asked for simply adds nothing to it.
+A plugin module may define any of these tables; where one is missing, the module adds nothing.
 
 * `CUSTOM_TRANSFORMS`: dict source operator type (or tuple of types) -> Transform; beside it, every public Python
   function of the module can be called in the expressions of transforms
@@ -9,7 +9,7 @@ A plugin module may define any of these; a module without a table that is asked 
 * `CUSTOM_OPTIMIZERS`: dict chain of operator types -> function
 * `CUSTOM_OPERATORS`: dict NNEF operation -> function that computes it
 
-Modules are loaded in the order in which they are named; of two entries with one key, the later one counts.
+Modules are loaded in the order in which they are named; of two entries with the same key, the later one counts.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def load_fragments(modules: Modules) -> dict[str, str]:
 
 
 def check_fragments(fragments: Mapping[str, str], others: Mapping[str, Fragment]) -> None:
-    """PluginError for a body that is not right, such as one that calls what nobody declares. others: of the model."""
+    """Raises PluginError for a wrong body, such as a call of an undeclared name. others: those of the model."""
     texts = {key: parse_fragments(text, _place(fragments, key)) for key, text in fragments.items()}
     own = {name: fragment for declared in texts.values() for name, fragment in declared.items()}
     signatures = Signatures(Library(others, own).fragments.values())
@@ -93,7 +93,7 @@ def _as_plugin_errors() -> Iterator[None]:
 
 
 def missing_tables(modules: Modules, table: str) -> list[str]:
-    """A warning for each module that lacks the table for which it is given."""
+    """A warning for each module that lacks the table that it is named for."""
     return [f"plugin '{name}' has no {table}" for name, module in _load_all(modules) if not hasattr(module, table)]
 
 
@@ -108,7 +108,7 @@ def load_operators(modules: Modules) -> dict[str, Callable[..., Any]]:
 
 
 def load_module(name: str) -> ModuleType:
-    """Imports a module by its dotted name or the path of its .py file; the current folder counts as a place to look.
+    """Imports a module by its dotted name or the path of its .py file; the current folder is searched too.
 
     PluginError if that fails, whatever the module raised.
     """
@@ -125,7 +125,7 @@ def load_module(name: str) -> ModuleType:
 def _load_name(name: str) -> ModuleType:
     folder = str(Path.cwd())
     if folder not in sys.path and "" not in sys.path:
-        sys.path.append(folder)  # `python -m` has it; at the end, so that it cannot hide an installed package
+        sys.path.append(folder)  # as `python -m` does; last, so that it cannot hide an installed package
     return importlib.import_module(name)
 
 
@@ -165,7 +165,7 @@ def _load_all(modules: Modules) -> Iterable[tuple[str, ModuleType]]:
 
 
 _Check = Callable[[Any], "str | None"]
-"""Says what is wrong with a key or a value; None if nothing is."""
+"""A function that says what is wrong with a key or a value; None if it is right."""
 
 
 def _load_tables(modules: Modules, attribute: str, check_key: _Check, check_value: _Check) -> PluginTable:
@@ -231,7 +231,7 @@ def _kind(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Plugins:
-    """What the plugin modules of a call add. warnings: modules without the table that they are given for."""
+    """The merged tables of plugin modules. warnings: modules without the table that they are named for."""
 
     transforms: Mapping[Any, Any] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)

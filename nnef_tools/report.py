@@ -1,4 +1,4 @@
-"""What a conversion did, as plain facts: for people as text, for machines as JSON."""
+"""The report of a conversion: plain facts, as text for people and as JSON for machines."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class TensorFacts:
 class ModelFacts:
     """A model at one end of a conversion.
 
-    operations: count by type, of those that compute. parameters: number of items in constants of rank 1 and up. size:
-    bytes of its files, None if it is not written.
+    operations: type -> number of operations that compute something. parameters: number of items in constants of rank 1
+    and up. size: bytes of its files, None if it is not written.
     """
 
     path: str
@@ -53,7 +53,7 @@ class ModelFacts:
 
     @classmethod
     def of(cls, graph: Graph, path: Path, format: str, size: int | None = None) -> ModelFacts:
-        """The facts of a graph that was read from, or is written to, a path."""
+        """The facts of a graph that was read from a path, or is written to it."""
         constants = (tensor for tensor in graph.tensors if tensor.is_constant and tensor.rank != 0)
         return cls(
             path=str(path),
@@ -74,7 +74,7 @@ class ModelFacts:
 
 
 class Refusal(Protocol):
-    """An operation that cannot be converted, as the converter tells it."""
+    """The interface of an operation that cannot be converted, as the converter reports it."""
 
     @property
     def type(self) -> str: ...
@@ -88,7 +88,7 @@ class Refusal(Protocol):
 class RefusedOperators:
     """The operations of one type that cannot be converted for one reason.
 
-    examples: the names of the first few, or of their results where they have none.
+    examples: the names of the first few operations, or of their results where they have no name.
     """
 
     type: str
@@ -99,7 +99,7 @@ class RefusedOperators:
 
 @dataclass(frozen=True)
 class PassFacts:
-    """What an optimization pass did. count: places that it rewrote; difference: operation type -> how many more."""
+    """The effect of an optimization pass. count: rewritten places. difference: operation type -> change in number."""
 
     name: str
     count: int
@@ -108,13 +108,13 @@ class PassFacts:
 
 @dataclass(frozen=True)
 class OutputCheck:
-    """How far an output of the written model is from the source model's, the worst of all samples.
+    """The comparison of an output of the written model with the source model's, in the worst of all samples.
 
     max_error: largest absolute difference; scale: largest magnitude of the reference; error: their ratio. verdict:
-    'equal', 'nearer to float64' (than the source runtime is) or 'differs', by the criterion. variation: how far values
-    of one item are apart over the inputs, None if not known. weakness: why the output tells little of the model, None
-    if it tells. target_to_float64, source_to_float64: distance from a computation in float64, and rounding: how far
-    one rounding of each result to float32 takes it from there; None where that was not computed.
+    'equal', 'nearer to float64' (than the source runtime is) or 'differs', by the criterion. variation: range of the
+    values of one item over the inputs, None if not known. weakness: why the output proves little about the model, None
+    if it proves enough. target_to_float64, source_to_float64: distance from a computation in float64. rounding: change
+    of that computation if each result is rounded to float32 once. None where that was not computed.
     """
 
     name: str
@@ -132,7 +132,7 @@ class OutputCheck:
     rounding: float | None = None
 
     def float64_text(self) -> str:
-        """How far both models are from float64; empty if that was not computed."""
+        """The distance of both models from float64, for people; empty if it was not computed."""
         if self.target_to_float64 is None or self.source_to_float64 is None:
             return ""
         scale = self.scale or 1.0
@@ -142,7 +142,7 @@ class OutputCheck:
 
 @dataclass(frozen=True)
 class FirstDifference:
-    """The first tensor, in the order of execution, whose values differ, with the types of the operators that make it.
+    """The first tensor, in the order of execution, whose values differ, with the operators that produce it.
 
     max_error, scale, error: as in OutputCheck.
     """
@@ -167,10 +167,10 @@ class FirstDifference:
 class Verification:
     """The comparison of the written model with the source model.
 
-    tolerance: the largest `error` that passes; absolute_tolerance: the `max_error` that passes in any case. steps: how
-    many steps of its codes an item may be off besides; None if the model has no quantized activations. idle_inputs:
-    those of the source that changed no output. first_difference: of a failed one; note: why that, or a judgment in
-    float64, is missing.
+    tolerance: the largest `error` that passes; absolute_tolerance: the `max_error` that passes in any case. steps: the
+    additional tolerance in steps of the codes; None if the model has no quantized activations. idle_inputs: inputs of
+    the source that changed no output. first_difference: where the difference begins, after a failure. note: why that,
+    or a judgment in float64, is missing.
     """
 
     samples: int
@@ -190,7 +190,7 @@ class Verification:
 
     @property
     def weaknesses(self) -> tuple[str, ...]:
-        """What the inputs did not show, each as a sentence; empty if the comparison tells of the whole model."""
+        """What the inputs could not show, in a sentence each; empty if the comparison covers the whole model."""
         found = [f"output '{output.name}' {output.weakness}" for output in self.outputs if output.weakness]
         idle = [f"input '{name}' changes no output" for name in self.idle_inputs]
         return (*found, *idle) if self.outputs else ("the model has no outputs",)
@@ -218,7 +218,7 @@ class Verification:
         return f"{verdict} on these inputs, but this check is weak: {weaknesses}{';' if self.outputs else ''}"
 
     def _criteria(self) -> str:
-        """The criteria of the verdicts, with the outputs that each decided on if there are several."""
+        """The criteria of the verdicts and, if there are several, the outputs that each was applied to."""
         names: dict[str, list[str]] = {}
         for output in self.outputs:
             names.setdefault(output.criterion, []).append(f"'{output.name}'")
@@ -248,12 +248,12 @@ class Verification:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that `convert_model` has to tell.
+    """Everything that `convert_model` did.
 
     way: the dialects that the model went through. written: the paths of what was written, empty after a dry run.
-    unused_options: parameters of the call that had no effect -> where they have none, such as `without verification`.
-    tensor_mapping: source tensor name -> target tensor name. transposes: where some are left, None unless the layout
-    changed. timings: seconds by stage. verification: None if none was asked for.
+    unused_options: parameters of the call that had no effect -> the circumstances, such as `without verification`.
+    tensor_mapping: source tensor name -> target tensor name. transposes: the places where some are left, None unless
+    the layout changed. timings: seconds by stage. verification: None if none was asked for.
     """
 
     source: ModelFacts
@@ -269,7 +269,7 @@ class Report:
     verification: Verification | None = None
 
     def __repr__(self) -> str:
-        """One line: from what to what, and what there is to say about it."""
+        """One line: both models, and the most important facts."""
         ends = [
             f"{m.path} ({m.format}, {plural(sum(m.operations.values()), 'operation')})"
             for m in (self.source, self.target)
@@ -334,7 +334,7 @@ def refusal_table(groups: Iterable[RefusedOperators]) -> Rows:
 
 
 def error_to_json(error: NnefToolsError) -> dict[str, Any]:
-    """The JSON form of a failure: what a report's reader gets instead of the report."""
+    """The JSON form of a failure, in place of a report."""
     verification = getattr(error, "verification", None)
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -357,7 +357,7 @@ def error_to_json(error: NnefToolsError) -> dict[str, Any]:
 def format_table(rows: Rows, width: int | None = None) -> Iterator[str]:
     """The lines of a table whose first row is its header: columns aligned, numbers to the right, two spaces between.
 
-    width: what lines may take at most; the widest columns of text then continue on further lines. None: no limit.
+    width: the largest length of a line, None for no limit; text in the widest columns continues on further lines.
     """
     numeric = [all(_is_number(row[k]) for row in rows[1:]) for k in range(len(rows[0]))]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
@@ -379,7 +379,7 @@ _NARROWEST = 12
 
 
 def _narrowed(widths: Sequence[int], fixed: Sequence[bool], limit: int) -> list[int]:
-    """The widths, with the widest ones that are not fixed so narrow that all fit, but not too narrow to read."""
+    """Widths that fit the limit: the widest columns that are not fixed are narrowed, but not below _NARROWEST."""
     result = list(widths)
     while sum(result) + 2 * (len(result) - 1) > limit:
         able = [k for k, size in enumerate(result) if size > _NARROWEST and not fixed[k]]
@@ -390,7 +390,7 @@ def _narrowed(widths: Sequence[int], fixed: Sequence[bool], limit: int) -> list[
 
 
 def size_on_disk(paths: Iterable[Path]) -> int | None:
-    """Bytes of files, and of all files in folders; None if there is nothing, or something else (a pipe)."""
+    """Bytes of the given files and of all files in the given folders; None if there are none, as for a pipe."""
     found = [path for path in paths if path.is_file() or path.is_dir()]
     files = (file for path in found for file in (path.rglob("*") if path.is_dir() else [path]))
     return sum(file.stat().st_size for file in files if file.is_file()) if found else None
@@ -414,7 +414,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def _rank(output: OutputCheck) -> tuple[bool, float]:
-    """Failed outputs come last, then large errors."""
+    """Sort key of outputs: failed ones last, then by error."""
     return not output.passed, math.inf if math.isnan(output.error) else output.error
 
 
@@ -430,7 +430,7 @@ def count_operations(graph: Graph) -> int:
 
 
 def _computing(graph: Graph) -> Iterator[Operation]:
-    """The operations except those that only stand for an input or a constant."""
+    """The operations apart from those that only stand for an input or a constant."""
     inputs = {id(tensor) for tensor in graph.inputs}
     for operation in graph.operations:
         given = not operation.inputs and all(t.is_constant or id(t) in inputs for t in operation.outputs)
@@ -439,7 +439,7 @@ def _computing(graph: Graph) -> Iterator[Operation]:
 
 
 def _finite(value: Any) -> Any:
-    """The value with nan and inf, which JSON lacks, as text."""
+    """The value, with NaN and infinity, which JSON lacks, as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):

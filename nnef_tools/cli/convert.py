@@ -1,4 +1,4 @@
-"""`nnef-tools convert`: the options, a call of `convert_model`, and what is printed of its report."""
+"""The command `nnef-tools convert`: its options, a call of `convert_model`, and the printing of its report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHORTENED = (
     "--custom-optimizers", "--mirror-unsupported", "--generate-custom-fragments", "--keep-io-names", "--decompose",
     "--input-names", "--output-names", "--static-only", "--tensor-mapping", "--annotate-shapes", "--compress",
 )  # fmt: skip
-"""The options of the 1.0 series, which could be shortened there. New ones cannot, so that they never get in the way."""
+"""The options of the 1.0 series, which may be shortened as there. New ones may not, so that they cannot conflict."""
 
 
 def build_parser(prog: str = "nnef-tools convert") -> Parser:
@@ -68,8 +68,8 @@ def _add_models(parser: Parser) -> None:
     group.add_argument(
         "--output-model", metavar="PATH", help="the file or folder to write (default: the input's name and suffix)"
     )
-    group.add_argument("--input-format", choices=tuple(FORMATS), help="default: told by content and suffix")
-    group.add_argument("--output-format", choices=tuple(FORMATS), help="default: told by the suffix")
+    group.add_argument("--input-format", choices=tuple(FORMATS), help="default: recognized by content and suffix")
+    group.add_argument("--output-format", choices=tuple(FORMATS), help="default: recognized by the suffix")
     group.add_argument("--input-shapes", metavar="DICT", help="extents of inputs: \"{'x': (1, 3, 224, 224)}\"")
     group.add_argument(
         "--shape",
@@ -147,7 +147,7 @@ def _add_output(parser: Parser) -> None:
         metavar="FILE",
         help="write source tensor name -> target tensor name (default file: tensor_mapping.json)",
     )
-    group.add_argument("--dry-run", action="store_true", help="write nothing, only tell")
+    group.add_argument("--dry-run", action="store_true", help="write nothing, only report")
 
 
 def _add_verification(parser: Parser) -> None:
@@ -170,7 +170,7 @@ def _add_verification(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Converts as the arguments say and returns the exit status; options that `args` lacks have their default."""
+    """Runs the command and returns the exit status; options that `args` lacks have their defaults."""
     return guarded(_run, build_parser().complete(args))
 
 
@@ -228,8 +228,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _paths(args: argparse.Namespace) -> tuple[str, str | None]:
-    """The models to read and to write: as positional arguments, as options, or one of each kind. `-` for the latter is
-    standard output."""
+    """The model to read and the one to write, from positional arguments or options; `-` is standard output."""
     positional = [path for path in (args.model, args.output) if path is not None]
     source = args.input_model or (positional.pop(0) if positional else None)
     target = args.output_model or (positional.pop(0) if positional else None)
@@ -242,7 +241,7 @@ def _paths(args: argparse.Namespace) -> tuple[str, str | None]:
 
 
 def _print_report(report: Report, *, verbose: bool) -> None:
-    """Tells on standard error what was done."""
+    """Prints the report on standard error."""
     from ..report import plural
 
     warn_all(f"{option_name(name)} has no effect {where}" for name, where in report.unused_options.items())

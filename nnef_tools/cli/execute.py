@@ -1,4 +1,4 @@
-"""`nnef-tools execute`: inputs from files, a pipe or a random generator; outputs and statistics to files or a pipe."""
+"""The command `nnef-tools execute`: inputs from files, a pipe or a random generator, outputs to files or a pipe."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHORTENED = (
     "--format", "--random", "--seed", "--input-path", "--output-path", "--output-names", "--io-transpose",
     "--decompose", "--statistics", "--custom-operators", "--batch-size", "--tensor-mapping",
 )  # fmt: skip
-"""The options of the 1.0 series, which could be shortened there. New ones cannot, so that they never get in the way."""
+"""The options of the 1.0 series, which may be shortened as there. New ones may not, so that they cannot conflict."""
 
 OUTPUT_NAMES_EXAMPLE = "{'tensor': 'file name'}"
 
@@ -56,7 +56,7 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
         shortened=SHORTENED,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to run")
-    parser.add_argument("--format", choices=tuple(FORMATS), help="of the model (default: told by content and suffix)")
+    parser.add_argument("--format", choices=tuple(FORMATS), help="of the model (default: by content and suffix)")
     _add_inputs(parser)
     _add_outputs(parser)
     _add_running(parser)
@@ -137,7 +137,7 @@ def _add_running(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Runs a model as the arguments say and returns the exit status; options that `args` lacks have their default."""
+    """Runs the command and returns the exit status; options that `args` lacks have their defaults."""
     return guarded(_run, build_parser().complete(args))
 
 
@@ -201,7 +201,7 @@ def _model(args: argparse.Namespace) -> Path:
 
 
 def _warn_unused(args: argparse.Namespace, format: str, *, is_saved: bool) -> None:
-    """Tells which options have no effect in a run of a model of that format. is_saved: outputs are."""
+    """Warns about options that have no effect in a run of a model of the format. is_saved: are outputs saved?"""
     takes_operators = bool(kernel_backends(format))
     for name, unused, where in (
         ("seed", args.random is None, "without --random"),
@@ -278,7 +278,7 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
 
 @contextmanager
 def _errors_of(option: str) -> Iterator[None]:
-    """UsageErrors of the block say which option they are about."""
+    """Context manager that puts the option in front of the messages of UsageErrors."""
     try:
         yield
     except UsageError as error:
@@ -287,13 +287,13 @@ def _errors_of(option: str) -> Iterator[None]:
 
 
 def _check_statistics(statistics: str | None, folder: str | None, files: Iterable[str]) -> None:
-    """UsageError if an output has the file of the statistics."""
+    """Raises UsageError if an output would be written to the file of the statistics."""
     if statistics and Path(statistics).absolute() in [Path(folder or "", file).absolute() for file in files]:
         raise UsageError("an output and the statistics cannot have the same file", where=statistics)
 
 
 def _wanted(values: list[str] | str | None, executor: Executor) -> dict[str, str]:
-    """Tensor name -> file name, of the tensors to save. UsageError if two would have one file."""
+    """Tensor name -> file name, for the tensors to save. UsageError if two would have the same file."""
     if values is None:
         return {info.name: info.name for info in executor.outputs}
     pairs: dict[str, str] = {}
@@ -325,7 +325,7 @@ def _named(word: str) -> dict[str, str]:
 
 
 def _save(outputs: Mapping[str, Array], folder: str | None, files: Mapping[str, str], *, streamed: bool) -> list[str]:
-    """Writes the outputs where they are wanted, and returns the paths of files."""
+    """Writes the outputs to files or standard output, and returns the paths of the files."""
     from ..execution.feeds.tensor_files import write_tensors
     from ..language.tensor_file import write_tensor
 
@@ -341,7 +341,7 @@ def _save(outputs: Mapping[str, Array], folder: str | None, files: Mapping[str, 
 def _statistics_file(
     path: str | None, collector: StatisticsCollector | None, mapping: Mapping[str, str]
 ) -> AbstractContextManager[None]:
-    """Writes the statistics, if they are wanted and the block succeeds."""
+    """Context manager that writes the statistics, if they are asked for and the block succeeds."""
     from ..execution.results.statistics import tensor_renames
     from ..io.files import json_file
 

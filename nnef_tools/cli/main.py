@@ -1,6 +1,6 @@
-"""The command `nnef-tools`: finds the subcommand and hands over. Each subcommand is a module, imported when it is used.
+"""The command `nnef-tools`: finds the subcommand, whose module is imported only then, and runs it.
 
-A subcommand module has `build_parser(prog) -> Parser` and `main(args) -> int`, which gives the exit status.
+A subcommand module has `build_parser(prog) -> Parser` and `main(args) -> int`, which returns the exit status.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(first: str | None) -> int:
-    """Prints the help or the version, or what is wrong with the first argument."""
+    """Prints the help or the version, or an error about the first argument."""
     if first in ("-h", "--help"):
         print(_help())
         return 0
@@ -50,14 +50,14 @@ def _explain(first: str | None) -> int:
 
 
 def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Runs one subcommand and returns the exit status. prog: how the user called it, for the messages."""
+    """Runs one subcommand and returns the exit status. prog: the command as the user typed it, for messages."""
     arguments = sys.argv[1:] if argv is None else argv
     module = import_module(f".{name.replace('-', '_')}", __package__)
 
     def run(_: argparse.Namespace) -> int:
         try:
             args = module.build_parser(prog or f"nnef-tools {name}").parse(arguments)
-        except SystemExit as stop:  # how argparse ends after --help
+        except SystemExit as stop:  # raised by argparse after --help
             return int(stop.code or 0)
         status: int = module.main(args)
         return status

@@ -1,6 +1,6 @@
-"""What the subcommands share: the reading of option values, and the way from errors to statuses.
+"""Shared parts of the subcommands: reading option values, and turning errors into exit statuses.
 
-Values are never evaluated: `ast.literal_eval` reads those that are written as Python literals.
+Values are never evaluated as code: `ast.literal_eval` reads Python literals.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SHAPES_EXAMPLE = "{'x': (1, 3, 224, 224)}"
 LARGEST_EXTENT = 2**63 - 1
 
 SHAPE_WORD = re.compile(r".*:([-+?*]?\d*(,.*)?)", re.DOTALL)
-"""A word that is a value of --shape, as opposed to a path: a name, a colon and numbers."""
+"""The form of a value of --shape, which tells it from a path: a name, a colon and numbers."""
 
 BROKEN_PIPE = 141
 
@@ -57,7 +57,7 @@ class InterruptionError(NnefToolsError):
 
 
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    """Runs a subcommand and turns whatever it raises into one message and the exit status."""
+    """Runs a subcommand and turns whatever it raises into a message and an exit status."""
     try:
         with quietly(getattr(args, "quiet", False)):
             status = run(args)
@@ -73,7 +73,7 @@ def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) 
         return _fail(FileError(error.strerror or str(error), where=error.filename), args)
     except MemoryError:
         return _fail(NnefToolsError("out of memory"), args)
-    except Exception as error:  # a defect of ours: still one message, which says where to look
+    except Exception as error:  # a defect of this package: also one message, with the place
         message = f"internal error: {type(error).__name__}: {error}"
         hint = "please report this, with what --debug prints"
         return _fail(InternalError(message, where=_place(error), hint=hint), args)
@@ -85,7 +85,7 @@ def _after_broken_pipe() -> int:
 
 
 def _place(error: Exception) -> str | None:
-    """The last line of this package that the error passed."""
+    """The innermost line of this package in the traceback of an error."""
     package = Path(__file__).parents[1]
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     ours = [f"{path.relative_to(package)}:{line}" for path, line in frames if path.is_relative_to(package)]
@@ -99,7 +99,7 @@ def _fail(error: NnefToolsError, args: argparse.Namespace) -> int:
     if args.json:
         from ..report import error_to_json
 
-        with suppress(OSError):  # standard output cannot be written, which may be what the error says
+        with suppress(OSError):  # standard output cannot be written, which may be the very error
             print_json(error_to_json(error))
     return error.exit_code
 
@@ -114,7 +114,7 @@ def parse_literal(text: str, option: str, example: str) -> Any:
 
 
 def parse_shapes(literal: str | None, compact: Iterable[str] = ()) -> dict[str, tuple[int, ...]] | None:
-    """Input shapes from a literal such as `{'x': (1, 3, 224, 224)}` and from the form `x:1,3,224,224`.
+    """Reads input shapes from a literal such as `{'x': (1, 3, 224, 224)}` and from words such as `x:1,3,224,224`.
 
     None if nothing is given. UsageError if a name is not a string, or an extent not a positive integer of 64 bits.
     """
@@ -146,7 +146,7 @@ def _is_extent(text: str) -> bool:
 
 
 def names_or_all(names: list[str] | bool | None) -> list[str] | bool:
-    """An option without names means all, one that is not given none."""
+    """The value of an option whose names may be left out: True (all) if they are, False if it is not given."""
     if names is None:
         return False
     return names or True

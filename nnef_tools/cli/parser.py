@@ -1,6 +1,6 @@
-"""The argument parser of the subcommands: argparse, with the rules that it lacks.
+"""The argument parser of the subcommands: argparse with further rules.
 
-Its errors are UsageErrors. Options stand anywhere, may be shortened, and take no more words than they can use.
+Errors are UsageErrors. Options may stand anywhere, may be shortened, and take no more words than they can use.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..errors import UsageError
 
 EXIT_CODES = """exit status:
   0  done
-  1  the command line makes no sense
+  1  the command line is wrong
   2  a model or file cannot be read, written or run
   3  the model has operators that cannot be converted
   4  the written model does not compute what the source model computes
@@ -29,9 +29,9 @@ _NUMBER = re.compile(r"[-+]?\d+")
 
 
 class Names(argparse.Action):
-    """Collects the words of an option with several values, also of one that is given more than once.
+    """Action that collects the words of an option with several values, also if it is given more than once.
 
-    An option whose words may be left out, which means all, means all if they are left out once.
+    If words may be left out, which means all, the option means all as soon as they are left out once.
     """
 
     def __call__(
@@ -48,8 +48,8 @@ class Parser(argparse.ArgumentParser):
 
     positional: the positional arguments, for the usage line. optional_numbers: options `--name [N]`, with the value for
     a missing N. They take the next word only if that is a number, so that a file name may follow them. items: options
-    with several words -> the form of these; they take the words after the first only as long as these have the form.
-    shortened: options that may be written as the beginning of their name, if it is that of no other of them.
+    with several words -> the form of a word; after the first, they take words only as long as these have the form.
+    shortened: options that may be written as any unambiguous beginning of their name.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
         self.shortened = frozenset(shortened)
 
     def error(self, message: str) -> NoReturn:
-        """Raises UsageError where argparse would exit."""
+        """Raises UsageError, where argparse would exit."""
         raise UsageError(message, hint=f"{self.prog} --help")
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
@@ -89,18 +89,18 @@ class Parser(argparse.ArgumentParser):
         return args
 
     def complete(self, args: argparse.Namespace) -> argparse.Namespace:
-        """The arguments with the defaults of all options that a caller's own namespace lacks."""
+        """Adds the defaults of all options that the caller's namespace lacks."""
         defaults = {a.dest: a.default for a in self._actions if a.default is not argparse.SUPPRESS}
         return argparse.Namespace(**{**defaults, **vars(args)})
 
     def swallowed(self, args: argparse.Namespace) -> str | None:
-        """Which words options with several values took, for an error about a word that is missing elsewhere."""
+        """A hint about the words that options with several values took, for an error about a missing word."""
         lists = [(a.option_strings[0], getattr(args, a.dest)) for a in self._actions if isinstance(a, Names)]
         taken = [f"{option} took {', '.join(map(repr, words))}" for option, words in lists if words]
         return f"{' and '.join(taken)}: an option ends at the next one, or at --" if taken else None
 
     def _expanded(self, argv: Sequence[str]) -> Iterable[str]:
-        """The arguments with options in full, each with its number if that is left out, and one item for each."""
+        """The arguments with option names in full, omitted numbers filled in, and one item for each option."""
         rest = list(argv)
         while rest:
             word = rest.pop(0)
@@ -123,8 +123,7 @@ class Parser(argparse.ArgumentParser):
                 yield option + equals + value
 
     def _full(self, name: str) -> str:
-        """The option that a name means, or the beginning of one; the name itself if there is none. UsageError if there
-        are several."""
+        """The option with that name or beginning of a name, or else the word itself. UsageError if it is ambiguous."""
         if name in self._option_string_actions:
             return name
         meant = sorted(option for option in self.shortened if option.startswith(name))
@@ -133,7 +132,7 @@ class Parser(argparse.ArgumentParser):
         return meant[0] if meant else name
 
     def _doubled(self, words: Sequence[str]) -> tuple[str, ...]:
-        """What to say about options with one value that are given more than once."""
+        """Warnings about options with one value that are given more than once."""
         options = [word.partition("=")[0] for word in words]
         ends = options.index("--") if "--" in options else len(options)
         known = {option: self._option_string_actions.get(option) for option in options[:ends]}
@@ -145,28 +144,28 @@ class Parser(argparse.ArgumentParser):
 
 
 def option_name(parameter: str) -> str:
-    """The option of a parameter: `--keep-io-names` for keep_io_names."""
+    """The option that sets a parameter: `--keep-io-names` for keep_io_names."""
     return f"--{parameter.replace('_', '-')}"
 
 
 def integer(text: str) -> int:
-    """Reads the value of an option."""
+    """Reads an integer as the value of an option. ArgumentTypeError."""
     try:
         return int(text)
-    except ValueError:  # also for more digits than Python reads
+    except ValueError:  # raised for too many digits, too
         raise argparse.ArgumentTypeError(f"'{shortened(text)}' is not an integer") from None
 
 
 def shortened(text: str) -> str:
-    """The text, or its beginning if it would fill the terminal."""
+    """The text, or its beginning if it is too long for a message."""
     return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}.."
 
 
 def add_common_options(parser: Parser) -> None:
-    """Adds the options of every subcommand."""
+    """Adds the options that every subcommand has."""
     group = parser.add_argument_group("messages")
     amount = group.add_mutually_exclusive_group()
-    amount.add_argument("-v", "--verbose", action="store_true", help="tell more on standard error")
-    amount.add_argument("-q", "--quiet", action="store_true", help="tell nothing but errors")
+    amount.add_argument("-v", "--verbose", action="store_true", help="print more on standard error")
+    amount.add_argument("-q", "--quiet", action="store_true", help="print only errors")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error")
     group.add_argument("--json", action="store_true", help="print the result for machines on standard output")

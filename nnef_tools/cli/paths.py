@@ -17,7 +17,7 @@ def file_name(path: str | None) -> str | None:
 
 
 def source_path(path: str) -> str:
-    """The path of a model to read. UsageError for `-`: readers go back and forth in a file."""
+    """The path of a model to read. UsageError for `-`: readers need a file, in which they can go back and forth."""
     if path == "-":
         raise UsageError("a model cannot be read from standard input", hint="save it to a file first")
     return path
@@ -26,7 +26,7 @@ def source_path(path: str) -> str:
 def folder_name(option: str, path: str | None) -> str | None:
     """The path of a folder. UsageError for `-` and streams."""
     if path is not None and (path == "-" or open_file(path) is not None):
-        raise UsageError(f"{option}: '{path}' is no folder", hint=f"without {option} the tensors go through a pipe")
+        raise UsageError(f"{option}: '{path}' is not a folder", hint=f"without {option} the tensors go through a pipe")
     return path
 
 
@@ -36,9 +36,9 @@ def is_output(path: str | None) -> bool:
 
 
 def check_output(files: Mapping[str, str | None], *others: str) -> None:
-    """UsageError if more than one thing would go to standard output, FileError if one of the files is that and closed.
+    """Raises UsageError if several things would go to standard output, FileError if one does and it is closed.
 
-    files: what is written -> its path. others: what goes there in any case.
+    files: what is written -> its path. others: what goes to standard output in any case.
     """
     there = [what for what, path in files.items() if is_output(path)]
     if len(there) + len(others) > 1:

@@ -1,7 +1,7 @@
-"""What the commands print: errors, warnings, tables, results, progress. Everything passes through `_line`.
+"""The printing of errors, warnings, tables, results and progress. Every line passes through `_line`.
 
-Names come from models and file systems, so characters that a terminal would obey are shown as escapes, `\\x1b`. Color
-and progress are only for terminals, and within `quietly` nothing is printed but errors and data.
+Names come from models and file systems, so characters that control a terminal are shown as escapes, `\\x1b`. Color and
+progress are for terminals only, and within `quietly` only errors and data are printed.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Progress = Callable[[str], None]
 _STYLES = {"bold": "1", "red": "1;31", "yellow": "33", "green": "32", "dim": "2"}
 
 TICK = 1.0
-"""Seconds from one sight of the clock to the next."""
+"""Seconds between two updates of the progress line."""
 
 _quiet = False
 
 
 @contextmanager
 def quietly(quiet: bool = True) -> Iterator[None]:
-    """Nothing but errors and data is printed for as long as the block lasts, if `quiet`."""
+    """Context manager in which, if `quiet`, only errors and data are printed."""
     global _quiet
     before, _quiet = _quiet, _quiet or quiet
     try:
@@ -45,8 +45,8 @@ def quietly(quiet: bool = True) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """The text with escapes for what does not show or changes how the rest shows: control characters, line ends,
-    marks of direction, halves of surrogate pairs. A tab becomes a space, which keeps the columns."""
+    """The text with escapes for characters that are invisible or affect others: control characters, line ends, marks of
+    direction, halves of surrogate pairs. A tab becomes a space, which keeps columns aligned."""
     if text.isprintable():
         return text
     escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.replace("\t", " "))
@@ -93,13 +93,13 @@ def print_traceback() -> None:
 
 
 def print_table(rows: Rows) -> None:
-    """Prints a table, whose first row is the header, on standard error; it fits a terminal."""
+    """Prints a table, whose first row is the header, on standard error, in the width of the terminal."""
     if not _quiet:
         _table(rows)
 
 
 def print_result(text: str) -> None:
-    """Prints a line that says what was done on standard output, if that is open. FileError if it cannot be written."""
+    """Prints a line about what was done on standard output, if that is open. FileError if it cannot be written."""
     if not _quiet and not _is_closed():
         with standard_output() as stream:
             _line(text, stream=stream)
@@ -131,43 +131,43 @@ def standard_output() -> Iterator[TextIO]:
 
 
 def prepare_streams() -> None:
-    """Lets nothing depend on what the caller's shell made of the standard streams.
+    """Opens standard streams that are closed, and makes standard output escape what its encoding lacks.
 
     The files stay open as long as the process.
     """
-    if sys.stdin is None:  # closed, as are the others below
+    if sys.stdin is None:  # None if it is closed; so for the others below
         sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
-    with suppress(AttributeError):  # a stream of the caller's own, such as one of a notebook
+    with suppress(AttributeError):  # a stream that the caller put there, such as one of a notebook
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that the encoding lacks
 
 
 def flush_output() -> None:
-    """Writes what is left in the buffer of standard output. FileError if it cannot be written."""
+    """Writes the rest of the buffer of standard output. FileError if it cannot be written."""
     if not _is_closed():
         with standard_output():
             pass
 
 
 def _is_closed() -> bool:
-    """Was standard output closed when the process started, so that `prepare_streams` put something in its place?"""
+    """Was standard output closed at the start, so that `prepare_streams` put a null stream in its place?"""
     return sys.__stdout__ is None and getattr(sys.stdout, "name", None) == os.devnull
 
 
 def give_up(stream: TextIO) -> None:
-    """Sends what is left in the buffer of a standard stream nowhere, so that the flush at exit is silent."""
+    """Discards the rest of the buffer of a standard stream, so that the flush at exit raises no error."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A function that shows what is being done and for how long, for as long as the block lasts, on a terminal.
+    """Context manager of a function that shows, on a terminal, the given stage and how long it has been running.
 
-    What took at least a second leaves a line. A text with the first word of the last one continues it: `verify 2/3`.
+    A stage of at least a second leaves a line. A text with the same first word continues the stage: `verify 2/3`.
     """
     if _quiet or not _is_terminal(sys.stderr):
         yield lambda text: None
@@ -180,7 +180,7 @@ def progress() -> Iterator[Progress]:
 
 
 class _Clock:
-    """One line that is written over and over by a thread, so that the time goes on while a stage runs."""
+    """A line that a thread writes again and again, so that the time goes on while a stage runs."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -204,7 +204,7 @@ class _Clock:
         self._finish()
 
     def _finish(self) -> None:
-        """Clears the line, and leaves one for good if the stage took long."""
+        """Clears the line, and prints a permanent one if the stage took long."""
         _write(sys.stderr, "\r\x1b[K")
         seconds = perf_counter() - self._start
         if self._text and seconds >= 1:
@@ -225,7 +225,7 @@ class _Clock:
 def _table(rows: Rows) -> None:
     from ..report import format_table
 
-    printed = [[printable(cell) for cell in row] for row in rows]  # first, since escapes are wider
+    printed = [[printable(cell) for cell in row] for row in rows]  # first, since escapes change the width
     width = shutil.get_terminal_size().columns - 2 if sys.stderr is not None and sys.stderr.isatty() else None
     for k, line in enumerate(format_table(printed, width)):
         _line("  " + line, style="bold" if k == 0 else None)
@@ -241,7 +241,7 @@ def _line(
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Writes and flushes. What standard error does not take is lost: there is nowhere to say so."""
+    """Writes and flushes a line. Errors on standard error are ignored: there is nowhere to report them."""
     try:
         stream.write(text)
         if stream is sys.stderr:

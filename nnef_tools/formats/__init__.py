@@ -1,6 +1,6 @@
 """The model formats: how they are recognized, and which classes read, write, optimize and convert them.
 
-Each module that `PAGES` names has a tuple `FORMATS`; a further format is one more page.
+Each module that `PAGES` names defines a tuple `FORMATS`; to add a format, add such a module and its name.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ FORMATS: Mapping[str, Format] = {
 DIALECTS: Mapping[str, Dialect] = {format.dialect.name: format.dialect for format in FORMATS.values()}
 
 NNEF = FORMATS["nnef"]
-"""The format over whose dialect all others are converted, and that is written if no other is asked for."""
+"""The format that every conversion passes through, and that is written if no other is asked for."""
 
 
 def find_format(name: str) -> Format:
-    """The format of that name. UsageError if there is none."""
+    """The format with the given name. UsageError if there is none."""
     try:
         return FORMATS[name]
     except KeyError:
@@ -62,10 +62,10 @@ def find_format(name: str) -> Format:
 
 
 def detect_input(path: Path, name: str | None = None) -> Format:
-    """The format of an existing model: that of the name, or else by its content, then by its suffix.
+    """The format of an existing model: the named one, or else recognized by content, then by suffix.
 
-    FileError if there is nothing at that path, or what can be read only once, as a pipe; FormatError if it is not
-    recognized, or is something else; UsageError for an unknown name.
+    FileError if the path does not exist or can be read only once, like a pipe; FormatError if the file is not
+    recognized, or is known not to be a model; UsageError for an unknown name.
     """
     check_path(path)
     if is_stream(path) and not path.is_file():
@@ -100,7 +100,7 @@ def _detected(path: Path) -> Format:
 
 
 def detect_output(path: Path) -> Format:
-    """Recognizes the format that a file to be written is to have, by its suffix. UsageError if that says nothing."""
+    """The format in which a file is to be written, by its suffix. UsageError if the suffix is not known."""
     found = _by_suffix(path)
     if found is None:
         suffixes = ", ".join(suffix for format in FORMATS.values() for suffix in format.suffixes)
@@ -124,7 +124,7 @@ def make_writer(format: Format, **options: Any) -> Writer:
 
 
 def make_optimizer(dialect: Dialect, **options: Any) -> Optimizer | None:
-    """The optimizer of a dialect, None if there is none; options that it does not follow are left out."""
+    """The optimizer of a dialect, None if there is none; options that it does not know are left out."""
     if dialect.optimizer is None:
         return None
     followed = {name: value for name, value in options.items() if name in dialect.optimizer_options}
@@ -133,7 +133,7 @@ def make_optimizer(dialect: Dialect, **options: Any) -> Optimizer | None:
 
 
 def check_dialect(graph: Graph, format: Format) -> None:
-    """UsageError if the operations of the graph are clearly those of another format."""
+    """Raises UsageError if the operations of the graph clearly belong to another format."""
     dialect = next((dialect for dialect in DIALECTS.values() if dialect.owns(graph)), None)
     if dialect is None or dialect is format.dialect:
         return
@@ -147,7 +147,7 @@ def check_dialect(graph: Graph, format: Format) -> None:
 
 
 def converters() -> dict[tuple[str, str], str]:
-    """Names of source and target dialect -> the converter between them, as `load` takes it."""
+    """(source dialect, target dialect) -> the converter between them, in the form that `load` takes."""
     hub = NNEF.dialect.name
     named = [
         item
@@ -158,9 +158,9 @@ def converters() -> dict[tuple[str, str], str]:
 
 
 def load(name: str, format: Format | None = None) -> Any:
-    """What `module:name` of this package means, or a module alone.
+    """Imports what `module:name` refers to in this package; a module alone is possible too.
 
-    MissingPackageError if it needs a package that is not installed, for models of the format.
+    format: the one whose models need it, for messages. MissingPackageError if it needs a package that is not installed.
     """
     module, _, attribute = name.partition(":")
     try:

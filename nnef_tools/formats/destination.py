@@ -1,4 +1,4 @@
-"""What a conversion writes to: the path, its format, and how the writer is to be called."""
+"""The place that a conversion writes to: its path, its format, and the call of the writer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DEFAULT_COMPRESSION = 1
 
 @dataclass(frozen=True)
 class Written:
-    """paths: of the model, the folder, archive or file itself first. warnings: of the writer."""
+    """The result of writing. paths: of what was written, the model itself first. warnings: of the writer."""
 
     paths: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def target_format(path: str | PathLike[str] | None, name: str | None = None) -> Format:
-    """The format to write: that of the name, or told by the path, or NNEF. UsageError if it is not clear."""
+    """The format to write: the named one, or the one that the path shows, or NNEF. UsageError if it is not clear."""
     if name:
         return find_format(name)
     return NNEF if path is None else detect_output(Path(path))
@@ -35,7 +35,7 @@ def target_format(path: str | PathLike[str] | None, name: str | None = None) -> 
 
 @dataclass(frozen=True)
 class Destination:
-    """A file or folder to be written. compression: level of an NNEF archive, None for a folder or another format."""
+    """A file or folder that is to be written. compression: level of an NNEF archive, None for anything else."""
 
     path: Path
     format: Format
@@ -49,10 +49,10 @@ class Destination:
         format_name: str | None = None,
         compress: int | None = None,
     ) -> Destination:
-        """The destination that a user means.
+        """The destination that the options of a call describe.
 
-        Without path it is that of the source and the suffix of the format, NNEF by default. UsageError if the format is
-        not clear, or cannot be compressed, FileError for an impossible path.
+        Without a path it is the source's, with the suffix of the format, which is NNEF by default. UsageError if the
+        format is not clear or cannot be compressed, FileError for an impossible path.
         """
         format = target_format(path, format_name)
         path = Path(f"{source}{format.suffixes[0]}" if path is None else path)
@@ -77,9 +77,9 @@ class Destination:
         return cls(path if archived or is_stream(path) else Path(f"{path}{format.archive_suffixes[0]}"), format, level)
 
     def write(self, graph: Graph, **options: Any) -> Written:
-        """Writes the graph, all or nothing. FileError, FormatError.
+        """Writes the graph completely, or leaves everything as it was. FileError, FormatError.
 
-        options: those of the writer of the format. UsageError if it has no such option.
+        options: passed to the writer of the format. UsageError if it has no such option.
         """
         if self.format.archive_suffixes:
             options["compression"] = self.compression

@@ -1,4 +1,4 @@
-"""Files that are no models of ours, recognized by their content: what they are, and what to do instead."""
+"""Files that are not models in a known format, recognized by their content, so that the error can say what they are."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 from ..errors import FormatError
 
 HEAD = 4096
-"""So many bytes from the beginning are enough to tell."""
+"""Number of bytes at the beginning of a file that are enough to recognize it."""
 
 
 class Foreign(NamedTuple):
-    """A kind of file that is known, but not read. what: completes 'it is ..'. hint: what to do."""
+    """A recognized kind of file that cannot be read. what: completes 'the file is ..'. hint: what to do instead."""
 
     what: str
     hint: str
@@ -52,7 +52,7 @@ _ONNX_TEXT = re.compile(rb"^\s*(?:ir_version\s*:|opset_import\s*\{|op_type\s*:)"
 
 
 def check_file(path: Path, head: bytes) -> None:
-    """FormatError if the file, which begins with that, is of a known kind that is not read."""
+    """Raises FormatError if the file, which begins with `head`, is of a known kind that cannot be read."""
     found = _by_content(path, head)
     if found is not None:
         raise FormatError(f"the file is {found.what}", where=str(path), hint=found.hint.replace("{path}", str(path)))
@@ -94,7 +94,7 @@ def _by_text(head: bytes) -> Foreign | None:
 
 
 def _zip(path: Path) -> Foreign | None:
-    """What a zip archive is; None for a model of Keras."""
+    """The kind of a zip archive; None for a Keras model, which can be read."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

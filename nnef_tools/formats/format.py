@@ -1,6 +1,6 @@
-"""What there is to know of a model format and of the dialect of its operations.
+"""The descriptions of a model format, of the dialect of its operations, and of the runtimes of its models.
 
-Classes and functions are named as `module:name` and imported when they are needed, since some need optional packages.
+Classes and functions are given as `module:name` and imported when they are needed: some need optional packages.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ InputShapes = Mapping[str, Sequence[int]]
 
 
 class Reader(Protocol):
-    """Makes a graph in the dialect of its format from a file or folder."""
+    """Reads a file or folder into a graph in the dialect of its format."""
 
     def __call__(self, path: str, input_shapes: InputShapes | None = None) -> Graph: ...
 
 
 class Writer(Protocol):
-    """Writes a graph in the dialect of its format."""
+    """Writes a graph in the dialect of its format to a file or folder."""
 
     def __call__(self, graph: Graph, path: str) -> Any: ...
 
 
 class Optimizer(Protocol):
-    """Optimizes a graph in place; with `only_required`, makes it only fit for writing and converting.
+    """Optimizes a graph in place; with `only_required`, does no more than make it fit for writing and converting.
 
-    results: what each pass did the last time, with `name`, `count` and `difference`.
+    results: what each pass did in the last call, with `name`, `count` and `difference`.
     """
 
     results: Sequence[Any]
@@ -41,13 +41,14 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class Dialect:
-    """The kind of operations that the graphs of a format hold.
+    """The set of operations that the graphs of a format consist of.
 
-    owns: does the graph clearly hold its operations? None if that cannot be told. channels_last: where its operators
-    want the channels. to_nnef, from_nnef: converters; a dialect without them is that of NNEF itself, or is not
-    converted. optimizer: class. optimizer_options: options of a conversion that it follows. layout: module that removes
-    transposes, with `run_layout` and `remaining_transposes`. complete_shapes: function that sets the shapes that files
-    do not tell. tensor_name: from the name that users know a tensor by to its name in a graph.
+    owns: tells whether a graph clearly holds operations of the dialect; None if that cannot be told. channels_last: do
+    its operators expect the channels in the last dimension? to_nnef, from_nnef: converters; None for NNEF itself, and
+    for a dialect that cannot be converted. optimizer: class. optimizer_options: the options of a conversion that the
+    optimizer follows. layout: module that removes transposes, with `run_layout` and `remaining_transposes`.
+    complete_shapes: function that sets the shapes that files leave out. tensor_name: maps the name by which users know
+    a tensor to its name in a graph.
     """
 
     name: str
@@ -66,10 +67,10 @@ class Dialect:
 class Runtime(NamedTuple):
     """One way to run models of a format.
 
-    name: as `--backend` has it, and the package that has to be installed. models: what messages call such models.
-    executor: class, an `Executor` of a model and, with devices, of a `device`; with kernels, the `Kernels` of a
-    `GraphExecutor`, from `for_graph(graph, device)`. devices: it runs on others than the CPU. has_kernels: a Python
-    function computes each operator, and a plugin may bring its own.
+    name: the value of `--backend`, and the package that has to be installed. models: what messages call such models.
+    executor: an `Executor` class, called with a model and, if it has devices, a `device`; for runtimes with kernels,
+    the `Kernels` class of a `GraphExecutor`, made by `for_graph(graph, device)`. devices: can it run elsewhere than on
+    the CPU? has_kernels: does a Python function compute each operator, so that plugins may add their own?
     """
 
     name: str
@@ -80,18 +81,19 @@ class Runtime(NamedTuple):
 
     @property
     def is_installed(self) -> bool:
-        """Is the package there that it needs?"""
+        """Is the package that the runtime needs installed?"""
         return find_spec(self.name) is not None
 
 
 @dataclass(frozen=True)
 class Format:
-    """A model format. extra: the optional dependencies that it needs.
+    """A model format: how its files are recognized, read, written and run.
 
-    The first suffix is the one that a new file gets; files with `read_suffixes` are only read. archive_suffixes: of
-    single compressed files in which a folder is written. folder_mark: the file by which a folder is known. is_magic:
-    does a file begin as those of the format do? reader, writer: classes, None if there is none. reader_options,
-    writer_options: options of a conversion that they follow. runtimes: what runs its models, fastest first.
+    The first suffix is the one that a new file gets; files with `read_suffixes` are only read. archive_suffixes: those
+    of compressed files that hold a model folder. folder_mark: the file that marks a folder as a model. is_magic: does a
+    file begin as those of the format do? extra: the optional dependencies that the format needs. reader, writer:
+    classes, None if there is none. reader_options, writer_options: the options of a conversion that they follow.
+    runtimes: what can run its models, fastest first.
     """
 
     name: str
@@ -111,5 +113,5 @@ class Format:
 
 
 def operation_types(graph: Graph) -> set[str]:
-    """The types of the operations of a graph that are of its dialect's own standard."""
+    """The types of those operations of a graph that are not custom ones."""
     return {str(operation.type) for operation in graph.operations if not operation.custom}

@@ -1,4 +1,4 @@
-"""NNEF."""
+"""NNEF, the format in the middle of every conversion."""
 
 from __future__ import annotations
 

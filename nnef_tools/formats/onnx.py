@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _owns(graph: Graph) -> bool:
-    """Are inputs declared by no operation, and the names of all operators capitalized?"""
+    """Does a graph hold ONNX operators: does no operation declare an input, and are all operator names capitalized?"""
     types = operation_types(graph)
     undeclared = bool(graph.inputs) and not any(tensor.has_producer for tensor in graph.inputs)
     return undeclared and bool(types) and all(type[0].isupper() for type in types if type)

@@ -1,4 +1,4 @@
-"""Running NNEF models step by step. `interpreter.pytorch` needs torch."""
+"""Public classes that run NNEF models operation by operation. `interpreter.pytorch` needs torch."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""How a model is converted: the one page to read first.
+"""The conversion of a model, stage by stage. This is the page to read first.
 
     file --reader--> graph --cut, sort--> graph --converter--> graph --optimizer--> graph --writer--> file --> verified
 
-Every stage works on the same `model.Graph`; only the dialect of its operations differs. All formats are converted to
-NNEF and from NNEF: between two others there are two converters, each followed by an optimizer. Within one dialect there
-is none, and the rest is the same.
+Every stage works on the same `model.Graph`; only the dialect of its operations differs. Every conversion leads to NNEF
+or from NNEF: between two other formats there are two converters, each followed by an optimizer. Within one dialect
+there is no converter, and the rest is the same.
 """
 
 from __future__ import annotations
@@ -60,25 +60,24 @@ def convert_model(
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
-    source, target: paths; without target it is the source's path and the suffix of the output format. input_format,
-    output_format: names of formats, by default told by content and suffix (NNEF if there is no target).
+    source, target: paths; target is by default the source's path with the suffix of the output format. input_format,
+    output_format: names of formats, by default recognized by content and suffix (NNEF if there is no target).
     input_shapes: input name -> extents, for inputs whose shape the model leaves open, and for input_names.
     fold_constants: compute what depends on constants only. optimize: rewrite for speed; custom_optimizers: plugin
-    modules with further rewrites; dequantize: drop quantization while optimizing.
-    keep_io_names: keep the names of inputs and outputs. keep_names: keep those of all tensors and weights.
-    io_transpose: the source's inputs and outputs of rank 3 and up (or the named ones) have channels last, and get them
-    second.
-    custom_converters, custom_shapes, custom_fragments: plugin modules. mirror_unsupported: copy operators without
-    conversion as custom ones; generate_custom_fragments: declare these in the NNEF text. standard_only: refuse what
-    needs a custom fragment. decompose: compound NNEF operations (True: all) that are written as their definition.
-    input_names, output_names: convert only the part between these tensors. static_only: leave out what has no static
-    shape. tensor_mapping: path of a JSON file to write, source tensor name -> target tensor name.
-    annotate_shapes: write shapes as comments. compress: 0 to 9, write NNEF as a .tgz archive. opset: version of ONNX's
-    operator set that NNEF is converted to. external_data: write the weights of an ONNX model into a file beside it.
-    verify: run source and result on that many random inputs before anything existing is replaced; random: their
-    distribution, such as `normal(0, 1)` (default: floats uniform in [-1, 1), integers within what they index or are
-    compared with, else from 0 to 9); seed: of them, by default 0. progress: called with the name of each stage, and
-    with `verify 2/3` for each input. dry_run: do everything but write.
+    modules with further rewrites; dequantize: drop quantization while optimizing. keep_io_names: keep the names of
+    inputs and outputs. keep_names: keep those of all tensors and weights. io_transpose: the source's inputs and outputs
+    of rank 3 and up (or the named ones) have channels last, and get them second. custom_converters, custom_shapes,
+    custom_fragments: plugin modules. mirror_unsupported: copy operators without conversion as custom ones;
+    generate_custom_fragments: declare these in the NNEF text. standard_only: refuse what needs a custom fragment.
+    decompose: compound NNEF operations (True: all) that are written as their definition. input_names, output_names:
+    convert only the part between these tensors. static_only: leave out what has no static shape. tensor_mapping: path
+    of a JSON file to write, source tensor name -> target tensor name. annotate_shapes: write shapes as comments.
+    compress: 0 to 9, write NNEF as a .tgz archive. opset: version of ONNX's operator set that NNEF is converted to.
+    external_data: write the weights of an ONNX model into a file beside it. verify: run source and result on that many
+    random inputs before anything existing is replaced; random: their distribution, such as `normal(0, 1)` (default:
+    floats uniform in [-1, 1), integers within what they index or are compared with, else from 0 to 9); seed: of them,
+    by default 0. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
+    everything but write.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.

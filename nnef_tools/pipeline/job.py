@@ -1,4 +1,4 @@
-"""What a call of `convert_model` asks for: checked, with everything decided that does not need the model."""
+"""The plan of a conversion: the options of a call, checked, with everything decided that does not need the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..plugins import Modules, Plugins
 Progress = Callable[[str], None]
 
 HUB = NNEF.dialect
-"""The dialect over which all others are converted."""
+"""The dialect that every conversion between two others passes through."""
 
 MODULES = ("custom_converters", "custom_shapes", "custom_fragments", "custom_optimizers")
 """Options that name plugin modules."""
@@ -26,7 +26,7 @@ MODULES = ("custom_converters", "custom_shapes", "custom_fragments", "custom_opt
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `convert_model`, which explains them, with the names of tensors as graphs have them."""
+    """The options of `convert_model`, which explains them; tensors are named as in graphs."""
 
     input_shapes: InputShapes
     fold_constants: bool
@@ -57,13 +57,13 @@ class Options:
     dry_run: bool
 
     def given(self) -> set[str]:
-        """The names of the options that are not at their default."""
+        """The names of the options that differ from their defaults."""
         values = {**vars(self), "compress": self.compress is not None, "seed": self.seed is not None}
         return {name for name, value in values.items() if value}
 
 
 class Step(NamedTuple):
-    """One conversion on the way from the source to the destination. converter: the class."""
+    """One converter on the way from the source to the destination. converter: the class."""
 
     source: Dialect
     target: Dialect
@@ -71,13 +71,13 @@ class Step(NamedTuple):
 
     @property
     def title(self) -> str:
-        """From what to what, for people."""
+        """Source and target of the step, for messages."""
         return f"{self.source.title} to {self.target.title}"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A conversion that is to be done. route: its steps, none if the model keeps its dialect.
+    """A conversion that is to be carried out. route: its steps, none if the model keeps its dialect.
 
     detour: may the route be left out? It is only there because NNEF can be optimized.
     """
@@ -99,7 +99,7 @@ class Job:
         output_format: str | None,
         options: Options,
     ) -> Job:
-        """The job that a user means. UsageError, FileError, FormatError, PluginError, MissingPackageError."""
+        """The job that a call describes. UsageError, FileError, FormatError, PluginError, MissingPackageError."""
         check_lists(
             input_names=options.input_names,
             output_names=options.output_names,
@@ -126,9 +126,9 @@ class Job:
 
 
 def find_route(source: Format, target: Format, *, detour: bool = False) -> tuple[Step, ...]:
-    """The conversions that lead from one format to another: to NNEF, and on from NNEF. None within one dialect.
+    """The steps that lead from one format to another: to NNEF, and on from NNEF. There are none within one dialect.
 
-    detour: over NNEF also within one dialect. UsageError if there is no such way, MissingPackageError.
+    detour: go over NNEF also within one dialect. UsageError if there is no way, MissingPackageError.
     """
     if source.dialect is target.dialect and not detour:
         return ()
@@ -148,13 +148,13 @@ def find_route(source: Format, target: Format, *, detour: bool = False) -> tuple
 
 
 def _is_optimized_over_hub(dialect: Dialect, options: Options) -> bool:
-    """Can NNEF optimize models of the dialect, and are the user's own optimizers not meant for its operations?"""
+    """Is a model of the dialect optimized as NNEF? Not if the user's own optimizers are meant for its operations."""
     both_ways = dialect.to_nnef is not None and dialect.from_nnef is not None
     return options.optimize and both_ways and not options.custom_optimizers
 
 
 def _with_tensor_names(options: Options, dialect: Dialect) -> Options:
-    """The options with the names that the tensors have in graphs of the dialect."""
+    """The options, with the names that tensors have in graphs of the dialect."""
 
     def names(given: Any) -> Any:
         return given if given is None or isinstance(given, bool) else [dialect.tensor_name(name) for name in given]
@@ -190,17 +190,17 @@ CONVERTER_OPTIONS = {
         )
     },
 }
-"""Options that are for converters -> what these call them."""
+"""Options for converters -> the names that converters have for them."""
 
 WRITER_OPTIONS = ("generate_custom_fragments", "annotate_shapes", "external_data")
-"""Options that are for the writer alone."""
+"""Options for the writer only."""
 
 OPTIMIZER_OPTIONS = ("dequantize", "custom_optimizers")
-"""Options that are for optimizers alone."""
+"""Options for optimizers only."""
 
 
 def unused_options(options: Options, source: Format, target: Format, route: Sequence[Step]) -> dict[str, str]:
-    """Those of the given options that a conversion has no use for -> where they have none."""
+    """Those of the given options that have no effect -> the circumstances in which they have none, for a warning."""
     dialects = {source.dialect, target.dialect, *(step.target for step in route)}
     honored = frozenset[str]().union(*(step.converter.honors for step in route))
     partial = bool(options.decompose or options.input_names)
@@ -209,7 +209,7 @@ def unused_options(options: Options, source: Format, target: Format, route: Sequ
         used.add("static_only")
     if partial:
         used |= {"custom_shapes", "custom_fragments"}
-    if options.verify:  # these modules may have what custom operators compute
+    if options.verify:  # these modules may define the functions of custom operators
         used |= {"custom_converters", "custom_shapes", "custom_fragments"}
     used |= source.reader_options | target.writer_options
     unused = {name: "in this conversion" for name in CONVERTER_OPTIONS if name not in used}
@@ -231,7 +231,7 @@ def unused_options(options: Options, source: Format, target: Format, route: Sequ
 
 @dataclass
 class Log:
-    """Collects what is to be reported, and tells the caller which stage is under way."""
+    """Collects warnings and timings for the report, and tells the caller which stage is running."""
 
     progress: Progress | None = None
     warnings: list[str] = field(default_factory=list)
@@ -239,7 +239,7 @@ class Log:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measures the time that the block takes."""
+        """Context manager that measures the time of a stage."""
         if self.progress is not None:
             self.progress(name)
         start = time.perf_counter()

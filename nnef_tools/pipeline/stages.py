@@ -1,4 +1,4 @@
-"""The stages of a conversion, each a function. Commands that only look at a model open it."""
+"""The stages of a conversion, a function each; commands that only look at a model use the first one, `open_graph`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..optimization.custom import unmatched_optimizers
 from ..plugins import Plugins, check_fragments
 from ..report import ModelFacts, PassFacts, Verification, count_operations, size_on_disk
 from ..verification.check import Hub, Insides, Interface, operator_types, tensor_sizes, verify_conversion
-from ..verification.quantization_tolerance import Coarseness
+from ..verification.quantization_tolerance import QuantizationSteps
 from .job import CONVERTER_OPTIONS, HUB, Job, Log, Progress, Step
 
 NO_PLUGINS = Plugins()
@@ -35,7 +35,7 @@ NO_PLUGINS = Plugins()
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A model that was read, cut and sorted. facts: of the model as it was read. warnings: of the reader."""
+    """A model that has been read, cut and sorted. facts: of the model as it was read. warnings: of the reader."""
 
     graph: Graph
     format: Format
@@ -54,8 +54,8 @@ def open_graph(
 ) -> Graph:
     """The graph of a model file or folder in the dialect of its format, sorted, with names for all tensors.
 
-    format: its name, by default told by content and suffix. input_shapes: name -> extents, for inputs that leave them
-    open. input_names, output_names: keep only the part between these tensors. UsageError, FormatError, FileError,
+    format: its name, by default recognized by content and suffix. input_shapes: name -> extents, for inputs that leave
+    them open. input_names, output_names: keep only the part between these tensors. UsageError, FormatError, FileError,
     PluginError, MissingPackageError.
     """
     path = Path(source)
@@ -78,7 +78,7 @@ def open_model(
     plugins: Plugins,
     log: Log,
 ) -> OpenModel:
-    """Reads a model and prepares its graph. Names are those of tensors in graphs. See `open_graph`."""
+    """Reads a model and prepares its graph. Tensors are named as in graphs; see `open_graph` for the parameters."""
     inner = {name: shape for name, shape in input_shapes.items() if name in (input_names or ())}
     outer = {name: shape for name, shape in input_shapes.items() if name not in inner}
     with log.stage("read"):
@@ -132,7 +132,7 @@ def _sort(graph: Graph) -> None:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A graph on the way, or at its end, with what belongs to it.
+    """The state of a conversion: the graph after the steps so far, and what is known about it.
 
     interface: inputs and outputs of the source. mapping: source tensor name -> present name, of the tensors that are
     still there. route: the steps that were taken. coarseness: of an NNEF model with quantized activations. transposes:
@@ -180,7 +180,7 @@ def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Con
     interface = Interface.of(graph, graph.outputs)
     state = Conversion(graph, interface, lambda: _surviving(names))
     if dialect is HUB:
-        state = replace(state, coarseness=Coarseness.of(graph, of_source=True))
+        state = replace(state, quantization_steps=QuantizationSteps.of(graph, of_source=True))
     if job.options.static_only and not route:
         _keep_static(graph)
     if not route or dialect is HUB:
@@ -210,7 +210,7 @@ def _transposing_step(job: Job, route: Sequence[Step]) -> Step | None:
 
 
 def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bool, transposes: bool) -> Conversion:
-    """One conversion. In the graph between two of them, tensors keep the names of the source."""
+    """Runs one step. In the graph between two steps, tensors keep the names of the source."""
     names = state.mapping()
     selected = job.options.io_transpose if transposes else False
     if not isinstance(selected, bool):
@@ -221,7 +221,7 @@ def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bo
     converter = step.converter(**{name: value for name, value in options.items() if name in step.converter.honors})
     graph = converter(state.graph)
     idle = [place for place in state.idle if place in converter.unmatched] if state.between else converter.unmatched
-    reported = unmatched_warning(converter.unmatched)  # by the last converter for all
+    reported = unmatched_warning(converter.unmatched)  # the last converter reports for all of them
     log.warnings += [warning for warning in converter.warnings if warning not in reported]
     log.warnings += unmatched_warning(idle) if is_last else ()
     is_first = not state.route
@@ -247,7 +247,7 @@ def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bo
 
 
 def _converter_options(job: Job, step: Step, graph: Graph) -> dict[str, Any]:
-    """The options of the job as converters call them."""
+    """The options of the job, by the names that converters have for them."""
     plugins = job.plugins
     options = {called: getattr(job.options, name) for name, called in CONVERTER_OPTIONS.items()}
     del options["io_transpose"]
@@ -265,11 +265,11 @@ def _converter_options(job: Job, step: Step, graph: Graph) -> dict[str, Any]:
 
 
 def _optimized(job: Job, state: Conversion, dialect: Dialect, *, layout_changes: bool) -> Conversion:
-    """The state with its graph optimized, as far as that is asked for, and sorted."""
+    """The conversion with its graph sorted and, if the job asks for it, optimized."""
     graph = state.graph
     layout = load(dialect.layout) if layout_changes and dialect.layout is not None else None
     passes = state.passes
-    if layout is not None:  # removes what converters put around operations that want other axes
+    if layout is not None:  # removes the transposes that converters put around operations with other axes
         result = layout.run_layout(graph)
         passes += (PassFacts(result.name, result.count, result.difference),) if result.modified else ()
     optimizer = make_optimizer(dialect, custom_optimizers=job.plugins.optimizers, dequantize=job.options.dequantize)
@@ -277,16 +277,16 @@ def _optimized(job: Job, state: Conversion, dialect: Dialect, *, layout_changes:
         optimizer(graph, only_required=not job.options.optimize)
         passes += tuple(PassFacts(item.name, item.count, item.difference) for item in optimizer.results)
     _sort(graph)
-    coarseness = state.coarseness
-    if coarseness is None and dialect is HUB:
-        coarseness = Coarseness.of(graph, of_source=False)
+    quantization_steps = state.quantization_steps
+    if quantization_steps is None and dialect is HUB:
+        quantization_steps = QuantizationSteps.of(graph, of_source=False)
     transposes = tuple(layout.remaining_transposes(graph)) if layout is not None else state.transposes
-    return replace(state, passes=passes, transposes=transposes, coarseness=coarseness)
+    return replace(state, passes=passes, transposes=transposes, quantization_steps=quantization_steps)
 
 
 @contextmanager
 def _explained(job: Job, step: Step) -> Iterator[None]:
-    """Refusals tell the step, if there are several, and what the report would warn of."""
+    """Adds to the message of a refusal the step, if there are several, and the warnings of the report."""
     try:
         yield
     except ConversionError as error:
@@ -297,12 +297,12 @@ def _explained(job: Job, step: Step) -> Iterator[None]:
 
 
 def _joined(names: Mapping[str, str], following: Mapping[str, str]) -> dict[str, str]:
-    """Two mappings one after the other."""
+    """The composition of two mappings of names."""
     return {name: following[between] for name, between in names.items() if between in following}
 
 
 def _surviving(names: Mapping[Tensor, str]) -> dict[str, str]:
-    """Former name -> present name, of the tensors that are still part of a graph and have a name."""
+    """Former name -> present name, for the tensors that are still part of a graph and have a name."""
     return {name: tensor.name for tensor, name in names.items() if tensor.graph is not None and tensor.name}
 
 
@@ -314,7 +314,7 @@ def _keep_static(graph: Graph) -> None:
 
 
 def _decompose(job: Job, graph: Graph, dialect: Dialect, route: Sequence[Step]) -> None:
-    """Replaces compound operations by their definition, if the job wants that and the graph is in NNEF."""
+    """Replaces compound operations by their definitions, if the job asks for it and the graph is in NNEF."""
     if not job.options.decompose:
         return
     if dialect is not HUB:
@@ -333,15 +333,15 @@ def _decompose(job: Job, graph: Graph, dialect: Dialect, route: Sequence[Step]) 
 
 
 def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progress: Progress | None) -> Verification:
-    """Runs the source and the result, which is written to a temporary folder, on random inputs. VerificationError.
+    """Writes the result to a temporary folder, and runs it and the source on random inputs. VerificationError.
 
-    source_types: type of the operator that makes a tensor of the source, by the name of the tensor.
+    source_types: name of a tensor of the source -> type of the operator that produces it.
     """
-    hub, coarseness = None, result.coarseness
+    hub, quantization_steps = None, result.quantization_steps
     if result.between is not None:
         graph, has_source_axes = result.between
         hub = Hub.of(graph, result.interface, result.graph, has_source_axes=has_source_axes)
-        coarseness = Coarseness.of(hub.graph, of_source=has_source_axes)
+        quantization_steps = QuantizationSteps.of(hub.graph, of_source=has_source_axes)
     with job.destination.elsewhere() as trial:
         write(job, result, trial)
         return verify_conversion(
@@ -352,7 +352,7 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
             seed=job.options.seed or 0,
             distribution=job.options.random,
             custom_operators=job.plugins.operators(),
-            coarseness=coarseness,
+            quantization_steps=quantization_steps,
             insides=Insides(result.mapping(), source_types, operator_types(result.graph), tensor_sizes(result.graph)),
             hub=hub,
             progress=progress,
@@ -360,7 +360,7 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
 
 
 def write(job: Job, result: Conversion, destination: Destination) -> Written:
-    """Writes the result as the job asks for it. FileError, FormatError."""
+    """Writes the result to the destination of the job. FileError, FormatError."""
     given = {name: getattr(job.options, name) for name in destination.format.writer_options}
     if "custom_fragments" in given:
         given["fragments"] = job.plugins.fragments
@@ -370,7 +370,7 @@ def write(job: Job, result: Conversion, destination: Destination) -> Written:
 
 @contextmanager
 def mapping_file(path: str | PathLike[str] | None, mapping: Mapping[str, str]) -> Iterator[None]:
-    """Writes the tensor mapping, if it is wanted and the block succeeds."""
+    """Context manager that writes the tensor mapping, if the job asks for it and the block succeeds."""
     if path is None:
         yield
         return

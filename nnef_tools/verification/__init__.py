@@ -1,1 +1,1 @@
-"""Does a converted model compute what its source computes? Runs of both, judged output by output."""
+"""Verification of conversions: the source and the result run on the same inputs, and each output is judged."""

@@ -1,4 +1,4 @@
-"""Does a written model compute what its source computes? Both run on the same random inputs, each in its runtime."""
+"""Checks that a written model computes what its source computes: both run on the same random inputs."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from ..ops.inference import infer_graph
 from ..report import FirstDifference, OutputCheck, Verification, format_table
 from .exact import ROUNDING, Judge
 from .first_difference import find_first_difference
-from .quantization_tolerance import MOST_STEPS, Coarseness
+from .quantization_tolerance import MOST_STEPS, QuantizationSteps
 from .verdicts import ABSOLUTE_TOLERANCE, TOLERANCE, Models, Port, Run, Verdict, Verdicts
 
 MOST_INPUTS = 16
-"""How many inputs are changed one at a time."""
+"""The largest number of inputs that are changed one at a time."""
 
 REDRAWS = 4
-"""How often a random input is drawn again to get another one."""
+"""How often a random input is drawn again to get a different one."""
 
 DISTRIBUTIONS = {"scalar": parse_distribution("uniform(-1, 1)"), "integer": parse_distribution("integers(0, 9)")}
-"""Distributions of random inputs. Integers whose range the graph does not tell are few and small."""
+"""Distributions of random inputs. Integers whose range is not known from the graph are small."""
 
 
 @dataclass(frozen=True)
 class Interface:
     """The inputs and outputs of the source graph, in order, as they were just before conversion.
 
-    empty: inputs without items, with their shapes. They are no inputs of the converted model.
+    empty: inputs without items, with their shapes. The converted model does not have them.
     """
 
     inputs: tuple[Port, ...]
@@ -50,7 +50,7 @@ class Interface:
 
     @classmethod
     def of(cls, graph: Graph, outputs: Sequence[Tensor]) -> Interface:
-        """The inputs of a source graph and those of its tensors that are outputs of the converted one."""
+        """The interface of a source graph, with the tensors that are outputs of the converted one."""
         return cls(
             tuple(Port.of(tensor) for tensor in graph.inputs if tensor.volume != 0),
             tuple(map(Port.of, outputs)),
@@ -58,9 +58,9 @@ class Interface:
         )
 
     def transposed(self, selected: Selection, channels_last: bool) -> Interface:
-        """The interface where the selected tensors have other axes in the converted model.
+        """The interface if the converted model has the channels of the selected tensors elsewhere.
 
-        channels_last: where they have their channels in the source, or in second place?
+        channels_last: are they last in the source (and become second), or second (and become last)?
         """
         inputs, outputs = (
             tuple(port.transposed(selected, channels_last) for port in ports) for ports in (self.inputs, self.outputs)
@@ -70,10 +70,10 @@ class Interface:
 
 @dataclass(frozen=True)
 class Insides:
-    """What is known of the tensors of both models.
+    """The tensors inside of both models, which are compared to find where a difference begins.
 
-    mapping: source name -> target name. source, target: type of the operator that makes a tensor, by its name. sizes:
-    bytes of tensors by the name in either model, as far as they are known.
+    mapping: source name -> target name. source, target: tensor name -> type of the operator that produces it. sizes:
+    name in either model -> bytes, as far as they are known.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -84,9 +84,9 @@ class Insides:
 
 @dataclass(frozen=True)
 class Hub:
-    """The NNEF graph that a model went through on its way between two other dialects.
+    """The NNEF graph in the middle of a conversion between two other dialects.
 
-    Its inputs and outputs have the axes of the source, and are called as there, or those of the target.
+    Its inputs and outputs have the names and axes of either the source or the target.
     """
 
     graph: Graph
@@ -94,7 +94,7 @@ class Hub:
 
     @classmethod
     def of(cls, graph: Graph, interface: Interface, target: Graph, *, has_source_axes: bool) -> Hub:
-        """graph: it is copied, but not its constants. interface: of the source. target: the converted graph."""
+        """Copies the NNEF graph, apart from its constants. interface: of the source. target: the converted graph."""
         copy = copy_graph(graph)
         inputs = [port.name for port in interface.inputs] if has_source_axes else [t.name for t in target.inputs]
         outputs = [port.name for port in interface.outputs] if has_source_axes else [t.name for t in target.outputs]
@@ -106,19 +106,19 @@ class Hub:
 
 
 def operator_types(graph: Graph) -> dict[str, str]:
-    """The type of the operator that makes a tensor, by the name of the tensor."""
+    """Tensor name -> type of the operator that produces it."""
     return {t.name: str(op.type) for op in graph.operations for t in op.outputs if t.name}
 
 
 def tensor_sizes(graph: Graph) -> dict[str, int]:
-    """Bytes of tensors by their names, as far as their shapes are known; items are taken for 4 bytes."""
+    """Tensor name -> bytes, as far as shapes are known; an item counts as 4 bytes."""
     return {t.name: 4 * t.volume for t in graph.tensors if t.name and t.volume is not None}
 
 
 def random_source(distribution: str | None, seed: int, ranges: Mapping[str, InputRange] | None = None) -> RandomSource:
-    """Random values of the distribution, for example `normal(0, 1)`, by default of DISTRIBUTIONS. UsageError.
+    """A source of random values by a distribution such as `normal(0, 1)`, by default DISTRIBUTIONS. UsageError.
 
-    ranges: of integers, see RandomSource.
+    ranges: of integer inputs, see RandomSource.
     """
     return RandomSource(DISTRIBUTIONS if distribution is None else parse_distribution(distribution), seed, ranges)
 
@@ -132,17 +132,18 @@ def verify_conversion(
     seed: int = 0,
     distribution: str | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
-    coarseness: Coarseness | None = None,
+    quantization_steps: QuantizationSteps | None = None,
     insides: Insides | None = None,
     hub: Hub | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Verification:
-    """Runs source and target (path and format name each) on `samples` random inputs and compares the outputs.
+    """Runs source and target, each given as path and format name, on `samples` random inputs and compares the outputs.
 
-    Outputs and inputs correspond by their order. coarseness: of a model with quantized activations, whose outputs may
-    differ by steps, too. insides: with them, a failure names the first tensor that differs. hub: the NNEF graph between
-    the two, if neither is NNEF. progress: called with `verify 2/3` before the second of three runs. VerificationError,
-    with a table of the outputs, if they differ by more than the tolerances; UsageError if a model cannot be run.
+    Outputs and inputs correspond by their order. quantization_steps: of a model with quantized activations, whose
+    outputs may also differ by steps. insides: if given, a failure names the first tensor that differs. hub: the NNEF
+    graph between the two, if neither is NNEF. progress: called with `verify 2/3` before the second of three runs.
+    VerificationError, with a table of the outputs, if they differ by more than the tolerances; UsageError if a model
+    cannot be run.
     """
     graph, of_source = _kernel_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
     random = random_source(distribution, seed, _ranges(graph, interface))
@@ -154,7 +155,7 @@ def verify_conversion(
         interface.empty,
     )
     judge = None if graph is None else _judge(graph, interface, custom_operators)
-    verdicts = Verdicts(models, coarseness, judge, judge_has_source_names=of_source)
+    verdicts = Verdicts(models, quantization_steps, judge, judge_has_source_names=of_source)
     for k in range(samples):
         if progress is not None:
             progress(f"verify {k + 1}/{samples}")
@@ -165,8 +166,8 @@ def verify_conversion(
     difference, note = None, verdicts.note
     failed = next((verdict for verdict in final if not verdict.passed), None)
     if failed is not None and failed.run is not None:
-        difference, note = _first_difference(models, failed.run, insides or Insides(), coarseness)
-    steps = None if coarseness is None else MOST_STEPS
+        difference, note = _first_difference(models, failed.run, insides or Insides(), quantization_steps)
+    steps = None if quantization_steps is None else MOST_STEPS
     result = Verification(samples, seed, TOLERANCE, ABSOLUTE_TOLERANCE, outputs, steps, idle, difference, note)
     if not result.passed:
         raise _failure(source[0], result)
@@ -205,7 +206,7 @@ def _failure(source: Path, result: Verification) -> VerificationError:
 
 
 def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None) -> Executor:
-    """Kernels run what they can: onnxruntime would need the conversion that is to be verified."""
+    """Opens a model for running. NNEF runs in kernels: onnxruntime would need the conversion that is being verified."""
     path, format = model
     backends = kernel_backends(format)
     if not backends:
@@ -214,7 +215,7 @@ def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[.
 
 
 def _kernel_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
-    """The side that kernels run, with shapes as far as they are known, and whether that is the source."""
+    """The NNEF graph that kernels run, with shapes as far as known, and whether it is that of the source."""
     for path, format in (source, target):
         if kernel_backends(format):
             graph = read_graph(path)
@@ -224,19 +225,19 @@ def _kernel_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[G
 
 
 def _ranges(graph: Graph | None, interface: Interface) -> dict[str, InputRange]:
-    """What integers to give to the inputs of the source, by name."""
+    """Input name -> range of the integers that make sense as values of that input of the source."""
     found = input_ranges(graph) if graph is not None else [None] * len(interface.inputs)
     ranges = {}
     for port, known in zip(interface.inputs, found, strict=False):
         dtype = np.dtype(port.dtype or np.float32)
         if dtype.kind not in "iu":
-            if known is not None and known.is_limit:  # floats that become indices
+            if known is not None and known.is_limit:  # floats that are converted to indices
                 ranges[port.name] = known
             continue
         ends = np.iinfo(dtype)
         if known is not None and known.low <= ends.max and known.high >= ends.min:
             ranges[port.name] = InputRange(max(known.low, ends.min), min(known.high, ends.max), known.is_limit)
-        elif dtype.itemsize == 1:  # codes, or the items of an image: all values are in use
+        elif dtype.itemsize == 1:  # quantization codes or pixels: every value occurs
             ranges[port.name] = InputRange(ends.min, ends.max, is_limit=False)
     return ranges
 
@@ -244,7 +245,7 @@ def _ranges(graph: Graph | None, interface: Interface) -> dict[str, InputRange]:
 def _judge(
     graph: Graph, interface: Interface, custom_operators: Mapping[str, Callable[..., Any]] | None
 ) -> Callable[[], Judge] | None:
-    """Makes the judge; None for models that keep a state, which is another one by the time of the judgment."""
+    """Makes the judge; None for models with a state, which has changed by the time of the judgment."""
     if any(op.type == "update" for op in graph.operations):
         return None
     types = [np.dtype(port.dtype) for port in (*interface.inputs, *interface.outputs) if port.dtype is not None]
@@ -254,7 +255,7 @@ def _judge(
 
 
 def _idle_inputs(models: Models, verdicts: Verdicts, random: RandomSource, samples: int) -> tuple[str, ...]:
-    """Changes one input at a time: which of them change no output? What the runs give also shows how outputs vary."""
+    """The inputs that change no output when they alone are changed. The runs also show how much the outputs vary."""
     last = verdicts.last
     names = [port.name for port in models.inputs][:MOST_INPUTS]
     if last is None or (len(names) == 1 and samples > 1):
@@ -266,7 +267,7 @@ def _idle_inputs(models: Models, verdicts: Verdicts, random: RandomSource, sampl
             continue
         try:
             outputs = models.run_source(given)
-        except NnefToolsError:  # an input that does not go with the others
+        except NnefToolsError:  # the new value does not fit the other inputs
             continue
         verdicts.observe(outputs)
         if all(np.array_equal(outputs[key], last.expected[key], equal_nan=_is_real(outputs[key])) for key in outputs):
@@ -279,12 +280,12 @@ def _is_real(array: Array) -> bool:
 
 
 def _first_difference(
-    models: Models, run: Run, insides: Insides, coarseness: Coarseness | None
+    models: Models, run: Run, insides: Insides, quantization_steps: QuantizationSteps | None
 ) -> tuple[FirstDifference | None, str]:
-    """The first tensor that differs in the run, or None and why it is not known."""
+    """The first tensor that differs in the run, or None and the reason why it is not known."""
 
     def accept(comparison: OutputComparison, expected: Array) -> bool:
-        step = None if coarseness is None else coarseness.step(comparison.name, None, expected)
+        step = None if quantization_steps is None else quantization_steps.step(comparison.name, None, expected)
         return comparison.ok or (step is not None and comparison.max_error <= MOST_STEPS * step)
 
     mapping = {**insides.mapping, **{port.name: name for name, port in models.ports.items()}}

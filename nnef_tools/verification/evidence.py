@@ -1,4 +1,4 @@
-"""How much the outputs of a model tell about it: what varies with the inputs shows errors, what does not hides them."""
+"""Judges how much an output proves: one that varies with the inputs shows errors, one that does not hides them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from ..execution.executor import Array
 from .exact import ROUNDING
 
 VARIATION_TOLERANCE = 1e-3
-"""The error of an output, relative to its variation over the inputs, that is taken for rounding without a look."""
+"""The error, relative to the variation over the inputs, that is accepted as rounding without further checks."""
 
 SATURATED_SHARE = 0.99
-"""Share of items at the ends of the range of an output that makes it saturated."""
+"""The share of items at the two ends of the range of an output from which on it counts as saturated."""
 
 END_WIDTH = 1e-6
-"""Distance from an end, relative to the range, that still is the end."""
+"""The distance from an end of the range, relative to the range, up to which an item counts as at the end."""
 
 NOT_FINITE_SHARE = 0.5
-"""Share of items that are infinite or not a number of which an output tells little."""
+"""The share of infinite or NaN items from which on an output proves little."""
 
 
 class Evidence:
@@ -31,7 +31,7 @@ class Evidence:
         self._items = self._special = self._at_ends = 0
 
     def add(self, value: Array) -> None:
-        """Notes the output of a run. Its shape is the same in all runs."""
+        """Takes the output of a run into account. Its shape is the same in all runs."""
         self._is_real = value.dtype.kind not in "biu"
         value = np.asarray(value, np.float64)
         finite = np.isfinite(value)
@@ -50,16 +50,16 @@ class Evidence:
 
     @property
     def variation(self) -> float | None:
-        """How far the values of one item are apart at most; None after a single run."""
+        """The largest range of the values of one item over the runs; None after a single run."""
         if self._count < 2:
             return None
         known = self._low <= self._high
         return float((self._high[known] - self._low[known]).max(initial=0.0))
 
     def weakness(self, step: float | None = None) -> str | None:
-        """Why the output tells little, as the rest of a sentence that starts with its name; None if it tells.
+        """Why the output proves little, as the rest of a sentence that starts with its name; None if it proves enough.
 
-        step: error that is accepted in quantized models.
+        step: the error that is accepted in quantized models.
         """
         variation = self.variation
         if not self._items:
@@ -84,7 +84,7 @@ class Evidence:
 
 
 def _count_at_ends(items: Array) -> int:
-    """How many of the finite items are the largest or the smallest one; 0 if there are few, or one value only."""
+    """The number of finite items at the largest or smallest value; 0 if there are few items, or one value only."""
     if items.size < 8:
         return 0
     low, high = float(items.min()), float(items.max())

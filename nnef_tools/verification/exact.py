@@ -1,8 +1,8 @@
-"""An NNEF graph in float64, which judges results in float32: how far is each from it, and how far may it be?
+"""Runs an NNEF graph in float64 to judge float32 results: how far is each of them off, and how far may it be?
 
-The second question is answered by running the graph in float64 again, with each result disturbed by what rounding to
-float32 can do to it. What that makes of the outputs is the noise of float32 in this very model: one that takes the
-logarithm of small differences has much, others have little. A wrong operator is far above it.
+To find how far it may be, the graph runs in float64 again, with each intermediate result disturbed as rounding to
+float32 could do. The effect on the outputs is the noise of float32 in this very model: large in one that takes the
+logarithm of small differences, small in others. A wrong operator is far above it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ ROUNDING = 2.0**-24
 """Relative error of a number that is rounded to float32."""
 
 ROUNDING_FACTOR = 128.0
-"""How many times the noise errors may be, at each of the QUANTILES of both. onnxruntime's STFT is 100 times off."""
+"""The largest accepted ratio of errors to noise, at each of the QUANTILES of both. onnxruntime's STFT reaches 100."""
 
 ITEM_FACTOR = 1024.0
-"""How many times its noise the error of an item may be: the noise is estimated from few runs."""
+"""The largest accepted ratio of error to noise for a single item, whose noise is estimated from few runs."""
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
@@ -45,13 +45,13 @@ PRECISE = elementwise.OPERATIONS | {
     "relu", "leaky_relu", "prelu", "sigmoid", "softmax", "max_pool", "max_pool_with_index", "product_reduce", "pad",
     "nearest_downsample", "nearest_upsample", "max_roi_pool",
 }  # fmt: skip
-"""Operations whose error is relative to the item. That of all others is relative to the largest item."""
+"""Operations whose error is relative to the item. The error of all others is relative to the largest item."""
 
 
 class Float64Kernels(NumpyKernels):
-    """The numpy kernels, on float64 wherever the model has floating-point numbers.
+    """The numpy kernels, computing in float64 wherever the model has floating-point numbers.
 
-    rounding: relative size of the random error of each result, 0 for none; seed: of these errors.
+    rounding: relative size of a random error that is added to each result, 0 for none. seed: of these errors.
     """
 
     name = "float64"
@@ -61,7 +61,7 @@ class Float64Kernels(NumpyKernels):
         self._generator = np.random.default_rng(seed)
 
     def operator(self, name: str) -> Operator | None:
-        """The kernel, followed by the rounding errors that belong to it."""
+        """The kernel of an operation, followed by the rounding errors of that operation."""
         run, definition = super().operator(name), registry.find(name)
         if run is None or definition is None or not self._rounding or definition.fragment.generic or name == "cast":
             return run
@@ -83,7 +83,7 @@ class Float64Kernels(NumpyKernels):
         return _widened(np.asarray(result))
 
     def _disturb(self, value: Array, magnitude: Any) -> Array:
-        """The value with errors of that magnitude. What float32 holds, such as small integers, is exact."""
+        """The value with errors of that magnitude, except for what float32 holds exactly, such as small integers."""
         if value.dtype.kind != "f":
             return value
         with np.errstate(all="ignore"):
@@ -93,9 +93,9 @@ class Float64Kernels(NumpyKernels):
 
 @dataclass(frozen=True)
 class Exact:
-    """An output in float64. noise: what rounding to float32 changes of each item, as a root of the mean square of runs.
+    """An output in float64. noise: how much rounding to float32 changes each item, as the root mean square over runs.
 
-    unstable: which items change at all.
+    unstable: the items that change at all.
     """
 
     value: Array
@@ -108,10 +108,10 @@ class Exact:
         return float(self.noise.max(initial=0.0))
 
     def explains(self, errors: Array) -> bool:
-        """Can rounding make these errors of the items (NaN where they do not count)?
+        """Can rounding explain these errors of the items (NaN where they do not count)?
 
-        Runtimes add up in other orders, and their functions are not all exact. So errors may be some times the noise:
-        ROUNDING_FACTOR times in as many items, ITEM_FACTOR times in any one.
+        Runtimes add in other orders, and their functions are not all exact. So errors may be a multiple of the noise:
+        ROUNDING_FACTOR times at equal quantiles, ITEM_FACTOR times in any single item.
         """
         counted = np.isfinite(errors) & np.isfinite(self.noise)
         errors = errors[counted]
@@ -123,14 +123,14 @@ class Exact:
         return bool(np.all(errors <= ITEM_FACTOR * noise) and np.all(np.quantile(errors, QUANTILES) <= most))
 
     def moved(self, move: Callable[[Array], Array]) -> Exact:
-        """The same with other axes."""
+        """The same output with its axes in another order."""
         return Exact(move(self.value), move(self.noise), move(self.unstable))
 
 
 class Judge:
     """Runs an NNEF graph exactly, then DISTURBED_RUNS times disturbed, with one copy of the weights at a time.
 
-    rounding: relative, of the numbers of the models that are judged.
+    rounding: relative rounding error of the item type of the models that are judged.
     """
 
     def __init__(
@@ -160,14 +160,14 @@ class Judge:
 
 
 def differences(a: Array, b: Array) -> Array:
-    """The magnitudes of the differences of items, NaN where one is not finite. The shapes are equal."""
+    """The absolute differences of items, NaN where one is not finite. The shapes are equal."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     with np.errstate(all="ignore"):
         return np.where(np.isfinite(a) & np.isfinite(b), np.abs(a - b), np.nan)
 
 
 def largest(errors: Array) -> float:
-    """The largest of them that is a number, 0 if there is none."""
+    """The largest of the differences, NaN left out; 0 if there is none."""
     return float(np.nan_to_num(errors).max(initial=0.0))
 
 
@@ -180,7 +180,7 @@ def _largest(value: Array) -> float:
 
 
 def _each(function: Callable[[Array], Array], values: Any) -> Any:
-    """The function of each array in nested tuples and lists."""
+    """Applies the function to each array in nested tuples and lists."""
     if isinstance(values, (tuple, list)):
         return type(values)(_each(function, value) for value in values)
     return function(values)

@@ -1,4 +1,4 @@
-"""The first tensor, in the order of execution, of which two models have different values."""
+"""Finds the first tensor, in the order of execution, whose values differ between two models."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..execution.results.compare import OutputComparison, compare_outputs
 from ..model.channels import MIN_RANK, TO_LAST, TO_SECOND
 
 MOST_BYTES = 1 << 28
-"""Size of the tensors that are taken out of a model in one run."""
+"""The largest total size of the inner tensors that are fetched in one run of a model."""
 
 MOST_TENSORS = 64
-"""How many tensors that may be."""
+"""The largest number of inner tensors that are fetched in one run of a model."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def find_first_difference(
 ) -> Difference | None:
     """The first pair of the mapping, reference name -> candidate name, whose values are not accepted, or None.
 
-    Both are an executor with its inputs. sizes: bytes of the tensors, by the name in either model; models are run again
-    for as many tensors as fit into MOST_BYTES, until one differs. Tensors of different shapes are compared if they are
-    the same with channels moved; other ones, and those that a model does not give, are left out.
+    Reference and candidate are an executor with its inputs each. sizes: name in either model -> bytes. Each pair of
+    runs fetches as many tensors as fit into MOST_BYTES, until one differs. Tensors of different shapes are compared if
+    moved channels make the shapes equal; others, and those that a model does not give, are left out.
     """
     known = set(candidate[0].tensor_names)
     order = [name for name in dict.fromkeys(reference[0].tensor_names) if mapping.get(name) in known]
@@ -59,7 +59,7 @@ def find_first_difference(
 
 
 def _values(executor: Executor, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
-    """The tensors of these names; one by one if not together, as some within fused operators."""
+    """The tensors with these names; fetched one by one if that fails, since some disappear in fused operators."""
     try:
         return executor.run(inputs, output_names=names)
     except NnefToolsError:
@@ -86,7 +86,7 @@ def _groups(names: Sequence[str], size: Callable[[str], int]) -> Iterator[list[s
 
 
 def _compare(name: str, expected: Array, result: Array, accept: Accept) -> OutputComparison | None:
-    """The comparison if the values differ whichever way their axes are moved; None if not, or for other shapes."""
+    """The comparison if the values differ however the channels are moved; None if they agree, or have other shapes."""
     fitting = [array for array in _with_moved_channels(expected) if array.shape == result.shape]
     found = None
     for array in fitting:

@@ -1,8 +1,8 @@
-"""How much results of a quantized model may differ from runtime to runtime.
+"""Bounds for the differences between runtimes in the results of a quantized model.
 
-Where a value lies at, or within the rounding errors of floating point from, the middle of two codes, runtimes choose
-different ones. Such a flip is worth a step of the codes, and steps of the next layers follow from it. How much that is
-in the end depends on the model; onnxruntime with and without its optimizations shows it.
+Where a value lies in the middle of two codes, or so near that rounding decides, runtimes choose different codes. Such a
+flip changes the value by one step, and steps in later layers follow from it. How much that changes the outputs depends
+on the model; the difference between onnxruntime with and without its optimizations shows it.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from ..execution.executor import Array
 from ..model import Graph, Tensor
 
 MOST_STEPS = 4.0
-"""How many steps an item of an output may be off."""
+"""The largest accepted error of an item of an output, in steps."""
 
 TYPICAL_STEPS = 1.0
-"""How many steps all items of an output may be off as a root of the mean square: errors, unlike flips, are many."""
+"""The largest accepted root mean square error of an output, in steps: unlike other errors, flips are few."""
 
 SYSTEMATIC_STEPS = 0.5
-"""How many steps errors may follow the values or be the same for all, as a wrong scale or zero point makes them."""
+"""The largest accepted systematic error, in steps: a linear function of the values, as a wrong scale gives."""
 
 CHANCE_FACTOR = 3.0
-"""How many times as strong such a dependence must be as chance makes it, in as many items as there are."""
+"""How many times stronger than chance such a part must be to count, given the number of items."""
 
 SPREAD_FACTOR = 3.0
-"""How many times the deviation between runs of the same model errors may be, if that is more."""
+"""The largest accepted error as a multiple of the deviation between runs of the same model, if that is more."""
 
 LIMIT_SLACK = 1e-4
 """Relative slack for rounding when errors are compared with their limits."""
 
 NARROW = (np.int8, np.uint8, np.int16, np.uint16)
-"""Item types of outputs that may be codes; indices are wider."""
+"""Item types of outputs that may be quantization codes; indices are wider."""
 
 
 @dataclass(frozen=True)
-class Coarseness:
-    """How coarse the codes in an NNEF graph with quantized activations are.
+class QuantizationSteps:
+    """The sizes of the steps between codes in an NNEF graph with quantized activations.
 
-    bits: the fewest of an activation. steps: of one code, by the name of a quantized output.
-    of_source: is it the graph that is converted, or the one that it is converted to?
+    bits: the fewest of any activation. steps: name of a quantized output -> step. of_source: are names those of the
+    graph that is converted, or of its result?
     """
 
     bits: int
@@ -52,8 +52,8 @@ class Coarseness:
     of_source: bool
 
     @classmethod
-    def of(cls, graph: Graph, of_source: bool) -> Coarseness | None:
-        """None if no activation is quantized: then nothing is rounded to codes while the model runs."""
+    def of(cls, graph: Graph, of_source: bool) -> QuantizationSteps | None:
+        """The steps of a graph; None if no activation is quantized, so that nothing is rounded to codes in a run."""
         activations = [t for t in graph.tensors if t.data is None and (t.quant or {}).get("op-name")]
         if not activations:
             return None
@@ -61,9 +61,9 @@ class Coarseness:
         return cls(min(int((t.quant or {}).get("bits") or 8) for t in activations), steps, of_source)
 
     def step(self, name: str, dtype: Any, expected: Array) -> float | None:
-        """The step of an output: of its own codes, or else of as many bits as the coarsest activation has.
+        """The step of an output: that of its own codes, or else of codes with the fewest bits of any activation.
 
-        None for integers that are no codes, and for logical values.
+        None for integers that are not codes, and for logical values.
         """
         if expected.dtype.kind in "biu":
             return 1.0 if dtype in NARROW else None
@@ -85,14 +85,14 @@ def _step(tensor: Tensor) -> float | None:
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far two results are from each other: the largest difference, and the root of the mean square."""
+    """The distance of two results: the largest difference, and the root mean square."""
 
     most: float = 0.0
     typical: float = 0.0
 
     @classmethod
     def between(cls, a: Array, b: Array) -> Deviation:
-        """Infinite if the shapes differ, or the places of infinities and NaN."""
+        """The deviation of two arrays; infinite if their shapes or the positions of infinities and NaN differ."""
         a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
         finite = np.isfinite(a) & np.isfinite(b) if a.shape == b.shape else np.False_
         if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
@@ -101,11 +101,11 @@ class Deviation:
         return cls(float(errors.max()), float(np.sqrt(np.mean(errors**2)))) if errors.size else cls()
 
     def __or__(self, other: Deviation) -> Deviation:
-        """The larger of both."""
+        """The larger of the two deviations, in each field."""
         return Deviation(max(self.most, other.most), max(self.typical, other.typical))
 
     def is_noise(self, step: float, spread: Deviation) -> bool:
-        """Is that no more than flips of codes make? spread: between runs of one model in different ways."""
+        """Can flips of codes explain the deviation? spread: between runs of one model in different ways."""
         most = max(MOST_STEPS * step, SPREAD_FACTOR * spread.most)
         typical = max(TYPICAL_STEPS * step, SPREAD_FACTOR * spread.typical)
         return self.most <= most * (1 + LIMIT_SLACK) and self.typical <= typical * (1 + LIMIT_SLACK)
@@ -121,7 +121,7 @@ class Noise:
     _runs: list[tuple[Deviation, float | None]] = field(default_factory=list)
     _spread: Deviation = NO_DEVIATION
     _moments: Array = field(default_factory=lambda: np.zeros((3, 3)))
-    """Sums of the products of 1, value and error: what a fit of the errors by a line needs."""
+    """Sums of the products of 1, value and error, from which a line is fitted to the errors."""
 
     @property
     def step(self) -> float | None:
@@ -129,7 +129,7 @@ class Noise:
         return max((step for _, step in self._runs if step is not None), default=None)
 
     def add(self, expected: Array, result: Array, step: float | None, spread: Deviation) -> None:
-        """Notes a run. spread: between runs of one model in different ways."""
+        """Takes a run into account. spread: the deviation between runs of one model in different ways."""
         self._runs.append((Deviation.between(expected, result), step))
         self._spread |= spread
         if expected.shape == result.shape:
@@ -139,12 +139,12 @@ class Noise:
             self._moments = self._moments + terms @ terms.T
 
     def is_flips(self) -> bool:
-        """Are the errors of all runs no more than flips of codes make, and without a system?"""
+        """Can flips of codes explain the errors of all runs, and is there no systematic part in them?"""
         small = all(step is not None and error.is_noise(step, self._spread) for error, step in self._runs)
         return small and not self._is_systematic()
 
     def _is_systematic(self) -> bool:
-        """Is a part of the errors a linear function of the values?"""
+        """Is a significant part of the errors a linear function of the values?"""
         count, squares = float(self._moments[0, 0]), float(self._moments[2, 2])
         if not count or not squares:
             return False

@@ -1,7 +1,7 @@
-"""Two models on the same inputs: is each output of the second one that of the first, and by which criterion?
+"""Compares the outputs of two models on the same inputs, and decides by which criterion each output passes or fails.
 
-Differences that are small relative to the magnitude of an output and to its variation over the inputs are rounding.
-Where they are not, a computation in float64 tells whether rounding can explain them; see `exact`.
+Differences that are small relative to both the magnitude of an output and its variation over the inputs are rounding.
+For larger ones, a computation in float64 tells whether rounding can explain them; see `exact`.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ..model import Tensor
 from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_selected
 from .evidence import VARIATION_TOLERANCE, Evidence
 from .exact import ROUNDING_FACTOR, Exact, Judge, differences, largest
-from .quantization_tolerance import NO_DEVIATION, Coarseness, Deviation, Noise
+from .quantization_tolerance import NO_DEVIATION, Deviation, Noise, QuantizationSteps
 
 TOLERANCE = 1e-4
 """The largest accepted error of an output, relative to the largest magnitude in it."""
 
 ABSOLUTE_TOLERANCE = 1e-6
-"""An error that is accepted whatever the magnitude: rounding before a sigmoid or softmax whose results are all tiny."""
+"""The absolute error that is always accepted: rounding before a sigmoid or softmax whose results are all tiny."""
 
 SOURCE_FACTOR = 2.0
-"""How many times as far as the source runtime the written model may be from float64."""
+"""The largest accepted distance of the written model from float64, as a multiple of the source runtime's distance."""
 
 EQUAL, NEARER, DIFFERS = "equal", "nearer to float64", "differs"
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the source model. move: of its channels to where the other model has them, if elsewhere."""
+    """An input or output of the source model. move: where its channels go in the other model, None if they stay."""
 
     name: str
     dtype: Any
@@ -44,27 +44,27 @@ class Port:
 
     @classmethod
     def of(cls, tensor: Tensor) -> Port:
-        """The port that a tensor of the source graph is, with the same axes in the other model."""
+        """The port for a tensor of the source graph that has the same axes in the other model."""
         return cls(tensor.name or "", tensor.dtype)
 
     def transposed(self, selected: Selection, channels_last: bool) -> Port:
-        """The port with its channels moved, if it is selected. channels_last: in the source; or in second place?"""
+        """The port with its channels moved, if it is selected. channels_last: are they last in the source?"""
         if not is_selected(self.name, selected):
             return self
         return replace(self, move=TO_SECOND if channels_last else TO_LAST)
 
     def moved(self, value: Array) -> Array:
-        """A value of the source model with the axes of the other one."""
+        """The source model's value, with its axes in the order of the other model."""
         return value if self.move is None else self.move.array(value)
 
     def source_shape(self, info: TensorInfo) -> tuple[int | None, ...] | None:
-        """The shape in the source model of an input of the other one."""
+        """The source model's shape for a shape of the other model."""
         return info.shape if self.move is None or info.shape is None else self.move.back.shape(info.shape)
 
 
 @dataclass(frozen=True)
 class Run:
-    """Inputs of both models, and outputs of both by the names and with the axes of the candidate's."""
+    """The inputs and outputs of both models in one run; outputs have the candidate's names and axes."""
 
     given: Mapping[str, Array]
     converted: Mapping[str, Array]
@@ -73,7 +73,7 @@ class Run:
 
 
 class Models:
-    """Reference and candidate, whose inputs and outputs correspond by their order."""
+    """The reference and the candidate, whose inputs and outputs correspond by their order."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Models:
     def redraw(
         self, random: RandomSource, given: Mapping[str, Array], name: str, times: int
     ) -> dict[str, Array] | None:
-        """The inputs with another value of one of them; None if there is no other within so many times."""
+        """The inputs with a new value for one of them; None if no different value comes within the given draws."""
         for port, info in zip(self.inputs, self.candidate.inputs, strict=True):
             for _ in range(times if port.name == name else 0):
                 value = self._draw(random, port, info)
@@ -121,14 +121,14 @@ class Models:
         return Run(given, converted, self.run_source(given), self.candidate.run(converted))
 
     def run_source(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs of the reference, by the names and with the axes of the candidate's."""
+        """The outputs of the reference, with the candidate's names and axes."""
         results = self.reference.run({**self._empty, **given}, output_names=[port.name for port in self.ports.values()])
         return {name: port.moved(np.asarray(results[port.name])) for name, port in self.ports.items()}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The comparison of an output, and what follows from it. run: where it was; the other fields: see OutputCheck."""
+    """The comparison of an output, and the decision. run: the one it was made in; the other fields: see OutputCheck."""
 
     comparison: OutputComparison
     passed: bool
@@ -143,14 +143,14 @@ class Verdict:
 
     @property
     def badness(self) -> tuple[bool, bool, float]:
-        """Worse verdicts are larger: differences, then what had to be judged, then errors."""
+        """Sort key that grows with badness: failure first, then whether a judgment was needed, then the error."""
         error = self.comparison.relative_error
         return not self.passed, self.text != EQUAL, float("inf") if np.isnan(error) else error
 
 
 @dataclass
 class _Output:
-    """What is known of an output so far. noise: of a quantized model."""
+    """What the runs so far have shown of an output. noise: its errors, if the model is quantized."""
 
     port: Port
     evidence: Evidence = field(default_factory=Evidence)
@@ -159,22 +159,22 @@ class _Output:
 
 
 class Verdicts:
-    """Takes run after run, and gives one verdict per output.
+    """Collects runs and gives one verdict for each output.
 
-    make_judge: None if nothing can judge. judge_has_source_names: is the judge's graph that of the reference?
+    make_judge: gives None if nothing can judge. judge_has_source_names: is the judge's graph that of the reference?
     """
 
     def __init__(
         self,
         models: Models,
-        coarseness: Coarseness | None,
+        quantization_steps: QuantizationSteps | None,
         make_judge: Callable[[], Judge] | None,
         *,
         judge_has_source_names: bool,
     ) -> None:
         self._models = models
-        self._coarseness = coarseness
-        self._make_judge = None if coarseness is not None else make_judge
+        self._quantization_steps = quantization_steps
+        self._make_judge = None if quantization_steps is not None else make_judge
         self._judge: Judge | None = None
         self._has_source_names = judge_has_source_names
         self._outputs = {name: _Output(port) for name, port in models.ports.items()}
@@ -183,13 +183,13 @@ class Verdicts:
         self.note = ""
 
     def add(self, run: Run) -> None:
-        """Notes a run of both models."""
+        """Takes the outputs of both models in a run into account."""
         self.last = run
         self.observe(run.expected)
         compared = compare_outputs(
             run.expected, run.results, atol=ABSOLUTE_TOLERANCE, relative_to_scale=TOLERANCE
         ).outputs
-        spread = self._spread(run) if self._coarseness is not None else {}
+        spread = self._spread(run) if self._quantization_steps is not None else {}
         for comparison in compared:
             output = self._outputs[comparison.name]
             if comparison.name in spread:
@@ -199,17 +199,17 @@ class Verdicts:
                 output.worst = verdict
 
     def observe(self, outputs: Mapping[str, Array]) -> None:
-        """Notes outputs of the reference."""
+        """Takes outputs of the reference into account, for their variation."""
         for name, value in outputs.items():
             self._outputs[name].evidence.add(value)
 
     def final(self) -> list[Verdict]:
-        """The verdicts on all outputs, in their order."""
+        """The verdicts on all outputs, in the order of the outputs."""
         return [self._final(name, output) for name, output in self._outputs.items() if output.worst is not None]
 
     def _first_verdict(self, comparison: OutputComparison, run: Run) -> Verdict:
-        """By the tolerances, else by float64."""
-        if not comparison.ok and self._coarseness is None and comparison.shapes_equal:
+        """The verdict on one run: by the tolerances or, beyond them, by float64."""
+        if not comparison.ok and self._quantization_steps is None and comparison.shapes_equal:
             exact = self._exact(run)
             if exact is not None:
                 return self._beyond_tolerance(comparison, run, exact[comparison.name])
@@ -221,7 +221,7 @@ class Verdicts:
         return Verdict(comparison, comparison.ok, EQUAL if comparison.ok else DIFFERS, criterion, run)
 
     def _beyond_tolerance(self, comparison: OutputComparison, run: Run, exact: Exact) -> Verdict:
-        """Is the difference due to rounding, and no more than the source runtime's own?"""
+        """The verdict on a larger difference: is it rounding, and not much more than that of the source runtime?"""
         expected, result = run.expected[comparison.name], run.results[comparison.name]
         if _is_exact(comparison):
             wrong, of_source = result != exact.value, expected != exact.value
@@ -251,12 +251,12 @@ class Verdicts:
         if step is not None and not verdict.passed and output.noise.is_flips():
             criterion = "flips of codes, of few steps and around the same values"
             verdict = replace(verdict, passed=True, text=EQUAL, criterion=criterion)
-        elif verdict.passed and verdict.text == EQUAL and self._coarseness is None:
+        elif verdict.passed and verdict.text == EQUAL and self._quantization_steps is None:
             verdict = self._within_tolerance(verdict, evidence.variation)
         return replace(verdict, variation=evidence.variation, weakness=evidence.weakness(step))
 
     def _within_tolerance(self, verdict: Verdict, variation: float | None) -> Verdict:
-        """Errors that are small relative to the magnitude, but not to the variation, have to be those of rounding."""
+        """Judges errors that are small relative to magnitude, but not to variation: rounding has to explain them."""
         comparison = verdict.comparison
         if _is_exact(comparison) or variation is None or comparison.max_error <= VARIATION_TOLERANCE * variation:
             return verdict
@@ -273,7 +273,7 @@ class Verdicts:
         return replace(verdict, passed=passed, text=text, criterion=criterion, rounding=exact.rounding)
 
     def _exact(self, run: Run) -> dict[str, Exact] | None:
-        """The outputs of the run in float64, by the names and with the axes of the candidate's; None if not known."""
+        """The outputs of the run in float64, with the candidate's names and axes; None if they cannot be computed."""
         if self._judged is not None and self._judged[0] is run:
             return self._judged[1]
         if self._make_judge is None:
@@ -294,14 +294,14 @@ class Verdicts:
         return exact
 
     def _note_steps(self, output: _Output, name: str, run: Run, spread: Deviation) -> None:
-        coarseness = self._coarseness
-        assert coarseness is not None
-        own = output.port.name if coarseness.of_source else name
-        step = coarseness.step(own, output.port.dtype, run.expected[name])
+        quantization_steps = self._quantization_steps
+        assert quantization_steps is not None
+        own = output.port.name if quantization_steps.of_source else name
+        step = quantization_steps.step(own, output.port.dtype, run.expected[name])
         output.noise.add(run.expected[name], run.results[name], step, spread)
 
     def _spread(self, run: Run) -> dict[str, Deviation]:
-        """How far runs of one model in different ways are apart."""
+        """The distance between runs of one model in different ways, such as with and without optimizations."""
         ports = self._models.ports
         own = {port.name: name for name, port in ports.items()}
         source = _deviation_of_runs(
@@ -320,9 +320,9 @@ def _deviation_of_runs(
     ports: Mapping[str, Port],
     names: Mapping[str, str] | None,
 ) -> dict[str, Deviation]:
-    """How far results are from those of another run: onnxruntime gives inner tensors without optimizations.
+    """The distance of results from those of another run, in which onnxruntime computes without optimizations.
 
-    names: of the candidate's outputs by those of the results, which then have its axes.
+    names: name of a result -> name of the candidate's output, if the results have the candidate's axes.
     """
     if executor.backend != "onnxruntime":
         return dict.fromkeys(results, NO_DEVIATION)
@@ -336,7 +336,7 @@ def _deviation_of_runs(
 
 
 def _is_exact(comparison: OutputComparison) -> bool:
-    """Are both outputs of integers or logical values, which have to be equal?"""
+    """Do both outputs hold integers or logical values, so that they have to be equal?"""
     return all(
         dtype.startswith(("int", "uint", "bool")) for dtype in (comparison.reference_dtype, comparison.result_dtype)
     )

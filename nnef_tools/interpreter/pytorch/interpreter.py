@@ -20,7 +20,7 @@ from ...model.dtypes import nnef_dtype
 
 @dataclass(frozen=True)
 class TensorDetails:
-    """Name, NNEF data type ('scalar', 'integer', 'logical'; None if not known) and shape (None if not known)."""
+    """A tensor of the model. dtype: 'scalar', 'integer' or 'logical'. dtype and shape are None if not known."""
 
     name: str
     dtype: str | None
@@ -28,10 +28,10 @@ class TensorDetails:
 
 
 class Interpreter:
-    """Runs a model, any number of times.
+    """Runs a model any number of times.
 
     model: folder, archive, Graph or `nnef.Graph`. device: of torch, by default 'cuda' if there is one. decomposed:
-    operations to expand by their bodies. custom_operators: operation -> function of torch tensors.
+    operations to run by their definitions. custom_operators: operation -> function of torch tensors.
     """
 
     def __init__(
@@ -49,9 +49,10 @@ class Interpreter:
     def __call__(
         self, inputs: Sequence[Array], output_names: Sequence[str] | None = None, collect_statistics: bool = False
     ) -> dict[str, Array] | tuple[dict[str, Array], dict[str, Statistics]]:
-        """Values by name, for arrays in the order of the inputs; with collect_statistics also those of all tensors.
+        """Runs the model on arrays in the order of its inputs, and returns values by name.
 
-        output_names: any tensors, by default the outputs. UsageError, ExecutionError.
+        output_names: any tensors, by default the outputs. collect_statistics: return statistics of all tensors too.
+        UsageError, ExecutionError.
         """
         infos = self._executor.inputs
         if len(inputs) != len(infos):

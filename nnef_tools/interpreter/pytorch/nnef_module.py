@@ -27,9 +27,10 @@ class NNEFModule(torch.nn.Module):
     """Computes a model with gradients: variables are parameters `_nnef_<name>`, constants and literals are buffers.
 
     model: folder, .tgz archive, Graph in the NNEF dialect, or `nnef.Graph` (shapes are not inferred). decomposed:
-    operations to expand by their bodies. custom_operators: operation -> function of torch tensors. activation_callback:
-    called with name and value of each input, constant and result of a run. training_attributes: {operation type:
-    {attribute: value}}, which replace those of the model while the module is in training mode.
+    operations to run by their definitions. custom_operators: operation -> function of torch tensors.
+    activation_callback: called with the name and value of each input, constant and result in a run.
+    training_attributes: {operation type: {attribute: value}}, which replace those of the model while the module is in
+    training mode.
 
     Items are float32 (float64 where the model is), int64 or bool. Float parameters are trainable. Quantized variables
     are dequantized at load, quantized activations are rounded as their quantization says. Variables of one label are
@@ -57,7 +58,7 @@ class NNEFModule(torch.nn.Module):
 
     @property
     def activation_callback(self) -> ActivationCallback | None:
-        """What is called with name and value of each tensor; None for nothing."""
+        """The function that is called with the name and value of each tensor; None for none."""
         return self._activation_callback
 
     @activation_callback.setter
@@ -67,8 +68,7 @@ class NNEFModule(torch.nn.Module):
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The outputs in graph order for the inputs in graph order.
 
-        AssertionError for a wrong number of inputs; ExecutionError for operations that there is no function for, or
-        that fail.
+        AssertionError for a wrong number of inputs; ExecutionError for operations that fail or have no function.
         """
         plan = self._prepare()
         assert len(inputs) == len(plan.inputs), f"the model has {len(plan.inputs)} inputs, {len(inputs)} are given"
@@ -90,7 +90,7 @@ class NNEFModule(torch.nn.Module):
     def save_nnef(self, path: str | PathLike[str]) -> None:
         """Writes the model with the current values of its parameters to a folder, or to an archive if it ends in .tgz.
 
-        Quantized variables are written as real values, beside their quantization.
+        Quantized variables are written as real values, along with their quantization.
         """
         target = fspath(path)
         variables = [(tensor, name) for tensor, name in self._entries.items() if _is_variable(tensor)]
@@ -113,10 +113,10 @@ class NNEFModule(torch.nn.Module):
         return self._plan
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_plan": None}  # it has functions that cannot be pickled
+        return {**self.__dict__, "_plan": None}  # the plan holds functions that cannot be pickled
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> NNEFModule:
-        self._plan = None  # it has quantization parameters on the device of before
+        self._plan = None  # the plan holds quantization parameters on the former device
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
@@ -173,7 +173,7 @@ class NNEFModule(torch.nn.Module):
 
 
 class _ModuleKernels(TorchKernels):
-    """Quantization parameters go where the parameters of the module are."""
+    """The torch kernels, with quantization parameters on the device of the module's own parameters."""
 
     def __init__(self, module: NNEFModule) -> None:
         first = next((item for items in (module.parameters(), module.buffers()) for item in items), None)
@@ -186,5 +186,5 @@ def _is_variable(tensor: Tensor) -> bool:
 
 
 def _writable(value: torch.Tensor) -> torch.Tensor:
-    """Not the memory of the graph, since training writes to it."""
+    """A copy of an array for a parameter, since training must not write to the memory of the graph."""
     return value.clone()

@@ -18,7 +18,7 @@ from nnef_tools.execution import make_executor
 from nnef_tools.io.nnef import Reader
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph, Tensor
-from nnef_tools.verification.quantization_tolerance import Coarseness, Deviation, Noise
+from nnef_tools.verification.quantization_tolerance import Deviation, Noise, QuantizationSteps
 
 from .conftest import Array, check, run_onnxruntime
 from .qdq_models import dequantizers, entries, node, qdq_model, stored
@@ -219,9 +219,9 @@ def test_noise_of_quantized_results() -> None:
 
 
 def test_outputs_that_are_no_codes_stay_exact() -> None:
-    coarse = Coarseness(8, {"y": 0.5}, of_source=False)
-    assert coarse.step("y", np.float32, np.array([3.0], np.float32)) == 0.5
-    assert coarse.step("x", np.float32, np.array([np.inf, -512.0], np.float32)) == 2.0
-    assert coarse.step("x", np.uint8, np.array([3])) == 1.0
-    assert coarse.step("x", np.int64, np.array([3])) is None
-    assert coarse.step("x", np.bool_, np.array([True])) is None
+    steps = QuantizationSteps(8, {"y": 0.5}, of_source=False)
+    assert steps.step("y", np.float32, np.array([3.0], np.float32)) == 0.5
+    assert steps.step("x", np.float32, np.array([np.inf, -512.0], np.float32)) == 2.0
+    assert steps.step("x", np.uint8, np.array([3])) == 1.0
+    assert steps.step("x", np.int64, np.array([3])) is None
+    assert steps.step("x", np.bool_, np.array([True])) is None
