@@ -100,7 +100,7 @@ def test_transposing_what_is_not_there_is_refused(run: Run, tmp_path: Path) -> N
     model = write(tmp_path, "", "y", "y = relu(x);")
     status, _, err = run("convert", model, tmp_path / "out.pb", "--io-transpose", "z")
     assert status == 1
-    assert "'z' is to be transposed, but it is no input or output of the model" in err
+    assert "'z' is to be transposed, but it is neither an input nor an output of the model" in err
 
 
 @pytest.mark.parametrize("suffix", ["nnef", "onnx", "pb"])

@@ -128,7 +128,7 @@ def test_io_transpose_of_named_tensors() -> None:
     assert [t.shape for t in graph.inputs] == [(2, 5, 6, 3), (2, 3, 5, 6), (3,)]
     assert [t.shape for t in graph.outputs] == [(2, 3, 5, 6), (5, 6)]
     assert [t.name for t in (*graph.inputs, *graph.outputs)] == ["x", "z", "v", "y", "w"]
-    with pytest.raises(UsageError, match="'nothing' is to be transposed, but it is no input or output"):
+    with pytest.raises(UsageError, match="'nothing' is to be transposed, but it is neither an input nor an output"):
         convert(IMAGES, io_transpose=["x", "nothing"])
 
 

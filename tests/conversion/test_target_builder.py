@@ -57,7 +57,7 @@ def test_constants_stay_constants(b: TargetBuilder) -> None:
     k = b.constant(np.arange(6, dtype=np.float32).reshape(2, 3))
     turned = b.transpose(k, [1, 0])
     forms = [turned, b.reshape(k, [6]), b.unsqueeze(k, [0]), b.cast(k, np.int64), b.expand(k, [2, 2, 3])]
-    assert all(form.data is not None and b.bases[form] is k for form in forms)
+    assert all(form.data is not None and b.derived_from[form] is k for form in forms)
     np.testing.assert_array_equal(turned.data, [[0, 3], [1, 4], [2, 5]])
     assert not b.graph.operations
 

@@ -1,1 +1,1 @@
-"""Builders of graphs: the one of NNEF, that of other dialects, and shapes and constants for both."""
+"""Builders of graphs: one for NNEF, one for other dialects, and functions for shapes and constants in both."""

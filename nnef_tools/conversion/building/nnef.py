@@ -1,4 +1,4 @@
-"""The builder creates operations of a target NNEF graph and infers while it builds.
+"""The builder of NNEF graphs, which infers shapes and data types while it builds.
 
 `b.<op>(*tensors, **attribs)` adds the operation `<op>` and returns its result: a tensor, a tuple of tensors for several
 results, a list for an array result. Shapes and data types are known at once from `ops/`. Where NNEF's types ask for it,
@@ -25,7 +25,7 @@ from .operations import Operand, Operations
 ndarray = np.ndarray[Any, Any]
 
 ALWAYS_FOLD_ITEMS = 1024
-"""Constant results of at most so many items are always folded: shape arithmetic and scalar factors."""
+"""Constant results of up to this many items are always folded: shape arithmetic and scalar factors."""
 
 EXACT_INTEGERS = (np.int8, np.uint8, np.int16, np.uint16)
 """Integer types whose values float32 holds exactly."""
@@ -48,10 +48,10 @@ class Builder(Operations):
     that are not in `ops/`. standard_only: refuse our custom fragments. inline: converts the operations of a nested
     source graph here, given targets for its inputs, and returns the targets of its outputs.
 
-    version: of the operator that is being converted, in its domain. wanted: which of its outputs are used.
-    rounded: names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order,
-    once each. bases: constant -> the one that it is another form of. heirs: constant -> the one that it was mainly
-    computed from, whose name it takes if nothing else has it. views: what `build` has made of constants.
+    version: of the operator that is being converted, in its domain. wanted: which of its outputs are used. rounded:
+    names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order, once each.
+    derived_from: constant -> the one that it is another form of. named_after: constant -> the one that it was mainly
+    computed from, whose name it takes if nothing else has it. views: the other forms that were made of constants.
     """
 
     def __init__(
@@ -72,18 +72,18 @@ class Builder(Operations):
         self.wanted: tuple[bool, ...] = ()
         self.rounded: set[str] = set()
         self.warnings: dict[str, None] = {}
-        self.bases: dict[Tensor, Tensor] = {}
-        self.heirs: dict[Tensor, Tensor] = {}
+        self.derived_from: dict[Tensor, Tensor] = {}
+        self.named_after: dict[Tensor, Tensor] = {}
         self.views: dict[tuple[Any, ...], Tensor] = {}
         self._computed: dict[Tensor, ndarray | None] = {}
         self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
 
     def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
-        """A constant tensor; the array is shared, not copied. base: what it is the same as in another shape."""
+        """A constant tensor; the array is shared, not copied. base: the constant that it is derived from."""
         array = np.asarray(value, dtype=dtype)
         tensor = Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
         if base is not None:
-            self.bases[tensor] = base
+            self.derived_from[tensor] = base
         return tensor
 
     def value(self, tensor: Tensor) -> ndarray | None:
@@ -135,7 +135,7 @@ class Builder(Operations):
         volume = sum(int(np.prod(shape)) for shape in result_shapes)
         if constant and (self.fold_all or volume <= ALWAYS_FOLD_ITEMS) and all(t.data is not None for t in tensors):
             return self._fold(fragment, arguments, attribs, dtypes)
-        if all(0 in shape for shape in result_shapes):  # nothing to compute: the value is known
+        if all(0 in shape for shape in result_shapes):  # without items the value is known
             empty = zip(result_shapes, dtypes, strict=True)
             return _as_results(fragment, [self.constant(np.zeros(shape, dtype)) for shape, dtype in empty])
         if self.standard_only and not definition.standard:
@@ -143,7 +143,7 @@ class Builder(Operations):
         return self._create(fragment, arguments, attribs, result_shapes, dtypes, restore, constant)
 
     def _fold(self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]) -> Any:
-        """The results as constants: the same ones when a loop that is unrolled asks again."""
+        """The results as constants; the same tensors if an unrolled loop asks again."""
         key = (fragment.name, *map(_identity, _flat_arguments(arguments)), repr(attribs))
         tensors = self._folded.get(key)
         if tensors is None:
@@ -154,12 +154,12 @@ class Builder(Operations):
         return _as_results(fragment, tensors)
 
     def _inherit(self, operation: str, results: list[Tensor], operands: list[Tensor]) -> None:
-        """A result that is computed from constants goes back to the largest of them, if that has as many items."""
+        """Notes that a folded result goes back to the largest operand, if that has as many items."""
         main = max(operands, key=_volume)
         if len(results) == 1 and main.rank and operation in KEEPING:
-            self.bases[results[0]] = main
+            self.derived_from[results[0]] = main
         elif len(results) == 1 and main.rank and _volume(results[0]) == _volume(main):
-            self.heirs[results[0]] = main
+            self.named_after[results[0]] = main
 
     def _evaluated(
         self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]
@@ -224,7 +224,7 @@ class Builder(Operations):
         return result
 
     def _operand(self, value: Any, type: Type, kin: Any) -> Tensor:
-        """A tensor for an argument; a Python number takes the type of the parameter or of its siblings (kin)."""
+        """A tensor for an argument; a Python number gets the type of the parameter or of other arguments (kin)."""
         if isinstance(value, Tensor):
             return value
         if isinstance(value, (np.ndarray, np.generic)):
@@ -244,7 +244,7 @@ class Builder(Operations):
         return None
 
     def _warn_of_signs(self, operation: str, tensors: Sequence[Tensor], attribs: Mapping[str, Any]) -> None:
-        """Reports what tells apart values of uint64 that have the bits of a negative integer."""
+        """Warns about operations that would give another result if uint64 values were not held in int64."""
         unsigned = any(t.dtype is np.uint64 and t.data is None for t in tensors)
         if unsigned and not keeps_bits(operation, attribs):
             text = f"{operation} on uint64: values from 2**63 on are taken as negative where integers have 64 bits"
@@ -290,7 +290,7 @@ def _volume(tensor: Tensor) -> int:
 
 
 def _identity(tensor: Tensor) -> Any:
-    """What tells a constant from others; numbers that rules write down are the same if they are equal."""
+    """The key of a constant in caches; numbers that rules write down have equal keys if they are equal."""
     return tensor if tensor.rank else (tensor.dtype, np.asarray(tensor.data).tobytes())
 
 

@@ -1,7 +1,7 @@
-"""Quantized constants while a model is converted.
+"""Quantized constants during conversion.
 
-The `data` of such a constant is a `QuantizedArray`: rules that ask for its value get the real numbers, computed then;
-what only gives it another shape or order of axes moves the codes. In the finished model the codes are what is stored.
+The `data` of such a constant is a `QuantizedArray`: rules that ask for its value get real numbers, which are computed
+then; a change of shape or order of axes moves the codes. The finished model stores the codes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class QuantizedArray:
-    """value = (code - zero_point) * scale.
+    """Quantized numbers: value = (code - zero_point) * scale.
 
     codes: of an integer type of any width. scale (float32) and zero_point (int64) have rank 0, or the extent of the
     codes along `axis`.
@@ -99,11 +99,11 @@ def zero_point_quantization(scale: Array, zero_point: Array, dtype: Any) -> dict
 
 class _Builder(Protocol):
     graph: Graph
-    bases: dict[Tensor, Tensor]
+    derived_from: dict[Tensor, Tensor]
 
 
 def quantized_constant(b: _Builder, data: QuantizedArray, base: Tensor) -> Tensor:
-    """A constant of the target graph. base: the one that it is made of."""
+    """A quantized constant of the target graph. base: the constant that it is derived from."""
     tensor = Tensor(b.graph, shape=data.shape, dtype=np.float32, data=data)
-    b.bases[tensor] = base
+    b.derived_from[tensor] = base
     return tensor

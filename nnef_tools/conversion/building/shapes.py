@@ -1,4 +1,4 @@
-"""What the rules of several source formats build with: static shapes, axes, reshapes that fold, operand alignment."""
+"""Functions for the rules of all formats: static shapes, axes, reshapes that fold, alignment of operands."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def all_positive(axes: Sequence[int], rank: int) -> list[int]:
 
 
 def _view(b: Builder, x: Tensor, array: np.ndarray[Any, Any]) -> Tensor:
-    """The items of a constant in another shape or order, as one constant however often that is asked for."""
+    """A constant with the items of another one in another shape or order; the same tensor if asked again."""
     key = (x, array.shape, array.strides, np.may_share_memory(array, np.asarray(x.data)))
     if key not in b.views:
         b.views[key] = b.constant(array, base=x)
@@ -111,8 +111,8 @@ def transpose(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
 def right_aligned(b: Builder, x: Tensor, rank: int) -> Tensor:
     """x with leading axes up to the rank, so that NNEF's left-aligned broadcasting does what numpy's does.
 
-    A tensor of rank 0 fits everything already; a constant with one item becomes one, but for a quantized one, which
-    is to be stored.
+    A tensor of rank 0 fits everything already; a constant with one item becomes one, unless it is quantized and has to
+    be stored.
     """
     if x.data is not None and x.volume == 1 and rank > 0 and not isinstance(x.data, QuantizedArray):
         return reshape(b, x, [])
@@ -124,7 +124,7 @@ def aligned(b: Builder, *tensors: Tensor) -> list[Tensor]:
     """The operands of an elementwise operator, aligned on the right as numpy does."""
     rank = max(len(shape(x)) for x in tensors)
     result = [right_aligned(b, x, rank) for x in tensors]
-    if all(len(shape(x)) < rank for x in result):  # single items only: one of them has to keep the rank
+    if all(len(shape(x)) < rank for x in result):  # all have a single item: one of them has to keep the rank
         result[0] = reshape(b, tensors[0], [1] * rank)
     return result
 

@@ -1,7 +1,7 @@
-"""The builder of target graphs: one vocabulary for the rules of all dialects, beside the dialect's own operators.
+"""The builder of target graphs: common methods for the rules of all dialects, beside the dialect's own operators.
 
-Here all tensors are `b.real` (float32), int64 or bool: what NNEF's scalar, integer and logical stand for. What a method
-returns has its shape and data type set, so that it can be used further. Where nothing changes it is the operand itself.
+Tensors are `b.real` (float32), int64 or bool here, for NNEF's scalar, integer and logical. The result of a method has
+its shape and data type set, so that it can be used further. It is the operand itself where nothing changes.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class TargetBuilder(ABC):
     """Builds operations at the end of `graph`: `b.Conv(x, w, None, strides=[2, 2])` adds the operator Conv.
 
     real: the class of real numbers in the present operation. version: of the target's operator set. wanted: which
-    results of the source operation are used. warnings: in order, once each. bases: constant -> the one that it was
-    derived from, whose name it inherits. views: what has been made of constants. nnef: what the rules of the dialect
-    make of NNEF operations, `b.nnef.add(x, 1.0)`; numbers are real ones.
+    results of the source operation are used. warnings: in order, once each. derived_from: constant -> the one that it
+    was derived from, whose name it inherits. views: the other forms that were made of constants. nnef: adds NNEF
+    operations by the rules of the dialect, `b.nnef.add(x, 1.0)`, where numbers are real.
     """
 
     dialect: ClassVar[str]
@@ -49,7 +49,7 @@ class TargetBuilder(ABC):
         self.real: type = np.float32
         self.wanted: tuple[bool, ...] = ()
         self.warnings: dict[str, None] = {}
-        self.bases: dict[Tensor, Tensor] = {}
+        self.derived_from: dict[Tensor, Tensor] = {}
         self.views: dict[tuple[Any, ...], Tensor] = {}
         self.nnef: Operations = _NnefOperations(self)
         self._missing: Tensor | None = None
@@ -64,7 +64,7 @@ class TargetBuilder(ABC):
     def op(
         self, type: str, *inputs: Tensor | None, outputs: int | None = None, domain: str = "", **attribs: Any
     ) -> Any:
-        """Adds an operation: its result, or with a number of outputs a tuple of results, without shape and real.
+        """Adds an operation and returns its result, or a tuple for a number of outputs: real, without shape.
 
         None for an input leaves it out, and so do None attributes.
         """
@@ -89,15 +89,15 @@ class TargetBuilder(ABC):
     # constants
 
     def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
-        """A constant tensor; the array is shared, not copied. base: what it is another form of."""
+        """A constant tensor; the array is shared, not copied. base: the constant that it is derived from."""
         array = np.asarray(value, dtype=dtype)
         tensor = Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
         if base is not None:
-            self.bases[tensor] = base
+            self.derived_from[tensor] = base
         return tensor
 
     def view(self, base: Tensor, *form: Any, make: Callable[[], Any]) -> Tensor:
-        """The constant in another form, with the array that `make` gives, as one however often that is asked for."""
+        """The constant in another form, with the array that `make` returns; the same tensor for equal keys."""
         key = (base, *form)
         if key not in self.views:
             self.views[key] = self.constant(make(), base=base)
@@ -112,7 +112,7 @@ class TargetBuilder(ABC):
         return self.constant(value, self.real)
 
     def integer(self, value: int) -> Tensor:
-        """An int64 of rank 0, to compute with NNEF's integers."""
+        """An int64 of rank 0, for computing with NNEF's integers."""
         return self.constant(int(value), np.int64)
 
     # shape and data type
@@ -173,7 +173,7 @@ class TargetBuilder(ABC):
         return self.cast_at_run_time(x, dtype)
 
     def cast_at_run_time(self, x: Tensor, dtype: Any) -> Tensor:
-        """x in another data type, by an operator in any case."""
+        """x in another data type, always by an operator, even for a constant."""
         return known(self._cast(x, dtype), x.shape, dtype)
 
     def identity(self, x: Tensor) -> Tensor:
@@ -248,7 +248,7 @@ class TargetBuilder(ABC):
         return known(result, broadcast_shape(*tensors), dtype or tensors[-1].dtype)
 
     def counterpart(self, name: str, *tensors: Tensor, dtype: Any = None) -> Tensor:
-        """The operator that is in the dialect what the NNEF operation is. Unsupported if it has none."""
+        """The operator of the dialect that corresponds to an NNEF operation. Unsupported if there is none."""
         if name not in self.plain:
             raise Unsupported(f"{self.dialect} has no operator for {name}")
         return self.elementwise(partial(self.op, self.plain[name]), *tensors, dtype=dtype)
@@ -273,7 +273,7 @@ class TargetBuilder(ABC):
             return self.reshape(x, [channels])
         return None
 
-    # operators of the dialect, where there is something to do
+    # the operators of the dialect that the methods above add
 
     @abstractmethod
     def _reshape(self, x: Tensor, dims: Sequence[int]) -> Tensor: ...

@@ -1,1 +1,1 @@
-"""The machinery of conversion: the registry of rules, the converters that apply them, plugins, refusals."""
+"""The conversion engine: the registry of rules, the converters that apply them, plugins, refusals."""

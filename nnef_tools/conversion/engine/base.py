@@ -1,8 +1,8 @@
 """The conversion engine: walks a source graph in order and builds the target graph rule by rule.
 
 For each operator the first of these applies: a plugin's Transform, a built-in rule (rules.py), the operator's function
-body where its format defines one, a mirrored copy on request. What cannot be converted is collected over the whole
-model and raised as one ConversionError, before anything is written.
+body where its format defines one, a mirrored copy on request. Operators that cannot be converted are collected over the
+whole model and reported in one ConversionError, before anything is written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .transform import CompiledTransform, Scope, Transform, merge_transforms, un
 
 
 class ConverterBase:
-    """Statics that plugin authors call on a converter class."""
+    """Static methods that plugin authors call on a converter class."""
 
     unpack_transforms = staticmethod(unpack_transforms)
     merge_transforms = staticmethod(merge_transforms)
@@ -50,29 +50,29 @@ class ConverterBase:
 
     @staticmethod
     def decomposed_operations() -> list[str]:
-        """NNEF operations that the reader must expand for this converter."""
+        """The NNEF operations that the reader must expand for this converter."""
         return []
 
     @staticmethod
     def defined_operations() -> dict[str, str]:
-        """Our custom fragments, and those that plugins may use: name -> declaration."""
+        """The custom fragments of this package and those that plugins may use: name -> declaration."""
         return {name: fragment.text for name, fragment in {**extension_fragments(), **plugin_fragments()}.items()}
 
     @staticmethod
     def defined_operation_dependencies() -> dict[str, list[str]]:
-        """Custom fragments that the bodies of others call."""
+        """The custom fragments that the bodies of others call."""
         return {name: list(called) for name, called in called_fragments().items() if called}
 
     @staticmethod
     def defined_shapes() -> dict[str, Callable[..., Any]]:
-        """Shape functions of these fragments."""
+        """The shape functions of these fragments."""
         known = {name: find(name) for name in extension_fragments()}
         own = {name: definition.shape for name, definition in known.items() if definition is not None}
         return {**own, **PLUGIN_SHAPES}
 
 
 class Converter(ConverterBase, Helpers):
-    """Converts a graph of one dialect to another. See `ConverterToNNEF` and `ConverterFromNNEF`.
+    """Base of the converters from one dialect to another, `ConverterToNNEF` and `ConverterFromNNEF`.
 
     custom_transforms: operator type -> Transform; wins over built-in rules. custom_functions: name -> function that
     gets the converter as first argument. mirror_unsupported: operators without rule are copied as they are.
@@ -85,10 +85,10 @@ class Converter(ConverterBase, Helpers):
     )
     """The options of a conversion that this converter follows: parameters of its constructor."""
     opsets: ClassVar[Collection[int]] = ()
-    """Versions of the target's operator set that can be chosen."""
+    """The versions of the target's operator set that can be chosen."""
     _globals: Mapping[str, Any] = {}
-    """Names beside `_type_` and `_name_` that expressions of transforms see."""
-    outputs: Sequence[Tensor] = ()  # the source's tensors that are outputs of the target, in order
+    """Further names, beside `_type_` and `_name_`, that expressions of transforms see."""
+    outputs: Sequence[Tensor] = ()  # tensors of the source that are outputs of the target, in order
     _static_only = False
     _io_transpose: bool | Sequence[str] = False  # inputs and outputs to change the layout of: all of rank > 2, or these
     _source: Graph
@@ -111,7 +111,7 @@ class Converter(ConverterBase, Helpers):
         self._keys = keys
         functions = {name: _bound(function, self) for name, function in (custom_functions or {}).items()}
         methods = self.find_public_methods(self) if transforms else {}
-        self._functions = {**methods, **functions}  # what expressions of transforms may call
+        self._functions = {**methods, **functions}  # visible in the expressions of transforms
         self._mirror_unsupported = mirror_unsupported
         self._custom_shapes = custom_shapes or {}
         self._tensors: dict[Tensor, Tensor] = {}
@@ -134,7 +134,7 @@ class Converter(ConverterBase, Helpers):
         bound = {t.name for t in (*self._source.inputs, *self._source.outputs)}
         for name in () if isinstance(self._io_transpose, bool) else self._io_transpose:
             if name not in bound:
-                raise UsageError(f"'{name}' is to be transposed, but it is no input or output of the model")
+                raise UsageError(f"'{name}' is to be transposed, but it is neither an input nor an output of the model")
 
     # operations
 
@@ -148,21 +148,21 @@ class Converter(ConverterBase, Helpers):
             raise
         except DependsOnRefused:
             self._unknown.update(op.outputs)
-        except (ConversionError, ShapeError, UsageError) as error:  # the last one for types that NNEF lacks
+        except (ConversionError, ShapeError, UsageError) as error:  # UsageError for types that NNEF lacks
             if self._static_only and any(t.shape is None or None in t.shape for t in op.outputs):
                 self._unknown.update(op.outputs)
             else:
                 self._refuse(op, error)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
-        """Converts an operation. ConversionError or ShapeError with the reason if that is not possible."""
+        """Converts an operation. ConversionError or ShapeError, with the reason, if that is not possible."""
         transform = self._transform_for(op)
         if transform is not None:
             self._unmatched.pop(self._keys[transform.op_type], None)
             self._apply_transform(transform, op)
             return
         if op.outputs and all(t.data is not None for t in op.outputs):
-            return  # the reader knows the values already
+            return  # the reader has computed the values
         if not self._convert_by_rule(op, opset):
             if not self._mirror_unsupported:
                 reason = self._reason_against(op)
@@ -173,20 +173,20 @@ class Converter(ConverterBase, Helpers):
             self._mirror(op)
 
     def _transform_for(self, op: Operation) -> CompiledTransform | None:
-        """The transform for the operator of that domain (`com.example.Swish`), else for that type in any domain."""
+        """The transform for an operator with its domain (`com.example.Swish`), or else for its type in any domain."""
         return self._transforms.get(self._qualified(op)) or self._transforms.get(str(op.type))
 
     @property
     def unmatched(self) -> Collection[str]:
-        """The places of the transforms that the model had no operators for."""
+        """The places of the transforms for which the model had no operators."""
         return self._unmatched.values()
 
     def _warn_of_unmatched(self) -> None:
-        """One warning for the transforms that the model has no operators for."""
+        """Warns once about the transforms for which the model has no operators."""
         self.warnings += unmatched_warning(self.unmatched)
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
-        """Converts an operation with what the package knows of it; False if that is nothing."""
+        """Converts an operation by a rule or function body; returns False if there is neither."""
         call = self._resolve(op, opset)
         if call is None:
             return False
@@ -194,22 +194,22 @@ class Converter(ConverterBase, Helpers):
         return True
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
-        """The rule for an operation, and its inputs and attributes as the rule has them; None if there is no rule."""
+        """The rule for an operation, with inputs and attributes in the form of its parameters; None without a rule."""
         raise NotImplementedError
 
     def _reason_against(self, op: Operation) -> str | None:
-        """Why there cannot be a rule for an operator, or None."""
+        """Why there cannot be a rule for an operator; None if there could be."""
         return None
 
     def _is_irreplaceable(self, op: Operation) -> bool:
-        """Could nothing of the target take the place of the operator, because the shape of its result is open?"""
+        """Is there no possible replacement in the target, because the shape of the result is open?"""
         return False
 
     def _check(self, source: Tensor, target: Tensor) -> None:
-        """Compares what the source format says of a result with what was inferred."""
+        """Checks the inferred shape and type of a result against the declaration in the source."""
 
     def _infer_custom(self, operations: Sequence[Operation]) -> None:
-        """Gives shapes and data types to the results of operations that no rule has made."""
+        """Sets shapes and data types of the results of operations that were not made by a rule."""
 
     def _apply(self, call: Call, op: Operation) -> list[Tensor | None]:
         attribs = {key: value for key, value in call.attribs.items() if not key.startswith("_")}
@@ -221,12 +221,12 @@ class Converter(ConverterBase, Helpers):
         except NnefToolsError:
             raise
         except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError) as error:
-            # Attributes or inputs of a kind that the operator's specification does not allow end up here.
+            # Attributes or inputs that the operator's specification does not allow raise these.
             raise Unsupported(f"malformed operator: {error}") from error
         return list(results) if isinstance(results, (tuple, list)) else [results]
 
     def _is_used(self, tensor: Tensor) -> bool:
-        """Does anything read that result of an operation: an operation, a nested graph that gives it on, the user?"""
+        """Is the result of an operation used: by an operation, as an output of a nested graph or of the model?"""
         if tensor.has_consumer:
             return True
         graph = tensor.graph
@@ -256,7 +256,7 @@ class Converter(ConverterBase, Helpers):
         return arguments
 
     def _constant_value(self, const: Const, spec: Input, position: int, tensor: Tensor) -> Any:
-        """What a rule gets for an input that must be constant."""
+        """The value that a rule gets for an input that must be constant."""
         value = self._builder.value(tensor)
         if value is None:
             error = DependsOnRefused if self._depends_on_refused(tensor) else Unsupported
@@ -264,7 +264,7 @@ class Converter(ConverterBase, Helpers):
         return const.read(value)
 
     def _depends_on_refused(self, tensor: Tensor) -> bool:
-        """Is a result of a refused operation, which nothing produces, among what the tensor is computed from?"""
+        """Does the tensor depend on a result of a refused operation, which nothing produces?"""
         reached, pending = {tensor}, [tensor]
         while pending:
             target = pending.pop()
@@ -335,7 +335,7 @@ class Converter(ConverterBase, Helpers):
         made = self._build_transformed(transform, scope, type) if type is not None else []
         for source, target in zip(op.outputs, outputs, strict=True):
             if not target.has_producer:
-                del self._tensors[source]  # no such result; if the source has its value, that counts
+                del self._tensors[source]  # there is no such result; the value in the source counts, if there is one
         self._infer_custom(made)
 
     def _warn_of_hidden(self, transform: CompiledTransform, scope: Scope) -> None:
@@ -347,7 +347,7 @@ class Converter(ConverterBase, Helpers):
                 self.warnings.append(warning)
 
     def _build_transformed(self, transform: CompiledTransform, scope: Scope, type: Any) -> list[Operation]:
-        """The operation, and those after it that the outputs asked for."""
+        """Adds the operation, followed by those that output helpers asked for."""
         name = scope.evaluate(transform.name, "field", "name")
         attribs = {k: scope.evaluate(v, "attribute", k) for k, v in transform.attribs.items()}
         inputs = self._evaluate_arguments(scope, transform.inputs, "input")
@@ -364,7 +364,7 @@ class Converter(ConverterBase, Helpers):
             custom=transform.custom,
         )
         if len(self._target.operations) > start + 1:
-            self._target.reverse(start)  # the main operation first, then what the outputs asked for, innermost first
+            self._target.reverse(start)  # the main operation first, then those of output helpers, innermost first
         return self._target.operations[start:]  # type: ignore[return-value]
 
     def _evaluate_arguments(self, scope: Scope, value: Any, kind: str) -> Any:
@@ -417,7 +417,7 @@ class Converter(ConverterBase, Helpers):
         )
         for source in op.outputs:
             if source.shape is None or None in source.shape or source.dtype is None:
-                self._unknown.add(source)  # what depends on it cannot be judged
+                self._unknown.add(source)  # operations that depend on it cannot be judged
             else:
                 self._fresh_output(source)
 
@@ -434,27 +434,27 @@ class Converter(ConverterBase, Helpers):
         return error
 
     def _can_leave_out(self) -> bool:
-        """Would `static_only` leave something of the model?"""
+        """Would `static_only` leave a part of the model that can be converted?"""
         return False
 
     def _computed_ends(self) -> Iterator[str]:
-        """The names of tensors that can be computed in spite of what is refused, the outputs of the model first."""
+        """The names of tensors that can be computed in spite of the refusals, the outputs of the model first."""
         stopped = [op for op in self._source.operations if any(self._is_open(t) for t in op.outputs)]
         for tensor in dict.fromkeys((*self._source.outputs, *(t for op in stopped for t in op.inputs))):
             target = self._tensors.get(tensor)
             if not isinstance(target, Tensor) or target.data is not None:
-                continue  # TensorFlow's lists are no tensors
+                continue  # TensorFlow's lists are not tensors
             if tensor.name and tensor.has_producer and not self._depends_on_refused(target):
                 yield tensor.name
 
     def _is_open(self, source: Tensor) -> bool:
-        """Is the tensor one that is not converted, or that only stands for the result of a refused operator?"""
+        """Is the tensor not converted, or only a placeholder for the result of a refused operator?"""
         target = self._tensors.get(source)
         return target is None or (isinstance(target, Tensor) and target.data is None and not target.has_producer)
 
 
 def unmatched_warning(places: Collection[str]) -> list[str]:
-    """What is said of transforms that a model has no operators for: nothing if there are none."""
+    """A warning about transforms for which a model has no operators; empty if there are none."""
     return [f"the model has no operators for {', '.join(places)}"] if places else []
 
 
@@ -463,19 +463,19 @@ def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., 
 
 
 def is_missing(argument: Tensor | list[Tensor]) -> bool:
-    """Is the input left out? Readers put a tensor without a name there."""
+    """Is the input left out? Readers represent it by a tensor without a name."""
     return isinstance(argument, Tensor) and argument.name == "" and not argument.has_producer
 
 
 def _is_plain(value: Any) -> bool:
-    """Is the value of a kind that some format has for attributes?"""
+    """Is the value of a type that attributes have in some format?"""
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
     return isinstance(value, (bool, int, float, str, bytes, type, np.generic, np.ndarray, np.dtype, Graph, NoneType))
 
 
 def _check_fields(scope: Scope, type: Any, name: Any, attribs: Mapping[str, Any], outputs: Any) -> None:
-    """Values that no operation can have are refused before there is one."""
+    """Refuses values that no operation can have, before the operation is added."""
     if not isinstance(type, str):
         raise scope.failure(f"field 'type' of the transform must give a string or None, got {type!r}")
     if not isinstance(name, (str, NoneType)):

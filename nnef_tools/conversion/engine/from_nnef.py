@@ -1,4 +1,4 @@
-"""Conversion of NNEF to other dialects."""
+"""The converter base for the direction from NNEF to other dialects."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ KEEP_TYPE_ITEMS = 4096
 class ConverterFromNNEF(Converter):
     """Converts an NNEF graph, with the shapes of all tensors, to the dialect.
 
-    Compound operations without rule are expanded by their definition. Everything is computed in float32 (float64 where
-    the original model was), int64 and bool. Inputs, outputs and weights have the data types, and all tensors the
-    names, of the model that the NNEF graph was made of, as far as its facts (`graph.metadata`) tell.
+    Compound operations without a rule are expanded by their definition. Everything is computed in float32 (float64
+    where the original model was), int64 and bool. Inputs, outputs and weights get the data types, and all tensors the
+    names, of the model that the NNEF graph was made from, as far as its facts (`graph.metadata`) tell.
     """
 
     _builder: TargetBuilder
     _single_precision: frozenset[str] = frozenset()
-    """Compound operations that runtimes have for float32 only."""
+    """Compound operations that runtimes implement for float32 only."""
 
     def __call__(self, graph: Graph) -> Graph:
-        """The graph of the dialect. ConversionError lists every operation that cannot be converted (`refused`)."""
+        """Converts an NNEF graph. ConversionError lists every operation that cannot be converted (`refused`)."""
         self.outputs = graph.outputs
         self._facts = tensor_facts(graph.metadata)
         self._source = self._expanded(graph)
@@ -87,7 +87,7 @@ class ConverterFromNNEF(Converter):
     # preparation
 
     def _expanded(self, graph: Graph) -> Graph:
-        """The graph, or a copy in which compound operations without rule are expanded, and others are recognized."""
+        """The graph, or a copy in which compound operations without a rule are expanded and idioms are recognized."""
         library = Library.of(graph)
 
         def is_expanded(name: str) -> bool:
@@ -95,7 +95,7 @@ class ConverterFromNNEF(Converter):
             return not has_rule and name in library.compounds
 
         result = self._prepared(graph)
-        if not is_marked(result):  # the facts were added to a graph that had been read
+        if not is_marked(result):  # the mark was not there when the graph was read
             result = copy_graph(result) if result is graph else result
             mark_doubles(result)
             infer_graph(result, custom_shapes=self._custom_shapes, library=library, allow_unknown=True)
@@ -114,7 +114,7 @@ class ConverterFromNNEF(Converter):
         return frozenset(name for name in IDIOMS if find_from_nnef(self.dialect, name) is not None)
 
     def _is_too_narrow(self, op: Operation) -> bool:
-        """Is the operation computed in float64, and what it would be in the dialect, or an attribute there, float32?"""
+        """Would an operation in float64 become float32 in the dialect, itself or in an attribute?"""
         return is_double(op) and (op.type in self._single_precision or _has_wide_attributes(op))
 
     def _prepared(self, graph: Graph) -> Graph:
@@ -127,11 +127,11 @@ class ConverterFromNNEF(Converter):
         return self._facts.get(tensor.name or "", {}).get("source")
 
     def _source_dtype(self, tensor: Tensor) -> Any:
-        """The data type that the tensor had in the model that the NNEF graph was made of, or its own."""
+        """The data type that the tensor had in the model that the NNEF graph was made from, or its own."""
         return original_dtype(tensor, self._facts)
 
     def _class(self, dtype: Any) -> type:
-        """The class to compute in for a data type: float32, float64, int64 or bool."""
+        """The class that a data type is computed in: float32, float64, int64 or bool."""
         return np.float64 if self._has_doubles and np.dtype(dtype) == np.float64 else canonical_dtype(dtype)
 
     def _convert_inputs(self) -> None:
@@ -194,18 +194,18 @@ class ConverterFromNNEF(Converter):
         return Call(rule, group_arguments(op.inputs, None if definition is None else definition.fragment), attribs)
 
     def _generic_dtype(self, op: Operation) -> Any:
-        """What the `?` of the operation's signature stands for."""
+        """The type that the `?` in the operation's signature stands for."""
         dtype = op.outputs[0].dtype or np.float32
         if op.type == "cast":
             return self._class(op.attribs.get("dtype", dtype))
         return self._computed(canonical_dtype(op.attribs.get("dtype") or dtype))
 
     def _computed(self, dtype: type) -> type:
-        """The class in which the present operation computes what NNEF has the class for."""
+        """The class in which the present operation computes values of an NNEF class."""
         return self._builder.real if dtype is np.float32 else dtype
 
     def _arguments(self, call: Call, op: Operation) -> list[Any]:
-        """The arguments in the data types of the signature: literals may be written in another."""
+        """The arguments in the data types of the signature, since a literal may be written in another type."""
         arguments = super()._arguments(call, op)
         definition = find(op.type)
         if definition is None or op.type == "cast":
@@ -239,7 +239,7 @@ class ConverterFromNNEF(Converter):
         return data if source.quant else as_signed(data, source.consumers)
 
     def _literal(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
-        """A number as one constant however often it is written down, which runtimes load faster."""
+        """A constant for a number, the same for equal numbers, which makes models load faster."""
         key = (data.dtype, data.tobytes())
         if key not in self._literals:
             self._literals[key] = self._constant(source, data)
@@ -254,7 +254,7 @@ class ConverterFromNNEF(Converter):
         else:
             stored = Tensor(self._target, source.name, data.shape, data.dtype.type, data)
             target = self._builder.cast_at_run_time(stored, dtype)
-            self._builder.bases[target] = stored
+            self._builder.derived_from[target] = stored
             self._stored[stored] = source
         self._tensors[source] = target
         return target
@@ -267,7 +267,7 @@ class ConverterFromNNEF(Converter):
                 self._tensors[source] = self._quantized(source, self._tensors[source])
 
     def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
-        """The tensor, rounded as the quantization of its source says."""
+        """The tensor, followed by the rounding that the quantization of its source describes."""
         raise Unsupported(f"'{source.name}' is quantized by '{(source.quant or {}).get('op-name')}'")
 
     def _fresh_output(self, source: Tensor) -> Tensor:
@@ -288,7 +288,7 @@ class ConverterFromNNEF(Converter):
         self._constant(source, data)
 
     def _check(self, source: Tensor, target: Tensor) -> None:
-        """A result that the builder knows nothing of has the shape and the data type of the source."""
+        """Sets shape and data type to those of the source where the builder does not know them."""
         if target.shape is None:
             target.shape = source.shape
         if target.data is None:
@@ -297,12 +297,12 @@ class ConverterFromNNEF(Converter):
     # names
 
     def tensor_mapping(self) -> dict[str, str]:
-        """Source tensor name -> target tensor name; for a constant that is there in another form only, the first."""
+        """Source tensor name -> target tensor name; the first other form for a constant that is not there itself."""
         mapping = super().tensor_mapping()
         sources = {target: source for source, target in self._tensors.items() if source.graph is self._source}
-        for tensor, base in self._builder.bases.items():
-            while base not in sources and base in self._builder.bases:
-                base = self._builder.bases[base]
+        for tensor, base in self._builder.derived_from.items():
+            while base not in sources and base in self._builder.derived_from:
+                base = self._builder.derived_from[base]
             source = sources.get(base)
             if source is not None and source.name and tensor.name and tensor.graph is not None:
                 mapping.setdefault(source.name, tensor.name)
@@ -313,7 +313,7 @@ class ConverterFromNNEF(Converter):
         wanted: dict[Tensor, str] = {}
         for source, target in (*((s, t) for t, s in self._stored.items()), *self._tensors.items()):
             fact = self._source_name(source)
-            folded = target.data is not None and target in self._builder.bases  # has the name of what it was made of
+            folded = target.data is not None and target in self._builder.derived_from  # takes the name of its origin
             if source.name and target not in wanted and (fact or not folded):
                 wanted[target] = fact or source.name
         bound = [*self._target.outputs, *self._target.inputs]
@@ -322,20 +322,20 @@ class ConverterFromNNEF(Converter):
         for tensor in self._target.tensors:
             base: Tensor | None = tensor
             while base is not None and tensor not in wanted:
-                base = self._builder.bases.get(base)
+                base = self._builder.derived_from.get(base)
                 if base in wanted:
                     wanted[tensor] = wanted[base]
         return wanted
 
     def _name(self) -> None:
-        """Gives all tensors unique names, the wanted ones where there are such."""
+        """Gives all tensors unique names, the wanted ones where possible."""
         wanted = self._wanted_names()
         bound = [*self._target.outputs, *self._target.inputs]
         constants = [t for t in self._target.tensors if t.data is not None]
         names = FreshNames(())
         for tensor in dict.fromkeys((*bound, *constants, *self._target.tensors)):
             if tensor.name == "" and not tensor.has_producer:
-                continue  # stands for an input that is left out
+                continue  # a placeholder for an omitted input
             tensor.name = names.distinct(wanted.get(tensor) or _generated(tensor))
         for op in self._target.operations:
             if op.name is None and op.outputs:
@@ -343,22 +343,22 @@ class ConverterFromNNEF(Converter):
 
 
 def _has_wide_attributes(op: Operation) -> bool:
-    """Are there attributes that float32, which other formats have them in, cannot hold? A border is a tensor there."""
+    """Are there attributes that float32, their type in other formats, cannot hold? A border is a tensor there."""
     values = [value for key, value in op.attribs.items() if type(value) is float and (op.type, key) != ("pad", "value")]
     with np.errstate(over="ignore"):
         return any(float(np.float32(value)) != value for value in values)
 
 
 def compounds_without_rule(dialect: str) -> list[str]:
-    """The standard compound operations that no rule converts to the dialect: their definitions are."""
+    """The standard compound operations that are converted by their definitions, since the dialect lacks a rule."""
     standard = standard_fragments()
     return [name for name, item in standard.items() if item.is_compound and find_from_nnef(dialect, name) is None]
 
 
 def original_dtype(tensor: Tensor, facts: Mapping[str, TensorFact]) -> Any:
-    """The data type that the facts of a graph (`tensor_facts`) tell of a tensor, or its own.
+    """The data type of a tensor according to the facts of its graph (`tensor_facts`), or its own.
 
-    Facts without a type tell the default one of the NNEF type; the data of constants has its own.
+    Facts without a type mean the default for the NNEF type; the data of constants has its own type.
     """
     known = facts.get(tensor.name or "", {})
     if "dtype" in known:
@@ -367,7 +367,7 @@ def original_dtype(tensor: Tensor, facts: Mapping[str, TensorFact]) -> Any:
 
 
 def insert_quantization(graph: Graph, tensor: Tensor) -> None:
-    """Replaces the quantization of a result, or graph input, by the operation that does it. Unsupported."""
+    """Replaces the quantization of a result or graph input by the operation that computes it. Unsupported."""
     quant = dict(tensor.quant or {})
     name = str(quant.pop("op-name", None))
     definition = find(name)

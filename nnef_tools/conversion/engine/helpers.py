@@ -1,7 +1,7 @@
-"""Helper methods that the expressions of a Transform may call on any converter, and plugin functions as methods.
+"""The methods of converters that the expressions of a Transform may call.
 
-The set of public method names is a public interface: every bound public method of a converter is visible by its bare
-name in expressions. Tensors are tensors of the target graph.
+The names of public methods are a public interface: expressions see every bound public method of a converter by its bare
+name. Tensors are tensors of the target graph.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .refusal import is_known
 
 
 class Helpers:
-    """What all converters offer; subclasses set `_target` and `_builder` while they convert."""
+    """The helpers of all converters; subclasses set `_target` and `_builder` while they convert."""
 
     _target: Graph
     _builder: Any  # Builder or TargetBuilder, by the direction
@@ -139,7 +139,7 @@ class Helpers:
     def as_tensor(self, value: Any, dtype: Any, inline: bool | None = None) -> Tensor:
         """A new constant of the target graph: `as_tensor([1, 2], np.int32)`.
 
-        inline: of no effect. NNEF writes constants of rank 0 in place, and has nothing of the kind for others.
+        inline: has no effect. NNEF writes constants of rank 0 in place, and cannot do so for others.
         """
         tensor: Tensor = self._builder.constant(value, dtype)
         return tensor

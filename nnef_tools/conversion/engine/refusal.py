@@ -14,28 +14,28 @@ from ...model import Graph, Tensor
 from ...model.dtypes import dtype_name
 
 DATA = "depends on the data"
-"""In the reason against an operator: neither a copy nor another operator would help, as NNEF has no such shapes."""
+"""Part of the reason against an operator whose shape NNEF cannot express: a copy or a plugin would not help."""
 
 
 class WithoutRule(Unsupported):
-    """There is no rule at all, as opposed to a rule that refuses; the operator can be copied as it is."""
+    """Raised if there is no rule at all, as opposed to a rule that refuses; the operator can be copied as it is."""
 
 
 class NotImplementedRule(WithoutRule):
-    """There is no rule, and nothing that speaks against one."""
+    """Raised if there is no rule, but could be one."""
 
 
 class DependsOnRefused(Unsupported):
-    """Nothing can be said of the operator before another one is converted."""
+    """Raised if an operator cannot be judged before another one is converted."""
 
 
 def is_known(shape: Sequence[int | None] | None) -> TypeGuard[Sequence[int]]:
-    """Are the rank and all extents told?"""
+    """Are the rank and all extents known?"""
     return shape is not None and None not in shape
 
 
 def unknown_shape(tensor: Tensor) -> Unsupported:
-    """The refusal of what needs the shape of a tensor; it names the operation that lacks a shape function."""
+    """The error for an unknown shape that is needed; it names the operation that lacks a shape function."""
     op = tensor.producer
     while op is not None:
         unknown = next((t for t in op.inputs if not is_known(t.shape) and t.has_producer), None)
@@ -50,9 +50,9 @@ def unknown_shape(tensor: Tensor) -> Unsupported:
 class Refusal:
     """An operator that cannot be converted.
 
-    type: with its domain if it is not the default one. replaceable: could a plugin give another operator in its place?
-    copyable: could it be copied as it is? removable: could it be left out, as its shape is not known? advised: does the
-    reason say what to do? output: the name of its first result.
+    type: with the domain, unless that is the default one. replaceable: could a plugin supply another operator?
+    copyable: could it be copied as it is? removable: could it be left out, since its shape is not known? advised: does
+    the reason say what to do? output: the name of its first result.
     """
 
     type: str
@@ -70,11 +70,11 @@ class Refusal:
 
     @property
     def example(self) -> str:
-        """What the operator is found by in the model."""
+        """The name by which the operator can be found in the model."""
         return self.name or self.output
 
     def lines(self) -> list[str]:
-        """The refusal as text, the first line says what, the indented ones show the operator."""
+        """The refusal as text: a line with the reason, and indented ones that show the operator."""
         named = f"'{self.type}'" + (f" (node '{self.name}')" if self.name else "")
         if not self.implemented:
             head = f"Conversion of operator {named} is not implemented: {self.reason}"
@@ -90,9 +90,10 @@ class Refusal:
 
 
 def remedies(refused: Sequence[Refusal], *, static_only: bool, outputs: Sequence[str]) -> str | None:
-    """What can be done about all of the refused operators, for a hint; None if that is nothing.
+    """A hint that tells what can be done about all refused operators; None if there is nothing.
 
-    static_only: would something be left without those of unknown shape? outputs: tensors that can be computed.
+    static_only: would a part of the model be left without those of unknown shape? outputs: tensors that can be
+    computed.
     """
     found = []
     if all(refusal.advised for refusal in refused):

@@ -4,11 +4,11 @@
     def leaky_relu(b, x, *, alpha=0.01):
         return b.leaky_relu(x, alpha=alpha)
 
-The first parameter is the builder. Positional parameters are the operator's inputs: a target tensor, None for a
-missing optional one (a parameter with default, or one whose type allows None), or, with one of the `Const` annotations
-below, the value of a constant. Keyword-only parameters are its attributes with the defaults of the format's
-specification. `*xs` takes any number of inputs. The engine reads all this, so that an attribute or input that the rule
-does not name is refused and never dropped.
+The first parameter is the builder. Positional parameters are the operator's inputs: a target tensor, None for a missing
+optional one (a parameter with default, or one whose type allows None), or, with one of the `Const` annotations below,
+the value of a constant. Keyword-only parameters are its attributes with the defaults of the format's specification.
+`*xs` takes any number of inputs. The engine reads the signature, so that an attribute or input that the rule does not
+name is refused, never dropped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Const:
-    """Marks an input that must be constant; `read` turns its array into the value that the rule gets."""
+    """Annotation of an input that must be constant; `read` turns its array into the value that the rule gets."""
 
     read: Callable[[np.ndarray[Any, Any]], Any]
 
@@ -44,7 +44,7 @@ def _single(array: np.ndarray[Any, Any]) -> Any:
 
 
 def _number(array: np.ndarray[Any, Any]) -> float | int:
-    """An integer stays one: a float does not hold all of them."""
+    """A single number; an integer stays an integer, since a float does not hold all of them."""
     return int(_single(array)) if array.dtype.kind in "iub" else float(_single(array))
 
 
@@ -99,16 +99,16 @@ class Rule:
 
     @cached_property
     def variadic(self) -> bool:
-        """Does the rule take any number of further inputs?"""
+        """Does the rule accept any number of further inputs?"""
         return any(p.kind is p.VAR_POSITIONAL for p in self._parameters)
 
     @cached_property
     def attributes(self) -> dict[str, bool]:
-        """The names of the attributes, with whether they are required."""
+        """Attribute name -> is it required?"""
         return {p.name: p.default is p.empty for p in self._parameters if p.kind is p.KEYWORD_ONLY}
 
     def check(self, attribs: Mapping[str, Any]) -> None:
-        """Unsupported unless the rule takes these attributes; only plain types and lists of such are checked."""
+        """Raises Unsupported unless the rule takes these attributes; only plain types and lists of them are checked."""
         unknown = [key for key in attribs if key not in self.attributes]
         if unknown:
             raise Unsupported(f"attribute {', '.join(map(repr, unknown))} is not supported")
@@ -128,16 +128,16 @@ class Rule:
 
     @cached_property
     def _tests(self) -> dict[str, Callable[[Any], bool]]:
-        """Whether attributes have the type that they are annotated with, for those where that is checked."""
+        """Attribute name -> test of its value, for the annotations that are checked."""
         hints = {name: self._hints.get(name, Any) for name in self.attributes}
         options = {name: typing.get_args(h) if isinstance(h, UnionType) else (h,) for name, h in hints.items()}
         return {name: _any_of(*types) for name, types in options.items() if all(map(_is_checked, types))}
 
 
 class Call(NamedTuple):
-    """A rule, and what an operation gives it: inputs in the order of its parameters, attributes by their names.
+    """A rule and the arguments that an operation gives it: inputs in the order of its parameters, attributes by name.
 
-    An input is a tensor of the source, or a list of such for an array.
+    An input is a tensor of the source, or a list of them for an array.
     """
 
     rule: Rule
@@ -200,11 +200,11 @@ _from_nnef: dict[tuple[str, str], Rule] = {}
 
 
 EVERY = "*"
-"""In place of a dialect: the rule is that of all dialects without one of their own."""
+"""In place of a dialect: the rule applies to all dialects that do not have one of their own."""
 
 
 def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
-    """Registers a rule for NNEF operations of these names: parameters are those of the fragment's signature.
+    """Registers a rule for the NNEF operations with these names; its parameters are those of the fragment's signature.
 
     The attributes of a sliding window may be one parameter, `window: Window`.
     """
@@ -219,7 +219,7 @@ def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
 
 
 def find_from_nnef(dialect: str, operation: str) -> Rule | None:
-    """The rule that makes a dialect's operators of an NNEF operation, or None."""
+    """The rule that converts an NNEF operation to a dialect, or None."""
     return _from_nnef.get((dialect, operation)) or _from_nnef.get((EVERY, operation))
 
 

@@ -1,4 +1,4 @@
-"""Tensors of NNEF graphs under the names that they had in the model that the graph was made of."""
+"""Names of tensors in NNEF graphs that follow the model that the graph was made from."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...model.utils import generate_missing_tensor_names_from_op_type
 
 
 def keep_source_names(graph: Graph, origins: Iterable[tuple[Tensor, Tensor]], reserved: Iterable[str]) -> None:
-    """Names each tensor like the first of its origins, as an identifier of its own; numbers the others.
+    """Names each tensor after the first of its origins, as a unique identifier; numbers tensors without origin.
 
     origins: pairs of source and target tensor, the most important first. reserved: names that no tensor may have, such
-    as those of operations. Variables are labeled with the name itself, which is the path of their file.
+    as those of operations. The label of a variable, which is the path of its file, is the unchanged name.
     """
     wanted: dict[Tensor, str] = {}
     for source, target in origins:

@@ -1,4 +1,4 @@
-"""Conversion of other dialects to NNEF."""
+"""The converter base for the direction from other dialects to NNEF."""
 
 from __future__ import annotations
 
@@ -47,13 +47,12 @@ DEFAULT_DTYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_
 class ConverterToNNEF(Converter):
     """Converts a graph of the dialect to NNEF.
 
-    keep_io_names: graph inputs and outputs keep their names (as identifiers). keep_names: all tensors do, and labels of
-    variables are the names of weights. infer_shapes: accept source tensors of unknown shape behind plugin operators;
-    custom_shapes then give the shapes. io_transpose: take the inputs and outputs of rank > 2 (all, or those named) as
-    channels-last and make them channels-first. fold_constants: evaluate all operations on constants. standard_only:
-    refuse our custom fragments. custom_fragments: operation -> its declaration, which tells the data types of its
-    results.
-    static_only: leave out what cannot be converted because its shape depends on the data, and what depends on it.
+    keep_io_names: graph inputs and outputs keep their names (as identifiers). keep_names: all tensors keep them, and
+    labels of variables are the names of weights. infer_shapes: accept source tensors of unknown shape after plugin
+    operators; custom_shapes then give the shapes. io_transpose: the inputs and outputs of rank > 2 (all, or the named
+    ones) have channels last, and get them second. fold_constants: evaluate all operations on constants. standard_only:
+    refuse what needs a custom fragment. custom_fragments: operation -> its declaration, which gives the data types of
+    its results. static_only: leave out operations whose shape depends on the data, and those that depend on them.
     """
 
     honors = Converter.honors | {
@@ -61,7 +60,7 @@ class ConverterToNNEF(Converter):
         *("custom_fragments", "keep_names"),
     }
     _builder: Builder
-    _interface: list[tuple[Tensor, Tensor]]  # inputs, then outputs: of the source and of the target
+    _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
 
     def __init__(
         self,
@@ -89,7 +88,7 @@ class ConverterToNNEF(Converter):
         self._keep_names = keep_names
 
     def __call__(self, graph: Graph) -> Graph:
-        """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
+        """Converts a graph to NNEF. ConversionError lists every operator that cannot be converted (`refused`)."""
         self._source = graph
         self._target = Graph(graph.name)
         self._tensors = {}
@@ -171,13 +170,13 @@ class ConverterToNNEF(Converter):
                 target = self._copy(target)
             self._interface.append((source, target))
             outputs.append(target)
-        self._tensors.update(reversed(self._interface))  # of a tensor with several places, the first counts
+        self._tensors.update(reversed(self._interface))  # the first place counts for a tensor with several
         self._target.outputs = outputs
 
     def _final_tensors(self) -> list[Tensor]:
-        """The source tensors that become outputs: those of the model, or with static_only what is left of them.
+        """The source tensors that become outputs: those of the model or, with static_only, those that are left of them.
 
-        Where operators of unknown shape are left out, what is computed for them is an output too.
+        Where operators of unknown shape are left out, their computed inputs become outputs too.
         """
         left_out = {op: None for op in self._source.operations if any(t in self._unknown for t in op.outputs)}
         if not left_out:
@@ -202,7 +201,7 @@ class ConverterToNNEF(Converter):
             return False
 
     def _copy(self, tensor: Tensor) -> Tensor:
-        """A copy operation, never folded: what a graph output needs to have a name of its own."""
+        """A copy operation that is never folded, so that a graph output has a name of its own."""
         result = Tensor(self._target, shape=tensor.shape, dtype=tensor.dtype)
         Operation(self._target, type="copy", inputs=tensor, outputs=result)
         return result
@@ -242,7 +241,7 @@ class ConverterToNNEF(Converter):
         return None
 
     def _inline(self, body: Graph, arguments: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """Converts the operations of a nested graph in place; the targets of its outputs."""
+        """Converts the operations of a nested graph in place, and returns the targets of its outputs."""
         for source, target in zip(body.inputs, arguments, strict=False):
             if target is not None:
                 self._tensors[source] = target
@@ -256,7 +255,7 @@ class ConverterToNNEF(Converter):
         return [self._mapped(t) for t in body.outputs]
 
     def _convert_inner(self, op: Operation, opset: Mapping[str, int]) -> None:
-        """Converts an operation of a nested graph; what refuses it becomes the reason of the one outside."""
+        """Converts an operation of a nested graph; a refusal becomes the reason against the outer operation."""
         try:
             self._convert(op, opset)
         except (DependsOnRefused, PluginError):
@@ -270,10 +269,10 @@ class ConverterToNNEF(Converter):
         for source in op.outputs:
             target = self._tensors.get(source)
             if target is not None and target.name is None:
-                target.name = source.name  # for plugins and messages, until the finished graph gets its names
+                target.name = source.name  # a preliminary name, for plugins and messages
 
     def _check(self, source: Tensor, target: Tensor) -> None:
-        """Compares what the source format says of a result with what was inferred."""
+        """Checks the inferred shape and type of a result against the declaration in the source."""
         if source.dtype is not None and nnef_dtype(source.dtype) != nnef_dtype(target.dtype):
             raise Unsupported(f"gives {nnef_dtype(target.dtype)} where the model says {source.dtype.__name__}")
         if source.shape is None:
@@ -307,7 +306,7 @@ class ConverterToNNEF(Converter):
                 self._infer_types_of(op)
 
     def _infer_shapes_of(self, op: Operation, unknown: Sequence[Tensor]) -> None:
-        """Shapes from the shape function of a plugin's or mirrored operation; without one the source's have to do."""
+        """Sets shapes by the shape function of a plugin's or mirrored operation; without one, those of the source."""
         functions = self._custom_shapes
         if op.type not in functions and op.type not in self._custom_fragments:
             functions = PLUGIN_SHAPES
@@ -322,7 +321,7 @@ class ConverterToNNEF(Converter):
             tensor.shape = shape
 
     def _infer_types_of(self, op: Operation) -> None:
-        """Data types from the signature; of operations without one, that of the first input, which is a guess."""
+        """Sets data types by the signature; without one, that of the first input, which is a guess."""
         fragment = self._fragment(str(op.type))
         classes = [t.dtype for t in op.inputs]
         if fragment is not None:
@@ -336,7 +335,7 @@ class ConverterToNNEF(Converter):
                 tensor.dtype = dtype
 
     def _fragment(self, type: str) -> Fragment | None:
-        """The signature of an operation, None if nobody declares it."""
+        """The signature of an operation; None if it is not declared."""
         if type in self._custom_fragments:
             return parse_fragments(self._custom_fragments[type], f"custom fragment '{type}'").get(type)
         return Library(plugin_fragments()).fragments.get(type)
@@ -344,7 +343,7 @@ class ConverterToNNEF(Converter):
     # helpers
 
     def unsqueeze_vector(self, tensor: Tensor) -> Tensor:
-        """`[C]` -> `[1, C]`, as NNEF's channel parameters want it."""
+        """`[C]` -> `[1, C]`, the shape of parameters per channel in NNEF."""
         if tensor.data is not None:
             return unsqueeze(self._builder, tensor, [0])
         return self.unsqueeze_input(tensor, [0])
@@ -352,9 +351,9 @@ class ConverterToNNEF(Converter):
     def tensor_mapping(self) -> dict[str, str]:
         """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
         mapping = super().tensor_mapping()
-        for source, target in self._derived():  # constants that are there in another shape only
+        for source, target in self._derived():  # constants that only other forms are left of
             if target.quant:
-                continue  # the source's are codes, the values of the target real
+                continue  # codes in the source, real values in the target
             if source.graph is self._source and source.name and target.name and target.graph is not None:
                 mapping.setdefault(source.name, target.name)
         return mapping
@@ -391,7 +390,7 @@ class ConverterToNNEF(Converter):
             taken.add(target.name)
 
     def _make_variables(self) -> None:
-        """Constants become variables; numbers of rank 0 that have a literal and are not quantized stay so."""
+        """Makes variables of constants, apart from numbers of rank 0 that have a literal and are not quantized."""
         for tensor in list(self._target.tensors):
             if tensor.data is None or tensor.has_producer:
                 continue
@@ -420,7 +419,7 @@ class ConverterToNNEF(Converter):
             )
 
     def _facts(self) -> dict[str, Any]:
-        """What NNEF text cannot carry, for the sidecar file."""
+        """The facts that NNEF text cannot carry, for the sidecar file."""
         tensors: dict[str, TensorFact] = {}
         for source, target in self._origins():
             if target.graph is None or not target.name or not source.name or target.name in tensors:
@@ -431,27 +430,28 @@ class ConverterToNNEF(Converter):
         return {**with_tensor_facts(self._source.metadata, tensors), FORMAT: self.dialect}
 
     def _origins(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Source tensors with what they became; a tensor of the target has the name of the first that is named."""
+        """Pairs of source and target tensor; a tensor of the target takes the name of the first source that has one."""
         derived = list(self._derived())
-        stored = [(source, target) for source, target in derived if target.quant]  # the codes, not their real values
+        stored = [(source, target) for source, target in derived if target.quant]  # codes come before their real values
         yield from (*self._interface, *stored, *self._weights(), *self._tensors.items(), *derived)
 
     def _derived(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Source constants, with the variables that they became in another form, or in codes."""
+        """Pairs of source constant and a variable with another form of it, or its codes."""
         sources = self._sources_of_constants()
-        for tensor in self._builder.bases:
-            line = _ancestors(tensor, self._builder.bases)[1:]
+        for tensor in self._builder.derived_from:
+            line = _ancestors(tensor, self._builder.derived_from)[1:]
             for ancestor in reversed(line) if tensor.quant else line:
                 for source in sources.get(ancestor, ()):
                     yield source, tensor
 
     def _weights(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Source constants, each with the variable that takes its name: its own, or the first that was made of it.
+        """Pairs of source constant and the variable that takes its name: its own, or the first one derived from it.
 
-        Of the latter, those come first that no tensor of the source, such as the result of a reshape, has a name for.
+        Among derived variables, those come first that correspond to no tensor of the source, such as the result of a
+        reshape.
         """
         sources = self._sources_of_constants()
-        parents = self._builder.heirs | self._builder.bases
+        parents = self._builder.named_after | self._builder.derived_from
         variables = [op.output for op in self._target.operations if op.type == "variable"]
         lines = {t: _ancestors(t, parents) for t in sorted(variables, key=lambda t: t in sources)}
         taken: set[Tensor] = set()
@@ -465,7 +465,7 @@ class ConverterToNNEF(Converter):
                     yield source, variable
 
     def _sources_of_constants(self) -> dict[Tensor, list[Tensor]]:
-        """Constant of the target -> what has its value in the source."""
+        """Constant of the target -> the tensors of the source with its value."""
         sources: dict[Tensor, list[Tensor]] = {}
         for source, target in self._tensors.items():
             if target.data is not None:
@@ -474,7 +474,7 @@ class ConverterToNNEF(Converter):
 
 
 def _ancestors(constant: Tensor, parents: Mapping[Tensor, Tensor]) -> list[Tensor]:
-    """The constant, what it was made of, what that was made of, .."""
+    """The constant, followed by its parent, the parent of that, and so on."""
     line = [constant]
     while line[-1] in parents:
         line.append(parents[line[-1]])
@@ -482,7 +482,7 @@ def _ancestors(constant: Tensor, parents: Mapping[Tensor, Tensor]) -> list[Tenso
 
 
 def _is_carried(dtype: Any) -> bool:
-    """Does NNEF have tensors of the type?"""
+    """Can NNEF tensors have the type?"""
     try:
         return nnef_dtype(dtype) != "string"
     except UsageError:

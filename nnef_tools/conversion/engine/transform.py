@@ -1,4 +1,4 @@
-"""Transform: the declarative rule that plugins are written with.
+"""Transform: a declarative conversion rule, the form in which plugins are written.
 
 A field that is a string starting with `!` is a Python expression. Expressions are compiled when the converter is made,
 so a mistake names the operator and the field before any model is read. This is the only module that evaluates code,
@@ -23,7 +23,7 @@ CondField = str | Mapping[str, str] | None
 
 
 class Transform:
-    """How an operator of the source becomes one of the target.
+    """The conversion of an operator of the source to one of the target.
 
     type: target operator; None drops the operator. name: name of the target operation. inputs, outputs: a single
     expression, a tuple (separate arguments) or a list (one array argument). attribs: attributes of the target; None
@@ -63,7 +63,7 @@ class Transform:
         return other
 
     def source_line(self, *texts: str) -> str:
-        """Where the transform is defined, as `file:line: code`; texts: the line of it that has one of them."""
+        """The place of the definition, as `file:line: code`; texts: take the line that contains one of them."""
         return source_line(*self._place, *texts)
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class Transform:
 
 
 def unpack_transforms(transforms: Mapping[Any, Transform]) -> dict[str, Transform]:
-    """A tuple key stands for several operators; a tuple `type` is zipped with it, others are shared. PluginError."""
+    """Splits entries with tuples as keys: a tuple `type` is zipped with the key, others are shared. PluginError."""
     result: dict[str, Transform] = {}
     for key, transform in transforms.items():
         if not isinstance(key, tuple):
@@ -91,7 +91,7 @@ def unpack_transforms(transforms: Mapping[Any, Transform]) -> dict[str, Transfor
 def merge_transforms(
     default: Mapping[str, Transform] | None, custom: Mapping[str, Transform] | None
 ) -> dict[str, Transform]:
-    """Both tables in one; custom entries win."""
+    """Merges two tables; custom entries win."""
     return {**(default or {}), **(custom or {})}
 
 
@@ -110,14 +110,14 @@ class _Expression:
 
     @property
     def names(self) -> set[str]:
-        """The names that it looks up."""
+        """The names that the expression looks up."""
         return set(_names(self.code))
 
 
 def _names(code: CodeType) -> Iterator[str]:
     yield from code.co_names
     for const in code.co_consts:
-        if isinstance(const, CodeType):  # of a lambda or comprehension
+        if isinstance(const, CodeType):  # the code of a lambda or comprehension
             yield from _names(const)
 
 
@@ -136,7 +136,7 @@ def _compile_arguments(value: Any, where: str, transform: Transform) -> Any:
 class CompiledTransform:
     """A transform with its expressions compiled; PluginError names the entry and the field of a mistake.
 
-    place: the entry of the table that it is, for messages.
+    place: the entry of the table, for messages.
     """
 
     def __init__(self, op_type: str, transform: Transform, place: str | None = None) -> None:
@@ -203,7 +203,7 @@ class Scope:
     """The names that the expressions of one operation see.
 
     Later ones win: attributes, `using` names and `_type_`, `_name_`, converter helpers and plugin functions, `np` and
-    `math`, the lists `I` and `O`. `hidden`: attributes and `using` names that lost to one of the last three groups.
+    `math`, the lists `I` and `O`. `hidden`: attributes and `using` names that one of the last three groups hides.
     """
 
     def __init__(
@@ -250,7 +250,7 @@ class Scope:
             return eval(value.code, names)
         except (ConversionError, PluginError):
             raise  # a helper refuses the operator
-        except Exception as error:  # whatever the plugin's code raises is reported with its place
+        except Exception as error:  # the code of a plugin may raise anything
             message = f"Could not evaluate {kind} '{key}' while converting operator '{self._transform.op_type}'"
             if isinstance(error, NnefToolsError):  # so does what a helper calls
                 raise ConversionError(f"{message}; {error.message}") from error
@@ -258,6 +258,6 @@ class Scope:
             raise PluginCodeError(f"{message}; {reason(error)}", place, where=self._transform.where) from error
 
     def failure(self, message: str, attribute: str | None = None) -> PluginCodeError:
-        """The error for a value that does not do. attribute: whose line of the definition is to blame."""
+        """The error for an unsuitable value. attribute: the one whose line in the definition is at fault."""
         quoted = () if attribute is None else (f'"{attribute}"', f"'{attribute}'", f"{attribute}=")
         return PluginCodeError(message, [self._transform.source.source_line(*quoted)], where=self._transform.where)

@@ -62,7 +62,7 @@ def ensure_positive(axis: int | Sequence[int], rank: int) -> int | Sequence[int]
 
 
 def move_axis(axis: int | Sequence[int], perm: Sequence[int]) -> int | Sequence[int]:
-    """Where an axis of the original is after transposing with `perm`; lists and tuples item by item."""
+    """The position of an axis after a transpose by `perm`; lists and tuples item by item."""
     axis = ensure_positive(axis, len(perm))
     if isinstance(axis, tuple):
         return tuple(perm.index(item) for item in axis)

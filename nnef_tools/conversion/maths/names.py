@@ -1,4 +1,4 @@
-"""Operators that are the same in several formats, once: a row per NNEF operation, a column per dialect."""
+"""A table of operators that are the same in several formats: a row for an NNEF operation, a column for a dialect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the entries of NNEF's quantization file say of constants, as pure functions."""
+"""Codes and real values of quantized constants, by the entries of NNEF's quantization file, as pure functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def codes_of(data: Array, quant: Mapping[str, Any]) -> Array:
 
 
 def real_values(data: Array, quant: Mapping[str, Any]) -> Array:
-    """What the codes of a quantized variable stand for, as float32."""
+    """The real values of a quantized variable, as float32."""
     parameters = {key: value for key, value in quant.items() if key != "op-name" and value is not None}
     values: Array = dequantize(str(quant["op-name"]), codes_of(data, quant), **parameters)
     return values

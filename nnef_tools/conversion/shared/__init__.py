@@ -1,4 +1,4 @@
-"""Rules from NNEF whose body is the same for every target: a dialect has them for what it has no rules of its own."""
+"""Rules from NNEF with the same body for every target; a dialect uses them where it has no rules of its own."""
 
 FAMILIES = (
     "activation",

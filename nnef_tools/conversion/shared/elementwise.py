@@ -1,4 +1,4 @@
-"""NNEF to any dialect: elementwise operations that are one operator, or composed of others in the same way."""
+"""NNEF to any dialect: elementwise operations that are one operator, or the same composition of others."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def log2(b: TargetBuilder, x: Tensor) -> Tensor:
 
 @from_nnef(EVERY, "round")
 def round_half_up(b: TargetBuilder, x: Tensor) -> Tensor:
-    """round: floor(x) + 1 where the rest is a half or more, since operators take ties to even.
+    """round: floor(x) + 1 where the rest is a half or more, since the operators round ties to even.
 
-    floor(x + 0.5) would err.
+    floor(x + 0.5) would be wrong where the sum is rounded.
     """
     low = b.nnef.floor(x)
     up = b.nnef.ge(b.nnef.sub(x, low), 0.5)

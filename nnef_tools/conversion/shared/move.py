@@ -1,4 +1,4 @@
-"""NNEF to any dialect: operations that move data, by what every builder has methods for."""
+"""NNEF to any dialect: operations that move data, by methods that every builder has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def reshape(b: TargetBuilder, input: Tensor, *, shape: list[int], axis_start: in
 
 @from_nnef(EVERY, "transpose")
 def transpose(b: TargetBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
-    """transpose; axes that are not named stay."""
+    """transpose; axes that are not listed stay."""
     return b.transpose(input, [*axes, *range(len(axes), len(shape_of(input)))])
 
 

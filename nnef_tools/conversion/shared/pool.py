@@ -1,4 +1,4 @@
-"""NNEF to any dialect: means over windows, and what reverse windows have in common."""
+"""NNEF to any dialect: means over windows, and common parts of reverse windows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def avg_pool(b: TargetBuilder, input: Tensor, *, window: Window) -> Tensor:
 
 
 def continued(b: TargetBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
-    """The input of a reverse operation, continued as far as the window reaches beyond it, and the window for that."""
+    """The input of a reverse operation, extended as far as the window reaches beyond it, and the window for that."""
     overhang, window = window.continued()
     return b.pad(x, [(0, 0)] * (rank(x) - len(overhang)) + overhang, window.border), window
 

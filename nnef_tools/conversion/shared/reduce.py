@@ -23,5 +23,5 @@ for _kind in KINDS:
 
 @from_nnef(EVERY, "sum_reduce")
 def sum_reduce(b: TargetBuilder, input: Tensor, *, axes: list[int], normalize: bool) -> Tensor:
-    """sum_reduce; the mean if it is to be normalized."""
+    """sum_reduce; a mean if it is normalized."""
     return b.reduce("mean" if normalize else "sum", input, axes)

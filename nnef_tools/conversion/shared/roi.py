@@ -1,4 +1,4 @@
-"""NNEF to any dialect: regions of interest, which the operators of dialects divide in another way.
+"""NNEF to any dialect: regions of interest, which operators of the dialects divide in another way.
 
 Rows of `rois` are the low, then the high corners of the regions: `[regions, 2 * spatial dimensions]`.
 """
@@ -111,7 +111,7 @@ def _cells(b: TargetBuilder, corners: Tensor, axis: int, rank: int, count: int, 
 def _roi_pool(
     b: TargetBuilder, input: Tensor, rois: Tensor, batch_index: Tensor, output_size: list[int], *, average: bool
 ) -> Tensor:
-    """Each region reduced to its cells, a dimension at a time; an empty cell gives 0."""
+    """Each region reduced to its cells, one dimension after the other; an empty cell gives 0."""
     x = b.nnef.gather(input, b.nnef.reshape(batch_index, shape=[shape(rois)[0]]))
     corners = b.nnef.round(rois)
     rank = len(output_size)
