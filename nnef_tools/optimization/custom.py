@@ -1,4 +1,4 @@
-"""The chains of operations that plugins replace (CUSTOM_OPTIMIZERS), as passes."""
+"""Passes for the chains of operations that plugins replace (CUSTOM_OPTIMIZERS)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CustomOptimizers = Mapping[Chain, Callable[..., Any]]
 
 
 def custom_passes(optimizers: CustomOptimizers | None) -> list[Pass]:
-    """A pass for each chain of the mapping from chains to functions. PluginError if the mapping is malformed.
+    """Makes a pass of each entry of a mapping from chains to functions. PluginError if the mapping is malformed.
 
     A chain is a tuple whose items are operation types or containers of types, such as frozensets.
     """
@@ -34,7 +34,7 @@ def custom_passes(optimizers: CustomOptimizers | None) -> list[Pass]:
 
 
 def unmatched_optimizers(optimizers: CustomOptimizers, effective: Collection[str]) -> list[str]:
-    """One warning about the optimizers that replaced nothing. effective: names of the passes that changed something."""
+    """A warning about the optimizers that replaced nothing. effective: names of the passes that changed something."""
     unused = [chain for chain in optimizers if _name(chain) not in effective]
     idle = [origin(optimizers, chain) or f"CUSTOM_OPTIMIZERS[{chain!r}]" for chain in unused]
     return [f"no chain of the model was replaced by {', '.join(idle)}"] if idle else []
@@ -45,11 +45,11 @@ def _name(chain: Chain) -> str:
 
 
 def replace(graph: Graph, *, chain: Chain, function: Callable[..., Any], place: str | None) -> int:
-    """Lets the function replace each chain of that kind. Returns the number of replacements.
+    """Calls the function on each chain of that kind in the graph. Returns the number of replacements.
 
-    place: the entry of the table that it is, for messages.
+    place: the entry of the plugin's table, for messages.
 
-    PluginError if the function fails, leaves the graph malformed, or replaces its own results without end.
+    PluginError if the function fails, leaves the graph malformed, or replaces its own results endlessly.
     """
     where = f"{_name(chain)} ({getattr(function, '__name__', function)!s})"
     if place:
@@ -64,7 +64,7 @@ def replace(graph: Graph, *, chain: Chain, function: Callable[..., Any], place: 
             result = function(*operations)
         except NnefToolsError:
             raise
-        except Exception as error:  # a plugin is foreign code: it may raise anything
+        except Exception as error:  # the code of a plugin may raise anything
             results = ", ".join(repr(tensor) for tensor in operations[-1].outputs)
             raise PluginError(
                 f"fails with {reason(error)}",
@@ -96,7 +96,7 @@ def replace(graph: Graph, *, chain: Chain, function: Callable[..., Any], place: 
 
 
 def _clear_duplicate_names(graph: Graph) -> None:
-    """Takes the names of new tensors away that older ones have; they get others in the end."""
+    """Clears the names of new tensors that older ones have; they get other names in the end."""
     names: set[str] = set()
     for tensor in graph.tensors:
         if tensor.name in names:
@@ -106,7 +106,7 @@ def _clear_duplicate_names(graph: Graph) -> None:
 
 
 def describe(chain: Chain) -> str:
-    """The types of the chain: `conv > relu|elu`."""
+    """The types of the chain as text: `conv > relu|elu`."""
     return " > ".join(item if isinstance(item, str) else "|".join(_sorted(item)) for item in chain)
 
 

@@ -37,10 +37,10 @@ class Optimizer:
     """Optimizes an NNEF graph in place.
 
     keep_tensor_names: otherwise all tensors are renamed `<type><k>` in the end. custom_optimizers: dict from chains of
-    operation types to functions (see `model.chains.replace_chain`), run after the built-in passes, all repeatedly
-    until nothing changes. dequantize: quantized variables become real ones first. debug: check each pass.
+    operation types to functions (see `model.chains.replace_chain`); they run after the built-in passes, and all passes
+    are repeated until nothing changes. dequantize: make quantized variables real ones first. debug: check each pass.
 
-    `results` tells afterwards what each pass did that changed something.
+    `results` lists the passes of the last call that changed something, with their effects.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Optimizer:
         self.results: list[PassResult] = []
 
     def __call__(self, graph: Graph, only_required: bool = False) -> Graph:
-        """Returns the graph. only_required: only what an NNEF graph must have (see `nnef.required`)."""
+        """Optimizes the graph and returns it. only_required: only makes it valid (see `nnef.required`)."""
         self.results = []
         if not only_required:
             if self._dequantize:
@@ -72,7 +72,7 @@ class Optimizer:
 
 
 def _name(graph: Graph, generate: Callable[[Graph], None]) -> None:
-    """Generates names; facts follow their tensors, and those of tensors that are gone must not be taken for others'."""
+    """Generates names, and moves the facts along, so that they are not taken for those of other tensors."""
     names = {tensor: tensor.name for tensor in graph.tensors}
     generate(graph)
     keep_tensor_facts(graph.metadata, ((name, tensor.name) for tensor, name in names.items() if name and tensor.name))

@@ -1,4 +1,4 @@
-"""The optimizer of ONNX graphs: nothing but the chains of plugins."""
+"""The optimizer of ONNX graphs, which only applies the chains of plugins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .passes import PassResult, run_pass
 
 
 class Optimizer:
-    """Runs each custom optimizer once over an ONNX graph, in place; `results` tells what each of them did."""
+    """Runs each custom optimizer once over an ONNX graph, in place; `results` lists what each of them did."""
 
     def __init__(self, custom_optimizers: CustomOptimizers | None = None, *, debug: bool = False) -> None:
         self._custom_passes = custom_passes(custom_optimizers)
@@ -17,7 +17,7 @@ class Optimizer:
         self.results: list[PassResult] = []
 
     def __call__(self, graph: Graph, only_required: bool = False) -> Graph:
-        """Returns the graph. only_required: an ONNX graph needs nothing, so it is left as it is."""
+        """Optimizes the graph and returns it. only_required: does nothing, since nothing is required of ONNX graphs."""
         self.results = []
         if not only_required:
             results = [run_pass(graph, item, debug=self._debug) for item in self._custom_passes]

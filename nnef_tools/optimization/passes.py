@@ -1,8 +1,8 @@
-"""The contract of passes, and their infrastructure.
+"""Optimization passes: their contract, and the loop that runs them.
 
-A pass is a named function over a graph. It edits the graph in place and returns the number of rewrites it made; the
-infrastructure repeats the passes until none makes any, and in debug mode checks after each what the pass claims: that
-the graph is well formed, and that nothing was touched if it reports no rewrite.
+A pass is a named function over a graph. It edits the graph in place and returns the number of rewrites; passes are
+repeated until none makes any. In debug mode, it is checked after each pass that the graph is well formed, and that it
+has not changed if the pass reports no rewrite.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_PLUGIN_ROUNDS = 100
 
 @dataclass(frozen=True)
 class Pass:
-    """A named rewrite. run(graph) returns the number of rewrites. plugin: it comes from a plugin module."""
+    """A named rewrite. run: rewrites a graph and returns the number of rewrites. plugin: is it that of a plugin?"""
 
     name: str
     run: Callable[[Graph], int]
@@ -29,7 +29,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class PassResult:
-    """What a pass did. difference: operation type -> how many more (fewer, if negative) there are after it."""
+    """The effect of a pass. difference: operation type -> change in number."""
 
     name: str
     count: int
@@ -41,7 +41,7 @@ class PassResult:
 
 
 def run_pass(graph: Graph, item: Pass, *, debug: bool = False) -> PassResult:
-    """Runs one pass. NnefToolsError, in debug mode, if it leaves the graph other than it claims."""
+    """Runs one pass. NnefToolsError, in debug mode, if the pass violates the contract."""
     before = _count(graph)
     shape = _structure(graph) if debug else None
     count = item.run(graph)
@@ -55,8 +55,8 @@ def run_pass(graph: Graph, item: Pass, *, debug: bool = False) -> PassResult:
 def run_passes(graph: Graph, passes: Iterable[Pass], *, debug: bool = False) -> list[PassResult]:
     """Runs the passes in turn until a whole round changes nothing.
 
-    Returns the sum of the results of each pass that changed something, in the order of the passes. PluginError if
-    passes of plugins still find something to do after MAX_PLUGIN_ROUNDS rounds; those of ours always shrink the graph.
+    Returns the summed results of each pass that changed something, in the order of the passes. PluginError if passes of
+    plugins still rewrite after MAX_PLUGIN_ROUNDS rounds; built-in passes end, since they always shrink the graph.
     """
     passes = list(passes)
     counts = [0] * len(passes)

@@ -1,4 +1,4 @@
-"""The optimizer of TensorFlow graphs: what they must have, removal of transposes, and the chains of plugins."""
+"""The optimizer of TensorFlow graphs: completion, removal of transposes, and the chains of plugins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REQUIRED = Pass("complete-graph", complete_graph)
 
 
 class Optimizer:
-    """Rewrites a TensorFlow graph in place; `results` tells what each pass did that changed something."""
+    """Rewrites a TensorFlow graph in place; `results` lists the passes that changed something, with their effects."""
 
     def __init__(self, custom_optimizers: CustomOptimizers | None = None, *, debug: bool = False) -> None:
         self._custom_passes = custom_passes(custom_optimizers)
@@ -21,7 +21,7 @@ class Optimizer:
         self.results: list[PassResult] = []
 
     def __call__(self, graph: Graph, only_required: bool = False) -> Graph:
-        """Returns the graph. Each custom optimizer runs once.
+        """Optimizes the graph and returns it. Each custom optimizer runs once.
 
         only_required: only what a graph must have: Placeholder and Const operations for inputs and constants without
         producer, and the attributes that tell types. ShapeError if an input has no data type or unknown rank.
@@ -29,7 +29,7 @@ class Optimizer:
         passes = [REQUIRED] if only_required else [REQUIRED, LAYOUT, *self._custom_passes]
         results = [run_pass(graph, item, debug=self._debug) for item in passes]
         if not only_required:
-            # what plugins make is completed, too
+            # completes the operations that plugins made, too
             complete_graph(graph)
             place_operations(graph)
             name_nodes(graph)

@@ -1,4 +1,4 @@
-"""Removal of what a rewrite leaves without use."""
+"""Removal of tensors and operations that a rewrite leaves without use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..model import Tensor
 
 
 def remove_unused_tensors(tensors: Iterable[Tensor], kept: Container[Tensor]) -> None:
-    """Removes the tensors that nothing uses, with what computes them and what only that needs.
+    """Removes unused tensors, the operations that compute them, and everything that only those need.
 
     Graph inputs stay, and so do the tensors in `kept`, to which graph outputs must belong. An operation goes when none
     of its results is used.

@@ -1,11 +1,11 @@
 """Removal of transposes by choosing the order of axes in which each tensor is stored.
 
-A transpose is not moved step by step. Transposes are taken as properties of the connections between the other
-operations, each of which may work on tensors in another order of axes (a `Choice`). The search changes the choices of
-connected operations together where that takes less transposing, and the rewrite puts transposes only where two
-neighbors disagree. So canceling, merging, sinking and hoisting, also around forks and joins, are one thing.
+Transposes are not moved step by step. They are properties of the connections between the other operations, each of
+which may work on tensors in another order of axes (a `Choice`). The search changes the choices of connected operations
+together where that reduces transposing, and the rewrite puts transposes only where two neighbors disagree. So
+canceling, merging, sinking and hoisting, also around forks and joins, are the same.
 
-What an operation can do is for a `Dialect` to say; nothing here knows one.
+A `Dialect` tells what operations can do; nothing here knows a particular operation.
 """
 
 from .dialect import Choice, Dialect, Port, Reordering

@@ -1,4 +1,4 @@
-"""A graph without its transposes: what reads what, through which permutation, and what that costs."""
+"""A graph seen without its transposes: who reads which tensor, through which permutation, and at what cost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Choices = Mapping[Operation, Choice]
 
 
 class Use(NamedTuple):
-    """A place where a tensor is read, directly or through transposes.
+    """A use of a tensor, directly or through transposes.
 
-    operation, position: the input that reads it; operation None and position k for the graph output k.
-    tensor: what is read there. perm: how that is transposed against the original.
+    operation, position: the input that reads it; operation None and position k for the graph output k. tensor: the one
+    that is read there. perm: its permutation relative to the original.
     """
 
     operation: Operation | None
@@ -26,10 +26,11 @@ class Use(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """The transposes that are needed, the number of items that they move, and what counts if these are equal.
+    """The number of needed transposes, the number of items that they move, and finer criteria if these are equal.
 
-    places: 0 for a transpose at a graph input or output; 2 for one directly behind an operation that cannot follow,
-    since that often merges with what comes next; 1 anywhere else. reshapes: those in place of transposes.
+    places: 0 for a transpose at a graph input or output; 2 for one directly after an operation that cannot follow,
+    since that can often be merged with a later one; 1 anywhere else. reshapes: the number of those in place of
+    transposes.
     """
 
     transposes: int
@@ -41,7 +42,7 @@ class Cost(NamedTuple):
         return Cost(*(own + its for own, its in zip(self, other, strict=True)))
 
     def is_better(self, other: Cost) -> bool:
-        """No more transposes than the other, of no more items; and less of anything."""
+        """Does it have no more transposes and moved items than the other, and less in any respect?"""
         return self.transposes <= other.transposes and self.items <= other.items and self < other
 
 
@@ -49,7 +50,10 @@ FREE = Cost(0, 0, 0, 0)
 
 
 class Connections:
-    """The originals are the tensors that are neither constants nor results of transposes. `choice` is the state."""
+    """The connections between the operations of a graph, with the present choice of each operation.
+
+    The originals are the tensors that are neither constants nor results of transposes.
+    """
 
     def __init__(self, graph: Graph, dialect: Dialect) -> None:
         self.graph = graph
@@ -82,7 +86,7 @@ class Connections:
             self.uses.setdefault(self.origin(use.tensor)[0], []).append(use)
 
     def origin(self, tensor: Tensor) -> tuple[Tensor, Perm]:
-        """The original that a tensor is a transpose of, and the permutation from that."""
+        """The original of a tensor, and the permutation that leads from it to the tensor."""
         return self._origin.get(tensor) or (tensor, identity(tensor.rank or 0))
 
     def made(self, original: Tensor, choices: Choices) -> Perm:
@@ -93,18 +97,18 @@ class Connections:
         return self.chosen(producer, choices).outputs[_index(producer, original)]
 
     def needed(self, use: Use, choices: Choices) -> Perm:
-        """The permutation, against the original, in which a tensor is read."""
+        """The permutation, relative to the original, in which a tensor is read."""
         if use.operation is None:
             return use.perm
         return compose(use.perm, self.chosen(use.operation, choices).inputs[use.position])
 
     def chosen(self, operation: Operation, choices: Choices) -> Choice:
-        """The choice of an operation among the given ones, otherwise that of the state."""
+        """The choice of an operation among the given ones, or else its present choice."""
         choice = choices.get(operation)
         return choice if choice is not None else self.choice[operation]
 
     def cost(self, originals: Iterable[Tensor], choices: Choices) -> Cost:
-        """What the originals cost with these choices. A permutation that several need is made once."""
+        """The cost of the originals with these choices. A permutation that several uses need is made once."""
         total = FREE
         for original in originals:
             made = self.made(original, choices)
@@ -113,7 +117,7 @@ class Connections:
         return total
 
     def transposition_cost(self, original: Tensor, made: Perm, needed: Perm) -> Cost:
-        """What it costs to have one permutation of an original from another."""
+        """The cost of getting one permutation of an original from another."""
         if made == needed:
             return FREE
         shape = permuted(original.shape or (), made)
@@ -129,23 +133,23 @@ class Connections:
         return 1 if original.producer is not None and self._dialect.can_follow(original.producer) else 2
 
     def neighbors(self, operation: Operation) -> Iterator[Tensor]:
-        """The originals that the operation reads or makes."""
+        """The originals that the operation reads or produces."""
         for tensor in operation.inputs:
             if tensor not in self.constants:
                 yield self.origin(tensor)[0]
         yield from operation.outputs
 
     def conflicts(self) -> Iterator[Use]:
-        """Where a tensor is read in another permutation than that in which it is made."""
+        """The uses that read a tensor in another permutation than the one in which it is produced."""
         for original, uses in self.uses.items():
             for use in uses:
                 if self.needed(use, {}) != self.made(original, {}):
                     yield use
 
     def requests(self, operation: Operation, choice: Choice, port: Port) -> Iterator[tuple[Operation, Port, Perm]]:
-        """What the operations at the other end of a port would have to do, and where, to need no transpose there.
+        """What operations at the other end of a port would have to change to need no transpose: ports and permutations.
 
-        Where the producer cannot follow, the others that read its result can, and share a transpose.
+        If the producer cannot follow, the other readers of its result can, and share a transpose.
         """
         if port.is_output:
             made = choice.outputs[port.position]

@@ -1,4 +1,4 @@
-"""What the removal of transposes must know of the operations of a graph."""
+"""The interface between the removal of transposes and the operations of a dialect."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True)
 class Reordering:
-    """The axis of a constant has another order of items: it stands for several axes, merged, which are permuted.
+    """Another order of the items along an axis of a constant, which stands for several merged axes that are permuted.
 
-    The constant has no other use.
+    The constant must have no other use.
     """
 
     constant: Tensor
@@ -36,12 +36,12 @@ class Reordering:
 
 @dataclass(frozen=True)
 class Choice:
-    """A way of an operation to work on tensors whose axes are in another order.
+    """A way in which an operation can work on tensors whose axes are in another order.
 
-    inputs, outputs: the permutation, for each tensor, from the order in the given graph to the order that it has here.
-    That of a constant input may be of a higher rank, up to which the constant is extended by trailing 1s before it is
-    permuted. trims: these may be dropped again, since the inputs broadcast. order: the positions of the arguments
-    among the given inputs. reorderings: constants elsewhere that change, too.
+    inputs, outputs: for each tensor, the permutation from its order of axes in the given graph to the one in this
+    choice. The permutation of a constant input may have a higher rank: the constant is first extended to it by trailing
+    1s. trims: may these 1s be dropped again, since the inputs broadcast? order: the positions of the arguments among
+    the given inputs. reorderings: constants elsewhere that change, too.
     """
 
     inputs: tuple[Perm, ...]
@@ -57,7 +57,7 @@ class Choice:
 
 
 def unchanged(operation: Operation) -> Choice:
-    """The operation as it is."""
+    """The choice that leaves the operation as it is."""
     return Choice(
         tuple(identity(tensor.rank or 0) for tensor in operation.inputs),
         tuple(identity(tensor.rank or 0) for tensor in operation.outputs),
@@ -69,34 +69,34 @@ class Dialect(Protocol):
     """The operations of a graph, as far as transposes are concerned. One object serves one rewrite of one graph."""
 
     def transposition(self, operation: Operation) -> Perm | None:
-        """What the operation does to its first input, if it is a transpose. Its result is the only output."""
+        """The permutation of the first input, if the operation is a transpose with a single output; else None."""
 
     def can_follow(self, operation: Operation) -> bool:
-        """Has the operation choices at all?"""
+        """Does the operation have any choices?"""
 
     def choices(self, operation: Operation, port: Port, layout: Perm, current: Choice) -> Iterable[Choice]:
-        """The ways of an operation to have that permutation at a port (not that of a constant), the best one first.
+        """The choices of an operation with that permutation at a port (not one of a constant), the best one first.
 
-        Other ports are as in the current choice where they do not depend on this one. None for what is unknown.
+        Other ports are as in the current choice if they do not depend on this one. None for an unknown value.
         """
 
     def value(self, tensor: Tensor) -> Array | None:
         """The value of a constant whose axes may be permuted; None for anything else."""
 
     def add_constant(self, data: Array, like: Tensor) -> Tensor:
-        """A new constant, made from another one."""
+        """Adds a constant that is made from another one."""
 
     def set_constant(self, tensor: Tensor, data: Array) -> None:
-        """Gives another value, of another shape, to a constant, for all that use it."""
+        """Gives a constant another value, of another shape, for all of its users."""
 
     def become_constant(self, operation: Operation, data: Array) -> None:
-        """Makes an operation the definition of its result as a constant."""
+        """Makes the result of an operation a constant."""
 
     def add_transpose(self, source: Tensor, perm: Perm, result: Tensor) -> None:
-        """A new operation; it may be a reshape where `moves_items` does not hold."""
+        """Adds a transpose; it may be a reshape if `moves_items` is false."""
 
     def add_reshape(self, source: Tensor, result: Tensor) -> None:
-        """A new operation that gives the shape of the result."""
+        """Adds a reshape to the shape of the result."""
 
     def add_copy(self, source: Tensor, result: Tensor) -> None:
-        """A new operation that changes nothing."""
+        """Adds an operation that copies."""

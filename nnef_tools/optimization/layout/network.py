@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 SOURCE = "source"
 SINK = "sink"
-UNBOUNDED = 1 << 400  # no sum of costs comes near
+UNBOUNDED = 1 << 400  # far above any sum of costs
 
 
 class Network:
@@ -23,9 +23,9 @@ class Network:
         self._left.setdefault(end, {}).setdefault(start, 0)
 
     def sink_side(self) -> set[Hashable]:
-        """The nodes on the side of the sink, as few as possible, of a cut of the least capacity.
+        """The nodes on the side of the sink in a minimum cut, as few as possible.
 
-        By augmenting shortest paths (Edmonds and Karp 1972).
+        The algorithm augments shortest paths (Edmonds and Karp 1972).
         """
         while (path := self._path()) is not None:
             flow = min(self._left[start][end] for start, end in path)

@@ -1,4 +1,4 @@
-"""Permutations of axes, as `transpose` means them: dimension k of the result is dimension perm[k] of the source."""
+"""Permutations of axes as in `transpose`: dimension k of the result is dimension perm[k] of the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def identity(rank: int) -> Perm:
 
 
 def inverse(perm: Perm) -> Perm:
-    """What undoes the permutation: `(0, 3, 1, 2)` -> `(0, 2, 3, 1)`. Item k is where axis k went to."""
+    """The permutation that undoes another: `(0, 3, 1, 2)` -> `(0, 2, 3, 1)`. Item k is the new position of axis k."""
     result = [0] * len(perm)
     for position, axis in enumerate(perm):
         result[axis] = position
@@ -23,7 +23,7 @@ def inverse(perm: Perm) -> Perm:
 
 
 def compose(first: Perm, second: Perm) -> Perm:
-    """One permutation for a transposition by the first, and then by the second."""
+    """The permutation that does the same as the first one followed by the second."""
     return tuple(first[axis] for axis in second)
 
 
@@ -33,7 +33,7 @@ def permuted(items: Sequence[T], perm: Perm) -> tuple[T, ...]:
 
 
 def without_axes(perm: Perm, axes: Iterable[int]) -> Perm:
-    """The order of the axes that are left when some are removed: `(0, 3, 1, 2)` without 1 and 2 -> `(0, 1)`."""
+    """The permutation of the axes that are left when some are removed: `(0, 3, 1, 2)` without 1 and 2 -> `(0, 1)`."""
     removed = set(axes)
     kept = [axis for axis in perm if axis not in removed]
     number = {axis: k for k, axis in enumerate(sorted(kept))}
@@ -41,7 +41,7 @@ def without_axes(perm: Perm, axes: Iterable[int]) -> Perm:
 
 
 def with_axes(perm: Perm, axes: Iterable[int]) -> Perm:
-    """The reverse of `without_axes`, where the added axes keep their positions: `(1, 0)` with 1 -> `(2, 1, 0)`."""
+    """The inverse of `without_axes`, in which the added axes keep their positions: `(1, 0)` with 1 -> `(2, 1, 0)`."""
     added = set(axes)
     rank = len(perm) + len(added)
     old = [axis for axis in range(rank) if axis not in added]
@@ -50,9 +50,9 @@ def with_axes(perm: Perm, axes: Iterable[int]) -> Perm:
 
 
 def moves_items(shape: Sequence[int | None], perm: Perm) -> bool:
-    """Does a transposition change the order of items in memory, other than a reshape does?
+    """Does a transposition change the order of items in memory, so that a reshape could not replace it?
 
-    Axes of extent 1 do not count, but for the first one: that may be a batch, whose extent says nothing.
+    Axes of extent 1 do not count, apart from the first one: it may be a batch, whose extent can change.
     """
     wide = [axis for axis in perm if shape[axis] != 1 or axis == 0]
     return wide != sorted(wide)

@@ -1,4 +1,4 @@
-"""Which axes of a reshape belong together, for permutations of its input or output."""
+"""Groups of axes of a reshape that belong together, for permutations of its input or output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Group(NamedTuple):
 
 
 def groups(source: Extents, target: Extents) -> list[Group]:
-    """The smallest groups, in order. A first axis of extent 1 on both sides counts: it may be a batch."""
+    """The smallest groups, in order. A first axis of extent 1 on both sides is a group: it may be a batch."""
     batch = source[:1] == target[:1] == (1,)
     left = [k for k, extent in enumerate(source) if extent != 1 or (batch and k == 0)]
     right = [k for k, extent in enumerate(target) if extent != 1 or (batch and k == 0)]
@@ -54,7 +54,7 @@ def group_order(groups: list[Group], layout: Perm, *, outputs: bool) -> list[int
 
 
 def with_singletons(axes: list[int], rank: int) -> Perm:
-    """The axes in their order, and all others where they are."""
+    """The given axes in their order, and all others in their own positions."""
     members = set(axes)
     rest = iter(axes)
     return tuple(next(rest) if axis in members else axis for axis in range(rank))

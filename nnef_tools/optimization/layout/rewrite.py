@@ -1,4 +1,4 @@
-"""Puts the choices of the search into the graph."""
+"""Rewrites the graph according to the choices of the search."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from .search import improve
 
 
 def minimize_transposes(graph: Graph, dialect: Dialect) -> int:
-    """Removes transposes, or moves them to where they move fewer items. Returns 0 if nothing changes, else a count.
+    """Removes transposes, or puts them where they move fewer items. Returns the number of changes.
 
-    There are never more transposes, nor do they move more items. Inputs and outputs of the graph keep names and shapes.
-    Other tensors are permuted in place: a tensor may come out in another order of axes than it had, under its name.
+    There are never more transposes than before, nor do they move more items. Inputs and outputs of the graph keep names
+    and shapes. Other tensors are permuted in place: a tensor may have another order of axes afterwards, under the same
+    name.
     """
     before = sum(dialect.transposition(operation) is not None for operation in graph.operations)
     folded = _fold_into_constants(graph, dialect)
@@ -35,7 +36,7 @@ def minimize_transposes(graph: Graph, dialect: Dialect) -> int:
 
 
 def places_of_transposes(graph: Graph, dialect: Dialect) -> list[str]:
-    """Where transposes are: for each what it permutes, and the operations or graph inputs and outputs around it."""
+    """The places of transposes: for each its axes, and the operations or graph inputs and outputs around it."""
     inputs = set(graph.inputs)
     outputs = set(graph.outputs)
     places = []
@@ -56,7 +57,7 @@ def _type(operation: Operation | None) -> str:
 
 
 def _fold_into_constants(graph: Graph, dialect: Dialect) -> int:
-    """Transposes of constants become constants, which are views of the data."""
+    """Replaces transposes of constants by constants, which are views of the data."""
     count = 0
     outputs = set(graph.outputs)
     for operation in list(graph.operations):
@@ -82,7 +83,7 @@ def _fold_into_constants(graph: Graph, dialect: Dialect) -> int:
 
 
 def _is_settled(connections: Connections) -> bool:
-    """Is each transpose needed, by itself, and of an original?"""
+    """Is the graph already minimal: is each transpose needed, and does none follow another?"""
     seen: set[tuple[Tensor, Perm]] = set()
     for operation in connections.transposes:
         source, perm = connections.origin(operation.output)
@@ -95,7 +96,7 @@ def _is_settled(connections: Connections) -> bool:
 
 
 class _Rewrite:
-    """One rewrite of a graph to the choices of `connections`."""
+    """A rewrite of a graph to the choices of `connections`."""
 
     def __init__(self, connections: Connections, dialect: Dialect) -> None:
         self.connections = connections
@@ -131,14 +132,14 @@ class _Rewrite:
         )
 
     def _made(self) -> Iterable[Tensor]:
-        """What is computed in another permutation than before."""
+        """The tensors that are computed in another permutation than before."""
         for operation, choice in self.connections.choice.items():
             for tensor, layout in zip(operation.outputs, choice.outputs, strict=True):
                 if layout != identity(len(layout)):
                     yield tensor
 
     def _place(self, original: Tensor) -> None:
-        """Decides which tensors hold an original in the permutations that are needed, and who reads which of them."""
+        """Decides which tensors hold an original in the needed permutations, and who reads which of them."""
         made = self.connections.made(original, {})
         readers: dict[Perm, list[Use]] = {made: []}
         for use in self.connections.uses.get(original, ()):
@@ -186,9 +187,9 @@ class _Rewrite:
         return same[0] if same else Tensor(self.graph)
 
     def _known(self, original: Tensor, aliases: list[Tensor]) -> Tensor:
-        """The tensor that stands for one of the source model, according to the metadata.
+        """A tensor that corresponds to one of the source model, according to the metadata.
 
-        It gets the original's name, if its own is only a number of the transpose that goes away.
+        It gets the original's name if its own is only a generated name of the transpose that vanishes.
         """
         known = tensor_facts(self.graph.metadata)
         if original.name in known:
@@ -223,18 +224,18 @@ class _Rewrite:
 
 
 def _is_numbered(tensor: Tensor) -> bool:
-    """Is the tensor named after the operation that makes it, as those are that have no name of their own?"""
+    """Does the tensor have a generated name, made of the type of its operation and a number?"""
     type = tensor.producer.type if tensor.producer is not None else None
     return type is not None and re.fullmatch(rf"{re.escape(type)}[0-9]+", tensor.name or "") is not None
 
 
 class _Constants:
-    """Permutes the constants among the arguments; those that nothing else uses change in place."""
+    """Permutes the constants among the arguments, in place if nothing else uses them."""
 
     def __init__(self, connections: Connections, dialect: Dialect) -> None:
         self._dialect = dialect
         self._requests: dict[Tensor, dict[tuple[Perm, int], list[tuple[Operation, int]]]] = {}
-        self._kept = set(connections.graph.outputs)  # constants that are needed as they are
+        self._kept = set(connections.graph.outputs)  # constants that other uses need as they are
         self._reorderings: list[Reordering] = []
         for operation, choice in connections.choice.items():
             self._reorderings += choice.reorderings
@@ -255,7 +256,7 @@ class _Constants:
         return data
 
     def rewrite(self, arguments: dict[Operation, list[Tensor]]) -> None:
-        """Makes the constants, and puts them into the lists of arguments."""
+        """Makes the permuted constants, and puts them into the lists of arguments."""
         for reordering in self._reorderings:
             self._reorder(reordering)
         for tensor, requests in self._requests.items():
@@ -274,7 +275,7 @@ class _Constants:
                     arguments[operation][index] = constant
 
     def _reorder(self, reordering: Reordering) -> None:
-        """Splits the axis of a constant, permutes the parts, and merges them, which copies."""
+        """Splits the axis of a constant, permutes the parts and merges them, which copies the data."""
         constant, axis, extents = reordering.constant, reordering.axis, reordering.extents
         data = self._value(constant)
         before, after = data.shape[:axis], data.shape[axis + 1 :]
@@ -291,7 +292,7 @@ def _permuted(data: Array, layout: Perm) -> Array:
 
 
 def _trimmed_rank(shape: tuple[int, ...]) -> int:
-    """The rank without trailing 1s, but for the first axis."""
+    """The rank without trailing 1s, but at least 1."""
     rank = len(shape)
     while rank > 1 and shape[rank - 1] == 1:
         rank -= 1

@@ -1,4 +1,4 @@
-"""The search for choices of the operations that need less transposing."""
+"""The search for choices of operations that need less transposing."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Weight = Callable[[Cost], int]
 
 
 def fewest_first(cost: Cost) -> int:
-    """A number that orders costs as they are ordered themselves."""
+    """A weight that orders costs as `Cost` does: by the number of transposes first."""
     return (cost.transposes << 160) + (cost.items << 80) + (cost.places << 40) + cost.reshapes
 
 
 def smallest_first(cost: Cost) -> int:
-    """A number that orders costs by the items that are moved, before the number of transposes."""
+    """A weight that orders costs by the number of moved items first."""
     return (cost.items << 160) + (cost.transposes << 80) + (cost.places << 40) + cost.reshapes
 
 
 def improve(connections: Connections, dialect: Dialect) -> bool:
-    """Changes the choices until no proposal needs less transposing. Tells if any was changed.
+    """Changes the choices until no proposal needs less transposing. Returns whether any was changed.
 
-    A proposal starts where a transpose is: one of its two neighbors takes over the permutation of the other, and
-    whatever that asks for is passed on from operation to operation as far as these can follow. Of a proposal that
-    does not pay as a whole, the best part is taken: the minimum cut between those that follow and those that stay.
-    Every change lessens the number of transposes or the items that they move, and adds to neither; or it leaves both
-    and improves their places (see `Cost`).
+    A proposal starts at a transpose: one of its two neighbors takes over the permutation of the other, and the
+    consequences are passed on from operation to operation as far as these can follow. If a proposal does not pay as a
+    whole, its best part is taken: the minimum cut between the operations that follow and those that stay. Every change
+    reduces the number of transposes or of moved items, and increases neither; or it keeps both and improves the places
+    of transposes (see `Cost`).
     """
     improved = False
     while _sweep(connections, dialect):
@@ -62,7 +62,7 @@ def _sweep(connections: Connections, dialect: Dialect) -> bool:
 
 
 def _ends(connections: Connections, use: Use) -> Iterator[tuple[Operation, Port, Perm]]:
-    """What the reader of a tensor, or else its producer, would have to do to need no transpose there."""
+    """The changes of the reader of a tensor, or else of its producer, that would make a transpose unnecessary there."""
     original, _ = connections.origin(use.tensor)
     if use.operation is not None:
         made = connections.made(original, {})
@@ -74,7 +74,7 @@ def _ends(connections: Connections, use: Use) -> Iterator[tuple[Operation, Port,
 
 
 def _spread(connections: Connections, dialect: Dialect, operation: Operation, port: Port, choice: Choice) -> Proposal:
-    """The choice of an operation, and those of all others that follow it."""
+    """The choices of an operation and of all others that follow it."""
     proposal = {operation: choice}
     settled = {operation: {port}}
     queue = deque((operation,))
@@ -131,7 +131,7 @@ def _cheapest_part(
 ) -> Proposal:
     """A minimum cut: operations on the side of the sink follow the proposal, the others stay as they are.
 
-    Costs that no network can express exactly (of pairs that agree only if one of the two follows) are rounded up.
+    Costs that a network cannot express exactly (for pairs that agree only if one of the two follows) are rounded up.
     """
     network = Network()
     for original in originals:
@@ -143,7 +143,7 @@ def _cheapest_part(
 def _add_original(
     network: Network, connections: Connections, original: Tensor, proposal: Proposal, weight: Weight
 ) -> None:
-    """Adds the cost of one tensor: of each permutation that some use needs while it is not made."""
+    """Adds the cost of one tensor: of each permutation that a use needs and the producer does not make."""
     producer = original.producer if original.producer in proposal else None
     made = [connections.made(original, choices) for choices in ({}, proposal)]
     always: set[Perm] = set()
@@ -179,7 +179,7 @@ def _add_original(
 
 
 def _any_stays(network: Network, gate: object, operations: list[Operation], end: object, price: int) -> None:
-    """The price is to be paid once if any of the operations is on the source's side and `end` on the sink's."""
+    """Charges the price once if any of the operations is on the source's side and `end` on the sink's."""
     if operations:
         network.connect(gate, end, price)
     for operation in operations:
@@ -187,7 +187,7 @@ def _any_stays(network: Network, gate: object, operations: list[Operation], end:
 
 
 def _any_follows(network: Network, gate: object, start: object, operations: list[Operation], price: int) -> None:
-    """The price is to be paid once if `start` is on the source's side and any of the operations on the sink's."""
+    """Charges the price once if `start` is on the source's side and any of the operations on the sink's."""
     if operations:
         network.connect(start, gate, price)
     for operation in operations:

@@ -1,1 +1,1 @@
-"""Rewrites of NNEF graphs, one family a module. All are exact but for the rounding of floating-point numbers."""
+"""Rewrites of NNEF graphs, one family in each module. All are exact apart from floating-point rounding."""

@@ -1,4 +1,4 @@
-"""Per-channel multiplication and addition are folded into the weights of a linear operation before or after them."""
+"""Folds multiplication and addition per channel into the weights of a linear operation before or after them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SEQUENCE = ("add", "sub", "mul", "div", "neg", "batch_normalization")
 class Affine:
     """The function y = x * scale + offset, with constants (float64) that are broadcast as NNEF does.
 
-    sources: the constants as they are stored, for the type of results. scales, offsets: those that were given as the
-    scale or offset, to be replaced (see `Editor.make_constant`).
+    sources: the constants as they are stored, which determine the type of results. scales, offsets: the constants that
+    were given as scale or offset, to be replaced (see `Editor.make_constant`).
     """
 
     x: Tensor
@@ -77,7 +77,7 @@ def _normalization(operation: Operation, editor: Editor) -> Affine | None:
 
 
 def along(array: Array, tensor: Tensor, axis: int) -> Array | None:
-    """The constant as a vector along an axis of the tensor (of one item if it is the same everywhere).
+    """The constant as a vector along an axis of the tensor, with one item if it is the same everywhere.
 
     None if it varies along other axes too, or would extend the tensor's shape.
     """
@@ -91,7 +91,7 @@ def along(array: Array, tensor: Tensor, axis: int) -> Array | None:
     return array.reshape(-1)
 
 
-# Where the channels lie in the weights
+# positions of the channels in the weights
 
 
 def _rows(weights: Array, factors: Array) -> Array:
@@ -108,7 +108,7 @@ def _columns(weights: Array, factors: Array) -> Array:
 
 
 def _repeated(weights: Array, factors: Array) -> Array:
-    """Depth-wise: each channel has the same number of consecutive rows."""
+    """Channels lie along the first dimension of a depth-wise filter, each in the same number of consecutive rows."""
     return _rows(weights, np.repeat(factors, weights.shape[0] // factors.size))
 
 
@@ -117,7 +117,7 @@ Place = tuple[int, Callable[[Array, Array], Array]]
 
 @dataclass(frozen=True)
 class Linear:
-    """Of a linear operation: which input holds the channels of its results, of its input, and the bias."""
+    """The inputs of a linear operation: those with the channels of its results and of its input, and the bias."""
 
     results: Place
     sources: Place
@@ -136,7 +136,7 @@ LINEAR: dict[str, Linear] = {
 def _scaled(
     place: Place, weights: Array, factors: Array, channels: int | None, sources: Sequence[Array]
 ) -> Array | None:
-    """The weights with each channel scaled: themselves for factors of 1, which saves copies of large ones.
+    """The weights with each channel scaled; the array itself for factors of 1, which saves copies of large ones.
 
     None if the number of channels is unknown or does not fit, or the result does not fit into the type of the sources.
     """
@@ -170,16 +170,16 @@ def _channels(tensor: Tensor) -> int | None:
 
 
 def fold_affine(graph: Graph) -> int:
-    """linear -> t -> affine -> y becomes linear -> y; x -> affine -> t -> linear -> y becomes x -> linear -> y.
+    """Replaces linear -> t -> affine -> y by linear -> y, and x -> affine -> t -> linear -> y by x -> linear -> y.
 
     linear: conv, deconv, separable_conv, separable_deconv, linear, matmul with constant weights.
-    affine: add, sub, mul, div, neg, batch_normalization with constants that vary per channel, or not at all.
+    affine: add, sub, mul, div, neg, batch_normalization with constants that vary by channel or not at all.
 
     After: w' = w * scale per output channel, bias' = bias * scale + offset.
     Before: w' = w * scale per input channel; for conv and linear, bias' = bias + the response to the offset. The border
     of a conv continues the scaled tensor, so an offset is only folded if no zeros are padded to it.
     batch_normalization is linear in this sense as well: scale' = scale * s, offset' = offset * s + o.
-    matmul has no bias: a scale is folded, and with an offset per column a matmul of matrices becomes `linear`.
+    matmul has no bias: a scale is folded, and a matmul of matrices with an offset per column becomes `linear`.
 
     t must have no other use, and must not be quantized.
     """
@@ -234,7 +234,7 @@ def _weights(operation: Operation, index: int, editor: Editor) -> Array | None:
 
 
 def _bias(operation: Operation, index: int, editor: Editor) -> Array | None:
-    """The bias as a vector, or as one item: [1, C] or singleton; 0 if it is not given. None if it is not constant."""
+    """The bias, [1, C] or a single item, as a vector; 0 if it is not given, None if it is not constant."""
     if index >= len(operation.inputs):
         return np.zeros(1)
     data = editor.value(operation.inputs[index])
@@ -259,7 +259,7 @@ def _scale_results(linear: Operation, function: Affine, editor: Editor) -> bool:
     if filters is None or shifted is None:
         return False
     _store(linear, place[0], filters, weights, editor)
-    if bias.any() or offset.any():  # else it is 0 as before
+    if bias.any() or offset.any():  # otherwise it stays 0
         editor.set_value(linear, index, shifted, function.offsets)
     return True
 
@@ -293,7 +293,7 @@ def _store(linear: Operation, index: int, filters: Array, weights: Array, editor
 
 
 def _passes_offsets(linear: Operation, weights: Array) -> bool:
-    """Does an offset of the whole input give the same response everywhere, because no zeros are padded?"""
+    """Does an offset of the whole input have the same effect everywhere, because no zeros are padded?"""
     if linear.type == "linear":
         return True
     if linear.type != "conv":
@@ -301,7 +301,7 @@ def _passes_offsets(linear: Operation, weights: Array) -> bool:
     padding = attributes(linear)["padding"]
     if attributes(linear)["border"] != "constant":
         return True
-    if not padding:  # automatic: none for a window of one item
+    if not padding:  # automatic padding adds none to a window of one item
         return all(extent == 1 for extent in weights.shape[2:])
     return all(before <= 0 and after <= 0 for before, after in padding)
 

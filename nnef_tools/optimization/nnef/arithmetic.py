@@ -1,4 +1,4 @@
-"""Successive additions, or multiplications, of constants become one."""
+"""Merges successive additions, or multiplications, of constants into one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KINDS = {"add": "add", "sub": "add", "mul": "mul", "div": "mul"}
 
 
 def merge_arithmetic(graph: Graph) -> int:
-    """x -> first -> t -> second -> y becomes x -> add or mul -> y, in one sweep over the second operations.
+    """Replaces x -> first -> t -> second -> y by x -> add or mul -> y, in one sweep over the second operations.
 
     add and sub of constants: (x + a) + b = x + (a + b). mul and div: (x * a) * b = x * (a * b). Only if the joint
     constant is no larger than the larger of the two, and if it neither overflows nor vanishes.
@@ -40,7 +40,7 @@ def merge_arithmetic(graph: Graph) -> int:
 
 
 def _constant(operation: Operation, editor: Editor) -> Affine | None:
-    """add, sub, mul or div of a constant; not the subtraction from one."""
+    """The constant of an add, sub, mul or div; not of a subtraction from a constant."""
     function = affine(operation, editor) if operation.type in _KINDS else None
     if function is None or (_KINDS[operation.type or ""] == "add" and function.scale != 1):
         return None
@@ -60,7 +60,7 @@ def _join(kind: str, inner: Affine, outer: Affine) -> Array | None:
 
 
 def _label(operation: Operation) -> str | None:
-    """The label of the variable among the inputs."""
+    """The label of a variable among the inputs."""
     for tensor in operation.inputs:
         if tensor.producer is not None and tensor.producer.type == "variable":
             return str(tensor.producer.attribs["label"])

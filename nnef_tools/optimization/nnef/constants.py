@@ -1,4 +1,4 @@
-"""Constants: equal ones are shared, and operations on constants only are evaluated."""
+"""Shares equal constants, and evaluates operations on constants."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ...ops.inference import evaluate
 from ...ops.registry import find
 from .editor import Array, Editor
 
-MAX_GROWTH = 1 << 20  # items by which the value of an operation may exceed its inputs
+MAX_GROWTH = 1 << 20  # the number of items by which the value of an operation may exceed its inputs
 
 _NEVER_FOLDED = ("external", "variable", "constant", "update", "copy")
 
 
 def share_constants(graph: Graph) -> int:
-    """Of `variable` and `constant` operations with equal values, type and shape, all consumers use one.
+    """Makes all users of `variable` and `constant` operations with equal values, type and shape use one of them.
 
-    That is the first one with a name, which those lack that other passes have made. Variables that are updated,
-    quantized constants and graph outputs are left alone. Values are compared bit by bit.
+    It is the first one with a name, which constants made by other passes lack. Updated variables, quantized constants
+    and graph outputs are left alone. Values are compared bit by bit.
     """
     editor = Editor(graph)
     groups: dict[Hashable, list[tuple[Operation, Array]]] = {}
@@ -40,7 +40,7 @@ def share_constants(graph: Graph) -> int:
 
 
 def _sample(data: Array) -> bytes:
-    """A few items, so that different values are told apart without reading them whole."""
+    """A few items, by which most different values are distinguished without reading them whole."""
     return np.asarray(data.flat[:: max(1, data.size // 16)]).tobytes()
 
 
@@ -61,11 +61,11 @@ def _share(group: list[tuple[Operation, Array]], editor: Editor) -> int:
 
 
 def fold_constants(graph: Graph) -> int:
-    """op(constants..) -> y becomes a variable with the value, or a literal if that is a scalar.
+    """Replaces op(constants..) -> y by a variable with the value, or by a literal for a scalar.
 
-    The value is that of the operation's kernel. Operations stay that are unknown, have several results or no shape to
-    speak of, whose value is much larger than their inputs (such as `tile`), or whose evaluation fails: what is wrong
-    with such a model is not for an optimization to say.
+    The kernel of the operation computes the value. Operations stay if they are unknown, have several results or no
+    known shape, if the value is much larger than the inputs (such as `tile`), or if the evaluation fails: an
+    optimization does not report errors of the model.
     """
     editor = Editor(graph)
     count = 0

@@ -1,4 +1,4 @@
-"""What the rewrites of NNEF graphs share: values of constants, new constants, and the removal of an operation."""
+"""The edits that rewrites of NNEF graphs share: values of constants, new constants, removal of operations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Argument = tuple[Operation, Tensor]
 
 
 class Editor:
-    """Edits of one graph during one pass. `finish` puts new operations into their places."""
+    """The edits of a graph during one pass. `finish` puts new operations into their places."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -41,15 +41,15 @@ class Editor:
         }
 
     def finish(self, count: int) -> int:
-        """Restores the topological order; returns the count."""
+        """Restores the topological order, and returns the number of rewrites."""
         if count:
             place_operations(self.graph)
         return count
 
     def value(self, tensor: Tensor) -> Array | None:
-        """The value of a constant: literal, `constant`, or `variable` that no `update` changes. Else None.
+        """The value of a constant: a literal, a `constant`, or a `variable` that no `update` changes. Else None.
 
-        None also for quantized constants, whose data may be codes.
+        It is None for quantized constants, too, whose data may be codes.
         """
         producer = tensor.producer
         if tensor.quant or (producer is not None and producer.type not in ("variable", "constant")):
@@ -68,14 +68,14 @@ class Editor:
         return producer is not None and producer.type == "variable" and _label(producer) in self._updated
 
     def is_private(self, tensor: Tensor) -> bool:
-        """Is the tensor only an intermediate result of one consumer, so that it may vanish?"""
+        """Is the tensor an intermediate result with a single user, so that it may vanish?"""
         return tensor.consumer is not None and tensor not in self.outputs and not tensor.quant
 
     def set_value(self, operation: Operation, index: int, data: Array, replaced: Sequence[Argument] = ()) -> None:
         """Gives an input of the operation another constant value.
 
-        The constant that is there changes in place if nothing else uses it; otherwise it stays and another one is made
-        (see `make_constant`). `index` may be one after the last input.
+        The present constant changes in place if nothing else uses it; otherwise a new one is made (see
+        `make_constant`). `index` may be one after the last input.
         """
         inputs = list(operation.inputs)
         old = inputs[index] if index < len(inputs) else None
@@ -85,9 +85,9 @@ class Editor:
         operation.inputs = tuple(inputs)
 
     def make_constant(self, data: Array, replaced: Sequence[Argument], hint: str | None = None) -> Tensor:
-        """A constant in place of others that are about to vanish: arguments of operations that will not use them.
+        """A constant in place of others that are about to vanish, arguments of operations that will not use them.
 
-        The first of them that nothing else uses gets the value and thereby keeps its name; else see `new_constant`.
+        The first of them that nothing else uses gets the value, so that its name stays; otherwise see `new_constant`.
         """
         own = next((tensor for operation, tensor in replaced if data.ndim > 0 and self._owns(operation, tensor)), None)
         if own is None:
@@ -98,7 +98,7 @@ class Editor:
         return own
 
     def replace_constant(self, tensor: Tensor, data: Array) -> None:
-        """Gives a constant another value, for all that use it."""
+        """Gives a constant another value, for all of its users."""
         producer = tensor.producer
         if producer is None:
             tensor.data, tensor.shape = data, data.shape
@@ -109,7 +109,7 @@ class Editor:
         _become_variable(producer, tensor, data, label)
 
     def _owns(self, operation: Operation, tensor: Tensor) -> bool:
-        """Is the constant used by nothing but one argument of this operation?"""
+        """Is the constant used only by this operation, as one argument?"""
         return (
             tensor.producer is not None
             and tensor.consumer is operation
@@ -128,7 +128,7 @@ class Editor:
         return tensor
 
     def become_constant(self, operation: Operation, data: Array) -> None:
-        """Replaces an operation by its value; the result keeps its name, but for a scalar that becomes a literal."""
+        """Replaces an operation by its value; the result keeps its name, but a scalar becomes a literal."""
         tensor = operation.output
         if data.ndim == 0 and tensor not in self.outputs and has_literal(data):
             replace_tensor_in_consumers(self.graph, tensor, self.new_constant(data))
@@ -141,7 +141,7 @@ class Editor:
     def fold(self, operation: Operation, data: Array) -> None:
         """Replaces an operation on constants by its value.
 
-        A constant of as many items keeps its name if nothing else uses it; of several, the first. So does one repeated.
+        The first operand with as many items, or one that is repeated, passes its name on if nothing else uses it.
         """
         whole = [t for t in operation.inputs if operation.type == "tile" or t.volume == data.size]
         replaced = [(operation, t) for t in whole[:1]]
@@ -166,9 +166,9 @@ class Editor:
     def forward(self, operation: Operation, sources: Sequence[Tensor]) -> bool:
         """Removes an operation whose results equal the sources, one for one; False if that is impossible.
 
-        A result that is a graph output keeps its name: what computes the source then gives the result instead. If
-        the source is itself an input or output of the graph or a constant, the operation becomes a `copy` (if it has
-        one result; it is then left as it is if it is one already).
+        A result that is a graph output keeps its name: the operation that computes the source then computes the result
+        instead. If the source is an input or output of the graph or a constant, an operation with one result becomes a
+        `copy` (if it is not one already).
         """
         pairs = list(zip(operation.outputs, sources, strict=True))
         if all(self._is_replaceable(result, source) for result, source in pairs):
@@ -208,16 +208,16 @@ class Editor:
 def add_operation(
     graph: Graph, type: str, inputs: Tensor | tuple[Tensor, ...], result: Tensor, **attribs: Any
 ) -> Operation:
-    """Adds an operation that gives the tensor, with the class of its items as `dtype`, at the end of the graph.
+    """Adds an operation that produces the tensor at the end of the graph; its `dtype` is the class of the items.
 
-    Passes put it into its place in the end (`Editor.finish`).
+    `Editor.finish` puts it into its place.
     """
     attribs["dtype"] = canonical_dtype(result.dtype or np.float32)
     return Operation(graph, type=type, attribs=attribs, inputs=inputs, outputs=result)
 
 
 def attributes(operation: Operation) -> dict[str, Any]:
-    """The attributes, with the defaults for those that are missing, as in operations that plugins create.
+    """The attributes of an operation, with defaults for those that are missing, as in operations that plugins create.
 
     FormatError if one that has no default is missing.
     """
@@ -228,7 +228,7 @@ def attributes(operation: Operation) -> dict[str, Any]:
 
 
 def real(array: Any) -> Array | None:
-    """The values as float64, in which constants are combined; None unless they are of a floating-point type."""
+    """The values as float64, for combining constants; None if they are not of a floating-point type."""
     data = np.asarray(array)
     return data.astype(np.float64) if is_floating(data.dtype) else None
 
@@ -236,7 +236,7 @@ def real(array: Any) -> Array | None:
 def narrowed(data: Array, *sources: Array) -> Array | None:
     """A combination of constants in their common floating-point type; None if it does not fit.
 
-    It does not fit if something overflows, or underflows to 0. Scalars have no say in the type, unless all are.
+    It does not fit if an item overflows, or underflows to 0. Scalars do not influence the type, unless all are scalars.
     """
     ranked = [source for source in sources if source.ndim > 0] or sources
     with np.errstate(all="ignore"):
@@ -246,12 +246,12 @@ def narrowed(data: Array, *sources: Array) -> Array | None:
 
 
 def _label(operation: Operation | None) -> str:
-    """The label as it is compared: without regard to case."""
+    """The label of a variable for comparisons, which ignore case."""
     return str(operation.attribs.get("label", "")).lower() if operation is not None else ""
 
 
 def _become_variable(operation: Operation, tensor: Tensor, data: Array, label: str) -> None:
-    # Quantized data may be codes: integers that stand for reals.
+    # quantized data may be codes: integers that stand for real numbers
     dtype = operation.attribs["dtype"] if tensor.quant else canonical_dtype(data.dtype)
     operation.type = "variable"
     operation.attribs = {"shape": list(data.shape), "label": label, "dtype": dtype}

@@ -1,4 +1,4 @@
-"""Operations that change nothing are removed."""
+"""Removes operations that change nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Test = Callable[[Operation, Editor], Tensor | None]
 
 
 def remove_identities(graph: Graph) -> int:
-    """x -> identity -> y becomes x, for each operation that gives its input for all values (and the shapes at hand).
+    """Replaces x -> identity -> y by x, for each operation that returns its input for all values of the given shapes.
 
-    The names of graph inputs and outputs are kept: where the result is an output, what computes x gives y instead; if
-    x has to keep its own name, a `copy` remains. A quantized result is never merged with another tensor.
+    The names of graph inputs and outputs are kept: if y is an output, the operation that computes x computes y instead;
+    if x has to keep its own name, a `copy` remains. A quantized result is never merged with another tensor.
     """
     editor = Editor(graph)
     count = 0
@@ -31,7 +31,7 @@ def remove_identities(graph: Graph) -> int:
 
 
 def _first(condition: Callable[[Operation], bool]) -> Test:
-    """The test for operations of one result that give their first input if the condition holds."""
+    """The test for operations with one result that return their first input if the condition holds."""
 
     def test(operation: Operation, editor: Editor) -> Tensor | None:
         return operation.inputs[0] if len(operation.outputs) == 1 and condition(operation) else None
@@ -40,7 +40,7 @@ def _first(condition: Callable[[Operation], bool]) -> Test:
 
 
 def _always(operation: Operation) -> bool:
-    """copy; concat and add_n of one tensor, split into one, copy_n of one."""
+    """copy; concat and add_n of one tensor, split into one part, copy_n with one copy."""
     return len(operation.inputs) == 1
 
 
@@ -73,7 +73,7 @@ def _adds_no_padding(operation: Operation) -> bool:
 
 
 def _takes_all(operation: Operation) -> bool:
-    """slice with stride 1 that leaves the extents as they are, or whose begin and end are 0 (which means all)."""
+    """slice with stride 1 that keeps the extents, or whose begin and end are 0 (which means all)."""
     attribs = attributes(operation)
     if any(stride != 1 for stride in attribs["stride"]):
         return False
@@ -91,7 +91,7 @@ def _scales_by_one(operation: Operation) -> bool:
 
 
 def _has_unit_window(operation: Operation) -> bool:
-    """box, debox, avg_pool and max_pool of size 1 with stride 1 and without padding (automatic padding is none)."""
+    """box, debox, avg_pool and max_pool of size 1 with stride 1 and without padding (automatic padding adds none)."""
     attribs = attributes(operation)
     shape, source = tuple(attribs.get("output_shape") or ()), operation.inputs[0].shape
     return (
@@ -102,7 +102,7 @@ def _has_unit_window(operation: Operation) -> bool:
 
 
 def _casts_to_same(operation: Operation) -> bool:
-    """cast to the type that the input has, and to no other precision."""
+    """cast to the type and precision of the input."""
     source, target = operation.inputs[0].dtype, operation.attribs.get("dtype")
     if source is None or target is None or (source is np.float64) != (target is np.float64):
         return False
@@ -110,7 +110,7 @@ def _casts_to_same(operation: Operation) -> bool:
 
 
 def _neutral(item: float, *, commutes: bool) -> Test:
-    """The test for a binary operation with a constant of that value everywhere, which may not extend the shape."""
+    """The test for a binary operation with a constant that has that value everywhere and does not extend the shape."""
 
     def test(operation: Operation, editor: Editor) -> Tensor | None:
         x, y = operation.inputs

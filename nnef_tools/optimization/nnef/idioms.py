@@ -1,8 +1,8 @@
-"""Recognizes what NNEF writes out because it has no such operation, for targets that have one.
+"""Recognizes groups of NNEF operations that are one operator in other formats.
 
-An idiom is an operation that only converters know. Its name is no identifier of NNEF, so that no model has an operation
-or fragment of that name. Only forms that compute the same are recognized. Where the operators of targets compute in
-single precision, or runtimes have them for that alone, so do the idioms.
+An idiom is an operation that only converters know. Its name is not an NNEF identifier, so that no model has an
+operation or fragment with that name. Only forms that compute the same are recognized. An idiom is limited to single
+precision if the operators of targets compute in it, or runtimes implement them for it only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SIGNED_GATHER = "idiom:signed_gather"
 COLUMN_BIAS = "idiom:column_bias"
 """(x, bias): the sum of a matmul with a single column and a number.
 
-Runtimes fuse the two if the number is a vector of one item, as it was before NNEF's form lost the rank.
+Runtimes fuse the two if the number is a vector of one item.
 """
 
 Extents = tuple[int | None, ...]
@@ -60,16 +60,16 @@ IDIOMS = (
 )
 
 _MEANS = ("mean_reduce", "sum_reduce")
-"""Operations that compute means; sums do if they are normalized."""
+"""Operations that compute means; a sum does if it is normalized."""
 
 _MAX_EXACT = 1 << 24
-"""The extent up to which indices are exact in float32, in which NNEF computes."""
+"""The extent up to which indices are exact in float32, the type that NNEF computes in."""
 
 
 class _Blocks(NamedTuple):
-    """Moves blocks by a transpose between two reshapes.
+    """A move of blocks by a transpose between two reshapes.
 
-    axes: the order of axes. grid: the axes before the transpose, b for those of a block. layout: the axes outside.
+    axes: of the transpose. grid: the axes before the transpose, b for those of a block. layout: the axes outside.
     """
 
     type: str
@@ -88,7 +88,7 @@ _BLOCKS = (
 
 
 class Idiom(NamedTuple):
-    """What an operation computes together with others before it."""
+    """An operation that stands for an operation and others before it."""
 
     type: str
     inputs: tuple[Tensor, ...]
@@ -96,10 +96,10 @@ class Idiom(NamedTuple):
 
 
 def with_idioms(graph: Graph, types: Collection[str], kept: Container[str] = ()) -> Graph:
-    """The graph, or a copy in which operations are idioms of these types, without what is of no use after that.
+    """The graph, or a copy in which idioms of these types replace the operations that they stand for.
 
-    Shapes must be known where idioms are to be found. Indices of `gather_elements`, which may be negative anyway, lose
-    their wrapping for all targets. kept: types of operations that are not touched, since plugins convert them.
+    Idioms are found only where shapes are known. The code that makes negative indices positive is always removed before
+    `gather_elements`, which accepts them. kept: types of operations that stay, since plugins convert them.
     """
     finder = _Finder(graph, types, kept)
     found = {op: idiom for op in graph.operations if (idiom := finder.find(op)) is not None}
@@ -118,13 +118,13 @@ def with_idioms(graph: Graph, types: Collection[str], kept: Container[str] = ())
 
 
 def is_per_channel(parameter: Tensor, channels: int) -> bool:
-    """Does the parameter have an item for each channel, or a single one?"""
+    """Does the parameter have one item for each channel, or a single item?"""
     own = parameter.shape or ()
     return own in ((), (1,)) or (own[:2] in ((1, channels), (1, 1)) and parameter.volume in (1, channels))
 
 
 class _Finder:
-    """Finds the idioms that operations of a graph stand for."""
+    """Finds the idioms in a graph."""
 
     def __init__(self, graph: Graph, types: Collection[str], kept: Container[str]) -> None:
         self._editor = Editor(graph)
@@ -133,7 +133,7 @@ class _Finder:
         self._has_doubles = has_doubles(graph)
 
     def find(self, op: Operation) -> Idiom | None:
-        """The idiom that the operation computes together with others; None if there is none that is wanted."""
+        """The wanted idiom that ends with the operation; None if there is none."""
         if op.type in self._kept:
             return None
         found = (idiom for idiom in self._candidates(op) if idiom.type in (op.type, *self._types))
@@ -157,13 +157,13 @@ class _Finder:
                 yield from self._moved_blocks(x, op.output)
 
     def _is_single(self, op: Operation) -> bool:
-        """Is the operation, with all real ones whose results it depends on without casts, computed in float32?"""
+        """Is the operation computed in float32, and so are all real ones that it depends on without a cast between?"""
         return is_float(op.output.dtype) and not (self._has_doubles and is_double(op))
 
     # elementwise
 
     def _signed_gather(self, op: Operation, input: Tensor, indices: Tensor) -> Iterator[Idiom]:
-        """Indices without `i < 0 ? i + extent : i`, which NNEF computes on the indices cast to real numbers."""
+        """The indices before `i < 0 ? i + extent : i`, which NNEF computes on the indices cast to real numbers."""
         axis, own = op.attribs.get("axis", 0), input.shape or ()
         extent = own[axis] if -len(own) <= axis < len(own) else None
         parts = self._operands(self._operand(indices, "cast"), "select")
@@ -200,7 +200,7 @@ class _Finder:
                     yield Idiom(LAYER_NORMALIZATION, (x, scale, bias), {"count": count, "epsilon": epsilon})
 
     def _scaled_layers(self, factors: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, int, float]]:
-        """x, scale, n and epsilon if one of two factors is x, normalized over its last n axes, and the other a scale.
+        """x, scale, n and epsilon, if one factor is x normalized over its last n axes, and the other one a scale.
 
         The form is the one that the rule for ONNX's LayerNormalization writes.
         """
@@ -223,12 +223,12 @@ class _Finder:
             yield Idiom(INSTANCE_NORMALIZATION, (x, offset, scale), {"epsilon": op.attribs["epsilon"]})
 
     def _under_root(self, x: Tensor) -> Tensor | None:
-        """What x is the inverse of the square root of."""
+        """The tensor of which x is the inverse square root."""
         root = self._operand(x, "rcp")
         return self._operand(x, "rsqrt") if root is None else self._operand(root, "sqrt")
 
     def _moments_axes(self, x: Tensor, mean: Tensor, variance: Tensor) -> list[int] | None:
-        """The axes over which these are the mean and the variance of x: `moments`, or what it is defined as."""
+        """The axes over which mean and variance are those of x, by `moments` or by its definition."""
         axes = self._mean_axes(mean, x)
         moments = self._made_by(variance, "moments")
         if moments is not None:
@@ -240,7 +240,7 @@ class _Finder:
         return axes if self._mean_axes(variance, average.inputs[0]) == axes else None
 
     def _mean_axes(self, y: Tensor, x: Tensor) -> list[int] | None:
-        """The axes that y is the mean of x over."""
+        """The axes over which y is the mean of x."""
         op = self._made_by(y, "moments", *_MEANS)
         if op is None or op.inputs[0] is not x or op.outputs[0] is not y:
             return None
@@ -248,7 +248,7 @@ class _Finder:
         return None if is_sum else list(op.attribs.get("axes", ()))
 
     def _squared(self, x: Tensor) -> Tensor | None:
-        """What x is the square of."""
+        """The tensor of which x is the square."""
         base, exponent = _pair(self._operands(x, "pow"))
         if base is not None and exponent is not None and self._number(exponent) == 2.0:
             return base
@@ -257,7 +257,7 @@ class _Finder:
     # blocks
 
     def _moved_blocks(self, moved: Tensor, result: Tensor) -> Iterator[Idiom]:
-        """Runtimes take several times as long for a transpose of six axes."""
+        """The idiom for blocks moved by a transpose of six axes, which takes runtimes several times as long."""
         transpose = self._made_by(moved, "transpose")
         grid = self._operand(moved, "transpose")
         origin = None if grid is None else self._operand(grid, "reshape")
@@ -273,12 +273,12 @@ class _Finder:
     # operands
 
     def _made_by(self, tensor: Tensor | None, *types: str) -> Operation | None:
-        """The operation of these types that the tensor is a result of, unless it is rounded or plugins convert it."""
+        """The operation that produces the tensor, if it has one of these types, no quantization and no plugin."""
         op = None if tensor is None or tensor.quant else tensor.producer
         return op if op is not None and op.type in types and op.type not in self._kept else None
 
     def _operands(self, tensor: Tensor | None, type: str) -> tuple[Tensor, ...]:
-        """The operands of the operation of that type that the tensor is the result of; none if it is not."""
+        """The operands of the operation of that type that produces the tensor; none if there is no such operation."""
         op = self._made_by(tensor, type)
         return () if op is None else tuple(op.inputs)
 
@@ -291,12 +291,12 @@ class _Finder:
         return None if value is None else float(value)
 
     def _is_with(self, tensor: Tensor, type: str, operand: Tensor, number: float) -> bool:
-        """Is the tensor the result of an operation on the operand and the number, in that order?"""
+        """Is the tensor the result of that operation on the operand and the number, in that order?"""
         first, second = _pair(self._operands(tensor, type))
         return first is operand and second is not None and self._number(second) == number
 
     def _with_number(self, operands: tuple[Tensor, ...]) -> tuple[Tensor | None, float | None]:
-        """The computed one of two operands and the value of the other one, in either order."""
+        """The computed operand and the value of the constant one, in either order."""
         for x, y in _either_order(operands):
             if not _is_constant(x) and self._number(y) is not None:
                 return x, self._number(y)
@@ -304,7 +304,7 @@ class _Finder:
 
 
 def _block_size(blocks: _Blocks, grid: Extents, source: Extents | None, result: Extents | None) -> int | None:
-    """The size of the blocks that are moved between tensors of these shapes; None if they are of no such move."""
+    """The size of the blocks that are moved between tensors of these shapes; None if the shapes do not fit."""
     extents = {axis: extent for axis, extent in zip(blocks.grid, grid, strict=True) if extent is not None}
     if None in grid or tuple(extents[axis] for axis in blocks.grid) != grid:
         return None
@@ -316,7 +316,7 @@ def _block_size(blocks: _Blocks, grid: Extents, source: Extents | None, result: 
 
 
 def _is_of_last(parameter: Tensor, x: Tensor, count: int) -> bool:
-    """Is it a constant with an item for each position in the last axes of x, of that number?"""
+    """Is the tensor a constant with an item for each position in the last `count` axes of x?"""
     if x.shape is None or not _is_constant(parameter):
         return False
     leading = len(x.shape) - count
@@ -328,7 +328,7 @@ def _is_constant(tensor: Tensor) -> bool:
 
 
 def _pair(operands: tuple[Tensor, ...]) -> tuple[Tensor | None, Tensor | None]:
-    """The operands if they are two."""
+    """The operands, if there are two."""
     return (operands[0], operands[1]) if len(operands) == 2 else (None, None)
 
 

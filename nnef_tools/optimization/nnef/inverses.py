@@ -1,7 +1,7 @@
-"""Pairs of operations that undo each other are canceled; transposes, reshapes and the like in a row become one.
+"""Cancels pairs of operations that undo each other, and merges transposes, reshapes and the like in a row.
 
-Only the second operation of a pair changes: it reads what the first one reads. So a fork after the first is no
-obstacle; whether the first is still needed is for the removal of unused operations to say.
+Only the second operation of a pair changes: it reads the input of the first one. So a fork after the first is not an
+obstacle; the removal of unused operations finds out whether the first is still needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _IDEMPOTENT = ("relu", "abs", "sign", "floor", "ceil", "round")
 
 
 def cancel_inverses(graph: Graph) -> int:
-    """x -> first -> t -> second -> y, in one sweep over the operations in the role of the second.
+    """Simplifies x -> first -> t -> second -> y, in one sweep over the second operations. y becomes:
 
     * neg(neg(x)), not(not(x)), rcp(rcp(x)), a cast of logical values to numbers and back: x
     * unsqueeze and squeeze by the same axes, either way round: x
@@ -28,7 +28,7 @@ def cancel_inverses(graph: Graph) -> int:
     * transpose of transpose, squeeze of squeeze, unsqueeze of unsqueeze, reshape of reshape, squeeze or unsqueeze:
       one operation that reads x
 
-    t must not be quantized, since that is a rounding on the way.
+    t must not be quantized, since that rounds the values in between.
     """
     editor = Editor(graph)
     count = sum(
@@ -39,7 +39,7 @@ def cancel_inverses(graph: Graph) -> int:
 
 
 def _previous(operation: Operation) -> Operation | None:
-    """What computes the only input, if that is not quantized."""
+    """The operation that computes the only input, if that is not quantized."""
     if len(operation.inputs) != 1 or operation.inputs[0].quant:
         return None
     return operation.inputs[0].producer
@@ -66,7 +66,7 @@ def _axes(operation: Operation) -> list[int]:
 
 
 def _restores_logical(first: Operation, second: Operation) -> bool:
-    """cast<logical>(cast<scalar or integer>(x)) of a logical x."""
+    """Is it cast<logical>(cast<scalar or integer>(x)) of a logical x?"""
     if not first.type == second.type == "cast" or first.input.dtype is None or "dtype" not in second.attribs:
         return False
     middle = first.attribs.get("dtype")
@@ -82,7 +82,7 @@ _SPLITS = {("concat", "split"), ("stack", "unstack")}
 
 
 def _cancel_parts(second: Operation, editor: Editor) -> bool:
-    """concat(split(x)), stack(unstack(x)): x. split(concat(x..)), unstack(stack(x..)): x.., if the parts are equal."""
+    """Cancels split and concat, or stack and unstack, in either order, if the parts are equal."""
     if second.type not in ("concat", "stack", "split", "unstack") or not second.inputs:
         return False
     first = second.inputs[0].producer
@@ -124,7 +124,7 @@ def _merge(second: Operation) -> bool:
 
 
 def _transposes(first: Operation, second: Operation) -> dict[str, object]:
-    """Dimension k of y is dimension second[k] of t, that is dimension first[second[k]] of x."""
+    """Merges the axes: dimension k of y is dimension second[k] of t, which is dimension first[second[k]] of x."""
     inner, outer = list(attributes(first)["axes"]), list(attributes(second)["axes"])
     length = max(len(inner), len(outer))
     inner += range(len(inner), length)
@@ -133,19 +133,19 @@ def _transposes(first: Operation, second: Operation) -> dict[str, object]:
 
 
 def _squeezes(first: Operation, second: Operation) -> dict[str, object]:
-    """The axes of the second, counted in x: the removed ones before them are put back."""
+    """Merges the axes: those of the second are counted in x, where the axes that the first removes are still there."""
     axes = _axes(first)
     return {"axes": sorted([*axes, *_positions(axes, attributes(second)["axes"])])}
 
 
 def _unsqueezes(first: Operation, second: Operation) -> dict[str, object]:
-    """The axes of the first, counted in y."""
+    """Merges the axes: those of the first are counted in y."""
     axes = _axes(second)
     return {"axes": sorted([*axes, *_positions(axes, attributes(first)["axes"])])}
 
 
 def _positions(taken: list[int], others: list[int]) -> list[int]:
-    """Where the k-th of the positions that are not taken lie, for each k of the others. `taken` is sorted."""
+    """The k-th position that is not taken, for each k of `others`. `taken` is sorted."""
     result = []
     for position in others:
         for axis in taken:
@@ -155,7 +155,7 @@ def _positions(taken: list[int], others: list[int]) -> list[int]:
 
 
 def _reshapes(first: Operation, second: Operation) -> dict[str, object] | None:
-    """A reshape that replaces all dimensions does not care for those of its input, but for items 0, which copy one.
+    """Merges the shapes: a reshape of all dimensions ignores those of its input, apart from items 0, which copy one.
 
     Such an item stays if the first operation copies the dimension as well, and becomes the extent if it states that.
     """

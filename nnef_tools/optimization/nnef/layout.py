@@ -18,9 +18,9 @@ from .layout_rules import RULES
 def remove_transposes(graph: Graph) -> int:
     """Cancels transposes, merges them, and moves them through other operations and into constants.
 
-    Where one of the results is what a graph has to give, or what an operation needs whose axes are fixed, transposes
-    stay: no more of them than before, which do not move more items. Constants are permuted as views of their data.
-    Operations that are not known, and tensors of unknown rank, are left as they are.
+    Transposes stay at graph outputs and at operations whose axes are fixed, but there are never more of them than
+    before, and they do not move more items. Constants are permuted as views of their data. Unknown operations and
+    tensors of unknown rank are left as they are.
     """
     _quantize_sources(graph)
     total = 0
@@ -30,7 +30,7 @@ def remove_transposes(graph: Graph) -> int:
 
 
 def _quantize_sources(graph: Graph) -> None:
-    """A result of a transpose that is quantized: what is transposed might as well be, if it has no other use."""
+    """Moves the quantization of a transposed result to the source of the transpose, if that has no other use."""
     interface = {*graph.inputs, *graph.outputs}
     for operation in graph.operations:
         if operation.type == "transpose" and operation.output.quant and _is_uniform(operation.output.quant):
@@ -45,7 +45,7 @@ def run_layout(graph: Graph) -> PassResult:
 
 
 def remaining_transposes(graph: Graph) -> list[str]:
-    """Where the transposes of a graph are, a text for each."""
+    """The places of the transposes in a graph, a text for each."""
     return places_of_transposes(graph, _Dialect(graph))
 
 
@@ -67,7 +67,7 @@ class _Dialect:
         return (*axes, *range(len(axes), operation.inputs[0].rank))
 
     def _is_plain(self, operation: Operation) -> bool:
-        """Is nothing rounded by a quantization of the result that the source does not have?"""
+        """Does the transpose change no values, by a quantization of the result that the source does not have?"""
         result = operation.output.quant or {}
         return not result or (_is_uniform(result) and result == operation.inputs[0].quant)
 
@@ -117,7 +117,7 @@ class _Dialect:
         for k, (old, new) in enumerate(zip(source.shape or (), shape, strict=False)):
             if old != new:
                 break
-            shape[k] = 0  # copies the extent
+            shape[k] = 0  # 0 copies the extent
         add_operation(self._graph, "reshape", source, result, shape=shape, axis_start=0, axis_count=-1)
 
     def add_copy(self, source: Tensor, result: Tensor) -> None:
@@ -125,5 +125,5 @@ class _Dialect:
 
 
 def _is_uniform(quant: dict[str, object] | None) -> bool:
-    """Are all items quantized in the same way, wherever they are?"""
+    """Are all items quantized with the same parameters?"""
     return all(np.ndim(np.asarray(value)) == 0 for value in (quant or {}).values())

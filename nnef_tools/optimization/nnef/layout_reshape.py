@@ -1,4 +1,4 @@
-"""How a reshape works on tensors whose axes are in another order."""
+"""The layout rule of NNEF's reshape: how it works on tensors whose axes are in another order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def reshape(operation: Operation, port: Port, layout: Perm, current: Choice, val
     """The choices of a reshape.
 
     A reshape splits and merges groups of axes. Groups can be put in any order if each is kept together, and axes of
-    extent 1 can be anywhere. Axes that are merged can also change their order if all that uses the result are products
+    extent 1 can be anywhere. Axes that are merged can also change their order if all users of the result are products
     with constant matrices, whose rows are then put in the same order.
     """
     old, new = operation.inputs[0].shape or (), operation.output.shape or ()
@@ -40,7 +40,7 @@ def reshape(operation: Operation, port: Port, layout: Perm, current: Choice, val
 
 
 def _attribs(operation: Operation, source: Extents, target: Extents, inner: Perm, outer: Perm) -> dict[str, Any]:
-    """A shape for the permuted result: -1 and copied extents are kept as such where that is possible."""
+    """The attributes for the permuted result: -1 and copied extents are kept where possible."""
     given = attributes(operation)
     start, count = given["axis_start"], given["axis_count"]
     end = len(source) if count == -1 else start + count
@@ -61,7 +61,7 @@ def _attribs(operation: Operation, source: Extents, target: Extents, inner: Perm
 
 
 def _reordered_merge(operation: Operation, layout: Perm, parts: Sequence[Group], value: Value) -> Iterator[Choice]:
-    """The result keeps its axes, but the items along the last one are in the order in which the input has its axes."""
+    """The choice in which the result keeps its axes, but items along the last one follow the order of the input."""
     source, result = operation.inputs[0], operation.output
     merged = merged_order(parts, layout, result.rank or 0)
     weights = None if merged is None else _weights_behind(result, value)
@@ -81,7 +81,7 @@ def _reordered_merge(operation: Operation, layout: Perm, parts: Sequence[Group],
 
 
 def _weights_behind(tensor: Tensor, value: Value) -> list[tuple[Tensor, int]] | None:
-    """The constant matrices that a tensor is multiplied by, with the axis for its last one; None if used otherwise."""
+    """The constant matrices that a tensor is multiplied by, with their axis for its last one; None for other uses."""
     graph = tensor.graph
     if graph is None or any(output is tensor for output in graph.outputs) or not tensor.has_consumer:
         return None

@@ -1,8 +1,8 @@
-"""How NNEF operations work on tensors whose axes are in another order.
+"""Rules that tell how NNEF operations work on tensors whose axes are in another order.
 
 A rule gives the choices of an operation that has a permutation at one of its inputs or outputs. Most operations have
 one permutation, here called their frame, from which those of all inputs and outputs follow, and the attributes.
-Operations without a rule, such as convolutions, want the axes as they are.
+Operations without a rule, such as convolutions, need the axes as they are.
 """
 
 from __future__ import annotations
@@ -67,29 +67,29 @@ def _operand(tensor: Tensor, frame: Perm, value: Value) -> Perm | None:
 
 
 def _nothing(operation: Operation, attribs: dict[str, Any], frame: Perm) -> dict[str, Any]:
-    """No attribute refers to axes."""
+    """Moves nothing: no attribute refers to axes."""
     return {}
 
 
 def _axis(operation: Operation, attribs: dict[str, Any], frame: Perm) -> dict[str, Any]:
-    """`axis`, which custom operations may count from the end."""
+    """Moves `axis`, which custom operations may count from the end."""
     return {"axis": frame.index(attribs["axis"] % len(frame))}
 
 
 def _axes(operation: Operation, attribs: dict[str, Any], frame: Perm) -> dict[str, Any]:
-    """`axes`, whose order says nothing."""
+    """Moves `axes`, whose order does not matter."""
     return {"axes": sorted(frame.index(axis) for axis in attribs["axes"])}
 
 
 def _ordered_axes(operation: Operation, attribs: dict[str, Any], frame: Perm) -> dict[str, Any] | None:
-    """`axes` that an index runs through in ascending order."""
+    """Moves `axes` that an index runs through in ascending order."""
     shape = operation.inputs[0].shape or ()
     wide = [axis for axis in frame if axis in attribs["axes"] and shape[axis] != 1]
     return _axes(operation, attribs, frame) if wide == sorted(wide) else None
 
 
 def _slice(operation: Operation, attribs: dict[str, Any], frame: Perm) -> dict[str, Any]:
-    """`axes` with an item of other attributes for each."""
+    """Moves `axes`, for each of which other attributes have an item."""
     places = inverse(frame)
     order = sorted(range(len(attribs["axes"])), key=lambda k: places[attribs["axes"][k]])
     changes = {key: [attribs[key][k] for k in order] for key in ("begin", "end", "stride") if attribs[key]}
@@ -100,7 +100,7 @@ _PER_AXIS = ("size", "padding", "stride", "dilation", "output_shape", "repeats")
 
 
 def _per_axis(operation: Operation, attribs: dict[str, Any], frame: Perm) -> dict[str, Any] | None:
-    """Attributes with an item for each axis."""
+    """Moves attributes with an item for each axis."""
     given = {key: attribs[key] for key in _PER_AXIS if attribs.get(key)}
     if any(len(items) != len(frame) for items in given.values()):
         return None
@@ -108,7 +108,7 @@ def _per_axis(operation: Operation, attribs: dict[str, Any], frame: Perm) -> dic
 
 
 def _indexed_window(operation: Operation, attribs: dict[str, Any], frame: Perm) -> dict[str, Any] | None:
-    """Windows whose positions are numbered in row-major order."""
+    """Moves windows whose positions are numbered in row-major order."""
     wide = [axis for axis in frame if attribs["size"][axis] != 1]
     return _per_axis(operation, attribs, frame) if wide == sorted(wide) else None
 
@@ -117,7 +117,7 @@ def _indexed_window(operation: Operation, attribs: dict[str, Any], frame: Perm) 
 
 
 def _inserting(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
-    """unsqueeze, stack: the outputs have more axes."""
+    """The rule for unsqueeze and stack: the outputs have more axes."""
     axes = _own_axes(operation)
     frame = layout if port.is_output else with_axes(layout, axes)
     small = without_axes(frame, axes)
@@ -126,7 +126,7 @@ def _inserting(operation: Operation, port: Port, layout: Perm, current: Choice, 
 
 
 def _removing(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
-    """squeeze, unstack: the input has more axes."""
+    """The rule for squeeze and unstack: the input has more axes."""
     axes = _own_axes(operation)
     frame = with_axes(layout, axes) if port.is_output else layout
     small = without_axes(frame, axes)
@@ -145,13 +145,13 @@ def _moved_axes(operation: Operation, frame: Perm) -> dict[str, Any]:
 
 
 def _gather(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
-    """The axes of the indices take the place of one axis of the input, as a block."""
+    """The rule for gather: the axes of the indices replace one axis of the input, as a block."""
     axis, added = attributes(operation)["axis"], operation.inputs[1].rank or 0
     frame: Perm | None = layout
     if port.is_output:
         frame = _gather_source(layout, axis, added)
     elif port.position == 1:
-        frame = None  # the indices stay as they are
+        frame = None  # if the indices stay as they are
     if frame is None:
         return
     result: list[int] = []
@@ -176,7 +176,7 @@ def _gather_source(layout: Perm, axis: int, added: int) -> Perm | None:
 
 
 def _matmul(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
-    """Leading axes are in the same order everywhere; matrices may be transposed, each by itself.
+    """The rule for matmul: leading axes are in the same order everywhere; each matrix may be transposed by itself.
 
     The transpose of a product is the product of the transposes in reverse order.
     """

@@ -1,4 +1,4 @@
-"""`pad` is folded into the padding of the convolution or pooling after it."""
+"""Folds `pad` into the padding of the convolution or pooling after it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Pads = list[tuple[int, int]]
 
 
 def fold_padding(graph: Graph) -> int:
-    """x -> pad -> t -> conv or pool -> y becomes x -> conv or pool -> y with the padding of both.
+    """Replaces x -> pad -> t -> conv or pool -> y by x -> conv or pool -> y with the padding of both.
 
-    * The window operation has no padding of its own: it takes over the padding and border of the pad. Whatever border
-      it declared never mattered.
-    * Both pad zeros (border 'constant'): the paddings add up. For a pool that means that its own zeros take part too.
+    * The window operation has no padding of its own: it takes over the padding and border of the pad. The border that
+    it declared had no effect.
+    * Both pad zeros (border 'constant'): the paddings add up. For a pool, its own zeros have to take part too.
 
-    Not folded: automatic padding, which depends on the padded extent; padding by another value than 0, which windows do
-    not know; cropping; padding of batch or channel before a convolution, which only pads spatial dimensions.
-    t must have no other use, and must not be quantized.
+    Not folded are automatic padding, which depends on the padded extent; padding by another value than 0, which windows
+    do not support; cropping; padding of batch or channel before a convolution, which only pads spatial dimensions. t
+    must have no other use, and must not be quantized.
     """
     editor = Editor(graph)
     count = 0

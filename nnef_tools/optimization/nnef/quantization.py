@@ -1,4 +1,4 @@
-"""Quantized constants become real ones."""
+"""Replaces quantized constants by real ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...ops.quantization import Quantization
 def dequantize_constants(graph: Graph) -> int:
     """Replaces the data of quantized variables by the real values they stand for, as float32, without quantization.
 
-    The quantization of computed tensors is left alone. Unsupported or FormatError for one that is not understood.
+    The quantization of computed tensors is left alone. Unsupported or FormatError for an unknown or malformed one.
     """
     count = 0
     for operation in graph.operations:

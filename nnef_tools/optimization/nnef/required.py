@@ -1,4 +1,4 @@
-"""What an NNEF graph must have, whether or not it is optimized."""
+"""Changes that make an NNEF graph valid, whether or not it is optimized."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _add_externals(graph: Graph) -> None:
                 hint=shape_hint({str(tensor.name): tensor.shape}),
             )
         add_operation(graph, "external", (), tensor, shape=list(tensor.shape or ()))
-    # Some readers take the order of the inputs from that of the operations.
+    # some readers take the order of the inputs from that of the operations
     sources = dict.fromkeys(tensor.producers[0] for tensor in graph.inputs)
     graph.reorder([*sources, *(operation for operation in graph.operations if operation not in sources)])
 

@@ -1,4 +1,4 @@
-"""Operations whose results nothing uses are removed."""
+"""Removes operations whose results are not used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ...model.utils import remove_unreachable
 
 
 def remove_unused(graph: Graph) -> int:
-    """Keeps what graph outputs depend on, the sources of all graph inputs, and each `update`, which has an effect."""
+    """Removes unused operations; `external` of graph inputs and `update`, which has an effect, stay."""
     before = len(graph.operations)
     remove_unreachable(graph, keep=[operation for operation in graph.operations if operation.type == "update"])
     return before - len(graph.operations)

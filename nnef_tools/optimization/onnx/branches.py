@@ -1,11 +1,11 @@
-"""Finds in a finished ONNX graph what only one value of a condition needs, and makes it a branch of an `If`.
+"""Moves operators of an ONNX graph that only one value of a condition needs to a branch of an `If`.
 
-NNEF computes both operands of a `select`, and so does ONNX's `Where`. Where the condition is a single item, it decides
-for whole tensors, and `If` computes only the one that is wanted, as the model did that NNEF was made of.
+NNEF computes both operands of a `select`, and so does ONNX's `Where`. If the condition is a single item, it decides for
+whole tensors, and `If` computes only one of them, as did the model that NNEF was made from.
 
-Every operator is placed in the innermost branch that contains all of its uses: the results of the graph are used
-outside, the second operand of a `Where` in the one branch of its condition, the third in the other. For that, operators
-are visited after their users, and all `Where` of one condition together, so that they become one `If`.
+Every operator is placed in the innermost branch that contains all of its uses. Results of the graph are used outside of
+all branches, the second operand of a `Where` in the one branch of its condition, the third in the other. Operators are
+visited after their users, and all `Where` of one condition together, so that they become one `If`.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from ...model.utils import place_operations
 from ..unused import remove_unused_tensors
 
 MIN_BRANCH_ITEMS = 4096
-"""Items that a branch must compute, so that skipping it makes up for the 2 microseconds that an If takes."""
+"""The number of items that a branch must compute, so that skipping it saves more than the 2 microseconds of an If."""
 
 HEAVY = frozenset({"Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "LSTM", "MatMul", "RNN"})
-"""Operators that are worth skipping whatever they compute: each item takes more than one step."""
+"""Operators that are worth skipping for any number of items, since each item takes more than one step."""
 
 _FREE = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze"})  # nothing is computed
 
 DEPTH = 16
-"""Of branches in branches. Each takes three levels of messages in a file, of which parsers accept 100."""
+"""The largest depth of nested branches. Each takes three levels of messages in a file, of which parsers accept 100."""
 
 
 @dataclass(eq=False)
 class Branch:
-    """A place of operators: one side of a choice, or what is outside of all choices.
+    """A place for operators: one side of a choice, or the graph outside of all choices.
 
-    work: about how many items are computed there. graph: with the operators, if it becomes a branch of an If.
+    work: the approximate number of items that are computed there. graph: holds the operators, if it becomes a branch.
     """
 
     choice: Choice | None
@@ -48,12 +48,12 @@ class Branch:
 
     @property
     def outer(self) -> Branch:
-        """The one around it; itself for what is outside of all choices."""
+        """The branch around it; itself for the graph outside of all choices."""
         return self if self.choice is None else self.choice.outside
 
     @property
     def actual(self) -> Branch:
-        """The innermost one around it that is not left to Where, or itself."""
+        """The branch, or the innermost one around it, whose choice becomes an If and does not stay a Where."""
         branch = self
         while branch.choice is not None and not branch.choice.pays:
             branch = branch.outer
@@ -74,12 +74,12 @@ class Choice:
 
     @property
     def pays(self) -> bool:
-        """Is there enough to skip?"""
+        """Is there enough work to skip?"""
         return any(side.work >= MIN_BRANCH_ITEMS for side in self.sides)
 
 
 def restore_branches(graph: Graph) -> int:
-    """Makes If of Where, in place, with what only one side of it needs, if that is worth it. Returns how many.
+    """Replaces Where by If with the operators that only one side needs, in place, if it pays. Returns the count.
 
     The graph must be sorted and its tensors named: results keep their names, and stay where the results of the graph or
     operators outside need them. Branches take what they need from outside directly from the outer graph's tensors.
@@ -95,7 +95,7 @@ def restore_branches(graph: Graph) -> int:
 
 
 def _condition(op: Operation) -> Tensor | None:
-    """The single item by which a Where selects a whole tensor, before changes of its rank; None if it does not."""
+    """The single item by which a Where selects a whole tensor, before reshapes of it; None if there is none."""
     if op.domain or any(t.shape is None for t in (*op.inputs, *op.outputs)):
         return None
     condition, *values = op.inputs
@@ -107,12 +107,12 @@ def _condition(op: Operation) -> Tensor | None:
 
 
 def _fits(value: Tensor, result: Tensor) -> bool:
-    """Is the operand all of the result? Constants may lack leading axes of extent 1."""
+    """Does the operand have the whole shape of the result? Constants may lack leading axes of extent 1."""
     return value.shape == result.shape or (value.data is not None and value.volume == result.volume)
 
 
 class _Places:
-    """of: operator -> where it belongs, outside if it is not there. choices: the outer before the inner ones."""
+    """The places of operators. of: operator -> branch, outside if it is missing. choices: outer ones first."""
 
     def __init__(self, graph: Graph, conditions: Mapping[Operation, Tensor]) -> None:
         self.of: dict[Operation, Branch] = {}
@@ -122,10 +122,10 @@ class _Places:
         self._order = {op: k for k, op in enumerate(conditions)}
         self._visited: set[Operation] = set()
         self._ready: list[Operation] = []
-        # Condition -> its selections that are left, and those of them whose users have all been visited.
+        # Condition -> the selections by it that are left, and those of them whose users have all been visited.
         self._left = Counter(conditions.values())
         self._waiting: dict[Tensor, list[Operation]] = {condition: [] for condition in self._left}
-        # Operator -> uses of its results that have not been visited.
+        # Operator -> number of uses of its results that have not been visited.
         self._uses = Counter(need for op in graph.operations for tensor in self._reads(op) for need in tensor.producers)
         for tensor in graph.outputs:
             for producer in tensor.producers:
@@ -147,7 +147,7 @@ class _Places:
         for op in backwards:
             self._visit_ready()
             if op not in self._visited:
-                # Its users have been, so it waits for others of its condition that in some way wait for it.
+                # All users of it were visited, so it waits for selections by the same condition that depend on it.
                 self._select(self._conditions[op])
         self._visit_ready()
 
@@ -161,7 +161,7 @@ class _Places:
                 self._use(tensor, place)
 
     def _release(self, op: Operation) -> None:
-        """All users of the operator have been visited."""
+        """Puts the operator into its place, after all of its users have been visited."""
         condition = self._conditions.get(op)
         if condition is None:
             self._ready.append(op)
@@ -171,7 +171,7 @@ class _Places:
             self._select(condition)
 
     def _select(self, condition: Tensor) -> None:
-        """Makes choices of the selections that are waiting, one for each place."""
+        """Makes choices of the waiting selections, one for each place."""
         groups: dict[Branch, list[Operation]] = {}
         for op in self._waiting[condition]:
             groups.setdefault(self.of.get(op, self._outside), []).append(op)
@@ -199,7 +199,7 @@ class _Places:
 
 
 def _common(a: Branch, b: Branch) -> Branch:
-    """The innermost branch around both, of which each may be itself."""
+    """The innermost branch that contains both branches; it may be one of them."""
     while a is not b:
         if a.depth >= b.depth:
             a = a.outer
@@ -217,13 +217,13 @@ def _work(op: Operation) -> int:
 
 
 class _Builder:
-    """Makes If of choices, and moves operators to where they belong."""
+    """Makes If operators of choices, and moves operators to their places."""
 
     def __init__(self, graph: Graph, places: dict[Operation, Branch]) -> None:
         self._graph = graph
         self._places = places
         self._names = FreshNames([tensor.name or "" for tensor in graph.tensors])
-        self._copies: dict[tuple[Tensor, Graph, tuple[int | None, ...]], Tensor] = {}  # of constants
+        self._copies: dict[tuple[Tensor, Graph, tuple[int | None, ...]], Tensor] = {}  # copies of constants
 
     def build(self, choices: Sequence[Choice]) -> None:
         read = [tensor for choice in choices for op in choice.selections for tensor in op.inputs]
@@ -247,7 +247,7 @@ class _Builder:
             place_operations(part)
 
     def _replace(self, choice: Choice) -> tuple[list[Tensor], list[Tensor]]:
-        """Puts an If with empty branches in the place of the selections; the results that each branch must have."""
+        """Replaces the selections by an If with empty branches; returns the results that each branch must have."""
         selections, name = choice.selections, choice.selections[0].name
         results = [op.output for op in selections]
         operands = [[self._full(x, op.output) for x in op.inputs[1:]] for op in selections]
@@ -260,7 +260,7 @@ class _Builder:
         return [x for x, _ in operands], [y for _, y in operands]
 
     def _full(self, value: Tensor, result: Tensor) -> Tensor:
-        """A constant with the leading axes of the result; anything else has them."""
+        """A constant extended by the leading axes of the result; any other tensor has them already."""
         return value if value.shape == result.shape else self._copy(value, self._graph, result.shape or ())
 
     def _copy(self, constant: Tensor, graph: Graph, dims: tuple[int | None, ...]) -> Tensor:
@@ -272,7 +272,7 @@ class _Builder:
         return self._copies[key]
 
     def _results(self, graph: Graph, values: Sequence[Tensor]) -> list[Tensor]:
-        """Results of a branch with these values, each of which must be computed in the branch, and be there once."""
+        """Results of a branch with these values; each must be computed in the branch, and occur only once."""
         results: dict[Tensor, None] = {}
         for value in values:
             result = value
@@ -283,9 +283,10 @@ class _Builder:
         return list(results)
 
     def _take_codes(self, graph: Graph) -> None:
-        """Constants that DequantizeLinear makes numbers of become part of the branch that it is in.
+        """Moves constant inputs of DequantizeLinear into the branch that holds the operator.
 
-        onnxruntime fuses it with what reads it, looks for the constants in the same graph only, and fails without.
+        onnxruntime fuses it with its users, looks for the constants in the same graph only, and fails if they are not
+        there.
         """
         for op in graph.operations:
             if op.type == "DequantizeLinear" and op.inputs[0].data is not None:

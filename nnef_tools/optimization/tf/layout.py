@@ -22,8 +22,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def remove_transposes(graph: Graph) -> int:
     """Cancels transposes, merges them, and moves them through other operations and into constants.
 
-    Where one of the results is what a graph has to give, or what an operation needs whose axes are fixed, such as a
-    convolution, transposes stay: no more of them than before, which do not move more items.
+    Transposes stay at graph outputs and at operations whose axes are fixed, such as convolutions, but there are never
+    more of them than before, and they do not move more items.
     """
     dialect = _Dialect(graph)
     parameters = Parameters(graph, lambda type: type == "Transpose" or type in RULES, dialect.value)
@@ -42,7 +42,7 @@ def run_layout(graph: Graph) -> PassResult:
 
 
 def remaining_transposes(graph: Graph) -> list[str]:
-    """Where the transposes of a graph are, a text for each."""
+    """The places of the transposes in a graph, a text for each."""
     dialect = _Dialect(graph)
     parameters = Parameters(graph, lambda type: type == "Transpose", dialect.value)
     places = places_of_transposes(graph, dialect)

@@ -1,8 +1,8 @@
-"""How TensorFlow's operations work on tensors whose axes are in another order.
+"""Rules that tell how TensorFlow operations work on tensors whose axes are in another order.
 
 A rule gives the choices of an operation that has a permutation at one of its inputs or outputs; parameters are
-attributes (see `parameters.py`). Operands of elementwise operations have equal ranks here, or single values.
-Operations without a rule, such as convolutions and pooling, want the axes as they are.
+attributes (see `parameters.py`). Operands of elementwise operations must have equal ranks or be single values.
+Operations without a rule, such as convolutions and pooling, need the axes as they are.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def _operand(tensor: Tensor, frame: Perm) -> Perm | None:
 
 
 def _nothing(operation: Operation, frame: Perm) -> dict[str, Any]:
-    """No attribute refers to axes."""
+    """Moves nothing: no attribute refers to axes."""
     return {}
 
 
 def _single(name: str) -> Move:
-    """An attribute that is an axis."""
+    """Moves an attribute that is an axis."""
 
     def move(operation: Operation, frame: Perm) -> dict[str, Any] | None:
         axis = operation.attribs.get(name)
@@ -76,12 +76,12 @@ def _single(name: str) -> Move:
 
 
 def _last_stays(operation: Operation, frame: Perm) -> dict[str, Any] | None:
-    """The last axis has a meaning."""
+    """Allows only frames in which the last axis, which has a meaning, stays."""
     return {} if frame[-1] == len(frame) - 1 else None
 
 
 def _per_axis(name: str) -> Move:
-    """An attribute with an item for each axis."""
+    """Moves an attribute with an item for each axis."""
 
     def move(operation: Operation, frame: Perm) -> dict[str, Any] | None:
         items = operation.attribs.get(name)
@@ -93,7 +93,7 @@ def _per_axis(name: str) -> Move:
 
 
 def _slice(operation: Operation, frame: Perm) -> dict[str, Any] | None:
-    """begin, end and strides for each axis, and masks with a bit for each."""
+    """Moves begin, end and strides, with an item for each axis, and masks with a bit for each."""
     attribs = operation.attribs
     lists = {name: attribs.get(name) for name in ("begin", "end", "strides")}
     if any(attribs.get(name) for name in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask")):
@@ -115,7 +115,7 @@ def _begin_and_size(operation: Operation, frame: Perm) -> dict[str, Any] | None:
 
 
 def _with_vectors(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
-    """BiasAdd, FusedBatchNorm: further operands go along the last axis, which stays."""
+    """The rule for BiasAdd and FusedBatchNorm: further operands belong to the last axis, which stays."""
     fixed = operation.attribs.get("data_format", "NHWC").endswith("C") and layout[-1] == len(layout) - 1
     if fixed and port.position == 0 and len(operation.outputs) == 1:
         vectors = tuple(identity(tensor.rank or 0) for tensor in operation.inputs[1:])
@@ -126,7 +126,7 @@ def _with_vectors(operation: Operation, port: Port, layout: Perm, current: Choic
 
 
 def _inserting(name: str) -> Rule:
-    """ExpandDims, Pack: the outputs have one axis more."""
+    """The rule for ExpandDims and Pack: the outputs have one more axis."""
 
     def rule(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
         axis = operation.attribs.get(name)
@@ -142,9 +142,9 @@ def _inserting(name: str) -> Rule:
 
 
 def _removing(name: str, *, keeps: bool = False) -> Rule:
-    """Squeeze, Unpack, ArgMax and reductions: axes are missing in the outputs.
+    """The rule for Squeeze, Unpack, ArgMax and reductions: the outputs lack axes.
 
-    keeps: with the attribute keep_dims they are not.
+    keeps: does the attribute keep_dims keep them?
     """
 
     def rule(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
@@ -168,7 +168,7 @@ def _removing(name: str, *, keeps: bool = False) -> Rule:
 
 
 def _matrices(left: str, right: str) -> Rule:
-    """Leading axes are in the same order everywhere; matrices may be transposed, each by itself.
+    """The rule for products: leading axes are in the same order everywhere; each matrix may be transposed by itself.
 
     The transpose of a product is the product of the transposes in reverse order.
     """
@@ -199,9 +199,9 @@ def _matrices(left: str, right: str) -> Rule:
 
 
 def _reshape(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
-    """Groups of axes that are split or merged can be put in any order if each is kept together.
+    """The rule for Reshape: groups of axes that are split or merged can be in any order if each is kept together.
 
-    Axes that are merged can also change their order if all that uses the result are products with constant matrices,
+    Axes that are merged can also change their order if all users of the result are products with constant matrices,
     whose rows are then put in the same order.
     """
     source = tuple(extent or 0 for extent in operation.inputs[0].shape or ())
@@ -223,7 +223,7 @@ def _reshape(operation: Operation, port: Port, layout: Perm, current: Choice, va
 def _reordered_merge(
     operation: Operation, layout: Perm, source: tuple[int, ...], target: tuple[int, ...], value: Value
 ) -> Iterator[Choice]:
-    """The result keeps its axes, but the items along the last one are in the order in which the input has its axes."""
+    """The choice in which the result keeps its axes, but items along the last one follow the order of the input."""
     merged = merged_order(groups(source, target), layout, len(target))
     weights = None if merged is None else _weights_behind(operation.outputs[0], value)
     if merged is None or weights is None:
@@ -239,7 +239,7 @@ def _reordered_merge(
 
 
 def _weights_behind(tensor: Tensor, value: Value) -> list[tuple[Tensor, int]] | None:
-    """The constant matrices that a tensor is multiplied by, with the axis for its last one; None if used otherwise."""
+    """The constant matrices that a tensor is multiplied by, with their axis for its last one; None for other uses."""
     graph = tensor.graph
     if graph is None or tensor in graph.outputs or not tensor.has_consumer:
         return None

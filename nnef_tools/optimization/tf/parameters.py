@@ -1,7 +1,7 @@
-"""Constant inputs of TensorFlow's operators, such as axes and paddings, as attributes.
+"""Makes constant inputs of TensorFlow operators, such as axes and paddings, attributes during a rewrite.
 
-While a graph is rewritten, `perm` of a Transpose or `paddings` of a Pad are attributes of these names, and only tensors
-that are computed with are inputs. Afterwards they are constants again, the same ones where the values are the same.
+During a rewrite, `perm` of a Transpose or `paddings` of a Pad are attributes with these names, and only tensors with
+data are inputs. Afterwards they are constants again, the same ones if the values are the same.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ...model import Graph, Operation, Tensor
 
 NAMES = frozenset(("axis", "begin", "dim", "dimension", "end", "multiples", "paddings", "perm", "reduction_indices",
                    "shape", "size", "size_splits", "split_dim", "strides"))  # fmt: skip
-"""Inputs that are parameters, by their names in the signatures of operators."""
+"""The inputs that are parameters, by their names in the signatures of operators."""
 
 
 class Parameters:
-    """Takes the parameters out of the inputs of operations of the given types, and puts them back."""
+    """Turns the parameters of operations of the given types into attributes, and later back into inputs."""
 
     def __init__(self, graph: Graph, types: Callable[[str], bool], value: Callable[[Tensor], Any]) -> None:
         self._graph = graph
@@ -41,7 +41,7 @@ class Parameters:
         op.attribs = {**op.attribs, **{name: np.asarray(value).tolist() for name, value in values.items()}}
 
     def put_back(self) -> None:
-        """Makes parameters inputs again, also those of new operations that have them as attributes."""
+        """Turns parameters back into inputs, also those of new operations."""
         for op in list(self._graph.operations):
             names = parameter_inputs(op, given=True)
             values = {name: op.attribs[name] for name in names.values() if name in op.attribs}
@@ -70,7 +70,7 @@ class Parameters:
 
 
 def parameter_inputs(op: Operation, *, given: bool = False) -> dict[int, str]:
-    """Position -> name of the parameters among the inputs of a known operator. given: they are not among them now."""
+    """Position -> name of the parameters among the inputs of a known operator. given: those that are attributes now."""
     operator = find_operator(op.type or "")
     if operator is None:
         return {}
@@ -84,13 +84,13 @@ def parameter_inputs(op: Operation, *, given: bool = False) -> dict[int, str]:
             positions[position] = argument.name
             position += 1
         else:
-            # a group of any size is all but the single ones
+            # a group takes all inputs but the single ones
             position += 1 if argument in single else others - (len(single) - len(names))
     return positions
 
 
 def add_constant(graph: Graph, data: np.ndarray[Any, Any]) -> Tensor:
-    """The result of a new Const; operations must be sorted afterwards."""
+    """Adds a Const and returns its result; operations must be sorted afterwards."""
     tensor = Tensor(graph, shape=data.shape, dtype=data.dtype.type, data=data)
     Operation(graph, type="Const", attribs={"dtype": data.dtype.type, "value": data}, inputs=[], outputs=[tensor])
     return tensor
