@@ -1,4 +1,4 @@
-"""Running models: executors and the runtimes that they use, statistics, comparison, input sources."""
+"""Running models: executors and their runtimes, sources of inputs, statistics and comparison of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model that is ready to run can do, whatever runs it: the `Executor` protocol."""
+"""The `Executor` protocol: a model that is ready to run, in any runtime."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ..errors import ExecutionError, UsageError
 
-if TYPE_CHECKING:  # the command line reads the table of runtimes, and does without numpy
+if TYPE_CHECKING:  # the command line reads the table of runtimes without numpy
     from typing import Any
 
     import numpy as np
@@ -20,7 +20,7 @@ Observer = Callable[[str, Array], None]
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Name, item type (a numpy class, None if not known) and shape (None entries: any extent; None: not known)."""
+    """An input or output. dtype: numpy class, None if not known. shape: None if not known, with None for any extent."""
 
     name: str
     dtype: type | None
@@ -28,7 +28,7 @@ class TensorInfo:
 
 
 class EngineError(ExecutionError):
-    """The engine of a backend failed, where another one may not."""
+    """The engine of a backend failed; another backend may succeed."""
 
 
 class Executor(Protocol):
@@ -40,11 +40,11 @@ class Executor(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it runs: 'cpu', 'cuda:0', .."""
+        """The device that it runs on: 'cpu', 'cuda:0', .."""
 
     @property
     def note(self) -> str:
-        """Why not another engine was chosen, if there is something to tell."""
+        """Why a faster engine was not chosen; empty if there is nothing to tell."""
 
     @property
     def inputs(self) -> Sequence[TensorInfo]:
@@ -67,23 +67,23 @@ class Executor(Protocol):
     ) -> dict[str, Array]:
         """Runs the model once.
 
-        output_names: any tensors of the model, by default its outputs. observe: called with name and value of each
-        tensor as it becomes known. UsageError for wrong inputs or names, ExecutionError if an operator fails.
+        output_names: any tensors of the model, by default its outputs. observe: called with the name and value of each
+        tensor when it is computed. UsageError for wrong inputs or names, ExecutionError if an operator fails.
         """
 
 
 def name_forms(name: str) -> tuple[str, ...]:
-    """The names of one tensor, best first: TensorFlow's `x:0` may be given as `x`, and the other way round."""
+    """The names that mean the same tensor, best first: TensorFlow's `x:0` may be given as `x`, and vice versa."""
     return name, f"{name}:0", name.removesuffix(":0")
 
 
 def known_name(name: str, known: Collection[str]) -> str | None:
-    """The known name of a tensor in any of its forms, if there is one."""
+    """The form of a tensor name that is among the known names, None if there is none."""
     return next((form for form in name_forms(name) if form in known), None)
 
 
 def no_such_tensor(name: str, known: Sequence[str]) -> UsageError:
-    """The error for a name that no tensor of a model has; the hint says similar ones, or some that there are."""
+    """The error for the name of a missing tensor; the hint lists similar names, or some existing ones."""
     near = get_close_matches(name, known, n=3)
     some = ", ".join(map(repr, known[:8])) + (", .." if len(known) > 8 else "")
     hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"there are {some}"

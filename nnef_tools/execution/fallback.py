@@ -1,4 +1,4 @@
-"""An executor that goes over to another backend where a model turns out not to run in the first one."""
+"""An executor that changes to another backend when a model turns out not to run in the first one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .executor import Array, EngineError, Executor, Observer, TensorInfo
 class FallbackExecutor:
     """Runs a model in the first executor until that fails, then in the one that `make_next` makes, with a note why.
 
-    What fails there too, such as an index out of range, is the model's or the inputs' fault: that error is raised, and
+    If it fails there too, the model or the inputs are at fault, as for an index out of range: that error is raised, and
     the next run begins with the first executor again.
     """
 
@@ -59,7 +59,7 @@ class FallbackExecutor:
         """See `Executor.run`."""
         try:
             return self._current.run(inputs, output_names=output_names, observe=observe)
-        except (EngineError, ConversionError, FormatError) as error:  # the last two: of tensors inside of the model
+        except (EngineError, ConversionError, FormatError) as error:  # the last two when inner tensors are asked for
             if self._make_next is None:
                 raise
             following = self._make_next(error.message)

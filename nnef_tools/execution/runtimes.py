@@ -1,6 +1,6 @@
-"""What runs which models: `make_executor` picks from the runtimes that the pages of the formats name.
+"""The choice of a runtime for a model: `make_executor` picks from those that the pages of the formats list.
 
-A new runtime is a module and an entry in a page. numpy is imported only to run something.
+To add a runtime, add a module and an entry in a page. numpy is imported only to run something.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 Model: TypeAlias = "Graph | str | PathLike[str]"
 Functions: TypeAlias = Mapping[str, Callable[..., Any]]
-"""Operator name -> function of the arrays of a runtime."""
+"""Operator name -> function on the arrays of a runtime."""
 
 
 AUTO = "auto"
 RUNTIMES = tuple(runtime for format in FORMATS.values() for runtime in format.runtimes)
 BACKENDS = (AUTO, *dict.fromkeys(runtime.name for runtime in RUNTIMES))
-"""The choices of a backend."""
+"""The possible values of `backend`."""
 
 
 def kernel_backends(format: str) -> list[str]:
-    """The installed backends that run models of the format by kernels, with no conversion in between; fastest first."""
+    """The installed backends that run models of the format by kernels, without a conversion; fastest first."""
     return [runtime.name for runtime in _runtimes(format) if runtime.has_kernels and runtime.is_installed]
 
 
@@ -43,15 +43,16 @@ def make_executor(
     decomposed: Collection[str] | None = None,
     device: str | None = None,
 ) -> Executor:
-    """An executor for a model file (or a Graph in the NNEF dialect).
+    """Makes an executor for a model file, or for a Graph in the NNEF dialect.
 
-    format: 'nnef', 'onnx' or 'tf'; the last two are run by their own runtime. backend 'auto' takes, for NNEF, the first
-    of onnxruntime, torch and numpy that is installed and can run the model, also if that turns out in a run; the
-    result's `.backend` says which, its `.note` why not another. custom_operators: operator name to a function of the
-    arrays of torch (numpy where there is no torch, or if that is the backend): onnxruntime cannot call them, so 'auto'
-    takes another for models with such operators. decomposed: operators to run by the bodies of their fragments. device:
-    'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination, for a backend that cannot run
-    the model, and for operators to decompose that have no body; FormatError or ShapeError for an invalid graph.
+    format: 'nnef', 'onnx' or 'tf'; the last two are run by their own runtime. backend: 'auto' takes, for NNEF, the
+    first of onnxruntime, torch and numpy that is installed and can run the model, even if that turns out only in a run;
+    `.backend` of the result tells which, and `.note` why not another. custom_operators: operator name -> function on
+    the arrays of torch (of numpy without torch, or if numpy is the backend); onnxruntime cannot call them, so 'auto'
+    takes another backend for models with such operators. decomposed: operators to run by the bodies of their fragments.
+    device: 'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination, for a backend that
+    cannot run the model, and for operators to decompose that have no body; FormatError or ShapeError for an invalid
+    graph.
     """
     from ..model import Graph
 
@@ -76,7 +77,7 @@ def make_executor(
 
 
 def _runtimes(format: str) -> list[Runtime]:
-    """What runs models of the format, in the order in which 'auto' takes it."""
+    """The runtimes for models of the format, in the order in which 'auto' tries them."""
     found = FORMATS.get(format)
     return list(found.runtimes) if found is not None else []
 
@@ -93,7 +94,7 @@ def _cannot_run(format: str, backend: str, able: Sequence[Runtime]) -> UsageErro
 
 
 def _check_device(device: str | None, chosen: Sequence[Runtime], able: Sequence[Runtime]) -> None:
-    """UsageError if none of the chosen runtimes has it. able: all that run the model."""
+    """Raises UsageError if none of the chosen runtimes has the device. able: all runtimes that can run the model."""
     if device in (None, "cpu") or any(runtime.devices for runtime in chosen):
         return
     others = [runtime.name for runtime in able if runtime.devices]
@@ -116,7 +117,7 @@ def _load(runtime: Runtime, model: Model, device: str | None) -> Executor:
 def _executor_beside_kernels(
     model: _KernelModel, chosen: Sequence[Runtime], kernels: Sequence[Runtime], device: str | None
 ) -> Executor:
-    """The first of the chosen runtimes; where it fails and is not the only one, one with kernels instead."""
+    """An executor of the first chosen runtime, or one with kernels if the first one fails and is not the only one."""
     from .fallback import FallbackExecutor
 
     first, is_only = chosen[0], len(chosen) == 1
@@ -141,13 +142,13 @@ def _executor_beside_kernels(
 
 
 def _following(kernels: Sequence[Runtime], device: str | None) -> Runtime:
-    """The first of them that is installed and runs on the device; if none is, it is the first that would."""
+    """The first runtime with the device that is installed; if none is, the first one with the device."""
     able = [runtime for runtime in kernels if runtime.devices or device in (None, "cpu")]
     return next((runtime for runtime in able if runtime.is_installed), able[0])
 
 
 class _KernelModel:
-    """A model that kernels can run. Its file is read late: a runtime that compiles it may not need the graph."""
+    """A model that kernels can run. Its file is read only when needed: a runtime that compiles it may do without."""
 
     def __init__(self, model: Model, functions: Functions, decomposed: Collection[str] | None) -> None:
         self._model = model
@@ -165,7 +166,7 @@ class _KernelModel:
         return graph
 
     def called(self) -> list[str]:
-        """The operators of the model that functions are given for."""
+        """The operators of the model for which functions are given."""
         if not self._functions:
             return []
         return sorted({str(op.type) for op in self._graph().operations} & set(self._functions))
@@ -174,7 +175,7 @@ class _KernelModel:
         return self._read() if isinstance(self.source, (str, PathLike)) else self.source
 
     def executor(self, runtime: Runtime, device: str | None, note: str = "") -> Executor:
-        """Runs it by the kernels of that runtime. note: why not by another one."""
+        """An executor with the kernels of the runtime. note: why not another runtime."""
         from .kernels.executor import GraphExecutor
 
         graph = self._graph()

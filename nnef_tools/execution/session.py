@@ -1,4 +1,4 @@
-"""Models from the outside: they are opened, and run on values in the form that a caller has them."""
+"""Opens models, and runs them on values in the axis order of the caller."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ Inputs: TypeAlias = Mapping[str, Any] | Sequence[Any]
 
 
 def open_executor(model: Model, format: str | None = None, **options: Any) -> Executor:
-    """An executor for a model. format: its name, by default told by content and suffix. options: see `make_executor`.
+    """An executor for a model. format: its name, by default recognized by content. options: see `make_executor`.
 
-    UsageError for a graph in another dialect than the format's, and what `detect_input` and `make_executor` raise.
+    UsageError for a graph in another dialect than the format's; further errors as in `detect_input` and
+    `make_executor`.
     """
     if isinstance(model, Graph):
         format = format or NNEF.name
@@ -38,7 +39,7 @@ def open_executor(model: Model, format: str | None = None, **options: Any) -> Ex
 
 
 def named_inputs(inputs: Inputs, infos: Sequence[TensorInfo]) -> dict[str, Array]:
-    """The arrays by name. UsageError if there are not as many as the model has inputs."""
+    """The arrays by name. UsageError if their number is not that of the model's inputs."""
     if isinstance(inputs, Mapping):
         return {name: np.asarray(value) for name, value in inputs.items()}
     if len(inputs) != len(infos):
@@ -48,7 +49,7 @@ def named_inputs(inputs: Inputs, infos: Sequence[TensorInfo]) -> dict[str, Array
 
 
 def with_shapes(infos: Sequence[TensorInfo], shapes: Mapping[str, tuple[int, ...]]) -> list[TensorInfo]:
-    """The inputs, with the shapes that are given for some. UsageError for another name, or if one does not fit."""
+    """The inputs, with given shapes for some. UsageError for an unknown name or a shape that does not fit."""
     names = [info.name for info in infos]
     given = {}
     for name, shape in shapes.items():
@@ -65,9 +66,9 @@ def with_shapes(infos: Sequence[TensorInfo], shapes: Mapping[str, tuple[int, ...
 
 @dataclass(frozen=True)
 class Session:
-    """A model that is ready to run, on values that may have their channels elsewhere than the model has them.
+    """A model that is ready to run, on values that may have their channels elsewhere than in the model.
 
-    transposed: which tensors' values. inward: the move of the channels from the values to the model.
+    transposed: the tensors whose values do. inward: the move of the channels from the values to the model.
     """
 
     executor: Executor
@@ -78,9 +79,9 @@ class Session:
     def of(
         cls, executor: Executor, transposed: bool | Sequence[str] = False, *, channels_last: bool = False
     ) -> Session:
-        """The values of transposed tensors have their channels second if the model has them last, else last.
+        """A session whose transposed tensors have channels second if the model has them last, otherwise last.
 
-        UsageError if a name is no tensor of the model.
+        UsageError if a name is not that of a tensor.
         """
         inward = TO_LAST if channels_last else TO_SECOND
         if isinstance(transposed, bool):
@@ -93,7 +94,7 @@ class Session:
 
     @property
     def inputs(self) -> list[TensorInfo]:
-        """The inputs, with the shapes of the values."""
+        """The inputs, with the shapes that the values have."""
         return [self._outside(info) for info in self.executor.inputs]
 
     def run(
@@ -113,7 +114,7 @@ class Session:
         return {name: self._move(name, value, self.inward.back) for name, value in results.items()}
 
     def moves_any(self, values: Mapping[str, Array]) -> bool:
-        """Have some of the values their channels elsewhere than the model?"""
+        """Does any of the values have its channels elsewhere than in the model?"""
         return any(is_moved(name, value.ndim, self.transposed) for name, value in values.items())
 
     def _outside(self, info: TensorInfo) -> TensorInfo:

@@ -1,4 +1,4 @@
-"""Runs TensorFlow graphs by TensorFlow, on the CPU. Imports tensorflow; imported only where it is chosen."""
+"""Runs TensorFlow graphs in TensorFlow, on the CPU. Imports tensorflow; imported only where it is chosen."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ except ImportError as error:
 
 
 class TensorFlowExecutor:
-    """An `Executor` for a frozen graph (`.pb`), or whatever else the reader of TensorFlow graphs takes.
+    """An `Executor` for a frozen graph (`.pb`), or anything else that the reader of TensorFlow graphs accepts.
 
-    All tensors carry TensorFlow's full names, such as `x:0`. `run` also takes names without `:0`, and names what it is
-    asked for as it is asked.
+    All tensors have TensorFlow's full names, such as `x:0`. `run` also accepts names without `:0`, and returns results
+    under the names that were asked for.
     """
 
     backend = "tensorflow"
@@ -70,7 +70,7 @@ class TensorFlowExecutor:
         output_names: Sequence[str] | None = None,
         observe: Observer | None = None,
     ) -> dict[str, Array]:
-        """See `Executor.run`. Constants are not observed, nor what is within loops."""
+        """See `Executor.run`. Constants and tensors inside of loops are not observed."""
         names = [info.name for info in self.outputs] if output_names is None else list(output_names)
         given = {_full(name): value for name, value in inputs.items()}
         arrays = check_inputs(self.inputs, given)
@@ -119,7 +119,7 @@ def _info(tensor: Any) -> TensorInfo:
 
 
 def _fed(info: TensorInfo, array: Array) -> Array:
-    """Texts are given to TensorFlow as objects."""
+    """The value in the form that TensorFlow accepts: strings as objects."""
     return array.astype(np.object_) if info.dtype is np.str_ else array
 
 
@@ -128,5 +128,5 @@ def _full(name: str) -> str:
 
 
 def _is_value(tensor: Any) -> bool:
-    """Can the value of a tensor be taken out? Handles and lists cannot."""
+    """Can the value of the tensor be fetched? Handles and lists cannot."""
     return tensor.dtype.base_dtype not in (tf.resource, tf.variant)

@@ -1,1 +1,1 @@
-"""What models are run on: files, standard input, random numbers."""
+"""Inputs for models: from files, standard input or random numbers."""

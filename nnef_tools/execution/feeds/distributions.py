@@ -1,4 +1,4 @@
-"""Random distributions, written as `uniform(min=0, max=1)`; a grammar of its own, nothing is evaluated."""
+"""Random distributions, written as `uniform(min=0, max=1)`; texts are parsed, not evaluated as code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARAMETERS: dict[str, dict[str, float | None]] = {
     "integers": {"min": None, "max": None},
 }
 INTEGRAL = ("bernoulli", "integers")
-"""The names of distributions that give integers."""
+"""The names of distributions that yield integers."""
 LARGEST = sys.float_info.max
 
 _FORMS = "uniform(min=0, max=1), normal(mean=0, std=1), bernoulli(prob=0.5), integers(min, max)"
@@ -36,10 +36,10 @@ class Distribution:
     parameters: dict[str, float]
 
     def sample(self, generator: np.random.Generator, shape: Sequence[int], dtype: Any) -> Array:
-        """Independent samples in an array of that shape, cast to the item type.
+        """An array with independent samples, cast to the item type.
 
-        'bernoulli' gives 1 with probability prob, else 0; 'integers' lie in [min, max]. UsageError if the values exceed
-        a floating-point type.
+        'bernoulli' yields 1 with probability prob, otherwise 0; 'integers' lie in [min, max]. UsageError if values
+        exceed the range of a floating-point type.
         """
         with np.errstate(all="ignore"):
             result = self._draw(generator, tuple(shape)).astype(dtype)
@@ -66,11 +66,11 @@ DEFAULTS: dict[str, Distribution] = {
     "integer": Distribution("integers", {"min": 0, "max": 100}),
     "logical": Distribution("bernoulli", {"prob": 0.5}),
 }
-"""The distributions that fit the data types of NNEF."""
+"""NNEF data type -> default distribution."""
 
 
 def default_distribution(dtype: Any) -> Distribution:
-    """The default one for items of that numpy class. UsageError for strings and other types without one."""
+    """The default distribution for a numpy class. UsageError for strings and other types without one."""
     try:
         return DEFAULTS[nnef_dtype(dtype)]
     except (KeyError, UsageError):
@@ -78,14 +78,14 @@ def default_distribution(dtype: Any) -> Distribution:
 
 
 def parse_distribution(text: str) -> Distribution:
-    """A distribution from its name, or its name with positional or named numbers in parentheses.
+    """Parses a distribution: its name, or the name with positional or named numbers in parentheses.
 
-    UsageError, with the forms that there are, for anything else (a Python lambda, for one: code is not run).
+    UsageError, with the possible forms, for anything else, such as a Python lambda: code is not run.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UsageError(f"'{text}' is no distribution", hint=f"write {_FORMS}") from error
+        raise UsageError(f"'{text}' is not a distribution", hint=f"write {_FORMS}") from error
     if isinstance(tree, ast.Lambda):
         raise UsageError(
             "a lambda is not accepted as a distribution, since code from the command line is not run",
@@ -93,7 +93,7 @@ def parse_distribution(text: str) -> Distribution:
         )
     call = ast.Call(tree, [], []) if isinstance(tree, ast.Name) else tree
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in _PARAMETERS:
-        raise UsageError(f"'{text}' is no distribution", hint=f"write {_FORMS}")
+        raise UsageError(f"'{text}' is not a distribution", hint=f"write {_FORMS}")
     name = call.func.id
     values = _bind(text, name, call)
     _check(text, name, values)

@@ -1,8 +1,8 @@
-"""Which integers tell something about a model: from how the graph uses its inputs, back from each use.
+"""Finds the range of integers that make sense as inputs, from the way in which the graph uses them.
 
-An index has to lie within the axis that it indexes, which is a limit. A length or a position is compared with the
-positions along an axis, a mask with zero: values that such comparisons tell apart are telling ones, others are not.
-Both are followed back to the inputs through what only moves values and through arithmetic with constants.
+An index has to lie within the axis that it indexes: that is a limit. A length or a position is compared with the
+positions along an axis, a mask with zero: such comparisons distinguish only some values, which are called telling. Both
+are followed back to the inputs through operations that only move values and through arithmetic with constants.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ..executor import Array
 from ..kernels.constants import constant_data
 
 MAX_CONSTANT_ITEMS = 1 << 24
-"""How many items a constant may have that is looked at."""
+"""The largest number of items of a constant that is taken into account."""
 
 MASK_FACTOR = 1000.0
-"""What is multiplied by this or more, as in masks that are added before a softmax, is a choice between 0 and 1."""
+"""A factor from which on the other factor is taken for 0 or 1, as in masks that are added before a softmax."""
 
 DEFAULT_HIGHEST = 9
-"""The largest of integers of which nothing else is known, as far as limits allow."""
+"""The largest integer to draw if nothing else is known, as far as limits allow."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Numbers between two ends, which belong to it and may be infinite."""
+    """The numbers between two ends, which are included and may be infinite."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -45,11 +45,11 @@ class Interval:
 
     @property
     def count(self) -> float:
-        """How many integers are in it."""
+        """The number of integers in the interval."""
         return max(0.0, self.high - self.low + 1)
 
     def rounded(self) -> Interval:
-        """The same integers, with integers as ends."""
+        """The interval of the same integers, with integers as ends."""
         return Interval(
             math.ceil(self.low) if math.isfinite(self.low) else self.low,
             math.floor(self.high) if math.isfinite(self.high) else self.high,
@@ -61,10 +61,11 @@ ANY = Interval()
 
 @dataclass(frozen=True)
 class Use:
-    """What is known of the values of a tensor.
+    """What the uses of a tensor tell about its values.
 
-    limit: outside of it the model fails. divisor: values that may be divided by. telling: what is compared with several
-    positions; threshold: what is compared with one number. The last two are None where there is nothing of that kind.
+    limit: the values for which the model does not fail. divisor: the values by which it may divide. telling: the values
+    that a comparison with several positions distinguishes; threshold: those that a comparison with one number does.
+    Both are None without such a comparison.
     """
 
     limit: Interval = ANY
@@ -73,7 +74,7 @@ class Use:
     threshold: Interval | None = None
 
     def __and__(self, other: Use) -> Use:
-        """Both uses of the same tensor."""
+        """The knowledge from two uses of the same tensor."""
         return Use(
             self.limit & other.limit,
             self.divisor & other.divisor,
@@ -82,7 +83,7 @@ class Use:
         )
 
     def __or__(self, other: Use) -> Use:
-        """Either use, as of the two values that a selection takes."""
+        """The knowledge if one of two uses applies, as to the values that a selection takes."""
         return Use(
             self.limit | other.limit,
             self.divisor | other.divisor,
@@ -91,7 +92,7 @@ class Use:
         )
 
     def map(self, function: Callable[[Interval], Interval]) -> Use:
-        """The use of what the tensor is computed from."""
+        """The use of the tensor that this one is computed from. function: maps the ends of intervals."""
         return Use(
             function(self.limit),
             function(self.divisor),
@@ -100,7 +101,7 @@ class Use:
         )
 
     def interval(self) -> Interval | None:
-        """The integers to draw from; None if nothing is known."""
+        """The interval of the integers to draw; None if nothing is known."""
         if self == NO_USE:
             return None
         chosen = self.limit.rounded()
@@ -119,7 +120,7 @@ NO_USE = Use()
 
 
 def _hull(a: Interval | None, b: Interval | None) -> Interval | None:
-    """The smallest interval with both; None and empty ones do not count."""
+    """The smallest interval that contains both; None and empty ones do not count."""
     known = [interval for interval in (a, b) if interval is not None and interval.low <= interval.high]
     return reduce(or_, known) if known else None
 
@@ -134,7 +135,7 @@ class InputRange:
 
 
 def input_ranges(graph: Graph) -> list[InputRange | None]:
-    """For each input of an NNEF graph with shapes the integers that tell something; None where that is not known.
+    """The range of integers that make sense for each input of an NNEF graph with shapes; None where it is not known.
 
     The operations must be sorted.
     """
@@ -153,7 +154,7 @@ def input_ranges(graph: Graph) -> list[InputRange | None]:
 class _Uses:
     """Collects the uses of all tensors, from the last operation to the first.
 
-    Those that come through a selection are kept with it: each holds only for the items that it takes.
+    Uses that come through a selection are kept with it: each holds only for the items that the selection takes.
     """
 
     def __init__(self) -> None:
@@ -161,11 +162,11 @@ class _Uses:
         self._constants: dict[Tensor, Array | None] = {}
 
     def of(self, tensor: Tensor) -> Use:
-        """What the operations that were followed do with a tensor."""
+        """The use of a tensor by the operations that were followed so far."""
         return reduce(and_, self._uses.get(tensor, {}).values(), NO_USE)
 
     def follow(self, op: Operation) -> None:
-        """Notes what an operation, all readers of whose results were followed, tells of its inputs."""
+        """Notes the use of the inputs of an operation, after all readers of its results were followed."""
         rule = _RULES.get(str(op.type))
         if rule is not None:
             for tensor, use in rule(self, op):
@@ -186,7 +187,7 @@ class _Uses:
         uses[selection] = use if known is None else known & use if selection is None else known | use
 
     def constant(self, tensor: Tensor) -> Array | None:
-        """The items of a constant, also if it is moved or cast; None if it is computed from inputs, or large."""
+        """The items of a constant, even if it is moved or cast; None if it is computed from inputs, or large."""
         if tensor not in self._constants:
             self._constants[tensor] = self._find_constant(tensor)
         return self._constants[tensor]
@@ -227,7 +228,7 @@ class _Uses:
 
 
 def _chosen(op: Operation) -> Sequence[Tensor]:
-    """The tensors of which an operation takes one item or the other: a selection, or a sum of products with masks."""
+    """The tensors between whose items an operation selects, also as a sum of products with masks."""
     if op.type == "select":
         return op.inputs[1:]
     products = [_before_moves(tensor) for tensor in op.inputs] if op.type == "add" else []
@@ -236,7 +237,7 @@ def _chosen(op: Operation) -> Sequence[Tensor]:
 
 
 def _is_mask(tensor: Tensor) -> bool:
-    """Is it a logical value as a number?"""
+    """Is the tensor a logical value as a number?"""
     producer = _before_moves(tensor)
     return producer is not None and producer.type in _LOGICAL
 
@@ -256,7 +257,7 @@ def _summed(op: Operation) -> int:
 
 
 def _each(interval: Interval, ends: Callable[[float], Array], decreasing: Array | bool) -> Interval:
-    """The numbers that are in the interval with every item of a constant. ends: what each item makes of an end."""
+    """The numbers that lie in the interval for every item of a constant. ends: maps an end, for each item."""
     with np.errstate(all="ignore"):
         low, high = ends(interval.low), ends(interval.high)
     low, high = np.where(decreasing, high, low), np.where(decreasing, low, high)
@@ -308,7 +309,7 @@ Rule = Callable[[_Uses, Operation], Iterator[tuple[Tensor, Use]]]
 
 
 def _indexed(uses: _Uses, op: Operation) -> Iterator[tuple[Tensor, Use]]:
-    """Indices along an axis of the first input."""
+    """The rule for indices along an axis of the first input."""
     shape, axis = op.inputs[0].shape, op.attribs.get("axis", 0)
     extent = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
     if extent:
@@ -316,7 +317,7 @@ def _indexed(uses: _Uses, op: Operation) -> Iterator[tuple[Tensor, Use]]:
 
 
 def _indexed_by_tuples(uses: _Uses, op: Operation) -> Iterator[tuple[Tensor, Use]]:
-    """Tuples of indices: the smallest of the extents holds for all."""
+    """The rule for tuples of indices: the smallest of the extents limits all."""
     shape, tuples = op.inputs[0].shape, op.inputs[1].shape
     first = int(op.attribs.get("batch_dims", 0))
     extents = None if shape is None or not tuples else shape[first : first + (tuples[-1] or 0)]

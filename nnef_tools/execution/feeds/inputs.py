@@ -1,4 +1,4 @@
-"""The arrays that a model is run with: do they fit its inputs?"""
+"""Checks that arrays fit the inputs of a model."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def _check_input(info: TensorInfo, array: Array) -> Array:
 
 
 def fits(expected: Sequence[int | None], shape: Sequence[int]) -> bool:
-    """Are the extents those that are expected, as far as these are known?"""
+    """Do the extents equal the expected ones, as far as those are known?"""
     return len(expected) == len(shape) and all(a in (None, b) for a, b in zip(expected, shape, strict=True))
 
 
 def tensor_info(tensor: Tensor) -> TensorInfo:
-    """Name, item type and shape of a tensor of the model."""
+    """The name, item type and shape of a tensor of a graph."""
     return TensorInfo(tensor.name or "", tensor.dtype, tensor.shape)

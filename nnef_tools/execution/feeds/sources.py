@@ -1,4 +1,4 @@
-"""Where the inputs of a model come from, and runs over batches of them."""
+"""Sources of the inputs of a model, and runs over batches of inputs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from .tensor_files import tensor_file
 
 
 class InputSource(Protocol):
-    """Gives the value of one input after the other, in the order of the graph."""
+    """Yields the value of one input after the other, in the order of the graph."""
 
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
-        """The value of an input, in its item type; batch: the extent of dimension 0 to use instead of the model's."""
+        """The value of an input, in its item type. batch: the extent of dimension 0 in place of the model's."""
 
 
 class RandomSource:
-    """Random values, the same for the same seed.
+    """A source of random values, the same for the same seed.
 
-    distribution: one for all inputs, or for the data types 'scalar', 'integer', 'logical'; the default ones otherwise.
-    ranges: of inputs by name, of integers or of floats that become such. One distribution of integers is kept within
-    those that are limits; otherwise they are what is drawn from.
-    UsageError for a negative seed.
+    distribution: one for all inputs, or by data type 'scalar', 'integer', 'logical'; by default DEFAULTS. ranges: input
+    name -> range of its integers, or of floats that become integers. A given distribution of integers is kept within
+    the ranges that are limits; without one, values are drawn from the ranges. UsageError for a negative seed.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class RandomSource:
         self._generator = np.random.default_rng(seed)
 
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
-        """See InputSource. UsageError if the model does not say the shape, or one that no array can have."""
+        """See InputSource. UsageError if the shape is not known, or is one that no array can have."""
         shape = list(info.shape) if info.shape is not None else None
         if shape and batch is not None:
             shape[0] = batch
@@ -66,14 +65,14 @@ class RandomSource:
             raise UsageError(f"no array can have the shape {extents} of input '{info.name}': {error}") from error
 
     def _drawn(self, name: str, extents: Sequence[int], dtype: Any) -> Array:
-        """Values of the distribution, or within the range of the input."""
+        """Values of the distribution, or drawn from the range of the input."""
         known = self._ranges.get(name)
         if known is None:
             return self._find(dtype).sample(self._generator, extents, dtype)
         if not isinstance(self._distribution, Distribution) or self._distribution.name not in INTEGRAL:
             within = Distribution("integers", {"min": known.low, "max": known.high})
             values = within.sample(self._generator, extents, dtype)
-            if values.dtype.kind not in "iu":  # what cuts the fractions off does so, what interpolates sees some
+            if values.dtype.kind not in "iu":  # fractions stay: casts to indices drop them, interpolations use them
                 values += (self._generator.uniform(0, 1, values.shape) * (values < known.high)).astype(dtype)
             return values
         values = self._distribution.sample(self._generator, extents, np.int64)
@@ -89,7 +88,7 @@ class RandomSource:
 
 
 class FolderSource:
-    """The file `<input>.dat` of a folder for each input, see `tensor_file`. FileError if there is none."""
+    """A source of files, `<input>.dat` in a folder for each input, see `tensor_file`. FileError if there is none."""
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
@@ -102,7 +101,7 @@ class FolderSource:
         if owner != info.name:
             raise UsageError(f"inputs '{owner}' and '{info.name}' would have the same file '{file}'")
         path = self._folder / file
-        if not path.is_file() and info.name.endswith(":0"):  # TensorFlow's full name, which files need not have
+        if not path.is_file() and info.name.endswith(":0"):  # files may lack the suffix of TensorFlow's full names
             path = self._folder / tensor_file(info.name.removesuffix(":0"))
         if not path.is_file():
             found = ", ".join(sorted(item.stem for item in self._folder.glob("*.dat"))[:8])
@@ -112,7 +111,7 @@ class FolderSource:
 
 
 class StreamSource:
-    """Tensors that follow each other in a binary stream, in the order of the inputs."""
+    """A source of tensors that follow each other in a binary stream, in the order of the inputs."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -139,10 +138,10 @@ def run_batches(
     output_names: Sequence[str] | None = None,
     observe: Observer | None = None,
 ) -> dict[str, Array]:
-    """Runs a model of a fixed batch over inputs of a larger one, part by part, and concatenates the outputs.
+    """Runs a model with a fixed batch on inputs with a larger batch, part by part, and concatenates the outputs.
 
     A part is as large as dimension 0 of the model's inputs (1 where the model leaves it open). UsageError if the inputs
-    do not have one common batch that this divides, or if an output has no batch dimension.
+    do not have a common batch that is a multiple of that, or if an output has no batch dimension.
     """
     part, count = _parts(executor.inputs, inputs)
     results: dict[str, list[Array]] = {}
@@ -175,10 +174,10 @@ def _concatenated(name: str, arrays: list[Array]) -> Array:
 
 
 def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
-    """The array in the item type of the input; UsageError if its shape is not that of the model."""
+    """The array in the item type of the input. UsageError if its shape is not that of the model."""
     expected = None if info.shape is None else list(info.shape)
     if expected and batch is not None:
-        expected[0] = batch or None  # 0: whatever the values have
+        expected[0] = batch or None  # 0 stands for the batch of the values
     if expected is not None and not fits(expected, array.shape):
         raise UsageError(
             f"input '{info.name}' has values of shape {list(array.shape)}, the model wants {shape_text(info.shape)}",

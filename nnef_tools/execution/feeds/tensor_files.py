@@ -1,4 +1,4 @@
-"""Tensors in the files of a folder: which file a tensor has, and how all of them are written."""
+"""Files for the tensors in a folder: their names, and the writing of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..executor import Array
 def tensor_files(names: Iterable[str]) -> dict[str, str]:
     """The file of each name, relative to the folder: `<name>.dat`; slashes in the name make sub-folders.
 
-    UsageError for a name that is none of a file or leads out of the folder, and for two names of one file.
+    UsageError for a name that cannot be a file name or leads out of the folder, and for two names with the same file.
     """
     files: dict[str, str] = {}
     owners: dict[str, str] = {}
@@ -31,7 +31,7 @@ def tensor_files(names: Iterable[str]) -> dict[str, str]:
 
 
 def tensor_file(name: str) -> str:
-    """The file of one name, see `tensor_files`."""
+    """The file for one name, see `tensor_files`."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if not parts or ".." in parts or "\0" in name:
         raise UsageError(f"'{name}' cannot be the name of a file", hint="{'tensor': 'file name'} gives it another one")
@@ -39,10 +39,9 @@ def tensor_file(name: str) -> str:
 
 
 def write_tensors(folder: str | PathLike[str], outputs: Mapping[str, Array]) -> list[str]:
-    """Writes arrays by relative file name into a folder, all or nothing, and returns the paths.
+    """Writes arrays, by relative file name, to a folder and returns the paths. On an error nothing is written.
 
-    FileError if that is not possible, also where the file system takes two of the names for one, as those do that make
-    no difference between upper and lower case.
+    FileError if that is not possible, also if two names are the same file because the file system ignores case.
     """
     with replace_folder(folder) as staged:
         for file, array in outputs.items():

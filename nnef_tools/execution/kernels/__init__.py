@@ -1,1 +1,1 @@
-"""Execution of NNEF graphs, operation by operation, by functions of numpy or torch."""
+"""Execution of NNEF graphs, operation by operation, by functions on numpy arrays or torch tensors."""

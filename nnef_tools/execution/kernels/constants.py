@@ -1,4 +1,4 @@
-"""The values that a model comes with: variables, constants and literals, dequantized."""
+"""The constant values of a model: variables, constants and literals, dequantized."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..executor import Array
 def constant_data(tensor: Tensor) -> Array:
     """The real values of a constant tensor; see `Quantization.real_values` for quantized ones.
 
-    uint64 comes as int64 of the same bits. ExecutionError if there is no data. Unsupported or FormatError for a
-    quantization that is not understood, Unsupported for integers that an operation cannot take.
+    uint64 comes as int64 with the same bits. ExecutionError if there is no data. Unsupported or FormatError for an
+    unknown or malformed quantization, Unsupported for integers that an operation cannot take.
     """
     data, quantization = _raw_data(tensor), Quantization.of(tensor.quant)
     return as_signed(data, tensor.consumers) if quantization is None else quantization.real_values(data)
@@ -39,7 +39,7 @@ def _raw_data(tensor: Tensor) -> Array:
 
 
 def canonical(array: Array, *, doubles: bool = False) -> Array:
-    """float32, int64 or bool for any array: the item types that torch works with here.
+    """The array as float32, int64 or bool, the item types that torch computes with here.
 
     doubles: float64 stays. ExecutionError for other kinds, and for unsigned integers that int64 cannot hold.
     """

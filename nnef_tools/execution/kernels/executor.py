@@ -16,7 +16,7 @@ from .plan import Kernels, Operator, Plan
 class GraphExecutor:
     """An `Executor` for a Graph of the NNEF dialect. Updated variables keep their new values for the next run.
 
-    expand: operations that nothing can run are replaced in the graph by the bodies of their fragments.
+    expand: replace operations without a function by the bodies of their fragments, in the graph.
     """
 
     def __init__(
@@ -63,6 +63,6 @@ class GraphExecutor:
         results = {}
         for name, slot in zip(names, slots, strict=True):
             array = to_numpy(values[slot])
-            # a view may be of a constant or an input, which must not change if the caller writes to the result
+            # a view may share memory with a constant or input, which must not change if the caller writes to the result
             results[name] = array if array.flags.owndata and id(values[slot]) not in kept else array.copy()
         return results

@@ -1,4 +1,4 @@
-"""Reads NNEF models for execution."""
+"""Reading of NNEF models for execution."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...ops.library import Library
 from .reference_graph import from_reference_graph, is_reference_graph
 
 FindOperator = Callable[[str], object]
-"""Finds what runs operations of a name; None if nothing does."""
+"""Finds the function for operations with a name; None if there is none."""
 
 
 def load_graph(model: Any, find_operator: FindOperator, decomposed: Collection[str] | None = None) -> Graph:
-    """The graph of `read_graph`, expanded as far as `find_operator` finds nothing; a Graph is taken as it is."""
+    """The graph of `read_graph`, with operations expanded for which `find_operator` finds nothing; a Graph stays."""
     graph = read_graph(model, decomposed)
     if graph is not model:
         expand_missing(graph, find_operator)
@@ -27,7 +27,7 @@ def load_graph(model: Any, find_operator: FindOperator, decomposed: Collection[s
 
 
 def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
-    """The graph of a model folder or archive; a Graph is taken as it is, an `nnef.Graph` is converted.
+    """Reads a model folder or archive; a Graph is returned as it is, an `nnef.Graph` is converted.
 
     decomposed: operations to expand by the bodies of their fragments. Shapes are not inferred.
     """
@@ -42,12 +42,12 @@ def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
 
 
 def check_decomposed(graph: Graph, names: Collection[str]) -> None:
-    """UsageError if one of the names has no definition in the standard, in this package or in the model."""
+    """Raises UsageError if a name has no definition in the standard, in this package or in the model."""
     check_definitions(set(names).difference(Library().compounds), Library.of(graph))
 
 
 def expand_missing(graph: Graph, find_operator: FindOperator) -> None:
-    """Expands in place the operations that nothing can run, but that have a body, of the model or known here."""
+    """Expands in place the operations without a function that have a body, in the model or known here."""
     library = Library.of(graph)
     while True:
         types = {op.type for op in graph.operations if op.type is not None and find_operator(op.type) is None}

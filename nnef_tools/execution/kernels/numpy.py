@@ -1,4 +1,4 @@
-"""numpy as a runtime: the kernels of `ops`, on arrays in the item types that they come in (uint64 as int64)."""
+"""The kernels of the numpy runtime: those of `ops`, on arrays in their own item types (uint64 as int64)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .plan import Operator
 
 
 class NumpyKernels:
-    """Always works; constants are handed out read-only, so that no kernel or caller can change the model."""
+    """Operators on numpy arrays. Constants are read-only, so that no kernel or caller can change the model."""
 
     name = "numpy"
     device = "cpu"
 
     @classmethod
     def for_graph(cls, graph: Graph, device: str | None = None) -> NumpyKernels:
-        """Those of any graph. device: 'cpu'."""
+        """The kernels, the same for any graph. device: 'cpu'."""
         return cls()
 
     def operator(self, name: str) -> Operator | None:

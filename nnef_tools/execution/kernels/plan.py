@@ -1,7 +1,7 @@
-"""Runs a Graph of the NNEF dialect, operation by operation, with the functions of some kernels.
+"""Plans and runs a Graph of the NNEF dialect, operation by operation, with given kernels.
 
-A `Plan` resolves everything that does not depend on the data once: functions, attributes, constants, and after which
-step each intermediate value is not needed any more. Running it is then a plain loop.
+A `Plan` resolves once what does not depend on the data: functions, attributes, constants, and the step after which each
+intermediate value is not needed any more. Running it is then a plain loop.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ..executor import Array, no_such_tensor
 Operator = Callable[..., Any]
 
 SOURCES = ("external", "variable", "constant")
-"""Types of operations that compute nothing, as a run begins with their results."""
+"""Types of operations that compute nothing: a run begins with their results."""
 
 
 class Kernels(Protocol):
-    """The arrays and operators that a plan runs with."""
+    """The arrays and operators with which a plan runs."""
 
     @property
     def name(self) -> str: ...
@@ -45,15 +45,15 @@ class Kernels(Protocol):
     def to_numpy(self, value: Any) -> Array: ...
 
     def as_value(self, result: Any) -> Any:
-        """What an operator returned as a value of these kernels (a numpy function may return a plain scalar)."""
+        """The result of an operator as an array of these kernels; a numpy function may return a plain scalar."""
 
     def context(self) -> AbstractContextManager[Any]:
-        """Entered around a run."""
+        """A context in which a model runs."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One operation. arguments: slot numbers, a tuple of them for an array argument. frees: slots not needed later."""
+    """An operation. arguments: slot numbers, a tuple of them for an array argument. frees: slots not needed later."""
 
     type: str
     function: Operator
@@ -66,7 +66,7 @@ class Step:
 
 
 class Plan:
-    """The prepared run of a graph. Values live in numbered slots, one for each tensor that is used.
+    """The prepared run of a graph. Values are stored in numbered slots, one for each used tensor.
 
     Raises ExecutionError, listing all operators that the kernels lack, or if the graph is not sorted.
     """
@@ -98,7 +98,7 @@ class Plan:
         return list(dict.fromkeys(names))
 
     def find(self, name: str) -> int:
-        """The slot of the tensor of that name; UsageError, with similar names, if there is none."""
+        """The slot of the tensor with that name. UsageError, with similar names, if there is none."""
         if name not in self._by_name:
             raise no_such_tensor(name, self.tensor_names)
         return self._by_name[name]
@@ -111,11 +111,11 @@ class Plan:
         observe: Callable[[str, Any], None] | None = None,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> tuple[dict[int, Any], dict[int, Any]]:
-        """Runs all steps. Everything is in values of the kernels.
+        """Runs all steps on arrays of the kernels.
 
         inputs: in graph order. constants: value by slot, for all of `self.constants`. wanted: slots to return.
-        overrides: operator type to attributes that replace those of the model.
-        Returns wanted values by slot, and new values of updated variables by slot. ExecutionError if a step fails.
+        overrides: operator type -> attributes that replace those of the model. Returns wanted values by slot, and new
+        values of updated variables by slot. ExecutionError if a step fails.
         """
         values: list[Any] = [None] * len(self.tensors)
         results: dict[int, Any] = {}
@@ -156,11 +156,11 @@ class Plan:
             attribs = {**attribs, **overrides[step.type]}
         try:
             result = step.function(*arguments, **attribs)
-            outputs = list(flat_results(result))  # that of an array is a list among them
+            outputs = list(flat_results(result))  # an array result is a list
             if len(outputs) < len(step.outputs):
                 raise ExecutionError(f"it returned {len(outputs)} results where {len(step.outputs)} are needed")
             return [self._kernels.as_value(output) for output in outputs]
-        except Exception as error:  # the function may be a plugin's, or complain in its own way
+        except Exception as error:  # the function may raise anything
             raise self._failure(step, arguments, error) from error
 
     def _failure(self, step: Step, arguments: Sequence[Any], error: Exception) -> NnefToolsError:
@@ -235,7 +235,7 @@ class Plan:
         )
 
     def _attributes(self, op: Operation, call: BoundCall) -> dict[str, Any]:
-        """All attributes as an operator function gets them. ExecutionError if one is missing, but for plugins' ones."""
+        """The attributes as the function gets them. ExecutionError if one is missing, unless a plugin declares it."""
         if call.missing and op.type not in self._custom:
             raise ExecutionError(f"attribute '{call.missing[0]}' is missing", where=str(op))
         attribs = {python_name(name): value for name, value in call.attribs.items()}
@@ -247,7 +247,7 @@ class Plan:
         return attribs
 
     def _release(self, steps: list[Step]) -> list[Step]:
-        """Notes with each step which values no later step reads: liveness, from the last step to the first."""
+        """Notes with each step the values that no later step reads: liveness, from the last step to the first."""
         seen: set[int] = set()
         result = []
         for step in reversed(steps):
@@ -263,9 +263,9 @@ class Plan:
 
 
 def quantizer(kernels: Kernels, tensor: Tensor) -> Operator | None:
-    """A function that rounds values as the quantization of the tensor says; None if it has none.
+    """A function that rounds values according to the quantization of the tensor; None if it has none.
 
-    Unsupported or FormatError if it is not understood.
+    Unsupported or FormatError for an unknown or malformed quantization.
     """
     quantization = Quantization.of(tensor.quant)
     if quantization is None:

@@ -1,4 +1,4 @@
-"""Graphs of the `nnef` package (its parser's result) as graphs of ours, without importing that package."""
+"""Converts graphs of the `nnef` package, which its parser returns, to graphs of this package, without importing it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ...model.dtypes import numpy_dtype
 
 
 def is_reference_graph(model: Any) -> bool:
-    """Is it an `nnef.Graph`: a named tuple of name, tensors (by name), operations, inputs and outputs?"""
+    """Is the value an `nnef.Graph`: a named tuple of name, tensors (by name), operations, inputs and outputs?"""
     return (
         isinstance(model, tuple) and hasattr(model, "operations") and isinstance(getattr(model, "tensors", None), dict)
     )
 
 
 def from_reference_graph(model: Any) -> Graph:
-    """The graph in our NNEF dialect. Variables have the data that was loaded into the given one."""
+    """The same graph in the NNEF dialect. Variables have the data that was loaded into the given graph."""
     graph = Graph(model.name)
     tensors: dict[str, Tensor] = {}
     for name, item in model.tensors.items():
@@ -45,7 +45,7 @@ def from_reference_graph(model: Any) -> Graph:
 
 
 def _arguments(items: Any) -> Any:
-    """Our form of arguments: a tuple of tensors; one flat list if any of them is an array."""
+    """The arguments of an operation as this package stores them: a tuple of tensors, or one flat list for an array."""
     arguments = tuple(items)
     if not any(isinstance(item, list) for item in arguments):
         return arguments

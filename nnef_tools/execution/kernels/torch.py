@@ -1,4 +1,4 @@
-"""torch as a runtime: float32, float64, int64 and bool tensors on a device.
+"""The kernels of the torch runtime: float32, float64, int64 and bool tensors on a device.
 
 Imports torch; imported only where it is chosen.
 """
@@ -28,9 +28,9 @@ from .torch_operators.common import numpy_operator
 
 
 class TorchKernels:
-    """Own operators where torch has what is needed, the numpy kernels for the others. Computes no gradients.
+    """Operators on torch tensors: those of torch where it has them, numpy kernels for the others. Without gradients.
 
-    doubles: parts of the model are float64; otherwise such arrays become float32.
+    doubles: are parts of the model float64? Otherwise such arrays become float32.
     """
 
     name = "torch"
@@ -40,12 +40,12 @@ class TorchKernels:
         try:
             self._device = torch.device(device or "cpu")
             torch.empty(0, device=self._device).cpu()
-        except (RuntimeError, AssertionError) as error:  # NotImplementedError is one, of devices without values
+        except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
             raise UsageError(f"torch cannot use device '{device}': {str(error).splitlines()[0]}") from error
 
     @classmethod
     def for_graph(cls, graph: Graph, device: str | None = None) -> TorchKernels:
-        """Those for the item types of the graph. device: of torch, by default the CPU."""
+        """The kernels for the item types of the graph. device: of torch, by default the CPU."""
         return cls(device, doubles=has_doubles(graph))
 
     @property
@@ -62,8 +62,8 @@ class TorchKernels:
     def to_numpy(self, value: Any) -> Array:
         try:
             result: Array = value.detach().cpu().numpy()
-        except ValueError as error:  # of more dimensions than arrays have
-            raise ExecutionError(f"a tensor of torch is no array of numpy: {error}") from error
+        except ValueError as error:  # arrays have fewer dimensions
+            raise ExecutionError(f"a torch tensor cannot become a numpy array: {error}") from error
         return result
 
     def as_value(self, result: Any) -> torch.Tensor:
@@ -74,14 +74,14 @@ class TorchKernels:
 
 
 def find_operator(name: str) -> Operator | None:
-    """The function of torch tensors for that operator, or None."""
+    """The function on torch tensors for that operator, or None."""
     if name in OPERATORS:
         return OPERATORS[name]
     return numpy_operator(name) if registry.find(name) is not None else None
 
 
 def in_common_type(function: Operator) -> Operator:
-    """The operator for real operands of both precisions, which torch promotes in elementwise operations only."""
+    """The operator with real operands brought to one precision, since torch promotes in elementwise operations only."""
 
     def widened(item: Any) -> Any:
         if isinstance(item, list):
@@ -97,9 +97,9 @@ def in_common_type(function: Operator) -> Operator:
 
 
 def tensor_from_numpy(array: Array, *, doubles: bool = False) -> torch.Tensor:
-    """A tensor of float32, int64 or bool items, with doubles also float64.
+    """A tensor with float32, int64 or bool items; with doubles also float64.
 
-    Copies where torch needs it (read-only or mirrored arrays).
+    Copies where torch requires it (read-only or mirrored arrays).
     """
     items = canonical(array, doubles=doubles)
     if items is array and (not items.flags.writeable or any(step < 0 for step in items.strides)):

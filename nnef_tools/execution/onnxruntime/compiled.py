@@ -1,4 +1,4 @@
-"""An NNEF model as onnxruntime takes it, and that as bytes."""
+"""An NNEF model compiled for onnxruntime, and its form as bytes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 from ..executor import Array, TensorInfo
 
 _MAGIC = b"nnef_tools compiled 2\n"
-_CHECKSUM_LENGTH = 9  # bytes of the checksum that follows
+_CHECKSUM_LENGTH = 9  # number of bytes in the checksum that follows
 
 
 @dataclass(frozen=True)
 class Weight:
-    """An initializer that is handed to onnxruntime beside the model.
+    """An initializer that is passed to onnxruntime separately from the model.
 
-    file: of the NNEF model, relative with `/`, that holds just this array; empty if there is none.
+    file: the file of the NNEF model with just this array, as a relative path with `/`; empty if there is none.
     """
 
     array: Array
@@ -30,9 +30,9 @@ class Weight:
 
 @dataclass(frozen=True)
 class CompiledModel:
-    """The bytes of an ONNX model, and its initializers by name as far as they are not in there.
+    """The bytes of an ONNX model, and, by name, the initializers that these do not contain.
 
-    inputs, outputs: those of the ONNX model under their names and with their types in the NNEF model.
+    inputs, outputs: those of the ONNX model, with the names and types that they have in the NNEF model.
     """
 
     model: bytes
@@ -46,7 +46,7 @@ class CompiledModel:
         return all(weight.file for weight in self.weights.values())
 
     def to_bytes(self) -> bytes:
-        """All of it but the arrays that are in files."""
+        """The compiled model as bytes, without the arrays that are in files."""
         weights = [[name, w.file, *_described(w.array.dtype, w.array.shape)] for name, w in self.weights.items()]
         lists = [[[i.name, *_described(i.dtype, i.shape)] for i in infos] for infos in (self.inputs, self.outputs)]
         head = json.dumps([weights, *lists]).encode() + b"\n"
@@ -55,7 +55,7 @@ class CompiledModel:
 
     @classmethod
     def from_bytes(cls, raw: bytes, read: Callable[[str], Array]) -> CompiledModel:
-        """What `to_bytes` gave. read: gives the array in a file. ValueError if it is damaged or does not fit."""
+        """Restores the result of `to_bytes`. read: reads the array in a file. ValueError for damaged data."""
         start, content = len(_MAGIC) + _CHECKSUM_LENGTH, memoryview(raw)[len(_MAGIC) + _CHECKSUM_LENGTH :]
         if raw[:start] != _MAGIC + _checksum(content):
             raise ValueError("damaged")

@@ -1,4 +1,4 @@
-"""NNEF models as onnxruntime takes them: converted to ONNX in memory, with the weights where they are.
+"""Compiles NNEF models for onnxruntime: converts them to ONNX in memory, and leaves weights where they are.
 
 Imports the conversion and onnx; imported only where a model has to be compiled.
 """
@@ -20,13 +20,13 @@ from ..kernels.plan import SOURCES
 from .compiled import CompiledModel, Weight
 
 _SMALL_FILE = 1 << 16
-"""Bytes of a weight up to which it is cheaper to copy than to find in its file."""
+"""The size of a weight in bytes up to which a copy is cheaper than a reference to its file."""
 _MAX_COMPUTED = 1 << 26
-"""Bytes of other weights that are not as in the model's files, up to which they become part of the ONNX model."""
+"""The size in bytes up to which weights that are not as in the files become part of the ONNX model."""
 
 
 def prepare(graph: Graph) -> Graph:
-    """The graph, with all shapes, and without the facts but for widths, so that names stay those of the NNEF graph."""
+    """The graph with all shapes, and without facts other than widths, so that the names of the NNEF graph stay."""
     graph.metadata = with_tensor_facts(graph.metadata, double_facts(graph))
     if any(tensor.shape is None or None in tensor.shape for tensor in _results(graph)):
         infer_graph(graph, allow_unknown=True)
@@ -34,9 +34,9 @@ def prepare(graph: Graph) -> Graph:
 
 
 def compile_graph(graph: Graph, results: Sequence[Tensor], *, from_files: bool) -> CompiledModel:
-    """The model that computes these tensors of a prepared graph.
+    """Compiles a model that computes these tensors of a prepared graph.
 
-    from_files: the variables of the graph are as in the files of their labels; then only large ones of these stay out.
+    from_files: are the variables of the graph as in the files of their labels? Then only large ones stay outside.
     ConversionError or FormatError if there is no such ONNX model.
     """
     outputs = graph.outputs
@@ -56,19 +56,19 @@ def compile_graph(graph: Graph, results: Sequence[Tensor], *, from_files: bool) 
 
 
 def _files(graph: Graph) -> dict[tuple[int, int, str], str]:
-    """Where in memory the variables are -> their files."""
+    """Place in memory -> file of the variable there."""
     variables = [op for op in graph.operations if op.type == "variable"]
     return {_place(op.output.data): label_file(op.attribs["label"]) for op in variables if op.output.data is not None}
 
 
 def _place(array: Array) -> tuple[int, int, str]:
-    """Equal for arrays of the same items in the same order."""
+    """A key that is equal for arrays with the same memory and the same order of items."""
     layout = array.dtype.str if array.flags.c_contiguous else "strided"
     return array.__array_interface__["data"][0], array.nbytes, layout
 
 
 def _is_large(array: Array) -> bool:
-    """Can it be handed to onnxruntime, and is that worth it?"""
+    """Can the array be passed to onnxruntime separately, and does that pay?"""
     return array.nbytes > MAX_EMBEDDED_BYTES and array.dtype.kind in "fiub" and array.dtype.isnative
 
 

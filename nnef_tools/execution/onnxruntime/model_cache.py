@@ -1,8 +1,8 @@
-"""Compiled models are kept, so that a model that was loaded before loads as fast as the ONNX model that it became.
+"""A cache of compiled models, so that a known NNEF model loads as fast as the ONNX model that it was compiled to.
 
-An entry holds for the files of a model as they were: it is found by their contents (the graph) and by sizes, times and
-inodes (the weights). It refers to the weights, and is therefore small. All entries are in one folder of the user,
-which is emptied when it grows too large. What cannot be read or written there is simply not cached.
+An entry belongs to the files of a model in a certain state: its key is made of contents (of the graph) and of sizes,
+times and inodes (of weights). It refers to the weights, and is therefore small. All entries are in one folder of the
+user; old ones are removed when it grows too large. If the folder cannot be read or written, nothing is cached.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from ..executor import Array
 from .compiled import CompiledModel
 
 VARIABLE = "NNEF_TOOLS_MODEL_CACHE"
-"""Environment variable: the folder of the cache instead of the user's, or 'off'."""
+"""The environment variable with another folder for the cache, or 'off'."""
 
 _MAX_ENTRY, _MAX_TOTAL = 1 << 26, 1 << 29  # bytes
-_TICK = 0.1  # seconds: files that are younger may change once more without another time
+_TICK = 0.1  # seconds; a younger file may change again without a new time
 
 
 class ModelCache:
-    """What is kept of the model in a folder, for its files as they were when the object was made.
+    """The cache entry of a model folder, for the state of its files at the creation of this object.
 
-    runtime: the version of what runs the compiled model.
+    runtime: the version of the runtime of the compiled model.
     """
 
     def __init__(self, model: Path, folder: Path, runtime: str) -> None:
@@ -49,7 +49,7 @@ class ModelCache:
         return self._folder / self._key
 
     def find(self) -> CompiledModel | None:
-        """The compiled model, if there is one."""
+        """The compiled model; None if it is not cached."""
         try:
             compiled = CompiledModel.from_bytes(self._entry.read_bytes(), self._read)
             os.utime(self._entry)
@@ -61,7 +61,7 @@ class ModelCache:
         return read_tensor(self._model / file)[0]
 
     def store(self, compiled: CompiledModel) -> None:
-        """Keeps it, unless it is too large or files of the model may just be changing."""
+        """Stores a compiled model, unless it is too large or files of the model may just be changing."""
         if not compiled.is_storable or len(compiled.model) > _MAX_ENTRY or time.time() - self._newest < _TICK:
             return
         with suppress(OSError, NnefToolsError):
@@ -71,7 +71,7 @@ class ModelCache:
                 file.write(compiled.to_bytes())
 
     def is_current(self) -> bool:
-        """Are the files of the model still those that the entry is for?"""
+        """Are the files of the model still in the state that the entry belongs to?"""
         try:
             return _fingerprint(self._model, self._runtime)[0] == self._key
         except OSError:
@@ -79,7 +79,7 @@ class ModelCache:
 
 
 def find_cache(model: Path, runtime: str) -> ModelCache | None:
-    """The cache of a model; None if that is no folder, or if nothing is to be cached."""
+    """The cache of a model; None if the model is not a folder, or if the cache is off."""
     folder = cache_folder()
     try:
         return ModelCache(model, folder, runtime) if folder is not None and model.is_dir() else None
@@ -88,13 +88,13 @@ def find_cache(model: Path, runtime: str) -> ModelCache | None:
 
 
 def cache_folder() -> Path | None:
-    """Where compiled models are kept, None if they are not."""
+    """The folder of the cache; None if the cache is off."""
     chosen = os.environ.get(VARIABLE)
     if chosen:
         return None if chosen == "off" else Path(chosen)
     try:
         home = Path.home()
-    except RuntimeError:  # no home folder
+    except RuntimeError:  # there is no home folder
         return None
     if sys.platform == "win32":
         caches = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
@@ -106,7 +106,7 @@ def cache_folder() -> Path | None:
 
 
 def _fingerprint(model: Path, runtime: str) -> tuple[str, float]:
-    """The name of the entry, and when the last file of the model was changed (seconds)."""
+    """The name of the entry, and the time of the last change of a file (seconds)."""
     state = blake2b(f"{_software()} {runtime}\n".encode(), digest_size=20)
     newest = 0
     for name in (GRAPH, QUANTIZATION, SIDECAR):
@@ -122,7 +122,7 @@ def _fingerprint(model: Path, runtime: str) -> tuple[str, float]:
 
 
 def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """The data files in a folder; links count as what they lead to."""
+    """The data files in a folder; links are followed."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -133,14 +133,14 @@ def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
 
 @cache
 def _software() -> str:
-    """What compiles; another version of it makes other entries."""
+    """The version of the compiler, which is a part of the key."""
     root = Path(__file__).parents[2]
     changed = max(file.stat().st_mtime_ns for file in root.rglob("*.*") if file.suffix in (".py", ".nnef"))
     return f"{__version__} {changed}"
 
 
 def _make_room(folder: Path) -> None:
-    """Removes the entries that were not used for longest, if there are too many."""
+    """Removes the least recently used entries if they take too much space."""
     entries = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.iterdir() if file.is_file())
     total = sum(size for _, size, _ in entries)
     for _, size, file in entries:

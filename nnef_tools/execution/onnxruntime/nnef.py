@@ -21,13 +21,12 @@ from .onnx import VERSION, first_line, open_session, providers, shared_values
 
 
 class NnefOnnxExecutor:
-    """An `Executor` for the path of an NNEF model, or for a Graph of the NNEF dialect.
+    """An `Executor` for the path of an NNEF model or a Graph of the NNEF dialect.
 
-    A session computes the outputs of the graph; for other tensors there is one more for each set of them. What a model
-    folder was compiled to is kept, see `model_cache`.
-    device: 'cpu' or 'cuda', 'cuda:1', ..; threads: of a session, 0 for as many as onnxruntime chooses.
-    ConversionError or FormatError if onnxruntime cannot run the model, FileError or FormatError if it cannot be read,
-    UsageError for a device that there is not.
+    One session computes the outputs of the graph; for each set of other tensors there is a further one. The compiled
+    form of a model folder is cached, see `model_cache`. device: 'cpu' or 'cuda', 'cuda:1', ..; threads: of a session, 0
+    for as many as onnxruntime chooses. ConversionError or FormatError if onnxruntime cannot run the model, FileError or
+    FormatError if it cannot be read, UsageError for an unknown device.
     """
 
     backend = "onnxruntime"
@@ -49,24 +48,24 @@ class NnefOnnxExecutor:
                 self._cache.store(compiled)
         self._output_names = [info.name for info in self.outputs]
         session = self._sessions.get(tuple(self._output_names))
-        # What computes all outputs, if it takes the inputs as they are.
+        # the session of all outputs, if it takes the inputs unchanged
         fits = session is not None and session.inputs == [info.name for info in self.inputs]
         self._direct = partial(session.run, session.outputs) if session is not None and fits else None
 
     def _open_cached(self) -> bool:
-        """Opens the session of the outputs with what was kept of the model, if it was."""
+        """Opens the session of the outputs from the cache, if the model is there."""
         compiled = None if self._cache is None else self._cache.find()
         if compiled is None:
             return False
         try:
             self._sessions[tuple(info.name for info in compiled.outputs)] = self._start(compiled)
-        except NnefToolsError:  # of a kind of computer that cannot run it
+        except NnefToolsError:  # cached on another kind of computer
             return False
         self.inputs, self.outputs = list(compiled.inputs), list(compiled.outputs)
         return True
 
     def _open(self, names: tuple[str, ...]) -> CompiledModel:
-        """Opens the session that computes these tensors."""
+        """Compiles the model and opens a session that computes these tensors."""
         from .compiler import compile_graph
 
         with paused_collector():
@@ -83,7 +82,7 @@ class NnefOnnxExecutor:
 
     @cached_property
     def _graph(self) -> Graph:
-        """The model, with shapes; for the cached session of the outputs it is not needed."""
+        """The graph, with shapes; it is not needed for the cached session of the outputs."""
         from ...model.copying import copy_graph
         from ..kernels.loading import read_graph
         from .compiler import prepare
@@ -113,14 +112,14 @@ class NnefOnnxExecutor:
     ) -> dict[str, Array]:
         """See `Executor.run`."""
         if output_names is None and observe is None and self._direct is not None:
-            # In small models the time of checks counts: onnxruntime makes them all but that of the byte order.
+            # checks take time in small models: onnxruntime makes them all, except for that of the byte order
             try:
                 for array in inputs.values():
                     if not array.dtype.isnative:
                         break
                 else:
                     return dict(zip(self._output_names, self._direct(inputs), strict=True))
-            except Exception:  # what is wrong is found below
+            except Exception:  # the checks below find the cause
                 pass
         arrays = check_inputs(self.inputs, inputs)
         names = self._output_names if output_names is None else list(output_names)
@@ -139,7 +138,7 @@ class NnefOnnxExecutor:
         return {name: values[name] for name in names}
 
     def _is_known(self, name: str) -> bool:
-        """Is it a constant, or an input that stays as it is?"""
+        """Is the tensor a constant, or an unchanged input?"""
         tensor = self._tensors[name]
         producer = tensor.producer
         constant = producer is None or producer.type in ("variable", "constant")
@@ -168,7 +167,7 @@ class NnefOnnxExecutor:
 
 
 class _Session:
-    """How to run a session of onnxruntime, and the names that it has for its inputs and outputs."""
+    """A session of onnxruntime, with the names of its inputs and outputs."""
 
     def __init__(self, session: Any) -> None:
         self.run: Callable[..., list[Array]] = session.run

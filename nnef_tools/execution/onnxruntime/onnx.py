@@ -42,18 +42,17 @@ _DTYPES: dict[str, type] = {
     "tensor(bool)": np.bool_,
     "tensor(string)": np.str_,
 }
-# Types of operators that may multiply codes: see `io.onnx.unsigned`.
+# types of operators that may multiply codes, see `unsigned`
 _QUANTIZED = re.compile(rb"DequantizeLinear|QLinear|Integer|QGemm|DynamicQuantize|QAttention")
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxExecutor:
-    """An `Executor` for an ONNX file, or for the bytes of a model.
+    """An `Executor` for an ONNX file or the bytes of a model.
 
-    Intermediate values are those of the unoptimized model, under its names: for them a second session is made, of the
-    model with these values as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses.
-    device: see `providers`.
+    Inner tensors are those of the unoptimized model: a second session computes them, from the model with these tensors
+    as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses. device: see `providers`.
     """
 
     backend = "onnxruntime"
@@ -78,7 +77,7 @@ class OnnxExecutor:
 
     @property
     def tensor_names(self) -> list[str]:
-        """Inputs, and the results of all nodes but constants, in the order of the graph."""
+        """The inputs, and the results of all nodes except constants, in the order of the graph."""
         nodes = [node for node in self._load_proto().graph.node if node.op_type != "Constant"]
         names = [info.name for info in self.inputs]
         names += [output for node in nodes for output in node.output if output]
@@ -91,7 +90,7 @@ class OnnxExecutor:
         output_names: Sequence[str] | None = None,
         observe: Observer | None = None,
     ) -> dict[str, Array]:
-        """See `Executor.run`. Only tensors are observed, and constants are not."""
+        """See `Executor.run`. Constants and values that are not tensors are not observed."""
         names = [info.name for info in self.outputs] if output_names is None else list(output_names)
         arrays = check_inputs(self.inputs, inputs)
         feeds = {info.name: array for info, array in zip(self.inputs, arrays, strict=True)}
@@ -136,7 +135,7 @@ class OnnxExecutor:
         return self._sessions[names]
 
     def _load_proto(self) -> Any:
-        """The model; its external data stays in its files."""
+        """The model as a message; external data stays in its files."""
         if self._proto is None:
             try:
                 import onnx
@@ -188,9 +187,9 @@ def open_session(
     external_folder: Path | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A session for a path or the bytes of a model: the one place that opens any, with results exact on all processors.
+    """Opens a session for the path or bytes of a model, the only place to do so: results are exact on all processors.
 
-    values: of initializers that the model declares as external data. FormatError if onnxruntime cannot load the model.
+    values: the initializers that the model declares as external data. FormatError if onnxruntime cannot load the model.
     """
     if saturates():
         changed = _unsigned(model)
@@ -214,7 +213,7 @@ def _options(threads: int) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    # By default the real operands of products with dequantized weights are rounded to codes of 8 bits.
+    # by default the real operands of products with dequantized weights are rounded to codes of 8 bits
     options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     return options
 
@@ -224,7 +223,7 @@ def saturates() -> bool:
     """Do products of unsigned with signed codes saturate on this processor? (x86 without VNNI.)
 
     onnxruntime's remedy, the session entry `session.x64quantprecision`, makes models with several weights of one zero
-    point or with products of signed codes fail to load, and is slow also where it is not needed.
+    point or with products of signed codes fail to load, and is slow even where it is not needed.
     """
     session = ort.InferenceSession(_PROBE, _options(1), providers=["CPUExecutionProvider"])
     (products,) = session.run(None, {"x": np.full((4, 64), 255, np.uint8), "w": np.full((64, 16), 127, np.int8)})
@@ -232,7 +231,7 @@ def saturates() -> bool:
 
 
 def _probe() -> bytes:
-    """A model of y = MatMulInteger(x, w), without the onnx package. Field numbers: onnx.proto."""
+    """The bytes of a model y = MatMulInteger(x, w), made without the onnx package. Field numbers: onnx.proto."""
     names = delimited(1, b"x") + delimited(1, b"w") + delimited(2, b"y")
     node = names + delimited(4, b"MatMulInteger")
     graph = delimited(1, node) + delimited(2, b"probe")
@@ -247,12 +246,12 @@ _PROBE = _probe()
 
 
 def _unsigned(model: str | os.PathLike[str] | bytes) -> bytes | None:
-    """The model with unsigned codes in its products; None if it has them, or none at all."""
+    """The model with unsigned codes in its products; None if nothing has to be changed."""
     data = np.frombuffer(model, np.uint8) if isinstance(model, bytes) else read_file(Path(model))
     try:
         if not _QUANTIZED.search(skeleton(data.data)):
             return None
-    except FormatError:  # onnxruntime says what is wrong with it
+    except FormatError:  # onnxruntime reports what is wrong with it
         return None
     try:
         from onnx import ModelProto
@@ -273,7 +272,7 @@ def _info(item: Any) -> TensorInfo:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
+    """The message of an error in one line."""
     return next(iter(_lines(str(error))), type(error).__name__)
 
 

@@ -1,10 +1,10 @@
-"""ONNX models with unsigned codes of 8 bits in place of signed ones.
+"""Rewrites ONNX models to unsigned codes of 8 bits in place of signed ones.
 
-Kernels for products of unsigned with signed codes add two products in 16 bits on some processors, and cut off what does
-not fit; those for products of unsigned codes add in 32 bits. Codes and their zero point may be raised by 128 together.
+On some processors, kernels for products of unsigned with signed codes add two products in 16 bits, which can saturate;
+those for products of unsigned codes add in 32 bits. Raising codes and their zero point by 128 changes no result.
 
-Only nodes are added, which need no values: runtimes evaluate them where codes are constant.
-Imports onnx at the top: import this module lazily.
+The rewrite only adds nodes, so it needs no values: runtimes evaluate the nodes where codes are constant. Imports onnx
+at the top: import this module lazily.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _INT8, _UINT8, _INT32 = TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32
 
 
 class _Operand(NamedTuple):
-    """Positions of codes that are raised, and of the ones that they meet, which is -1 if those are made inside."""
+    """The positions of codes that are raised, and of the codes that they are multiplied by (-1: made inside)."""
 
     codes: int
     zero_point: int
@@ -31,7 +31,7 @@ class _Operand(NamedTuple):
     others_zero_point: int
 
 
-# A control character is in no name of a real model.
+# names in real models have no control characters
 _PREFIX = "unsigned\x01"
 _OFFSET, _MIDDLE = _PREFIX + "offset", _PREFIX + "middle"
 
@@ -41,7 +41,7 @@ _PRODUCTS: dict[tuple[str, str], tuple[_Operand, ...]] = {
     ("", "QLinearConv"): _LINEAR,
     ("", "QLinearMatMul"): _LINEAR,
     ("", "MatMulInteger"): (_Operand(1, 3, 0, 2),),
-    # the kernel of signed images and unsigned filters is wrong where the other one saturates
+    # the kernel for signed images and unsigned filters is wrong on the same processors
     ("", "ConvInteger"): (_Operand(1, 3, 0, 2), _Operand(0, 2, 1, 3)),
     (_MICROSOFT, "QLinearConv"): _LINEAR,
     (_MICROSOFT, "QGemm"): _LINEAR,
@@ -56,16 +56,16 @@ _KEEPING_TYPE = frozenset(
 )  # fmt: skip
 
 OPERATORS = frozenset({"DequantizeLinear", *(name for _, name in _PRODUCTS)})
-"""Types of the operators that are looked at."""
+"""The types of operators that may have to be rewritten."""
 
 
 def make_unsigned(model: ModelProto) -> bool:
-    """Raises signed codes of 8 bits that meet unsigned ones in a product by 128, in place. Was there any?
+    """Adds 128 to signed codes that are multiplied by unsigned ones, in place. Returns whether there are any.
 
-    These are the second operands of integer products, weights that are dequantized, and other codes that are not
-    dequantized just where they were quantized: runtimes change the types of such pairs themselves. What is computed
-    stays the same, and so do the names of all tensors. The values of constants are not looked at: they may be in other
-    files. Raises FormatError if functions of the model cannot be inlined.
+    These are the second operands of integer products, dequantized weights, and other dequantized codes unless they were
+    quantized just before: runtimes change the types of such pairs themselves. Results and the names of all tensors stay
+    the same. The values of constants are not needed: they may be in other files. FormatError if functions of the model
+    cannot be inlined.
     """
     if any(node.op_type in OPERATORS for function in model.functions for node in function.node):
         inline_functions(model)
@@ -100,14 +100,14 @@ class _Rewriter:
             graph.node.extend(nodes)
 
     def _raise(self, node: NodeProto, operand: _Operand, raised: dict[str, str]) -> Iterator[NodeProto]:
-        """Gives a node the raised codes and zero point. The nodes that compute these, if they are not there yet."""
+        """Gives a node the raised codes and zero point, and returns the nodes that compute them if they are new."""
         node.input.extend([""] * (operand.zero_point + 1 - len(node.input)))
         if node.input[operand.zero_point]:
             positions = [operand.codes, operand.zero_point]
         else:
             positions = [operand.codes]
             node.input[operand.zero_point] = _MIDDLE
-            if node.op_type == "DequantizeLinear":  # of the shape of the scale
+            if node.op_type == "DequantizeLinear":  # the zero point has the shape of the scale
                 shape, spread = self._name(), self._name()
                 yield make_node("Shape", [node.input[1]], [shape])
                 yield make_node("Expand", [_MIDDLE, shape], [spread])
@@ -127,7 +127,7 @@ class _Rewriter:
 
 
 def _declared(graph: GraphProto) -> Iterator[tuple[str, int]]:
-    """Names and element types that a graph tells."""
+    """Tensor name -> element type, where a graph declares it."""
     for value in (*graph.input, *graph.output, *graph.value_info):
         yield value.name, value.type.tensor_type.elem_type
     for tensor in graph.initializer:
@@ -151,7 +151,7 @@ def _signed_operands(node: NodeProto, types: ChainMap[str, int], quantized: set[
 
 
 def _results(node: NodeProto, types: ChainMap[str, int]) -> Iterator[tuple[str, int]]:
-    """Element types of results, as far as they matter here."""
+    """Tensor name -> element type of the results of a node, as far as needed."""
     attributes = {attribute.name: attribute for attribute in node.attribute}
     found = 0
     if node.op_type == "Constant" and "value" in attributes:

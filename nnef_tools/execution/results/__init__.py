@@ -1,1 +1,1 @@
-"""What comes out of runs: statistics, comparison of tensors."""
+"""Evaluation of the results of runs: statistics, and comparison of tensors."""

@@ -13,11 +13,11 @@ from ..executor import Array
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """One output, reference against result; the numbers are NaN if the shapes differ.
+    """The comparison of one output with its reference; the numbers are NaN if the shapes differ.
 
     max_error: largest absolute difference of the finite items. scale: largest absolute finite item of the reference.
-    cosine: of the angle between the finite items as vectors (1 if both are zero). specials_equal: NaN and the same
-    infinities are at the same places. ok: within tolerance.
+    cosine: of the angle between the finite items as vectors (1 if both are zero). specials_equal: are NaN and
+    infinities the same, at the same positions? ok: is the difference within tolerance?
     """
 
     name: str
@@ -49,12 +49,12 @@ class OutputComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All outputs; ok if every one is."""
+    """The comparison of all outputs; ok if every one is."""
 
     outputs: tuple[OutputComparison, ...]
 
     def __repr__(self) -> str:
-        """One line: the verdict, and the tensor that is the worst."""
+        """One line: the verdict, and the worst tensor."""
         if not self.outputs:
             return "<Comparison: nothing compared>"
         wrong = [output for output in self.outputs if not output.ok]
@@ -90,7 +90,7 @@ def compare_outputs(
     atol: float = 0.0,
     relative_to_scale: float = 1e-4,
 ) -> Comparison:
-    """Compares the outputs of the reference with those of the same name in the result.
+    """Compares the outputs of the reference with the outputs with the same names in the result.
 
     An item may differ by `atol + rtol * |reference item| + relative_to_scale * (largest |reference item|)`. Integer and
     logical outputs must be equal (if both sides are). Not-a-number and infinite items must be the same on both sides;
@@ -123,7 +123,7 @@ def _compare(name: str, reference: Array, result: Array, rtol: float, atol: floa
         scale = float(np.abs(a).max(initial=0.0))
         cosine = _cosine(a, b)
         within = bool(np.all(errors <= atol + rtol * np.abs(a) + to_scale * scale))
-        # float64 holds no integers above 2**53, so those are compared as they are
+        # float64 is not exact for integers above 2**53, so those are compared as integers
         ok = specials and (bool(np.array_equal(reference, result)) if exact else within)
     return OutputComparison(
         name=name,

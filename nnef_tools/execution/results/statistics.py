@@ -14,7 +14,7 @@ from ..executor import known_name
 
 @dataclass
 class Statistics:
-    """Count, extremes, sum and sum of squares of a stream of values; `+` merges two, `+=` in place.
+    """The count, extremes, sum and sum of squares of a stream of values; `+` merges two, `+=` does so in place.
 
     The squared deviations from the mean are kept beside the sums (Chan, Golub, LeVeque: "Updating formulae and a
     pairwise algorithm for computing sample variances", 1979), as `ssum - sum**2 / num` cancels for a large mean.
@@ -57,7 +57,7 @@ class Statistics:
         else:
             self._deviation += other._deviation
         self.num += other.num
-        # a NaN on either side must stay visible, so no builtin min and max
+        # numpy's minimum and maximum pass NaN on, unlike min and max
         self.min = float(np.minimum(self.min, other.min))
         self.max = float(np.maximum(self.max, other.max))
         self.sum += other.sum
@@ -85,17 +85,17 @@ class Statistics:
         return sqrt(self.variance(unbiased))
 
     def to_json(self) -> dict[str, float | None]:
-        """{min, max, mean, std}; std unbiased; None where there were no values."""
+        """The JSON form {min, max, mean, std}, with unbiased std; None where there were no values."""
         if not self.num:
             return {"min": None, "max": None, "mean": None, "std": None}
         return {"min": self.min, "max": self.max, "mean": self.mean(), "std": self.std()}
 
 
 def tensor_renames(names: Collection[str], mapping: Mapping[str, str]) -> dict[str, str]:
-    """Name of a tensor -> name by a mapping, of those that it has; no two tensors get the same name.
+    """Tensor name -> name according to a mapping, for the tensors in it; no two tensors get the same name.
 
-    The mapping, source name -> target name, is turned round if more of the names are target names: those of a converted
-    model get their source names back.
+    The mapping, source name -> target name, is inverted if more of the names are target names: tensors of a converted
+    model then get their source names back.
     """
     keys = {name: key for name in names if (key := known_name(name, mapping)) is not None}
     back: dict[str, str] = {}
@@ -128,6 +128,6 @@ class StatisticsCollector:
             self.statistics[name] = found
 
     def to_json(self, renames: Mapping[str, str] | None = None) -> dict[str, dict[str, float | None]]:
-        """Name (renamed by the mapping where it has it) to {min, max, mean, std}."""
+        """The JSON form: tensor name, or the new name in `renames`, -> {min, max, mean, std}."""
         renames = renames or {}
         return {renames.get(name, name): found.to_json() for name, found in self.statistics.items()}

@@ -1,4 +1,4 @@
-"""The NNEF operators as functions of torch tensors, a family a module.
+"""The NNEF operators as functions on torch tensors, one family in each module.
 
 `OPERATORS` maps operator names to functions in the protocol of CUSTOM_OPERATORS. Importing this package imports torch.
 """

@@ -1,4 +1,4 @@
-"""What the torch operators share: left-aligned broadcasting, borders.
+"""Common parts of the torch operators: left-aligned broadcasting, borders.
 
 Imports torch, so this package is imported only where torch is the runtime and by the PyTorch interpreter.
 """
@@ -58,7 +58,7 @@ def numpy_operator(name: str) -> Operator:
 
 
 def border_index(index: Tensor, extent: int, border: str) -> Tensor:
-    """Maps positions outside of [0, extent) to those inside whose value they take. ShapeError if that is undefined."""
+    """Maps positions outside of [0, extent) to the inner positions whose value they take. ShapeError if undefined."""
     if border == "replicate":
         return index.clamp(0, extent - 1)
     if border == "reflect":
@@ -77,7 +77,7 @@ _REALS = {torch.float16: np.float16, torch.float32: np.float32}
 
 
 def _rounded(value: float, dtype: torch.dtype) -> float:
-    """The value as the type has it: torch refuses -3.4028235e38, which is how the smallest float32 is written."""
+    """The value as an item of the type: torch refuses -3.4028235e38, the written form of the smallest float32."""
     with np.errstate(over="ignore"):
         return float(_REALS[dtype](value)) if dtype in _REALS else value
 
@@ -88,7 +88,7 @@ def pad_border(x: Tensor, padding: Pairs, border: str, value: float = 0.0) -> Te
         return x
     if border in ZERO_BORDERS:
         filler, sides = _rounded(value, x.dtype), list(zip(x.shape, padding, strict=True))
-        if any(n + min(p, 0) + min(q, 0) < 0 for n, (p, q) in sides):  # nothing of x is left
+        if any(n + min(p, 0) + min(q, 0) < 0 for n, (p, q) in sides):  # all of x is cropped
             return x.new_full([n + p + q for n, (p, q) in sides], filler)
         return F.pad(x, [item for pair in reversed(list(padding)) for item in pair], value=filler)
     for dim, (p, q) in enumerate(padding):
@@ -99,13 +99,13 @@ def pad_border(x: Tensor, padding: Pairs, border: str, value: float = 0.0) -> Te
 
 
 def extend_input(x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
-    """Continues the input of a reverse operation as far as the window, over its last dimensions, reaches beyond it."""
+    """Extends the last dimensions of the input of a reverse operation as far as the window reaches beyond it."""
     around, window = window.continued()
     return pad_border(x, [(0, 0)] * (x.dim() - len(around)) + around, window.border), window
 
 
 def crop_result(full: Tensor, window: PlacedWindow) -> Tensor:
-    """Cuts (or continues by zeros) what a reverse operation writes to what padding and extents ask for."""
+    """Crops the result of a reverse operation, or extends it by zeros, according to padding and extents."""
     rows = zip(window.covered, window.padding, window.upscaled, strict=True)
     pads = [(-p, extent - n + p) for n, (p, _), extent in rows]
     return pad_border(full, [(0, 0)] * (full.dim() - len(pads)) + pads, "constant")

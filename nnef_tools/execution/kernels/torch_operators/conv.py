@@ -17,7 +17,7 @@ _POINT = Window(padding=[(0, 0)])
 
 
 def channel_bias(bias: Tensor | None, channels: int) -> Tensor | None:
-    """One bias for each channel, from shape [1, C] (or [C], which other writers use) or a single value."""
+    """A vector with a bias for each channel, from shape [1, C], [C] (which other writers use) or a single value."""
     if bias is None:
         return None
     if bias.numel() == 1:
@@ -61,7 +61,7 @@ def deconv(
 ) -> Tensor:
     """The transpose of conv: input [B, c, x..], filter [c, C / groups, f..] -> [B, C, X..].
 
-    groups 0 means C: that of output_shape if given, else as many as the input has.
+    groups 0 means C: the channels of output_shape if given, otherwise those of the input.
     """
     spatial = input.dim() - 2
     groups = groups or (output_shape[1] if output_shape else input.shape[1])
@@ -78,7 +78,7 @@ def deconv(
 
 
 def _spread(input: Tensor, filter: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
-    """deconv by torch, whose result is cropped where no padding of torch gives the extents that are wanted."""
+    """deconv by torch, with a cropped result where no padding of torch yields the wanted extents."""
     run = _DECONV[len(window.size) - 1]
     around = [p for p, _ in window.padding]
     beyond = [extent - (full - 2 * p) for extent, full, p in zip(window.upscaled, window.covered, around, strict=True)]

@@ -23,7 +23,7 @@ def gather(input: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
 
 
 def _normal_index(indices: Tensor, extent: int) -> Tensor:
-    """Positions from [-extent, extent) as positions from [0, extent). ShapeError for others."""
+    """Positions in [-extent, extent) as positions in [0, extent). ShapeError for others."""
     indices = indices.long()
     if indices.numel() and not (int(indices.min()) >= -extent and int(indices.max()) < extent):
         raise ShapeError(f"'indices' must lie in [{-extent}, {extent})")
@@ -31,12 +31,12 @@ def _normal_index(indices: Tensor, extent: int) -> Tensor:
 
 
 def gather_elements(input: Tensor, indices: Tensor, *, axis: int) -> Tensor:
-    """Elements at the positions that the indices name along the axis."""
+    """The elements at the positions given by the indices along the axis."""
     return torch.gather(input, axis, _normal_index(indices, input.shape[axis]))
 
 
 def scatter_elements(input: Tensor, indices: Tensor, updates: Tensor, *, axis: int, reduction: str = "none") -> Tensor:
-    """The input with updates at the positions that `gather_elements` reads."""
+    """The input with updates at the positions that `gather_elements` would read."""
     return _scatter(input, axis, _normal_index(indices, input.shape[axis]), updates, reduction)
 
 
@@ -49,7 +49,7 @@ def _scatter(input: Tensor, axis: int, index: Tensor, updates: Tensor, reduction
 
 
 def _flat_positions(indices: Tensor, extents: Sequence[int]) -> Tensor:
-    """Index tuples in the last dimension as row-major positions in these extents: a vector."""
+    """A vector of row-major positions in these extents, from index tuples in the last dimension."""
     flat = torch.zeros(indices.shape[:-1], dtype=torch.int64, device=indices.device)
     for k, extent in enumerate(extents):
         flat = flat * extent + _normal_index(indices[..., k], extent)
@@ -57,7 +57,7 @@ def _flat_positions(indices: Tensor, extents: Sequence[int]) -> Tensor:
 
 
 def gather_nd(input: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
-    """The parts of the input that index tuples address, after the leading dimensions that both share."""
+    """The parts of the input that index tuples address, after the common leading dimensions."""
     depth = indices.shape[-1]
     addressed = input.shape[batch_dims : batch_dims + depth]
     rest = input.shape[batch_dims + depth :]

@@ -1,4 +1,4 @@
-"""Linear algebra (section 5.9, and of matrices)."""
+"""Linear algebra (section 5.9), and products of matrices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .conv import channel_bias
 
 
 def matmul(a: Tensor, b: Tensor, *, transposeA: bool = False, transposeB: bool = False) -> Tensor:
-    """The last two dimensions multiply, the leading ones broadcast; ranks must be equal."""
+    """The product over the last two dimensions, where leading ones broadcast; ranks must be equal."""
     if a.dim() != b.dim() or a.dim() < 2:
         raise ShapeError(f"'A' and 'B' must have equal ranks of 2 at least, got {list(a.shape)} and {list(b.shape)}")
     return torch.matmul(a.transpose(-1, -2) if transposeA else a, b.transpose(-1, -2) if transposeB else b)

@@ -12,7 +12,7 @@ from .common import Ints, Operator, Pairs, Tensor, pad_border
 
 
 def reshape(input: Tensor, *, shape: Ints, axis_start: int = 0, axis_count: int = -1) -> Tensor:
-    """Replaces dimensions [axis_start, axis_start + axis_count) by shape; 0 keeps an extent, -1 is what is left."""
+    """Replaces dimensions [axis_start, axis_start + axis_count) by shape; 0 keeps an extent, -1 takes the rest."""
     extents = list(input.shape)
     stop = len(extents) if axis_count == -1 else axis_start + axis_count
     inner = [extents[axis_start + k] if item == 0 else item for k, item in enumerate(shape)]
@@ -32,7 +32,7 @@ def squeeze(input: Tensor, *, axes: Ints) -> Tensor:
 
 
 def unsqueeze(input: Tensor, *, axes: Ints) -> Tensor:
-    """Inserts dimensions of extent 1 at these places of the result."""
+    """Inserts dimensions of extent 1 at these positions of the result."""
     extents = iter(input.shape)
     rank = input.dim() + len(axes)
     return input.reshape([1 if dim in axes else next(extents) for dim in range(rank)])

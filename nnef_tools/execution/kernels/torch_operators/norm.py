@@ -54,7 +54,7 @@ def l2_normalization(input: Tensor, *, axes: Ints, bias: float = 0.0, epsilon: f
 def batch_normalization(
     input: Tensor, mean: Tensor, variance: Tensor, offset: Tensor, scale: Tensor, *, epsilon: float
 ) -> Tensor:
-    """offset + scale * (x - mean) / sqrt(variance + epsilon); the parameters broadcast, [1, C] as a rule."""
+    """offset + scale * (x - mean) / sqrt(variance + epsilon); the parameters broadcast, usually [1, C]."""
     mean, variance, offset, scale, input = align(mean, variance, offset, scale, input)
     return offset + (input - mean) * (scale * torch.rsqrt(variance + epsilon))
 

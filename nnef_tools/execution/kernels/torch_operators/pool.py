@@ -30,7 +30,7 @@ _DECONV: tuple[Callable[..., Tensor], ...] = (F.conv_transpose1d, F.conv_transpo
 
 
 def _over_dims(x: Tensor, window: PlacedWindow, dims: Ints, run: Run) -> Tensor:
-    """Applies `run` to [M, 1, extents of dims..], where M counts everything but those dimensions."""
+    """Applies `run` to [M, 1, extents of dims..], where M is the product of all other extents."""
     rest = [dim for dim in range(x.dim()) if dim not in dims]
     order = [*rest, *dims]
     batch = [x.shape[dim] for dim in rest]
@@ -40,7 +40,7 @@ def _over_dims(x: Tensor, window: PlacedWindow, dims: Ints, run: Run) -> Tensor:
 
 
 def _over_active(x: Tensor, window: PlacedWindow, run: Run) -> Tensor:
-    """Applies `run` to the dimensions where the window does something, a few at a time."""
+    """Applies `run` to the dimensions in which the window has an effect, a few at a time."""
     active = window.unpadded().active
     for start in range(0, len(active), SPATIAL_LIMIT):
         x = _over_dims(x, window, active[start : start + SPATIAL_LIMIT], run)
@@ -99,7 +99,7 @@ def _lowest(x: Tensor) -> float:
 
 
 def _extended(x: Tensor, window: PlacedWindow) -> Tensor:
-    """x with its padding, where nothing wins against it if the border is to be ignored."""
+    """x with its padding, which has the lowest value if the border is ignored."""
     return pad_border(x, window.padding, window.border, _lowest(x) if window.border == "ignore" else 0.0)
 
 
@@ -129,7 +129,7 @@ def argmax_pool(input: Tensor, *, window: Window) -> Tensor:
 
 
 def _largest(x: Tensor, window: PlacedWindow) -> Tensor:
-    """Where in each of the windows that fit into x its largest element is."""
+    """The position, in each of the windows that fit into x, of its largest element."""
     pool = _MAX_POOL[len(window.size) - 1]
     _, plane = pool(x, window.size, window.stride, 0, window.dilation, return_indices=True)
     result = torch.zeros_like(plane)
@@ -144,7 +144,7 @@ def _largest(x: Tensor, window: PlacedWindow) -> Tensor:
 
 
 def _positions(index: Tensor, window: PlacedWindow) -> list[Tensor]:
-    """The position, along each dimension, that a window index refers to."""
+    """The positions, along each dimension, that window indices refer to."""
     rank = index.dim()
     result: list[Tensor] = []
     for dim in reversed(range(rank)):
@@ -170,7 +170,7 @@ def _flat(positions: list[Tensor], extents: Ints) -> Tensor:
 
 
 def sample(input: Tensor, index: Tensor, *, window: Window) -> Tensor:
-    """The elements that the window indices (of the shape of the result) refer to."""
+    """The elements that window indices, in the shape of the result, refer to."""
     positions = _positions(index.long(), window.forward(input.shape))
     zeros = window.border in ZERO_BORDERS
     mode = "replicate" if zeros else window.border
@@ -180,7 +180,7 @@ def sample(input: Tensor, index: Tensor, *, window: Window) -> Tensor:
 
 
 def desample(input: Tensor, index: Tensor, *, window: Window, output_shape: Ints = ()) -> Tensor:
-    """Adds up each element at the position that its window index refers to."""
+    """Adds each element at the position that its window index refers to."""
     placed = window.reverse(input.shape, output_shape)
     positions = _positions(index.long(), placed)
     inside = _inside(positions, placed.upscaled)

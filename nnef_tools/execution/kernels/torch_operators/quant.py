@@ -1,4 +1,4 @@
-"""Pseudo-quantization (section 4.3): values stay real, but take only representable ones."""
+"""Pseudo-quantization (section 4.3): values stay real, but are rounded to representable ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def zero_point_linear_quantize(
     x, zero_point, scale = align(x, zero_point, scale)
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -high if symmetric else -high - 1
-    # no code stands for NaN, which gets the lowest one, as in onnxruntime
+    # NaN has no code, and gets the lowest one, as in onnxruntime
     q = torch.nan_to_num(round_half_up(x / scale) + zero_point, nan=low).clamp(low, high)
     return (q - zero_point) * scale
 

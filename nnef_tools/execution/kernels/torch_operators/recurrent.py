@@ -1,4 +1,4 @@
-"""Our recurrent layers (`ops/extensions.nnef` says what they mean), by a loop over the steps. Differentiable."""
+"""The custom recurrent layers, as defined in `ops/extensions.nnef`, by a loop over the steps. Differentiable."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def _extreme(function: Callable[..., Tensor]) -> Operator:
 
 
 def _position(function: Callable[..., Tensor]) -> Operator:
-    """Index of the first extreme element; over several axes row-major in ascending order of axes."""
+    """The index of the first extreme element; over several axes it is row-major, in ascending order of axes."""
 
     def reduce(input: Tensor, *, axes: Ints) -> Tensor:
         ordered = sorted(axes)
@@ -83,7 +83,7 @@ def cum_prod(x: Tensor, *, axis: int, exclusive: bool = False, reverse: bool = F
 
 
 def top_k(x: Tensor, *, k: int, axis: int, largest: bool = True, sorted: bool = True) -> tuple[Tensor, Tensor]:
-    """The k best elements, best first, and their positions; a stable sort, as `torch.topk` mixes equal elements."""
+    """The k best elements, best first, and their positions; sorted stably, since `torch.topk` mixes equal ones."""
     values, indices = torch.sort(x, dim=axis, descending=largest, stable=True)
     return values.narrow(axis, 0, k), indices.narrow(axis, 0, k)
 

@@ -1,4 +1,4 @@
-"""Up- and down-sampling by integer factors (section 5.6), to any extents and at any positions."""
+"""Upsampling and downsampling by integer factors (section 5.6), and resampling to any extents and positions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def multilinear_upsample(
 
 
 def source_coordinates(extent: int, factor: int, method: str) -> Tensor:
-    """Where each of the extent * factor results lies among the source elements. float64."""
+    """The position of each of the extent * factor results among the source elements, as float64."""
     place = torch.arange(extent * factor, dtype=torch.float64)
     if method == "symmetric":
         return (place + 0.5) / factor - 0.5
@@ -99,7 +99,7 @@ def grid_sample(
     modes = {4: {"linear": "bilinear", "nearest": "nearest", "cubic": "bicubic"}}
     modes[5] = {"linear": "bilinear", "nearest": "nearest"}
     known = modes.get(input.dim(), {}).get(mode)
-    # torch rounds places after it has reflected them, ONNX before
+    # torch rounds positions after reflecting them, ONNX before
     if known is None or (mode == "nearest" and padding_mode == "reflection"):
         result: Tensor = numpy_operator("grid_sample")(
             input, grid, mode=mode, padding_mode=padding_mode, align_corners=align_corners
@@ -118,10 +118,10 @@ def resize(
     coordinate_mode: str = "half_pixel",
     **attribs: object,
 ) -> Tensor:
-    """Resizing is linear and separable: a matrix for each dimension, which the numpy kernel gives for unit vectors."""
+    """Resizes by a matrix for each dimension, the result of the numpy kernel for unit vectors: resizing is linear."""
     count = len(output_size)
     first = input.dim() - count
-    if coordinate_mode == "tf_crop_and_resize":  # not linear: it can put a constant outside
+    if coordinate_mode == "tf_crop_and_resize":  # not linear: the outside can be a constant
         result: Tensor = numpy_operator("resize")(
             input,
             output_size=output_size,
@@ -158,7 +158,7 @@ def _resize_matrix(
     real: type,
     attribs: tuple[tuple[str, object], ...],
 ) -> np.ndarray[Any, Any]:
-    """[size, extent]: what each result takes of each element."""
+    """The matrix [size, extent] of the weights of each element in each result."""
     definition = registry.find("resize")
     assert definition is not None
     units: np.ndarray[Any, Any] = np.eye(extent, dtype=real)

@@ -23,7 +23,7 @@ def _image_numbers(batch_index: Tensor, batch: int) -> list[int]:
 
 
 def _roi_pool(reduce: Callable[[Tensor], Tensor]) -> Operator:
-    """Pooling of half-open cells, cropped to the image; an empty cell gives 0."""
+    """Makes an operator that pools half-open cells, cropped to the image; an empty cell gives 0."""
 
     def pool(input: Tensor, rois: Tensor, batch_index: Tensor, *, output_size: Ints) -> Tensor:
         extents = input.shape[2:]
@@ -51,14 +51,14 @@ def _crop(image: Tensor, cell: tuple[slice, ...]) -> Tensor:
 def _cells(low: int, high: int, count: int, extent: int) -> list[slice]:
     size, stride = -(-(high - low) // count), (high - low) // count
     starts = [low + k * stride for k in range(count)]
-    # torch takes no start beyond the extent, not even of nothing
+    # torch refuses a start beyond the extent, even for an empty slice
     return [slice(min(max(start, 0), extent), max(min(start + size, extent), 0)) for start in starts]
 
 
 def roi_resample(
     input: Tensor, rois: Tensor, batch_index: Tensor, *, output_size: Ints, method: str = "symmetric"
 ) -> Tensor:
-    """Each region, linearly interpolated to output_size; positions outside of the image take its edge."""
+    """Each region, linearly interpolated to output_size; positions outside of the image take the value at its edge."""
     rank = len(output_size)
     corners = rois.double()
     result = input[_image_numbers(batch_index, input.shape[0])]
@@ -74,7 +74,7 @@ def roi_resample(
 
 
 def _source_places(low: Tensor, length: Tensor, size: int, method: str, extent: int) -> Tensor:
-    """[rois, size]: where the samples of each region lie in the image."""
+    """The positions [rois, size] of the samples of each region in the image."""
     i = torch.arange(size, dtype=torch.float64, device=low.device)
     if method == "symmetric":
         place = low + (i + 0.5) * length / size - 0.5
@@ -88,7 +88,7 @@ def _source_places(low: Tensor, length: Tensor, size: int, method: str, extent: 
 
 
 def _take(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Elements along a dimension at indices [rois, size] that differ from one region to the other."""
+    """The elements along a dimension at indices [rois, size], which differ from region to region."""
     shape = [1] * x.dim()
     shape[0], shape[dim] = index.shape
     extents = list(x.shape)
