@@ -1,6 +1,6 @@
-"""The inputs and attributes of an operation as arguments of its signature: arrays are lists, defaults are in.
+"""Binds the inputs and attributes of an operation to its signature: arrays as lists, defaults filled in.
 
-Attributes have the names of the signature here. Python functions get them by those of `python_name`.
+Attributes have the names of the signature here; Python functions get them under those of `python_name`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 class BoundCall(NamedTuple):
-    """An operation by its signature.
+    """The arguments of an operation according to its signature.
 
-    arguments: a tensor each, a list of them for an array; one list of all where a signature with several arrays does
-    not tell. attribs: those of the signature that have a value. missing: those that have none. surplus: what the
-    signature lacks, but for `dtype`; everything if there is no signature.
+    arguments: a tensor each, or a list for an array; one list of all if a signature with several arrays is ambiguous.
+    attribs: those of the signature that have a value. missing: those that have none. surplus: attributes that the
+    signature lacks, except for `dtype`; all of them without a signature.
     """
 
     arguments: list[Tensor | list[Tensor]]
@@ -34,7 +34,7 @@ class BoundCall(NamedTuple):
 
 
 def bind(op: Operation, library: Library) -> BoundCall:
-    """The operation as the library has its signature: that of what is known here, else the declared one."""
+    """Binds an operation to its signature in the library: the one that is known here, or else the declared one."""
     fragment = library.signature(op.type)
     try:
         arguments = group_arguments(op.inputs, fragment)

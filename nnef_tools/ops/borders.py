@@ -1,4 +1,4 @@
-"""How a tensor is continued beyond its extents: the border modes of section 5.0."""
+"""The border modes of section 5.0, by which a tensor is extended beyond its extents."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .checks import check
 
 CONV_BORDERS = ("constant", "replicate", "reflect", "reflect-even")
 POOL_BORDERS = (*CONV_BORDERS, "ignore")
-# Borders that add nothing to a sum.
+# borders that add nothing to a sum
 ZERO_BORDERS = ("constant", "ignore")
 
 Padding = Sequence[tuple[int, int]]
 
-# How far an axis can be continued by one reflection: its extent minus this.
+# an axis can be extended by one reflection up to its extent minus this
 _REFLECTION = {"reflect": 1, "reflect-even": 0}
 
 
 def check_overhang(border: str, extents: Sequence[int], padding: Padding) -> None:
-    """ShapeError if the padding asks for more than one reflection of an axis."""
+    """Raises ShapeError if the padding needs more than one reflection of an axis."""
     if border in _REFLECTION:
         for axis, (extent, pair) in enumerate(zip(extents, padding, strict=True)):
             if max(pair) > extent - _REFLECTION[border]:
@@ -33,7 +33,7 @@ def check_overhang(border: str, extents: Sequence[int], padding: Padding) -> Non
 
 
 def source_index(index: Array, extent: int, border: str) -> Array:
-    """The positions that are read for positions of the continued axis; -1 where nothing is (constant, ignore)."""
+    """The positions that are read for positions of the extended axis; -1 for none (constant, ignore)."""
     if border == "replicate":
         return np.clip(index, 0, extent - 1)
     if border in _REFLECTION:
@@ -49,9 +49,9 @@ def source_index(index: Array, extent: int, border: str) -> Array:
 
 
 def extend(array: Array, padding: Padding, border: str, value: float = 0.0) -> Array:
-    """The array with its last len(padding) axes continued; negative padding crops. Returns a view if it can.
+    """The array with its last len(padding) axes extended; negative padding crops. A view if possible.
 
-    value: what is found outside for the borders `constant` and `ignore`.
+    value: the items outside for the borders `constant` and `ignore`.
     """
     first = array.ndim - len(padding)
     if all(before <= 0 and after <= 0 for before, after in padding):

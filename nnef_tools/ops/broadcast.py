@@ -1,4 +1,4 @@
-"""Broadcasting of NNEF: shapes are aligned at the left, the shorter one is continued by trailing 1s (section 5.0)."""
+"""NNEF's broadcasting: shapes are aligned at the left, the shorter one is extended by trailing 1s (section 5.0)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def broadcast_shape(*shapes: Sequence[int]) -> list[int]:
-    """The common shape; ShapeError if two extents differ and none of them is 1."""
+    """The common shape. ShapeError if two extents differ and neither is 1."""
     if shapes and all(not shape or shape == shapes[0] for shape in shapes):
-        return list(shapes[0])  # nearly always
+        return list(shapes[0])  # the most frequent case
     result: list[int] = []
     for extents in zip_longest(*shapes, fillvalue=1):
         wide = set(extents)
@@ -39,7 +39,7 @@ def extend_rank(array: Array, rank: int) -> Array:
 
 
 def align(*arrays: Any) -> tuple[Array, ...]:
-    """Views of equal rank by trailing 1s, so that numpy broadcasts them as NNEF wants; see `signed_together`."""
+    """Views of equal rank by trailing 1s, so that numpy broadcasts them as NNEF does; see `signed_together`."""
     items = signed_together([np.asarray(array) for array in arrays])
     rank = max((item.ndim for item in items), default=0)
     return tuple(extend_rank(item, rank) for item in items)

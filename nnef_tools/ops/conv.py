@@ -24,7 +24,7 @@ from .window import PlacedWindow, Window
 
 # Columns of an unfolded input that are multiplied at a time: large enough for BLAS, small enough for memory.
 _CHUNK_ITEMS = 1 << 22
-# Items of a result that are summed up at a time.
+# number of items of a result that are summed at a time
 _CACHED_ITEMS = 1 << 16
 
 
@@ -111,7 +111,7 @@ def deconv_shape(
 
 
 def _deconv_groups(input: Sequence[int], output_shape: Sequence[int], groups: int) -> int:
-    """The number of groups; for 0 that of the up-scaled channels, which only output_shape tells (else as the input)."""
+    """The number of groups; for 0 that of the channels of output_shape if it is given, otherwise of the input."""
     return groups or (output_shape[1] if output_shape else input[1])
 
 
@@ -211,7 +211,7 @@ def _correlate(input: Array, filter: Array, window: PlacedWindow, groups: int) -
 
 
 def _correlate_planes(input: Array, filter: Array, window: PlacedWindow, groups: int) -> Array:
-    """A channel per group: there is nothing to sum over but the window. Works on as many planes as stay in cache."""
+    """Correlation with one channel in each group: sums over the window only, on as many planes as stay in the cache."""
     batch, multiplier = input.shape[0], filter.shape[0] // groups
     weights = filter.reshape(groups, multiplier, *window.size, *(1,) * len(window.size))
     result = np.zeros((batch, groups, multiplier, *window.downscaled), np.result_type(input, filter))
@@ -257,7 +257,7 @@ def deconv(
 
 
 def extend_downscaled(input: Array, window: PlacedWindow) -> tuple[Array, PlacedWindow]:
-    """Continues the input of a reverse operation as far as the window reaches beyond it."""
+    """Extends the input of a reverse operation as far as the window reaches beyond it."""
     overhang, window = window.continued()
     return extend(input, overhang, window.border), window
 

@@ -1,4 +1,4 @@
-"""Replaces operations of graphs by what they are composed of."""
+"""Replaces compound operations of graphs by their bodies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .library import Library
 
 
 def check_definitions(names: Iterable[str], library: Library) -> None:
-    """UsageError if one of the names is not that of an operation with a body."""
+    """Raises UsageError if one of the names is not that of an operation with a body."""
     unknown = sorted(set(names).difference(library.compounds))
     if unknown:
         raise UsageError(f"there is no definition to decompose by: {', '.join(unknown)}")
@@ -22,7 +22,7 @@ def check_definitions(names: Iterable[str], library: Library) -> None:
 def decompose_operations(
     graph: Graph, names: Iterable[str] | None, library: Library, custom_shapes: ShapeFunctions | None = None
 ) -> None:
-    """Replaces operations of these names, or all compound ones, by their bodies; infers the shapes of what that adds.
+    """Replaces operations with these names, or all compound ones, by their bodies; infers shapes of new tensors.
 
     Changes the graph in place. UsageError for a name without a body; ParseError or ShapeError if an operation does not
     match its signature.

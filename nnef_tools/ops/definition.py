@@ -1,4 +1,4 @@
-"""What is known of an NNEF operation, in one place: signature, shape rule, numpy kernel, MACs.
+"""The definition of an NNEF operation: signature, shape rule, numpy kernel and number of MACs.
 
 Signatures, defaults and compound bodies come from `language/stdlib.nnef` (standard) and `ops/extensions.nnef` (our
 documented custom fragments). The modules of this package add the rest with the `op` decorator:
@@ -19,8 +19,8 @@ Protocols (the same as those of plugins, so a plugin function can stand in for a
 `attribs` hold every attribute of the signature, defaults filled in, and no `dtype` (but `cast`, `external` and
 `constant` kernels get `dtype`, a numpy class).
 
-The kernel of an OpDef is the decorated one under `precision.ieee`: it takes whatever np.asarray takes, and cares for
-half precision and for numpy's warnings, so the decorated kernels need not.
+The kernel of an OpDef is the decorated function under `precision.ieee`, which converts inputs to arrays, handles half
+precision and suppresses numpy's warnings, so that decorated functions need not.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class OpDef:
 
 
 DEFINED: dict[str, tuple[ShapeRule, Kernel, MacsRule | None, str]] = {}
-"""What the modules that are imported so far define: shape rule, kernel, MACs and their group, by name."""
+"""Name -> shape rule, kernel, MACs and their group, for the operations of the modules that are imported so far."""
 
 
 def op(*names: str, shape: ShapeRule, macs: MacsRule | None = None, macs_group: str = "") -> Callable[[K], K]:
-    """Defines operations of these names by the decorated kernel, a shape rule and a MAC count."""
+    """Defines operations with these names by the decorated kernel, a shape rule and a MAC count."""
 
     def register(run: K) -> K:
         for name in names:

@@ -1,4 +1,4 @@
-"""The error function for numpy, which has none."""
+"""The error function, which numpy lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MIDDLE_Q = (1.0, 1.57449261107098347e01, 1.17693950891312499e02, 5.371811018620
              1.23033935480374942e03)  # fmt: skip
 _SMALL_LIMIT = 0.46875
 _ONE_LIMIT = 6.0  # from here on erf is 1 in float64
-_BLOCK = 1 << 13  # elements at a time, so that the many passes stay in the cache
+_BLOCK = 1 << 13  # number of elements at a time, so that the many passes stay in the cache
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Our custom operations: declarations and meanings are in `extensions.nnef`."""
+"""The custom operations of this package, which `extensions.nnef` declares and explains."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..language.types import Fragment
 
 @cache
 def extension_fragments() -> Mapping[str, Fragment]:
-    """Our custom operations by name, in the order of their declaration."""
+    """The custom operations by name, in the order of their declaration."""
     path = Path(__file__).with_name("extensions.nnef")
     return MappingProxyType(parse_fragments(path.read_text(encoding="ascii"), path.name))
 
 
 @cache
 def helper_fragments() -> frozenset[str]:
-    """Those that only the bodies of others call: they are expanded with these, and no backend runs them."""
+    """The operations that only the bodies of others call: they are expanded with these, and no backend runs them."""
     return frozenset(other for called in called_fragments().values() for other in called)
 
 
 @cache
 def called_fragments() -> Mapping[str, Sequence[str]]:
-    """Our custom operations that have a body, and which of ours it calls, directly or through others."""
+    """The custom operations with a body -> the custom operations that it calls, directly or through others."""
     ours = extension_fragments()
     bodies = {name: _code(fragment).partition("{")[2] for name, fragment in ours.items() if fragment.is_compound}
     called: dict[str, list[str]] = {}
@@ -38,9 +38,9 @@ def called_fragments() -> Mapping[str, Sequence[str]]:
 
 
 def foreign_fragments(own: Mapping[str, Fragment]) -> set[str]:
-    """The fragments of a model that have a body and the name of one of ours, but are not the operation that we run.
+    """The fragments of a model with a body and the name of a custom operation, but not with its definition.
 
-    What counts of these is what the model says.
+    For these, the definition in the model counts.
     """
     if not own:
         return set()
@@ -53,5 +53,5 @@ def foreign_fragments(own: Mapping[str, Fragment]) -> set[str]:
 
 
 def _code(fragment: Fragment) -> str:
-    """The text without comments and without the line breaks that a writer may have changed."""
+    """The text of a fragment without comments and line breaks, which a writer may have changed."""
     return " ".join(re.sub(r"#.*", "", fragment.text).split())

@@ -47,7 +47,7 @@ def _check_elements(input: Shape, indices: Shape, axis: int) -> int:
 
 
 def _element_index(x: Array, indices: Array, axis: int) -> tuple[Array, ...]:
-    """The numpy index of the elements that are read: everywhere the own position, but along the axis."""
+    """The numpy index of the elements: the indices along the axis, and their own positions elsewhere."""
     axis = normal_axis(axis, x.ndim)
     extent = x.shape[axis]
     check_indices(indices, -extent, extent, f"axis {axis} of shape {list(x.shape)}")
@@ -125,7 +125,7 @@ def _check_updates(updates: Shape, expected: Shape) -> None:
 
 
 def _floats_of(run: Callable[..., Array]) -> Callable[..., Array]:
-    """Half precision is combined in float32, but replaced as it is."""
+    """The kernel that combines half precision in float32, but replaces items unchanged."""
     wide = ieee(run, arithmetic=True)
 
     def kernel(x: Array, indices: Array, updates: Array, **attribs: Any) -> Array:

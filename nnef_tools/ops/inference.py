@@ -25,7 +25,7 @@ T = TypeVar("T")
 _INT = {int}
 ShapeFunctions = Mapping[str, Callable[..., Any]]
 
-# Operations whose kernel is told the data type of the result.
+# operations whose kernel has the data type of the result as a parameter
 _DTYPE_KERNELS = ("cast", "constant", "external")
 
 
@@ -65,7 +65,7 @@ def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapp
 
 
 def output_shapes(op: Operation, found: Any, custom_shapes: ShapeFunctions) -> list[list[int]]:
-    """A shape per result of an operation, of what infer_shapes found. PluginError, ShapeError if counts differ."""
+    """A shape for each result of an operation, from those of infer_shapes. PluginError, ShapeError if counts differ."""
     results = list(flat_shapes(found))
     if len(results) == len(op.outputs):
         return results
@@ -103,7 +103,7 @@ def _custom_result(name: str, functions: ShapeFunctions, shapes: list[Any], attr
     except NnefToolsError as error:
         error.where = error.where or name
         raise
-    except Exception as error:  # a plugin is foreign code: it may raise anything
+    except Exception as error:  # the code of a plugin may raise anything
         raise PluginCodeError(
             f"shape function failed: {reason(error)}", own_lines(error, function), where=where
         ) from error
@@ -132,7 +132,7 @@ def result_dtypes(fragment: Fragment, input_dtypes: Sequence[Any], dtype: Any = 
 
 
 def spread(fragment: Fragment, items: Sequence[T], count: int) -> list[T]:
-    """An item per tensor of an item per result of the signature: that of an array is for all of its tensors.
+    """An item for each tensor, from one for each result of the signature: that of an array is for all its tensors.
 
     count: of the tensors, which may be fewer than results. ShapeError if they cannot be divided among the results.
     """
@@ -231,11 +231,11 @@ def infer_graph(
 ) -> None:
     """Sets the shape and data type of every tensor of an NNEF graph, whose operations must be in order.
 
-    external_shapes: shapes, by tensor name, that replace those of `external` operations. custom_shapes: shape
-    functions of plugins. library: the operations that are known, by default with what the graph declares; results of
-    foreign ones may have any shape. allow_unknown: results of operations that nothing is known of (and what depends on
-    them) get shape None, instead of a ShapeError. ShapeError names the operation, its inputs and its attributes.
-    UsageError if an external shape is of no input, or has another rank.
+    external_shapes: shapes, by tensor name, that replace those of `external` operations. custom_shapes: shape functions
+    of plugins. library: the operations that are known, by default with what the graph declares; results of foreign ones
+    may have any shape. allow_unknown: results of unknown operations (and of those that depend on them) get shape None,
+    instead of a ShapeError. ShapeError names the operation, its inputs and its attributes. UsageError if an external
+    shape has the name of no input, or another rank.
     """
     if external_shapes:
         _set_external_shapes(graph, external_shapes)
@@ -291,7 +291,7 @@ class _Inference:
         self._custom_shapes = custom_shapes
         self._library = library
         self._allow_unknown = allow_unknown
-        self._classes: dict[tuple[Any, ...], list[type]] = {}  # data types of results that were worked out before
+        self._classes: dict[tuple[Any, ...], list[type]] = {}  # known data types of results
 
     def infer(self, op: Operation) -> None:
         """Sets the shapes and data types of the results of an operation."""
@@ -322,14 +322,14 @@ class _Inference:
         return arguments
 
     def _set_dtypes(self, op: Operation, fragment: Fragment, arguments: Sequence[Tensor | list[Tensor]]) -> None:
-        """Data of variables keeps its own type; operations without a signature keep what is known already."""
+        """Sets types of results. Data of variables keeps its own type; without a signature, known types stay."""
         class_of = width_of(op.inputs) if any(t.dtype is np.float64 for t in op.inputs) else _dtype
         dtypes = tuple([tuple(map(class_of, x)) if isinstance(x, list) else class_of(x) for x in arguments])
         given = op.attribs.get("dtype")
         classes = self._classes.get((op.type, dtypes, given))
         if classes is None:
             if dtypes and not any(flat_results(dtypes)):
-                # Nothing but literals: they decide after all.
+                # if there are only literals, they decide
                 literals = [[t.dtype for t in item] if isinstance(item, list) else item.dtype for item in arguments]
                 classes = result_dtypes(fragment, literals, given)
             else:

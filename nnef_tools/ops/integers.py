@@ -1,4 +1,4 @@
-"""uint64 where integers have 64 bits with sign: as the integers of the same bits, as far as that is right."""
+"""uint64 values as int64 with the same bits, as far as that does not change results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operations a model may use: those that are known here, and those that it declares."""
+"""The operations that a model may use: those that are known here, and those that it declares."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .fragments import extension_fragments
 
 
 class Library:
-    """The operations that are known, standard, ours or declared; what nobody asks for is not loaded.
+    """The known operations: those of the standard, of this package, and declared ones; loaded when they are asked for.
 
-    declared: the declarations of models and plugins. Of those with one name the last counts, before ours. foreign:
-    operations that somebody else computes, whatever is known here of their names.
+    declared: the declarations of models and plugins; the last one with a name counts, also before this package's own.
+    foreign: operations that are computed elsewhere, even if their names are known here.
     """
 
     def __init__(self, *declared: Mapping[str, Fragment], foreign: Container[str | None] = ()) -> None:
@@ -41,10 +41,10 @@ class Library:
         return [name for name, fragment in self.fragments.items() if fragment.is_compound]
 
     def find(self, name: str | None) -> OpDef | None:
-        """The operation of that name as it is inferred and run here, whatever a model declares; None if it is not."""
+        """The operation that is inferred and run here under that name, whatever a model declares; else None."""
         return None if name in self.foreign else registry.find(name)
 
     def signature(self, name: str | None) -> Fragment | None:
-        """The declaration that operations of the type follow; None if nobody declares it."""
+        """The declaration that operations of the type follow; None if there is none."""
         definition = self.find(name)
         return self.fragments.get(name or "") if definition is None else definition.fragment

@@ -1,4 +1,4 @@
-"""Shape and data movement (section 5.8). Element types pass through untouched; results are views where numpy can."""
+"""Shape and data movement (section 5.8). Element types stay unchanged; results are views where numpy can make them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _infer_extent(target: list[int], volume: int, shape: Shape) -> None:
 
 @op("reshape", shape=_reshape_shape)
 def reshape(x: Array, *, shape: Shape, axis_start: int = 0, axis_count: int = -1) -> Array:
-    """Gives other extents to the dimensions [axis_start, axis_start + axis_count)."""
+    """Replaces the extents of the dimensions [axis_start, axis_start + axis_count)."""
     return x.reshape(_reshape_shape(x.shape, shape=shape, axis_start=axis_start, axis_count=axis_count))
 
 
@@ -185,8 +185,8 @@ def slice_ranges(shape: Shape, axes: Shape, begin: Shape, end: Shape, stride: Sh
     """The input indices that a slice takes along each of its axes.
 
     Negative bounds count from the end, then bounds are clamped to [-1, extent]. When all strides are 1, `end = 0`
-    stands for the extent (deprecated since 1.0.4, but in use). The number of items is
-    ceil((end - begin) / stride): the text rounds down, its own index notation and all implementations round up.
+    stands for the extent (deprecated since 1.0.4, but in use). The number of items is ceil((end - begin) / stride): the
+    text of the standard rounds down, but its index notation and all implementations round up.
     """
     check(
         len(begin) == len(end) == len(axes) and len(stride) in (0, len(axes)),
@@ -225,7 +225,7 @@ def slice_(x: Array, *, axes: Shape, begin: Shape, end: Shape, stride: Shape = (
     """Every stride-th element from begin to before end along some axes."""
     index = [slice(None)] * x.ndim
     for axis, taken in slice_ranges(x.shape, axes, begin, end, stride).items():
-        # numpy reads a negative stop as counted from the end: None is the way to say "to the very first"
+        # numpy counts a negative stop from the end; None means "up to the very first"
         index[axis] = slice(taken.start, None if taken.stop < 0 else taken.stop, taken.step)
     return x[tuple(index)]
 

@@ -50,4 +50,4 @@ PLUGIN_SHAPES: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "lp_pool": by_keywords(_lp_pool_shape),
     }
 )
-"""Their shape functions."""
+"""The shape functions of these operations."""

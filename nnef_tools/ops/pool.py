@@ -141,7 +141,7 @@ def max_pool(input: Array, *, window: Window) -> Array:
 
 
 def _extended(input: Array, window: PlacedWindow) -> Array:
-    """The input with its padding, where nothing wins against it if the border is to be ignored."""
+    """The input with its padding, which has the lowest value if the border is ignored."""
     return extend(input, window.padding, window.border, -np.inf if window.border == "ignore" else 0.0)
 
 
@@ -196,13 +196,13 @@ def sample(input: Array, index: Array, *, window: Window) -> Array:
         for position, extent in zip(_positions(index, window.forward(input.shape)), input.shape, strict=True)
     ]
     outside = np.logical_or.reduce(np.broadcast_arrays(*(position < 0 for position in positions)))
-    # Index -1 reads the last item, which the border then replaces.
+    # index -1 reads the last item, which the border then replaces
     return np.where(outside, np.zeros((), input.dtype), input[tuple(positions)])
 
 
 @op("desample", shape=desample_shape)
 def desample(input: Array, index: Array, *, window: Window, output_shape: Sequence[int] = ()) -> Array:
-    """Adds every item to the position of its window that the index names; what falls outside is lost."""
+    """Adds every item to the position of its window that the index names; items outside are dropped."""
     placed = window.reverse(input.shape, output_shape)
     positions = np.broadcast_arrays(*_positions(index, placed))
     inside = np.logical_and.reduce(
@@ -214,7 +214,7 @@ def desample(input: Array, index: Array, *, window: Window, output_shape: Sequen
 
 
 def _positions(index: Array, window: PlacedWindow) -> list[Array]:
-    """The up-scaled coordinates, a dimension at a time, that the index names; they can lie outside."""
+    """The up-scaled coordinates that the index names, one dimension after the other; they can lie outside."""
     if index.size and not (index.min() >= 0 and index.max() < prod(window.size)):
         raise ExecutionError(
             f"indices must lie in [0, {prod(window.size)}) for windows of size {list(window.size)}, "

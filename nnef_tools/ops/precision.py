@@ -1,4 +1,4 @@
-"""What every kernel gets and gives: floating-point types and IEEE results, in one place.
+"""The types of the inputs and results of all kernels: floating-point types and IEEE results.
 
 Kernels see float32 or float64. The type of their floating-point results is that of the inputs: half precision is
 computed in float32 and rounded once at the end. Inputs of rank 0 (literals) do not widen the others.
@@ -26,7 +26,7 @@ def is_narrow(dtype: Any) -> bool:
 
 
 def common_float(dtypes: Iterable[Any]) -> Any:
-    """The floating-point class that results have for inputs of these classes; None if none of them is one."""
+    """The floating-point class of results for inputs of these classes; None if none of them is a floating-point one."""
     found = {np.dtype(dtype).type for dtype in dtypes if is_floating(dtype)}
     if len(found) < 2:
         return next(iter(found), None)
@@ -34,13 +34,13 @@ def common_float(dtypes: Iterable[Any]) -> Any:
 
 
 def common_integer(dtypes: Iterable[Any]) -> Any:
-    """The class that holds integers of all these classes; int64 where uint64 meets signed ones, by their bits."""
+    """The class that holds integers of all these classes; int64, with the same bits, for uint64 beside signed ones."""
     found = np.result_type(*dtypes)
     return np.int64 if found.kind == "f" else found.type
 
 
 def signed_together(arrays: Sequence[Any]) -> Sequence[Any]:
-    """The arrays, with uint64 as int64 of the same bits if there are signed ones: numpy would make float64 of both."""
+    """The arrays, with uint64 as int64 of the same bits beside signed ones, of which numpy would make float64."""
     kinds = {array.dtype.kind for array in arrays}
     if not kinds.issuperset("iu"):
         return arrays
@@ -50,8 +50,8 @@ def signed_together(arrays: Sequence[Any]) -> Sequence[Any]:
 def ieee(kernel: Callable[..., Any], *, arithmetic: bool) -> Callable[..., Any]:
     """The kernel without numpy's warnings, with floating-point inputs brought to their common class.
 
-    arithmetic: compute half precision in float32, and give results the class of the inputs; otherwise values are
-    only moved, in the class that they have.
+    arithmetic: compute half precision in float32, and give results the class of the inputs; otherwise values are only
+    moved and keep their class.
     """
 
     @wraps(kernel)
@@ -76,7 +76,7 @@ def _as_class(array: Any, dtype: Any) -> Any:
 
 
 def _map(function: Callable[[Any], Any], items: Any) -> Any:
-    """Applies it to the arrays in nested tuples and lists."""
+    """Applies a function to the arrays in nested tuples and lists."""
     if isinstance(items, (tuple, list)):
         return type(items)(_map(function, item) for item in items)
     return function(items)

@@ -1,7 +1,7 @@
 """Quantization operations (section 4.3): codes, their real values, and the pseudo-quantization that composes both.
 
 Parameters that are tensors are broadcast from the left, so `[1, C]` (or `[C]` for a filter's first dimension) is
-per channel. Codes are computed in float64: exact for as many bits as float32 values can tell apart.
+per channel. Codes are computed in float64, which is exact for all bits that float32 values can distinguish.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _zero_point_codes(x: Any, zero_point: Any, scale: Any, bits: int, signed: bo
     x, zero_point, scale = _align_real(x, zero_point, scale)
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -high if symmetric else -high - 1
-    # fmax: no code stands for NaN, which gets the lowest one, as in onnxruntime
+    # fmax: NaN has no code, and gets the lowest one, as in onnxruntime
     return np.asarray(np.fmin(np.fmax(round_half_up(x / scale) + zero_point, low), high))
 
 
@@ -64,7 +64,7 @@ def _zero_point_values(codes: Any, zero_point: Any, scale: Any) -> Array:
 
 
 def _exponents(x: Any, max: Any, bits: int) -> tuple[Array, Array]:
-    """The rounded exponents of logarithmic quantization, and the one that code 0 stands for."""
+    """The rounded exponents of logarithmic quantization, and the exponent of code 0."""
     x, max = _align_real(x, max)
     highest = np.ceil(np.log2(max))
     lowest = highest - (2**bits - 1)
@@ -72,7 +72,7 @@ def _exponents(x: Any, max: Any, bits: int) -> tuple[Array, Array]:
 
 
 def quantize(name: str, x: Any, *, bits: int, **parameters: Any) -> Array:
-    """The integer codes, as int64, that the operation `name` gives to real values.
+    """The integer codes, as int64, of real values by the operation `name`.
 
     parameters: those of the operation. Codes of `logarithmic_quantize` do not carry the sign.
     """
@@ -88,7 +88,7 @@ def quantize(name: str, x: Any, *, bits: int, **parameters: Any) -> Array:
 
 
 def dequantize(name: str, codes: Any, *, bits: int, **parameters: Any) -> Array:
-    """The real values, as float32, that codes of the operation `name` stand for. parameters: as for quantize."""
+    """The real values, as float32, of codes of the operation `name`. parameters: as for quantize."""
     with np.errstate(all="ignore"):
         if name == "logarithmic_quantize":
             _, lowest = _exponents(1.0, parameters["max"], bits)
@@ -126,7 +126,7 @@ def linear_quantize(x: Array, min: Any, max: Any, *, bits: int) -> Array:
 def zero_point_linear_quantize(
     x: Array, zero_point: Any, scale: Any, *, bits: int, signed: bool, symmetric: bool
 ) -> Array:
-    """Rounds to multiples of scale, limited to the codes that there are around zero_point."""
+    """Rounds to multiples of scale, limited to the range of codes around zero_point."""
     codes = _zero_point_codes(x, zero_point, scale, bits, signed, symmetric)
     return _zero_point_values(codes, zero_point, scale).astype(x.dtype)
 

@@ -1,4 +1,4 @@
-"""How tensors are quantized."""
+"""The quantization of tensors, as an operation with parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .registry import find
 
 @dataclass(frozen=True)
 class Quantization:
-    """How a tensor is quantized: by an operation with these tensors behind the first one, and these attributes."""
+    """The quantization of a tensor: an operation with these tensors after the first one, and these attributes."""
 
     definition: OpDef
     tensors: Mapping[str, Array]
@@ -27,9 +27,9 @@ class Quantization:
 
     @staticmethod
     def of(quant: Mapping[str, Any] | None) -> Quantization | None:
-        """What the `quant` of a tensor tells; None if that is nothing.
+        """The quantization that the `quant` of a tensor describes; None if it is empty.
 
-        Unsupported for an operation that is not a standard one that quantizes, FormatError if a parameter is missing.
+        Unsupported unless it is a quantizing operation of the standard, FormatError if a parameter is missing.
         """
         name = (quant or {}).get("op-name")
         if quant is None or name is None:
@@ -47,7 +47,7 @@ class Quantization:
         return Quantization(definition, tensors, {key: quant[key] for key in fragment.attributes})
 
     def real_values(self, data: Array) -> Array:
-        """What stored data stands for: integers are codes (giving float32), reals are rounded to values of codes."""
+        """The real values of stored data: integers are codes (of float32), reals are rounded to values of codes."""
         if nnef_dtype(data.dtype) == "integer":
             return dequantize(self.definition.name, data, **{**self.tensors, **self.attribs})
         return np.asarray(self.definition.run(data, *self.tensors.values(), **self.attribs))

@@ -16,7 +16,7 @@ Step = Callable[[Array, list[Array]], list[Array]]
 
 
 def _layer_shape(gates: int, states: int) -> ShapeRule:
-    """The shape rule of a layer with that many rows of gates, and states that are carried from step to step."""
+    """The shape rule of a layer with that many gates and states."""
 
     def rule(
         x: Sequence[int],
@@ -47,7 +47,7 @@ def _layer_shape(gates: int, states: int) -> ShapeRule:
 
 
 def _layer_macs(inputs: Sequence[Any], outputs: Sequence[Any], _attribs: Mapping[str, Any]) -> int:
-    """Those of the products with w and r, in each step for each item of the batch."""
+    """The MACs of the products with w and r, in each step for each item of the batch."""
     steps, batch = inputs[0][:2]
     directions, rows, width = inputs[1]
     return int(steps * batch * directions * rows * (width + inputs[2][2]))

@@ -93,7 +93,7 @@ def all_reduce(x: Array, *, axes: Sequence[int]) -> Array:
 
 
 def _arg_reduce(find: Callable[..., Any], x: Array, axes: Sequence[int]) -> Array:
-    """Row-major index over the axes in ascending order; the first one wins ties."""
+    """Row-major index over the axes in ascending order; the first of equal elements counts."""
     ordered = sorted(axes)
     if not ordered:
         return np.zeros(x.shape, np.int64)
@@ -140,7 +140,7 @@ def _running(
     x = np.flip(x, axis) if reverse else x
     total = accumulate(x, axis, dtype=x.dtype)
     if exclusive and total.shape[axis]:
-        # shifted and not total - x, which would lose digits and make infinity - infinity
+        # shifted, since total - x would lose digits and could be infinity - infinity
         total = np.roll(total, 1, axis)
         np.moveaxis(total, axis, 0)[0] = start
     return np.flip(total, axis) if reverse else total
@@ -174,7 +174,7 @@ def top_k(x: Array, *, k: int, axis: int, largest: bool = True, sorted: bool = T
     """The k best elements, best first, and their positions (int64)."""
     order = np.argsort(np.flip(x, axis) if largest else x, axis, kind="stable")
     if largest:
-        # the stable ascending order of the mirrored axis is, read backwards, descending with the first of equals first
+        # the stable ascending order of the mirrored axis, read backwards, is descending with the first of equals first
         order = np.flip(x.shape[axis] - 1 - order, axis)
     indices = np.take(order, np.arange(k), axis).astype(np.int64, copy=False)
     return np.take_along_axis(x, indices, axis), indices

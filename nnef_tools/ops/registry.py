@@ -43,5 +43,5 @@ def operations() -> Mapping[str, OpDef]:
 
 
 def find(name: str | None) -> OpDef | None:
-    """The operation of that name, or None."""
+    """The operation with that name, or None."""
     return operations().get(name) if name is not None else None

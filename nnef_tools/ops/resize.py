@@ -65,7 +65,7 @@ def multilinear_upsample_shape(
     check_choice("border", border, CONV_BORDERS)
     shape = upsample_shape(input, factor=factor)
     for extent, item in zip(input[2:], factor, strict=True):
-        # A reflection that leaves the extent is the only way to fail.
+        # only a reflection beyond the extent can fail
         source_index(np.concatenate(_neighbors(extent, item, method)[:2]), extent, border)
     return shape
 
@@ -75,7 +75,7 @@ def _area_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[s
 
 
 def _multilinear_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[str, Any]) -> int:
-    """As a deconvolution with the kernel of that method."""
+    """The MACs of a deconvolution with the kernel of that method."""
     method = attribs["method"]
     kernel = [2 * f if method == "symmetric" else 2 * f - 1 if method == "asymmetric" else f for f in attribs["factor"]]
     return int(prod(inputs[0]) * prod(kernel))
@@ -113,7 +113,7 @@ def multilinear_upsample(
 
 
 def _neighbors(extent: int, factor: int, method: str) -> tuple[Array, Array, Array]:
-    """The two source positions of each result, and the weight of the second; exact, since done with integers.
+    """The two source positions of each result, and the weight of the second; exact, since computed with integers.
 
     The second position of a result that coincides with the first is the first.
     """
@@ -177,7 +177,7 @@ def _resize_shape(
 
 
 def _exact_coordinates(mode: str, extent: int, size: int) -> Array | None:
-    """Source coordinates for the exact factor size / extent: fractions rounded once, so that ties come out as meant.
+    """Source coordinates for the exact factor size / extent: fractions are rounded once, so that ties stay ties.
 
     None for modes that do not depend on the factor.
     """
@@ -192,9 +192,9 @@ def _exact_coordinates(mode: str, extent: int, size: int) -> Array | None:
 
 
 def _source_coordinates(mode: str, extent: int, size: int, scale: Any, roi: tuple[float, float]) -> Array:
-    """Where the elements of an output dimension lie in the input dimension (ONNX Resize, coordinate modes).
+    """The coordinates in the input dimension of the elements of an output dimension (ONNX Resize, coordinate modes).
 
-    The type of `scale`, a numpy float, is the one that is computed in.
+    They are computed in the type of `scale`, a numpy float.
     """
     real = type(scale)
     x = np.arange(size).astype(real)
@@ -213,17 +213,17 @@ def _source_coordinates(mode: str, extent: int, size: int, scale: Any, roi: tupl
     if mode == "pytorch_half_pixel" and size == 1:
         return x
     if mode == "half_pixel_symmetric":
-        # the output may be smaller than the scaled input: the centers of both are put on each other
+        # the output may be smaller than the scaled input: the centers of both coincide
         offset = real(extent) / real(2) * (real(1) - real(size) / (scale * real(extent)))
         return np.asarray((offset + (np.arange(size) + 0.5) / np.float64(scale) - 0.5).astype(real))
     return np.asarray((x + half) / scale - half)
 
 
 def _scale(given: float | None, extent: int, size: int, mode: str, coordinate_mode: str) -> Any:
-    """The factor, in the float type that coordinates are to be computed in.
+    """The factor, in the float type in which coordinates are computed.
 
-    For the nearest element it matters how ties come out, for cropping what lies outside. With a given factor they do
-    as meant in float32, the type that it was rounded to (4 / 0.8 is 5): so runtimes compute.
+    Rounding decides ties of nearest elements, and what a crop leaves outside. With a given factor, float32, the type
+    that it was rounded to, yields the intended results (4 / 0.8 is 5), and runtimes compute in it.
     """
     if given is None:
         return np.float64(size / extent)
@@ -231,7 +231,7 @@ def _scale(given: float | None, extent: int, size: int, mode: str, coordinate_mo
 
 
 def _nearest(x: Array, mode: str) -> Array:
-    """The elements at the coordinates x. What is within TIE of a tie counts as one, as in onnxruntime."""
+    """The elements nearest to the coordinates x; within TIE of a tie is a tie, too, as in onnxruntime."""
     x = x.astype(np.float64)
     rounded = {
         "round_prefer_floor": lambda: np.ceil(x - 0.5 - TIE),
@@ -261,9 +261,9 @@ def _taps(
 
 @dataclass(frozen=True)
 class ResizedAxis:
-    """How the elements along an axis are made: sums over `positions` (output, taps) with `weights` of that shape.
+    """The elements along a resized axis: sums of those at `positions` (output, taps), with `weights` of that shape.
 
-    weights: None for the elements themselves. outside: which elements are not of the input but the extrapolation value.
+    weights: None for the elements themselves. outside: the elements that are the extrapolation value instead.
     """
 
     axis: int
@@ -285,7 +285,7 @@ def resized_axes(
     antialias: bool,
     roi: Sequence[float],
 ) -> list[ResizedAxis]:
-    """The axes that `resize` changes, in the order in which that is done one after the other."""
+    """The axes that `resize` changes, in the order of the computation."""
     count = len(output_size)
     first = len(input) - count
     factors = dict(zip(range(len(input) - len(scales), len(input)), scales, strict=True))
@@ -294,7 +294,7 @@ def resized_axes(
         extent, given = input[axis], factors.get(axis)
         scale = _scale(given, extent, size, mode, coordinate_mode)
         if coordinate_mode == "tf_half_pixel_for_nn" and scale == 1:
-            continue  # runtimes do not move an axis that keeps its size, as little as the batch
+            continue  # runtimes leave an axis that keeps its size as it is
         region = (roi[axis - first], roi[axis - first + count]) if roi else (0.0, 1.0)
         exact = _exact_coordinates(coordinate_mode, extent, size) if given is None else None
         source = _source_coordinates(coordinate_mode, extent, size, scale, region) if exact is None else exact
@@ -312,7 +312,7 @@ def resized_axes(
 
 
 def _resized(x: Array, plan: ResizedAxis) -> Array:
-    """The elements along an axis, or a weighted sum of such for each row of positions."""
+    """The elements along an axis, or their weighted sum for each row of positions."""
     axis, columns = plan.axis, [-1 if i == plan.axis else 1 for i in range(x.ndim)]
     if plan.weights is None:
         return np.take(x, plan.positions[:, 0], axis)
@@ -379,7 +379,7 @@ def _grid_sample_shape(
 
 
 def _reflect(x: Array, low: float, high: float) -> Array:
-    """Mirrors coordinates at both limits until they lie between these."""
+    """Mirrors coordinates at both limits until they lie between them."""
     span = high - low
     if span == 0:
         return np.full_like(x, low)
@@ -388,7 +388,7 @@ def _reflect(x: Array, low: float, high: float) -> Array:
 
 
 def _bounded(x: Array, extent: int, padding_mode: str, align_corners: bool) -> Array:
-    """Coordinates after the continuation of the input; those of 'zeros' stay outside."""
+    """Coordinates mapped into the extended input; with 'zeros' they stay outside."""
     if padding_mode == "border":
         return np.clip(x, 0, extent - 1)
     if padding_mode == "reflection":
@@ -398,7 +398,7 @@ def _bounded(x: Array, extent: int, padding_mode: str, align_corners: bool) -> A
 
 
 def _grid_taps(x: Array, mode: str) -> list[tuple[Array, Array]]:
-    """Pairs of integer position and weight, for each coordinate of an axis; those of 'nearest' are rounded already."""
+    """Pairs of integer position and weight for each coordinate of an axis; rounded coordinates for 'nearest'."""
     if mode == "nearest":
         return [(x, np.ones_like(x))]
     base = np.floor(x)
@@ -416,7 +416,7 @@ def grid_sample(
     points = grid.reshape(batch, -1, len(extents))
     axis_taps = []
     for axis, extent in enumerate(extents):
-        # Runtimes compute the places in the type of the grid, which decides what is halfway between two elements.
+        # runtimes compute positions in the type of the grid, which decides what is halfway between two elements
         unit = points[:, :, len(extents) - 1 - axis]
         source = (unit + 1) / 2 * (extent - 1) if align_corners else ((unit + 1) * extent - 1) / 2
         source = np.rint(source.astype(np.float64)) if mode == "nearest" else source.astype(np.float64)

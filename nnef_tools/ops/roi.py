@@ -85,7 +85,7 @@ def max_roi_pool(input: Array, rois: Array, batch_index: Array, *, output_size: 
 def _roi_pool(
     input: Array, rois: Array, batch_index: Array, output_size: Sequence[int], reduce: Callable[..., Any]
 ) -> Array:
-    """Means and maxima of boxes are separable: each region is reduced to its cells a dimension at a time."""
+    """Reduces each region to its cells, one dimension after the other: means and maxima of boxes are separable."""
     rank = len(output_size)
     images = _batch_indices(batch_index, input.shape[0])
     corners = round_half_up(np.asarray(rois, np.float64)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What reading a model checks, for graphs that were built or changed in memory."""
+"""Checks graphs that were built or changed in memory as the reader checks models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VALUES = (bool, int, float, str, list, tuple)
 def check_graph(graph: Graph, foreign: Collection[str] = ()) -> None:
     """Checks links, names, signatures, values of attributes and shapes of a graph in the NNEF dialect; changes nothing.
 
-    foreign: operations that somebody else computes, whose signatures count for nothing. FormatError or ShapeError.
+    foreign: operations that are computed elsewhere, whose signatures are ignored. FormatError or ShapeError.
     """
     verify(graph, unique_names=False)
     library = Library.of(graph, foreign=foreign)
@@ -38,13 +38,13 @@ def check_graph(graph: Graph, foreign: Collection[str] = ()) -> None:
 
 
 def _problem(op: Operation, fragment: Fragment) -> str | None:
-    """What is wrong with the attributes and operands; the number of these is a matter of shapes."""
+    """What is wrong with attributes and operands; None if nothing is. Shape inference counts the operands."""
     given = {name: value for name, value in op.attribs.items() if value is not None}
     item = given.pop("dtype", None)
     if item is None and fragment.generic and fragment.default_type is None and "?" not in fragment.tensor_items:
         return "attribute 'dtype' is missing"
     if not isinstance(item, type | np.dtype | None):
-        return f"attribute 'dtype' is {item!r}, which is no item type"
+        return f"attribute 'dtype' is {item!r}, which is not an item type"
     unknown = given.keys() - fragment.attributes.keys()
     if unknown:
         return f"there is no attribute '{min(unknown)}'"
@@ -54,7 +54,7 @@ def _problem(op: Operation, fragment: Fragment) -> str | None:
         if op.type == "external" and isinstance(attribs[name], list):
             attribs[name] = [1 if n is None or isinstance(n, str) else n for n in attribs[name]]  # open extents
         if not _fits(attribs[name], fragment.attributes[name].type):
-            return f"attribute '{name}' is {value!r}, which is no {fragment.attributes[name].type}"
+            return f"attribute '{name}' is {value!r}, which is not of type {fragment.attributes[name].type}"
     missing = [name for name in attribs if name not in given and fragment.attributes[name].default is REQUIRED]
     if missing:
         return f"attribute '{missing[0]}' is missing"
@@ -75,7 +75,7 @@ def _operand_problem(op: Operation, fragment: Fragment) -> str | None:
 
 
 def _item(tensor: Tensor) -> str | None:
-    """What a tensor is of, None if that is open: numbers that are written down take the type that is wanted."""
+    """The item type of a tensor; None for literals, which take any type."""
     producer = tensor.producer
     if producer is not None and producer.type in ("external", "variable"):  # data may be codes of real numbers
         return item_of_dtype(producer.attribs.get("dtype"))
@@ -83,14 +83,14 @@ def _item(tensor: Tensor) -> str | None:
 
 
 def _fits(value: Any, type_: Type) -> bool:
-    """Has the language a type for the value, and is it that one?"""
+    """Does the value have that type of the language?"""
     if isinstance(value, list | tuple):
         return all(isinstance(item, _VALUES) for item in value) and fits(value, type_)
     return isinstance(value, _VALUES) and fits(value, type_)
 
 
 def _plain(value: Any, type_: Type) -> Any:
-    """The value as the language has it: numbers of numpy are Python's, arrays lists, integers may stand for scalars."""
+    """The value in the form of the language: numpy numbers as Python's, arrays as lists, integers as scalars."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(type_, ArrayType) and isinstance(value, list | tuple):

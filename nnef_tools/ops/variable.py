@@ -18,7 +18,7 @@ _ITEM_BYTES = 8  # the widest element type
 
 
 def declared_shape(*, shape: Sequence[int], **_attribs: Any) -> list[int]:
-    """Shape rule: what the attribute says. Extents must be positive and an array of that volume addressable."""
+    """Shape rule: the attribute. Extents must be positive, and an array with that volume addressable."""
     if min(shape, default=1) <= 0:
         raise ShapeError(f"extents of 'shape' must be positive, got {list(shape)}")
     if math.prod(shape) * _ITEM_BYTES > _MAX_BYTES:

@@ -36,9 +36,9 @@ def automatic_padding(extent: int, size: int, stride: int, dilation: int) -> tup
 
 
 def divisors(counts: Sequence[Array], dtype: Any = np.float64) -> Array:
-    """What sums of so many items, counted in each dimension, are divided by for a mean: at least 1.
+    """The divisors that make means of sums, from the number of items in each dimension: at least 1.
 
-    Its rank is the number of dimensions, with extent 1 where the counts are all equal.
+    The rank is the number of dimensions, with extent 1 where all counts are equal.
     """
     result: Array = np.ones((1,) * len(counts))
     for axis, count in enumerate(counts):
@@ -66,13 +66,13 @@ class Window:
         return cls(size, padding=[(0, 0)] * len(size), stride=size)
 
     def attributes(self) -> dict[str, Any]:
-        """The attributes of an operation with that window, without those that were not given, in the order of files."""
+        """The attributes of an operation with that window, without those that were not given, in their usual order."""
         names = ("size", "stride", "dilation", "padding", "border")
         given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value != getattr(Window, name)}
 
     def sized(self, size: Sequence[int]) -> Window:
-        """The window with the spatial extents of a filter; with `()` as an operation that has a filter declares it."""
+        """The window with the spatial extents of a filter as its size; `()` for an operation that has a filter."""
         return Window(size, self.border, self.padding, self.stride, self.dilation)
 
     def forward(self, extents: Sequence[int]) -> PlacedWindow:
@@ -110,7 +110,7 @@ class Window:
             )
         return placed
 
-    # The rest runs for every convolution of a model, so messages are made where they are needed only.
+    # the rest runs for every convolution of a model, so messages are only made when they are needed
 
     def _steps(self, rank: int) -> tuple[Sequence[int], Sequence[int]]:
         """Stride and dilation, with ones for empty lists; lengths and ranges are checked."""
@@ -151,7 +151,7 @@ _FIELDS = fields(Window)
 
 @dataclass(frozen=True)
 class PlacedWindow(Window):
-    """A window over given extents, with everything explicit. automatic: the operation left the padding open."""
+    """A window over given extents, with everything explicit. automatic: was the padding automatic?"""
 
     upscaled: tuple[int, ...] = ()
     downscaled: tuple[int, ...] = ()
@@ -159,7 +159,7 @@ class PlacedWindow(Window):
 
     @property
     def active(self) -> list[int]:
-        """The dimensions that the window does not map to themselves."""
+        """The dimensions in which the window has an effect."""
         rows = zip(self.size, self.stride, self.padding, self.upscaled, self.downscaled, strict=True)
         return [
             axis
@@ -174,7 +174,7 @@ class PlacedWindow(Window):
 
     @property
     def covered(self) -> list[int]:
-        """The extents that all windows cover together; what is left over at the end of the padded extents is not."""
+        """The extents that all windows cover together, without the rest at the end of the padded extents."""
         rows = zip(self.downscaled, self.stride, self.spans, strict=True)
         return [(count - 1) * s + length for count, s, length in rows]
 
@@ -196,7 +196,7 @@ class PlacedWindow(Window):
         )  # fmt: skip
 
     def unpadded(self) -> PlacedWindow:
-        """The same window on an up-scaled side that has the padding in it."""
+        """The same window on an up-scaled side that includes the padding."""
         extents = tuple([extent + sum(pair) for extent, pair in zip(self.upscaled, self.padding, strict=True)])
         return PlacedWindow(
             self.size, self.border, ((0, 0),) * len(extents), self.stride, self.dilation,
@@ -204,13 +204,13 @@ class PlacedWindow(Window):
         )  # fmt: skip
 
     def read(self, axis: int, element: int) -> slice:
-        """The positions, in the padded up-scaled side, that an element of the window meets, window by window."""
+        """The positions in the padded up-scaled side that an element of the window meets, for each window."""
         start = element * self.dilation[axis]
         stride = self.stride[axis]
         return slice(start, start + (self.downscaled[axis] - 1) * stride + 1, stride)
 
     def write(self, axis: int, element: int) -> tuple[slice, slice]:
-        """Which positions of the up-scaled side an element of the window meets, and from which windows.
+        """The positions of the up-scaled side that an element of the window meets, and the windows that meet them.
 
         Windows that meet nothing (cropped away, or beyond the extent) are left out; the slices can be empty.
         """
@@ -256,16 +256,16 @@ class PlacedWindow(Window):
         return result
 
     def overhang(self, axis: int) -> tuple[int, int]:
-        """How far a reverse operation reaches beyond the down-scaled extent: windows before and after."""
+        """The reach of a reverse operation beyond the down-scaled extent, as numbers of windows before and after."""
         before, stride = self.padding[axis][0], self.stride[axis]
         first = ((self.size[axis] - 1) * self.dilation[axis] - before) // stride
         last = (self.upscaled[axis] - 1 + before) // stride - (self.downscaled[axis] - 1)
         return max(0, first), max(0, last)
 
     def continued(self) -> tuple[list[tuple[int, int]], PlacedWindow]:
-        """How far the input of a reverse operation has to be continued, and the window for that.
+        """The padding by which the input of a reverse operation has to be extended, and the window for the result.
 
-        Not at all for the borders that contribute nothing.
+        There is none for borders that contribute nothing.
         """
         if self.border in ZERO_BORDERS:
             return [(0, 0)] * len(self.size), self
@@ -281,10 +281,10 @@ _PARAMETERS = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, anno
 
 
 def by_keywords(function: Callable[..., T]) -> Callable[..., T]:
-    """The function as those call it who know operations and their attributes by name.
+    """The function in the form that takes the attributes of an operation by name.
 
-    A parameter `window: Window` is put together of the attributes, which take its place in the signature. A function
-    without one stays as it is.
+    A parameter `window: Window` is made of the attributes, which take its place in the signature. A function without it
+    stays as it is.
     """
     if getattr(function, "__annotations__", {}).get("window") != "Window":
         return function

@@ -46,14 +46,14 @@ class OnnxBuilder(OnnxOperators):
             raise Unsupported(f"{what} needs operator set version {version} (--opset {version})")
 
     def ints(self, values: Sequence[int]) -> Tensor:
-        """A vector of int64, as one constant however often it is asked for: models repeat axes and extents a lot."""
+        """A constant vector of int64, the same one for equal values: models repeat axes and extents a lot."""
         key = (np.int64, *values)
         if key not in self.views:
             self.views[key] = self.constant(list(values), np.int64)
         return self.views[key]
 
     def aligned(self, *tensors: Tensor) -> list[Tensor]:
-        """Beside computed operands of full rank, constants get no leading axes of extent 1."""
+        """Aligns operands; constants beside computed operands of full rank get no leading axes of extent 1."""
         ranks = [len(shape(x)) for x in tensors]
         rank = max(ranks)
         computed = [x.data is None and own == rank for x, own in zip(tensors, ranks, strict=True)]
@@ -71,14 +71,14 @@ class OnnxBuilder(OnnxOperators):
         return self.reshape(x, own[first:])
 
     def pad(self, x: Tensor, pairs: Pairs, border: str = "constant", value: float = 0.0) -> Tensor:
-        """By Pad, Slice, or Gather of the source positions."""
+        """Pads by Pad, Slice, or Gather of the source positions."""
         pairs = [(int(p), int(q)) for p, q in pairs]
         if all(pair == (0, 0) for pair in pairs):
             return x
         own = shape(x)
         if all(max(pair) <= 0 for pair in pairs):
             return self.slice(x, {k: range(-p, n + q) for k, (n, (p, q)) in enumerate(zip(own, pairs, strict=True))})
-        # Runtimes crop before they continue, and may then lack what they should continue.
+        # runtimes crop before they extend, and may then lack the elements to repeat
         mixed = BORDERS.get(border) != "constant" and any(min(pair) < 0 for pair in pairs)
         if border == "reflect-even" or mixed:
             for k, (p, q) in enumerate(pairs):
@@ -105,7 +105,7 @@ class OnnxBuilder(OnnxOperators):
         return self.Expand(x, self.ints(dims))
 
     def _cast(self, x: Tensor, dtype: Any) -> Tensor:
-        # What goes beyond a type's range is limited by operations of the model, if the model wants that.
+        # the model itself limits values to the range of a type, if it needs that
         return self.Cast(x, to=dtype_code(dtype), saturate=0 if dtype.__name__.startswith("float8") else None)
 
     def _identity(self, x: Tensor) -> Tensor:
@@ -135,8 +135,8 @@ class OnnxBuilder(OnnxOperators):
         return self.Split(x, self.ints(extents), axis=axis, outputs=len(extents))
 
     def _reduce(self, kind: Reduction, x: Tensor, axes: Sequence[int]) -> Tensor:
-        """The axes are an attribute up to version 17, 12 for sums."""
-        if kind in ("any", "all"):  # which runtimes lack for logical values
+        """A reduction; axes are an attribute up to version 17, for sums up to version 12."""
+        if kind in ("any", "all"):  # runtimes lack these reductions for logical values
             return self.cast(self.reduce("max" if kind == "any" else "min", self.cast(x, np.int32), axes), np.bool_)
         type = REDUCTIONS[f"{kind}_reduce"]
         by_input = self.version >= (13 if kind == "sum" else 18)

@@ -1,4 +1,4 @@
-"""What the rules of several families share: ONNX's data types, and what `building/shapes.py` has."""
+"""Common parts of the rules for ONNX: data types, and the functions of `building/shapes.py`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def dtype_code(dtype: Any) -> int:
 
 
 def boundary(axis: int, rank: int) -> int:
-    """Where an axis divides the dimensions into those before and those from it on: 0 to rank. Unsupported."""
+    """The number of dimensions before an axis that divides a shape in two: 0 to rank. Unsupported."""
     if not -rank <= axis <= rank:
         raise Unsupported(f"axis {axis} is out of range for rank {rank}")
     return axis + rank if axis < 0 else axis

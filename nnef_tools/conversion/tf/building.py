@@ -1,8 +1,7 @@
 """The builder of TensorFlow graphs.
 
-Attributes that tell types and counts of inputs and outputs are left out; the converter knows them from the signatures
-of the operators. Only what TensorFlow's plain kernels for the CPU can run is made here, not what needs its build with
-oneDNN.
+Attributes for types and counts of inputs and outputs are left out; the converter takes them from the signatures of the
+operators. The builder only makes operators that TensorFlow's plain kernels for the CPU can run, without oneDNN.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .operators import TfOperators
 
 FORMATS = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 MIRROR_RANK = 5
-"""The highest rank that MirrorPad takes."""
+"""The highest rank that MirrorPad supports."""
 
 
 _PLAIN = (
@@ -43,7 +42,7 @@ REDUCTIONS = {**{row.nnef: row.tf for row in names.REDUCE}, "any_reduce": "Any",
 
 
 class TfBuilder(TfOperators):
-    """Builds TensorFlow operators. channels_last: the data format of those that have one."""
+    """Builds TensorFlow operators. channels_last: the data format of operators that have one."""
 
     dialect = "tf"
     plain: ClassVar[Mapping[str, str]] = {**{row.nnef: row.tf for row in names.ELEMENTWISE}, **dict(_PLAIN)}
@@ -55,11 +54,11 @@ class TfBuilder(TfOperators):
     # constants
 
     def view(self, base: Tensor, *form: Any, make: Callable[[], Any]) -> Tensor:
-        """Not shared: a constant is named after the one operator that reads it."""
+        """The constant in another form, not shared: a constant is named after the one operator that reads it."""
         return self.constant(make(), base=base)
 
     def vector(self, values: Sequence[int]) -> Tensor:
-        """A vector of int32, which TensorFlow takes for axes, extents and the like."""
+        """A vector of int32, the type of axes, extents and the like in TensorFlow."""
         return self.constant([int(value) for value in values], np.int32)
 
     def number(self, value: int) -> Tensor:
@@ -81,7 +80,7 @@ class TfBuilder(TfOperators):
         return [self.constant(part, base=x) for part in np.split(np.asarray(x.data), ends, axis)]
 
     def pad(self, x: Tensor, pairs: Pairs, border: str = "constant", value: float = 0.0) -> Tensor:
-        """By Pad, PadV2 or MirrorPad, GatherV2 for replicated borders, StridedSlice for what is cropped."""
+        """Pads by Pad, PadV2 or MirrorPad, by GatherV2 for replicated borders, and crops by StridedSlice."""
         own = shape(x)
         if border in ("reflect", "reflect-even", "replicate"):
             return self._continued(x, pairs, border)
@@ -96,7 +95,7 @@ class TfBuilder(TfOperators):
         return self.slice(x, {k: range(max(-p, 0), n - max(-q, 0)) for k, (n, (p, q)) in rows})
 
     def _continued(self, x: Tensor, pairs: Pairs, border: str) -> Tensor:
-        """Continues with elements of x itself."""
+        """Extends x by its own elements."""
         own = shape(x)
         if border != "replicate" and len(own) <= MIRROR_RANK and all(min(pair) >= 0 for pair in pairs):
             if all(pair == (0, 0) for pair in pairs):
@@ -141,7 +140,7 @@ class TfBuilder(TfOperators):
         for k, n in enumerate(own):
             r = ranges.get(k, range(n))
             begin[k], end[k], step[k] = r.start, max(r.stop, 0), r.step
-            # a stop before the first element can only be said by the mask
+            # only the mask can express a stop before the first element
             end_mask |= (k not in ranges or r.stop < 0) << k
             begin_mask |= (k not in ranges) << k
         return self.StridedSlice(
@@ -161,7 +160,7 @@ class TfBuilder(TfOperators):
     # arithmetic
 
     def right_extended(self, x: Tensor, rank: int) -> Tensor:
-        """By Reshape, however many axes there are."""
+        """x with axes of extent 1 at the end up to the rank, by one Reshape."""
         own = shape(x)
         return x if not own else self.reshape(x, [*own, *[1] * (rank - len(own))])
 
@@ -183,7 +182,7 @@ class TfBuilder(TfOperators):
     # layout
 
     def data_format(self, rank: int) -> str:
-        """The data format for that many spatial dimensions: NHWC, or NCHW if channels are to be second."""
+        """The data format for that many spatial dimensions: NHWC, or NCHW for channels in second place."""
         return FORMATS[rank] if self.channels_last else "NC" + FORMATS[rank][1:-1]
 
     def in_format(self, spatial: Sequence[Any], batch: Any = 1, channels: Any = 1) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What the rules of several families share: TensorFlow's data formats and paddings.
+"""Common parts of the rules for TensorFlow: data formats and paddings.
 
 Every tensor of the target keeps the layout of the source. Around an operation that NNEF defines for channels in second
 place, a rule for channels-last data puts transposes; one pass over the finished graph cancels and folds them.
@@ -16,7 +16,7 @@ from ..maths import axis_orders
 from ..maths.padding import Pairs
 
 SELU = (1.6732632423543772, 1.0507009873554805)
-"""alpha and lambda of the inventors of selu, as TensorFlow has them."""
+"""The alpha and lambda of selu in TensorFlow."""
 
 FORMATS = ("NHWC", "NDHWC", "NWC", "NCHW", "NCDHW", "NCW")
 
@@ -53,7 +53,7 @@ def channels_first(items: Sequence[int], data_format: str, name: str = "values")
 
 
 def spatial(items: Sequence[int] | None, data_format: str, name: str) -> list[int]:
-    """The spatial items of strides and the like; those of batch and channels must be 1. Ones where there are none."""
+    """The spatial items of strides and the like; those of batch and channels must be 1. Ones if there are no items."""
     if not items:
         return [1] * (len(data_format) - 2)
     batch, channel, *rest = channels_first(items, data_format, name)

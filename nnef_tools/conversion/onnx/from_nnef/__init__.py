@@ -1,4 +1,4 @@
-"""Rules that make ONNX operators of NNEF operations, by family."""
+"""Rules that convert NNEF operations to ONNX operators, by family."""
 
 FAMILIES = (
     "activation",

@@ -1,4 +1,4 @@
-"""Operators in the form that operator sets before 13 and 18 have, which plugins may still give them."""
+"""Updates operators that plugins make in the form of operator sets before 13 and 18."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MOVED: Mapping[str, tuple[str, int]] = {
     "Unsqueeze": ("axes", 13),
     **{f"Reduce{name}": ("axes", 18) for name in _REDUCTIONS},
 }
-"""Operator -> the attribute that is its second input instead, and the operator set since which it is."""
+"""Operator -> the attribute that became its second input, and the first operator set in which it is one."""
 
 
 def attributes_to_inputs(b: OnnxBuilder, op: Operation) -> None:
-    """Turns an attribute that became an input into one, as the operator set of the builder wants it."""
+    """Turns an attribute into an input if the operator set of the builder requires it."""
     name, since = MOVED.get(str(op.type), ("", 0))
     if op.domain or name not in op.attribs or b.version < since or len(op.inputs) != 1:
         return

@@ -15,12 +15,12 @@ from ..building import OnnxBuilder
 from ..common import shape
 from .substitutes import products, turned_filter
 
-LIMIT = 3
-"""Spatial dimensions that runtimes take."""
+MAX_SPATIAL = 3
+"""The largest number of spatial dimensions that runtimes support."""
 
 
 def _with_bias(b: OnnxBuilder, bias: Tensor, channels: int) -> tuple[Tensor | None, Tensor | None]:
-    """The bias as an input of the operator, or else what has to be added to its result; neither for 0."""
+    """The bias as an input of the operator, or as a tensor to add to its result; neither for 0."""
     if is_number(bias, 0.0):
         return None, None
     vector = b.per_channel(bias, channels)
@@ -42,8 +42,8 @@ def conv(b: OnnxBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window:
 
 
 def _is_written_out(b: OnnxBuilder, window: PlacedWindow) -> bool:
-    """Runtimes convolve over few dimensions, in float32."""
-    return b.real is np.float64 or len(window.size) > LIMIT
+    """Is a matrix product needed, since runtimes only convolve over few dimensions in float32?"""
+    return b.real is np.float64 or len(window.size) > MAX_SPATIAL
 
 
 def correlate(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
@@ -88,7 +88,7 @@ def deconv(
 def spread(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, window: PlacedWindow, groups: int) -> Tensor:
     """ConvTranspose with the window over the spatial dimensions of x; w: [in, out / groups, ...].
 
-    A matrix product where runtimes lack that.
+    It is a matrix product where runtimes lack a kernel.
     """
     if _is_written_out(b, window):
         parts = [window.sources(axis) for axis in range(len(window.size))]

@@ -38,16 +38,16 @@ for _package, _families in ((shared.__name__, shared.FAMILIES), (__package__, FA
 
 
 def _opset_of(dtype: type) -> int:
-    """The operator set that the type came with; 0 if ONNX does not have it."""
+    """The first operator set with the type; 0 if ONNX does not have it."""
     code = find_data_type(dtype)
     return 0 if code is None else ELEMENT_TYPES[code].opset
 
 
 def _default_opset(graph: Graph) -> int:
-    """The version before 21 where results have signed codes of 8 bits, unless other codes need 21.
+    """The default version: 20 where results have signed codes of 8 bits, unless other codes need 21.
 
-    From 21 on onnxruntime notes the type of codes, forgets that where it makes signed ones unsigned, and then refuses
-    its own operators.
+    From 21 on, onnxruntime stores the type of codes, does not update it where it makes signed codes unsigned, and then
+    refuses its own operators.
     """
     quantized = [(dict(tensor.quant), tensor.data is not None) for tensor in graph.tensors if tensor.quant]
     forms = [
@@ -94,7 +94,7 @@ class Converter(ConverterFromNNEF):
         types |= {np.asarray(t.data).dtype.type for t in graph.tensors if t.data is not None}
         since, dtype = max(((_opset_of(dtype), dtype.__name__) for dtype in types if dtype), default=(0, ""))
         codes = {original_dtype(tensor, facts) for tensor in graph.tensors if tensor.quant and tensor.data is not None}
-        wished = max((_opset_of(dtype) for dtype in codes if dtype), default=0)  # wider codes would do as well
+        wished = max((_opset_of(dtype) for dtype in codes if dtype), default=0)  # wider codes would work as well
         self._opset = self._wanted_opset or max(_default_opset(graph), since, wished)
         if since > self._opset:
             raise ConversionError(f"{dtype} needs operator set version {since} (--opset {since})")
@@ -120,7 +120,7 @@ class Converter(ConverterFromNNEF):
         return {**facts, OPSET: {"": self._opset, **dict.fromkeys(sorted(domains), 1)}}
 
     def _prepared(self, graph: Graph) -> Graph:
-        """Results whose quantization ONNX has no operators for are quantized by an operation of NNEF."""
+        """Makes an NNEF operation quantize the results whose quantization ONNX has no operators for."""
 
         def computed(tensor: Tensor) -> bool:
             return bool(tensor.quant) and tensor.data is None and linear(tensor.quant or {}, self._opset) is None
@@ -150,7 +150,7 @@ class Converter(ConverterFromNNEF):
         return self._tensors[source]
 
     def _finish_constants(self) -> None:
-        """Quantized constants become codes and DequantizeLinear."""
+        """Replaces quantized constants by codes and DequantizeLinear."""
         for tensor in list(self._target.tensors):
             if isinstance(tensor.data, QuantizedArray):
                 dequantize_into(self._builder, tensor.data, tensor)
@@ -158,7 +158,7 @@ class Converter(ConverterFromNNEF):
 
     def _convert_outputs(self) -> None:
         for source in self._source.outputs:
-            shape_of(source)  # ONNX models tell the ranks of outputs
+            shape_of(source)  # outputs of ONNX models must have a rank
         super()._convert_outputs()
         if self._transforms:
             for op in self._target.operations:
@@ -178,7 +178,7 @@ class Converter(ConverterFromNNEF):
         return fresh
 
     def squeeze_vector(self, tensor: Tensor) -> Tensor:
-        """`[1, C]` -> `[C]`, as ONNX's channel parameters want it; other shapes stay."""
+        """`[1, C]` -> `[C]`, the shape of parameters per channel in ONNX; other shapes stay."""
         extents = shape_of(tensor)
         return self.squeeze_input(tensor, [0]) if len(extents) == 2 and extents[0] == 1 else tensor
 
@@ -196,7 +196,7 @@ class Converter(ConverterFromNNEF):
         dilation: Sequence[int],
         groups: int,
     ) -> list[int] | None:
-        """What a deconvolution's result lacks in each spatial dimension of the wanted shape; None if there is none."""
+        """The extents that the result of a deconvolution lacks in spatial dimensions; None without a wanted shape."""
         if not output_shape:
             return None
         attribs = {"padding": padding, "stride": stride, "dilation": dilation, "groups": groups}

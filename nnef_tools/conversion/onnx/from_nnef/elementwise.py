@@ -70,7 +70,7 @@ def fmod(b: OnnxBuilder, x: Tensor, y: Tensor) -> Tensor:
 
 @from_nnef("onnx", "clamp")
 def clamp(b: OnnxBuilder, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """clamp -> Clip for ordered numbers, else Max of Min: the lower limit comes last."""
+    """clamp -> Clip for ordered numbers, otherwise Max of Min: the lower limit is applied last."""
     below, above = b.value(low), b.value(high)
     ordered = below is not None and above is not None and below.size == above.size == 1 and np.all(below <= above)
     if ordered and len(shape(x)) >= max(len(shape(low)), len(shape(high))):
@@ -88,7 +88,7 @@ def select(b: OnnxBuilder, condition: Tensor, true_value: Tensor, false_value: T
 
 
 def _select_logical(b: OnnxBuilder, condition: Tensor, true_value: Tensor, false_value: Tensor) -> Tensor:
-    """A condition of one item chooses by Where in any case, which may become an If."""
+    """select of truth values; a condition of one item always becomes a Where, which may become an If."""
     dims = broadcast_shape(condition, true_value, false_value)
     yes, no = (_truth(b, value) if condition.volume != 1 else None for value in (true_value, false_value))
     for constant, other, onnx in ((yes, false_value, "Or"), (no, true_value, "And")):
@@ -99,7 +99,7 @@ def _select_logical(b: OnnxBuilder, condition: Tensor, true_value: Tensor, false
 
 
 def _truth(b: OnnxBuilder, x: Tensor) -> bool | None:
-    """The value that all items of a logical constant have."""
+    """The common value of all items of a logical constant; None if there is none."""
     value = b.value(x)
     return None if value is None or value.size == 0 or value.min() != value.max() else bool(value.min())
 
@@ -128,7 +128,7 @@ def bitwise_not(b: OnnxBuilder, x: Tensor) -> Tensor:
 
 
 def _shift(b: OnnxBuilder, x: Tensor, y: Tensor, direction: str) -> Tensor:
-    """BitShift knows unsigned types only."""
+    """A shift by BitShift, which supports unsigned types only."""
     bits = b.elementwise(b.BitShift, b.cast(x, np.uint64), b.cast(y, np.uint64), direction=direction)
     return b.cast(bits, np.int64)
 
@@ -141,7 +141,7 @@ def shift_left(b: OnnxBuilder, x: Tensor, y: Tensor) -> Tensor:
 
 @from_nnef("onnx", "shift_right")
 def shift_right(b: OnnxBuilder, x: Tensor, y: Tensor) -> Tensor:
-    """shift_right -> BitShift; a negative x is inverted before and after, so that its sign comes in."""
+    """shift_right -> BitShift; a negative x is inverted before and after, so that the sign bit is repeated."""
     minus = b.constant(-1, np.int64)
     negative = b.elementwise(b.Less, x, b.constant(0, np.int64), dtype=np.bool_)
     magnitude = select(b, negative, b.elementwise(b.Sub, minus, x), x)

@@ -1,7 +1,7 @@
 """NNEF to ONNX: box filters and pooling, over windows in any dimensions.
 
-ONNX's operators have windows over the last one to three dimensions, after batch and channels. Other dimensions become
-such by a transpose and a reshape; windows over more than three dimensions are applied to three at a time.
+ONNX's operators have windows over the last one to three dimensions, after batch and channels. Other dimensions are
+brought there by a transpose and a reshape; windows over more dimensions are applied to three at a time.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ...maths import padding as pads
 from ...shared.pool import continued, normalized
 from ..building import OnnxBuilder
 from ..common import shape
-from .conv import LIMIT, correlate, spread
+from .conv import MAX_SPATIAL, correlate, spread
 
 Run = Callable[[Tensor, PlacedWindow], Tensor]
 
 
 def _over_axes(b: OnnxBuilder, x: Tensor, window: PlacedWindow, run: Run) -> Tensor:
-    """Applies `run` to all dimensions where the window does something."""
+    """Applies `run` to all dimensions in which the window has an effect."""
     axes, rank = window.active, len(shape(x))
-    if 3 <= rank <= 2 + LIMIT and axes and min(axes) >= 2:
+    if 3 <= rank <= 2 + MAX_SPATIAL and axes and min(axes) >= 2:
         return run(x, window.over(range(2, rank)))
-    for start in range(0, len(axes), LIMIT):
-        chosen = axes[start : start + LIMIT]
+    for start in range(0, len(axes), MAX_SPATIAL):
+        chosen = axes[start : start + MAX_SPATIAL]
         folded = _fold(b, x, chosen)
         x = _unfold(b, run(folded, window.over(chosen)), shape(x), chosen)
     return x
@@ -53,7 +53,7 @@ def _unfold(b: OnnxBuilder, y: Tensor, own: Sequence[int], axes: Sequence[int]) 
 
 
 def _fits(window: PlacedWindow) -> bool:
-    """Do runtimes take the padding as an attribute of a pooling operator?"""
+    """Do runtimes accept the padding as an attribute of a pooling operator?"""
     return all(0 <= p < f and 0 <= q < f for (p, q), f in zip(window.padding, window.size, strict=True))
 
 
@@ -66,12 +66,12 @@ def _attributes(window: PlacedWindow) -> dict[str, Any]:
 
 
 def _padded(b: OnnxBuilder, x: Tensor, window: PlacedWindow, value: float = 0.0) -> tuple[Tensor, PlacedWindow]:
-    """x with its padding, and the window on that."""
+    """x with its padding, and the window over it."""
     return b.pad(x, list(window.padding), window.border, value), window.unpadded()
 
 
 def _lowest(window: Window) -> float:
-    """What never wins a maximum, outside of an input whose border is to be ignored."""
+    """The value outside of an input whose border is ignored, which never is a maximum."""
     return -np.inf if window.border == "ignore" else 0.0
 
 
@@ -95,7 +95,7 @@ def _sum(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
 def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
     """box -> AveragePool, times the volume unless it is to be normalized; Conv with ones where it is dilated.
 
-    In float64 runtimes lack AveragePool, so that it is a sum, which is divided.
+    Runtimes lack AveragePool in float64, so a sum is divided there.
     """
     x, placed = input, window.forward(shape(input))
     counts = [np.asarray([n]) for n in placed.size]
@@ -105,7 +105,7 @@ def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = Fals
         x, placed = _padded(b, x, placed)
     axes = placed.active
     direct = set(placed.over(axes).dilation) == {1} and _fits(placed) and b.real is np.float32
-    if normalize and axes and direct and len(axes) <= LIMIT:
+    if normalize and axes and direct and len(axes) <= MAX_SPATIAL:
         plain = window.border == "ignore" and placed.is_padded
         return _over_axes(b, x, placed, lambda t, w: _mean(b, t, w, not plain))
     y = _over_axes(b, x, placed, lambda t, w: _sum(b, t, w))
@@ -149,7 +149,7 @@ def max_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
 
 
 def _elements(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Iterator[Tensor]:
-    """For each element of the window, what the windows find there; x has the padding in it."""
+    """For each element of the window, the items that the windows find there; x includes the padding."""
     for element in np.ndindex(*window.size):
         ranges = {}
         for k, position in enumerate(element):
@@ -166,7 +166,7 @@ def _stacked(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
 
 @from_nnef("onnx", "argmax_pool")
 def argmax_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
-    """argmax_pool -> ArgMax over the elements of the windows, put side by side."""
+    """argmax_pool -> ArgMax over the elements of each window along a new axis."""
     x, placed = _padded(b, input, window.forward(shape(input)), _lowest(window))
     stacked = _stacked(b, x, placed)
     return known(b.ArgMax(stacked, axis=len(placed.size), keepdims=0), placed.downscaled, np.int64)
@@ -181,7 +181,7 @@ def max_pool_with_index(b: OnnxBuilder, input: Tensor, *, window: Window) -> tup
 
 @from_nnef("onnx", "sample")
 def sample(b: OnnxBuilder, input: Tensor, index: Tensor, *, window: Window) -> Tensor:
-    """sample -> GatherElements of the elements of the windows, put side by side."""
+    """sample -> GatherElements of the elements of each window along a new axis."""
     stacked = _stacked(b, *_padded(b, input, window.forward(shape(input))))
     rank = len(window.size)
     taken = b.GatherElements(stacked, b.unsqueeze(index, [rank]), axis=rank)
@@ -190,7 +190,7 @@ def sample(b: OnnxBuilder, input: Tensor, index: Tensor, *, window: Window) -> T
 
 @from_nnef("onnx", "desample")
 def desample(b: OnnxBuilder, input: Tensor, index: Tensor, *, window: Window, output_shape: list[int]) -> Tensor:
-    """desample -> ConvTranspose with a channel for each element of the window, in which the items lie that go there."""
+    """desample -> ConvTranspose with a channel for each element of the window, which holds the items that go there."""
     placed = window.reverse(shape(input), output_shape)
     axes = placed.active or [len(placed.size) - 1]
     part = placed.over(axes)

@@ -1,8 +1,8 @@
 """NNEF's quantization file to ONNX: QuantizeLinear and DequantizeLinear.
 
 Quantized variables keep their integer codes; results of operations are rounded to codes and back where they are made.
-Linear quantization maps when its zero point is an integer. What does not map is for the engine to compute by the
-definition of the quantizing operation.
+Linear quantization maps if its zero point is an integer. The engine computes any other quantization by the definition
+of the quantizing operation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...building.target import Array, known
 from ..building import OnnxBuilder
 from ..common import shape
 
-# Bits and sign -> type of codes, and the operator set since which it is one.
+# (bits, sign) -> type of codes, and the first operator set that has it
 CODES: Mapping[tuple[int, bool], tuple[Any, int]] = {
     (2, True): (ml_dtypes.int2, 25),
     (2, False): (ml_dtypes.uint2, 25),
@@ -34,7 +34,7 @@ CODES: Mapping[tuple[int, bool], tuple[Any, int]] = {
 }
 
 WHOLE = 1e-5
-"""How far a zero point may lie off an integer: what rounding `min` and `max` to float32 does."""
+"""The largest distance of a zero point from an integer: the effect of rounding `min` and `max` to float32."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Linear:
 
 
 def linear(quant: Mapping[str, Any], version: int, *, constant: bool = False) -> Linear | None:
-    """The quantization of a tensor as ONNX has it in that operator set, or None.
+    """The quantization of a tensor in the form of ONNX in that operator set, or None.
 
-    constant: for DequantizeLinear alone, which knows 32 bits, too.
+    constant: is it for DequantizeLinear alone, which supports 32 bits, too?
     """
     name, bits = str(quant.get("op-name")), int(quant.get("bits") or 0)
     signed, symmetric = bool(quant.get("signed", False)), bool(quant.get("symmetric", False))
@@ -111,7 +111,7 @@ def dequantize_into(b: OnnxBuilder, array: QuantizedArray, result: Tensor) -> No
 
 
 def rounded(b: OnnxBuilder, x: Tensor, form: Linear) -> Tensor:
-    """QuantizeLinear and DequantizeLinear; for a range that is narrower than that of the type, values are limited."""
+    """QuantizeLinear and DequantizeLinear; values are limited if the range is narrower than that of the type."""
     if (form.low, form.high) != integer_range(form.dtype):
         rank = len(shape(x))
         extents = [-1 if k == form.axis else 1 for k in range(rank)] if form.axis is not None else []

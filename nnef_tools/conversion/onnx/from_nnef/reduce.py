@@ -19,8 +19,8 @@ from .substitutes import numbers
 def mean_reduce(b: OnnxBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
     """mean_reduce -> GlobalAveragePool over all of two or three spatial axes, else ReduceMean.
 
-    The pooling has kernels for the layouts that runtimes choose, but for float32 alone. Over a single last axis
-    ReduceMean is what they look for when they fuse layer normalization.
+    The pooling has kernels for the layouts that runtimes choose, but for float32 only. Runtimes look for ReduceMean
+    over a single last axis when they fuse layer normalization.
     """
     own = shape(input)
     if b.real is np.float32 and len(own) in (4, 5) and sorted(axes) == list(range(2, len(own))):
@@ -30,7 +30,7 @@ def mean_reduce(b: OnnxBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
 
 def _arg(onnx: str) -> Callable[..., Tensor]:
     def convert(b: OnnxBuilder, input: Tensor, *, axes: list[int]) -> Tensor:
-        """Several axes are made one; positions then are row-major in ascending order of the axes."""
+        """Merges several axes; positions are then row-major in ascending order of the axes."""
         own, chosen = shape(input), sorted(axes)
         result = [1 if k in chosen else n for k, n in enumerate(own)]
         if not chosen:

@@ -50,7 +50,7 @@ def multilinear_upsample(b: OnnxBuilder, input: Tensor, *, factor: list[int], me
     return b.slice(y, inner)
 
 
-# our custom operations
+# custom operations
 
 
 @from_nnef("onnx", "resize")
@@ -69,7 +69,7 @@ def resize(
     antialias: bool,
     roi: list[float],
 ) -> Tensor:
-    """resize -> Resize, or written out where onnxruntime has no kernel for that, or one that takes other elements."""
+    """resize -> Resize, or other operators where onnxruntime has no kernel, or one that takes wrong elements."""
     own = shape(input)
     outer = len(own) - len(output_size)
     sizes = [*own[:outer], *output_size]
@@ -115,7 +115,7 @@ def resize(
 
 
 def _runs(b: OnnxBuilder, mode: str, factors: Sequence[float]) -> bool:
-    """Has onnxruntime a kernel for Resize of that item type, by these factors of all axes?"""
+    """Does onnxruntime have a kernel for Resize with that item type and these factors for all axes?"""
     rank, changed = len(factors), {k for k, factor in enumerate(factors) if factor != 1.0}
     if b.real is not np.float32:
         return False
@@ -127,16 +127,16 @@ def _runs(b: OnnxBuilder, mode: str, factors: Sequence[float]) -> bool:
 
 
 def _gives(own: Sequence[int], factors: Sequence[float], sizes: Sequence[int]) -> bool:
-    """Are these the extents that ONNX computes of the factors, which it has in float32, in whatever type?"""
+    """Does ONNX compute these extents from the factors, which are float32, in any type of computation?"""
     rows = zip(own, np.asarray(factors, np.float32), sizes, strict=True)
     return all(int(n * f) == int(n * float(f)) == size for n, f, size in rows)
 
 
 def _differs(mode: str, coordinate_mode: str, nearest_mode: str, factors: Sequence[float], scaled: bool) -> bool:
-    """Does onnxruntime take other elements than meant?
+    """Does onnxruntime take other elements than intended?
 
-    It takes all of an axis that keeps its size, whatever the region. Places are computed in float32, and those that
-    are elements come out before or after these.
+    It takes the whole axis if its size stays, whatever the region. It computes positions in float32, so that exact ones
+    may come out before or after an element.
     """
     if coordinate_mode == "tf_crop_and_resize":
         return 1.0 in factors
@@ -149,7 +149,7 @@ def grid_sample(
 ) -> Tensor:
     """grid_sample -> GridSample; the modes have other names up to version 19.
 
-    Runtimes take images only: a line is one that is 1 high, and 0 is the position of its middle.
+    Runtimes support images only: a line is an image with height 1, whose middle is at position 0.
     """
     result_shape = [*shape(input)[:2], *shape(grid)[1:-1]]
     if len(shape(input)) == 3:

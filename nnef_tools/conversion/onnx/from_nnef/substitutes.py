@@ -1,4 +1,4 @@
-"""What operators of ONNX compute, by others: for shapes and item types that onnxruntime has no kernel for."""
+"""Substitutes for ONNX operators, for shapes and item types that onnxruntime has no kernel for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Function = Callable[[OnnxBuilder, Tensor], Tensor]
 
 
 def resized(b: OnnxBuilder, x: Tensor, axes: Sequence[ResizedAxis], extrapolation_value: float) -> Tensor:
-    """Resize: an axis after the other, by Gather, and a weighted sum where elements are mixed."""
+    """Resize, one axis after the other, by Gather, and by a weighted sum where elements are mixed."""
     for item in axes:
         x = b.take(x, item.positions[:, 0], item.axis) if item.weights is None else _mixed(b, x, item)
     for item in axes:
@@ -30,7 +30,7 @@ def resized(b: OnnxBuilder, x: Tensor, axes: Sequence[ResizedAxis], extrapolatio
 
 
 def _mixed(b: OnnxBuilder, x: Tensor, item: ResizedAxis) -> Tensor:
-    """The weighted sums of elements along an axis; these lie on a further one until they are added."""
+    """The weighted sums of elements along an axis, which are first gathered along a new one."""
     assert item.weights is not None
     own, axis = shape(x), item.axis
     used = item.weights.any(axis=0)
@@ -60,7 +60,7 @@ def _windows(parts: Sequence[Array], extents: Sequence[int]) -> Array:
 
 
 def products(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, parts: Sequence[Array], groups: int) -> Tensor:
-    """Conv: what the windows see, put side by side, times the filter `[out, in / groups, ...]` as a matrix.
+    """Conv as a product of the elements of the windows with the filter `[out, in / groups, ...]` as a matrix.
 
     parts: positions as of `PlacedWindow.targets` for each spatial dimension.
     """
@@ -131,7 +131,7 @@ def _tan(b: OnnxBuilder, x: Tensor) -> Tensor:
 
 
 def _sinh(b: OnnxBuilder, x: Tensor) -> Tensor:
-    """By tanh(x / 2) near 0; by halves of the exponents elsewhere, which overflow no sooner than the result."""
+    """sinh, by tanh(x / 2) near 0, and by exponentials of halves elsewhere, which overflow only if the result does."""
     t = b.nnef.tanh(b.nnef.mul(x, 0.5))
     near = b.nnef.div(b.nnef.mul(t, 2.0), b.nnef.sub(1.0, b.nnef.mul(t, t)))
     up, down = _half_exponentials(b, x)
@@ -180,7 +180,7 @@ def _atanh(b: OnnxBuilder, x: Tensor) -> Tensor:
 
 
 def _atan(b: OnnxBuilder, x: Tensor) -> Tensor:
-    """The result in float32, corrected by the angle that is left, which is small."""
+    """atan, by the result in float32, corrected by the remaining small angle."""
     limited = b.nnef.select(b.nnef.gt(b.nnef.abs(x), _BEYOND), b.nnef.mul(b.nnef.sign(x), _BEYOND), x)
     single = known(b.Atan(b.cast(limited, np.float32)), shape(x), np.float32)
     angle = b.cast(single, np.float64)
@@ -203,7 +203,7 @@ def _acos(b: OnnxBuilder, x: Tensor) -> Tensor:
 
 
 def _erf(b: OnnxBuilder, x: Tensor) -> Tensor:
-    """Taylor polynomials around the multiples of a step, with the coefficients in a table."""
+    """erf, by Taylor polynomials around the multiples of a step, with the coefficients in a table."""
     table = _erf_table()
 
     def magnitude(b: OnnxBuilder, m: Tensor) -> Tensor:
@@ -223,9 +223,9 @@ def _erf(b: OnnxBuilder, x: Tensor) -> Tensor:
 
 
 _FAR = 1e9
-"""From there on the square of a number is all that counts beside 1."""
+"""The magnitude from which on 1 is negligible beside the square of a number."""
 _BEYOND = 1e18
-"""From there on the arc tangent is a right angle."""
+"""The magnitude from which on the arc tangent is a right angle."""
 _ERF_STEP = 1 / 8
 _ERF_TERMS = 14
 
@@ -260,7 +260,7 @@ FLOAT64: Mapping[str, Function] = {
 
 
 def determinant(b: OnnxBuilder, x: Tensor) -> Tensor:
-    """Det: elimination by rows, each time with the largest pivot."""
+    """Det, by elimination of rows with the largest pivot."""
     *outer, order, _ = shape(x)
     rank = len(outer) + 2
     total: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Rules that make TensorFlow operators of NNEF operations, by family."""
+"""Rules that convert NNEF operations to TensorFlow operators, by family."""
 
 FAMILIES = (
     "activation",

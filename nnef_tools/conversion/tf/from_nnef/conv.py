@@ -24,7 +24,7 @@ MAX_RANK = 3
 
 
 def check_rank(spatial: int) -> None:
-    """Unsupported for more spatial dimensions than TensorFlow has operators for."""
+    """Raises Unsupported for more spatial dimensions than TensorFlow has operators for."""
     if spatial > MAX_RANK:
         raise Unsupported(f"{spatial} spatial dimensions; TensorFlow has operators for {MAX_RANK}")
 
@@ -33,7 +33,7 @@ def check_rank(spatial: int) -> None:
 
 
 def undilated(window: PlacedWindow) -> PlacedWindow:
-    """The window for a filter that has zeros in its gaps."""
+    """The window without dilation, for a filter with zeros in its gaps."""
     return replace(window, size=tuple(window.spans), dilation=(1,) * len(window.size))
 
 
@@ -44,7 +44,7 @@ def widened(window: PlacedWindow) -> PlacedWindow:
         upscaled=(1, *window.upscaled),
         downscaled=(1, *window.downscaled),
         size=(1, *window.size),
-        # the stride is that of the other dimension, as depthwise kernels want it
+        # depthwise kernels require the stride of the other dimension
         stride=(*window.stride, *window.stride),
         dilation=(1, *window.dilation),
         padding=((0, 0), *window.padding),
@@ -57,7 +57,7 @@ def is_same(window: PlacedWindow) -> bool:
 
 
 def padding_attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
-    """The attributes that say the padding."""
+    """The attributes for the padding."""
     if is_same(window) and (window.automatic or window.is_padded):
         return {"padding": "SAME"}
     if not window.is_padded:
@@ -67,9 +67,9 @@ def padding_attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
 
 
 def _padded(b: TfBuilder, x: Tensor, window: PlacedWindow, explicit: bool) -> tuple[Tensor, PlacedWindow]:
-    """x, which has its channels second, with that padding in it that the operator does not take.
+    """x, whose channels are second, with the part of the padding that the operator does not support.
 
-    explicit: it takes a padding for each side.
+    explicit: does the operator support a padding for each side?
     """
     positive = all(min(pair) >= 0 for pair in window.padding)
     if window.border in ZERO_BORDERS and (not window.is_padded or is_same(window) or (explicit and positive)):
@@ -78,7 +78,7 @@ def _padded(b: TfBuilder, x: Tensor, window: PlacedWindow, explicit: bool) -> tu
 
 
 def zeros_inserted(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tensor:
-    """A filter `[out, in, spatial...]` with zeros in the gaps that dilation makes."""
+    """A filter `[out, in, spatial...]` with zeros in the gaps of the dilation."""
     for axis, d in enumerate(dilation, 2):
         if d > 1:
             own = shape(w)
@@ -125,7 +125,7 @@ def with_bias(b: TfBuilder, y: Tensor, bias: Tensor) -> Tensor:
 
 
 def _is_grouped(b: TfBuilder, y: Tensor) -> bool:
-    """Is it a result of Conv2D with groups? Fused with BiasAdd, as happens when a graph runs, there is no kernel."""
+    """Is x a result of Conv2D with groups? TensorFlow fuses it with BiasAdd, but has no kernel for that."""
     op = y.producer
     if op is not None and op.type == "Squeeze":
         op = op.inputs[0].producer
@@ -188,7 +188,7 @@ def _correlate3d(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow) -> Te
 
 
 def _by_group(b: TfBuilder, x: Tensor, w: Tensor, groups: int, run: Any) -> Tensor:
-    """Runs an operator that knows no groups on each, and joins the results; filters are divided in dimension 0."""
+    """Runs an operator without groups on each group, and joins the results; filters are split in dimension 0."""
     if groups == 1:
         result: Tensor = run(x, w)
         return result
@@ -250,7 +250,7 @@ def _spread_padding(b: TfBuilder, window: PlacedWindow, before: list[int], after
     same = same_padding(window, window.upscaled)
     if counts == window.downscaled and [p for p, _ in same] == before:
         return {"padding": "SAME"}
-    # what is left over at the end must be less than a step
+    # the rest at the end must be smaller than a stride
     fits = all(p >= 0 for p in before) and all(-q < s for q, s in zip(after, window.stride, strict=True))
     if not fits or (len(window.size) > 2 and own.is_padded):
         return None
@@ -258,7 +258,7 @@ def _spread_padding(b: TfBuilder, window: PlacedWindow, before: list[int], after
 
 
 def _backprop(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int, padding: dict[str, Any]) -> Tensor:
-    """The operator of TensorFlow that is the gradient of a convolution."""
+    """The TensorFlow operator that computes the gradient of a convolution."""
     attributes = {
         "strides": b.in_format(window.stride),
         "dilations": b.in_format(window.dilation),

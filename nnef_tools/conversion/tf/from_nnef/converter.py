@@ -33,15 +33,15 @@ for _package, _families in ((shared.__name__, shared.FAMILIES), (__package__, FA
 class Converter(TfHelpers, ConverterFromNNEF):
     """Converts an NNEF graph to a graph of io.tf.graphdef.
 
-    data_format: 'NXC' or 'NCX', where operators such as convolutions have their channels; TensorFlow's plain kernels
-    for the CPU know the first one only. io_transpose: inputs and outputs of rank 3 and up (or the named ones) have
+    data_format: 'NXC' or 'NCX', the position of channels in operators such as convolutions; TensorFlow's plain kernels
+    for the CPU support only the first one. io_transpose: inputs and outputs of rank 3 and up (or the named ones) have
     their channels last.
     """
 
     dialect = "tf"
     _builder: TfBuilder
     honors = ConverterFromNNEF.honors | {"io_transpose"}
-    _globals: Mapping[str, Any] = {"_lite_": False}  # what transforms for TensorFlow Lite as well ask
+    _globals: Mapping[str, Any] = {"_lite_": False}  # tested by transforms that are also for TensorFlow Lite
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
     # quantization
 
     def _prepared(self, graph: Graph) -> Graph:
-        """Results that are quantized are so by an operation of NNEF."""
+        """Makes an NNEF operation quantize each quantized result."""
         if not any(tensor.quant and tensor.data is None for tensor in graph.tensors):
             return graph
         result = copy_graph(graph)
@@ -112,7 +112,7 @@ class Converter(TfHelpers, ConverterFromNNEF):
     # names
 
     def _name(self) -> None:
-        """Names of the original model come first, then NNEF's."""
+        """Names tensors: those of the original model come first, then those of the NNEF graph."""
         wanted = self._wanted_names()
         complete_graph(self._target)
         name_nodes(self._target, wanted)

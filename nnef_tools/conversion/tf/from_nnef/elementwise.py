@@ -25,7 +25,7 @@ def copy_n(b: TfBuilder, x: Tensor, *, times: int) -> list[Tensor]:
 
 @from_nnef("tf", "add_n")
 def add_n(b: TfBuilder, x: Sequence[Tensor]) -> Tensor:
-    """add_n -> AddN; nothing to add is zero."""
+    """add_n -> AddN; zero for no tensors."""
     if not x:
         return b.scalar(0.0)
     return x[0] if len(x) == 1 else known(b.AddN(*x), shape(x[0]))
@@ -33,7 +33,7 @@ def add_n(b: TfBuilder, x: Sequence[Tensor]) -> Tensor:
 
 @from_nnef("tf", "clamp")
 def clamp(b: TfBuilder, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """clamp -> Relu6 or ClipByValue for ordered numbers, else Maximum of Minimum: the lower limit comes last."""
+    """clamp -> Relu6 or ClipByValue for ordered numbers, otherwise Maximum of Minimum, the lower limit last."""
     limits = _numbers(b, x, low, high)
     if limits == (0, 6):
         return b.elementwise(b.Relu6, x)
@@ -43,7 +43,7 @@ def clamp(b: TfBuilder, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def _numbers(b: TfBuilder, x: Tensor, low: Tensor, high: Tensor) -> tuple[float, float] | None:
-    """Two constants that are single numbers and add nothing to the rank of x."""
+    """The values of two constants that are single numbers and do not extend the rank of x; None for others."""
     below, above = b.value(low), b.value(high)
     if below is None or above is None or below.size != 1 or above.size != 1:
         return None

@@ -1,7 +1,7 @@
 """Helper methods that the expressions of a Transform may call on a converter from NNEF to TensorFlow or TFLite.
 
-While a model is converted, every tensor of the target has the layout of the NNEF graph; transposes stand around the
-operators that want channels last, and a pass over the finished graph cancels them. So no tensor is ever `transposing`.
+During conversion, every tensor of the target has the layout of the NNEF graph; transposes surround the operators that
+require channels last, and a pass over the finished graph cancels them. So no tensor is ever `transposing`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TfHelpers(Helpers):
     # formats
 
     def is_nxc(self) -> bool:
-        """Do operators have their channels last?"""
+        """Do operators expect channels last?"""
         return self._data_format == "NXC"
 
     def data_format(self, rank: int) -> str:
@@ -68,11 +68,11 @@ class TfHelpers(Helpers):
     # layout
 
     def needs_io_transpose(self, tensor: Tensor) -> bool:
-        """Is the graph input or output to have its channels last?"""
+        """Must the graph input or output have its channels last?"""
         return is_selected(tensor.name, self._io_transpose) and rank_of(tensor) >= MIN_RANK
 
     def transpose_input(self, tensor: Tensor) -> Tensor:
-        """The tensor with its channels last, if the data format wants them there."""
+        """The tensor with its channels last, if the data format requires that."""
         rank = len(shape_of(tensor))
         return self._builder.transpose(tensor, self._to_format(rank)) if rank > 2 else tensor
 
@@ -91,11 +91,11 @@ class TfHelpers(Helpers):
         return axis_orders.ncx_to_nxc_perm(rank) if self.is_nxc() else list(range(rank))
 
     def transpose_like(self, tensor: Tensor, reference: Tensor) -> Tensor:
-        """The tensor in the layout of the reference, which no tensor differs from."""
+        """The tensor itself, since all tensors have the layout of the reference."""
         return tensor
 
     def undo_transpose(self, tensor: Tensor) -> Tensor:
-        """The tensor with its channels second, where they are."""
+        """The tensor itself, since its channels are second."""
         return tensor
 
     def transpose_list_like(self, items: Sequence[Any], reference: Tensor) -> Sequence[Any]:
@@ -180,7 +180,7 @@ class TfHelpers(Helpers):
         return sum(1 << k for k, item in enumerate(items) if item)
 
     def out_of_range(self, value: float, limit: float) -> bool:
-        """Is the magnitude of the value not below the limit?"""
+        """Is the magnitude of the value at or above the limit?"""
         return abs(value) >= limit
 
     def as_numpy(self, value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:

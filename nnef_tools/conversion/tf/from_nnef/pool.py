@@ -1,7 +1,7 @@
 """NNEF to TensorFlow: box filters and pooling, over windows in any dimensions.
 
-TensorFlow's operators have windows over one to three spatial dimensions without dilation. All others are computed a
-dimension at a time, since sums and maxima are separable: from the slices that an element of the window meets.
+TensorFlow's operators have windows over one to three spatial dimensions without dilation. All others are computed one
+dimension after the other, since sums and maxima are separable, from the slices that each element of the window meets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 
 def _spatial(window: PlacedWindow) -> PlacedWindow | None:
-    """The window over the spatial dimensions, if it is one that TensorFlow's pooling has."""
+    """The window over the spatial dimensions, if TensorFlow's pooling supports it; else None."""
     rank = len(window.size)
     axes = window.active
     if not 3 <= rank <= 5 or (axes and min(axes) < 2) or set(window.dilation) != {1}:
@@ -50,7 +50,7 @@ def _pool(b: TfBuilder, type: str, x: Tensor, window: PlacedWindow, padding: dic
 
 
 def _element(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int, element: int) -> Tensor:
-    """What an element of the window meets along an axis, window by window."""
+    """The items that an element of the window meets along an axis, for each window."""
     part = window.read(axis, element)
     return b.slice(x, {axis: range(part.start, part.stop, part.step)})
 
@@ -93,7 +93,7 @@ def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False)
 
 @from_nnef("tf", "max_pool")
 def max_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
-    """max_pool -> MaxPool, which ignores what is beyond the border; other borders are padded."""
+    """max_pool -> MaxPool, which ignores the border; other borders are padded."""
     placed = window.forward(shape(input))
     spatial = _spatial(placed)
     if spatial is not None and window.border == "ignore" and _takes_padding(spatial):
@@ -114,7 +114,7 @@ def max_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
 
 
 def _padded(b: TfBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:
-    """x with its padding, where nothing wins against it if the border is to be ignored, and the window on that."""
+    """x with its padding, which has the lowest value if the border is ignored, and the window over it."""
     value = -np.inf if window.border == "ignore" else 0.0
     return b.pad(x, list(window.padding), window.border, value), window.unpadded()
 
@@ -137,9 +137,9 @@ def _takes_padding(window: PlacedWindow) -> bool:
 
 @from_nnef("tf", "argmax_pool")
 def argmax_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
-    """argmax_pool -> ArgMax over the slices that the elements of the window meet, the first one wins ties.
+    """argmax_pool -> ArgMax over the slices that the elements of the window meet; the first of equal ones counts.
 
-    The indices of MaxPoolWithArgmax would be positions in the image, which cannot be told from the window's alone.
+    The indices of MaxPoolWithArgmax are positions in the image, which do not determine those in the window.
     """
     x, plain = _padded(b, input, window.forward(shape(input)))
     parts = []
@@ -193,7 +193,7 @@ def _flat_positions(b: TfBuilder, index: Tensor, window: PlacedWindow) -> Tensor
             part = b.elementwise(b.AddV2, b.elementwise(b.Mul, element, step), part)
         total = part if total is None else b.elementwise(b.AddV2, total, part)
     assert total is not None
-    # a window of single elements leaves constants, which need the index as much as the value of a constant zero
+    # a window of single elements has constant positions; the result still has to depend on the index
     return total if shape(total) == shape(index) else b.elementwise(b.AddV2, index, total)
 
 
@@ -210,7 +210,7 @@ def debox(b: TfBuilder, input: Tensor, *, window: Window, output_shape: list[int
 
 
 def _spread_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int) -> Tensor:
-    """What the windows along an axis write: the other dimensions are a batch and a row of an image with one channel."""
+    """debox along one axis, which becomes the height of images with one channel."""
     own = shape(x)
     d, s, f = window.dilation[axis], window.stride[axis], window.size[axis]
     kernel: Array = np.zeros([(f - 1) * d + 1, 1, 1, 1], b.real)

@@ -54,7 +54,7 @@ from_nnef("tf", "cum_prod")(_running("Cumprod"))
 def top_k(
     b: TfBuilder, x: Tensor, *, k: int, axis: int, largest: bool = True, sorted: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """top_k -> TopKV2 of the last dimension; the smallest are the largest of what is negated."""
+    """top_k -> TopKV2 of the last dimension; for the smallest elements the input is negated."""
     axis %= len(shape(x))
     order, back = axes_last([axis], len(shape(x)))
     y = b.transpose(x, order)

@@ -24,7 +24,7 @@ ALIGNED: ResizeAttributes = {"align_corners": True, "half_pixel_centers": False}
 
 
 def _resize(b: TfBuilder, type: str, x: Tensor, sizes: Sequence[int], attributes: ResizeAttributes) -> Tensor:
-    """A resize operator over all spatial dimensions of x, two at a time: they are images with channels last."""
+    """A resize operator over all spatial dimensions of x, two at a time, as images with channels last."""
     own = shape(x)
     axes = [k for k in range(2, len(own)) if len(own) == 4 or own[k] != sizes[k - 2]]
     for start in range(0, len(axes), 2):
@@ -44,7 +44,7 @@ def _resize(b: TfBuilder, type: str, x: Tensor, sizes: Sequence[int], attributes
 
 @from_nnef("tf", "nearest_upsample")
 def nearest_upsample(b: TfBuilder, input: Tensor, *, factor: list[int]) -> Tensor:
-    """nearest_upsample -> ResizeNearestNeighbor; half pixels keep positions away from the limits between elements."""
+    """nearest_upsample -> ResizeNearestNeighbor, with half pixels, so that positions are not between two elements."""
     sizes = [n * f for n, f in zip(shape(input)[2:], factor, strict=True)]
     return _resize(b, "ResizeNearestNeighbor", input, sizes, HALF_PIXEL)
 
@@ -103,7 +103,7 @@ def resize(
     antialias: bool = False,
     roi: Sequence[float] = (),
 ) -> Tensor:
-    """resize -> GatherV2 for nearest elements, ResizeBilinear where that is the same, else products with matrices."""
+    """resize -> GatherV2 for nearest elements, ResizeBilinear where that is the same, otherwise matrix products."""
     own = shape(input)
     first = len(own) - len(output_size)
     options: dict[str, Any] = {
@@ -140,7 +140,7 @@ def resize(
 def _is_bilinear(
     own: Sequence[int], sizes: Sequence[int], scales: Sequence[float], coordinate_mode: str, antialias: bool
 ) -> bool:
-    """Does ResizeBilinear compute that? It sees two spatial dimensions, and computes the factors itself."""
+    """Does ResizeBilinear compute the same? It supports two spatial dimensions, and computes the factors itself."""
     if coordinate_mode not in LINEAR or antialias or len(own) != 4:
         return False
     if len(sizes) not in (2, 4) or (len(sizes) == 4 and list(sizes[:2]) != list(own[:2])):
@@ -157,7 +157,7 @@ def _is_bilinear(
 def _along(
     b: TfBuilder, x: Tensor, axis: int, weights: np.ndarray[Any, Any], nearest: bool, run: Callable[..., Any]
 ) -> Tensor:
-    """x times a matrix `[extent, size]` along an axis; for weights that are all 0 or 1 the elements that these take."""
+    """x times a matrix `[extent, size]` along an axis; a GatherV2 of elements if all weights are 0 or 1."""
     extent, size = weights.shape
     if nearest:
         return b.take(x, weights.argmax(axis=0), axis)
