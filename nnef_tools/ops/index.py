@@ -40,7 +40,7 @@ def _check_elements(input: Shape, indices: Shape, axis: int) -> int:
     axis = normal_axis(axis, len(input))
     check(
         len(indices) == len(input) and all(i == axis or indices[i] <= input[i] for i in range(len(input))),
-        f"'indices' must have the rank of the input, and extents not above its ones but for axis {axis}; "
+        f"'indices' must have the rank of the input, and no larger extents except along axis {axis}; "
         f"got shapes {list(indices)} and {list(input)}",
     )
     return axis

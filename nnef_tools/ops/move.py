@@ -138,7 +138,7 @@ def _concat_shape(values: Sequence[Shape], *, axis: int) -> list[int]:
     for value in values:
         check(
             len(value) == len(first) and all(i == axis or value[i] == first[i] for i in range(len(first))),
-            f"'values' must have equal ranks, and equal extents but for axis {axis}; "
+            f"'values' must have equal ranks, and equal extents except along axis {axis}; "
             f"got shapes {', '.join(str(list(shape)) for shape in values)}",
         )
     return [*first[:axis], sum(value[axis] for value in values), *first[axis + 1 :]]

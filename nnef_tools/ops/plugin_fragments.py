@@ -26,7 +26,8 @@ def plugin_fragments() -> Mapping[str, Fragment]:
 def _space_shape(x: Sequence[int], *, block_size: int, blocks_first: bool = True) -> list[int]:
     check(len(x) == 4, f"'x' must have rank 4, got shape {list(x)}")
     area = block_size**2
-    check(block_size > 0 and x[1] % area == 0, f"{x[1]} channels are no multiple of the area of blocks of {block_size}")
+    multiple = block_size > 0 and x[1] % area == 0
+    check(multiple, f"{x[1]} channels are not a multiple of the area of blocks of {block_size}")
     return [x[0], x[1] // area, x[2] * block_size, x[3] * block_size]
 
 

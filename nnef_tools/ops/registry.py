@@ -13,7 +13,7 @@ from .precision import ieee
 
 @cache
 def operations() -> Mapping[str, OpDef]:
-    """The operations that have a shape rule and a kernel: the standard ones, then our custom fragments."""
+    """The operations that have a shape rule and a kernel: the standard ones, then the custom ones."""
     from . import (  # noqa: F401  (each defines the operations of a family)
         activation,
         conv,

@@ -281,7 +281,7 @@ ERRORS = [
     ("det", ([2],), {}, "square matrices"),
     ("bitwise_and", ([2, 3], [3]), {}, "do not broadcast"),
     ("gather_elements", ([2, 3], [2]), {"axis": 0}, "rank of the input"),
-    ("gather_elements", ([2, 3], [2, 4]), {"axis": 0}, "extents not above"),
+    ("gather_elements", ([2, 3], [2, 4]), {"axis": 0}, "no larger extents except along axis"),
     ("gather_nd", ([2, 3], [2, 3]), {}, "must have 1 to 2 items"),
     ("gather_nd", ([2, 3], [3, 1]), {"batch_dims": 1}, "'batch_dims' 1"),
     ("gather_nd", ([2, 3], []), {}, "'indices' must have rank 1 at least"),

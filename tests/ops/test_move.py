@@ -273,7 +273,7 @@ ERRORS = [
     ("split", ([6],), {"axis": 1, "ratios": [1]}, "'axis' must lie in \\[0, 1\\), got 1"),
     ("concat", ([],), {"axis": 0}, "'values' must not be empty"),
     ("concat", ([[2], [2, 1]],), {"axis": 0}, "equal ranks"),
-    ("concat", ([[2, 3], [2, 4]],), {"axis": 0}, "equal extents but for axis 0; got shapes \\[2, 3\\], \\[2, 4\\]"),
+    ("concat", ([[2, 3], [2, 4]],), {"axis": 0}, r"equal extents except along axis 0; got shapes \[2, 3\], \[2, 4\]"),
     ("concat", ([[], []],), {"axis": 0}, "'axis' must lie in \\[0, 0\\)"),
     ("stack", ([],), {"axis": 0}, "'values' must not be empty"),
     ("stack", ([[2], [3]],), {"axis": 0}, "equal shapes"),

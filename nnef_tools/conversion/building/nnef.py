@@ -45,7 +45,7 @@ class Builder(Operations):
     """Builds operations at the end of `graph`.
 
     fold_all: evaluate every operation on constants, whatever its size. custom_shapes: shape functions of operations
-    that are not in `ops/`. standard_only: refuse our custom fragments. inline: converts the operations of a nested
+    that are not in `ops/`. standard_only: refuse custom fragments. inline: converts the operations of a nested
     source graph here, given targets for its inputs, and returns the targets of its outputs.
 
     version: of the operator that is being converted, in its domain. wanted: which of its outputs are used. rounded:

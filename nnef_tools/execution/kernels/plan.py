@@ -204,7 +204,7 @@ class Plan:
             )
 
     def _find_constants(self) -> Iterator[tuple[int, Tensor]]:
-        """Variables, constants, and literals (tensors without a producer that are no graph input)."""
+        """Variables, constants, and literals (tensors without a producer that are not graph inputs)."""
         inputs = set(self.graph.inputs)
         for op in self.graph.operations:
             tensors = op.outputs if op.type in ("variable", "constant") else op.inputs

@@ -1,7 +1,7 @@
 """`Operators`: the functions of torch tensors that compute the NNEF operations, by operation name. Imports torch.
 
 Tensors are positional, attributes are keywords (those that are Python keywords as `_lambda_`); an array argument is a
-list of tensors. These are functions that gradients can be computed through, but for the few that torch does not have.
+list of tensors. Gradients can be computed through these functions, except for the few that torch does not have.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _sum(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
 
 @from_nnef("onnx", "box")
 def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
-    """box -> AveragePool, times the volume unless it is to be normalized; Conv with ones where it is dilated.
+    """box -> AveragePool, times the volume unless it is normalized; Conv with ones for a dilated window.
 
     Runtimes lack AveragePool in float64, so a sum is divided there.
     """

@@ -70,7 +70,7 @@ def _by_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, combine: Callable[..
 
 @from_nnef("tf", "box")
 def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
-    """box -> AvgPool, times the volume unless it is to be normalized; sums of slices where it has no such form."""
+    """box -> AvgPool, times the volume unless it is normalized; sums of slices for windows that AvgPool lacks."""
     placed = window.forward(shape(input))
     spatial = _spatial(placed)
     ignore = window.border == "ignore"
