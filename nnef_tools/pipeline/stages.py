@@ -135,16 +135,17 @@ class Conversion:
     """The state of a conversion: the graph after the steps so far, and what is known about it.
 
     interface: inputs and outputs of the source. mapping: source tensor name -> present name, of the tensors that are
-    still there. route: the steps that were taken. coarseness: of an NNEF model with quantized activations. transposes:
-    where some are left, None if the layout is the same. between: the NNEF graph between two other dialects, and whether
-    its inputs and outputs have the axes of the source. idle: transforms of plugins that were of no use so far.
+    still there. route: the steps that were taken. quantization_steps: of an NNEF model with quantized activations.
+    transposes: where some are left, None if the layout is the same. between: the NNEF graph between two other dialects,
+    and whether its inputs and outputs have the axes of the source. idle: transforms of plugins that were of no use so
+    far.
     """
 
     graph: Graph
     interface: Interface
     mapping: Callable[[], dict[str, str]]
     route: tuple[Step, ...] = ()
-    coarseness: Coarseness | None = None
+    quantization_steps: QuantizationSteps | None = None
     passes: tuple[PassFacts, ...] = ()
     transposes: tuple[str, ...] | None = None
     between: tuple[Graph, bool] | None = None
