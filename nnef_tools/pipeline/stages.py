@@ -177,13 +177,13 @@ def convert_graph(job: Job, source: OpenModel, log: Log) -> Conversion:
 
 def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Conversion:
     graph, dialect = source.graph, source.format.dialect
+    if job.options.static_only and not route:
+        _keep_static(graph)
     names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}
     interface = Interface.of(graph, graph.outputs)
     state = Conversion(graph, interface, lambda: _surviving(names))
     if dialect is HUB:
         state = replace(state, quantization_steps=QuantizationSteps.of(graph, of_source=True))
-    if job.options.static_only and not route:
-        _keep_static(graph)
     if not route or dialect is HUB:
         with log.stage("convert"):
             _decompose(job, graph, dialect, route)
