@@ -25,8 +25,8 @@ def batch_normalization(
         vectors = _vectors(b, own[1], scale, offset, mean, variance)
         return known(b.BatchNormalization(input, *vectors, epsilon=epsilon), own)
     deviation = b.elementwise(b.Sqrt, b.elementwise(b.Add, variance, b.scalar(epsilon)))
-    centred = b.elementwise(b.Sub, input, mean)
-    return b.elementwise(b.Add, b.elementwise(b.Mul, centred, b.elementwise(b.Div, scale, deviation)), offset)
+    centered = b.elementwise(b.Sub, input, mean)
+    return b.elementwise(b.Add, b.elementwise(b.Mul, centered, b.elementwise(b.Div, scale, deviation)), offset)
 
 
 def _vectors(b: OnnxBuilder, channels: int, *parameters: Tensor) -> list[Tensor]:
