@@ -26,8 +26,8 @@ from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.corpus.packages import member
 from tests.corpus.test_pretrained import MODELS
+from tests.support.packages import member
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.corpus.packages import member
 from tests.corpus.test_pretrained import MODELS
+from tests.support.packages import member
 
 Array = np.ndarray[Any, Any]
 SMALL_NETWORKS = ("lstm", "lstm_stacked", "gru", "gru_stacked", "multi_head_attention", "transformer_encoder",

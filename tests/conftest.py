@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from nnef_tools.execution.onnxruntime.model_cache import VARIABLE
 
 os.environ[VARIABLE] = "off"
+pytest.register_assert_rewrite("tests.support")
 
 if os.environ.get("NNEF_TOOLS_TEST_SATURATING"):
     from nnef_tools.execution.onnxruntime import onnx

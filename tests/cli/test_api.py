@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 
 import nnef_tools
 from nnef_tools.errors import ConversionError, FileError, FormatError, UsageError
 from nnef_tools.execution.results.compare import compare_outputs
 
-
-def sample(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(3).uniform(-1, 1, shape).astype(np.float32)
+from ..support.arrays import uniform
+from ..support.onnx_models import run_onnx
 
 
 def test_exports_are_lazy() -> None:
@@ -37,7 +35,7 @@ def test_load_and_save(model: Path, tmp_path: Path) -> None:
     nnef_tools.save_model(graph, tmp_path / "b.nnef")
     nnef_tools.save_model(graph, tmp_path / "b.tgz")
     nnef_tools.save_model(graph, tmp_path / "c", format="nnef", compression=3)
-    x = sample(1, 3, 8, 8)
+    x = uniform(1, 3, 8, 8)
     results = [
         nnef_tools.run_model(tmp_path / name, [x], backend="numpy")["y"]
         for name in ("a.nnef", "b.nnef", "b.tgz", "c.tgz")
@@ -50,9 +48,8 @@ def test_load_and_save(model: Path, tmp_path: Path) -> None:
 
 
 def test_run(model: Path) -> None:
-    x = sample(1, 3, 8, 8)
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    expected = session.run(None, {"x": x})[0]
+    x = uniform(1, 3, 8, 8)
+    (expected,) = run_onnx(model, [x], threads=0)
     np.testing.assert_array_equal(nnef_tools.run_model(model, [x])["y"], expected)
     np.testing.assert_array_equal(nnef_tools.run_model(model, {"x": x})["y"], expected)
     result = nnef_tools.run_model(model, [x], output_names=["r", "y"])

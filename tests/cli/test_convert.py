@@ -7,31 +7,20 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import nnef_tools
 from nnef_tools import convert as convert_script
 
-Run = Callable[..., tuple[int, str, str]]
-ROOT = Path(nnef_tools.__file__).parents[1]
-
-
-def reference(model: Path, *inputs: Any, names: list[str] | None = None) -> list[Any]:
-    """What onnxruntime computes."""
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    return session.run(names, {info.name: value for info, value in zip(session.get_inputs(), inputs, strict=True)})
-
-
-def sample(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(7).uniform(-1, 1, shape).astype(np.float32)
+from ..support.arrays import uniform
+from ..support.commands import ROOT, Run, run_module
+from ..support.onnx_models import run_onnx
 
 
 def snapshot(folder: Path) -> dict[str, str]:
@@ -47,22 +36,15 @@ def test_converts_and_verifies(run: Run, model: Path, tmp_path: Path) -> None:
     status, out, err = run("convert", model, target, "--verify", "--seed", 5)
     assert (status, out) == (0, f"Written '{target}'\n"), err
     assert "verified on 3 random inputs: equal, the largest error is" in err
-    x = sample(1, 3, 8, 8)
+    x = uniform(1, 3, 8, 8)
     (result,) = nnef_tools.run_model(target, [x], backend="numpy").values()
-    np.testing.assert_allclose(result, reference(model, x)[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, run_onnx(model, [x])[0], rtol=1e-5, atol=1e-6)
 
 
 def test_documented_script_and_default_name(model: Path) -> None:
-    command = [sys.executable, "-m", "nnef_tools.convert", "--input-model", model.name]
-    done = subprocess.run(
-        [*command, "--input-format", "onnx", "--output-format", "nnef", "--keep-io-names"],
-        cwd=model.parent,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "Written 'net.onnx.nnef'\n"), done.stderr
+    formats = ("--input-format", "onnx", "--output-format", "nnef")
+    done = run_module("convert", "--input-model", model.name, *formats, "--keep-io-names", folder=model.parent)
+    assert (done.returncode, done.stdout) == (0, b"Written 'net.onnx.nnef'\n"), done.stderr
     text = (model.parent / "net.onnx.nnef" / "graph.nnef").read_text()
     assert "graph net(x) -> (y)" in text
     assert "x = external<scalar>(shape = [1, 3, 8, 8]);" in text
@@ -137,7 +119,7 @@ def test_plugins(run: Run, custom_model: Path, tmp_path: Path) -> None:
     assert "types of the results" not in err
     assert "fragment foo" in text
     assert "foo(relu1, alpha = 2.0)" in text
-    x = sample(2, 5)
+    x = uniform(2, 5)
     (result,) = nnef_tools.run_model(target, [x], backend="numpy").values()
     np.testing.assert_allclose(result, (np.maximum(x, 0) * 2 + 1) * 3 + 1, rtol=1e-6)
 
@@ -230,9 +212,9 @@ def test_same_format_keeps_the_model(run: Run, model: Path, tmp_path: Path) -> N
     assert snapshot(second) == snapshot(third)
     status, _, err = run("convert", first, first, "--optimize", "--verify")  # in place
     assert status == 0, err
-    x = sample(1, 3, 8, 8)
+    x = uniform(1, 3, 8, 8)
     (result,) = nnef_tools.run_model(first, [x]).values()
-    np.testing.assert_allclose(result, reference(model, x)[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, run_onnx(model, [x])[0], rtol=1e-5, atol=1e-6)
 
 
 def test_dry_run_writes_nothing(run: Run, model: Path, tmp_path: Path) -> None:
@@ -250,14 +232,14 @@ def test_parts_of_a_model(run: Run, model: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.nnef"
     status, _, err = run("convert", model, target, "--output-names", "c", "r", "--keep-io-names", "--verify")
     assert status == 0, err
-    x = sample(1, 3, 8, 8)
+    x = uniform(1, 3, 8, 8)
     result = nnef_tools.run_model(target, [x])
     assert list(result) == ["c", "r"]
     np.testing.assert_allclose(result["c"].clip(0), result["r"])
 
     status, _, err = run("convert", model, target, "--input-names", "c", "--keep-io-names")
     assert status == 0, err
-    c = sample(1, 4, 8, 8)
+    c = uniform(1, 4, 8, 8)
     (result,) = nnef_tools.run_model(target, [c]).values()
     np.testing.assert_allclose(result, c.clip(0).reshape(1, 4, 4, 2, 4, 2).max((3, 5)))
     assert "conv" not in (target / "graph.nnef").read_text()
@@ -274,9 +256,9 @@ def test_io_transpose(run: Run, model: Path, tmp_path: Path, names: list[str]) -
     target = tmp_path / "out.nnef"
     status, _, err = run("convert", model, target, "--verify", "--io-transpose", *names)
     assert status == 0, err
-    x = sample(1, 3, 8, 8)
+    x = uniform(1, 3, 8, 8)
     (result,) = nnef_tools.run_model(target, [x.transpose(0, 3, 1, 2)]).values()
-    np.testing.assert_allclose(result, reference(model, x)[0].transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, run_onnx(model, [x])[0].transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-6)
 
 
 def test_report_as_json(run: Run, model: Path, tmp_path: Path) -> None:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 import nnef_tools
 from nnef_tools.conversion.onnx.from_nnef.converter import DEFAULT_OPSET
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-def run_onnx(model: Path, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: x})[0])
-
+from ..support.commands import Run
+from ..support.onnx_models import run_onnx
 
 X = np.random.default_rng(3).uniform(-1, 1, (1, 3, 8, 8)).astype(np.float32)
 
@@ -38,7 +30,7 @@ def test_there_and_back(run: Run, model: Path, tmp_path: Path) -> None:
     assert result.opset_import[0].version == DEFAULT_OPSET
     assert {item.name for item in result.graph.initializer} == {"w", "b"}
     assert [item.name for item in (*result.graph.input, *result.graph.output)] == ["x", "y"]
-    np.testing.assert_allclose(run_onnx(back, X), run_onnx(model, X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run_onnx(back, [X])[0], run_onnx(model, [X])[0], rtol=1e-5, atol=1e-6)
     assert "c" in json.loads(mapping.read_text()).values()
 
 
@@ -58,7 +50,7 @@ def test_rewrites_onnx(run: Run, model: Path, tmp_path: Path) -> None:
     result = onnx.load(target)
     assert [node.name for node in result.graph.node] == ["conv", "act", "pool"]
     assert {(entry.domain, entry.version) for entry in result.opset_import} == {("", 17), ("com.example", 1)}
-    np.testing.assert_array_equal(run_onnx(target, X), run_onnx(model, X))
+    np.testing.assert_array_equal(run_onnx(target, [X])[0], run_onnx(model, [X])[0])
 
 
 def test_external_data(run: Run, tmp_path: Path) -> None:
@@ -138,4 +130,4 @@ def test_python_api(model: Path, tmp_path: Path) -> None:
     graph = nnef_tools.load_model(tmp_path / "net.onnx")
     assert graph.metadata["opset"] == {"": 15}
     nnef_tools.save_model(graph, tmp_path / "saved.onnx", external_data=True)
-    np.testing.assert_array_equal(run_onnx(tmp_path / "saved.onnx", X), run_onnx(tmp_path / "net.onnx", X))
+    np.testing.assert_array_equal(run_onnx(tmp_path / "saved.onnx", [X])[0], run_onnx(tmp_path / "net.onnx", [X])[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import nnef_tools
 from nnef_tools.io.tf.graphdef import Reader as TfReader
 from nnef_tools.language.tensor_file import read_tensor
 
-Run = Callable[..., tuple[int, str, str]]
+from ..support.commands import Run
 
 HEADER = "version 1.0;\nextension KHR_enable_fragment_definitions, KHR_enable_operator_expressions;\n"
 OPAQUE = "fragment my_op(x: tensor<scalar>, a: scalar) -> (y: tensor<scalar>);\n"

@@ -7,20 +7,18 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 
 import nnef_tools
 from nnef_tools import execute as execute_script
 from nnef_tools.language.tensor_file import read_tensor, write_tensor
 
-Run = Callable[..., tuple[int, str, str]]
-ROOT = Path(nnef_tools.__file__).parents[1]
+from ..support.arrays import Array, uniform
+from ..support.commands import ROOT, Run, run_module
+from ..support.onnx_models import run_onnx
 
 
 @pytest.fixture
@@ -34,33 +32,17 @@ def nnef(model: Path, tmp_path: Path) -> Path:
 def inputs(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
-    write_tensor(folder / "x.dat", sample(1, 3, 8, 8))
+    write_tensor(folder / "x.dat", uniform(1, 3, 8, 8))
     return folder
 
 
-def sample(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(11).uniform(-1, 1, shape).astype(np.float32)
+def reference(model: Path, x: Array) -> Array:
+    """What onnxruntime computes."""
+    return run_onnx(model, [x], names=["y"], threads=0)[0]
 
 
-def load(path: Path) -> np.ndarray[Any, Any]:
+def load(path: Path) -> Array:
     return read_tensor(str(path))[0]
-
-
-def reference(model: Path, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    result: np.ndarray[Any, Any] = session.run(["y"], {"x": x})[0]
-    return result
-
-
-def piped(folder: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "nnef_tools.execute", *arguments],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT)},
-        input=stdin,
-        capture_output=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
@@ -71,7 +53,12 @@ def test_files_in_and_out(run: Run, model: Path, nnef: Path, inputs: Path, tmp_p
     )
     assert (status, out) == (0, f"Written {folder}/y.dat\n"), err
     assert f"ran in {backend}" in err
-    np.testing.assert_allclose(load(folder / "y.dat"), reference(model, load(inputs / "x.dat")), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        load(folder / "y.dat"),
+        reference(model, load(inputs / "x.dat")),
+        rtol=1e-5,
+        atol=1e-6,
+    )
 
 
 def test_onnx_model(run: Run, model: Path, inputs: Path, tmp_path: Path) -> None:
@@ -82,18 +69,20 @@ def test_onnx_model(run: Run, model: Path, inputs: Path, tmp_path: Path) -> None
 
 
 def test_pipes(model: Path, nnef: Path, inputs: Path) -> None:
-    done = piped(nnef.parent, "net.nnef", "--backend", "numpy", stdin=(inputs / "x.dat").read_bytes())
+    done = run_module(
+        "execute", "net.nnef", "--backend", "numpy", folder=nnef.parent, stdin=(inputs / "x.dat").read_bytes()
+    )
     assert done.returncode == 0, done.stderr
     result = read_tensor(io.BytesIO(done.stdout))[0]
     np.testing.assert_allclose(result, reference(model, load(inputs / "x.dat")), rtol=1e-5, atol=1e-6)
 
-    broken = piped(nnef.parent, "net.nnef", "--backend", "numpy", stdin=b"\x4e\xef\x01\x00")
+    broken = run_module("execute", "net.nnef", "--backend", "numpy", folder=nnef.parent, stdin=b"\x4e\xef\x01\x00")
     assert (broken.returncode, broken.stdout) == (2, b"")
     assert b"Traceback" not in broken.stderr
 
 
 def test_missing_input_on_a_pipe_is_named(nnef: Path) -> None:
-    done = piped(nnef.parent, "net.nnef", "--backend", "numpy")
+    done = run_module("execute", "net.nnef", "--backend", "numpy", folder=nnef.parent)
     assert done.returncode == 2
     assert b"at input 'x': the tensor is cut off" in done.stderr
 
@@ -167,7 +156,7 @@ def test_bad_output_names(run: Run, nnef: Path, inputs: Path, tmp_path: Path, na
 
 
 def test_batch_size(run: Run, model: Path, nnef: Path, tmp_path: Path) -> None:
-    batch = sample(3, 3, 8, 8)
+    batch = uniform(3, 3, 8, 8)
     (tmp_path / "batch").mkdir()
     write_tensor(tmp_path / "batch" / "x.dat", batch)
     expected = np.concatenate([reference(model, batch[k : k + 1]) for k in range(3)])
@@ -204,7 +193,7 @@ def test_statistics(run: Run, model: Path, nnef: Path, inputs: Path, tmp_path: P
 
 
 def test_io_transpose(run: Run, model: Path, nnef: Path, inputs: Path, tmp_path: Path) -> None:
-    x = sample(1, 3, 8, 8)
+    x = uniform(1, 3, 8, 8)
     (tmp_path / "nhwc").mkdir()
     write_tensor(tmp_path / "nhwc" / "x.dat", np.ascontiguousarray(x.transpose(0, 2, 3, 1)))
     expected = reference(model, x)
@@ -234,11 +223,11 @@ def test_custom_operators_and_decompose(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "g"
     folder.mkdir()
     (folder / "graph.nnef").write_text(GRAPH)
-    write_tensor(folder / "x.dat", sample(2, 3))
+    write_tensor(folder / "x.dat", uniform(2, 3))
     plugin = tmp_path / "ops.py"
     plugin.write_text("CUSTOM_OPERATORS = {'twice': lambda x, by: x * by + 1}\n")
     common = ("execute", folder, "--backend", "numpy", "--input-path", folder, "--output-path", tmp_path / "out")
-    x = sample(2, 3)
+    x = uniform(2, 3)
     for options, t in (([], 2 * x), (["--decompose", "softplus"], 2 * x), (["--decompose"], 2 * x),
                        (["--custom-operators", plugin], 2 * x + 1)):  # fmt: skip
         status, _, err = run(*common, *options)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -20,8 +17,7 @@ from nnef_tools.cli import render
 from nnef_tools.cli.main import main
 from nnef_tools.errors import FormatError
 
-Run = Callable[..., tuple[int, str, str]]
-ROOT = Path(nnef_tools.__file__).parents[1]
+from ..support.commands import Run, shell
 
 
 @pytest.fixture
@@ -279,28 +275,15 @@ def test_errors_are_styled_around_what_they_say(monkeypatch: pytest.MonkeyPatch)
     )
 
 
-def shell(folder: Path, line: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs a shell line, in which NNEF is the command."""
-    command = f'NNEF() {{ {shlex.quote(sys.executable)} -m nnef_tools "$@"; }}; {line}'
-    return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("target", ["-", "/dev/stdout", "/dev/fd/1"])
 def test_models_on_standard_output(model: Path, tmp_path: Path, target: str) -> None:
     nnef_tools.convert_model(model, tmp_path / "file.onnx", output_format="onnx")
     line = f"NNEF convert net.onnx {target} --output-format onnx"
-    done = shell(tmp_path, f"{line} --verify 1 | cat && echo end && {line} > new && cat new")
+    done = shell(f"{line} --verify 1 | cat && echo end && {line} > new && cat new", folder=tmp_path)
     content = (tmp_path / "file.onnx").read_bytes()
     assert (done.returncode, done.stdout) == (0, content + b"end\n" + content), done.stderr
     assert done.stderr.count(b"Written '/dev/") == 2
-    archive = shell(tmp_path, f"NNEF convert net.onnx {target} --output-format nnef --compress -q | tar tz")
+    archive = shell(f"NNEF convert net.onnx {target} --output-format nnef --compress -q | tar tz", folder=tmp_path)
     assert archive.stdout.split() == [b"graph.nnef", b"nnef_tools.json", b"variable1.dat", b"variable2.dat"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file.onnx", "net.onnx", "new"]
 
@@ -336,7 +319,7 @@ def test_models_on_standard_output(model: Path, tmp_path: Path, target: str) -> 
 def test_streams_that_cannot_be_used(model: Path, line: str, status: int, message: bytes) -> None:
     if "/dev/full" in line and not Path("/dev/full").exists():
         pytest.skip("there is no device that is always full")
-    done = shell(model.parent, line)
+    done = shell(line, folder=model.parent)
     assert (done.returncode, done.stderr.count(b"error: ")) == (status, int(status != 0)), done.stderr
     assert message in done.stderr
     assert b"Traceback" not in done.stderr

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import json
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +14,8 @@ from nnef_tools import errors
 from nnef_tools.cli import convert, execute
 from nnef_tools.cli import main as command
 from nnef_tools.cli.options import SHAPE_WORD, Names, Parser, guarded, parse_shapes
+
+from ..support.commands import shell
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,17 +103,6 @@ def test_parser_raises(parser: Parser) -> None:
         parser.parse(["--verify=x"])
 
 
-def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs `nnef-tools` with arguments and redirections."""
-    return subprocess.run(
-        ["sh", "-c", f"{shlex.quote(sys.executable)} -m nnef_tools {line}"],
-        env={"PYTHONPATH": str(ROOT), **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("line", "status"),
     [
@@ -134,7 +122,7 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
 def test_unusable_streams(line: str, status: int) -> None:
     if "/dev/full" in line and not Path("/dev/full").exists():
         pytest.skip("there is no device that is always full")
-    done = shell(line)
+    done = shell(f"NNEF {line}")
     assert done.returncode == status, done.stderr
     assert b"Traceback" not in done.stderr
     assert b"internal error" not in done.stderr
@@ -144,7 +132,7 @@ def test_unusable_streams(line: str, status: int) -> None:
 
 def test_file_names_that_the_terminal_cannot_show(model: Path) -> None:
     target = model.parent / "\u6a21\u578b.nnef"
-    done = shell(f"convert {model} {target}", PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    done = shell(f"NNEF convert {model} {target}", PYTHONIOENCODING="ascii", PYTHONUTF8="1")
     assert done.returncode == 0, done.stderr
     assert b"\\u6a21\\u578b.nnef'" in done.stdout
     assert (target / "graph.nnef").is_file()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -18,12 +16,13 @@ from nnef_tools import run_model
 from nnef_tools.errors import ConversionError, VerificationError
 from nnef_tools.io.tf.graphdef import Reader as GraphDefReader
 
-from .conftest import save
+from ..support.commands import Run
+from ..support.onnx_models import onnx_session, run_onnx
+from ..support.tf_examples import FOLDER, recorded
+from .models import save
 
-Run = Callable[..., tuple[int, str, str]]
 Array = np.ndarray[Any, Any]
 
-FOLDER = Path(__file__).parents[1] / "data" / "tf"
 IMAGE = FOLDER / "squeeze_excite.pb"
 IMAGE_SHAPE = ("--shape", "input_0:2,10,11,6")
 
@@ -36,12 +35,6 @@ CUSTOM_TRANSFORMS = {
     "Absent": Transform(type="neg", inputs="!I[0]", outputs="!O[0]"),
 }
 """
-
-
-def recorded(graph: Path) -> tuple[Array, Array]:
-    """An input, and what TensorFlow computes of it."""
-    with np.load(graph.with_suffix(".npz")) as arrays:
-        return arrays["in0"], arrays["out0"]
 
 
 def close(result: Array, expected: Array) -> None:
@@ -59,8 +52,8 @@ def test_tensorflow_to_onnx(run: Run, tmp_path: Path, options: tuple[str, ...]) 
     assert (status, out) == (0, f"Written '{target}'\nWritten '{mapping}'\n"), err
     assert "converted by way of NNEF" in err
     onnx.checker.check_model(str(target), full_check=True)
-    x, y = recorded(IMAGE)
-    session = onnxruntime.InferenceSession(target)
+    (x,), (y,) = recorded(IMAGE)
+    session = onnx_session(target)
     assert [item.name for item in session.get_inputs()] == ["input_0"]
     assert tuple(session.get_inputs()[0].shape) == x.shape
     close(session.run(None, {"input_0": x})[0], y)
@@ -77,8 +70,8 @@ def test_axes_of_inputs_are_changed_on_the_way_to_nnef(run: Run, tmp_path: Path)
     status, _, err = run("convert", IMAGE, target, *IMAGE_SHAPE, *options)
     assert status == 0, err
     assert "Transpose" not in types(target)
-    x, y = recorded(IMAGE)
-    session = onnxruntime.InferenceSession(target)
+    (x,), (y,) = recorded(IMAGE)
+    session = onnx_session(target)
     result = session.run(None, {"input_0": np.moveaxis(x, -1, 1)})[0]
     close(result, np.moveaxis(y, -1, 1))
 
@@ -94,7 +87,7 @@ def test_onnx_to_tensorflow_and_back(run: Run, model: Path, tmp_path: Path) -> N
     assert status == 0, err
     assert types(back) == ["Conv", "Relu", "MaxPool"]
     x = np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)
-    a, b = (onnxruntime.InferenceSession(path).run(None, {"x": x})[0] for path in (model, back))
+    a, b = (run_onnx(path, [x])[0] for path in (model, back))
     close(b, a)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +14,9 @@ from nnef_tools.io.nnef import Reader as NnefReader
 from nnef_tools.io.tf.graphdef import Reader
 from nnef_tools.language.tensor_file import read_tensor, write_tensor
 
-Run = Callable[..., tuple[int, str, str]]
+from ..support.commands import Run
+from ..support.tf_examples import FOLDER, recorded
 
-FOLDER = Path(__file__).parents[1] / "data" / "tf"
 IMAGE = FOLDER / "squeeze_excite.pb"
 IMAGE_SHAPE = ("--shape", "input_0:2,10,11,6")
 DILATED = FOLDER / "dilated.pb"
@@ -50,12 +48,6 @@ def plugin(tmp_path: Path) -> Path:
     return path
 
 
-def recorded(graph: Path) -> tuple[Any, Any]:
-    """An input, and what TensorFlow computes of it."""
-    with np.load(graph.with_suffix(".npz")) as arrays:
-        return arrays["in0"], arrays["out0"]
-
-
 def text(folder: Path) -> str:
     return (folder / "graph.nnef").read_text()
 
@@ -85,7 +77,7 @@ def test_names_and_annotations(run: Run, tmp_path: Path) -> None:
 def test_one_input_is_transposed(run: Run, suffix: str, tmp_path: Path) -> None:
     target = tmp_path / "m.nnef"
     succeed(run("convert", IMAGE, target, *IMAGE_SHAPE, "--io-transpose", f"input_0{suffix}"))
-    x, y = recorded(IMAGE)
+    (x,), (y,) = recorded(IMAGE)
     (result,) = run_model(target, [np.moveaxis(x, -1, 1)]).values()
     np.testing.assert_allclose(result, y, atol=1e-4 * np.abs(y).max())
 
@@ -125,17 +117,16 @@ def test_open_extents(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [(), ("--optimize",), ("--io-transpose", "--optimize")], ids=str)
 def test_mapped_tensors_hold_the_same(run: Run, options: tuple[str, ...], tmp_path: Path) -> None:
     """Names of the source stand for the right tensors of the result, which may have channels second."""
-    tf = pytest.importorskip("tensorflow", reason="it computes the values inside")
+    from ..support.tf_programs import run_graph_def  # here, since other tests need no TensorFlow
+
     target, file = tmp_path / "m.nnef", tmp_path / "map.json"
-    x, _ = recorded(DILATED)
+    (x,), (_,) = recorded(DILATED)
     succeed(run("convert", DILATED, target, "--shape", "input_0:2,15,14,3", "--tensor-mapping", file, *options))
     mapping = json.loads(file.read_text())
     names = [name for name, other in mapping.items() if not other.startswith(("variable", "external"))]
     assert len(names) >= 5
-    with tf.Graph().as_default():
-        tf.import_graph_def(tf.compat.v1.GraphDef.FromString(DILATED.read_bytes()), name="")
-        with tf.compat.v1.Session() as session:
-            values = dict(zip(names, session.run([f"{name}:0" for name in names], {"input_0:0": x}), strict=True))
+    expected = run_graph_def(DILATED, [f"{name}:0" for name in names], {"input_0:0": x})
+    values = dict(zip(names, expected, strict=True))
     given = np.moveaxis(x, -1, 1) if "--io-transpose" in options else x
     results = run_model(target, [given], backend="numpy", output_names=[mapping[name] for name in names])
     for name, value in values.items():
@@ -150,7 +141,7 @@ def test_mapped_tensors_hold_the_same(run: Run, options: tuple[str, ...], tmp_pa
 def test_plugins_and_copied_operators(run: Run, plugin: Path, tmp_path: Path) -> None:
     """A custom operation of a plugin runs, is copied into a TensorFlow graph as a composite, and comes back."""
     target, back, again = tmp_path / "m.nnef", tmp_path / "back.pb", tmp_path / "again.nnef"
-    x, y = recorded(IMAGE)
+    (x,), (y,) = recorded(IMAGE)
     plugins = ("--custom-converters", plugin, "--custom-fragments", plugin, "--custom-shapes", plugin)
     succeed(run("convert", IMAGE, target, *IMAGE_SHAPE, *plugins))
     assert re.search(r"= ramp\(\w+, limit = 6\.0\);", text(target))
@@ -177,7 +168,7 @@ def test_verified_with_plugins(run: Run, plugin: Path, tmp_path: Path) -> None:
 def test_verified_in_both_directions(run: Run, name: str, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="it runs the source")
     target, back = tmp_path / "m.nnef", tmp_path / "back.pb"
-    shape = ",".join(map(str, recorded(FOLDER / f"{name}.pb")[0].shape))
+    shape = ",".join(map(str, recorded(FOLDER / f"{name}.pb")[0][0].shape))
     options = ("--io-transpose", "--optimize", "--verify", 1)
     assert "equal" in succeed(run("convert", FOLDER / f"{name}.pb", target, "--shape", f"input_0:{shape}", *options))
     assert "equal" in succeed(run("convert", target, back, *options))
@@ -214,7 +205,7 @@ def test_execution(run: Run, suffix: str, tmp_path: Path) -> None:
 def test_files_have_full_names(run: Run, tmp_path: Path) -> None:
     """Inputs are found with and without `:0`; outputs are written as they are asked for, by default with it."""
     pytest.importorskip("tensorflow", reason="it runs the model")
-    x, y = recorded(DILATED)
+    (x,), (y,) = recorded(DILATED)
     (out := tmp_path / "out").mkdir()
     for file in ("input_0:0.dat", "input_0.dat"):
         folder = tmp_path / file.replace(":", "_")
@@ -231,7 +222,7 @@ def test_files_have_full_names(run: Run, tmp_path: Path) -> None:
 def test_channels_are_second_outside(run: Run, options: tuple[str, ...], tmp_path: Path) -> None:
     """TensorFlow has channels last: values of files and pipes have them second, as in NNEF."""
     pytest.importorskip("tensorflow", reason="it runs the model")
-    x, y = recorded(DILATED)
+    (x,), (y,) = recorded(DILATED)
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     write_tensor(folder / "input_0.dat", np.ascontiguousarray(np.moveaxis(x, -1, 1)))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -17,9 +16,9 @@ import nnef_tools
 from nnef_tools.conversion.engine import rules
 from nnef_tools.report import Verification
 
-from .conftest import save
-
-Run = Callable[..., tuple[int, str, str]]
+from ..support.commands import Run
+from ..support.onnx_models import run_onnx
+from .models import save
 
 node = helper.make_node
 
@@ -133,7 +132,7 @@ def test_results_nearer_to_float64_pass(tmp_path: Path) -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (1, 4000, 1)).astype(np.float32)
     wanted = exact_spectrum(x)
     ours = nnef_tools.run_model(tmp_path / "a.nnef", [x], backend="torch")
-    source = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+    source = run_onnx(path, [x])[0]
     assert 10 * np.abs(next(iter(ours.values())) - wanted).max() < np.abs(source - wanted).max()
     nnef_tools.convert_model(tmp_path / "a.nnef", tmp_path / "back.onnx", verify=1)
 

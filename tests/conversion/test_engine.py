@@ -19,7 +19,8 @@ from nnef_tools.model import Graph, Operation
 from nnef_tools.model.cut import cut
 from nnef_tools.ops.window import Window, by_keywords
 
-from .conftest import convert, main, model, refusal, run, types
+from ..support.nnef_models import computing, run_nnef, types
+from .plugin_models import convert, model, refusal
 
 # rules
 
@@ -342,7 +343,7 @@ def test_large_constants_are_resolved_but_not_folded() -> None:
         y = Gather(x, i)
     }""")
     x = np.arange(4000, dtype=np.float32).reshape(2000, 2)
-    np.testing.assert_array_equal(run(graph, x)[0], x[1::2])
+    np.testing.assert_array_equal(run_nnef(graph, [x])[0], x[1::2])
 
 
 def test_computed_input_where_a_constant_is_needed() -> None:
@@ -358,7 +359,7 @@ def test_fold_constants() -> None:
     assert types(convert(text)) == ["neg", "add"]
     graph = convert(text, fold_constants=True)
     assert types(graph) == ["add"]
-    np.testing.assert_array_equal(run(graph, np.ones(2000, np.float32))[0], 0)
+    np.testing.assert_array_equal(run_nnef(graph, [np.ones(2000, np.float32)])[0], 0)
 
 
 def test_constants_become_variables_and_literals() -> None:
@@ -369,7 +370,7 @@ def test_constants_become_variables_and_literals() -> None:
     assert sorted(str(op.type) for op in graph.operations) == ["add", "external", "mul", "variable"]
     variable = next(op for op in graph.operations if op.type == "variable")
     assert variable.attribs == {"shape": [2], "label": "variable1", "dtype": np.float32}
-    literal = main(graph)[1].inputs[1]
+    literal = computing(graph)[1].inputs[1]
     assert (literal.shape, literal.has_producer) == ((), False)
 
 
@@ -381,4 +382,4 @@ def test_infinite_scalar_becomes_a_variable() -> None:
     variable = next(op for op in graph.operations if op.type == "variable")
     assert variable.attribs["shape"] == []
     x, c = np.array([1, 2], np.float32), np.array([True, False])
-    assert run(graph, x, c)[0].tolist() == [1, -np.inf]
+    assert run_nnef(graph, [x, c])[0].tolist() == [1, -np.inf]

@@ -14,7 +14,8 @@ from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.errors import UsageError
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 
-from .conftest import convert, model, refusal, run, types
+from ..support.nnef_models import run_nnef, types
+from .plugin_models import convert, model, refusal
 
 # options
 
@@ -45,7 +46,7 @@ def test_output_that_is_given_twice_or_constant() -> None:
     assert [t.name for t in graph.outputs] == ["y", "z", "k", "s"]
     assert len(set(graph.outputs)) == 4
     assert sorted(types(graph)) == ["copy", "copy", "copy", "relu"]
-    results = run(graph, np.array([-1, 1], np.float32))
+    results = run_nnef(graph, [np.array([-1, 1], np.float32)])
     assert [r.tolist() for r in results] == [[0, 1], [0, 1], [1, 2], 2]
 
 
@@ -118,7 +119,7 @@ def test_io_transpose() -> None:
         (2, 3, 5, 6),
         (5, 6),
     ]
-    y, w = run(graph, *turned, v)
+    y, w = run_nnef(graph, [*turned, v])
     np.testing.assert_allclose(y, (x + z + v).transpose(0, 3, 1, 2), rtol=1e-6)
     np.testing.assert_allclose(w, x.mean((0, 3)), rtol=1e-6)
 
@@ -136,7 +137,7 @@ def test_io_transpose_of_an_output_that_is_an_input() -> None:
     graph = convert("g (float[2,3,4] x) => (float[2,3,4] x) { }", io_transpose=True, keep_io_names=True)
     assert [t.shape for t in (*graph.inputs, *graph.outputs)] == [(2, 4, 3), (2, 4, 3)]
     x = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
-    np.testing.assert_array_equal(run(graph, x)[0], x)
+    np.testing.assert_array_equal(run_nnef(graph, [x])[0], x)
 
 
 def test_mapping_with_io_transpose_names_inputs_and_outputs() -> None:

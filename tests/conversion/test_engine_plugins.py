@@ -10,7 +10,8 @@ from nnef_tools.conversion import Transform
 from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 
-from .conftest import convert, main, model, refusal, types
+from ..support.nnef_models import computing, types
+from .plugin_models import convert, model, refusal
 
 # mirrored operators
 
@@ -18,7 +19,7 @@ from .conftest import convert, main, model, refusal, types
 def test_mirror_unsupported() -> None:
     text = "g (float[2] x) => (float[2] y) <float[2] t> { t = my.Foo<alpha = 1.5>(x, x) y = Relu(t) }"
     graph = convert(text, mirror_unsupported=True)
-    foo, relu = main(graph)
+    foo, relu = computing(graph)
     assert (foo.type, foo.custom, foo.attribs, len(foo.inputs)) == ("Foo", True, {"alpha": 1.5}, 2)
     assert isinstance(foo.inputs, tuple)
     assert relu.input is foo.output
@@ -39,7 +40,7 @@ def test_mirrored_operator_of_unknown_shape() -> None:
 def test_copies_share_nothing_with_the_source() -> None:
     source = onnx_model_to_graph(model("g (float[2] x) => (float[2] y) { y = my.Foo<axes = [1]>(x) }"))
     graph = Converter(mirror_unsupported=True)(source)
-    main(graph)[0].attribs["extra"] = 1
+    computing(graph)[0].attribs["extra"] = 1
     assert source.operations[0].attribs == {"axes": [1]}
 
 
@@ -98,7 +99,7 @@ def test_shape_function_gives_the_shapes_before_output_helpers() -> None:
     transform = Transform("bar", inputs="!I[0]", outputs="!squeeze_output(O[0], [1])")
     options = {"custom_transforms": {"Foo": transform}, "infer_shapes": True}
     graph = convert(text, custom_shapes={"bar": lambda shape: [shape[0], 1]}, **options)
-    assert [t.shape for op in main(graph) for t in op.outputs] == [(2, 1), (2,)]
+    assert [t.shape for op in computing(graph) for t in op.outputs] == [(2, 1), (2,)]
     error = refusal(text, custom_shapes={"bar": lambda shape: shape}, **options)
     assert "Conversion of operator 'my.Foo' is not possible" in str(error)
 
@@ -125,7 +126,7 @@ def test_types_of_results() -> None:
         if tensor.name == "t":
             tensor.dtype = None
     graph = converter(source)
-    assert [(op.type, op.outputs[0].dtype) for op in main(graph)] == [
+    assert [(op.type, op.outputs[0].dtype) for op in computing(graph)] == [
         ("Foo", np.float32),
         ("argmax_reduce", np.int64),
         ("cast", np.float32),
@@ -137,5 +138,5 @@ def test_types_of_results() -> None:
     transforms["Bar"] = Transform("copy", inputs="!I[0]", outputs="!O[0]")
     converter = Converter(custom_transforms=transforms, mirror_unsupported=True, custom_fragments={"Foo": declared})
     graph = converter(source)
-    assert [(op.type, op.outputs[0].dtype) for op in main(graph)][:2] == [("Foo", np.int64), ("copy", np.int64)]
+    assert [(op.type, op.outputs[0].dtype) for op in computing(graph)][:2] == [("Foo", np.int64), ("copy", np.int64)]
     assert converter.warnings == []

@@ -11,7 +11,8 @@ from nnef_tools.conversion import Transform
 from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.errors import ConversionError, NnefToolsError
 
-from .conftest import convert, foo, main, types
+from ..support.nnef_models import computing, types
+from .plugin_models import convert, foo
 
 NAMES = """
 as_const as_tensor axis_ncx_to_nxc axis_nxc_to_ncx bias_add broadcast ceil_pads convert_padding convert_pads cxn_to_ncx
@@ -109,7 +110,7 @@ def test_public_functions_of_a_module() -> None:
 )
 def test_values(call: str, result: Any) -> None:
     transform = Transform("bar", inputs="!I[0]", outputs="!O[0]", attribs={"value": f"!{call}"})
-    [op] = main(foo(transform))
+    [op] = computing(foo(transform))
     assert op.attribs["value"] == result
     assert type(op.attribs["value"]) is type(result)
 
@@ -154,7 +155,7 @@ CONSTANTS = """g (float[2] x) => (float[2] y) {
 )
 def test_constants(call: str, result: Any) -> None:
     transform = Transform("bar", inputs="!I[0]", outputs="!O[0]", attribs={"value": f"!{call}"})
-    op = main(convert(CONSTANTS, custom_transforms={"Foo": transform}))[-1]
+    op = computing(convert(CONSTANTS, custom_transforms={"Foo": transform}))[-1]
     assert op.attribs["value"] == result
 
 
@@ -170,7 +171,7 @@ def test_as_const_of_what_is_computed() -> None:
 def created(expression: str, inputs: str = "float[1,3,4] x, float[3] v") -> Any:
     """The operations that an input expression makes, and the shape that the main operation gets."""
     graph = foo(Transform("bar", inputs=("!I[0]", f"!{expression}"), outputs="!O[0]"), inputs=inputs)
-    *made, bar = main(graph)
+    *made, bar = computing(graph)
     return [(op.type, op.attribs) for op in made], list(bar.inputs)[1].shape
 
 
@@ -191,12 +192,12 @@ def test_input_helpers() -> None:
 def test_as_tensor() -> None:
     transform = Transform("bar", inputs=("!I[0]", "!as_tensor([[1, 2]], np.int32)"), outputs="!O[0]")
     graph = foo(transform)
-    tensor = main(graph)[-1].inputs[1]
+    tensor = computing(graph)[-1].inputs[1]
     assert (tensor.shape, tensor.dtype, tensor.data.tolist()) == ((1, 2), np.int32, [[1, 2]])
     assert tensor.producer is not None
     assert tensor.producer.type == "variable"
     graph = foo(Transform("bar", inputs=("!I[0]", "!as_tensor([1], np.int32, inline=True)"), outputs="!O[0]"))
-    assert main(graph)[-1].inputs[1].data.tolist() == [1]
+    assert computing(graph)[-1].inputs[1].data.tolist() == [1]
 
 
 def test_unsqueeze_vector_of_a_constant() -> None:
@@ -204,13 +205,13 @@ def test_unsqueeze_vector_of_a_constant() -> None:
     transform = Transform("bar", inputs=("!I[0]", "!unsqueeze_vector(I[1])"), outputs="!O[0]")
     graph = convert(text, custom_transforms={"Foo": transform})
     assert types(graph) == ["bar"]
-    assert main(graph)[0].inputs[1].data.tolist() == [[1, 2]]
+    assert computing(graph)[0].inputs[1].data.tolist() == [[1, 2]]
 
 
 def test_new_tensor() -> None:
     transform = Transform("bar", inputs="!I[0]", outputs=("!O[0]", "!new_tensor([2, 5], np.int64)"))
     graph = foo(transform)
-    [op] = main(graph)
+    [op] = computing(graph)
     assert (op.outputs[1].shape, op.outputs[1].dtype, op.outputs[1].name) == ((2, 5), np.int64, "bar2")
 
 

@@ -14,7 +14,9 @@ from onnx import numpy_helper
 import nnef_tools
 from nnef_tools.io.nnef.labels import FreshLabels, label_file, legal_label
 
-TF = Path(__file__).parents[1] / "data" / "tf" / "squeeze_excite.pb"
+from ..support.tf_examples import FOLDER
+
+TF = FOLDER / "squeeze_excite.pb"
 
 WEIGHTS = {"conv0.weight": (4, 3, 1, 1), "conv0.bias": (4,), "CONV0.weight": (4, 5, 5), "layer/../../w:0": (4, 1, 1)}
 RESULTS = ["/conv0/Conv_output_0", "conv", "0", "A/b", "A.b", "graph", "out put"]

@@ -17,7 +17,8 @@ from nnef_tools.errors import ConversionError
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph, Operation, Tensor
 
-from .conftest import main, model, types
+from ..support.nnef_models import computing, types
+from .plugin_models import model
 
 DETECTOR = """g (float[4] logits, float[4,2] raw) => (float[k,2] kept_boxes, float[k] kept_scores, float[4] double)
 <float t = {0.5}> {
@@ -132,5 +133,5 @@ def test_tensorflow() -> None:
     graph.inputs, graph.outputs = [logits], [kept]
     converter = tf_to_nnef.Converter(static_only=True, keep_io_names=True)
     result = converter(graph)
-    assert [op.type for op in main(result)] == ["sigmoid", "gt"]
-    assert [op.output for op in reversed(main(result))] == list(result.outputs)
+    assert [op.type for op in computing(result)] == ["sigmoid", "gt"]
+    assert [op.output for op in reversed(computing(result))] == list(result.outputs)

@@ -12,7 +12,8 @@ from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.errors import ConversionError, PluginError
 from nnef_tools.model import Operation
 
-from .conftest import convert, foo, main, types
+from ..support.nnef_models import computing, types
+from .plugin_models import convert, foo
 
 THREE = "float[1,3,4] a, float[1,3,4] b, float[1,3,4] c"
 SHAPE = (1, 3, 4)
@@ -43,21 +44,21 @@ def test_defaults_of_fields() -> None:
 
 
 def test_inputs_single() -> None:
-    [op] = main(foo(Transform("bar", inputs="!I[1]", outputs="!O[0]"), inputs=THREE))
+    [op] = computing(foo(Transform("bar", inputs="!I[1]", outputs="!O[0]"), inputs=THREE))
     assert isinstance(op.inputs, tuple)
     assert [t.shape for t in op.inputs] == [SHAPE]
 
 
 def test_inputs_tuple_drops_none() -> None:
     graph = foo(Transform("bar", inputs=("!I[0]", "!None", "!I[2]"), outputs=("!O[0]",)), inputs=THREE)
-    [op] = main(graph)
+    [op] = computing(graph)
     assert isinstance(op.inputs, tuple)
     assert list(op.inputs) == [graph.inputs[0], graph.inputs[2]]
 
 
 def test_inputs_list_is_one_array_and_splices() -> None:
     graph = foo(Transform("bar", inputs=["!I[1:]", "!I[0]", "!()"], outputs="!O[0]"), inputs=THREE)
-    [op] = main(graph)
+    [op] = computing(graph)
     assert not isinstance(op.inputs, tuple)
     assert list(op.inputs) == [graph.inputs[1], graph.inputs[2], graph.inputs[0]]
 
@@ -65,17 +66,17 @@ def test_inputs_list_is_one_array_and_splices() -> None:
 def test_outputs_forms() -> None:
     both = "float[1,3,4] y, float[1,3,4] z"
     graph = foo(Transform("bar", inputs="!I[0]", outputs=("!O[1]", "!O[0]")), outputs=both)
-    [op] = main(graph)
+    [op] = computing(graph)
     assert isinstance(op.outputs, tuple)
     assert list(op.outputs) == [graph.outputs[1], graph.outputs[0]]
     graph = foo(Transform("bar", inputs="!I[0]", outputs=["!O[:]"]), outputs=both)
-    [op] = main(graph)
+    [op] = computing(graph)
     assert not isinstance(op.outputs, tuple)
     assert list(op.outputs) == list(graph.outputs)
 
 
 def test_no_inputs() -> None:
-    [op] = main(foo(Transform("bar", outputs="!O[0]")))
+    [op] = computing(foo(Transform("bar", outputs="!O[0]")))
     assert op.inputs == ()
 
 
@@ -121,7 +122,7 @@ def test_attributes() -> None:
         "class": "!I[0].dtype",
         "numpy": "!int(np.ceil(1.5)) + math.floor(2.5)",
     }
-    [op] = main(foo(copy_to(attribs=attribs), "alpha = 1.5"))
+    [op] = computing(foo(copy_to(attribs=attribs), "alpha = 1.5"))
     assert op.attribs == {
         "expression": 3.0,
         "text": "plain",
@@ -140,19 +141,19 @@ def test_name_and_custom() -> None:
         converter = Converter(custom_transforms={"Foo": transform})
         from nnef_tools.io.onnx.reader import onnx_model_to_graph
 
-        from .conftest import model
+        from .plugin_models import model
 
         proto = model(text)
         proto.graph.node[0].name = "node7"
         graph = converter(onnx_model_to_graph(proto))
-        return [op.name for op in main(graph)]
+        return [op.name for op in computing(graph)]
 
     assert names(copy_to()) == ["node7"]
     assert names(copy_to(name="fixed")) == ["fixed"]
     assert names(copy_to(name="!_name_.upper() + _type_")) == ["NODE7Foo"]
     assert names(copy_to(name="!None")) == [None]
-    assert [op.custom for op in main(foo(copy_to(custom=True)))] == [True]
-    assert [op.custom for op in main(foo(copy_to()))] == [False]
+    assert [op.custom for op in computing(foo(copy_to(custom=True)))] == [True]
+    assert [op.custom for op in computing(foo(copy_to()))] == [False]
 
 
 def test_type_expression() -> None:
@@ -187,8 +188,8 @@ def test_output_that_is_not_produced() -> None:
 
 def test_defaults_apply_to_absent_attributes_only() -> None:
     transform = copy_to(defaults={"alpha": 5, "beta": "!I[0].rank"}, attribs={"a": "!alpha", "b": "!beta"})
-    assert main(foo(transform))[0].attribs == {"a": 5, "b": 3}
-    assert main(foo(transform, "alpha = 7"))[0].attribs == {"a": 7, "b": 3}
+    assert computing(foo(transform))[0].attribs == {"a": 5, "b": 3}
+    assert computing(foo(transform, "alpha = 7"))[0].attribs == {"a": 7, "b": 3}
 
 
 @pytest.mark.parametrize("expression", ["!alpha", "!gamma", "!_type_"])
@@ -200,7 +201,7 @@ def test_defaults_see_no_attributes(expression: str) -> None:
 
 def test_using_is_evaluated_in_order_and_may_shadow_an_attribute() -> None:
     using = {"a": "!alpha + 1", "alpha": "!a * 10", "b": "!alpha + a"}
-    [op] = main(foo(copy_to(using=using, attribs={"alpha": "!alpha", "b": "!b"}), "alpha = 1"))
+    [op] = computing(foo(copy_to(using=using, attribs={"alpha": "!alpha", "b": "!b"}), "alpha = 1"))
     assert op.attribs == {"alpha": 20, "b": 22}
 
 
@@ -212,7 +213,7 @@ def test_using_is_evaluated_once() -> None:
         return len(calls)
 
     transform = copy_to(using={"n": "!count()"}, attribs={"n": "!n", "m": "!n"})
-    [op] = main(foo(transform, custom_functions={"count": count}))
+    [op] = computing(foo(transform, custom_functions={"count": count}))
     assert op.attribs == {"n": 1, "m": 1}
     assert calls == [1]
 
@@ -224,7 +225,7 @@ def test_operations_of_using_occur_once() -> None:
 
 def test_comprehensions_and_lambdas_see_everything() -> None:
     attribs = {"a": "![alpha * k for k in range(n)]", "b": "!(lambda q: q + alpha + n)(1)"}
-    [op] = main(foo(copy_to(using={"n": "!2"}, attribs=attribs), "alpha = 3"))
+    [op] = computing(foo(copy_to(using={"n": "!2"}, attribs=attribs), "alpha = 3"))
     assert op.attribs == {"a": [0, 3], "b": 6}
 
 
@@ -234,18 +235,18 @@ def test_precedence_of_names() -> None:
 
     # attribute < using < function; attribute over builtin; I, O, np and math over everything
     attribs = {"x": "!max", "y": "!I[0].shape[1]", "z": "!np.pi > 3 and math.pi > 3"}
-    [op] = main(foo(copy_to(attribs=attribs), "max = 4, I = 1, O = 2, np = 3, math = 4"))
+    [op] = computing(foo(copy_to(attribs=attribs), "max = 4, I = 1, O = 2, np = 3, math = 4"))
     assert op.attribs == {"x": 4, "y": 3, "z": True}
-    [op] = main(foo(copy_to(attribs={"x": "!alpha()"}), "alpha = 1", custom_functions={"alpha": alpha}))
+    [op] = computing(foo(copy_to(attribs={"x": "!alpha()"}), "alpha = 1", custom_functions={"alpha": alpha}))
     assert op.attribs == {"x": "function"}
-    [op] = main(foo(copy_to(using={"alpha": 2}, attribs={"x": "!alpha()"}), custom_functions={"alpha": alpha}))
+    [op] = computing(foo(copy_to(using={"alpha": 2}, attribs={"x": "!alpha()"}), custom_functions={"alpha": alpha}))
     assert op.attribs == {"x": "function"}
 
 
 def test_hidden_names_are_reported() -> None:
     from nnef_tools.io.onnx.reader import onnx_model_to_graph
 
-    from .conftest import model
+    from .plugin_models import model
 
     nodes = "t = my.Foo<broadcast = 1, other = 1>(x) y = my.Foo<broadcast = 1>(t)"
     text = f"g (float[2] x) => (float[2] y) <float[2] t> {{ {nodes} }}"
@@ -279,13 +280,13 @@ def test_plugin_functions() -> None:
     attribs = {"a": "!double(-1, plus = 1)", "b": "!is_const(I[0])"}
     graph = foo(copy_to(inputs="!negated(I[0])", attribs=attribs), custom_functions=functions)
     assert types(graph) == ["neg", "bar"]
-    assert main(graph)[1].attribs == {"a": 7, "b": "shadowed"}
+    assert computing(graph)[1].attribs == {"a": 7, "b": "shadowed"}
 
 
 def test_missing_inputs() -> None:
     text = "g (float[2] x, float[2] z) => (float[2] y) { y = my.Foo(x, , z) }"
     attribs = {"names": "![t.name == '' for t in I]", "unused": "![is_unused(t) for t in I]", "count": "!len(I)"}
-    [op] = main(convert(text, custom_transforms={"Foo": copy_to(attribs=attribs)}))
+    [op] = computing(convert(text, custom_transforms={"Foo": copy_to(attribs=attribs)}))
     assert op.attribs == {"names": [False, True, False], "unused": [False, True, False], "count": 3}
 
 
@@ -299,14 +300,14 @@ def test_unused_outputs() -> None:
     }"""
     attribs = {"unused": "![is_unused(t) for t in O]"}
     transform = Transform("bar", inputs="!I[0]", outputs=("!O[0]", "!O[1]", "!O[2]", "!O[3]", "!O[4]"), attribs=attribs)
-    [op, *_] = main(convert(text, custom_transforms={"Foo": transform}))
+    [op, *_] = computing(convert(text, custom_transforms={"Foo": transform}))
     assert op.attribs["unused"] == [False, True, False, False, True]
 
 
 def test_tensors_have_the_names_of_the_source() -> None:
     text = "g (float[2] x) => (float[2] y) { t = Relu(x) y = my.Foo(t) }"
     attribs = {"names": "![t.name for t in I + O]"}
-    [_, op] = main(convert(text, custom_transforms={"Foo": copy_to(attribs=attribs)}))
+    [_, op] = computing(convert(text, custom_transforms={"Foo": copy_to(attribs=attribs)}))
     assert op.attribs["names"] == ["t", "y"]
 
 
@@ -316,7 +317,7 @@ def test_tensors_have_the_names_of_the_source() -> None:
 def test_output_helpers_nest() -> None:
     outputs = "!squeeze_output(unsqueeze_output(O[0], [0]), [2])"
     graph = foo(Transform("bar", inputs="!I[0]", outputs=outputs))
-    bar, squeeze, unsqueeze = main(graph)
+    bar, squeeze, unsqueeze = computing(graph)
     assert [op.type for op in (bar, squeeze, unsqueeze)] == ["bar", "squeeze", "unsqueeze"]
     assert (squeeze.attribs, unsqueeze.attribs) == ({"axes": [2]}, {"axes": [0]})
     assert (bar.output.shape, squeeze.output.shape, unsqueeze.output.shape) == ((3, 4, 1), (3, 4), (1, 3, 4))

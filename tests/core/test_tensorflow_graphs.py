@@ -8,7 +8,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,20 +15,11 @@ import pytest
 from nnef_tools import convert_model, run_model
 from nnef_tools.io.tf.graphdef import Reader
 
-Array = np.ndarray[Any, Any]
+from ..support.arrays import channels_second
+from ..support.tf_examples import FOLDER, recorded
 
-GRAPHS = sorted((Path(__file__).parents[1] / "data" / "tf").glob("*.pb"))
+GRAPHS = sorted(FOLDER.glob("*.pb"))
 PACKAGES = ("tensorflow", "keras", "google.protobuf", "onnx", "onnxruntime", "torch")
-
-
-def recorded(path: Path, what: str) -> list[Array]:
-    """`in` or `out`."""
-    with np.load(path.with_suffix(".npz")) as arrays:
-        return [arrays[name] for name in sorted(arrays) if name.startswith(what)]
-
-
-def channels_second(array: Array) -> Array:
-    return np.moveaxis(array, -1, 1) if array.ndim > 2 else array
 
 
 def test_there_are_graphs() -> None:
@@ -39,13 +29,13 @@ def test_there_are_graphs() -> None:
 @pytest.mark.parametrize("io_transpose", [False, True], ids=["plain", "io-transpose"])
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
 def test_results_are_those_of_tensorflow(path: Path, io_transpose: bool, tmp_path: Path) -> None:
-    inputs, expected = recorded(path, "in"), recorded(path, "out")
+    inputs, expected = recorded(path)
     shapes = {f"input_{k}": array.shape for k, array in enumerate(inputs)}
     target = tmp_path / "model.nnef"
     convert_model(path, target, input_shapes=shapes, io_transpose=io_transpose)
     if io_transpose:
-        inputs, expected = map(channels_second, inputs), map(channels_second, expected)
-    results = run_model(target, list(inputs), backend="numpy")
+        inputs, expected = [*map(channels_second, inputs)], [*map(channels_second, expected)]
+    results = run_model(target, inputs, backend="numpy")
     for result, wanted in zip(results.values(), expected, strict=True):
         assert result.shape == wanted.shape
         assert np.abs(result - wanted).max() <= 1e-4 * np.abs(wanted).max()
@@ -54,13 +44,13 @@ def test_results_are_those_of_tensorflow(path: Path, io_transpose: bool, tmp_pat
 def test_there_and_back(tmp_path: Path) -> None:
     """A graph that is written and read again is the same."""
     for path in GRAPHS:
-        shapes = {f"input_{k}": array.shape for k, array in enumerate(recorded(path, "in"))}
+        given, expected = recorded(path)
+        shapes = {f"input_{k}": array.shape for k, array in enumerate(given)}
         first, second = tmp_path / "first.nnef", tmp_path / "second.nnef"
         convert_model(path, first, input_shapes=shapes)
         convert_model(first, tmp_path / "back.pb")
         convert_model(tmp_path / "back.pb", second)
-        assert len(Reader()(tmp_path / "back.pb").outputs) == len(recorded(path, "out"))
-        given = recorded(path, "in")
+        assert len(Reader()(tmp_path / "back.pb").outputs) == len(expected)
         for a, b in zip(
             run_model(first, given, backend="numpy").values(),
             run_model(second, given, backend="numpy").values(),

@@ -11,7 +11,7 @@ import pytest
 
 import nnef_tools
 
-from .packages import member
+from ..support.packages import member
 from .test_pretrained import MODELS
 
 # Model -> a type of operator, and how often it is in the two branches, the least first.

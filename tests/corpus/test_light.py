@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from .agreement import Array, check
+from ..support.arrays import Array
+from .agreement import check
 
 FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 

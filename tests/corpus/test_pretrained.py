@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ..support.packages import member
 from .agreement import check
-from .packages import member
 from .weight_names import lost_names
 
 Array = np.ndarray[Any, Any]

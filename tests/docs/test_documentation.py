@@ -13,7 +13,7 @@ import pytest
 
 from nnef_tools.cli.main import COMMANDS
 
-from ..corpus.packages import member
+from ..support.packages import member
 from .blocks import ROOT, Block, blocks, needed_model, pages, run_page
 
 PAGES = pages()

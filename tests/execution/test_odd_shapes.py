@@ -11,7 +11,8 @@ import pytest
 from nnef_tools.errors import NnefToolsError
 from nnef_tools.execution import make_executor
 
-from ..conversion.nnef_cases import ROIS, inputs_for, nnef_graph
+from ..support.nnef_cases import ROIS
+from ..support.nnef_models import inputs_for, nnef_graph
 
 BACKENDS = ("torch", "onnxruntime")
 SHAPES = ([], [1], [3], [2, 3], [2, 1, 3], [1, 2, 1, 1], [1, 1, 2, 3, 2], [1, 1, 2, 1, 2, 2])

@@ -9,6 +9,8 @@ from nnef_tools.errors import UsageError
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.cut import cut
 
+from ..support.graphs import all_types, names
+
 
 def make_graph() -> Graph:
     """x, z -> split(x) -> (a, b); c = add(a, w); y = mul(b, z)."""
@@ -24,15 +26,6 @@ def make_graph() -> Graph:
     return graph
 
 
-def types(graph: Graph) -> list[str | None]:
-    graph.assert_consistent()
-    return [op.type for op in graph.operations]
-
-
-def names(tensors: object) -> list[str | None]:
-    return [tensor.name for tensor in tensors]  # type: ignore[attr-defined]
-
-
 def test_nothing_to_cut() -> None:
     graph = make_graph()
     cut(graph)
@@ -43,13 +36,13 @@ def test_outputs() -> None:
     graph = make_graph()
     cut(graph, output_names=["c"])
     assert names(graph.outputs) == ["c"]
-    assert types(graph)[-2:] == ["split", "add"]
+    assert all_types(graph)[-2:] == ["split", "add"]
 
 
 def test_inputs() -> None:
     graph = make_graph()
     cut(graph, input_names=["a"], output_names=["c"])
-    assert types(graph) == ["add"]
+    assert all_types(graph) == ["add"]
     assert names(graph.inputs) == ["a"]
     assert not graph.inputs[0].has_producer
 
@@ -57,7 +50,7 @@ def test_inputs() -> None:
 def test_input_beside_a_result_that_is_needed() -> None:
     graph = make_graph()
     cut(graph, input_names=["a", "x", "z"])
-    assert types(graph) == ["external", "external", "split", "add", "mul"]
+    assert all_types(graph) == ["external", "external", "split", "add", "mul"]
     assert not graph.inputs[0].has_producer
     split = graph.operations[2]
     assert len(split.outputs) == 2

@@ -11,6 +11,8 @@ from nnef_tools.errors import ShapeError
 from nnef_tools.ops.broadcast import align, broadcast_shape
 from nnef_tools.ops.inference import evaluate, infer_shapes
 
+from .kernels import run_op
+
 TORCH = {
     "neg": torch.neg,
     "rcp": torch.reciprocal,
@@ -172,7 +174,7 @@ def test_copy_keeps_any_type():
         assert evaluate("copy", [np.ones(2, dtype)], {"dtype": np.float32}).dtype == dtype
 
 
-def test_unsigned_and_signed_integers_of_64_bits(run_op):
+def test_unsigned_and_signed_integers_of_64_bits():
     """numpy would make float64 of both, which holds neither."""
     x, u = np.array([-1, 2**53 + 1, 5]), np.array([2**53 + 1, 2**53 + 2, 3], np.uint64)
     condition = np.array([True, False, True])

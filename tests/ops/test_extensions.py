@@ -18,6 +18,8 @@ from nnef_tools.errors import ExecutionError, ShapeError
 from nnef_tools.ops.fragments import called_fragments, extension_fragments, helper_fragments
 from nnef_tools.ops.registry import find
 
+from .kernels import infer, run_op
+
 
 def onnx_model(op: str, inputs: list[Any], outputs: int = 1, opset: int = 20, **attribs: Any) -> onnx.ModelProto:
     def info(name: str, array: Any) -> onnx.ValueInfoProto:
@@ -70,7 +72,7 @@ graph g( x ) -> ( y, values, indices )
     assert [op.name for op in graph.operations] == ["external", "erf", "resize", "top_k"]
 
 
-def test_erf(run_op):
+def test_erf():
     special = pytest.importorskip("scipy.special")
     x = np.concatenate([np.linspace(-7, 7, 20001), [np.inf, -np.inf, np.nan, 1e-300, -0.0]])
     np.testing.assert_allclose(run_op("erf", x), special.erf(x), rtol=2e-15)
@@ -85,7 +87,7 @@ def test_erf(run_op):
 
 
 @pytest.mark.parametrize("axes", [[0], [1, 2], []])
-def test_product_reduce(axes, run_op, rng):
+def test_product_reduce(axes, rng):
     x = rng.normal(size=(2, 3, 4)).astype(np.float32)
     if axes:
         expected = run_ort("ReduceProd", [x, np.array(axes)])[0]
@@ -97,7 +99,7 @@ def test_product_reduce(axes, run_op, rng):
 @pytest.mark.parametrize(("exclusive", "reverse"), list(product([False, True], repeat=2)))
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_cum_sum(dtype, axis, exclusive, reverse, run_op, rng):
+def test_cum_sum(dtype, axis, exclusive, reverse, rng):
     x = rng.integers(-9, 9, (3, 4)).astype(dtype)
     expected = run_ort("CumSum", [x, np.array(axis)], exclusive=int(exclusive), reverse=int(reverse))[0]
     result = run_op("cum_sum", x, axis=axis, exclusive=exclusive, reverse=reverse)
@@ -105,7 +107,7 @@ def test_cum_sum(dtype, axis, exclusive, reverse, run_op, rng):
     np.testing.assert_array_equal(result, expected)
 
 
-def test_cum_sum_of_halves_and_infinities(run_op):
+def test_cum_sum_of_halves_and_infinities():
     result = run_op("cum_sum", np.full(4096, 1, np.float16), axis=0)
     assert result.dtype == np.float16
     assert result[-1] == 4096
@@ -117,7 +119,7 @@ def test_cum_sum_of_halves_and_infinities(run_op):
 @pytest.mark.parametrize(("exclusive", "reverse"), list(product([False, True], repeat=2)))
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_cum_prod(dtype, axis, exclusive, reverse, run_op, rng):
+def test_cum_prod(dtype, axis, exclusive, reverse, rng):
     x = rng.integers(-3, 4, (3, 4)).astype(dtype)
     flip = (lambda a: np.flip(a, axis)) if reverse else (lambda a: a)
     values = flip(x)
@@ -130,7 +132,7 @@ def test_cum_prod(dtype, axis, exclusive, reverse, run_op, rng):
     np.testing.assert_array_equal(result, flip(expected))
 
 
-def test_inverse(run_op, rng):
+def test_inverse(rng):
     x = rng.normal(size=(2, 3, 3)).astype(np.float32)
     expected = torch.linalg.inv(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(run_op("inverse", x), expected, rtol=1e-3, atol=1e-5)
@@ -139,7 +141,7 @@ def test_inverse(run_op, rng):
     assert np.isnan(result[0]).all() and result[1].tolist() == [[0.5, 0], [0, 0.5]]
 
 
-def test_fmod(run_op):
+def test_fmod():
     x = np.array([7.5, -7.5, 1e30, 0.3, 5, np.inf, 3], np.float32)
     y = np.array([2, 2, 0.7, 0.1, np.inf, 2, 0], np.float32)
     expected = torch.fmod(torch.from_numpy(x), torch.from_numpy(y)).numpy()
@@ -151,7 +153,7 @@ def test_fmod(run_op):
 @pytest.mark.parametrize("largest", [True, False])
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
-def test_top_k(dtype, axis, largest, run_op, rng):
+def test_top_k(dtype, axis, largest, rng):
     x = rng.integers(0, 6, (4, 5, 6)).astype(dtype)
     values, indices = run_op("top_k", x, k=3, axis=axis, largest=largest)
     expected = run_ort("TopK", [x, np.array([3])], outputs=2, axis=axis, largest=int(largest))
@@ -161,13 +163,13 @@ def test_top_k(dtype, axis, largest, run_op, rng):
     np.testing.assert_array_equal(np.take_along_axis(x, indices, axis), values)
 
 
-def test_top_k_of_half_precision(run_op):
+def test_top_k_of_half_precision():
     for dtype in (np.float16, ml_dtypes.bfloat16):
         values, indices = run_op("top_k", np.array([1, 3, 2, 3], dtype), k=3, axis=0)
         assert (values.dtype, values.tolist(), indices.tolist()) == (dtype, [3, 3, 2], [1, 3, 2])
 
 
-def test_det(run_op, rng):
+def test_det(rng):
     x = rng.normal(size=(2, 3, 4, 4)).astype(np.float32)
     np.testing.assert_allclose(run_op("det", x), torch.linalg.det(torch.from_numpy(x)).numpy(), rtol=1e-3, atol=1e-5)
     assert run_op("det", np.eye(3, dtype=np.float32)).shape == ()
@@ -175,7 +177,7 @@ def test_det(run_op, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64])
-def test_bits(dtype, run_op, rng):
+def test_bits(dtype, rng):
     info = np.iinfo(dtype)
     x, y = (rng.integers(info.min, info.max, (3, 4), dtype=dtype, endpoint=True) for _ in range(2))
     for ours, theirs in {"bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr", "bitwise_xor": "BitwiseXor"}.items():
@@ -187,7 +189,7 @@ def test_bits(dtype, run_op, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.uint64])
-def test_shifts(dtype, run_op, rng):
+def test_shifts(dtype, rng):
     x = rng.integers(0, np.iinfo(dtype).max, (3, 4), dtype=dtype)
     y = rng.integers(0, np.iinfo(dtype).bits, (3, 4), dtype=dtype)
     for name, direction in (("shift_left", "LEFT"), ("shift_right", "RIGHT")):
@@ -196,14 +198,14 @@ def test_shifts(dtype, run_op, rng):
     assert run_op("shift_right", np.array([-8]), np.array([1])).tolist() == [-4]
 
 
-def test_bits_broadcast_from_the_left(run_op):
+def test_bits_broadcast_from_the_left():
     result = run_op("bitwise_or", np.array([[1, 2], [1, 2]]), np.array([0, 4]))
     assert result.tolist() == [[1, 2], [5, 6]]
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.bool_])
-def test_gather_elements(dtype, axis, run_op, rng):
+def test_gather_elements(dtype, axis, rng):
     x = rng.integers(0, 2, (3, 4, 5)).astype(dtype)
     shape = [3, 4, 5]
     shape[axis] = 7
@@ -214,7 +216,7 @@ def test_gather_elements(dtype, axis, run_op, rng):
     np.testing.assert_array_equal(result, expected)
 
 
-def test_gather_elements_of_a_part(run_op, rng):
+def test_gather_elements_of_a_part(rng):
     x = rng.normal(size=(4, 5)).astype(np.float32)
     indices = rng.integers(0, 5, (2, 3))
     expected = torch.gather(torch.from_numpy(x), 1, torch.from_numpy(indices)).numpy()
@@ -224,7 +226,7 @@ def test_gather_elements_of_a_part(run_op, rng):
 @pytest.mark.parametrize(
     ("batch", "items", "lead"), [(0, 1, (2,)), (0, 2, (2, 3)), (0, 3, ()), (1, 1, (6,)), (1, 2, (2, 2)), (2, 1, ())]
 )
-def test_gather_nd(batch, items, lead, run_op, rng):
+def test_gather_nd(batch, items, lead, rng):
     x = rng.normal(size=(2, 3, 4)).astype(np.float32)
     parts = [rng.integers(-n, n, (*x.shape[:batch], *lead)) for n in x.shape[batch : batch + items]]
     indices = np.stack(parts, axis=-1)
@@ -235,7 +237,7 @@ def test_gather_nd(batch, items, lead, run_op, rng):
 @pytest.mark.parametrize("reduction", ["none", "add", "mul", "min", "max"])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 @pytest.mark.parametrize("axis", [0, 1, -1])
-def test_scatter_elements(axis, dtype, reduction, run_op, rng):
+def test_scatter_elements(axis, dtype, reduction, rng):
     x = rng.integers(1, 5, (4, 5)).astype(dtype)
     original = x.copy()
     indices = np.argsort(rng.random((4, 5)), axis=axis)
@@ -252,7 +254,7 @@ def test_scatter_elements(axis, dtype, reduction, run_op, rng):
 
 @pytest.mark.parametrize("reduction", ["none", "add", "mul", "min", "max"])
 @pytest.mark.parametrize("items", [1, 2, 3])
-def test_scatter_nd(items, reduction, run_op, rng):
+def test_scatter_nd(items, reduction, rng):
     x = rng.integers(1, 5, (3, 4, 5)).astype(np.float32)
     if reduction == "none":
         places = rng.permutation(int(np.prod(x.shape[:items])))[:2]
@@ -264,7 +266,7 @@ def test_scatter_nd(items, reduction, run_op, rng):
     np.testing.assert_array_equal(run_op("scatter_nd", x, indices, updates, reduction=reduction), expected)
 
 
-def test_scatter_of_halves_adds_in_float32(run_op):
+def test_scatter_of_halves_adds_in_float32():
     x = np.zeros(1, np.float16)
     result = run_op("scatter_nd", x, np.zeros((4096, 1), np.int64), np.ones(4096, np.float16), reduction="add")
     assert result.dtype == np.float16
@@ -292,13 +294,13 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("name", "shapes", "attribs", "message"), ERRORS)
-def test_errors(name, shapes, attribs, message, infer):
+def test_errors(name, shapes, attribs, message):
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 
 
 @pytest.mark.parametrize("index", [-4, 3])
-def test_indices_out_of_range(index, run_op):
+def test_indices_out_of_range(index):
     x, updates = np.zeros((3, 3), np.float32), np.zeros((1, 1), np.float32)
     indices = np.array([[index]])
     for name, inputs, attribs in (

@@ -9,11 +9,13 @@ import torch
 from nnef_tools.errors import ShapeError
 from nnef_tools.ops.registry import find
 
+from .kernels import infer, run_op
+
 
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize(("left", "right"), [((), ()), ((3,), (3,)), ((3,), (1,)), ((2, 1), (1, 4)), ((1, 1), (2, 3))])
-def test_matmul(left, right, transpose_a, transpose_b, run_op, rng):
+def test_matmul(left, right, transpose_a, transpose_b, rng):
     a = rng.normal(size=(*left, *((5, 4) if transpose_a else (4, 5)))).astype(np.float32)
     b = rng.normal(size=(*right, *((6, 5) if transpose_b else (5, 6)))).astype(np.float32)
     ta, tb = torch.from_numpy(a), torch.from_numpy(b)
@@ -22,7 +24,7 @@ def test_matmul(left, right, transpose_a, transpose_b, run_op, rng):
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_matmul_of_halves_accumulates_in_float32(run_op):
+def test_matmul_of_halves_accumulates_in_float32():
     a, b = np.ones((1, 4096), np.float16), np.ones((4096, 1), np.float16)
     result = run_op("matmul", a, b)
     assert result.dtype == np.float16
@@ -30,7 +32,7 @@ def test_matmul_of_halves_accumulates_in_float32(run_op):
 
 
 @pytest.mark.parametrize("bias_shape", [(), (1,), (1, 1), (1, 4)])
-def test_linear(bias_shape, run_op, rng):
+def test_linear(bias_shape, rng):
     x = rng.normal(size=(3, 5)).astype(np.float32)
     w = rng.normal(size=(4, 5)).astype(np.float32)
     bias = rng.normal(size=bias_shape).astype(np.float32)
@@ -38,14 +40,14 @@ def test_linear(bias_shape, run_op, rng):
     np.testing.assert_allclose(run_op("linear", x, w, bias), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_add_n(run_op, rng):
+def test_add_n(rng):
     items = [rng.normal(size=(2, 3)).astype(np.float32) for _ in range(4)]
     np.testing.assert_allclose(run_op("add_n", items), np.sum(items, axis=0), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(run_op("add_n", items[:1]), items[0])
     assert run_op("add_n", []) == 0.0
 
 
-def test_copy_n(run_op):
+def test_copy_n():
     x = np.array([1, 2], np.int16)
     result = run_op("copy_n", x, times=3)
     assert len(result) == 3
@@ -74,7 +76,7 @@ def test_copy_n(run_op):
         ("copy_n", ([2],), {"times": -1}, "'times' must be positive"),
     ],
 )
-def test_errors(name, shapes, attribs, message, infer):
+def test_errors(name, shapes, attribs, message):
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 

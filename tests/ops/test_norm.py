@@ -13,6 +13,8 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from nnef_tools.errors import ShapeError
 from nnef_tools.ops.registry import find
 
+from .kernels import infer, run_op
+
 ACTIVATIONS = {
     "relu": ({}, F.relu),
     "sigmoid": ({}, torch.sigmoid),
@@ -28,7 +30,7 @@ EXTREMES = np.array([-1e30, -200, -88, -20, -1, -1e-8, -0.0, 0, 1e-8, 1, 20, 88,
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("shape", [(), (7,), (2, 3), (1, 2, 3, 4, 5)])
-def test_activation(name, shape, run_op, rng):
+def test_activation(name, shape, rng):
     attribs, reference = ACTIVATIONS[name]
     x = rng.normal(0, 3, shape).astype(np.float32)
     result = run_op(name, x, **attribs)
@@ -37,7 +39,7 @@ def test_activation(name, shape, run_op, rng):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_of_extreme_values(name, run_op):
+def test_activation_of_extreme_values(name):
     attribs, reference = ACTIVATIONS[name]
     expected = reference(torch.from_numpy(EXTREMES).double()).numpy()
     np.testing.assert_allclose(run_op(name, EXTREMES, **attribs), expected, rtol=2e-6, atol=1e-30)
@@ -45,7 +47,7 @@ def test_activation_of_extreme_values(name, run_op):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
-def test_float_types(name, dtype, run_op, rng):
+def test_float_types(name, dtype, rng):
     attribs, reference = ACTIVATIONS[name]
     x = rng.normal(size=(3, 4)).astype(dtype)
     result = run_op(name, x, **attribs)
@@ -54,14 +56,14 @@ def test_float_types(name, dtype, run_op, rng):
     np.testing.assert_allclose(result.astype(np.float64), expected, rtol=float(ml_dtypes.finfo(dtype).eps), atol=1e-6)
 
 
-def test_selu_parameters(run_op):
+def test_selu_parameters():
     x = np.array([-1.0, 2.0], np.float32)
     result = run_op("selu", x, **{"alpha": 2.0, "lambda": 3.0})
     np.testing.assert_allclose(result, [6 * np.expm1(-1), 6], rtol=1e-6)
 
 
 @pytest.mark.parametrize("alpha_shape", [(), (1,), (1, 3), (1, 3, 1, 1), (2, 1, 4)])
-def test_prelu(alpha_shape, run_op, rng):
+def test_prelu(alpha_shape, rng):
     x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     alpha = rng.random(alpha_shape).astype(np.float32)
     factor = alpha.reshape(alpha_shape + (1,) * (4 - len(alpha_shape)))
@@ -72,7 +74,7 @@ def test_prelu(alpha_shape, run_op, rng):
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((2, 5), [1]), ((3, 4, 5), [2]), ((3, 4, 5), [0]), ((3, 4, 5), [1, 2])])
-def test_softmax(shape, axes, run_op, rng):
+def test_softmax(shape, axes, rng):
     x = rng.normal(0, 100, shape).astype(np.float32)
     t = torch.from_numpy(x)
     expected = torch.exp(t - torch.logsumexp(t, axes, keepdim=True)).numpy()
@@ -96,7 +98,7 @@ WINDOWS = [((2, 5, 3), (1, 3, 1)), ((1, 4, 3, 4), (1, 1, 3, 2)), ((2, 3), (1, 7)
 
 
 @pytest.mark.parametrize(("shape", "size"), WINDOWS)
-def test_local_normalizations(shape, size, run_op, rng):
+def test_local_normalizations(shape, size, rng):
     x = rng.normal(size=shape).astype(np.float32)
     wide = x.astype(np.float64)
     close = {"rtol": 1e-4, "atol": 1e-5}
@@ -116,7 +118,7 @@ def test_local_normalizations(shape, size, run_op, rng):
         )
 
 
-def test_local_response_golden_and_torch(run_op, rng):
+def test_local_response_golden_and_torch(rng):
     result = run_op("local_response_normalization", np.array([[0.0, 1.0]], np.float32), size=[1, 3])
     np.testing.assert_allclose(result, [[0, 0.8660254]], rtol=1e-6)
     x = rng.normal(size=(2, 7, 3, 4)).astype(np.float32)
@@ -126,7 +128,7 @@ def test_local_response_golden_and_torch(run_op, rng):
 
 
 @pytest.mark.parametrize("axes", [[1], [0, 2], []])
-def test_axis_normalizations(axes, run_op, rng):
+def test_axis_normalizations(axes, rng):
     x = rng.normal(size=(2, 3, 4)).astype(np.float32)
     for name, norm in (("l1_normalization", 1), ("l2_normalization", 2)):
         t = torch.from_numpy(x)
@@ -136,7 +138,7 @@ def test_axis_normalizations(axes, run_op, rng):
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 4, 5)])
-def test_batch_normalization(shape, run_op, rng):
+def test_batch_normalization(shape, rng):
     x = rng.normal(size=shape).astype(np.float32)
     mean, offset, scale = (rng.normal(size=(1, 3)).astype(np.float32) for _ in range(3))
     variance = rng.random((1, 3)).astype(np.float32)
@@ -169,7 +171,7 @@ def test_batch_normalization(shape, run_op, rng):
         ("l2_normalization", ([1, 3],), {"axes": [2]}, "'axes' must lie in"),
     ],
 )
-def test_errors(name, shapes, attribs, message, infer):
+def test_errors(name, shapes, attribs, message):
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 

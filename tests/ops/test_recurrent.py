@@ -19,6 +19,8 @@ from nnef_tools.language.parser import parse
 from nnef_tools.ops.fragments import called_fragments, extension_fragments
 from nnef_tools.ops.registry import find
 
+from .kernels import infer, run_op
+
 WIDTH, HIDDEN = 3, 4
 GATES = {"lstm_layer": [0, 3, 1, 2], "gru_layer": [1, 0, 2], "rnn_layer": [0]}
 """For each row of gates of ours, which one it is in torch: LSTM i, f, g, o; GRU r, z, n."""
@@ -78,7 +80,7 @@ def arrays(tensors: list[torch.Tensor]) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize(("name", "attribs"), LAYERS)
-def test_kernels_against_torch(name: str, attribs: dict[str, Any], steps: int, run_op: Any) -> None:
+def test_kernels_against_torch(name: str, attribs: dict[str, Any], steps: int) -> None:
     layer, inputs = case(name, attribs, steps)
     expected = by_torch(layer, inputs, attribs.get("reverse", False))
     results = run_op(name, *arrays(inputs), steps=steps, **attribs)
@@ -162,7 +164,7 @@ def test_definitions(name: str, attribs: dict[str, Any], steps: int, tmp_path: A
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
-def test_types(dtype: Any, run_op: Any) -> None:
+def test_types(dtype: Any) -> None:
     """Half precision is rounded once, at the end."""
     inputs = [array.astype(dtype) for array in arrays(case("lstm_layer", {}, 5)[1])]
     results = run_op("lstm_layer", *inputs, steps=5)
@@ -174,7 +176,7 @@ def test_types(dtype: Any, run_op: Any) -> None:
         )
 
 
-def test_saturated_gates(run_op: Any) -> None:
+def test_saturated_gates() -> None:
     inputs = arrays(case("lstm_layer", {}, 2)[1])
     y, _, cell = run_op("lstm_layer", inputs[0], inputs[1], inputs[2], inputs[3] * 0 - 1e5, *inputs[4:], steps=2)
     assert not y.any() and not cell.any()
@@ -197,7 +199,7 @@ def test_macs() -> None:
         ({5: [1, 1, 4]}, {}, "'c' must have shape \\[1, 2, 4\\]"),
     ],
 )
-def test_errors(changed: dict[int, list[int]], attribs: dict[str, Any], message: str, infer: Any) -> None:
+def test_errors(changed: dict[int, list[int]], attribs: dict[str, Any], message: str) -> None:
     shapes = [[5, 2, 3], [1, 16, 3], [1, 16, 4], [1, 32], [1, 2, 4], [1, 2, 4]]
     shapes = [changed.get(k, shape) for k, shape in enumerate(shapes)]
     with pytest.raises(ShapeError, match=message):

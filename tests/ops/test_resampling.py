@@ -14,6 +14,8 @@ from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.errors import ShapeError
 
+from .kernels import infer, run_op
+
 COORDINATES = ["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"]
 NEAREST = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 SIZES = [(10, 14), (3, 4), (8, 3), (1, 1), (5, 7)]
@@ -66,7 +68,7 @@ def float32(scales: Any) -> list[float]:
 
 @pytest.mark.parametrize("coordinates", COORDINATES)
 @pytest.mark.parametrize("rounding", NEAREST)
-def test_resize_nearest(coordinates, rounding, run_op, rng):
+def test_resize_nearest(coordinates, rounding, rng):
     x = image(rng)
     names = {"mode": "nearest", "nearest_mode": rounding}
     for size in SIZES:
@@ -84,7 +86,7 @@ def test_resize_nearest(coordinates, rounding, run_op, rng):
 
 @pytest.mark.parametrize("coordinates", COORDINATES)
 @pytest.mark.parametrize(("mode", "exclude"), [("linear", False), ("cubic", False), ("cubic", True)])
-def test_resize_smooth(coordinates, mode, exclude, run_op, rng):
+def test_resize_smooth(coordinates, mode, exclude, rng):
     x = image(rng)
     theirs = {"coordinate_transformation_mode": coordinates, "exclude_outside": int(exclude), "cubic_coeff_a": -0.6}
     ours = {"mode": mode, "coordinate_mode": coordinates, "exclude_outside": exclude, "cubic_coeff_a": -0.6}
@@ -99,7 +101,7 @@ def test_resize_smooth(coordinates, mode, exclude, run_op, rng):
 
 @pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric"])
 @pytest.mark.parametrize(("mode", "exclude"), list(product(["linear", "cubic"], [False, True])))
-def test_resize_antialias(coordinates, mode, exclude, run_op, rng):
+def test_resize_antialias(coordinates, mode, exclude, rng):
     x = image(rng)
     for sizes, scales in [((3, 4), None), ((2, 9), None), ((10, 14), None), (None, (0.6, 0.8)), (None, (0.3, 0.5))]:
         expected = onnx_resize(
@@ -116,7 +118,7 @@ def test_resize_antialias(coordinates, mode, exclude, run_op, rng):
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("roi", [(0.2, 0.1, 0.9, 0.7), (-0.2, 0.1, 0.9, 1.3)])
 @pytest.mark.parametrize("size", [(4, 6), (1, 6)])
-def test_resize_crop(mode, roi, size, run_op, rng):
+def test_resize_crop(mode, roi, size, rng):
     x = image(rng)
     inputs = [x, np.array([0, 0, *roi[:2], 1, 1, *roi[2:]], np.float32), None, np.array([1, 2, *size])]
     common = {"mode": mode, "extrapolation_value": 9.0}
@@ -132,7 +134,7 @@ def test_resize_crop(mode, roi, size, run_op, rng):
     np.testing.assert_array_equal(full, result)
 
 
-def test_resize_old_nearest(run_op, rng):
+def test_resize_old_nearest(rng):
     x = image(rng)
     inputs = [x, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32)]
     expected = run_onnx(
@@ -147,7 +149,7 @@ def test_resize_old_nearest(run_op, rng):
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 6), (1, 2, 4, 5, 6)])
-def test_resize_of_other_ranks(shape, run_op, rng):
+def test_resize_of_other_ranks(shape, rng):
     x = rng.normal(size=shape).astype(np.float32)
     size = [2 * n + 1 for n in shape[2:]]
     mode = {3: "linear", 5: "trilinear"}[len(shape)]
@@ -155,7 +157,7 @@ def test_resize_of_other_ranks(shape, run_op, rng):
     np.testing.assert_allclose(run_op("resize", x, output_size=size, mode="linear"), expected, **CLOSE)
 
 
-def test_resize_keeps_the_float_type(run_op, rng):
+def test_resize_keeps_the_float_type(rng):
     for mode in ("nearest", "linear"):
         result = run_op("resize", image(rng).astype(np.float16), output_size=[3, 3], mode=mode)
         assert result.dtype == np.float16
@@ -164,7 +166,7 @@ def test_resize_keeps_the_float_type(run_op, rng):
 @pytest.mark.parametrize("align", [False, True])
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize(("mode", "rank"), [("nearest", 2), ("linear", 2), ("cubic", 2), ("nearest", 3), ("linear", 3)])
-def test_grid_sample(mode, rank, padding, align, run_op, rng):
+def test_grid_sample(mode, rank, padding, align, rng):
     x = rng.normal(size=(2, 3, 4, 5, 6)[: 2 + rank]).astype(np.float32)
     grid = rng.uniform(-2.6, 2.6, (2, 7, 4, 3, 3)[: 1 + rank] + (rank,)).astype(np.float32)
     common = {"mode": mode, "padding_mode": padding}
@@ -176,7 +178,7 @@ def test_grid_sample(mode, rank, padding, align, run_op, rng):
     np.testing.assert_allclose(result, also.numpy(), **CLOSE)
 
 
-def test_grid_sample_of_a_single_element(run_op):
+def test_grid_sample_of_a_single_element():
     x = np.full((1, 1, 1, 1), 3, np.float32)
     grid = np.array([[[[0.0, 0.0], [5.0, -4.0]]]], np.float32)
     for mode, padding in product(["nearest", "linear", "cubic"], ["border", "reflection"]):
@@ -203,12 +205,12 @@ def test_grid_sample_of_a_single_element(run_op):
         ("grid_sample", ([1, 2, 3, 4], [1, 5, 5, 2]), {"padding_mode": "wrap"}, "'padding_mode' must be one of"),
     ],
 )
-def test_errors(name, shapes, attribs, message, infer):
+def test_errors(name, shapes, attribs, message):
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 
 
-def test_places_halfway_by_hand(run_op):
+def test_places_halfway_by_hand():
     """Rounded to even first, then reflected, in the type of the grid: 0.2 in float32 is halfway between 2 and 3."""
     x = np.arange(5, dtype=np.float32).reshape(1, 1, 1, 5)
     place = np.asarray([-1.5, -0.5, 0.5, 1.5, 2.5, 4.5, 5.5], np.float32)
@@ -219,7 +221,7 @@ def test_places_halfway_by_hand(run_op):
     assert zeros.reshape(-1).tolist() == [0, 0, 0, 2, 2, 4, 0]
 
 
-def test_places_that_are_elements_by_hand(run_op):
+def test_places_that_are_elements_by_hand():
     """(2 i + 1) 9 / 42 - 1/2 is just 7 for i = 17, which floating-point numbers of the factor 21 / 9 miss."""
     x = np.arange(9, dtype=np.float32)
     for mode in ("floor", "ceil"):
@@ -227,7 +229,7 @@ def test_places_that_are_elements_by_hand(run_op):
         assert result[17] == 7
 
 
-def test_an_axis_that_keeps_its_size_stays(run_op):
+def test_an_axis_that_keeps_its_size_stays():
     """As in onnxruntime; the formula of 'tf_half_pixel_for_nn' would move it by half an element."""
     x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
     attribs = {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "ceil"}

@@ -8,6 +8,8 @@ import pytest
 from nnef_tools.model import Operation
 from nnef_tools.optimization.nnef.affine import fold_affine
 
+from .net import check, types
+
 PADDED = {"padding": [(1, 1), (0, 2)]}
 UNPADDED = {"padding": [(0, 0), (0, 0)]}
 
@@ -94,7 +96,7 @@ def external(n, type, channels):
 
 @pytest.mark.parametrize("affine", AFFINE.values(), ids=AFFINE.keys())
 @pytest.mark.parametrize("kind", LINEAR)
-def test_after(net, check, kind, affine):
+def test_after(net, kind, affine):
     channels, _, linear = LINEAR[kind]
     type = kind.split()[0]
     y = affine(net, linear(net, external(net, type, channels)))
@@ -105,7 +107,7 @@ def test_after(net, check, kind, affine):
 
 @pytest.mark.parametrize("affine", SCALES.values(), ids=SCALES.keys())
 @pytest.mark.parametrize("kind", LINEAR)
-def test_scale_before(net, check, kind, affine):
+def test_scale_before(net, kind, affine):
     channels, _, linear = LINEAR[kind]
     type = kind.split()[0]
     graph = net.done(net.exp(net.sigmoid(linear(net, affine(net, external(net, type, channels))))))
@@ -124,7 +126,7 @@ def test_scale_before(net, check, kind, affine):
         ("conv", lambda n, x: n.conv(x, n.variable((6, 4, 1, 1)), stride=[2, 2])),
     ],
 )
-def test_offset_before(net, check, type, linear, affine):
+def test_offset_before(net, type, linear, affine):
     graph = net.done(net.sigmoid(linear(net, affine(net, external(net, type, 4)))))
     check(graph, fold_affine, [type, "sigmoid"])
 
@@ -133,13 +135,13 @@ def test_offset_before(net, check, type, linear, affine):
 @pytest.mark.parametrize(
     "kind", ["conv", "conv without bias", "conv in groups", "deconv", "separable_conv", "separable_deconv", "matmul"]
 )
-def test_an_offset_before_zeros_or_partial_windows_stays(net, check, types, kind, affine):
+def test_an_offset_before_zeros_or_partial_windows_stays(net, kind, affine):
     channels, _, linear = LINEAR[kind]
     graph = net.done(net.sigmoid(linear(net, affine(net, external(net, kind, channels)))))
     check(graph, fold_affine, types(graph))
 
 
-def test_a_chain_folds_completely(net, check):
+def test_a_chain_folds_completely(net):
     x = net.external(1, 4, 5, 5)
     y = conv(net, SCALES["mul"](net, x), **PADDED)
     for name in ("batch_normalization", "add", "mul", "sub from"):
@@ -149,58 +151,58 @@ def test_a_chain_folds_completely(net, check):
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 1, 1), (1, 1), (1, 1, 1, 1)])
-def test_constants_of_any_rank(net, check, shape):
+def test_constants_of_any_rank(net, shape):
     y = net.mul(conv(net, net.external(1, 4, 5, 5)), net.variable(shape))
     check(net.done(net.relu(y)), fold_affine, ["conv", "relu"])
 
 
 @pytest.mark.parametrize("shape", [(2,), (2, 6), (1, 6, 3, 4), (1, 1, 1, 4), (1, 6, 1, 1, 1), (1, 1, 1, 1, 2)])
-def test_constants_that_vary_otherwise_or_extend_the_shape_stay(net, check, shape):
+def test_constants_that_vary_otherwise_or_extend_the_shape_stay(net, shape):
     y = net.mul(net.conv(net.external(2, 4, 5, 5), net.variable((6, 4, 3, 2)), **UNPADDED), net.variable(shape))
     check(net.done(net.relu(y)), fold_affine, ["conv", "mul", "relu"])
 
 
-def test_constants_that_extend_the_channels_stay(net, check):
+def test_constants_that_extend_the_channels_stay(net):
     y = net.mul(net.conv(net.external(2, 4, 5, 5), net.variable((1, 4, 3, 2))), net.variable((1, 6)))
     check(net.done(net.relu(y)), fold_affine, ["conv", "mul", "relu"])
 
 
-def test_matmul_of_batches(net, check):
+def test_matmul_of_batches(net):
     y = net.matmul(net.external(2, 3, 4), net.variable((1, 4, 5)))
     check(net.done(net.relu(net.mul(y, net.variable((1, 1, 5))))), fold_affine, ["matmul", "relu"])
 
 
-def test_matmul_of_batches_has_no_bias(net, check):
+def test_matmul_of_batches_has_no_bias(net):
     y = net.matmul(net.external(2, 3, 4), net.variable((1, 4, 5)))
     check(net.done(net.relu(net.add(y, net.variable((1, 1, 5))))), fold_affine, ["matmul", "add", "relu"])
 
 
-def test_matmul_with_a_transposed_input(net, check):
+def test_matmul_with_a_transposed_input(net):
     x = net.mul(net.external(4, 2), net.variable((4, 1)))
     graph = net.done(net.relu(net.matmul(x, net.variable((4, 5)), transposeA=True)))
     check(graph, fold_affine, ["matmul", "relu"])
 
 
-def test_matmul_scaled_per_row_stays(net, check):
+def test_matmul_scaled_per_row_stays(net):
     y = net.mul(net.matmul(net.external(4, 2), net.variable((2, 4))), net.variable((4, 1)))
     check(net.done(net.relu(y)), fold_affine, ["matmul", "mul", "relu"])
 
 
-def test_the_output_keeps_its_name(net, check):
+def test_the_output_keeps_its_name(net):
     check(net.done(net.mul(conv(net, net.external(1, 4, 5, 5)), 2.0)), fold_affine, ["conv"])
 
 
-def test_the_input_may_be_folded_away_from(net, check):
+def test_the_input_may_be_folded_away_from(net):
     check(net.done(conv(net, net.mul(net.external(1, 4, 5, 5), 2.0))), fold_affine, ["conv"])
 
 
 @pytest.mark.parametrize("affine", AFFINE.values(), ids=AFFINE.keys())
-def test_after_a_normalization(net, check, affine):
+def test_after_a_normalization(net, affine):
     y = affine(net, AFFINE["batch_normalization"](net, net.external(2, 4, 3)))
     check(net.done(net.relu(y)), fold_affine, ["batch_normalization", "relu"])
 
 
-def test_after_a_normalization_of_computed_offset(net, check):
+def test_after_a_normalization_of_computed_offset(net):
     x, c = net.external(2, 4, 3), net.external(1, 4)
     y = net.batch_normalization(x, *(channel(net, 4, positive=True) for _ in range(2)), c, c, epsilon=0.0)
     check(net.done(net.relu(net.mul(y, 2.0))), fold_affine, ["batch_normalization", "mul", "relu"])
@@ -209,18 +211,18 @@ def test_after_a_normalization_of_computed_offset(net, check):
 # where it must not fire
 
 
-def test_fork_after(net, check):
+def test_fork_after(net):
     t = conv(net, net.external(1, 4, 5, 5))
     check(net.done(net.mul(t, 2.0), net.relu(t)), fold_affine, ["conv", "mul", "relu"])
 
 
-def test_fork_before(net, check):
+def test_fork_before(net):
     t = net.mul(net.external(1, 4, 5, 5), 2.0)
     check(net.done(conv(net, t), net.relu(t)), fold_affine, ["mul", "conv", "relu"])
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_output_in_the_middle(net, check, before):
+def test_output_in_the_middle(net, before):
     x = net.external(1, 4, 5, 5)
     t = net.mul(x, 2.0) if before else conv(net, x)
     y = conv(net, t) if before else net.mul(t, 2.0)
@@ -228,7 +230,7 @@ def test_output_in_the_middle(net, check, before):
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_quantized_intermediate(net, types, before):
+def test_quantized_intermediate(net, before):
     x = net.external(1, 4, 5, 5)
     t = net.mul(x, 2.0) if before else conv(net, x)
     t.quant = {"op-name": "zero_point_linear_quantize"}
@@ -242,7 +244,7 @@ def test_quantized_weights(net):
     assert fold_affine(graph) == 0
 
 
-def test_computed_weights_and_factors(net, check):
+def test_computed_weights_and_factors(net):
     x = net.external(1, 4, 5, 5)
     check(net.done(net.mul(net.conv(x, net.external(6, 4, 1, 1)), 2.0)), fold_affine, ["conv", "mul"])
     net.__init__()
@@ -250,13 +252,13 @@ def test_computed_weights_and_factors(net, check):
 
 
 @pytest.mark.parametrize("constant", [2.0, None])
-def test_a_computed_bias_stays_whatever_is_added(net, check, constant):
+def test_a_computed_bias_stays_whatever_is_added(net, constant):
     y = net.linear(net.external(2, 4), net.variable((6, 4)), net.external(1, 6))
     y = net.add(y, net.variable((1, 6)) if constant is None else constant)
     check(net.done(net.relu(y)), fold_affine, ["linear", "add", "relu"])
 
 
-def test_a_computed_bias_is_no_obstacle_before(net, check):
+def test_a_computed_bias_is_no_obstacle_before(net):
     y = net.linear(net.mul(net.external(2, 4), 2.0), net.variable((6, 4)), net.external(1, 6))
     check(net.done(net.relu(y)), fold_affine, ["linear", "relu"])
 
@@ -293,7 +295,7 @@ def test_division_by_zero(net):
 # weights
 
 
-def test_shared_weights_are_not_changed(net, check):
+def test_shared_weights_are_not_changed(net):
     weights, x = net.variable((6, 4), label="w"), net.external(2, 4)
     graph = net.done(net.relu(net.linear(x, weights)), net.relu(net.mul(net.linear(x, weights), 2.0)))
     original = weights.data.copy()
@@ -333,7 +335,7 @@ def test_names_of_constants_that_become_a_bias(net, kind, shared, expected):
     assert labels_of(linear) == ["w", *expected]
 
 
-def test_weights_that_are_an_output_are_not_changed(net, check):
+def test_weights_that_are_an_output_are_not_changed(net):
     weights = net.variable((6, 4))
     check(net.done(net.mul(net.linear(net.external(2, 4), weights), 2.0), weights), fold_affine, ["linear"])
 
@@ -356,13 +358,13 @@ def test_arrays_are_not_changed_in_place(net):
     assert np.array_equal(data, original) and np.array_equal(weights.data, original * 2)
 
 
-def test_half_precision_weights_stay_half(net, check):
+def test_half_precision_weights_stay_half(net):
     weights = net.variable(np.ones((6, 4), np.float16))
     graph = net.done(net.mul(net.linear(net.external(2, 4), weights), 2.0))
     check(graph, fold_affine, ["linear"])
     assert weights.data.dtype == np.float16 and weights.dtype is np.float16
 
 
-def test_constant_operations_become_variables(net, check):
+def test_constant_operations_become_variables(net):
     weights = net.constant(np.arange(8), 2, 4)
     check(net.done(net.mul(net.linear(net.external(3, 4), weights), 2.0)), fold_affine, ["linear"])

@@ -7,6 +7,8 @@ import pytest
 
 from nnef_tools.optimization.nnef.arithmetic import merge_arithmetic
 
+from .net import check, types
+
 
 def positive(n, *shape):
     return n.variable(np.abs(n.random.normal(size=shape)).astype(np.float32) + 0.5)
@@ -25,11 +27,11 @@ MERGED = {
 
 
 @pytest.mark.parametrize(("pair", "type"), MERGED.values(), ids=MERGED.keys())
-def test_merged(net, check, pair, type):
+def test_merged(net, pair, type):
     check(net.done(net.relu(pair(net, net.external(2, 3, 4)))), merge_arithmetic, [type, "relu"])
 
 
-def test_many(net, check):
+def test_many(net):
     y = net.external(2, 3)
     for k in range(20):
         y = net.add(y, net.variable((1, 3))) if k % 2 else net.sub(y, 1.5)
@@ -50,28 +52,28 @@ STAY = {
 
 @pytest.mark.parametrize("pair", STAY.values(), ids=STAY.keys())
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_others_stay(net, check, types, pair):
+def test_others_stay(net, pair):
     graph = net.done(net.relu(pair(net, net.external(2, 3, 4))))
     check(graph, merge_arithmetic, types(graph))
 
 
-def test_fork(net, check):
+def test_fork(net):
     t = net.add(net.external(2, 3), 1.0)
     check(net.done(net.add(t, 1.0), net.relu(t)), merge_arithmetic, ["add", "add", "relu"])
 
 
-def test_output_in_the_middle(net, check):
+def test_output_in_the_middle(net):
     t = net.add(net.external(2, 3), 1.0)
     check(net.done(net.add(t, 1.0), t), merge_arithmetic, ["add", "add"])
 
 
-def test_quantized_intermediate(net, check):
+def test_quantized_intermediate(net):
     t = net.add(net.external(2, 3), 1.0)
     t.quant = {"op-name": "zero_point_linear_quantize"}
     check(net.done(net.add(t, 1.0)), merge_arithmetic, ["add", "add"])
 
 
-def test_shared_constants_are_not_changed(net, check):
+def test_shared_constants_are_not_changed(net):
     c, x = net.variable((1, 3)), net.external(2, 3)
     check(net.done(net.add(net.add(x, c), c), net.relu(c)), merge_arithmetic, ["add", "relu"])
 

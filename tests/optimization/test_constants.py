@@ -9,6 +9,8 @@ from nnef_tools.model import Operation
 from nnef_tools.optimization.nnef.constants import fold_constants, share_constants
 from nnef_tools.optimization.nnef.unused import remove_unused
 
+from .net import check, types
+
 
 def labels(graph):
     return [op.attribs["label"] for op in graph.operations if op.type == "variable"]
@@ -17,7 +19,7 @@ def labels(graph):
 # sharing
 
 
-def test_equal_variables_are_shared(net, check):
+def test_equal_variables_are_shared(net):
     data = net.random.normal(size=(1, 300)).astype(np.float32)
     x = net.external(2, 300)
     other = data.copy()
@@ -28,7 +30,7 @@ def test_equal_variables_are_shared(net, check):
     assert labels(graph) == ["a", "c"]
 
 
-def test_of_equal_variables_one_with_a_name_stays(net, check):
+def test_of_equal_variables_one_with_a_name_stays(net):
     data = net.random.normal(size=(1, 3)).astype(np.float32)
     made, named = net.variable(data, "made"), net.variable(data.copy(), "named")
     made.name = None  # as of variables that other passes have made
@@ -57,7 +59,7 @@ def test_constants_with_nan_are_shared(net):
     assert share_constants(graph) == 1
 
 
-def test_constant_operations_are_shared(net, check):
+def test_constant_operations_are_shared(net):
     graph = net.done(net.exp(net.constant([1.0], 3)), net.neg(net.constant([1, 1, 1], 3)), net.external(1))
     assert share_constants(graph) == 1
     assert len([op for op in graph.operations if op.type == "constant"]) == 1
@@ -74,7 +76,7 @@ def test_outputs_updated_and_quantized_constants_are_not_shared(net):
 # folding
 
 
-def test_operations_on_constants_are_evaluated(net, check):
+def test_operations_on_constants_are_evaluated(net):
     stored = net.variable((2, 6), label="w")
     weights = net.transpose(net.reshape(net.mul(stored, net.constant([2.0], 1, 1)), shape=[4, 3]), axes=[1, 0])
     graph = net.done(net.linear(net.external(5, 4), weights))
@@ -84,7 +86,7 @@ def test_operations_on_constants_are_evaluated(net, check):
     assert graph.operations[0].output is stored and labels(graph) == ["w"]
 
 
-def test_values_have_a_name_of_their_own_where_the_constant_is_used_or_more_than_the_value(net, check):
+def test_values_have_a_name_of_their_own_where_the_constant_is_used_or_more_than_the_value(net):
     stored, whole = net.variable((2, 6), label="w"), net.variable((2, 6), label="whole")
     turned, part = net.transpose(stored, axes=[1, 0]), net.sum_reduce(whole, axes=[0])
     graph = net.done(net.matmul(net.mul(net.external(2, 6), stored), turned), net.mul(net.external(2, 6), part))
@@ -93,12 +95,12 @@ def test_values_have_a_name_of_their_own_where_the_constant_is_used_or_more_than
     assert sorted(labels(graph)) == sorted(["w", turned.name, part.name])
 
 
-def test_arrays_of_constants(net, check):
+def test_arrays_of_constants(net):
     joined = net.concat([net.variable((2, 3)), net.constant([1.0], 1, 3)], axis=0)
     check(net.done(net.linear(net.external(5, 3), joined)), fold_constants, ["linear"])
 
 
-def test_scalars_become_literals(net, check, types):
+def test_scalars_become_literals(net):
     factor = net.mul(net.add(2.0, 3.0), 0.5)
     graph = net.done(net.mul(net.external(2, 3), factor))
     check(graph, fold_constants, ["mul"])
@@ -107,14 +109,14 @@ def test_scalars_become_literals(net, check, types):
     assert labels(graph) == []
 
 
-def test_values_without_literal_and_outputs_become_variables(net, check):
+def test_values_without_literal_and_outputs_become_variables(net):
     infinite = net.exp(net.literal(1000.0))
     graph = net.done(net.min(net.external(2, 3), infinite), net.neg(net.literal(1.0)))
     check(graph, fold_constants, ["min"])
     assert len(labels(graph)) == 2
 
 
-def test_integers_and_casts(net, check):
+def test_integers_and_casts(net):
     indices = net.cast(net.variable(np.array([0.0, 2.0], np.float32)), dtype=np.int64)
     indices.dtype = np.int64
     graph = net.done(net.gather(net.external(3, 2), indices, axis=0))
@@ -123,7 +125,7 @@ def test_integers_and_casts(net, check):
     assert folded.attribs["dtype"] is np.int64 and folded.output.dtype is np.int64
 
 
-def test_labels_stay_unique(net, check):
+def test_labels_stay_unique(net):
     stored = net.variable((2,), label="Taken")
     value = net.neg(stored)
     value.name = "taken"
@@ -131,7 +133,7 @@ def test_labels_stay_unique(net, check):
     assert labels(net.graph) == ["Taken", "taken_1"]
 
 
-def test_what_is_not_folded(net, check, types):
+def test_what_is_not_folded(net):
     x, v = net.external(3), net.variable((3,))
     updated = net.variable((3,))
     huge = net.tile(net.variable((1,)), repeats=[1 << 21])
@@ -167,7 +169,7 @@ def test_an_operation_that_cannot_be_evaluated_stays(net):
 # unused
 
 
-def test_unused_operations_go_and_inputs_and_updates_stay(net, types):
+def test_unused_operations_go_and_inputs_and_updates_stay(net):
     x, unused = net.external(3), net.external(3)
     state = net.variable((3,))
     net.update(state, net.exp(x))

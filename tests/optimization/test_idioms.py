@@ -11,7 +11,7 @@ from nnef_tools.model import Graph
 from nnef_tools.optimization.nnef import idioms
 from nnef_tools.optimization.nnef.idioms import IDIOMS, with_idioms
 
-from ..conversion.nnef_cases import nnef_graph
+from ..support.nnef_models import nnef_graph
 
 SIGMOID = "x = external(shape = [2, 3]); a = mul(x, 0.5); b = add(a, 0.5); y = clamp(b, 0.0, 1.0);"
 LAYER = (

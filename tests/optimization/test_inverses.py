@@ -11,6 +11,8 @@ from nnef_tools.optimization.nnef.identities import remove_identities
 from nnef_tools.optimization.nnef.inverses import cancel_inverses
 from nnef_tools.optimization.nnef.unused import remove_unused
 
+from .net import check, types
+
 
 def passes(graph):
     return cancel_inverses(graph) + remove_identities(graph) + remove_unused(graph)
@@ -32,13 +34,13 @@ CANCEL = {
 
 
 @pytest.mark.parametrize("pair", CANCEL.values(), ids=CANCEL.keys())
-def test_canceled(net, check, pair):
+def test_canceled(net, pair):
     graph = net.done(net.exp(pair(net, net.sin(net.external(2, 3, 1, 4)))))
     check(graph, passes, ["sin", "exp"])
 
 
 @pytest.mark.parametrize("pair", CANCEL.values(), ids=CANCEL.keys())
-def test_between_an_input_and_an_output_a_copy_remains(net, check, pair):
+def test_between_an_input_and_an_output_a_copy_remains(net, pair):
     check(net.done(pair(net, net.external(2, 3, 1, 4))), passes, ["copy"])
 
 
@@ -59,31 +61,31 @@ def logical(net, *pairs):
         [("cast", np.int64), ("cast", np.bool_)],
     ],
 )
-def test_logical_pairs(net, check, pairs):
+def test_logical_pairs(net, pairs):
     graph = logical(net, *pairs)
     graph.outputs[0].dtype = np.bool_
     check(graph, passes, ["not"])
 
 
-def test_a_cast_that_rounds_stays(net, check):
+def test_a_cast_that_rounds_stays(net):
     y = net.cast(net.external(3), dtype=np.int64)
     y.dtype = np.int64
     check(net.done(net.neg(net.cast(y, dtype=np.float32))), passes, ["cast", "cast", "neg"])
 
 
 @pytest.mark.parametrize("type", ["relu", "abs", "sign", "floor", "ceil", "round"])
-def test_idempotent(net, check, type):
+def test_idempotent(net, type):
     y = net.op(type, net.op(type, net.op(type, net.external(2, 3))))
     check(net.done(net.exp(y)), passes, [type, "exp"])
 
 
-def test_split_of_concat(net, check):
+def test_split_of_concat(net):
     x = [net.neg(net.external(2, 1)), net.neg(net.external(2, 2))]
     a, b = net.split(net.concat(x, axis=1), axis=1, ratios=[1, 2])
     check(net.done(net.exp(a), net.sin(b)), passes, ["neg", "neg", "exp", "sin"])
 
 
-def test_unstack_of_stack(net, check):
+def test_unstack_of_stack(net):
     a, b = net.unstack(net.stack([net.external(2), net.external(2)], axis=0), axis=0)
     check(net.done(net.exp(a), net.sin(b)), passes, ["exp", "sin"])
 
@@ -91,7 +93,7 @@ def test_unstack_of_stack(net, check):
 # merged pairs
 
 
-def test_transposes_compose_in_the_right_order(net, check):
+def test_transposes_compose_in_the_right_order(net):
     for first, second in itertools.product(itertools.permutations(range(3)), repeat=2):
         net.__init__()
         y = net.transpose(net.transpose(net.external(2, 3, 4, 5), axes=list(first)), axes=list(second))
@@ -111,7 +113,7 @@ def test_transposes_compose_in_the_right_order(net, check):
         ((1, 1, 1, 2), [0, 2], [0]),
     ],
 )
-def test_squeezes_and_unsqueezes_merge(net, check, shape, first, second):
+def test_squeezes_and_unsqueezes_merge(net, shape, first, second):
     graph = net.done(net.exp(net.squeeze(net.squeeze(net.external(*shape), axes=first), axes=second)))
     check(graph, passes, ["squeeze", "exp"])
     net.__init__()
@@ -127,14 +129,14 @@ def test_squeezes_and_unsqueezes_merge(net, check, shape, first, second):
         ([2, -1], [0, 2, 6], [2, 2, 6]),
     ],
 )
-def test_reshapes_merge(net, check, first, second, merged):
+def test_reshapes_merge(net, first, second, merged):
     graph = net.done(net.exp(net.reshape(net.reshape(net.external(2, 3, 4), shape=first), shape=second)))
     check(graph, passes, ["reshape", "exp"])
     assert graph.operations[1].attribs["shape"] == merged
 
 
 @pytest.mark.parametrize("first", ["squeeze", "unsqueeze"])
-def test_copied_extents_before_the_axes_merge(net, check, first):
+def test_copied_extents_before_the_axes_merge(net, first):
     x = net.external(2, 3, 1, 4)
     graph = net.done(net.exp(net.reshape(getattr(net, first)(x, axes=[2]), shape=[0, 0, 2, 2])))
     check(graph, passes, ["reshape", "exp"])
@@ -152,18 +154,18 @@ def test_copied_extents_before_the_axes_merge(net, check, first):
         ({"shape": [12], "axis_start": 1}, {"shape": [0, 6, 2]}),
     ],
 )
-def test_reshapes_that_depend_on_each_other_stay(net, check, first, second):
+def test_reshapes_that_depend_on_each_other_stay(net, first, second):
     y = net.reshape(net.reshape(net.external(2, 3, 4), **first), **second)
     check(net.done(net.exp(y)), passes, ["reshape", "reshape", "exp"])
 
 
-def test_a_fork_keeps_the_first(net, check):
+def test_a_fork_keeps_the_first(net):
     t = net.transpose(net.external(2, 3), axes=[1, 0])
     graph = net.done(net.exp(net.transpose(t, axes=[1, 0])), net.sin(t))
     check(graph, passes, ["transpose", "exp", "sin"])
 
 
-def test_an_output_in_the_middle_stays(net, check):
+def test_an_output_in_the_middle_stays(net):
     t = net.neg(net.external(2, 3))
     check(net.done(t, net.exp(net.neg(t))), passes, ["neg", "exp"])
 
@@ -179,19 +181,19 @@ STAY = {
 
 
 @pytest.mark.parametrize("pair", STAY.values(), ids=STAY.keys())
-def test_what_is_no_pair_stays(net, check, types, pair):
+def test_what_is_no_pair_stays(net, pair):
     graph = net.done(net.exp(pair(net, net.sin(net.external(2, 3, 1, 4)))))
     check(graph, cancel_inverses, types(graph))
 
 
-def test_parts_of_other_sizes_stay(net, check, types):
+def test_parts_of_other_sizes_stay(net):
     parts = [net.external(2, 1), net.external(2, 3)]
     a, b = net.split(net.concat(parts, axis=1), axis=1, ratios=[1, 1])
     graph = net.done(net.exp(a), net.sin(b))
     check(graph, cancel_inverses, types(graph))
 
 
-def test_a_quantized_intermediate_stays(net, check, types):
+def test_a_quantized_intermediate_stays(net):
     t = net.neg(net.external(2, 3))
     t.quant = {"op-name": "zero_point_linear_quantize"}
     graph = net.done(net.exp(net.neg(t)))

@@ -12,18 +12,20 @@ from nnef_tools.optimization.nnef.layout import remaining_transposes, remove_tra
 from nnef_tools.optimization.nnef.layout_rules import RULES
 from nnef_tools.optimization.nnef_optimizer import Optimizer
 
+from .net import check, evaluate, types
+
 FIRST, LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 # --- transposes among themselves
 
 
-def test_inverse_transposes_cancel(net, check):
+def test_inverse_transposes_cancel(net):
     x = net.external(2, 3, 4, 5)
     check(net.done(net.relu(net.transpose(net.transpose(x, axes=FIRST), axes=LAST))), remove_transposes, ["relu"])
 
 
-def test_successive_transposes_become_one(net, check):
+def test_successive_transposes_become_one(net):
     x = net.external(2, 3, 4, 5)
     y = net.transpose(net.transpose(net.transpose(x, axes=FIRST), axes=FIRST), axes=[1, 0])
     graph = net.done(net.conv(y, net.variable((2, 2, 1, 1))))
@@ -31,13 +33,13 @@ def test_successive_transposes_become_one(net, check):
     assert [op.attribs["axes"] for op in graph.operations if op.type == "transpose"] == [[2, 0, 3, 1]]
 
 
-def test_equal_transposes_are_shared(net, check):
+def test_equal_transposes_are_shared(net):
     x = net.external(2, 3, 4, 5)
     a, b = (net.conv(net.transpose(x, axes=FIRST), net.variable((2, 5, 1, 1))) for _ in range(2))
     check(net.done(a, b), remove_transposes, ["transpose", "conv", "conv"])
 
 
-def test_branches_that_read_an_input_share_a_transpose(net, check):
+def test_branches_that_read_an_input_share_a_transpose(net):
     """Three transposes of parts become one of the whole."""
     x = net.external(2, 6, 4, 5)
     parts = [net.slice(x, axes=[1], begin=[k], end=[k + 2]) for k in (0, 2, 4)]
@@ -45,13 +47,13 @@ def test_branches_that_read_an_input_share_a_transpose(net, check):
     check(graph, remove_transposes, ["transpose", *["slice"] * 3, *["conv"] * 3])
 
 
-def test_what_does_nothing_and_what_nothing_uses_goes(net, check):
+def test_what_does_nothing_and_what_nothing_uses_goes(net):
     x = net.external(2, 3, 4)
     net.transpose(x, axes=[1, 0])
     check(net.done(net.relu(net.transpose(x, axes=[0, 1]))), remove_transposes, ["relu"])
 
 
-def test_a_settled_graph_is_left_alone(net, types):
+def test_a_settled_graph_is_left_alone(net):
     x = net.external(2, 3, 4, 5)
     graph = net.done(net.transpose(net.conv(net.transpose(x, axes=FIRST), net.variable((2, 5, 1, 1))), axes=LAST))
     before = list(graph.tensors)
@@ -59,7 +61,7 @@ def test_a_settled_graph_is_left_alone(net, types):
     assert types(graph) == ["transpose", "conv", "transpose"] and list(graph.tensors) == before
 
 
-def test_inputs_and_outputs_keep_their_axes(net, check):
+def test_inputs_and_outputs_keep_their_axes(net):
     x = net.external(2, 3, 4, name="x")
     y = net.transpose(x, axes=[0, 2, 1], name="y")
     z = net.transpose(y, axes=[0, 2, 1], name="z")
@@ -68,14 +70,14 @@ def test_inputs_and_outputs_keep_their_axes(net, check):
     assert [t.shape for t in graph.outputs] == [(2, 4, 3), (2, 3, 4), (2, 3, 4)]
 
 
-def test_a_result_in_two_layouts_that_are_both_outputs(net, check):
+def test_a_result_in_two_layouts_that_are_both_outputs(net):
     x = net.external(2, 3, 4)
     y = net.transpose(net.relu(net.transpose(x, axes=[0, 2, 1], name="t")), axes=[0, 2, 1], name="y")
     graph = net.done(y, y.producer.input)
     check(graph, remove_transposes, ["relu", "transpose"])
 
 
-def test_transposes_go_to_the_edge_of_the_graph(net, check):
+def test_transposes_go_to_the_edge_of_the_graph(net):
     x = net.external(2, 6, 6, 3)
     y = net.conv(net.transpose(net.mul(x, 0.5), axes=FIRST), net.variable((4, 3, 3, 3)))
     graph = net.done(net.sigmoid(net.add(net.transpose(y, axes=LAST), net.variable((1, 1, 1, 4)))))
@@ -88,7 +90,7 @@ def test_transposes_go_to_the_edge_of_the_graph(net, check):
     ]
 
 
-def test_they_move_to_where_they_move_less(net, check):
+def test_they_move_to_where_they_move_less(net):
     x = net.external(2, 6, 6, 3)
     y = net.conv(net.transpose(net.max_reduce(x, axes=[1]), axes=FIRST), net.variable((4, 3, 1, 1)))
     z = net.softmax(net.slice(net.transpose(y, axes=LAST), axes=[2], begin=[1], end=[3]), axes=[3])
@@ -156,29 +158,29 @@ NUMBERED = {"argmax_reduce": 1, "max_pool_with_index": 2, "sample": 2, "desample
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_operations_work_in_another_layout(net, evaluate, name):
+def test_operations_work_in_another_layout(net, name):
     x = net.external(2, 5, 3, 4)
     y = CASES[name](net, net.transpose(x, axes=LAST))
     graph = net.done(net.transpose(y, axes=FIRST) if len(y.shape) == 4 else y)
-    assert left(graph, evaluate) == 0
+    assert left(graph) == 0
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in NUMBERED])
-def test_any_permutation_will_do(net, evaluate, name):
+def test_any_permutation_will_do(net, name):
     x = net.external(4, 2, 5, 3)
     y = CASES[name](net, net.transpose(x, axes=[1, 3, 0, 2]))
     graph = net.done(net.transpose(y, axes=[2, 0, 3, 1]))
-    assert left(graph, evaluate) == 0
+    assert left(graph) == 0
 
 
 @pytest.mark.parametrize("name", NUMBERED)
-def test_numbered_positions_keep_their_order(net, evaluate, name):
+def test_numbered_positions_keep_their_order(net, name):
     x = net.external(4, 2, 5, 3)
     y = CASES[name](net, net.transpose(x, axes=[1, 3, 0, 2]))
-    assert left(net.done(net.transpose(y, axes=[2, 0, 3, 1])), evaluate) == NUMBERED[name]
+    assert left(net.done(net.transpose(y, axes=[2, 0, 3, 1]))) == NUMBERED[name]
 
 
-def left(graph, evaluate):
+def left(graph):
     """The transposes that are left; the numbers must be the same."""
     interface = [(t.name, t.shape) for t in (*graph.inputs, *graph.outputs)]
     before = evaluate(graph)
@@ -199,52 +201,52 @@ def test_every_rule_is_of_a_known_operation():
     assert RULES.keys() <= operations().keys()
 
 
-def test_operands_of_lower_rank(net, evaluate):
+def test_operands_of_lower_rank(net):
     x, y, z = net.external(2, 3, 4), net.external(2, 3), net.external(2)
     swapped = net.transpose(x, axes=[1, 0, 2])
     a = net.transpose(net.add(net.mul(swapped, net.transpose(y, axes=[1, 0])), 1.0), axes=[1, 0, 2])
     b = net.transpose(net.add(net.transpose(x, axes=[0, 2, 1]), z), axes=[0, 2, 1])
-    assert left(net.done(a, b), evaluate) == 0
+    assert left(net.done(a, b)) == 0
 
 
-def test_an_operand_of_lower_rank_that_cannot_follow(net, evaluate):
+def test_an_operand_of_lower_rank_that_cannot_follow(net):
     x, y = net.external(2, 3, 4), net.external(2, 4)
     graph = net.done(net.transpose(net.add(net.transpose(x, axes=[0, 2, 1]), y), axes=[0, 2, 1]))
-    assert left(graph, evaluate) == 2
+    assert left(graph) == 2
 
 
-def test_only_axes_of_extent_1_change(net, evaluate, types):
+def test_only_axes_of_extent_1_change(net):
     x = net.external(2, 1, 1, 5)
     graph = net.done(net.conv(net.transpose(x, axes=FIRST), net.variable((3, 5, 1, 1))))
-    assert left(graph, evaluate) == 0
+    assert left(graph) == 0
     assert types(graph) == ["reshape", "conv"]
     assert graph.operations[-2].attribs["shape"] == [0, 5, 1, 1]
 
 
-def test_a_batch_of_one_is_not_a_mere_reshape(net, evaluate):
+def test_a_batch_of_one_is_not_a_mere_reshape(net):
     x = net.external(1, 3, 5)
     graph = net.done(net.conv(net.transpose(x, axes=[1, 2, 0]), net.variable((3, 5, 1))))
-    assert left(graph, evaluate) == 1
+    assert left(graph) == 1
 
 
-def test_gather_puts_a_block_in(net, evaluate):
+def test_gather_puts_a_block_in(net):
     x, index = net.external(2, 3, 4), net.external(2, 2, dtype=np.int64)
     y = net.gather(net.transpose(x, axes=[2, 0, 1]), index, axis=2)
     graph = net.done(net.transpose(y, axes=[1, 2, 3, 0]))
-    assert left(graph, evaluate) == 0
+    assert left(graph) == 0
     assert graph.operations[-1].attribs["axis"] == 1
 
 
-def test_gather_removes_an_axis(net, evaluate):
+def test_gather_removes_an_axis(net):
     x = net.external(2, 3, 4)
     y = net.gather(net.transpose(x, axes=[2, 0, 1]), net.literal(1, np.int64), axis=2)
-    assert left(net.done(net.transpose(y, axes=[1, 0])), evaluate) == 0
+    assert left(net.done(net.transpose(y, axes=[1, 0]))) == 0
 
 
-def test_a_block_that_is_torn_apart_stays(net, evaluate):
+def test_a_block_that_is_torn_apart_stays(net):
     x = net.external(2, 3, 4)
     y = net.gather(x, net.variable(np.array([[0, 1], [2, 1]])), axis=1)
-    assert left(net.done(net.conv(net.transpose(y, axes=[0, 3, 2, 1]), net.variable((2, 4, 1, 1)))), evaluate) == 1
+    assert left(net.done(net.conv(net.transpose(y, axes=[0, 3, 2, 1]), net.variable((2, 4, 1, 1))))) == 1
 
 
 # --- products
@@ -252,7 +254,7 @@ def test_a_block_that_is_torn_apart_stays(net, evaluate):
 
 @pytest.mark.parametrize("a", [False, True])
 @pytest.mark.parametrize("b", [False, True])
-def test_matmul_takes_transposes_in(net, check, a, b):
+def test_matmul_takes_transposes_in(net, a, b):
     x = net.external(*((2, 4, 3) if a else (2, 3, 4)))
     y = net.external(*((2, 5, 4) if b else (2, 4, 5)))
     left, right = (net.transpose(t, axes=[0, 2, 1]) for t in (x, y))
@@ -261,30 +263,30 @@ def test_matmul_takes_transposes_in(net, check, a, b):
     assert [graph.operations[-1].attribs[key] for key in ("transposeA", "transposeB")] == [a, b]
 
 
-def test_the_transpose_of_a_product(net, check):
+def test_the_transpose_of_a_product(net):
     x, y = net.external(2, 3, 4), net.external(2, 5, 4)
     graph = net.done(net.transpose(net.matmul(x, y, transposeB=True), axes=[0, 2, 1]))
     check(graph, remove_transposes, ["matmul"])
     assert list(graph.operations[-1].inputs) == [y, x]
 
 
-def test_leading_axes_of_a_product(net, check):
+def test_leading_axes_of_a_product(net):
     x = net.external(3, 2, 4, 5)
     y = net.matmul(net.transpose(x, axes=[1, 0, 3, 2]), net.variable((1, 3, 4, 6)))
     graph = net.done(net.transpose(y, axes=[1, 0, 3, 2]))
     check(graph, remove_transposes, ["matmul"])
 
 
-def test_rows_and_leading_axes_do_not_mix(net, evaluate):
+def test_rows_and_leading_axes_do_not_mix(net):
     x = net.external(2, 3, 4)
     graph = net.done(net.matmul(net.transpose(x, axes=[1, 0, 2]), net.variable((1, 4, 5))))
-    assert left(graph, evaluate) == 1
+    assert left(graph) == 1
 
 
 # --- reshapes
 
 
-def test_what_is_merged_stays_together(net, check):
+def test_what_is_merged_stays_together(net):
     x = net.external(2, 5, 3, 4)
     y = net.reshape(net.transpose(x, axes=LAST), shape=[0, -1, 5])
     graph = net.done(net.matmul(y, net.variable((1, 5, 3))))
@@ -292,13 +294,13 @@ def test_what_is_merged_stays_together(net, check):
     assert [op.attribs["shape"] for op in graph.operations if op.type == "reshape"] == [[0, 5, -1]]
 
 
-def test_what_is_merged_in_another_order_stays(net, evaluate):
+def test_what_is_merged_in_another_order_stays(net):
     x = net.external(2, 5, 3, 4)
     graph = net.done(net.relu(net.reshape(net.transpose(x, axes=LAST), shape=[2, -1])))
-    assert left(graph, evaluate) == 1
+    assert left(graph) == 1
 
 
-def test_part_of_a_shape(net, check):
+def test_part_of_a_shape(net):
     x = net.external(6, 2, 5)
     y = net.reshape(net.transpose(x, axes=[1, 0, 2]), shape=[2, 3], axis_start=1, axis_count=1)
     graph = net.done(net.transpose(y, axes=[1, 2, 0, 3]))
@@ -306,7 +308,7 @@ def test_part_of_a_shape(net, check):
     assert graph.operations[-1].attribs["shape"] == [2, 3, 2, 5]
 
 
-def test_vectors_need_no_transpose(net, check):
+def test_vectors_need_no_transpose(net):
     x = net.external(2, 5, 3, 4)
     y = net.mean_reduce(net.transpose(x, axes=LAST), axes=[1, 2])
     z = net.reshape(net.reshape(y, shape=[0, 5]), shape=[0, 1, 1, 5])
@@ -322,27 +324,27 @@ def flatten_and_multiply(net, type="matmul", **attribs):
 
 
 @pytest.mark.parametrize("attribs", [{}, {"transposeB": True}, {"type": "linear"}])
-def test_rows_of_weights_follow_a_flatten(net, check, attribs):
+def test_rows_of_weights_follow_a_flatten(net, attribs):
     _, y = flatten_and_multiply(net, **attribs)
     check(net.done(y), remove_transposes, ["reshape", attribs.get("type", "matmul")])
 
 
-def test_weights_that_something_else_uses_stay(net, evaluate):
+def test_weights_that_something_else_uses_stay(net):
     _, y = flatten_and_multiply(net)
     graph = net.done(y, net.relu(y.producer.inputs[1]))
-    assert left(graph, evaluate) == 1
+    assert left(graph) == 1
 
 
-def test_a_flattened_tensor_that_something_else_uses_stays(net, evaluate):
+def test_a_flattened_tensor_that_something_else_uses_stays(net):
     _, y = flatten_and_multiply(net)
     graph = net.done(y, net.relu(y.producer.inputs[0]))
-    assert left(graph, evaluate) == 1
+    assert left(graph) == 1
 
 
 # --- constants
 
 
-def test_transposes_of_constants_are_views(net, check):
+def test_transposes_of_constants_are_views(net):
     x = net.external(2, 3, 4, 5)
     weights, shared = net.variable((1, 1, 5, 6)), net.variable((2, 4, 5, 3))
     y = net.conv(net.transpose(x, axes=FIRST), net.transpose(weights, axes=[3, 2, 0, 1]))
@@ -355,19 +357,19 @@ def test_transposes_of_constants_are_views(net, check):
     assert shared.data.shape == (2, 4, 5, 3)
 
 
-def test_a_constant_output(net, check):
+def test_a_constant_output(net):
     weights = net.variable((2, 3))
     graph = net.done(net.relu(net.external(1, 2)), net.transpose(weights, axes=[1, 0], name="y"))
     check(graph, remove_transposes, ["relu"])
 
 
-def test_a_constant_in_two_layouts(net, evaluate):
+def test_a_constant_in_two_layouts(net):
     x, c = net.external(2, 3, 4), net.variable((1, 3, 4))
     y = net.transpose(net.mul(net.transpose(x, axes=[0, 2, 1]), net.transpose(c, axes=[0, 2, 1])), axes=[0, 2, 1])
-    assert left(net.done(y, net.mul(x, c)), evaluate) == 0
+    assert left(net.done(y, net.mul(x, c))) == 0
 
 
-def test_the_same_constant_for_many_changes_in_place(net, check):
+def test_the_same_constant_for_many_changes_in_place(net):
     x, c = net.external(2, 3, 4, 5), net.variable((1, 1, 1, 6))
     y = net.transpose(net.conv(net.transpose(x, axes=FIRST), net.variable((6, 5, 1, 1))), axes=LAST)
     graph = net.done(net.transpose(net.mul(net.add(y, c), c), axes=FIRST))
@@ -375,7 +377,7 @@ def test_the_same_constant_for_many_changes_in_place(net, check):
     assert c.shape == (1, 6) and len(graph.tensors) == 8
 
 
-def test_variables_that_are_updated_stay(net, types):
+def test_variables_that_are_updated_stay(net):
     x, state = net.external(2, 3), net.variable((3, 2))
     y = net.add(net.transpose(state, axes=[1, 0]), x)
     net.op("update", state, net.relu(state))
@@ -384,7 +386,7 @@ def test_variables_that_are_updated_stay(net, types):
     assert "transpose" in types(graph) and state.shape == (3, 2)
 
 
-def test_constants_with_one_label(net, check):
+def test_constants_with_one_label(net):
     x = net.external(2, 4, 3)
     one, two = net.variable((1, 1, 4), "w"), net.variable((1, 1, 4), "w")
     two.data = one.data
@@ -399,7 +401,7 @@ def test_constants_with_one_label(net, check):
 # --- quantization
 
 
-def test_uniform_quantization_moves_along(net, types):
+def test_uniform_quantization_moves_along(net):
     quant = {"op-name": "zero_point_linear_quantize", "scale": 0.5, "zero_point": 0, "bits": 8}
     x, c = net.external(2, 4, 3), net.variable((1, 1, 4))
     a = net.transpose(net.relu(x), axes=[0, 2, 1])
@@ -415,7 +417,7 @@ def test_uniform_quantization_moves_along(net, types):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_codes_of_quantized_variables_stay_scalars(net, types, shared):
+def test_codes_of_quantized_variables_stay_scalars(net, shared):
     x, c = net.external(2, 4, 3), net.variable(np.arange(4, dtype=np.uint16).reshape(1, 1, 4))
     c.producer.attribs["dtype"] = np.float32
     c.quant = {"op-name": "zero_point_linear_quantize", "scale": 0.5, "zero_point": 0, "bits": 16, "signed": False}
@@ -428,14 +430,14 @@ def test_codes_of_quantized_variables_stay_scalars(net, types, shared):
     assert all(op.attribs["dtype"] is np.float32 and op.output.quant == c.quant for op in variables)
 
 
-def test_quantization_along_an_axis_stays(net, types):
+def test_quantization_along_an_axis_stays(net):
     x, c = net.external(2, 4, 3), net.variable((1, 1, 4))
     c.quant = {"op-name": "linear_quantize", "min": np.zeros((1, 1, 4)), "max": np.ones((1, 1, 4)), "bits": 8}
     graph = net.done(net.transpose(net.mul(net.transpose(x, axes=[0, 2, 1]), c), axes=[0, 2, 1]))
     assert remove_transposes(graph) == 0
 
 
-def test_a_transposed_result_that_alone_is_rounded_stays(net, types):
+def test_a_transposed_result_that_alone_is_rounded_stays(net):
     x = net.relu(net.external(2, 4, 3))
     a = net.transpose(x, axes=[0, 2, 1])
     a.quant = {"op-name": "linear_quantize", "min": 0.0, "max": 1.0, "bits": 2}
@@ -446,7 +448,7 @@ def test_a_transposed_result_that_alone_is_rounded_stays(net, types):
 # --- what is not known
 
 
-def test_custom_operations_are_left_alone(net, types):
+def test_custom_operations_are_left_alone(net):
     x = net.external(2, 4, 3)
     y = net.tensor((2, 3, 4), np.float32)
     Operation(net.graph, type="mine", custom=True, inputs=net.transpose(x, axes=[0, 2, 1]), outputs=y)
@@ -454,7 +456,7 @@ def test_custom_operations_are_left_alone(net, types):
     assert remove_transposes(graph) == 0
 
 
-def test_unknown_shapes_are_left_alone(net, types):
+def test_unknown_shapes_are_left_alone(net):
     x = net.external(2, 4, 3)
     y, z = Tensor(net.graph, "y", None, np.float32), Tensor(net.graph, "z", None, np.float32)
     Operation(net.graph, type="mine", custom=True, inputs=net.transpose(x, axes=[0, 2, 1]), outputs=y)
@@ -475,7 +477,7 @@ def test_the_tensor_that_the_source_model_has_survives(net):
     assert graph.metadata["tensors"] == {"conv1": {"source": "block/conv"}}
 
 
-def test_it_is_part_of_the_optimizer(net, evaluate, types):
+def test_it_is_part_of_the_optimizer(net):
     x = net.external(2, 3, 3, 5)
     y = net.transpose(net.conv(net.transpose(x, axes=FIRST), net.variable((4, 5, 1, 1))), axes=LAST)
     graph = net.done(net.transpose(net.add(y, net.variable((1, 1, 1, 4))), axes=FIRST))

@@ -13,6 +13,8 @@ from nnef_tools.formats import FORMATS
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization.nnef.layout import remaining_transposes, remove_transposes
 
+from .net import evaluate
+
 
 class Layers:
     """Layers on tensors with channels last, with transposes around what NNEF defines for channels second."""
@@ -207,7 +209,7 @@ def convnext(k, x):
     ],
 )
 @pytest.mark.parametrize("io_transpose", [False, True])
-def test_transposes_inside_a_network(net, layers, evaluate, network, inside, io_transpose):
+def test_transposes_inside_a_network(net, layers, network, inside, io_transpose):
     x = net.external(2, 3, 16, 16) if io_transpose else net.external(2, 16, 16, 3)
     y = network(layers, layers.last(x) if io_transpose else x)
     graph = net.done(layers.first(y) if io_transpose and len(y.shape) > 2 else y)

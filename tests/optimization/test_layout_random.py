@@ -8,6 +8,8 @@ import pytest
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization.nnef.layout import remaining_transposes, remove_transposes
 
+from .net import evaluate
+
 
 def transposed(n, x, pick):
     return n.transpose(x, axes=[int(k) for k in n.random.permutation(len(x.shape))])
@@ -115,7 +117,7 @@ STEPS = [transposed, to_first, to_last, to_first, to_last, constant, unary, conv
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_numbers_stay_and_transposes_do_not_become_more(net, evaluate, seed):
+def test_numbers_stay_and_transposes_do_not_become_more(net, seed):
     random = np.random.default_rng(seed)
 
     def pick(items):

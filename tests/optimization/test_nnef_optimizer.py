@@ -12,9 +12,8 @@ from nnef_tools.optimization import onnx_optimizer
 from nnef_tools.optimization.nnef_optimizer import PASSES, Optimizer
 from nnef_tools.optimization.passes import MAX_PLUGIN_ROUNDS, Pass, run_pass, run_passes
 
-
-def names(tensors):
-    return [tensor.name for tensor in tensors]
+from ..support.graphs import names
+from .net import evaluate, types
 
 
 def network(net):
@@ -31,7 +30,7 @@ def network(net):
     return net.done(net.copy(net.relu(one), name="a"), net.sigmoid(two, name="b"))
 
 
-def test_everything_together(net, types, evaluate):
+def test_everything_together(net):
     graph = network(net)
     before = evaluate(graph)
     optimizer = Optimizer(debug=True)
@@ -57,7 +56,7 @@ def test_an_optimized_graph_is_left_alone(net):
     assert optimizer.results == []
 
 
-def test_layers_of_inverse_pairs_cancel_from_the_inside(net, types):
+def test_layers_of_inverse_pairs_cancel_from_the_inside(net):
     y = net.relu(net.external(2, 3))
     for depth in range(60):
         y = net.transpose(y, axes=[1, 0]) if depth % 2 else net.neg(y)
@@ -67,7 +66,7 @@ def test_layers_of_inverse_pairs_cancel_from_the_inside(net, types):
     assert types(graph) == ["relu", "exp"]
 
 
-def test_required_only(net, types):
+def test_required_only(net):
     graph = network(net)
     before = types(graph)
     Optimizer()(graph, only_required=True)
@@ -237,7 +236,7 @@ def shuffle(first, last):
     Operation(graph, type="tail", inputs=middle, outputs=last.output, custom=True)
 
 
-def test_custom_chains_see_optimized_graphs_and_new_tensors_are_named(net, types):
+def test_custom_chains_see_optimized_graphs_and_new_tensors_are_named(net):
     y = net.sigmoid(net.copy(net.relu(net.external(2, 3))))
     graph = net.done(net.tanh(net.mul(y, 1.0)))
     optimizer = Optimizer(custom_optimizers={("relu", frozenset({"sigmoid", "tanh"})): shuffle}, debug=True)
@@ -249,7 +248,7 @@ def test_custom_chains_see_optimized_graphs_and_new_tensors_are_named(net, types
     verify(graph)
 
 
-def test_passes_and_chains_repeat_until_nothing_changes(net, types):
+def test_passes_and_chains_repeat_until_nothing_changes(net):
     def drop_foo(foo):
         Operation(foo.graph, type="neg", inputs=foo.inputs, outputs=foo.outputs)
 
@@ -266,7 +265,7 @@ def test_passes_and_chains_repeat_until_nothing_changes(net, types):
     assert types(graph) == ["exp", "sin"]
 
 
-def test_custom_chains_are_not_run_if_only_the_required_is_wanted(net, types):
+def test_custom_chains_are_not_run_if_only_the_required_is_wanted(net):
     graph = net.done(net.sigmoid(net.relu(net.external(2))))
     Optimizer(custom_optimizers={("relu", "sigmoid"): shuffle})(graph, only_required=True)
     assert types(graph) == ["relu", "sigmoid"]
@@ -443,7 +442,7 @@ def test_cost_grows_linearly(net):
     assert cost(400) < 4.6 * cost(100)
 
 
-def test_operations_without_default_attributes(net, types):
+def test_operations_without_default_attributes(net):
     """As plugins create them."""
 
     def bare(type, *inputs, **attribs):

@@ -8,6 +8,8 @@ import pytest
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization.nnef_optimizer import Optimizer
 
+from .net import evaluate
+
 
 def unary(n, x, pick):
     return n.op(pick(["relu", "neg", "abs", "copy", "floor", "sigmoid", "sin"]), x)
@@ -59,7 +61,7 @@ STEPS = [unary, arithmetic, arithmetic, normalization, convolution, convolution,
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_numbers_stay(net, evaluate, seed):
+def test_numbers_stay(net, seed):
     random = np.random.default_rng(seed)
 
     def pick(items):

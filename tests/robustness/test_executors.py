@@ -13,7 +13,8 @@ from nnef_tools.errors import NnefToolsError
 from nnef_tools.execution import make_executor
 from nnef_tools.model import Graph
 
-from ..conversion.nnef_cases import ALL, CUSTOM, nnef_graph
+from ..support.nnef_cases import ALL, CUSTOM
+from ..support.nnef_models import nnef_graph
 from .graphs import damaged_graph
 from .mutation import damaged_text
 from .samples import nnef_files, write_folder

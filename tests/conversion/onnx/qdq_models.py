@@ -9,18 +9,17 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
-from nnef_tools.execution import make_executor
 from nnef_tools.io.nnef import Reader, Writer
 from nnef_tools.model import Graph
 
-from .conftest import Array, run_onnxruntime
-from .nnef_models import to_onnx
+from ...support.arrays import Array
+from ...support.nnef_models import run_nnef
+from ...support.onnx_models import Info, Typed, onnx_model, run_unoptimized
+from .checks import to_onnx
 
 INTEGERS = [np.int8, np.uint8, np.int16, np.uint16]
-
-
 NARROW = [ml_dtypes.int4, ml_dtypes.uint4, ml_dtypes.int2, ml_dtypes.uint2]
 
 
@@ -32,18 +31,8 @@ def qdq_model(
     opset: int = 21,
 ) -> ModelProto:
     """A model with real inputs. Outputs ending in `q` are codes of type int8, all others real."""
-    graph = helper.make_graph(
-        list(nodes),
-        "test",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT8 if name.endswith("q") else TensorProto.FLOAT, None)
-            for name in outputs
-        ],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
-    )
-    version = 10 if opset <= 21 else 13
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=version)
+    infos: dict[str, Info] = {name: Typed(np.int8 if name.endswith("q") else np.float32) for name in outputs}
+    return onnx_model(nodes, dict(inputs), infos, constants, opset=opset, ir_version=10 if opset <= 21 else 13)
 
 
 def quantize(x: str, y: str, **attribs: Any) -> onnx.NodeProto:
@@ -90,9 +79,6 @@ def written(graph: Graph, folder: Path) -> Graph:
 def check_round_trip(graph: Graph, inputs: Sequence[Array], tolerance: float = 1e-5) -> ModelProto:
     """The ONNX model of the graph computes what the graph does."""
     _, model = to_onnx(graph)
-    executor = make_executor(graph, backend="numpy")
-    wanted = executor.run(dict(zip((info.name for info in executor.inputs), inputs, strict=True)))
-    feeds = dict(zip((info.name for info in model.graph.input), inputs, strict=True))
-    for actual, name in zip(run_onnxruntime(model, feeds), wanted, strict=True):
-        np.testing.assert_allclose(actual, wanted[name], rtol=tolerance, atol=tolerance)
+    for actual, wanted in zip(run_unoptimized(model, inputs), run_nnef(graph, inputs), strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=tolerance, atol=tolerance)
     return model

@@ -9,7 +9,9 @@ from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.errors import ConversionError
 
-from .conftest import Array, check, check_node, convert, node_model, text_model
+from ...support.arrays import Array
+from ...support.onnx_models import node_model, text_model
+from .checks import check, check_node, convert
 
 
 def flex(q: Array, k: Array, v: Array, scale: float | None = None) -> ModelProto:

@@ -8,7 +8,9 @@ import pytest
 from nnef_tools.errors import ConversionError
 from nnef_tools.execution import make_executor
 
-from .conftest import Array, check, check_node, const, convert, node_model, text_model
+from ...support.arrays import Array
+from ...support.onnx_models import const, node_model, text_model
+from .checks import check, check_node, convert
 
 UNSIGNED = [np.uint8, np.uint16, np.uint32]
 SIGNED = [np.int8, np.int16, np.int32, np.int64]

@@ -19,9 +19,9 @@ from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization.onnx.branches import DEPTH, restore_branches
 
-from ..nnef_cases import nnef_graph
-from .conftest import check, convert, text_model
-from .nnef_models import check_back, run_model, to_onnx
+from ...support.nnef_models import nnef_graph
+from ...support.onnx_models import run_onnx, text_model
+from .checks import check, check_back, convert, to_onnx
 
 Array = np.ndarray[Any, Any]
 
@@ -47,7 +47,7 @@ def checked(body: str, outputs: Sequence[str] = ("y",), shape: Sequence[int] = (
     for feeds in inputs(shape, names):
         model = check_back(graph, feeds)
         again = convert(model, [feeds[t.name or ""] for t in graph.inputs])
-        for actual, wanted in zip(again.outputs, run_model(model, feeds), strict=True):
+        for actual, wanted in zip(again.outputs, run_onnx(model, feeds), strict=True):
             np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-5)
     assert len(set(all_names(model.graph))) == len(list(all_names(model.graph)))
     return model
@@ -362,7 +362,7 @@ def test_quantized_operators_move_too() -> None:
     assert branches(model.graph.node[0])["then"].initializer[0].name == "k"
     for feeds in inputs():
         wanted = feeds["x"] @ weights if feeds["c"] else feeds["w"]
-        np.testing.assert_allclose(run_model(model, feeds)[0], wanted, atol=0.05)
+        np.testing.assert_allclose(run_onnx(model, feeds)[0], wanted, atol=0.05)
 
 
 def test_quantized_weights_of_both_sides() -> None:
@@ -376,7 +376,7 @@ def test_quantized_weights_of_both_sides() -> None:
     assert structure(model.graph) == ["DequantizeLinear", "Neg", (["MatMul"], ["MatMul"])]
     for feeds in inputs():
         wanted = feeds["x"] @ weights if feeds["c"] else weights @ feeds["x"]
-        np.testing.assert_allclose(run_model(model, feeds)[0], wanted, atol=0.05)
+        np.testing.assert_allclose(run_onnx(model, feeds)[0], wanted, atol=0.05)
 
 
 @pytest.mark.parametrize("kind", ["one condition", "many conditions"])
@@ -431,7 +431,7 @@ def test_there_and_back_again() -> None:
                     sorted(map(str, [inner, "Abs", "MatMul"])), ["Identity", "MatMul"],
                 ]  # fmt: skip
                 for actual, wanted in zip(
-                    run_model(back, named(back, feeds)), run_model(model, named(model, feeds)), strict=True
+                    run_onnx(back, named(back, feeds)), run_onnx(model, named(model, feeds)), strict=True
                 ):
                     np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-5)
                 once = back

@@ -11,7 +11,9 @@ from onnx import ModelProto
 
 from nnef_tools.errors import ConversionError
 
-from .conftest import Array, check, convert, text_model
+from ...support.arrays import Array
+from ...support.onnx_models import text_model
+from .checks import check, convert
 
 Random = Callable[..., Array]
 HEADER = '<ir_version: 8, opset_import: ["" : 17, "local": 1]>'
@@ -299,7 +301,7 @@ def test_model_local_functions(random: Random) -> None:
 
 def test_function_bodies_of_operators(random: Random) -> None:
     """Operators without a rule are converted by what onnx defines them to be."""
-    from .conftest import check_node
+    from .checks import check_node
 
     check_node("MeanVarianceNormalization", [random(2, 3, 4, 5)], opset=13, rtol=1e-4, atol=1e-5)
     result = check_node("SoftmaxCrossEntropyLoss", [random(3, 5), np.array([1, 0, 4])], opset=13, rtol=1e-4, atol=1e-5)

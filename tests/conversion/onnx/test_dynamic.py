@@ -14,7 +14,9 @@ from nnef_tools.conversion.onnx_to_nnef import Converter
 from nnef_tools.errors import ConversionError
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 
-from .conftest import Array, check, check_node, const, convert, node_model, run_onnxruntime, text_model
+from ...support.arrays import Array
+from ...support.onnx_models import const, node_model, run_unoptimized, text_model
+from .checks import check, check_node, convert
 
 
 @pytest.mark.parametrize("exclusive", [0, 1])
@@ -58,7 +60,7 @@ def test_cache_update(mode, axis, shape, constant, random):
 def test_unique_values_of_a_constant(sorted, axis):
     values = np.array([[2, 1, 1], [3, 1, 1], [2, 1, 1]], np.float32)
     attribs: dict[str, Any] = {"sorted": sorted} if axis is None else {"sorted": sorted, "axis": axis}
-    expected = run_onnxruntime(node_model("Unique", [values], 4, opset=17, **attribs), {"x0": values})
+    expected = run_unoptimized(node_model("Unique", [values], 4, opset=17, **attribs), {"x0": values})
     results = evaluate_constants(node_model("Unique", [const(values, np.float32)], 4, opset=17, **attribs))
     for actual, wanted in zip(results, expected, strict=True):
         np.testing.assert_array_equal(actual, wanted)

@@ -8,7 +8,8 @@ from onnx import helper
 
 from nnef_tools.errors import ConversionError
 
-from .conftest import check_node, convert, node_model
+from ...support.onnx_models import node_model
+from .checks import check_node, convert
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from nnef_tools.errors import ConversionError, UsageError
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.ops.fragments import extension_fragments, helper_fragments
 
-from ..nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, I, V, X, inputs_for, nnef_graph
-from .nnef_models import check_back, to_onnx
+from ...support.nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, I, V, X
+from ...support.nnef_models import inputs_for, nnef_graph
+from .checks import check_back, to_onnx
 
 NEWER = [
     (16, X + "g = external(shape = [2, 4, 3, 2]); ", "grid_sample(x, g, align_corners=true, padding_mode='border')"),

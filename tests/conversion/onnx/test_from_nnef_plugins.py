@@ -13,7 +13,9 @@ from nnef_tools.errors import ConversionError
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph, Tensor
 
-from .nnef_models import nnef_graph, run_model, to_onnx
+from ...support.nnef_models import nnef_graph
+from ...support.onnx_models import run_onnx
+from .checks import to_onnx
 
 HELPERS = [
     "as_const",
@@ -94,7 +96,7 @@ def test_transform_with_helpers() -> None:
     _, model = to_onnx(graph, custom_transforms=transforms, custom_functions={"look": look})
     assert [node.op_type for node in model.graph.node] == ["Unsqueeze", "Mul", "Unsqueeze", "Squeeze"]
     x, c = np.ones((2, 3, 1), np.float32), np.array([1, 2], np.float32)
-    np.testing.assert_array_equal(run_model(model, {"x": x, "c": c})[0][:, 0, 0], c)
+    np.testing.assert_array_equal(run_onnx(model, {"x": x, "c": c})[0][:, 0, 0], c)
     assert seen == [(False, False)]
 
 
@@ -143,7 +145,7 @@ def test_names_of_the_source_model_come_back() -> None:
         np.testing.assert_array_equal(stored[name].reshape(array.shape), array)
     assert stored["conv.b"].shape == (4,)
     x = random.standard_normal((1, 3, 8, 8)).astype(np.float32)
-    for actual, wanted in zip(run_model(back, {"input.1": x}), run_model(source, {"input.1": x}), strict=True):
+    for actual, wanted in zip(run_onnx(back, {"input.1": x}), run_onnx(source, {"input.1": x}), strict=True):
         np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -183,5 +185,5 @@ def test_item_types_of_the_source_model_come_back() -> None:
     assert types == {"x": proto.FLOAT16, "i": proto.UINT8, "y": proto.FLOAT16, "j": proto.INT8}
     assert {item.name: item.data_type for item in back.graph.initializer}["w"] == proto.FLOAT16
     x = np.ones((2, 3000), np.float16)
-    y, _ = run_model(back, {"x": x, "i": np.zeros(2, np.uint8)})
+    y, _ = run_onnx(back, {"x": x, "i": np.zeros(2, np.uint8)})
     np.testing.assert_array_equal(y, x + rows)

@@ -12,7 +12,8 @@ from onnx import numpy_helper
 
 from nnef_tools.model import Graph
 
-from .nnef_models import check_back, nnef_graph, to_onnx
+from ...support.nnef_models import nnef_graph
+from .checks import check_back, to_onnx
 
 BODY = """x = external(shape = [2, 3, 4, 4]); w = variable(shape = [5, 3, 3, 3], label = 'w');
 k = variable(shape = [1, 5], label = 'k'); y = conv(x, w, k);"""

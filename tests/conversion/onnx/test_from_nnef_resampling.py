@@ -9,8 +9,9 @@ import pytest
 
 from nnef_tools.ops.resize import COORDINATE_MODES, NEAREST_MODES
 
-from ..nnef_cases import nnef_graph
-from .nnef_models import check_back, run_model, to_onnx
+from ...support.nnef_models import nnef_graph
+from ...support.onnx_models import run_onnx
+from .checks import check_back, to_onnx
 
 SIZES = [
     ([1, 2, 5, 6], [5, 9]),  # an axis that keeps its size
@@ -58,7 +59,7 @@ def test_an_axis_that_keeps_its_size_by_hand() -> None:
     )
     x = np.asarray([[[[1, 2], [3, 4]]]], np.float32)
     model = check_back(graph, {"x": x})
-    assert run_model(model, {"x": x})[0].tolist() == [[[[2, 2, 2, 2], [4, 4, 4, 4]]]]
+    assert run_onnx(model, {"x": x})[0].tolist() == [[[[2, 2, 2, 2], [4, 4, 4, 4]]]]
 
 
 def test_operators() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from nnef_tools.model import Graph
 
-from ..nnef_cases import nnef_graph
-from .nnef_models import check_back
+from ...support.nnef_models import nnef_graph
+from .checks import check_back
 
 TABLE = "x = external(shape = [4, 3]); i = external<integer>(shape = [2, 2]); "
 WRAPPED = "r = cast<scalar>(i); p = cast<integer>(select(lt(r, {zero}), add(r, {extent}), r)); "

@@ -15,9 +15,10 @@ from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph
 from nnef_tools.ops.inference import infer_graph
 
-from ..nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, X, inputs_for, nnef_graph
-from .conftest import node_model
-from .nnef_models import check_back, run_model, to_onnx
+from ...support.nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, X
+from ...support.nnef_models import inputs_for, nnef_graph
+from ...support.onnx_models import node_model, run_onnx
+from .checks import check_back, to_onnx
 
 Array = np.ndarray[Any, Any]
 
@@ -78,7 +79,7 @@ def test_functions_in_float64_are_exact(name: str) -> None:
     x = np.asarray([*POINTS, *np.negative(POINTS), math.nan])
     graph, _ = in_float64(f"x = external(shape = [{x.size}]); y = {name}(x);")
     _, model = to_onnx(graph)
-    (actual,) = run_model(model, {"x": x})
+    (actual,) = run_onnx(model, {"x": x})
     with np.errstate(all="ignore"):
         expected = FUNCTIONS[name](x)
     np.testing.assert_allclose(actual, expected, rtol=4e-15 if name != "tan" else 1e-9, atol=0)
@@ -89,7 +90,7 @@ def test_determinant_needs_pivots() -> None:
         [[[0.0, 2, 1], [3, 0, 4], [1, 5, 0]], [[1, 2, 3], [2, 4, 6], [0, 1, 1]], [[0, 0, 1], [0, 1, 0], [1, 0, 0]]]
     )
     graph, _ = in_float64("x = external(shape = [3, 3, 3]); y = det(x);")
-    (actual,) = run_model(to_onnx(graph)[1], {"x": x})
+    (actual,) = run_onnx(to_onnx(graph)[1], {"x": x})
     np.testing.assert_allclose(actual, [23.0, 0.0, -1.0], atol=1e-14)
 
 
@@ -172,7 +173,7 @@ def test_selecting_truth_values_by_hand() -> None:
     )
     c, x, z = np.asarray([[1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 0]], bool)
     _, model = to_onnx(graph)
-    y, p, q = run_model(model, {"c": c, "x": x, "z": z})
+    y, p, q = run_onnx(model, {"c": c, "x": x, "z": z})
     assert y.tolist() == [True, False, True, False]
     assert p.tolist() == [True, False, False, False]
     assert q.tolist() == [True, True, True, False]
@@ -194,7 +195,7 @@ def test_interface(dtype: type) -> None:
     infer_graph(graph)
     x = np.asarray([[0, 1, 2], [100, 17, 1]]).astype(dtype)
     _, model = to_onnx(graph)
-    (y,) = run_model(model, {"x": x, "c": np.asarray([True, False])})
+    (y,) = run_onnx(model, {"x": x, "c": np.asarray([True, False])})
     assert y.dtype == dtype and np.array_equal(y, x)
 
 

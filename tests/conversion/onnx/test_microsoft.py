@@ -10,8 +10,9 @@ import pytest
 
 from nnef_tools.errors import ConversionError
 
-from .conftest import Array, const, convert
-from .contrib import agree, contrib_model
+from ...support.arrays import Array
+from ...support.onnx_models import const, contrib_model
+from .checks import check_contrib, convert
 
 F = np.float32
 
@@ -26,13 +27,13 @@ F = np.float32
     ],
 )
 def test_fused_matmul(a, b, attributes, random):
-    result = agree("FusedMatMul", [random(*a), random(*b)], atol=1e-5, **attributes)
+    result = check_contrib("FusedMatMul", [random(*a), random(*b)], atol=1e-5, **attributes)
     assert result.ops.count("matmul") == 1
 
 
 def test_fused_matmul_that_moves_the_batch_axis(random):
     # [rows, batch.., depth] as [batch.., rows, depth]
-    result = agree("FusedMatMul", [random(3, 2, 4), random(2, 4, 5)], atol=1e-5, transBatchA=1)
+    result = check_contrib("FusedMatMul", [random(3, 2, 4), random(2, 4, 5)], atol=1e-5, transBatchA=1)
     assert result.ops == ["transpose", "matmul"]
 
 
@@ -47,7 +48,7 @@ def test_fused_matmul_that_moves_the_batch_axis(random):
 )
 def test_fused_gemm(activation, op, parameters, random):
     inputs = [random(3, 4), random(5, 4), random(5)]
-    assert op in agree("FusedGemm", inputs, activation=activation, transB=1, alpha=0.5, **parameters).ops
+    assert op in check_contrib("FusedGemm", inputs, activation=activation, transB=1, alpha=0.5, **parameters).ops
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_fused_conv(activation, op, parameters, added, random):
     inputs = [random(1, 4, 6, 5), const(random(8, 4, 3, 3), F), const(random(8), F)]
     if added:
         inputs.append(random(1, 8, 6, 5))
-    result = agree(
+    result = check_contrib(
         "FusedConv",
         inputs,
         rtol=1e-4,
@@ -81,14 +82,16 @@ def test_fused_conv(activation, op, parameters, added, random):
     ("op", "count"), [("BiasGelu", 2), ("FastGelu", 1), ("FastGelu", 2), ("QuickGelu", 1), ("Gelu", 1)]
 )
 def test_gelu(op, count, random):
-    agree(op, [random(2, 3, 8) * 3, const(random(8), F)][:count], rtol=1e-4, atol=1e-6)
+    check_contrib(op, [random(2, 3, 8) * 3, const(random(8), F)][:count], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("axis", [-1, 1])
 def test_simplified_layer_normalization(axis, random):
     x = random(2, 3, 8)
     scale = const(random(*x.shape[axis:]), F)
-    agree("SimplifiedLayerNormalization", [x, scale], [F, F], domain="", axis=axis, epsilon=1e-3, rtol=1e-4, atol=1e-5)
+    check_contrib(
+        "SimplifiedLayerNormalization", [x, scale], [F, F], domain="", axis=axis, epsilon=1e-3, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("op", ["SkipLayerNormalization", "SkipSimplifiedLayerNormalization"])
@@ -101,7 +104,7 @@ def test_skip_layer_normalization(op, biased, skip, random):
         inputs.append(parameters[1])
     if biased:
         inputs.append(parameters[2])
-    agree(op, inputs, [F, None, None, F], epsilon=1e-3, rtol=1e-4, atol=1e-5)
+    check_contrib(op, inputs, [F, None, None, F], epsilon=1e-3, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("segments", [False, True])
@@ -112,18 +115,18 @@ def test_embed_layer_normalization(segments, random):
     if not segments:
         tables[2] = None
     inputs = [ids, kinds if segments else None, *tables, const(random(8), F), const(random(8), F)]
-    agree("EmbedLayerNormalization", inputs, [F, np.int32], epsilon=1e-3, rtol=1e-4, atol=1e-5)
+    check_contrib("EmbedLayerNormalization", inputs, [F, np.int32], epsilon=1e-3, rtol=1e-4, atol=1e-5)
     mask = np.array([[1, 1, 0], [1, 0, 0]], np.int32)
-    agree("EmbedLayerNormalization", [*inputs, mask], [F, np.int32, F], epsilon=1e-3, rtol=1e-4, atol=1e-5)
+    check_contrib("EmbedLayerNormalization", [*inputs, mask], [F, np.int32, F], epsilon=1e-3, rtol=1e-4, atol=1e-5)
 
 
 def test_small_ones(random):
-    agree("TransposeMatMul", [random(2, 4, 3), random(2, 4, 5)], atol=1e-5, transA=1, alpha=0.5)
+    check_contrib("TransposeMatMul", [random(2, 4, 3), random(2, 4, 5)], atol=1e-5, transA=1, alpha=0.5)
     x = random(2, 3, 4)
-    assert agree("ExpandDims", [x, const(1, np.int32)]).ops == ["unsqueeze"]
-    assert agree("Inverse", [random(2, 3, 3)], rtol=1e-3, atol=1e-4).ops == ["inverse"]
-    agree("Trilu", [x, const(1)], upper=0)
-    agree("Pad", [x, const([0, 1, 0, 1, 0, 2]), const(1.5, F)])
+    assert check_contrib("ExpandDims", [x, const(1, np.int32)]).ops == ["unsqueeze"]
+    assert check_contrib("Inverse", [random(2, 3, 3)], rtol=1e-3, atol=1e-4).ops == ["inverse"]
+    check_contrib("Trilu", [x, const(1)], upper=0)
+    check_contrib("Pad", [x, const([0, 1, 0, 1, 0, 2]), const(1.5, F)])
 
 
 # attention
@@ -147,20 +150,20 @@ def masks(kind: str | None) -> Array | None:
 @pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}, {"scale": 0.3}])
 def test_attention(mask, attributes, random):
     inputs: list[Any] = [random(2, 5, 8), const(random(8, 24), F), const(random(24), F), masks(mask)]
-    result = agree("Attention", inputs, num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
+    result = check_contrib("Attention", inputs, num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
     assert result.ops.count("softmax") == 1
 
 
 def test_attention_with_past_or_bias(random):
     inputs: list[Any] = [random(2, 5, 8), const(random(8, 24), F), const(random(24), F), None]
     past, bias = random(2, 2, 2, 3, 4), random(2, 2, 5, 5)
-    agree("Attention", [*inputs, past], [F, F], num_heads=2, unidirectional=1, rtol=1e-3, atol=1e-5)
-    agree("Attention", [*inputs, None, bias], [F, F], num_heads=2, rtol=1e-3, atol=1e-5)
+    check_contrib("Attention", [*inputs, past], [F, F], num_heads=2, unidirectional=1, rtol=1e-3, atol=1e-5)
+    check_contrib("Attention", [*inputs, None, bias], [F, F], num_heads=2, rtol=1e-3, atol=1e-5)
 
 
 def test_attention_with_other_sizes_of_values(random):
     inputs = [random(2, 5, 6), const(random(6, 22), F), const(random(22), F)]
-    agree("Attention", inputs, num_heads=2, qkv_hidden_sizes=[8, 8, 6], rtol=1e-3, atol=1e-5)
+    check_contrib("Attention", inputs, num_heads=2, qkv_hidden_sizes=[8, 8, 6], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("biased", [False, True])
@@ -171,7 +174,7 @@ def test_multi_head_attention(biased, mask, attributes, random):
     if biased:
         inputs[3] = const(random(24), F)
     inputs[4] = masks(mask)
-    agree("MultiHeadAttention", inputs, num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
+    check_contrib("MultiHeadAttention", inputs, num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
 
 
 def test_multi_head_attention_with_past(random):
@@ -185,13 +188,15 @@ def test_multi_head_attention_with_past(random):
         random(2, 2, 4, 4),
         random(2, 2, 4, 4),
     ]
-    agree("MultiHeadAttention", inputs, [F, F, F], num_heads=2, rtol=1e-3, atol=1e-5)
+    check_contrib("MultiHeadAttention", inputs, [F, F, F], num_heads=2, rtol=1e-3, atol=1e-5)
 
 
 def test_multi_head_attention_across_sequences(random):
-    agree("MultiHeadAttention", [random(2, 3, 8), random(2, 5, 8), random(2, 5, 12)], num_heads=2, rtol=1e-3, atol=1e-5)
+    check_contrib(
+        "MultiHeadAttention", [random(2, 3, 8), random(2, 5, 8), random(2, 5, 12)], num_heads=2, rtol=1e-3, atol=1e-5
+    )
     keys = [random(2, 2, 5, 4), random(2, 2, 5, 4)]
-    agree("MultiHeadAttention", [random(2, 3, 8), *keys], num_heads=2, rtol=1e-3, atol=1e-5)
+    check_contrib("MultiHeadAttention", [random(2, 3, 8), *keys], num_heads=2, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("interleaved", [0, 1])
@@ -199,12 +204,12 @@ def test_multi_head_attention_across_sequences(random):
 @pytest.mark.parametrize("positions", [[2], [[0, 1, 2], [4, 3, 6]]])
 def test_rotary_embedding(interleaved, shape, positions, random):
     inputs = [random(*shape), const(positions), const(random(7, 4), F), const(random(7, 4), F)]
-    agree("RotaryEmbedding", inputs, interleaved=interleaved)
+    check_contrib("RotaryEmbedding", inputs, interleaved=interleaved)
 
 
 def test_rotary_embedding_of_a_part(random):
     inputs = [random(2, 3, 16), np.array([[0, 1, 2], [4, 3, 6]]), const(random(7, 2), F), const(random(7, 2), F)]
-    agree("RotaryEmbedding", inputs, rotary_embedding_dim=4, num_heads=2)
+    check_contrib("RotaryEmbedding", inputs, rotary_embedding_dim=4, num_heads=2)
 
 
 @pytest.mark.parametrize("rotary", [0, 1])
@@ -220,7 +225,7 @@ def test_group_query_attention(rotary, attributes, past, packed, random):
     inputs += [const([total - 1] * 2, np.int32), const(total, np.int32)]
     if rotary:
         inputs += [const(random(8, 8), F), const(random(8, 8), F)]
-    result = agree(
+    result = check_contrib(
         "GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2, do_rotary=rotary, rtol=1e-3, atol=1e-5,
         **attributes,
     )  # fmt: skip
@@ -246,7 +251,7 @@ def group_query_inputs(random):
 
 @pytest.mark.parametrize("smooth", [-1, 0])
 def test_group_query_attention_with_defaults(random, smooth):
-    agree(
+    check_contrib(
         "GroupQueryAttention", group_query_inputs(random), [F, F, F], num_heads=4, kv_num_heads=2, rtol=1e-3, atol=1e-5,
         smooth_softmax=smooth, **DEFAULTS,
     )  # fmt: skip

@@ -10,7 +10,9 @@ import pytest
 
 from nnef_tools.errors import ConversionError
 
-from .conftest import Array, Const, check_node, const, convert, node_model
+from ...support.arrays import Array
+from ...support.onnx_models import Const, const, node_model
+from .checks import check_node, convert
 
 Random = Callable[..., Array]
 

@@ -14,7 +14,8 @@ from nnef_tools.errors import ConversionError
 from nnef_tools.execution import make_executor
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 
-from .conftest import Array, const, node_model
+from ...support.arrays import Array
+from ...support.onnx_models import const, node_model
 
 X = np.linspace(-2, 3, 24, dtype=np.float32).reshape(2, 3, 4)
 

@@ -21,8 +21,9 @@ from nnef_tools.io.nnef import Reader
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.optimization.nnef_optimizer import Optimizer
 
-from .conftest import Array, check, convert, run_onnxruntime
-from .nnef_models import to_onnx
+from ...support.arrays import Array
+from ...support.onnx_models import run_unoptimized
+from .checks import check, convert, to_onnx
 from .qdq_models import (
     INTEGERS,
     NARROW,
@@ -245,14 +246,14 @@ def test_pairs_are_entries(dtype: Any, axis: int | None, tmp_path: Path, random:
     for backend in ("numpy", "torch", "onnxruntime"):
         executor = make_executor(tmp_path, format="nnef", backend=backend)
         [y] = executor.run({executor.inputs[0].name: x}).values()
-        np.testing.assert_allclose(y, run_onnxruntime(model, {"x": x})[0], atol=1e-6)
+        np.testing.assert_allclose(y, run_unoptimized(model, {"x": x})[0], atol=1e-6)
 
 
 def test_ties_are_at_most_a_step_apart() -> None:
     x = (np.arange(24, dtype=np.float32).reshape(2, 3, 4) - 12) / 2
     model = pair_model([quantize("x", "q"), dequantize("q", "r"), node("Neg", ["r"], ["y"])], s=np.float32(1))
     result = convert(model, [x])
-    errors = np.abs(result.outputs[0] - run_onnxruntime(model, {"x": x})[0])
+    errors = np.abs(result.outputs[0] - run_unoptimized(model, {"x": x})[0])
     assert errors.max() == 1
     np.testing.assert_array_equal(result.outputs[0], -np.floor(x + 0.5))
 
@@ -371,7 +372,7 @@ def test_optimization_leaves_quantized_weights_alone(random: Any) -> None:
     ]  # fmt: skip
     x = random(1, 3, 5, 5)
     model = qdq_model(nodes, constants, {"x": x.shape})
-    wanted = run_onnxruntime(model, {"x": x})[0]
+    wanted = run_unoptimized(model, {"x": x})[0]
     for options, kinds in (({}, 1), ({"dequantize": True}, 0)):
         graph = Converter()(onnx_model_to_graph(model))
         Optimizer(**options)(graph)

@@ -20,7 +20,9 @@ from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph, Tensor
 from nnef_tools.verification.quantization_tolerance import Deviation, Noise, QuantizationSteps
 
-from .conftest import Array, check, run_onnxruntime
+from ...support.arrays import Array
+from ...support.onnx_models import run_unoptimized
+from .checks import check
 from .qdq_models import dequantizers, entries, node, qdq_model, stored
 
 # whole networks
@@ -107,7 +109,7 @@ def test_static_quantization(options: dict[str, Any], network: Path, tmp_path: P
         make_executor(tmp_path / "q.nnef", format="nnef", backend=b) for b in ("numpy", "torch", "onnxruntime")
     ]
     for seed in range(20, 24):
-        wanted = run_onnxruntime(source, {"x": image(seed)})[0]
+        wanted = run_unoptimized(source, {"x": image(seed)})[0]
         for executor in executors:
             error = np.abs(executor.run({"x": image(seed)})["y"] - wanted)
             assert error.max() <= 1.01 * float(quant["scale"])

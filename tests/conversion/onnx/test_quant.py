@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from .conftest import check, check_node, const, node_model, text_model
+from ...support.onnx_models import const, node_model, text_model
+from .checks import check, check_node
 
 INTEGERS = [np.uint8, np.int8, np.uint16, np.int16]
 

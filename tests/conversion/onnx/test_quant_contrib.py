@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .conftest import Array, Const, check, const
-from .contrib import agree, contrib_model
+from ...support.arrays import Array
+from ...support.onnx_models import Const, const, contrib_model
+from .checks import check, check_contrib
 
 
 def codes(random: Any, *shape: int) -> Array:
@@ -23,7 +24,7 @@ def ops(
     op: str, inputs: list[Any], dtype: Any = np.uint8, *, atol: float = 0, rtol: float = 0, **attribs: Any
 ) -> list[str]:
     """The operations that a node is converted to, after a check of its codes."""
-    return agree(op, inputs, [dtype], rtol=rtol, atol=atol, **attribs).ops
+    return check_contrib(op, inputs, [dtype], rtol=rtol, atol=atol, **attribs).ops
 
 
 @pytest.mark.parametrize(("op", "core"), [("QLinearAdd", "add"), ("QLinearMul", "mul")])
@@ -103,7 +104,7 @@ def test_attention_with_past(random):
     inputs = [codes(random, 2, 1, 8), Const(codes(random, 8, 24)), const(random(24), np.float32)]
     inputs += [const(0.03, np.float32), const(0.02, np.float32), None, const(121, np.uint8), const(130, np.uint8)]
     past = random(2, 2, 2, 3, 4)
-    agree("QAttention", [*inputs, past], [np.float32] * 2, num_heads=2, unidirectional=1, rtol=1e-3, atol=1e-4)
+    check_contrib("QAttention", [*inputs, past], [np.float32] * 2, num_heads=2, unidirectional=1, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("segments", [False, True])
@@ -117,7 +118,7 @@ def test_embedding(segments, random):
         for group in (tables, scales, zeros):
             group[2] = None
     inputs = [ids, kinds if segments else None, *tables, np.array([[1, 1, 0], [1, 0, 0]], np.int32), *scales, *zeros]
-    agree("QEmbedLayerNormalization", inputs, [np.float32, np.int32], epsilon=1e-3, rtol=1e-4, atol=1e-5)
+    check_contrib("QEmbedLayerNormalization", inputs, [np.float32, np.int32], epsilon=1e-3, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("transposed", [0, 1])

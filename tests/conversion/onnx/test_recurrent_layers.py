@@ -14,7 +14,9 @@ from onnx import ModelProto, helper, numpy_helper
 from nnef_tools import convert_model
 from nnef_tools.execution import make_executor
 
-from .conftest import Array, Const, check, check_node, node_model, run_onnxruntime
+from ...support.arrays import Array
+from ...support.onnx_models import Const, node_model, run_unoptimized
+from .checks import check, check_node
 
 Random = Callable[..., Array]
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -80,8 +82,8 @@ def test_there_and_back(
     assert weights.keys() == original.keys()
     for name, array in original.items():
         np.testing.assert_array_equal(weights[name], array)
-    expected = run_onnxruntime(model, {"X": x})
-    for actual, wanted in zip(run_onnxruntime(back, {"X": x}), expected, strict=True):
+    expected = run_unoptimized(model, {"X": x})
+    for actual, wanted in zip(run_unoptimized(back, {"X": x}), expected, strict=True):
         np.testing.assert_array_equal(actual, wanted)
     for backend in ("onnxruntime", "torch"):
         executor = make_executor(tmp_path / "m.nnef", backend=backend)
@@ -101,7 +103,7 @@ def test_written_out(random: Random, tmp_path: Path, direction: str, options: di
     assert "fragment" not in text and "_layer(" not in text
     executor = make_executor(tmp_path / "m.nnef", backend="numpy")
     results = executor.run({executor.inputs[0].name: x})
-    for actual, wanted in zip(results.values(), run_onnxruntime(model, {"X": x}), strict=True):
+    for actual, wanted in zip(results.values(), run_unoptimized(model, {"X": x}), strict=True):
         np.testing.assert_allclose(actual, wanted, **TOLERANCE)
 
 
@@ -140,7 +142,7 @@ def test_batch_first_is_transposed(random: Random, op: str) -> None:
     swapped = [np.ascontiguousarray(a.swapaxes(0, 1)) for a in (x, *states)]
     plain = node_model(op, [swapped[0], Const(w), Const(r), None, None, *swapped[1:]], outputs, hidden_size=HIDDEN)
     feeds = {info.name: array for info, array in zip(plain.graph.input, swapped, strict=True)}
-    y, *last = run_onnxruntime(plain, feeds)
+    y, *last = run_unoptimized(plain, feeds)
     expected = [y.transpose(2, 0, 1, 3), *(s.swapaxes(0, 1) for s in last)]
     inputs = [x, Const(w), Const(r), None, None, *states]
     result = check_node(op, inputs, outputs, expected=expected, hidden_size=HIDDEN, layout=1, **TOLERANCE)

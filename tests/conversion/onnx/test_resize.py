@@ -11,7 +11,9 @@ from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.errors import ConversionError
 
-from .conftest import Array, Const, check, check_node, const, convert, node_model, run_onnxruntime
+from ...support.arrays import Array
+from ...support.onnx_models import Const, const, node_model, run_unoptimized
+from .checks import check, check_node, convert
 
 Random = Callable[..., Array]
 EMPTY = const([], np.float32)
@@ -75,14 +77,14 @@ def test_nearest_takes_the_elements_and_ties_of_onnxruntime(coordinates: str, ro
         attribs = {"mode": "nearest", "coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
         for size in (1, 2, 3, 4, 5, 7, 8, 11, 16, 19, 26):
             model = node_model("Resize", [x, None, None, const([size])], opset=19, **attribs)
-            np.testing.assert_array_equal(convert(model, [x]).outputs[0], run_onnxruntime(model, {"x0": x})[0])
+            np.testing.assert_array_equal(convert(model, [x]).outputs[0], run_unoptimized(model, {"x0": x})[0])
         for scale in (0.3, 0.5, 0.7, 0.8, 1.2, 1.5, 1.6, 2.0, 2.5):
             if int(np.float32(scale) * np.float32(extent)) in (0, extent):
                 continue  # onnxruntime copies what keeps its shape, whatever the scale
             if coordinates == "align_corners" and extent * scale % 1 > 1e-6:
                 continue  # refused
             model = node_model("Resize", [x, None, scales(scale)], opset=19, **attribs)
-            np.testing.assert_array_equal(convert(model, [x]).outputs[0], run_onnxruntime(model, {"x0": x})[0])
+            np.testing.assert_array_equal(convert(model, [x]).outputs[0], run_unoptimized(model, {"x0": x})[0])
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_axes_and_policy(random: Random, policy: str) -> None:
     x = random(1, 2, 3, 5)
     with_negative = node_model("Resize", [x, None, None, const([8, 7])], opset=18, axes=[-2, -1], mode="linear")
     without = node_model("Resize", [x, None, None, const([8, 7])], opset=18, axes=[2, 3], mode="linear")
-    check(with_negative, [x], expected=run_onnxruntime(without, {"x0": x}), rtol=1e-4, atol=1e-5)
+    check(with_negative, [x], expected=run_unoptimized(without, {"x0": x}), rtol=1e-4, atol=1e-5)
 
 
 def test_integers(random: Random) -> None:

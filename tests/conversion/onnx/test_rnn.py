@@ -11,7 +11,9 @@ import pytest
 
 from nnef_tools.errors import ConversionError
 
-from .conftest import Array, Const, check_node, convert, node_model, run_onnxruntime
+from ...support.arrays import Array
+from ...support.onnx_models import Const, node_model, run_unoptimized
+from .checks import check_node, convert
 
 Random = Callable[..., Array]
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -128,7 +130,7 @@ def test_batch_first_layout(random: Random, op: str) -> None:
     inputs = layer(random, op, 2, bias=True, lengths=None, initial=True)
     attribs: dict[str, Any] = {"hidden_size": HIDDEN, "direction": "bidirectional"}
     feeds = {f"x{k}": array for k, array in enumerate(inputs) if isinstance(array, np.ndarray)}
-    y, *states = run_onnxruntime(node_model(op, inputs, outputs, **attribs), feeds)
+    y, *states = run_unoptimized(node_model(op, inputs, outputs, **attribs), feeds)
     swapped = [np.ascontiguousarray(a.swapaxes(0, 1)) if isinstance(a, np.ndarray) else a for a in inputs]
     expected = [y.transpose(2, 0, 1, 3), *(s.swapaxes(0, 1) for s in states)]
     check_node(op, swapped, outputs, expected=expected, layout=1, **attribs, **TOLERANCE)

@@ -12,7 +12,9 @@ from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.errors import ConversionError
 
-from .conftest import Array, Const, check, check_node, const, convert, node_model
+from ...support.arrays import Array
+from ...support.onnx_models import Const, const, node_model
+from .checks import check, check_node, convert
 
 Random = Callable[..., Array]
 

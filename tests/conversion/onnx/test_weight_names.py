@@ -13,7 +13,7 @@ from onnx import ModelProto, numpy_helper
 
 import nnef_tools
 
-from .conftest import run_onnxruntime
+from ...support.onnx_models import run_unoptimized
 
 Array = np.ndarray[Any, Any]
 Weights = dict[str, Array]
@@ -58,7 +58,7 @@ class Trip:
         rng = np.random.default_rng(0)
         extents = {v.name: [dim.dim_value for dim in v.type.tensor_type.shape.dim] for v in model.graph.input}
         inputs = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in extents.items()}
-        for expected, actual in zip(run_onnxruntime(model, inputs), run_onnxruntime(self.model, inputs), strict=True):
+        for expected, actual in zip(run_unoptimized(model, inputs), run_unoptimized(self.model, inputs), strict=True):
             np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
 
     def direct(self, operator: str, position: int) -> list[str]:

@@ -13,7 +13,10 @@ from nnef_tools.conversion.tf_to_nnef import Converter
 from nnef_tools.errors import ConversionError
 from nnef_tools.model import Graph, Operation, Tensor
 
-from .programs import Traced, check, convert, freeze, random, raw, refusal, run, tf
+from ...support.arrays import random
+from ...support.nnef_models import run_nnef
+from ...support.tf_programs import Traced, freeze, raw, tf
+from .checks import check, convert, refusal
 
 
 def test_passing_operators() -> None:
@@ -339,7 +342,7 @@ def test_composites_are_converted_by_plugins() -> None:
     transform = Transform(type="mul", inputs=("!I[0]", "!as_tensor(factor, np.float32)"), outputs="!O[0]")
     converted = Converter(custom_transforms={"twice": transform})(graph)
     assert [op.type for op in converted.operations] == ["external", "mul"]
-    np.testing.assert_array_equal(run(converted, [random(2, 3)])[0], 2 * random(2, 3))
+    np.testing.assert_array_equal(run_nnef(converted, [random(2, 3)])[0], 2 * random(2, 3))
     with pytest.raises(Exception, match="twice"):
         Converter()(graph)
     mirrored = Converter(mirror_unsupported=True)(graph)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import Array, check, convert, random, raw, tf, trace
+from ...support.arrays import Array, random
+from ...support.tf_programs import raw, tf, trace
+from .checks import check, convert
 
 PADDINGS = ["SAME", "VALID", "EXPLICIT"]
 EXPLICIT = [0, 0, 2, 1, 0, 3, 0, 0]

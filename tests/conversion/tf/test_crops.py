@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, integers, random, raw, refusal, tf
+from ...support.arrays import integers, random
+from ...support.tf_programs import raw, tf
+from .checks import check, refusal
 
 # upright, mirrored, partly outside, far outside, a point, exactly the image, half-way between elements
 BOXES = np.float32(

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, integers, logicals, random, raw, refusal, tf
+from ...support.arrays import integers, logicals, random
+from ...support.tf_programs import raw, tf
+from .checks import check, refusal
 
 ALIGNS = ["RIGHT_LEFT", "LEFT_RIGHT", "LEFT_LEFT", "RIGHT_RIGHT"]
 BANDS = [1, -1, 2, (0, 0), (-1, 0), (0, 1), (-1, 1), (-2, 1), (1, 2), (-2, -1), (-2, 3)]

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, integers, logicals, random, raw, refusal, tf
+from ...support.arrays import integers, logicals, random
+from ...support.tf_programs import raw, tf
+from .checks import check, refusal
 
 UNARY = ["Abs", "Atan", "Asinh", "Ceil", "Cos", "Cosh", "Elu", "Erf", "Erfc", "Exp", "Expm1", "Floor", "Inv",
          "LogSoftmax", "Neg", "Reciprocal", "Relu", "Relu6", "Rint", "Round", "Selu", "Sigmoid", "Sign", "Sin",

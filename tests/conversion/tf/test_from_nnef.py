@@ -11,22 +11,9 @@ import pytest
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.ops.fragments import extension_fragments, helper_fragments
 
-from ..nnef_cases import (
-    ALL,
-    BORDERS,
-    CUSTOM,
-    RECURRENT,
-    REGIONS,
-    ROI_CASES,
-    ROIS,
-    SEVERAL,
-    I,
-    V,
-    X,
-    inputs_for,
-    nnef_graph,
-)
-from .nnef_models import check_back
+from ...support.nnef_cases import ALL, BORDERS, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, I, V, X
+from ...support.nnef_models import inputs_for, nnef_graph
+from .checks_back import check_back
 
 pytest.importorskip("tensorflow", reason="TensorFlow runs the converted models")
 

@@ -16,8 +16,9 @@ from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.ops.inference import infer_graph
 
-from ..nnef_cases import ALL, SEVERAL, X, inputs_for, nnef_graph
-from .nnef_models import operators, written
+from ...support.nnef_cases import ALL, SEVERAL, X
+from ...support.nnef_models import inputs_for, nnef_graph
+from .checks_back import operators, written
 
 HELPERS = {
     "as_bits", "as_const", "as_numpy", "as_tensor", "axis_ncx_to_nxc", "axis_nxc_to_ncx", "bias_add",

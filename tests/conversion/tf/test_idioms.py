@@ -6,8 +6,8 @@ import pytest
 
 from nnef_tools.conversion.nnef_to_tf import Converter
 
-from ..nnef_cases import nnef_graph
-from .nnef_models import check_back, operators
+from ...support.nnef_models import nnef_graph
+from .checks_back import check_back, operators
 
 pytest.importorskip("tensorflow", reason="TensorFlow runs the converted models")
 

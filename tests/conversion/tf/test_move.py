@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, convert, integers, logicals, random, raw, refusal, tf, trace
+from ...support.arrays import integers, logicals, random
+from ...support.tf_programs import raw, tf, trace
+from .checks import check, convert, refusal
 
 # shapes
 

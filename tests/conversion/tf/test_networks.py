@@ -12,7 +12,9 @@ import pytest
 from nnef_tools.conversion.tf_to_nnef import Converter
 from nnef_tools.errors import NnefToolsError
 
-from .programs import Traced, check, freeze, integers, random, tf
+from ...support.arrays import integers, random
+from ...support.tf_programs import Traced, freeze, tf
+from .checks import check
 
 L = tf.keras.layers
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, integers, random, raw, refusal, tf, trace
+from ...support.arrays import integers, random
+from ...support.tf_programs import raw, tf, trace
+from .checks import check, refusal
 
 TO_NCHW, TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 

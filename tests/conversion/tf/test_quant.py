@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, random, raw, refusal, tf
+from ...support.arrays import random
+from ...support.tf_programs import raw, tf
+from .checks import check, refusal
 
 
 @pytest.mark.parametrize(("low", "high"), [(-6.0, 6.0), (-1.0, 3.0), (0.1, 2.0), (-3.0, -0.5)])

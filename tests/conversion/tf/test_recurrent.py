@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .programs import check, random, raw, refusal, tf
+from ...support.arrays import random
+from ...support.tf_programs import raw, tf
+from .checks import check, refusal
 
 STEPS, BATCH, INPUT, HIDDEN = 4, 2, 3, 5
 X, C, H = random(STEPS, BATCH, INPUT), random(BATCH, HIDDEN), random(BATCH, HIDDEN, seed=1)

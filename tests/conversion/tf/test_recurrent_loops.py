@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from .programs import Converted, check, freeze, random, tf
+from ...support.arrays import random
+from ...support.conversions import Converted
+from ...support.tf_programs import freeze, tf
+from .checks import check
 
 L = tf.keras.layers
 LAYERS = ("lstm_layer", "gru_layer", "rnn_layer")

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from nnef_tools.execution import make_executor
 from nnef_tools.pipeline import convert_model
 from nnef_tools.report import Report
 
+from ...support.arrays import Array, channels_second
+from ...support.nnef_models import run_nnef
+from ...support.tf_programs import tf
 from ..agreement import assert_close
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-tf = pytest.importorskip("tensorflow", reason="TensorFlow gives the expected results")
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -66,12 +62,10 @@ def check_conversion(frozen: Frozen, folder: Path, *, io_transpose: bool = False
     """TensorFlow to NNEF and back: the same results, which have channels second in between with `io_transpose`."""
     target, back = folder / "model.nnef", folder / "back.pb"
     report = convert_model(frozen.path, target, io_transpose=io_transpose, optimize=optimize, **_options(frozen))
-    move = _channels_second if io_transpose else _same
-    executor = make_executor(target)
-    given = [move(x) for x in frozen.inputs.values()]
-    results = executor.run({info.name: x for info, x in zip(executor.inputs, given, strict=True)})
-    for info, (name, wanted) in zip(executor.outputs, frozen.outputs.items(), strict=True):
-        assert_close(results[info.name], move(wanted), f"NNEF: {name}")
+    move = channels_second if io_transpose else _same
+    results = run_nnef(target, [move(x) for x in frozen.inputs.values()], backend="auto")
+    for result, (name, wanted) in zip(results, frozen.outputs.items(), strict=True):
+        assert_close(result, move(wanted), f"NNEF: {name}")
     convert_model(target, back, io_transpose=io_transpose, optimize=optimize)
     returned = run_tensorflow(back, list(frozen.inputs.values()))
     for result, (name, wanted) in zip(returned, frozen.outputs.items(), strict=True):
@@ -89,10 +83,6 @@ def run_tensorflow(path: Path, inputs: Sequence[Array]) -> list[Array]:
     executor = make_executor(path, format="tf")
     feeds = {info.name: x for info, x in zip(executor.inputs, inputs, strict=True)}
     return list(executor.run(feeds).values())
-
-
-def _channels_second(array: Array) -> Array:
-    return np.moveaxis(array, -1, 1) if array.ndim > 2 else array
 
 
 def _same(array: Array) -> Array:

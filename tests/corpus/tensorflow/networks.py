@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .agreement import tf
+from ...support.tf_programs import tf
 
 keras = tf.keras
 layers, ops = keras.layers, keras.ops

@@ -11,7 +11,7 @@ import pytest
 from nnef_tools.execution import make_executor
 from nnef_tools.io.tf.saved_model import freeze_file
 
-from ..packages import member
+from ...support.packages import member
 from .agreement import Frozen, check_conversion, freeze
 
 NMP = "basic_pitch/saved_models/icassp_2022/nmp"

@@ -6,14 +6,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, parser
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from nnef_tools.model.graph import Graph, Tensor
-
-
-def model_text(text: str) -> ModelProto:
-    """A model in the text syntax of onnx."""
-    return parser.parse_model(text)
 
 
 def linear_model(rows: int, columns: int, seed: int = 0, **options: Any) -> ModelProto:

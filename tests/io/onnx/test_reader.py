@@ -18,7 +18,8 @@ from nnef_tools.errors import FileError, FormatError, MissingPackageError, NnefT
 from nnef_tools.io.onnx import Reader
 from nnef_tools.model.graph import Graph, Tensor
 
-from .models import FUNCTION_MODEL, IF_MODEL, LOOP_MODEL, linear_model, model_text, to_model
+from ...support.onnx_models import text_model
+from .models import FUNCTION_MODEL, IF_MODEL, LOOP_MODEL, linear_model, to_model
 
 read = Reader().onnx_model_to_graph
 
@@ -160,7 +161,7 @@ def test_invalid_constants(attributes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", [IF_MODEL, LOOP_MODEL, FUNCTION_MODEL], ids=["if", "loop", "functions"])
 def test_same_values_as_the_message(text: str) -> None:
-    model = model_text(text)
+    model = text_model(text)
     graph = read(model)
     graph.assert_consistent()
     assert graph.is_sorted() and graph.is_unique()
@@ -176,7 +177,7 @@ def test_same_values_as_the_message(text: str) -> None:
 
 
 def test_nested_graphs_use_outer_tensors() -> None:
-    graph = read(model_text(IF_MODEL))
+    graph = read(text_model(IF_MODEL))
     op = graph.operations[1]
     branch = op.attribs["then_branch"]
     assert isinstance(branch, Graph) and branch.name == "then_graph"
@@ -192,7 +193,7 @@ def test_nested_graphs_use_outer_tensors() -> None:
 def test_functions_like_the_inliner_of_onnx() -> None:
     from onnx import inliner
 
-    model = model_text(FUNCTION_MODEL)
+    model = text_model(FUNCTION_MODEL)
     before = model.SerializeToString()
     graph = read(model)
     assert model.SerializeToString() == before
@@ -207,7 +208,7 @@ def test_function_calls_itself() -> None:
     <domain: "f", opset_import: ["" : 17, "f" : 1]> a (x) => (y) { t = f.b (x) y = Neg (t) }
     <domain: "f", opset_import: ["" : 17, "f" : 1]> b (x) => (y) { y = f.a (x) }"""
     with pytest.raises(FormatError, match="itself"):
-        read(model_text(text))
+        read(text_model(text))
 
 
 def test_functions_that_explode() -> None:
@@ -217,19 +218,19 @@ def test_functions_that_explode() -> None:
         text += f'<domain: "f", opset_import: ["" : 17, "f" : 1]> f{k} (x) => (y) {{ {body} }}\n'
     text += '<domain: "f", opset_import: ["" : 17, "f" : 1]> f0 (x) => (y) { y = Neg (x) }'
     with pytest.raises(FormatError, match="expand"):
-        read(model_text(text))
+        read(text_model(text))
 
 
 def test_function_of_another_opset() -> None:
     text = """<ir_version: 9, opset_import: ["" : 12, "f" : 1]> g (float[2,3] x) => (float[2,3] y) {{ y = f.a (x) }}
     <domain: "f", opset_import: ["" : 17]> a (x) => (y) {{ y = {} (x) }}"""
-    assert [op.type for op in read(model_text(text.format("Sin"))).operations] == ["Sin"]
+    assert [op.type for op in read(text_model(text.format("Sin"))).operations] == ["Sin"]
     with pytest.raises(FormatError, match="Softmax"):
-        read(model_text(text.format("Softmax")))
+        read(text_model(text.format("Softmax")))
 
 
 def test_unsorted_nodes() -> None:
-    model = model_text(IF_MODEL)
+    model = text_model(IF_MODEL)
     nodes = list(model.graph.node)[::-1]
     copy = ModelProto.FromString(model.SerializeToString())
     del copy.graph.node[:]
@@ -248,7 +249,7 @@ def test_unsorted_nodes() -> None:
 def test_invalid_graphs(body: str, match: str) -> None:
     text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) {{ {body} }}'
     with pytest.raises(FormatError, match=match):
-        read(model_text(text))
+        read(text_model(text))
 
 
 @pytest.mark.parametrize("change, match", [
@@ -305,7 +306,7 @@ def _shapes_model(tmp_path: Path) -> Path:
         y = Reshape (a, t)
     }"""
     path = tmp_path / "shapes.onnx"
-    onnx.save_model(model_text(text), path)
+    onnx.save_model(text_model(text), path)
     return path
 
 
@@ -327,7 +328,7 @@ def test_input_shape_of_unknown_rank() -> None:
     from nnef_tools.io.onnx.storage import Storage
 
     text = '<ir_version: 8, opset_import: ["" : 17]> g (float[] x) => (float y) { y = Neg (x) }'
-    model = model_text(text)
+    model = text_model(text)
     model.graph.input[0].type.tensor_type.ClearField("shape")
     model.graph.output[0].type.tensor_type.ClearField("shape")
     assert read(model).outputs[0].shape is None
@@ -400,7 +401,7 @@ def _large_constants() -> ModelProto:
 
 @pytest.mark.parametrize(
     "model",
-    [model_text(IF_MODEL), model_text(LOOP_MODEL), model_text(FUNCTION_MODEL), linear_model(3, 4), _large_constants()],
+    [text_model(IF_MODEL), text_model(LOOP_MODEL), text_model(FUNCTION_MODEL), linear_model(3, 4), _large_constants()],
     ids=["if", "loop", "functions", "linear", "large"],
 )
 def test_mutants(tmp_path: Path, model: ModelProto) -> None:

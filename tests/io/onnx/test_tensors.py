@@ -204,9 +204,9 @@ def test_external_data_links(tmp_path: Path) -> None:
 
 
 def test_small_external_data_reaches_shape_inference(tmp_path: Path) -> None:
-    from .models import model_text
+    from ...support.onnx_models import text_model
 
-    model = model_text(
+    model = text_model(
         """<ir_version: 8, opset_import: ["" : 17]>
         g (float[2,6] x) => (float[a,b,c] y) <int64[3] shape = {3, 2, 2}> { y = Reshape (x, shape) }"""
     )

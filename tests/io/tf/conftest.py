@@ -19,11 +19,3 @@ def read(tmp_path: Path) -> Any:
         return Reader(**options)(path, *args)
 
     return read
-
-
-def types(g: Graph) -> list[str | None]:
-    return [op.type for op in g.operations]
-
-
-def names(tensors: Any) -> list[str | None]:
-    return [t.name for t in tensors]

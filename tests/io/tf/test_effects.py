@@ -12,7 +12,7 @@ import pytest
 from nnef_tools import convert_model, run_model
 from nnef_tools.io.tf.graphdef import Reader
 
-from .conftest import names
+from ...support.graphs import names
 from .messages import BOOL, FLOAT, STRING, attr, const, func, function, graph, items, node, placeholder, tensor, unary
 
 

@@ -14,6 +14,8 @@ from nnef_tools.errors import FormatError, UsageError
 from nnef_tools.io.tf import graphdef
 from nnef_tools.io.tf.graphdef import Reader, Writer
 
+from ...support.tf_programs import run_graph_def
+
 tf = pytest.importorskip("tensorflow", reason="the export works on TensorFlow's own objects")
 tf1 = tf.compat.v1
 
@@ -37,12 +39,6 @@ def export(tmp_path: Path) -> Any:
         return message, Reader()(tmp_path / "model.pb")
 
     return export
-
-
-def run(message: Any, output: str, feeds: dict[str, Any]) -> Any:
-    with tf.Graph().as_default(), tf1.Session() as session:
-        tf.import_graph_def(message, name="")
-        return session.run(output, feeds)
 
 
 def placeholder(*shape: int | None, name: str = "x", dtype: Any = tf.float32) -> Any:
@@ -217,7 +213,7 @@ def test_captured_tensors_are_refused(export: Any) -> None:
         export([y])
     message, _ = export([y], collapse_composites=False)
     assert "PyFunc" not in {node.op for node in message.node}
-    assert run(message, message.node[-1].name + ":0", {"x:0": [1, 1]}).tolist() == [2, 3]
+    assert run_graph_def(message, message.node[-1].name + ":0", {"x:0": [1, 1]}).tolist() == [2, 3]
 
 
 def test_captured_variables_are_refused(export: Any) -> None:
@@ -268,7 +264,7 @@ def test_names_of_outputs(export: Any) -> None:
     parts = tf.split(x, 2, name="parts")
     message, graph = export([parts[1], tf.abs(x, name="a")])
     assert [t.name for t in graph.outputs] == ["parts_1", "a"]
-    assert run(message, "parts_1:0", {"x:0": [1, 2, 3, 4]}).tolist() == [3, 4]
+    assert run_graph_def(message, "parts_1:0", {"x:0": [1, 2, 3, 4]}).tolist() == [3, 4]
     with pytest.raises(UsageError, match="cannot be named 'a'"):
         export({parts[0].ref(): "a"})
 
@@ -280,7 +276,7 @@ def test_variables_become_constants_and_unused_nodes_go(export: Any) -> None:
     message, graph = export([tf.matmul(x, w, name="y")])
     assert "Square" not in {node.op for node in message.node}
     assert [op.type for op in graph.operations] == ["Placeholder", "Const", "MatMul"]
-    assert run(message, "y:0", {"x:0": [[1, 1]]}).tolist() == [[3]]
+    assert run_graph_def(message, "y:0", {"x:0": [[1, 1]]}).tolist() == [[3]]
 
 
 def test_input_shapes(export: Any) -> None:
@@ -317,10 +313,10 @@ def test_folding(export: Any) -> None:
     assert "Shape" not in ops
     assert "RandomUniform" in ops
     feed = {"x:0": np.ones((2, 3), np.float32)}
-    assert run(message, "y:0", feed).tolist() == [[11.0] * 3] * 2
+    assert run_graph_def(message, "y:0", feed).tolist() == [[11.0] * 3] * 2
     unfolded, _ = export([y], fold_constants=False)
     assert "SplitV" in [node.op for node in unfolded.node]
-    assert run(unfolded, "y:0", feed).tolist() == [[11.0] * 3] * 2
+    assert run_graph_def(unfolded, "y:0", feed).tolist() == [[11.0] * 3] * 2
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

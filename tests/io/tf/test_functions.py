@@ -12,14 +12,10 @@ from nnef_tools.errors import FormatError, UsageError
 from nnef_tools.io.tf import graphdef
 from nnef_tools.io.tf.graphdef import Reader, Writer
 
+from ...support.tf_programs import run_graph_def
+
 tf = pytest.importorskip("tensorflow", reason="the export works on TensorFlow's own objects")
 tf1 = tf.compat.v1
-
-
-def run(message: Any, output: str, feeds: dict[str, Any]) -> Any:
-    with tf.Graph().as_default(), tf1.Session() as session:
-        tf.import_graph_def(message, name="")
-        return session.run(output, feeds)
 
 
 @graphdef.composite_function
@@ -69,8 +65,8 @@ def test_functions_of_tensorflow_2(tmp_path: Path) -> None:
     assert [t.name for t in graph.outputs] == ["first", "second"]
     x = np.array([[1, 2], [3, 4], [-5, 6]], np.float32)
     expected = model(tf.constant(x))
-    np.testing.assert_allclose(run(message, "first:0", {"x:0": x}), expected["a"].numpy(), rtol=1e-6)
-    np.testing.assert_allclose(run(message, "second:0", {"x:0": x}), expected["b"].numpy(), rtol=1e-6)
+    np.testing.assert_allclose(run_graph_def(message, "first:0", {"x:0": x}), expected["a"].numpy(), rtol=1e-6)
+    np.testing.assert_allclose(run_graph_def(message, "second:0", {"x:0": x}), expected["b"].numpy(), rtol=1e-6)
     with pytest.raises(UsageError, match="2 results"):
         frozen_bytes(tmp_path, concrete, output_names=["one"])
     with pytest.raises(UsageError, match="input signature"):
@@ -111,7 +107,7 @@ def test_saved_models(tmp_path: Path, kind: str) -> None:
     assert graph.inputs[0].shape in ((None, 5, 3), (1, 5, 3))
     Writer()(graph, tmp_path / "out.pb")
     message = tf1.GraphDef.FromString((tmp_path / "out.pb").read_bytes())
-    got = run(message, f"{graph.outputs[0].name}:0", {f"{graph.inputs[0].name}:0": x})
+    got = run_graph_def(message, f"{graph.outputs[0].name}:0", {f"{graph.inputs[0].name}:0": x})
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 

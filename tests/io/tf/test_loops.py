@@ -12,6 +12,7 @@ from nnef_tools.errors import FormatError, NnefToolsError
 from nnef_tools.io.tf.graphdef import Reader, Writer
 from nnef_tools.model import Graph
 
+from ...support.graphs import all_types
 from .messages import BOOL, FLOAT, INT32, attr, const, graph, node, placeholder, tensor, unary
 
 
@@ -57,21 +58,17 @@ def simple_loop() -> list[Any]:
     ]
 
 
-def types(g: Graph) -> list[str | None]:
-    return [op.type for op in g.operations]
-
-
 def test_a_loop(read: Any) -> None:
     g = read(*simple_loop())
-    assert types(g) == ["Placeholder", "Const", "Const", "StatelessWhile", "Neg"]
+    assert all_types(g) == ["Placeholder", "Const", "Const", "StatelessWhile", "Neg"]
     loop = g.operations[3]
     assert [t.name for t in loop.inputs] == ["zero", "x", "w"]
     assert loop.attribs["T"] == [np.int32, np.float32, np.float32]
     assert g.operations[4].input is loop.outputs[1]
     cond, body = loop.attribs["cond"], loop.attribs["body"]
-    assert types(cond) == ["Const", "Less"]
+    assert all_types(cond) == ["Const", "Less"]
     assert cond.operations[1].inputs[0] is cond.inputs[0]
-    assert types(body) == ["Const", "Add", "Mul"]
+    assert all_types(body) == ["Const", "Add", "Mul"]
     assert [t.dtype for t in body.inputs] == [np.int32, np.float32, np.float32]
     assert list(body.operations[2].inputs) == [body.inputs[1], body.inputs[2]]
     assert list(body.outputs) == [body.operations[1].output, body.operations[2].output, body.inputs[2]]
@@ -105,7 +102,7 @@ def conditional(predicate: Any) -> list[Any]:
 
 def test_a_conditional(read: Any) -> None:
     g = read(*conditional(placeholder("p", dtype=BOOL)))
-    assert types(g) == ["Placeholder", "Placeholder", "Neg", "Square", "SelectV2", "Abs"]
+    assert all_types(g) == ["Placeholder", "Placeholder", "Neg", "Square", "SelectV2", "Abs"]
     assert [t.name for t in g.operations[4].inputs] == ["p", "neg", "square"]
     assert [t.name for t in g.outputs] == ["y"]
 
@@ -114,7 +111,7 @@ def test_a_conditional(read: Any) -> None:
 def test_a_constant_condition(read: Any, value: bool, kept: str) -> None:
     learning = node("PlaceholderWithDefault", "p", "default", dtype=attr(type=BOOL))
     default = const("default", tensor(BOOL, (), bool_val=[value]))
-    assert types(read(default, *conditional(learning))) == ["Placeholder", kept, "Abs"]
+    assert all_types(read(default, *conditional(learning))) == ["Placeholder", kept, "Abs"]
 
 
 def test_branches_that_only_wait_for_their_condition(read: Any) -> None:
@@ -153,7 +150,7 @@ def choice(count: int, index: Any) -> list[Any]:
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_choice_by_an_index(read: Any, count: int) -> None:
     g = read(*choice(count, placeholder("i", dtype=INT32)))
-    assert types(g)[2:] == [*["Neg", "Square", "Neg", "Square", "Neg"][:count], "StatelessCase", "Abs"]
+    assert all_types(g)[2:] == [*["Neg", "Square", "Neg", "Square", "Neg"][:count], "StatelessCase", "Abs"]
     case = g.operations[-2]
     assert [t.name for t in case.inputs] == ["i", *(f"b{k}" for k in range(count))]
     assert [b.outputs[0] is b.inputs[k] for k, b in enumerate(case.attribs["branches"])] == [True] * count
@@ -163,7 +160,7 @@ def test_a_choice_by_an_index(read: Any, count: int) -> None:
 @pytest.mark.parametrize("index, kept", [(0, "Neg"), (1, "Square"), (2, "Neg"), (9, "Square"), (-1, "Square")])
 def test_a_constant_index(read: Any, index: int, kept: str) -> None:
     given = const("i", tensor(INT32, (), int_val=[index]))
-    assert types(read(*choice(4, given))) == ["Placeholder", kept, "Abs"]
+    assert all_types(read(*choice(4, given))) == ["Placeholder", kept, "Abs"]
 
 
 def test_choices_that_cannot_be_told(read: Any) -> None:
@@ -198,6 +195,8 @@ def test_damaged_loops(tmp_path: Path) -> None:
 
 def same_values(folder: Path, tf: Any, build: Any, *feeds: Any) -> Graph:
     """Exports a graph of TensorFlow, reads and writes it, and compares what both compute. Inputs: x (and p)."""
+    from ...support.tf_programs import run_graph_def  # here, since other tests need no TensorFlow
+
     tf1 = tf.compat.v1
     with tf.Graph().as_default() as source:
         tf1.disable_control_flow_v2()
@@ -208,11 +207,7 @@ def same_values(folder: Path, tf: Any, build: Any, *feeds: Any) -> Graph:
     (folder / "in.pb").write_bytes(source.as_graph_def(add_shapes=True).SerializeToString())
     g = Reader()(folder / "in.pb")
     Writer()(g, folder / "out.pb")
-    results = []
-    for name in ("in.pb", "out.pb"):
-        with tf.Graph().as_default(), tf1.Session() as session:
-            tf.import_graph_def(tf1.GraphDef.FromString((folder / name).read_bytes()), name="")
-            results.append([session.run("y:0", feed) for feed in feeds])
+    results = ([run_graph_def(folder / name, "y:0", feed) for feed in feeds] for name in ("in.pb", "out.pb"))
     for expected, got in zip(*results, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-6)
     return g
@@ -230,7 +225,7 @@ def test_loops_of_tensorflow(tmp_path: Path) -> None:
         return tf.while_loop(lambda i, a: i < 3, lambda i, a: (i + 1, a * w + tf.fill([2], 0.5)), (0, x))[1]
 
     g = same_values(tmp_path, tf, build, X)
-    assert "StatelessWhile" in types(g)
+    assert "StatelessWhile" in all_types(g)
     assert [t.name for t in g.outputs] == ["y"]
 
 
@@ -249,7 +244,7 @@ def test_nested_loops_of_tensorflow(tmp_path: Path) -> None:
         return tf.while_loop(lambda i, a: i < 2, lambda i, a: (i + 1, a + first), (0, first))[1]
 
     g = same_values(tmp_path, tf, build, X)
-    assert types(g).count("StatelessWhile") == 2
+    assert all_types(g).count("StatelessWhile") == 2
     assert [t.name for t in g.outputs] == ["y"]
 
 
@@ -277,6 +272,8 @@ def test_recurrent_layers(tmp_path: Path, layer: str, lower: bool) -> None:
     tf = pytest.importorskip("tensorflow", reason="it makes and runs the graphs")
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+    from ...support.tf_programs import run_graph_def
+
     tf.keras.utils.set_random_seed(0)
     model = tf.keras.Sequential([tf.keras.layers.Input((4, 3)), getattr(tf.keras.layers, layer)(5)])
     spec = tf.TensorSpec((1, 4, 3), name="x")
@@ -287,11 +284,8 @@ def test_recurrent_layers(tmp_path: Path, layer: str, lower: bool) -> None:
     assert [t.name for t in g.inputs] == ["x"], "inputs that lowering left over are gone"
     assert [t.name for t in g.outputs] == ["Identity"]
     loop = next(op for op in g.operations if op.type in ("While", "StatelessWhile"))
-    assert "TensorListGetItem" in types(loop.attribs["body"])
+    assert "TensorListGetItem" in all_types(loop.attribs["body"])
     Writer()(g, tmp_path / "out.pb")
     x = np.random.default_rng(0).normal(size=(1, 4, 3)).astype(np.float32)
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        message = tf.compat.v1.GraphDef.FromString((tmp_path / "out.pb").read_bytes())
-        tf.import_graph_def(message, name="")
-        got = session.run("Identity:0", {"x:0": x})
+    got = run_graph_def(tmp_path / "out.pb", "Identity:0", {"x:0": x})
     np.testing.assert_allclose(got, model(x).numpy(), atol=1e-6)

@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from nnef_tools.errors import FileError, FormatError, NnefToolsError, ParseError
 from nnef_tools.io.tf.graphdef import Reader
 
-from .conftest import types
+from ...support.graphs import all_types
 from .messages import (
     FLOAT,
     STRING,
@@ -51,7 +51,7 @@ def test_text(tmp_path: Path) -> None:
     text = text_format.MessageToString(message)
     path.write_text("# a comment\n" + text.replace("dtype: 1", "dtype: DT_FLOAT") + "unknown_field { a: [1, 2] b < > }")
     g = Reader()(path)
-    assert types(g) == ["Placeholder", "Const", "Unheard"]
+    assert all_types(g) == ["Placeholder", "Const", "Unheard"]
     assert g.operations[1].output.data.tolist() == [1.5, -2]
     attribs = g.operations[2].attribs
     assert attribs["name"] == b'\xff"\n\x01'

@@ -1,24 +1,19 @@
-"""What the tests of rules from NNEF share: NNEF graphs, run by our kernels and, converted, by TensorFlow."""
+"""An NNEF graph computes in TensorFlow what it did before."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pytest
 
 from nnef_tools.conversion.nnef_to_tf import Converter
 from nnef_tools.execution import make_executor
 from nnef_tools.io.tf.graphdef.writer import Writer
 from nnef_tools.model import Graph
 
-from ..nnef_cases import inputs_for
-
-Array = np.ndarray[Any, Any]
+from ...support.arrays import Array, assert_agree
+from ...support.nnef_models import inputs_for
 
 
 def written(graph: Graph) -> bytes:
@@ -31,14 +26,11 @@ def written(graph: Graph) -> bytes:
 
 def run_tensorflow(graph: Graph, feeds: Mapping[str, Array]) -> list[Array]:
     """The outputs of a written graph that TensorFlow computes. feeds: by names of inputs."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    tf = pytest.importorskip("tensorflow", reason="TensorFlow runs the converted models")
+    from ...support.tf_programs import run_graph_def, tf  # here, since other tests need no TensorFlow
+
     definition = tf.compat.v1.GraphDef.FromString(written(graph))
-    with tf.Graph().as_default():
-        tf.import_graph_def(definition, name="")
-        with tf.compat.v1.Session() as session:
-            names = [_full(str(tensor.name)) for tensor in graph.outputs]
-            return list(session.run(names, {_full(name): array for name, array in feeds.items()}))
+    names = [_full(str(tensor.name)) for tensor in graph.outputs]
+    return list(run_graph_def(definition, names, {_full(name): array for name, array in feeds.items()}))
 
 
 def _full(name: str) -> str:
@@ -68,10 +60,8 @@ def check_back(
     assert [tensor.name for tensor in converted.outputs] == list(expected)
     results = run_tensorflow(converted, feeds)
     for (name, wanted), actual, tensor in zip(expected.items(), results, converted.outputs, strict=True):
-        assert actual.dtype.kind == wanted.dtype.kind, name
-        assert actual.dtype.type is tensor.dtype, name
-        assert actual.shape == wanted.shape == tensor.shape, name
-        np.testing.assert_allclose(actual, wanted, rtol=rtol, atol=atol, err_msg=name)
+        assert (actual.shape, actual.dtype.type) == (tensor.shape, tensor.dtype), name
+        assert_agree(actual, wanted, rtol=rtol, atol=atol, what=name)
     return converted
 
 

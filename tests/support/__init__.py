@@ -1,0 +1,1 @@
+"""What tests of several folders share: small models of every format, ways to run them, a comparison of results."""
