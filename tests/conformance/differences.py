@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .suite import Array, Case
+from ..support.arrays import Array
+from .suite import Case
 
 BFLOAT16_STEP = 2.0**-7
 """The distance of 1 to the next number in bfloat16."""

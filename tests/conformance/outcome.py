@@ -7,18 +7,17 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import ml_dtypes
 import numpy as np
 import onnx
 
 from nnef_tools.errors import ConversionError, NnefToolsError
-from nnef_tools.execution import make_executor
 from nnef_tools.pipeline import convert_model
 
+from ..support.arrays import Array, nnef_kind
+from ..support.nnef_models import run_nnef
 from .differences import DIFFERENCES
-from .suite import Array, Case
+from .suite import Case
 
 RTOL, ATOL = 1e-3, 1e-5
 
@@ -42,18 +41,15 @@ def run(case: Case, folder: Path, backend: str = "numpy") -> Outcome:
     try:
         shapes = {name: array.shape for name, array in case.inputs.items()}
         convert_model(source, target, output_format="nnef", input_shapes=shapes)
-        executor = make_executor(target, backend=backend)
-        arrays = [array for array in case.inputs.values() if array.size]  # NNEF has no empty inputs
-        feeds = {info.name: array for info, array in zip(executor.inputs, arrays, strict=True)}
+        given = [array for array in case.inputs.values() if array.size]  # NNEF has no empty inputs
         with np.errstate(all="ignore"):
-            results = executor.run(feeds)
+            arrays = run_nnef(target, given, backend=backend)
     except ConversionError as error:
         return Outcome("refused", _reason(error))
     except NnefToolsError as error:
         return Outcome("broken", f"{type(error).__name__}: {error.message}")
     except Exception as error:
         return Outcome("broken", f"traceback of {type(error).__name__}: {error}")
-    arrays = [results[info.name] for info in executor.outputs]
     outcome = compare(arrays, case.outputs)
     difference = DIFFERENCES.get(case.name)
     if outcome.state == "wrong" and difference is not None and difference.explains(case, arrays):
@@ -68,7 +64,7 @@ def compare(results: Sequence[Array], expected: Sequence[Array]) -> Outcome:
     for k, (result, wanted) in enumerate(zip(results, expected, strict=True)):
         if result.shape != wanted.shape:
             return Outcome("wrong", f"output {k}: shape {list(result.shape)} instead of {list(wanted.shape)}")
-        if kind(result.dtype) != kind(wanted.dtype):
+        if nnef_kind(result.dtype) != nnef_kind(wanted.dtype):
             return Outcome("wrong", f"output {k}: {result.dtype} instead of {wanted.dtype}")
         a, b = result.astype(np.float64), wanted.astype(np.float64)
         differ = ~np.isclose(a, b, RTOL, ATOL, equal_nan=True)
@@ -77,17 +73,6 @@ def compare(results: Sequence[Array], expected: Sequence[Array]) -> Outcome:
             pair = f"{a.reshape(-1)[first]:.6g} instead of {b.reshape(-1)[first]:.6g}"
             return Outcome("wrong", f"output {k}: {np.count_nonzero(differ)} of {a.size} values differ, first {pair}")
     return Outcome("right")
-
-
-def kind(dtype: np.dtype[Any]) -> str:
-    """logical, integer or scalar."""
-    if dtype == np.bool_:
-        return "logical"
-    try:
-        ml_dtypes.iinfo(dtype)
-    except ValueError:
-        return "scalar"
-    return "integer"
 
 
 def _reason(error: ConversionError) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
-Array = np.ndarray[Any, Any]
+from ..support.arrays import Array
 
 STORED_KINDS = ("simple", "pytorch-converted", "pytorch-operator")
 FOREIGN_DOMAINS = {"ai.onnx.ml", "ai.onnx.preview.training"}

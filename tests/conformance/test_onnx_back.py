@@ -17,14 +17,15 @@ from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.conversion.nnef_to_onnx import Converter as ToOnnx
 from nnef_tools.conversion.onnx_to_nnef import Converter as ToNnef
-from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 from nnef_tools.io.nnef import Reader as NnefReader
 from nnef_tools.io.nnef import Writer as NnefWriter
 from nnef_tools.io.onnx import Reader as OnnxReader
 from nnef_tools.io.onnx import Writer as OnnxWriter
 
+from ..support.arrays import Array
+from ..support.onnx_models import run_onnx
 from .expected import VARIANTS, read_expected, variant_of
-from .outcome import Array, compare
+from .outcome import compare
 from .suite import Case, all_cases
 
 SHARDS = 16
@@ -56,8 +57,7 @@ def run_back(case: Case, folder: Path) -> list[Array]:
         assert types.get(item.name, item.type.tensor_type.elem_type) == item.type.tensor_type.elem_type, item.name
     if any(array.dtype.isbuiltin != 1 for array in (*feeds.values(), *case.outputs)):
         return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, feeds)]
-    session = open_session(str(back), str(back), threads=1, providers=providers("cpu"))
-    return list(session.run(None, feeds))
+    return run_onnx(back, feeds)
 
 
 def problem(case: Case, folder: Path) -> str | None:

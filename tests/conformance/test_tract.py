@@ -14,8 +14,9 @@ import pytest
 
 from nnef_tools import convert_model
 
+from ..support.arrays import nnef_kind
 from .expected import VARIANTS, read_expected, variant_of
-from .outcome import compare, kind, run
+from .outcome import compare, run
 from .suite import Case, all_cases
 
 pytest.importorskip("tract")
@@ -95,7 +96,7 @@ def is_readable(text: str) -> bool:
 
 def plain(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     types: dict[str, Any] = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
-    return array.astype(types[kind(array.dtype)])
+    return array.astype(types[nnef_kind(array.dtype)])
 
 
 def run_in_tract(cases: dict[str, Case], root: Path) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,8 +20,10 @@ from nnef_tools.execution import make_executor
 from nnef_tools.io.nnef import Reader
 from nnef_tools.language.tensor_file import write_tensor
 
+from ..support.arrays import Array
+from ..support.onnx_models import Typed, onnx_model, onnx_session, run_onnx
+
 BACKENDS = ("numpy", "torch", "onnxruntime")
-Array = np.ndarray[Any, Any]
 node = helper.make_node
 
 
@@ -36,24 +37,11 @@ def save(
 ) -> Path:
     """A model of inputs x0, x1, .. and output y, which may be named as several: y0, y1, ...."""
     names = [name for item in nodes for name in item.output if name.startswith("y")]
-    graph = helper.make_graph(
-        list(nodes),
-        "g",
-        [
-            helper.make_tensor_value_info(f"x{k}", helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
-            for k, x in enumerate(inputs)
-        ],
-        [helper.make_tensor_value_info(name, output, None) for name in names],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    given = {f"x{k}": x for k, x in enumerate(inputs)}
+    dtype = helper.tensor_dtype_to_np_dtype(output)
+    model = onnx_model(nodes, given, {name: Typed(dtype) for name in names}, constants, opset=opset)
     onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
-
-
-def run_onnx(path: Path, inputs: Sequence[Array]) -> list[Array]:
-    session = ort.InferenceSession(path)
-    return session.run(None, {item.name: x for item, x in zip(session.get_inputs(), inputs, strict=True)})
 
 
 def bits(array: Array) -> Any:
@@ -84,7 +72,7 @@ def check(
         for source in ("a.nnef", "c.nnef"):
             returned = path.parent / "back.onnx"
             nnef_tools.convert_model(path.parent / source, returned)
-            session = ort.InferenceSession(returned)
+            session = onnx_session(returned)
             kinds = [helper.np_dtype_to_tensor_dtype(x.dtype) for x in inputs]
             assert [item.type for item in session.get_inputs()] == [
                 f"tensor({T.DataType.Name(kind).lower()})" for kind in kinds

@@ -6,10 +6,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
+from ..support.onnx_models import onnx_session
 from .agreement import check
 from .nets import NETS, VOCABULARY, takes_tokens
 
@@ -28,6 +28,5 @@ def test_net(name: str, dynamo: bool, tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         opset = None if dynamo else SCRIPT_OPSETS.get(name, 17)
         torch.onnx.export(module, inputs, str(path), dynamo=dynamo, opset_version=opset, verbose=False)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_inputs()]
+    names = [item.name for item in onnx_session(path).get_inputs()]
     check(path, {n: np.asarray(x) for n, x in zip(names, inputs, strict=True)}, tmp_path)

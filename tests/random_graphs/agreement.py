@@ -11,6 +11,7 @@ import numpy as np
 import nnef_tools
 from nnef_tools.errors import ConversionError
 
+from ..support.onnx_models import onnx_session
 from .generator import Array, Model
 
 Results = list[Array]
@@ -42,16 +43,12 @@ def optimized(model: Model, folder: Path) -> Results:
 def onnx(model: Model, folder: Path) -> Results:
     """The written ONNX model in onnxruntime itself."""
     import onnx
-    import onnxruntime
 
     target = folder.with_suffix(".onnx")
     nnef_tools.convert_model(folder, target, keep_io_names=True)
     onnx.checker.check_model(str(target), full_check=True)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(target), options, providers=["CPUExecutionProvider"])
-    kinds = {item.name: item.type for item in session.get_inputs()}
-    assert list(kinds) == list(model.inputs)
+    session = onnx_session(target, threads=0)
+    assert [item.name for item in session.get_inputs()] == list(model.inputs)
     return list(session.run(None, dict(model.inputs)))
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from pathlib import Path
 
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+
+import nnef_tools
 from nnef_tools.model import Graph
 
 from ...support.nnef_models import nnef_graph
+from ...support.onnx_models import onnx_model, run_onnx
 from .checks import check_back
 
 TABLE = "x = external(shape = [4, 3]); i = external<integer>(shape = [2, 2]); "
@@ -185,3 +192,20 @@ def test_moved_blocks(mode: str) -> None:
 )
 def test_other_moves_stay(parts: tuple[str, ...]) -> None:
     check_back(blocks(*parts), ops=["Reshape", "Transpose", "Reshape"])
+
+
+def test_onnxruntime_recognizes_gelu(tmp_path: Path) -> None:
+    """Erf and what is around it take twice as long."""
+    source = tmp_path / "m.onnx"
+    gelu = helper.make_node("Gelu", ["x"], ["y"])
+    onnx.save(onnx_model([gelu], {"x": [2, 32]}, {"y": [2, 32]}, opset=20, ir_version=9), source)
+    nnef_tools.convert_model(source, tmp_path / "m.nnef")
+    nnef_tools.convert_model(tmp_path / "m.nnef", tmp_path / "back.onnx")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(tmp_path / "back.onnx", options)
+    assert [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node] == ["Gelu"]
+    x = np.linspace(-8, 8, 64, dtype=np.float32).reshape(2, 32)
+    (expected,) = run_onnx(source, [x])
+    np.testing.assert_allclose(session.run(None, {"x": x})[0], expected, rtol=1e-6, atol=1e-6)

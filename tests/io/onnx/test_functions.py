@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -14,6 +13,7 @@ from nnef_tools.io.onnx import Reader
 from nnef_tools.io.onnx.functions import expand
 from nnef_tools.model.graph import Graph, Operation
 
+from ...support.onnx_models import run_onnx
 from .models import to_model
 
 read = Reader().onnx_model_to_graph
@@ -143,17 +143,12 @@ def test_bodies_compute_the_same(node: NodeProto, shapes: list[list[int]], versi
     random = np.random.default_rng(5)
     values = [np.asarray(random.standard_normal(shape) + 0.5, np.float32) for shape in shapes]
 
-    def run(message: ModelProto, inputs: list[Any]) -> list[Any]:
-        session = onnxruntime.InferenceSession(message.SerializeToString(), providers=["CPUExecutionProvider"])
-        feeds = {item.name: value for item, value in zip(session.get_inputs(), inputs, strict=True)}
-        return list(session.run(None, feeds))
-
-    expected = iter(run(model, values))
+    expected = iter(run_onnx(model, values))
     inner = iter(values)
     present = [next(inner) if name else np.zeros((), np.float32) for name in node.input]
     for tensor in body.inputs:  # the runtime wants a type for each input, also for the one that nothing uses
         tensor.dtype, tensor.shape = tensor.dtype or np.float32, tensor.shape or ()
-    for name, found in zip(node.output, run(to_model(body), present), strict=True):
+    for name, found in zip(node.output, run_onnx(to_model(body), present), strict=True):
         if name:
             np.testing.assert_allclose(found, next(expected), rtol=1e-5, atol=1e-6)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 
@@ -18,7 +17,7 @@ from nnef_tools.errors import FileError, FormatError, MissingPackageError, NnefT
 from nnef_tools.io.onnx import Reader
 from nnef_tools.model.graph import Graph, Tensor
 
-from ...support.onnx_models import text_model
+from ...support.onnx_models import run_onnx, text_model
 from .models import FUNCTION_MODEL, IF_MODEL, LOOP_MODEL, linear_model, to_model
 
 read = Reader().onnx_model_to_graph
@@ -27,13 +26,6 @@ read = Reader().onnx_model_to_graph
 def _tensor(graph: Graph, name: str) -> Tensor:
     (found,) = [tensor for tensor in graph.tensors if tensor.name == name]
     return found
-
-
-def _run(model: ModelProto, inputs: list[np.ndarray[Any, Any]]) -> list[Any]:
-    onnxruntime.set_default_logger_severity(4)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_inputs()]
-    return list(session.run(None, dict(zip(names, inputs, strict=True))))
 
 
 def test_structure(tmp_path: Path) -> None:
@@ -171,8 +163,8 @@ def test_same_values_as_the_message(text: str) -> None:
             np.array(flag) if tensor.dtype == np.bool_ else random.standard_normal(tensor.shape).astype(np.float32)
             for tensor in graph.inputs
         ]
-        expected = _run(model, inputs)
-        for found, wanted in zip(_run(to_model(graph), inputs), expected, strict=True):
+        expected = run_onnx(model, inputs)
+        for found, wanted in zip(run_onnx(to_model(graph), inputs), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
 
 

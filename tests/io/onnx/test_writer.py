@@ -7,7 +7,6 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -15,6 +14,8 @@ from nnef_tools.errors import FileError, FormatError
 from nnef_tools.io.onnx import Reader, Writer
 from nnef_tools.io.onnx import writer as module
 from nnef_tools.model import Graph, Operation, Tensor
+
+from ...support.onnx_models import run_onnx
 
 TEXT = """
 <ir_version: 8, opset_import: ["": 17, "com.example": 3], producer_name: "other",
@@ -49,8 +50,7 @@ def linear(weights: np.ndarray, dtype: type = np.float32) -> Graph:
 
 
 def run(path: Path, **inputs: np.ndarray) -> list[np.ndarray]:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return list(session.run(None, inputs))
+    return run_onnx(path, inputs)
 
 
 def test_everything_of_a_model_survives(tmp_path: Path) -> None:
