@@ -12,21 +12,23 @@ from nnef_tools.errors import ExecutionError, UsageError
 from nnef_tools.execution.results.compare import compare_outputs
 from nnef_tools.verification.first_difference import find_first_difference
 
+from ..support.arrays import Array
 
-def one(a, b, **tolerances):
+
+def one(a: Array | list[Any], b: Array | list[Any], **tolerances: float) -> Any:
     result = compare_outputs({"y": np.asarray(a)}, {"y": np.asarray(b), "other": np.zeros(1)}, **tolerances)
     assert result.ok == result.outputs[0].ok
     return result.outputs[0]
 
 
-def test_numbers():
+def test_numbers() -> None:
     found = one(np.array([1.0, -4.0], np.float32), np.array([1.0, -3.0], np.float32))
     assert (found.max_error, found.scale, found.relative_error) == (1, 4, 0.25)
     assert found.cosine == pytest.approx(13 / (math.sqrt(17) * math.sqrt(10)))
     assert not found.ok and found.shapes_equal and found.dtypes_equal
 
 
-def test_tolerances():
+def test_tolerances() -> None:
     a = np.array([100.0, 0.01])
     assert one(a, a + [0.005, 0.005]).ok  # small against the scale
     assert not one(a, a + [0.0, 0.02]).ok
@@ -35,7 +37,7 @@ def test_tolerances():
     assert one(a, a + [0.5, 0.5], relative_to_scale=0, atol=0.5).ok
 
 
-def test_specials():
+def test_specials() -> None:
     inf, nan = np.inf, np.nan
     assert one([1, nan, inf], [1, nan, inf]).ok
     assert not one([1, nan, inf], [1, nan, -inf]).ok
@@ -45,7 +47,7 @@ def test_specials():
     assert one([nan, nan], [nan, nan]).max_error == 0
 
 
-def test_integers_are_exact():
+def test_integers_are_exact() -> None:
     assert not one(np.array([100000, 1]), np.array([100000, 2])).ok
     assert not one(np.array([2**60]), np.array([2**60 + 1])).ok
     assert one(np.array([True, False]), np.array([True, False])).ok
@@ -53,7 +55,7 @@ def test_integers_are_exact():
     assert one(np.array([1, 2]), np.array([1.0, 2.0])).ok
 
 
-def test_shapes_and_types():
+def test_shapes_and_types() -> None:
     found = one(np.zeros((2, 1)), np.zeros(2, np.float32))
     assert not found.ok and not found.shapes_equal and not found.dtypes_equal and math.isnan(found.max_error)
     assert one(np.zeros((0, 3)), np.zeros((0, 3))).ok

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +22,13 @@ from nnef_tools.execution.kernels.plan import Plan
 from nnef_tools.language.tensor_file import write_tensor
 from nnef_tools.model import Graph, Operation, Tensor
 
+from ..support.arrays import Array
+
 KERNELS = ["numpy", "torch"]
 BACKENDS = [*KERNELS, "onnxruntime"]
 
 
-def write_model(folder, text: str, quant: str = "", **variables: Any):
+def write_model(folder: Path, text: str, quant: str = "", **variables: Any) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "graph.nnef").write_text(text)
     if quant:
@@ -51,22 +55,22 @@ graph net(x) -> (y, s)
 
 
 @pytest.fixture
-def weights():
+def weights() -> Array:
     return np.random.default_rng(0).normal(size=(3, 2, 3)).astype(np.float32)
 
 
 @pytest.fixture
-def model(tmp_path, weights):
+def model(tmp_path: Path, weights: Array) -> Path:
     return write_model(tmp_path / "model", MODEL, w=weights)
 
 
-def reference(x, weights):
+def reference(x: Array, weights: Array) -> Array:
     bias = torch.tensor([1.0, 2, 3])
     return 2 * torch.relu(torch.conv1d(torch.from_numpy(x), torch.from_numpy(weights), bias, padding=1)).numpy()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_run(model, weights, backend):
+def test_run(model: Path, weights: Array, backend: str) -> None:
     executor = make_executor(model, backend=backend)
     assert executor.backend == backend
     assert [(i.name, i.dtype, i.shape) for i in executor.inputs] == [("x", np.float32, (1, 2, 4))]
@@ -78,7 +82,7 @@ def test_run(model, weights, backend):
     np.testing.assert_allclose(results["s"], results["y"][:, :1])
 
 
-def test_auto_is_onnxruntime_unless_it_cannot_run_the_model(model, tmp_path):
+def test_auto_is_onnxruntime_unless_it_cannot_run_the_model(model: Path, tmp_path: Path) -> None:
     assert make_executor(model).backend == "onnxruntime"
     assert make_executor(model).note == ""
     executor = make_executor(model, custom_operators={"relu": torch.relu})
@@ -98,7 +102,7 @@ def test_auto_is_onnxruntime_unless_it_cannot_run_the_model(model, tmp_path):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_any_tensor_can_be_asked_for_and_observed(model, weights, backend):
+def test_any_tensor_can_be_asked_for_and_observed(model: Path, weights: Array, backend: str) -> None:
     executor = make_executor(model, backend=backend)
     x = np.ones((1, 2, 4), np.float32)
     seen: dict[str, np.ndarray] = {}
@@ -111,7 +115,7 @@ def test_any_tensor_can_be_asked_for_and_observed(model, weights, backend):
     np.testing.assert_array_equal(seen["r"], np.maximum(seen["c"], 0))
 
 
-def test_unknown_names(model):
+def test_unknown_names(model: Path) -> None:
     executor = make_executor(model, backend="numpy")
     x = np.ones((1, 2, 4), np.float32)
     with pytest.raises(UsageError, match=r"no tensor 'yy'(.|\n)*'y'"):
@@ -126,14 +130,14 @@ def test_unknown_names(model):
         executor.run({"x": x.astype(np.complex64)})
 
 
-def test_integers_that_do_not_fit():
+def test_integers_that_do_not_fit() -> None:
     info = TensorInfo("i", np.int32, (1,))
     assert check_inputs([info], {"i": np.array([-5])})[0].dtype == np.int32
     with pytest.raises(UsageError, match="do not fit"):
         check_inputs([info], {"i": np.array([2**40])})
 
 
-def test_wrong_combinations(model):
+def test_wrong_combinations(model: Path) -> None:
     with pytest.raises(UsageError, match="unknown backend"):
         make_executor(model, backend="tpu")
     with pytest.raises(UsageError, match="onnxruntime cannot use device 'nonsense'"):
@@ -147,7 +151,7 @@ def test_wrong_combinations(model):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_results_do_not_change_the_model(model, weights, backend):
+def test_results_do_not_change_the_model(model: Path, weights: Array, backend: str) -> None:
     executor = make_executor(model, backend=backend)
     x = np.ones((1, 2, 4), np.float32)
     first = executor.run({"x": x}, output_names=["w", "y"])
@@ -156,7 +160,7 @@ def test_results_do_not_change_the_model(model, weights, backend):
 
 
 @pytest.mark.parametrize("backend", KERNELS)
-def test_failing_operator_is_named(tmp_path, backend):
+def test_failing_operator_is_named(tmp_path: Path, backend: str) -> None:
     text = """version 1.0;
 graph net(x, i) -> (y)
 {
@@ -185,8 +189,8 @@ graph net(x) -> (y)
 
 
 @pytest.mark.parametrize("backend, kind", [("numpy", np.ndarray), ("torch", torch.Tensor)])
-def test_custom_operator(tmp_path, backend, kind):
-    def shuffle(x, ys, *, alpha, _lambda_):
+def test_custom_operator(tmp_path: Path, backend: str, kind: type[Any]) -> None:
+    def shuffle(x: Array | torch.Tensor, ys: list[Any], *, alpha: float, _lambda_: float) -> tuple[Any, ...]:
         assert isinstance(x, kind) and isinstance(ys, list) and len(ys) == 2
         return x * alpha + ys[0] + ys[1] * _lambda_, "ignored"
 
@@ -199,7 +203,7 @@ def test_custom_operator(tmp_path, backend, kind):
 
 
 @pytest.mark.parametrize("backend", KERNELS)
-def test_custom_operator_overrides_and_extra_results(tmp_path, backend):
+def test_custom_operator_overrides_and_extra_results(tmp_path: Path, backend: str) -> None:
     text = "version 1.0;\ngraph net(x) -> (y) { x = external(shape = [2]); y = relu(x); }\n"
     folder = write_model(tmp_path / "m", text)
     executor = make_executor(folder, backend=backend, custom_operators={"relu": lambda x: (x + 7, x)})
@@ -210,7 +214,7 @@ def test_custom_operator_overrides_and_extra_results(tmp_path, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_compound_custom_operation_runs_by_its_body(tmp_path, backend):
+def test_compound_custom_operation_runs_by_its_body(tmp_path: Path, backend: str) -> None:
     text = (
         HEAD
         + """fragment twice(x: tensor<scalar>, n: scalar) -> (y: tensor<scalar>)
@@ -227,7 +231,7 @@ graph net(x) -> (y) { x = external(shape = [2]); y = twice(x, n = 3.0); }
         np.testing.assert_allclose(result, [3 * np.log(2)] * 2, rtol=1e-6)
 
 
-def test_choices_are_read_off_the_table_of_runtimes():
+def test_choices_are_read_off_the_table_of_runtimes() -> None:
     assert runtimes.BACKENDS == ("auto", "onnxruntime", "torch", "numpy", "tensorflow")
     assert runtimes.kernel_backends("nnef") == ["torch", "numpy"]
     assert [runtimes.kernel_backends(name) for name in ("onnx", "tf", "caffe")] == [[], [], []]
@@ -240,7 +244,7 @@ class Watched(NumpyKernels):
         self.alive: list[weakref.ref] = []
         self.most = 0
 
-    def as_value(self, result):
+    def as_value(self, result: Array) -> Array:
         gc.collect()
         value = np.array(result)
         self.alive = [ref for ref in self.alive if ref() is not None] + [weakref.ref(value)]
@@ -261,7 +265,7 @@ def chain(length: int) -> Graph:
     return graph
 
 
-def test_intermediates_are_freed_after_their_last_use():
+def test_intermediates_are_freed_after_their_last_use() -> None:
     backend = Watched()
     result = GraphExecutor(chain(10), backend).run({"x": np.arange(4, dtype=np.float32)})
     assert result["t9"].tolist() == [0, 1, 2, 3]
@@ -270,7 +274,7 @@ def test_intermediates_are_freed_after_their_last_use():
     assert set(kept) == {"t2", "t9"}
 
 
-def test_liveness_of_values_used_twice():
+def test_liveness_of_values_used_twice() -> None:
     graph = chain(3)
     t = {tensor.name: tensor for tensor in graph.tensors}
     y = Tensor(graph, "y", (4,), np.float32)
@@ -283,11 +287,11 @@ def test_liveness_of_values_used_twice():
     assert GraphExecutor(graph, NumpyKernels()).run({"x": x})["y"].tolist() == [0, -2, -4, -6]
 
 
-def test_operators_are_resolved_once():
+def test_operators_are_resolved_once() -> None:
     class Counting(NumpyKernels):
         asked = 0
 
-        def operator(self, name):
+        def operator(self, name: str) -> Callable[..., Any]:
             self.asked += 1
             return super().operator(name)
 
@@ -299,14 +303,14 @@ def test_operators_are_resolved_once():
     assert backend.asked == before
 
 
-def test_unsorted_graph_is_refused():
+def test_unsorted_graph_is_refused() -> None:
     graph = chain(2)
     graph.reverse()
     with pytest.raises(ExecutionError, match="sorted"):
         GraphExecutor(graph, NumpyKernels())
 
 
-def test_missing_attribute_and_missing_data():
+def test_missing_attribute_and_missing_data() -> None:
     graph = chain(1)
     y = Tensor(graph, "y", (4,), np.float32)
     Operation(graph, "leaky_relu", inputs=graph.outputs[0], outputs=y)
@@ -339,7 +343,7 @@ QUANT = """"w": zero_point_linear_quantize(zero_point = 10, scale = 0.5, bits = 
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_quantized_tensors(tmp_path, backend):
+def test_quantized_tensors(tmp_path: Path, backend: str) -> None:
     codes = np.array([[12, 7]], np.uint8)
     folder = write_model(tmp_path / "m", QUANT_MODEL, QUANT, v=np.array([[1.2, 2.6]], np.float32))
     write_tensor(str(folder / "w.dat"), codes, quantized=True)
@@ -353,7 +357,7 @@ def test_quantized_tensors(tmp_path, backend):
 
 
 @pytest.mark.parametrize("backend", KERNELS)
-def test_updated_variables_persist(tmp_path, backend):
+def test_updated_variables_persist(tmp_path: Path, backend: str) -> None:
     text = """version 1.0;
 graph net(x) -> (y)
 {
@@ -372,7 +376,7 @@ graph net(x) -> (y)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_item_types(tmp_path, backend):
+def test_item_types(tmp_path: Path, backend: str) -> None:
     text = """version 1.0;
 graph net(x, i, c) -> (g, s, k)
 {
@@ -395,7 +399,7 @@ graph net(x, i, c) -> (g, s, k)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_more_dimensions_than_arrays_have(tmp_path, backend):
+def test_more_dimensions_than_arrays_have(tmp_path: Path, backend: str) -> None:
     text = f"x = external(shape = [1]); t = reshape(x, shape = {[1] * 65}); y = relu(t);"
     folder = write_model(tmp_path / "m", f"version 1.0;\ngraph net(x) -> (y) {{ {text} }}\n")
     executor = make_executor(folder, backend=backend)

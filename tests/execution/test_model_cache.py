@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,14 +35,14 @@ LONG_AGO = 1_000_000_000
 
 
 @pytest.fixture
-def entries(tmp_path, monkeypatch) -> Path:
+def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the cache."""
     monkeypatch.setenv(model_cache.VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
-def model(tmp_path) -> Path:
+def model(tmp_path: Path) -> Path:
     folder = tmp_path / "net"
     (folder / "inner").mkdir(parents=True)
     (folder / "graph.nnef").write_text(TEXT)
@@ -56,12 +57,12 @@ def write(path: Path, array: np.ndarray, time: int = LONG_AGO) -> None:
     os.utime(path, (time, time))
 
 
-def load(model: Path):
+def load(model: Path) -> Any:
     return make_executor(model, backend="onnxruntime")
 
 
 @pytest.fixture
-def unread(monkeypatch) -> None:
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """NNEF models cannot be read."""
 
     def refuse(*_: object) -> None:
@@ -70,14 +71,16 @@ def unread(monkeypatch) -> None:
     monkeypatch.setattr(loading, "read_graph", refuse)
 
 
-def check(executor, w: np.ndarray = W, b: np.ndarray = B) -> None:
+def check(executor: Any, w: np.ndarray = W, b: np.ndarray = B) -> None:
     result = executor.run(FEEDS)
     assert list(result) == ["y", "k"]
     np.testing.assert_allclose(result["y"], FEEDS["x"] @ w + b, rtol=1e-4, atol=1e-4)
     assert result["k"].tolist() == [0, 1]
 
 
-def test_a_model_that_was_loaded_before_is_not_read_again(model, entries, request) -> None:
+def test_a_model_that_was_loaded_before_is_not_read_again(
+    model: Path, entries: Path, request: pytest.FixtureRequest
+) -> None:
     first = load(model)
     check(first)
     (entry,) = entries.iterdir()
@@ -91,7 +94,7 @@ def test_a_model_that_was_loaded_before_is_not_read_again(model, entries, reques
         again.run({"x": FEEDS["x"]})
 
 
-def test_tensors_inside_of_a_cached_model(model, entries) -> None:
+def test_tensors_inside_of_a_cached_model(model: Path, entries: Path) -> None:
     names = load(model).tensor_names
     again = load(model)
     assert again.tensor_names == names
@@ -102,7 +105,7 @@ def test_tensors_inside_of_a_cached_model(model, entries) -> None:
 
 
 @pytest.mark.parametrize("file", ["inner/w.dat", "b.dat"])
-def test_other_weights_are_seen(model, entries, file) -> None:
+def test_other_weights_are_seen(model: Path, entries: Path, file: str) -> None:
     load(model)
     before = (model / file).stat()
     write(model / file, {"inner/w.dat": W, "b.dat": B}[file] * 2, LONG_AGO + 1)
@@ -111,7 +114,7 @@ def test_other_weights_are_seen(model, entries, file) -> None:
     assert len(list(entries.iterdir())) == 2
 
 
-def test_another_graph_and_other_facts_are_seen(model, entries) -> None:
+def test_another_graph_and_other_facts_are_seen(model: Path, entries: Path) -> None:
     load(model)
     (model / "graph.nnef").write_text(TEXT.replace("add(h, b)", "sub(h, b)"))
     check(load(model), W, -B)
@@ -121,7 +124,7 @@ def test_another_graph_and_other_facts_are_seen(model, entries) -> None:
     assert not np.allclose(load(model).run(FEEDS)["y"], FEEDS["x"] @ W - B, atol=1e-3)
 
 
-def test_a_model_that_changed_after_it_was_loaded(model, entries) -> None:
+def test_a_model_that_changed_after_it_was_loaded(model: Path, entries: Path) -> None:
     load(model)
     cached = load(model)
     write(model / "b.dat", B * 2, LONG_AGO + 1)
@@ -130,14 +133,14 @@ def test_a_model_that_changed_after_it_was_loaded(model, entries) -> None:
         cached.run(FEEDS, output_names=["h"])
 
 
-def test_files_that_may_still_change_are_not_trusted(model, entries) -> None:
+def test_files_that_may_still_change_are_not_trusted(model: Path, entries: Path) -> None:
     os.utime(model / "b.dat")
     check(load(model))
     assert not entries.exists()
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", None])
-def test_damaged_entries_are_replaced(model, entries, damage) -> None:
+def test_damaged_entries_are_replaced(model: Path, entries: Path, damage: bytes | None) -> None:
     load(model)
     (entry,) = entries.iterdir()
     whole = entry.read_bytes()
@@ -146,7 +149,9 @@ def test_damaged_entries_are_replaced(model, entries, damage) -> None:
     assert entry.read_bytes() == whole
 
 
-def test_entries_that_were_not_used_for_longest_make_room(model, entries, monkeypatch) -> None:
+def test_entries_that_were_not_used_for_longest_make_room(
+    model: Path, entries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load(model)
     (old,) = entries.iterdir()
     os.utime(old, (LONG_AGO, LONG_AGO))
@@ -160,13 +165,13 @@ def test_entries_that_were_not_used_for_longest_make_room(model, entries, monkey
     assert len(list(entries.iterdir())) == 2
 
 
-def test_a_cache_that_cannot_be_written(model, entries) -> None:
+def test_a_cache_that_cannot_be_written(model: Path, entries: Path) -> None:
     entries.write_text("a file")
     check(load(model))
     assert entries.read_text() == "a file"
 
 
-def test_what_is_not_cached(model, entries, tmp_path, monkeypatch) -> None:
+def test_what_is_not_cached(model: Path, entries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tgz_compress(str(model), str(tmp_path / "net.nnef.tgz"))
     check(load(tmp_path / "net.nnef.tgz"))
     monkeypatch.setenv(model_cache.VARIABLE, "off")
@@ -180,7 +185,7 @@ def test_what_is_not_cached(model, entries, tmp_path, monkeypatch) -> None:
         load(tmp_path)
 
 
-def test_the_folder_of_the_user(monkeypatch, tmp_path) -> None:
+def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(model_cache.VARIABLE)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -190,7 +195,7 @@ def test_the_folder_of_the_user(monkeypatch, tmp_path) -> None:
     assert model_cache.cache_folder() == tmp_path / ".cache" / "nnef_tools"
 
 
-def test_inputs_in_the_other_byte_order(model) -> None:
+def test_inputs_in_the_other_byte_order(model: Path) -> None:
     """onnxruntime takes their bytes as they are."""
     check(load(model))
     swapped = {name: array.astype(array.dtype.newbyteorder("S")) for name, array in FEEDS.items()}

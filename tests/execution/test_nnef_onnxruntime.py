@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ graph net(x, i) -> (y, k, c)
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(tmp_path: Path) -> Path:
     (tmp_path / "graph.nnef").write_text(TEXT)
     write_tensor(str(tmp_path / "w.dat"), np.random.default_rng(0).standard_normal((4, 3, 3)).astype(np.float32))
     return tmp_path
@@ -43,7 +45,7 @@ def model(tmp_path):
 FEEDS = {"x": np.random.default_rng(1).standard_normal((2, 3, 8)).astype(np.float32), "i": np.array([1, 0])}
 
 
-def test_outputs_intermediates_and_observation(model) -> None:
+def test_outputs_intermediates_and_observation(model: Path) -> None:
     numpy, ort = (make_executor(model, backend=name) for name in ("numpy", "onnxruntime"))
     assert ort.inputs == numpy.inputs and ort.outputs == numpy.outputs
     names = [name for name in ort.tensor_names if name in numpy.tensor_names]
@@ -59,7 +61,7 @@ def test_outputs_intermediates_and_observation(model) -> None:
     assert list(seen) == list(ort.tensor_names)
 
 
-def test_results_do_not_share_memory_with_the_model(model) -> None:
+def test_results_do_not_share_memory_with_the_model(model: Path) -> None:
     ort = make_executor(model, backend="onnxruntime")
     feeds = {name: array.copy() for name, array in FEEDS.items()}
     results = ort.run(feeds, output_names=["x", "w", "c"])
@@ -69,7 +71,7 @@ def test_results_do_not_share_memory_with_the_model(model) -> None:
     assert all(array.any() for array in ort.run(feeds, output_names=["x", "w", "c"]).values())
 
 
-def test_names_are_those_of_the_nnef_model(model) -> None:
+def test_names_are_those_of_the_nnef_model(model: Path) -> None:
     """Facts of a source model do not change them."""
     (model / "nnef_tools.json").write_text(
         '{"tensors": {"y": {"source": "out"}, "x": {"source": "in", "dtype": "float16"}}}'
@@ -93,7 +95,7 @@ print(peak() - before)
 """
 
 
-def test_weights_are_not_copied_without_need(tmp_path) -> None:
+def test_weights_are_not_copied_without_need(tmp_path: Path) -> None:
     """256 MB of weights: onnxruntime packs matrices once, which is a second copy; a third one would be ours."""
     size = 4096 * 16384
     text = f"""version 1.0;
@@ -111,7 +113,7 @@ graph net(x) -> (y)
     assert used < 2.5 * size * 4 / 2**20
 
 
-def test_inputs_of_other_kinds_give_the_same(model) -> None:
+def test_inputs_of_other_kinds_give_the_same(model: Any) -> None:
     """Inputs that are just what the model takes go a shorter way."""
     ort = make_executor(model, backend="onnxruntime")
     expected = ort.run(FEEDS)
@@ -123,7 +125,7 @@ def test_inputs_of_other_kinds_give_the_same(model) -> None:
             ort.run(wrong)
 
 
-def test_a_graph_of_the_caller_is_not_changed(model) -> None:
+def test_a_graph_of_the_caller_is_not_changed(model: Path) -> None:
     graph = load_model(model)
     for tensor in graph.tensors:
         if tensor.producer is not None and tensor.producer.type not in ("external", "variable", "constant"):
@@ -136,7 +138,7 @@ def test_a_graph_of_the_caller_is_not_changed(model) -> None:
     )  # fmt: skip
 
 
-def test_an_operation_of_the_model_that_has_a_name_of_ours(tmp_path) -> None:
+def test_an_operation_of_the_model_that_has_a_name_of_ours(tmp_path: Path) -> None:
     """Its further attributes are not left out."""
     text = """version 1.0;
 extension KHR_enable_fragment_definitions;

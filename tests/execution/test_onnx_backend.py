@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -12,10 +15,12 @@ from nnef_tools.execution import make_executor
 from nnef_tools.execution.onnxruntime.onnx import OnnxExecutor
 from nnef_tools.execution.results.statistics import StatisticsCollector
 
+from ..support.arrays import Array
+
 W = np.array([[1, 2], [3, -4], [5, 6]], np.float32)
 
 
-def make_model(weights=W):
+def make_model(weights: Array = W) -> Any:
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["m"]),
         helper.make_node("Relu", ["m"], ["r"]),
@@ -33,7 +38,7 @@ def make_model(weights=W):
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     onnx.save(make_model(), tmp_path / "m.onnx")
     return tmp_path / "m.onnx"
 
@@ -41,7 +46,7 @@ def path(tmp_path):
 X = np.array([[1, 1, 1], [0, 2, 0]], np.float32)
 
 
-def test_run(path):
+def test_run(path: Path) -> None:
     executor = make_executor(path, format="onnx")
     assert executor.backend == "onnxruntime"
     assert [(i.name, i.dtype, i.shape) for i in executor.inputs] == [("x", np.float32, (None, 3))]
@@ -50,7 +55,7 @@ def test_run(path):
     assert executor.run({"x": X.astype(np.float64)})["y"].tolist() == [[-9], [-6]]
 
 
-def test_constant_nodes_are_not_listed():
+def test_constant_nodes_are_not_listed() -> None:
     text = "g (float[2] x) => (float[2] y) { two = Constant<value_float = 2.0>() y = Mul(x, two) }"
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}')
     executor = OnnxExecutor(model.SerializeToString())
@@ -58,7 +63,7 @@ def test_constant_nodes_are_not_listed():
     assert executor.run({"x": X[0, :2]}, output_names=["two"])["two"] == 2
 
 
-def test_intermediates(path):
+def test_intermediates(path: Path) -> None:
     executor = make_executor(path, format="onnx")
     assert executor.tensor_names == ["x", "m", "r", "values", "indices", "y"]
     results = executor.run({"x": X}, output_names=["m", "x", "indices", "w"])
@@ -70,7 +75,7 @@ def test_intermediates(path):
         executor.run({"x": X}, output_names=["valuess"])
 
 
-def test_statistics(path):
+def test_statistics(path: Path) -> None:
     collector = StatisticsCollector()
     result = make_executor(path, format="onnx").run({"x": X}, observe=collector)
     assert list(result) == ["y"]
@@ -81,7 +86,7 @@ def test_statistics(path):
     )
 
 
-def test_external_data(tmp_path):
+def test_external_data(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(3, 2)).astype(np.float32)
     folder = tmp_path / "sub"
@@ -94,19 +99,19 @@ def test_external_data(tmp_path):
     np.testing.assert_allclose(executor.run({"x": X}, output_names=["m"])["m"], X @ weights, rtol=1e-5)
 
 
-def test_bytes_and_threads():
+def test_bytes_and_threads() -> None:
     executor = OnnxExecutor(make_model().SerializeToString(), threads=1)
     assert executor.run({"x": X}, output_names=["y", "r"])["y"].tolist() == [[-9], [-6]]
 
 
-def test_failure_of_the_runtime(tmp_path):
+def test_failure_of_the_runtime(tmp_path: Path) -> None:
     text = '<ir_version: 8, opset_import: ["" : 17]> g (float[3] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }'
     onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
     with pytest.raises(ExecutionError, match="onnxruntime failed"):
         make_executor(tmp_path / "m.onnx", format="onnx").run({"x": np.ones(3, np.float32), "i": np.array([7])})
 
 
-def test_errors(path, tmp_path):
+def test_errors(path: Path, tmp_path: Path) -> None:
     executor = make_executor(path, format="onnx")
     with pytest.raises(UsageError, match=r"has values of shape \[2, 4\], the model wants \[\?, 3\]"):
         executor.run({"x": np.ones((2, 4), np.float32)})

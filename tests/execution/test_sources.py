@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from nnef_tools.execution.feeds.distributions import Distribution, default_distr
 from nnef_tools.execution.feeds.sources import FolderSource, RandomSource, StreamSource, load_inputs, run_batches
 from nnef_tools.execution.feeds.tensor_files import tensor_files, write_tensors
 from nnef_tools.language.tensor_file import read_tensor, write_tensor
+
+from ..support.arrays import Array
 
 
 @pytest.mark.parametrize(
@@ -26,7 +30,7 @@ from nnef_tools.language.tensor_file import read_tensor, write_tensor
         ("integers(0, 9)", ("integers", {"min": 0, "max": 9})),
     ],
 )
-def test_parse(text, expected):
+def test_parse(text: str, expected: tuple[Any, ...]) -> None:
     found = parse_distribution(text)
     assert (found.name, found.parameters) == expected
 
@@ -42,17 +46,17 @@ def test_parse(text, expected):
         "__import__('os').system('x')", "uniform(0,1", "1", "uniform().real", "(" * 5000,
     ],
 )  # fmt: skip
-def test_parse_refuses(text):
+def test_parse_refuses(text: str) -> None:
     with pytest.raises(UsageError):
         parse_distribution(text)
 
 
-def test_lambda_is_refused_with_a_hint():
+def test_lambda_is_refused_with_a_hint() -> None:
     with pytest.raises(UsageError, match=r"lambda(.|\n)*hint: write uniform"):
         parse_distribution("lambda shape: np.ones(shape)")
 
 
-def test_samples():
+def test_samples() -> None:
     rng = np.random.default_rng(0)
     x = parse_distribution("uniform(2, 3)").sample(rng, (1000,), np.float32)
     assert x.dtype == np.float32 and x.min() >= 2 and x.max() <= 3 and 2.4 < x.mean() < 2.6
@@ -67,7 +71,7 @@ def test_samples():
         default_distribution(np.str_)
 
 
-def test_random_source():
+def test_random_source() -> None:
     infos = [TensorInfo("x", np.float32, (2, 3)), TensorInfo("i", np.int64, (4,)), TensorInfo("b", np.bool_, ())]
     first, again = (load_inputs(infos, RandomSource(seed=3)) for _ in range(2))
     assert list(first) == ["x", "i", "b"]
@@ -82,7 +86,7 @@ def test_random_source():
         RandomSource().load(TensorInfo("x", np.float32, (None, 3)))
 
 
-def test_folder_and_stream(tmp_path):
+def test_folder_and_stream(tmp_path: Path) -> None:
     x, y = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([1, 2], np.int32)
     write_tensor(str(tmp_path / "x.dat"), x)
     write_tensor(str(tmp_path / "y.dat"), y)
@@ -112,13 +116,13 @@ class Doubler:
     inputs = (TensorInfo("x", np.float32, (1, 3)),)
     runs = 0
 
-    def run(self, inputs, *, output_names=None, observe=None):
+    def run(self, inputs: dict[str, Array], *, output_names: Any = None, observe: Any = None) -> dict[str, Any]:
         self.runs += 1
         assert inputs["x"].shape[0] == self.inputs[0].shape[0]
         return {"y": inputs["x"] * 2, "s": inputs["x"].sum()}
 
 
-def test_batches():
+def test_batches() -> None:
     model, x = Doubler(), np.arange(12, dtype=np.float32).reshape(4, 3)
     with pytest.raises(UsageError, match="'s' has rank 0"):
         run_batches(model, {"x": x})
@@ -134,7 +138,7 @@ def test_batches():
         run_batches(model, {"x": np.array(1.0)})
 
 
-def test_seeds_and_shapes_that_cannot_be():
+def test_seeds_and_shapes_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="the seed cannot be -1"):
         RandomSource(None, -1)
     for shape in ((1,) * 65, (2**62, 2), (2**70,)):
@@ -142,7 +146,7 @@ def test_seeds_and_shapes_that_cannot_be():
             RandomSource(None, 0).load(TensorInfo("x", np.float32, shape))
 
 
-def test_values_that_an_item_type_cannot_hold():
+def test_values_that_an_item_type_cannot_hold() -> None:
     generator = np.random.default_rng(0)
     for text in ("uniform(-1e300, 1e300)", "normal(1e300, 1)"):
         with pytest.raises(UsageError, match="exceed what float32 can hold"):
@@ -150,7 +154,7 @@ def test_values_that_an_item_type_cannot_hold():
         assert np.isfinite(parse_distribution(text).sample(generator, [8], np.float64)).all()
 
 
-def test_files_of_tensors():
+def test_files_of_tensors() -> None:
     assert tensor_files(["a/b", "a:b", "/c", "A/B", "x:0"]) == {
         "a/b": "a/b.dat",
         "a:b": "a:b.dat",
@@ -166,7 +170,7 @@ def test_files_of_tensors():
             tensor_files([name])
 
 
-def test_a_file_system_that_makes_no_difference_between_names(tmp_path, monkeypatch):
+def test_a_file_system_that_makes_no_difference_between_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = {"a.dat": np.zeros(2, np.float32), "A.dat": np.ones(2, np.float32)}
     monkeypatch.setattr("nnef_tools.execution.feeds.tensor_files.create_file", lambda path: create_lower(path))
     with pytest.raises(FileError, match=r"cannot write 'A.dat': another tensor has a file of that name"):
@@ -174,12 +178,12 @@ def test_a_file_system_that_makes_no_difference_between_names(tmp_path, monkeypa
     assert not (tmp_path / "out").exists()
 
 
-def create_lower(path):
+def create_lower(path: Path) -> Any:
     """What such a file system makes of a new file."""
     return path.with_name(path.name.lower()).open("xb")
 
 
-def test_inputs_with_one_file(tmp_path):
+def test_inputs_with_one_file(tmp_path: Path) -> None:
     write_tensors(tmp_path, {"a/b.dat": np.arange(2, dtype=np.float32)})
     assert read_tensor(str(tmp_path / "a" / "b.dat"))[0].tolist() == [0, 1]
     for name in ("a/b", "/a/b"):  # an absolute name does not lead out of the folder

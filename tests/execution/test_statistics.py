@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from nnef_tools.execution.results.statistics import Statistics, StatisticsCollec
 from nnef_tools.interpreter import Statistics as Exported
 
 
-def test_one_array():
+def test_one_array() -> None:
     x = np.random.default_rng(0).normal(3, 2, (4, 5, 6)).astype(np.float32)
     found = Statistics.of(x)
     wide = x.astype(np.float64)
@@ -27,7 +28,7 @@ def test_one_array():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.floats(-1e3, 1e3), max_size=5), min_size=1, max_size=5))
-def test_merging_is_like_one_array(parts):
+def test_merging_is_like_one_array(parts: list[Any]) -> None:
     total = Statistics()
     for part in parts:
         total = total + Statistics.of(np.array(part))
@@ -39,13 +40,13 @@ def test_merging_is_like_one_array(parts):
         assert total.variance(unbiased=False) == pytest.approx(x.var(), abs=1e-9)
 
 
-def test_large_mean_does_not_cancel():
+def test_large_mean_does_not_cancel() -> None:
     x = 1e8 + np.array([0.0, 1, 2, 3])
     merged = Statistics.of(x[:1]) + Statistics.of(x[1:])
     assert merged.std() == pytest.approx(np.std([0, 1, 2, 3], ddof=1))
 
 
-def test_sums_alone_make_statistics():
+def test_sums_alone_make_statistics() -> None:
     found = Statistics(num=2, min=1.0, max=3.0, sum=4.0, ssum=10.0)
     assert found.mean() == 2 and found.variance() == pytest.approx(2)
     found += Statistics(1, 5.0, 5.0, 5.0, 25.0)
@@ -53,14 +54,14 @@ def test_sums_alone_make_statistics():
     assert found.variance() == pytest.approx(np.var([1, 3, 5], ddof=1))
 
 
-def test_json_form():
+def test_json_form() -> None:
     assert Statistics.of(np.array([2.0])).to_json() == {"min": 2, "max": 2, "mean": 2, "std": 0}
     assert Statistics.of(np.array([])).to_json() == dict.fromkeys(["min", "max", "mean", "std"])
     assert Statistics.of(np.array([True, False])).to_json()["mean"] == 0.5
     assert np.isnan(Statistics.of(np.array([1, np.nan])).min)
 
 
-def test_collector():
+def test_collector() -> None:
     collector = StatisticsCollector()
     for value in ([1.0, 2.0], [3.0, 6.0]):
         collector("x", np.array(value, np.float32))
@@ -83,12 +84,12 @@ MAPPING = {"x": "external1", "a:1": "conv1", "b": "relu1"}
         (["nothing"], {}),
     ],
 )
-def test_names_by_a_mapping(names, expected):
+def test_names_by_a_mapping(names: list[str], expected: dict[str, Any]) -> None:
     """Forward for a source model, back for a converted one."""
     assert tensor_renames(names, MAPPING) == expected
 
 
-def test_renamed_tensors_stay_apart():
+def test_renamed_tensors_stay_apart() -> None:
     """A name that another tensor has, or gets, is not given twice."""
     assert tensor_renames(["a", "b"], {"a": "b"}) == {"a": "a"}
     assert tensor_renames(["a", "b"], {"a": "c", "b": "c"}) == {"a": "c", "b": "b"}

@@ -22,7 +22,7 @@ from .torch_agreement import BORDERS, agree, random, to_torch
 NOT_COMPUTED = {"external", "variable", "constant"}
 
 
-def test_every_operation_has_a_torch_function():
+def test_every_operation_has_a_torch_function() -> None:
     missing = set(registry.operations()) - NOT_COMPUTED - set(Operators)
     assert not missing
 
@@ -33,24 +33,24 @@ UNARY = ["copy", "neg", "rcp", "exp", "abs", "sign", "floor", "ceil", "round", "
 
 
 @pytest.mark.parametrize("name", UNARY)
-def test_unary(name):
+def test_unary(name: str) -> None:
     x = random(3, 4, 5)
     x[0, 0, :4] = [0.5, -0.5, 1.5, 40.0 if name == "softplus" else -1.5]
     agree(name, x)
 
 
 @pytest.mark.parametrize("name", ["log", "sqrt", "rsqrt", "log2"])
-def test_unary_of_positive(name):
+def test_unary_of_positive(name: str) -> None:
     agree(name, random(3, 4, positive=True))
 
 
 @pytest.mark.parametrize("name", ["asin", "acos", "atanh", "acosh"])
-def test_unary_of_limited_domain(name):
+def test_unary_of_limited_domain(name: str) -> None:
     x = np.linspace(-0.9, 0.9, 19, dtype=np.float32)
     agree(name, x + 2 if name == "acosh" else x)
 
 
-def test_round_is_half_up():
+def test_round_is_half_up() -> None:
     x = torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.49999997])
     assert Operators["round"](x).tolist() == [-2, -1, 0, 1, 2, 3, 0]
 
@@ -58,12 +58,12 @@ def test_round_is_half_up():
 @pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "pow", "min", "max", "lt", "gt", "le", "ge", "eq", "ne"])
 @pytest.mark.parametrize("shapes", [((2, 3), (2,)), ((2, 3), (1, 3)), ((4, 1), (1, 6)), ((2, 3), ()), ((), (2, 3, 4)),
                                     ((1, 8, 5, 5), (1, 8)), ((2,), (2, 3, 4))])  # fmt: skip
-def test_binary_is_aligned_left(name, shapes):
+def test_binary_is_aligned_left(name: str, shapes: tuple[tuple[int, ...], ...]) -> None:
     x, y = (np.round(random(*shape, seed=k, positive=True) * 2) / 2 + np.float32(0.5) for k, shape in enumerate(shapes))
     agree(name, x, y)
 
 
-def test_left_alignment_by_hand():
+def test_left_alignment_by_hand() -> None:
     z = Operators["add"](torch.tensor([[0.0, 1, 2], [3, 4, 5]]), torch.tensor([10.0, 20]))
     assert z.tolist() == [[10, 11, 12], [23, 24, 25]]
     with pytest.raises(RuntimeError):
@@ -71,13 +71,13 @@ def test_left_alignment_by_hand():
 
 
 @pytest.mark.parametrize("name", ["and", "or"])
-def test_logical(name):
+def test_logical(name: str) -> None:
     x, y = random(2, 3) > 0, random(2, seed=1) > 0
     agree(name, x, y)
     agree("not", x)
 
 
-def test_select_and_clamp():
+def test_select_and_clamp() -> None:
     condition, a, b = random(2, 1) > 0, random(2, 3, seed=1), random(2, seed=2)
     agree("select", condition, a, b)
     agree("clamp", random(2, 3), np.float32(-0.5), np.float32(0.5))
@@ -91,7 +91,7 @@ def test_select_and_clamp():
 
 
 @pytest.mark.parametrize("axes", [[1], [0], [1, 2], [0, 2]])
-def test_softmax(axes):
+def test_softmax(axes: list[int]) -> None:
     agree("softmax", random(2, 3, 4) * 20, axes=axes)
 
 
@@ -113,7 +113,7 @@ def test_softmax(axes):
         "l2_normalization",
     ],
 )
-def test_reduce(name, axes):
+def test_reduce(name: str, axes: list[int]) -> None:
     x = random(3, 4, 5)
     x[:, 1, 2] = x[:, 1, 3] = 5.0  # ties
     agree(name, x > 0 if name in ("any_reduce", "all_reduce") else x, axes=axes)
@@ -131,11 +131,11 @@ def test_reduce(name, axes):
         ((1,), {"shape": []}),
     ],
 )
-def test_reshape(shape, attribs):
+def test_reshape(shape: tuple[int, ...], attribs: dict[str, Any]) -> None:
     agree("reshape", random(*shape), **attribs)
 
 
-def test_moves():
+def test_moves() -> None:
     x = random(2, 1, 3, 1)
     agree("squeeze", x, axes=[1, 3])
     with pytest.raises(ShapeError):
@@ -168,7 +168,7 @@ def test_moves():
         (3, 100, 1, [3, 4]),
     ],
 )
-def test_slice(begin, end, stride, expected):
+def test_slice(begin: int, end: int, stride: int | None, expected: list[int]) -> None:
     attribs = {"axes": [0], "begin": [begin], "end": [end], **({"stride": [stride]} if stride else {})}
     assert Operators["slice"](torch.arange(5.0), **attribs).tolist() == expected
     agree("slice", np.arange(5, dtype=np.float32), **attribs)
@@ -176,16 +176,16 @@ def test_slice(begin, end, stride, expected):
 
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("padding", [[(0, 0), (2, 2)], [(1, 0), (0, 3)], [(-1, 0), (1, -2)]])
-def test_pad(border, padding):
+def test_pad(border: str, padding: list[tuple[int, ...]]) -> None:
     agree("pad", random(3, 4), padding=padding, border=border, value=7.0 if border == "constant" else 0.0)
 
 
-def test_pad_with_the_smallest_number():
+def test_pad_with_the_smallest_number() -> None:
     for value in (-3.4028235e38, 3.4028235e38, -np.inf, 1e39):
         agree("pad", random(2, 3), padding=[(1, 0), (0, 2)], border="constant", value=value)
 
 
-def test_cast():
+def test_cast() -> None:
     x = np.array([-1.7, 0.0, 0.4, 2.9], np.float32)
     assert find_operator("cast")(to_torch(x), dtype=np.int64).tolist() == [-1, 0, 0, 2]
     assert find_operator("cast")(to_torch(x), dtype=np.bool_).tolist() == [True, False, True, True]
@@ -193,13 +193,13 @@ def test_cast():
 
 
 @pytest.mark.parametrize("a, b", [(False, False), (False, True), (True, False), (True, True)])
-def test_matmul(a, b):
+def test_matmul(a: bool, b: bool) -> None:
     left, right = random(2, 1, 4, 3), random(1, 5, 3, 6, seed=1)
     left, right = (left.swapaxes(-1, -2) if a else left), (right.swapaxes(-1, -2) if b else right)
     agree("matmul", np.ascontiguousarray(left), np.ascontiguousarray(right), transposeA=a, transposeB=b)
 
 
-def test_linear():
+def test_linear() -> None:
     agree("linear", random(2, 3), random(4, 3, seed=1), random(1, 4, seed=2))
     agree("linear", random(2, 3), random(4, 3, seed=1), np.float32(0))
 
@@ -214,11 +214,11 @@ def test_linear():
         ("local_contrast_normalization", {"bias": 0.1, "epsilon": 0.2}),
     ],
 )
-def test_local_normalization(name, attribs, size):
+def test_local_normalization(name: str, attribs: dict[str, Any], size: list[int]) -> None:
     agree(name, random(2, 6, 4, 3), size=size, **attribs)
 
 
-def test_batch_normalization():
+def test_batch_normalization() -> None:
     x = random(2, 3, 4, 4)
     mean, variance, offset, scale = (
         random(1, 3),
@@ -234,7 +234,7 @@ def test_batch_normalization():
 
 
 @pytest.mark.parametrize("signed, symmetric", [(False, False), (True, False), (True, True)])
-def test_quantize(signed, symmetric):
+def test_quantize(signed: bool, symmetric: bool) -> None:
     x = random(2, 3, 8) * 3
     attribs = {"bits": 8, "signed": signed, "symmetric": symmetric}
     agree("min_max_linear_quantize", x, np.float32(-1), np.float32(1), **attribs)
@@ -244,7 +244,7 @@ def test_quantize(signed, symmetric):
     agree("logarithmic_quantize", x, np.float32(4), bits=2)
 
 
-def test_quantize_by_hand():
+def test_quantize_by_hand() -> None:
     x = torch.tensor([-100, -0.25, 0.25, 3.3, 200])
     y = Operators["zero_point_linear_quantize"](
         x, torch.tensor(10), torch.tensor(0.5), bits=8, signed=False, symmetric=False
@@ -255,7 +255,7 @@ def test_quantize_by_hand():
 
 
 @pytest.mark.parametrize("name", ["avg_roi_pool", "max_roi_pool", "roi_resample"])
-def test_roi(name):
+def test_roi(name: str) -> None:
     x, rois = random(2, 3, 8, 8), np.array([[0, 0, 5, 6], [1, 2, 7, 8], [2.3, 1.6, 6.2, 7.9]], np.float32)
     agree(name, x, rois, np.array([0, 1, 1]), output_size=[3, 2])
     agree(name, x, rois, np.array([[0], [1], [1]]), output_size=[7, 9])
@@ -269,12 +269,12 @@ def test_roi(name):
 
 
 @pytest.mark.parametrize("name", ["avg_roi_align", "max_roi_align"])
-def test_roi_align(name):
+def test_roi_align(name: str) -> None:
     x, rois = random(2, 3, 8, 8), np.array([[0, 0, 5, 6], [1, 2, 7, 8], [2.3, 1.6, 6.2, 7.9]], np.float32)
     agree(name, x, rois, np.array([0, 1, 1]), output_size=[3, 2], sampling_rate=[2, 2])
 
 
-def test_extensions():
+def test_extensions() -> None:
     x = random(3, 4, 5)
     for exclusive, reverse in product([False, True], repeat=2):
         agree("cum_sum", x, axis=1, exclusive=exclusive, reverse=reverse)
@@ -293,7 +293,7 @@ def test_extensions():
     agree("shift_right", a, np.array(2))
 
 
-def test_index_extensions():
+def test_index_extensions() -> None:
     x, rng = random(3, 4, 5), np.random.default_rng(0)
     index = rng.integers(-4, 4, (3, 6, 5))
     agree("gather_elements", x, index, axis=1)
@@ -311,7 +311,7 @@ def test_index_extensions():
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize("align_corners", [False, True])
-def test_grid_sample(mode, padding_mode, align_corners):
+def test_grid_sample(mode: str, padding_mode: str, align_corners: bool) -> None:
     for spatial in (1, 2, 3):
         grid = random(2, *[4] * spatial, spatial, seed=1) * np.float32(0.7)
         attribs = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
@@ -331,7 +331,7 @@ def test_grid_sample(mode, padding_mode, align_corners):
         "tf_crop_and_resize",
     ],
 )
-def test_resize(mode, coordinate_mode):
+def test_resize(mode: str, coordinate_mode: str) -> None:
     x = random(2, 3, 5, 6)
     roi = {"roi": [0.1, 0.0, 0.8, 1.2]} if coordinate_mode == "tf_crop_and_resize" else {}
     for size in ([10, 3], [7, 6], [1, 12]):
@@ -339,7 +339,7 @@ def test_resize(mode, coordinate_mode):
     agree("resize", x, output_size=[12, 9], scales=[2.5, 1.5], mode=mode, coordinate_mode=coordinate_mode, **roi)
 
 
-def test_resize_against_torch():
+def test_resize_against_torch() -> None:
     x = torch.rand(1, 2, 5, 6)
     result = Operators["resize"](x, output_size=[8, 9], mode="linear")
     assert torch.allclose(result, F.interpolate(x, size=[8, 9], mode="bilinear"), atol=1e-5)
@@ -348,7 +348,7 @@ def test_resize_against_torch():
 
 
 @pytest.mark.parametrize("name", ["conv", "max_pool", "box", "softmax", "resize", "multilinear_upsample"])
-def test_gradients_flow(name):
+def test_gradients_flow(name: str) -> None:
     inputs = {"conv": [torch.rand(1, 2, 4, 4), torch.rand(2, 2, 3, 3)]}.get(name, [torch.rand(1, 2, 4, 4)])
     attribs: dict[str, Any] = {
         "max_pool": {"size": [1, 1, 2, 2]},

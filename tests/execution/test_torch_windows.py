@@ -4,6 +4,8 @@ vectors.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,9 @@ from .torch_agreement import BORDERS, agree, random, to_torch
     "stride, dilation, groups", [([], [], 1), ([2], [], 1), ([], [2], 1), ([2], [2], 2), ([3], [1], 0)]
 )
 @pytest.mark.parametrize("border", BORDERS)
-def test_conv(rank, padding, stride, dilation, groups, border):
+def test_conv(
+    rank: int, padding: list[tuple[int, ...]], stride: list[int], dilation: list[int], groups: int, border: str
+) -> None:
     x = random(2, 4, *[7, 6, 5][:rank])
     w = random(8, 4 // (groups or 4), *[3, 2, 2][:rank], seed=1)
     bias = random(1, 8, seed=2)
@@ -36,7 +40,9 @@ def test_conv(rank, padding, stride, dilation, groups, border):
     "stride, dilation, groups", [([], [], 1), ([2], [], 1), ([], [2], 1), ([2], [2], 2), ([3], [1], 0)]
 )
 @pytest.mark.parametrize("border", BORDERS)
-def test_deconv(rank, padding, stride, dilation, groups, border):
+def test_deconv(
+    rank: int, padding: list[tuple[int, ...]], stride: list[int], dilation: list[int], groups: int, border: str
+) -> None:
     x = random(2, 4, *[5, 4, 5][:rank])
     w = random(4, 1 if groups == 0 else 3, *[3, 2, 2][:rank], seed=1)
     bias = random(1, w.shape[1] * (groups or 4), seed=2)
@@ -46,7 +52,7 @@ def test_deconv(rank, padding, stride, dilation, groups, border):
 
 @pytest.mark.parametrize("extent", [9, 10])
 @pytest.mark.parametrize("border", ["constant", "replicate"])
-def test_deconv_with_output_shape(extent, border):
+def test_deconv_with_output_shape(extent: int, border: str) -> None:
     x, w = random(1, 2, 5), random(2, 3, 3, seed=1)
     attribs = {"padding": [(1, 1)], "stride": [2], "output_shape": [1, 3, extent]}
     agree("deconv", x, w, np.float32(0.5), border=border, **attribs)
@@ -66,7 +72,7 @@ def test_deconv_with_output_shape(extent, border):
         ({"border": "reflect"}, [101, 210, 321, 432, 343]),
     ],
 )
-def test_conv_by_hand(attribs, expected):
+def test_conv_by_hand(attribs: dict[str, Any], expected: list[int]) -> None:
     x, w = torch.arange(5.0).reshape(1, 1, 5), torch.tensor([1.0, 10, 100]).reshape(1, 1, 3)
     assert Operators["conv"](x, w, torch.tensor(0.0), **attribs).reshape(-1).tolist() == expected
 
@@ -80,13 +86,13 @@ def test_conv_by_hand(attribs, expected):
         ({"stride": [2], "padding": [(0, 0)], "output_shape": [1, 1, 8]}, [0, 0, 1, 10, 102, 20, 200, 0]),
     ],
 )
-def test_deconv_by_hand(attribs, expected):
+def test_deconv_by_hand(attribs: dict[str, Any], expected: list[int]) -> None:
     x, w = torch.arange(3.0).reshape(1, 1, 3), torch.tensor([1.0, 10, 100]).reshape(1, 1, 3)
     assert Operators["deconv"](x, w, torch.tensor(0.0), **attribs).reshape(-1).tolist() == expected
 
 
 @pytest.mark.parametrize("shape", [(), (1, 1), (1, 4), (4,)])
-def test_conv_accepts_these_biases(shape):
+def test_conv_accepts_these_biases(shape: tuple[int, ...]) -> None:
     x, w, bias = torch.rand(1, 3, 5, 5), torch.rand(4, 3, 3, 3), torch.rand(shape)
     expected = F.conv2d(x, w, bias.reshape(-1).expand(4), padding=1)
     assert torch.allclose(Operators["conv"](x, w, bias, padding=[(1, 1), (1, 1)]), expected, atol=1e-6)
@@ -94,14 +100,14 @@ def test_conv_accepts_these_biases(shape):
         Operators["conv"](x, w, torch.rand(1, 3))
 
 
-def test_conv_of_four_spatial_dimensions_and_of_none():
+def test_conv_of_four_spatial_dimensions_and_of_none() -> None:
     agree("conv", random(1, 2, 3, 3, 3, 3), random(2, 2, 2, 2, 2, 2, seed=1), np.float32(1), padding=[(0, 0)] * 4)
     agree("deconv", random(1, 2, 3, 3, 3, 3), random(2, 2, 2, 2, 2, 2, seed=1), np.float32(1), padding=[(0, 0)] * 4)
     x, w = torch.rand(2, 3), torch.rand(4, 3)
     assert torch.allclose(Operators["conv"](x, w), x @ w.T)
 
 
-def test_separable():
+def test_separable() -> None:
     x, plane, point = random(1, 3, 6, 6), random(6, 1, 3, 3, seed=1), random(4, 6, 1, 1, seed=2)
     agree("separable_conv", x, plane, point, random(1, 4, seed=3), stride=[2, 2], tolerance=1e-4)
     x, plane, point = random(1, 4, 4, 4), random(6, 1, 3, 3, seed=1), random(4, 6, 1, 1, seed=2)
@@ -123,21 +129,21 @@ POOL_WINDOWS = [
 @pytest.mark.parametrize("window", POOL_WINDOWS)
 @pytest.mark.parametrize("border", [*BORDERS, "ignore"])
 @pytest.mark.parametrize("name", ["box", "avg_pool", "rms_pool", "max_pool", "argmax_pool", "max_pool_with_index"])
-def test_pool(name, window, border):
+def test_pool(name: str, window: dict[str, Any], border: str) -> None:
     agree(name, random(2, 3, 6, 5), border=border, **window)
 
 
 @pytest.mark.parametrize("size", [[2, 2, 2, 2], [1, 2, 2, 2, 2], [2, 2, 2, 2, 2]])
 @pytest.mark.parametrize("name", ["box", "max_pool", "debox"])
-def test_pool_over_many_dimensions(name, size):
+def test_pool_over_many_dimensions(name: str, size: list[int]) -> None:
     agree(name, random(*[3] * len(size)), size=size, padding=[(0, 0)] * len(size))
 
 
-def test_argmax_pool_over_four_dimensions():
+def test_argmax_pool_over_four_dimensions() -> None:
     agree("argmax_pool", random(3, 3, 3, 3), size=[2, 2, 2, 2], padding=[(0, 0)] * 4)
 
 
-def test_pool_with_windows_outside():
+def test_pool_with_windows_outside() -> None:
     attribs = {"size": [1, 1, 2], "padding": [(0, 0), (0, 0), (3, 3)], "border": "ignore"}
     for name in ("max_pool", "avg_pool", "argmax_pool", "max_pool_with_index"):
         agree(name, random(1, 2, 4), **attribs)
@@ -151,7 +157,7 @@ def test_pool_with_windows_outside():
     )
 
 
-def test_pool_against_torch():
+def test_pool_against_torch() -> None:
     x = torch.rand(2, 3, 9, 9) - 0.5
     pads = [(0, 0), (0, 0), (1, 1), (1, 1)]
     window = {"size": [1, 1, 3, 3], "stride": [1, 1, 2, 2], "padding": pads, "border": "ignore"}
@@ -161,8 +167,8 @@ def test_pool_against_torch():
     assert torch.allclose(Operators["avg_pool"](x, **window), F.avg_pool2d(x, 3, 2, 1))
 
 
-def test_pool_by_hand():
-    def run(name, values, size, **attribs):
+def test_pool_by_hand() -> None:
+    def run(name: str, values: list[float], size: int, **attribs: Any) -> list[Any]:
         x = torch.tensor(values).reshape(1, 1, -1)
         return Operators[name](x, size=[1, 1, size], **attribs).reshape(-1).tolist()
 
@@ -182,7 +188,7 @@ def test_pool_by_hand():
 
 @pytest.mark.parametrize("window", POOL_WINDOWS)
 @pytest.mark.parametrize("border", BORDERS)
-def test_sample(window, border):
+def test_sample(window: dict[str, Any], border: str) -> None:
     x = random(2, 3, 6, 5)
     index = registry.find("argmax_pool").run(x, **window)
     other = np.random.default_rng(1).integers(0, np.prod(window["size"]), index.shape)
@@ -202,7 +208,7 @@ DEBOX_WINDOWS = [
 @pytest.mark.parametrize("window", DEBOX_WINDOWS)
 @pytest.mark.parametrize("border", [*BORDERS, "ignore"])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_debox(window, border, normalize):
+def test_debox(window: dict[str, Any], border: str, normalize: bool) -> None:
     x = random(2, 3, 6, 5)
     if "output_shape" in window:
         x = x[:, :, :5]
@@ -211,7 +217,7 @@ def test_debox(window, border, normalize):
 
 
 @pytest.mark.parametrize("window", DEBOX_WINDOWS[:4])
-def test_desample(window):
+def test_desample(window: dict[str, Any]) -> None:
     x = random(2, 3, 6, 5)
     index = np.random.default_rng(1).integers(0, np.prod(window["size"]), x.shape)
     agree("desample", x, index, **window)
@@ -220,12 +226,12 @@ def test_desample(window):
 @pytest.mark.parametrize("factor", [[1, 1], [2, 2], [3, 2], [5, 4]])
 @pytest.mark.parametrize("method", ["symmetric", "asymmetric", "aligned"])
 @pytest.mark.parametrize("border", BORDERS)
-def test_multilinear_upsample(factor, method, border):
+def test_multilinear_upsample(factor: list[int], method: str, border: str) -> None:
     agree("multilinear_upsample", random(2, 3, 4, 5), factor=factor, method=method, border=border)
 
 
 @pytest.mark.parametrize("rank", [1, 3, 4])
-def test_upsample_of_other_ranks(rank):
+def test_upsample_of_other_ranks(rank: int) -> None:
     x = random(1, 2, *[2] * rank)
     agree("multilinear_upsample", x, factor=[2] * rank)
     agree("nearest_upsample", x, factor=[2] * rank)
@@ -233,10 +239,10 @@ def test_upsample_of_other_ranks(rank):
     agree("area_downsample", x, factor=[2] * rank)
 
 
-def test_upsample_by_hand():
+def test_upsample_by_hand() -> None:
     x = torch.tensor([1.0, 2, 4]).reshape(1, 1, 3)
 
-    def run(method, border, factor=2):
+    def run(method: str, border: str, factor: int = 2) -> torch.Tensor:
         return Operators["multilinear_upsample"](x, factor=[factor], method=method, border=border).reshape(-1)
 
     assert torch.allclose(run("symmetric", "replicate"), torch.tensor([1, 1.25, 1.75, 2.5, 3.5, 4]))

@@ -61,7 +61,7 @@ def evaluate(text: str, decomposed: tuple[str, ...], feeds: dict[str, np.ndarray
 
 
 @pytest.mark.parametrize("call", CASES)
-def test_body(call, rng):
+def test_body(call: str, rng: np.random.Generator) -> None:
     declarations = CASES[call]
     names = [part.split("=")[0].strip() for part in declarations.split(";") if part.strip()]
     text = f"version 1.0; graph g({', '.join(names)}) -> (y) {{ {declarations} y = {call}; }}"

@@ -1,6 +1,9 @@
 """The convolution family against the formulas written as loops, and against torch."""
 
+from __future__ import annotations
+
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +13,12 @@ from nnef_tools.errors import ShapeError
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.registry import find
 
+from ..support.arrays import Array
+
 BORDERS = ("constant", "replicate", "reflect", "reflect-even")
 
 
-def source(i, extent, border):
+def source(i: int, extent: int, border: str) -> int | None:
     """The position that is read for position i, or None."""
     if 0 <= i < extent:
         return i
@@ -26,12 +31,21 @@ def source(i, extent, border):
     return None
 
 
-def read(plane, index, border):
+def read(plane: Array, index: list[int], border: str) -> Any:
     places = [source(i, extent, border) for i, extent in zip(index, plane.shape, strict=True)]
     return 0.0 if None in places else plane[tuple(places)]
 
 
-def conv_loops(x, w, bias, border, padding, stride, dilation, groups):
+def conv_loops(
+    x: Array,
+    w: Array,
+    bias: Array,
+    border: str,
+    padding: list[tuple[int, ...]],
+    stride: list[int],
+    dilation: list[int],
+    groups: int,
+) -> Array:
     span = [(f - 1) * d + 1 for f, d in zip(w.shape[2:], dilation, strict=True)]
     out = [(X + p + q - f) // s + 1 for X, (p, q), f, s in zip(x.shape[2:], padding, span, stride, strict=True)]
     y = np.zeros((x.shape[0], w.shape[0], *out))
@@ -45,7 +59,17 @@ def conv_loops(x, w, bias, border, padding, stride, dilation, groups):
     return y
 
 
-def deconv_loops(x, w, bias, border, padding, stride, dilation, groups, extents):
+def deconv_loops(
+    x: Array,
+    w: Array,
+    bias: Array,
+    border: str,
+    padding: list[tuple[int, ...]],
+    stride: list[int],
+    dilation: list[int],
+    groups: int,
+    extents: list[int],
+) -> Array:
     per_in, per_out = w.shape[0] // groups, w.shape[1]
     y = np.zeros((x.shape[0], per_out * groups, *extents))
     for b, K, *i in np.ndindex(*y.shape):
@@ -61,7 +85,7 @@ def deconv_loops(x, w, bias, border, padding, stride, dilation, groups, extents)
     return y
 
 
-def random_window(rng, dims):
+def random_window(rng: np.random.Generator, dims: int) -> tuple[list[Any], ...]:
     return (
         [int(v) for v in rng.integers(1, 4, dims)],
         [int(v) for v in rng.integers(1, 4, dims)],
@@ -70,7 +94,7 @@ def random_window(rng, dims):
     )
 
 
-def automatic(extents, size, stride, dilation):
+def automatic(extents: list[int], size: list[int], stride: list[int], dilation: list[int]) -> list[tuple[int, ...]]:
     pairs = []
     for X, f, s, d in zip(extents, size, stride, dilation, strict=True):
         total = max((-(-X // s) - 1) * s + (f - 1) * d + 1 - X, 0)
@@ -79,7 +103,7 @@ def automatic(extents, size, stride, dilation):
 
 
 @pytest.mark.parametrize(("seed", "border"), list(itertools.product(range(15), BORDERS)))
-def test_conv_is_the_formula(seed, border):
+def test_conv_is_the_formula(seed: int, border: str) -> None:
     rng = np.random.default_rng(seed)
     dims = 1 + seed % 3
     size, stride, dilation, padding = random_window(rng, dims)
@@ -108,7 +132,7 @@ def test_conv_is_the_formula(seed, border):
 
 
 @pytest.mark.parametrize(("seed", "border"), list(itertools.product(range(15), BORDERS)))
-def test_deconv_is_the_formula(seed, border):
+def test_deconv_is_the_formula(seed: int, border: str) -> None:
     rng = np.random.default_rng(100 + seed)
     dims = 1 + seed % 3
     size, stride, dilation, padding = random_window(rng, dims)
@@ -140,7 +164,7 @@ def test_deconv_is_the_formula(seed, border):
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_conv_and_deconv_are_those_of_torch(seed):
+def test_conv_and_deconv_are_those_of_torch(seed: int) -> None:
     rng = np.random.default_rng(200 + seed)
     dims = 1 + seed % 3
     size, stride, dilation, _ = random_window(rng, dims)
@@ -168,7 +192,7 @@ def test_conv_and_deconv_are_those_of_torch(seed):
     np.testing.assert_allclose(result, z, rtol=1e-4, atol=1e-3)
 
 
-def test_large_input_is_worked_in_chunks(monkeypatch):
+def test_large_input_is_worked_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     from nnef_tools.ops import conv as module
 
     rng = np.random.default_rng(1)
@@ -181,7 +205,7 @@ def test_large_input_is_worked_in_chunks(monkeypatch):
 
 @pytest.mark.parametrize("multiplier", [1, 2])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_separable_conv_is_two_torch_convolutions(groups, multiplier):
+def test_separable_conv_is_two_torch_convolutions(groups: int, multiplier: int) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 4, 9, 8)).astype(np.float32)
     plane = rng.normal(size=(4 * multiplier, 1, 3, 3)).astype(np.float32)
@@ -196,7 +220,7 @@ def test_separable_conv_is_two_torch_convolutions(groups, multiplier):
     assert macs == planes * 9 + points * 4 * multiplier // groups
 
 
-def test_separable_deconv_is_two_torch_convolutions():
+def test_separable_deconv_is_two_torch_convolutions() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 6, 4, 5)).astype(np.float32)
     plane = rng.normal(size=(4, 1, 3, 3)).astype(np.float32)
@@ -212,7 +236,7 @@ def test_separable_deconv_is_two_torch_convolutions():
     assert macs == 2 * 6 * 20 * 2 + 2 * 4 * 20 * 9
 
 
-def test_depthwise_deconv_with_multiplier_needs_output_shape():
+def test_depthwise_deconv_with_multiplier_needs_output_shape() -> None:
     # Four planes of the down-scaled side belong to two of the up-scaled one.
     x = np.arange(1.0, 5.0).reshape(1, 4, 1)
     w = np.array([1.0, 10.0, 100.0, 1000.0]).reshape(4, 1, 1)
@@ -222,12 +246,12 @@ def test_depthwise_deconv_with_multiplier_needs_output_shape():
 
 
 @pytest.mark.parametrize("bias", [0.5, [[0.5]], [0.5], [[0.5, 0.5]], [0.5, 0.5], [[[0.5], [0.5]]]])
-def test_forms_of_bias(bias):
+def test_forms_of_bias(bias: float | list[Any]) -> None:
     x, w = np.ones((3, 2, 4)), np.ones((2, 2, 1))
     assert np.all(evaluate("conv", [x, w, np.array(bias)], {}) == 2.5)
 
 
-def test_macs():
+def test_macs() -> None:
     conv, deconv = find("conv").macs, find("deconv").macs
     assert conv([[2, 6, 8, 8], [9, 2, 3, 3], []], [[2, 9, 8, 8]], {"groups": 3}) == 2 * 9 * 64 * 18
     assert deconv([[2, 6, 8, 8], [6, 2, 3, 3], []], [[2, 6, 16, 16]], {"groups": 3}) == 2 * 6 * 64 * 18
@@ -256,7 +280,7 @@ def test_macs():
         (([1, 3, 8], [4, 3, 3], []), {"stride": [0]}, "'stride' must be positive"),
     ],
 )
-def test_conv_that_does_not_fit(shapes, attribs, message):
+def test_conv_that_does_not_fit(shapes: tuple[Any, ...], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message) as error:
         infer_shapes("conv", shapes, attribs)
     assert str(error.value).startswith("conv: ")
@@ -277,12 +301,12 @@ def test_conv_that_does_not_fit(shapes, attribs, message):
         (([1, 3, 1], [3, 1, 3], []), {"border": "reflect"}, "border 'reflect': at most 0"),
     ],
 )
-def test_deconv_that_does_not_fit(shapes, attribs, message):
+def test_deconv_that_does_not_fit(shapes: tuple[list[int], ...], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer_shapes("deconv", shapes, attribs)
 
 
-def test_separable_filters_that_do_not_fit():
+def test_separable_filters_that_do_not_fit() -> None:
     with pytest.raises(ShapeError, match="'plane_filter' must have extent 1"):
         infer_shapes("separable_conv", ([1, 4, 8], [4, 2, 3], [6, 4, 1], []), {})
     with pytest.raises(ShapeError, match="'point_filter' must have spatial extents 1"):

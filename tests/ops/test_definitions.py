@@ -1,5 +1,9 @@
 """Compound operations compute what their definition in the standard computes, expanded into primitives."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,10 +14,12 @@ from nnef_tools.ops.bind import group_arguments
 from nnef_tools.ops.inference import evaluate, flat_results, infer_graph, result_dtypes
 from nnef_tools.ops.registry import find
 
+from ..support.arrays import Array
+
 COMPOUNDS = [name for name, fragment in standard_fragments().items() if fragment.is_compound]
 
 
-def run_expanded(name, inputs, attribs):
+def run_expanded(name: str, inputs: list[Array], attribs: dict[str, Any]) -> list[Array]:
     """Expands the operation, and all compound ones that this yields, and runs what is left."""
     graph = Graph("g")
     tensors = [Tensor(graph, f"x{k}", shape=a.shape, dtype=a.dtype.type) for k, a in enumerate(inputs)]
@@ -83,7 +89,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "inputs", "attribs"), CASES)
-def test_definition(name, inputs, attribs):
+def test_definition(name: str, inputs: list[Array], attribs: dict[str, Any]) -> None:
     direct = list(flat_results(evaluate(name, inputs, attribs)))
     for array, expanded in zip(direct, run_expanded(name, inputs, attribs), strict=True):
         assert array.dtype == expanded.dtype

@@ -1,6 +1,9 @@
 """Element-wise operations: values, IEEE cases, broadcasting from the left, precision."""
 
+from __future__ import annotations
+
 import warnings
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -60,7 +63,7 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 0.3, -2.7, 5.0, np.inf, -np.inf, np.
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", TORCH)
-def test_unary(name, dtype):
+def test_unary(name: str, dtype: type[Any]) -> None:
     x = np.array(SPECIAL, dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -70,7 +73,7 @@ def test_unary(name, dtype):
 
 
 @pytest.mark.parametrize("name", TORCH_BINARY)
-def test_binary(name):
+def test_binary(name: str) -> None:
     x, y = (np.array(a, np.float32) for a in np.meshgrid(SPECIAL, SPECIAL))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -88,24 +91,24 @@ def test_binary(name):
         ([np.inf, -np.inf, np.nan], [np.inf, -np.inf, np.nan]),
     ],
 )
-def test_round_is_half_up(x, expected):
+def test_round_is_half_up(x: list[float], expected: list[Any]) -> None:
     np.testing.assert_array_equal(evaluate("round", [np.array(x, np.float32)], {}), expected)
 
 
-def test_logic():
+def test_logic() -> None:
     x, y = np.array([True, True, False, False]), np.array([True, False, True, False])
     assert evaluate("and", [x, y], {}).tolist() == [True, False, False, False]
     assert evaluate("or", [x, y], {}).tolist() == [True, True, True, False]
     assert evaluate("not", [x], {}).tolist() == [False, False, True, True]
 
 
-def test_clamp_lets_the_lower_bound_win():
+def test_clamp_lets_the_lower_bound_win() -> None:
     x = np.array([-3.0, 0.5, 7.0, np.nan], np.float32)
     np.testing.assert_array_equal(evaluate("clamp", [x, -1.0, 2.0], {}), [-1, 0.5, 2, np.nan])
     np.testing.assert_array_equal(evaluate("clamp", [x, 5.0, 2.0], {})[:3], [5, 5, 5])
 
 
-def test_select_broadcasts_three_ways():
+def test_select_broadcasts_three_ways() -> None:
     condition = np.array([True, False])
     yes, no = np.arange(6).reshape(2, 3), np.array([[10, 20, 30]])
     result = evaluate("select", [condition, yes, no], {"dtype": np.int64})
@@ -113,7 +116,7 @@ def test_select_broadcasts_three_ways():
     assert result.dtype == np.int64
 
 
-def test_binary_broadcasts_from_the_left():
+def test_binary_broadcasts_from_the_left() -> None:
     x, y = np.array([[0, 1, 2], [3, 4, 5]], np.float32), np.array([10, 20], np.float32)
     assert evaluate("add", [x, y], {}).tolist() == [[10, 11, 12], [23, 24, 25]]
     assert evaluate("sub", [y, x], {}).tolist() == [[10, 9, 8], [17, 16, 15]]
@@ -136,7 +139,7 @@ def test_binary_broadcasts_from_the_left():
         ([[0, 3], [2, 3]], None),
     ],
 )
-def test_broadcast_shape(shapes, expected):
+def test_broadcast_shape(shapes: list[Any], expected: list[int] | None) -> None:
     if expected is None:
         with pytest.raises(ShapeError, match="do not broadcast"):
             broadcast_shape(*shapes)
@@ -148,7 +151,7 @@ def test_broadcast_shape(shapes, expected):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
-def test_half_precision_is_computed_in_float32(dtype):
+def test_half_precision_is_computed_in_float32(dtype: type[Any]) -> None:
     x = np.array([3.0, 200.0, 0.1], dtype)
     result = evaluate("sqr", [x], {})
     assert result.dtype == dtype
@@ -161,7 +164,7 @@ def test_half_precision_is_computed_in_float32(dtype):
     assert evaluate("lt", [x, np.float32(1)], {}).tolist() == [False, False, True]
 
 
-def test_literals_do_not_widen():
+def test_literals_do_not_widen() -> None:
     x = np.ones(2, np.float32)
     assert evaluate("add", [x, np.float64(0.1)], {}).dtype == np.float32
     assert evaluate("add", [np.ones(2), np.float32(1)], {}).dtype == np.float64
@@ -169,12 +172,12 @@ def test_literals_do_not_widen():
     assert evaluate("add", [np.float32(1), np.float32(2)], {}).shape == ()
 
 
-def test_copy_keeps_any_type():
+def test_copy_keeps_any_type() -> None:
     for dtype in (np.float16, np.int8, np.bool_):
         assert evaluate("copy", [np.ones(2, dtype)], {"dtype": np.float32}).dtype == dtype
 
 
-def test_unsigned_and_signed_integers_of_64_bits():
+def test_unsigned_and_signed_integers_of_64_bits() -> None:
     """numpy would make float64 of both, which holds neither."""
     x, u = np.array([-1, 2**53 + 1, 5]), np.array([2**53 + 1, 2**53 + 2, 3], np.uint64)
     condition = np.array([True, False, True])

@@ -44,7 +44,7 @@ def run_ort(op: str, inputs: list[Any], **more: Any) -> list[np.ndarray]:
     return session.run(None, {f"x{i}": array for i, array in enumerate(inputs) if array is not None})
 
 
-def test_every_declared_operation_is_implemented():
+def test_every_declared_operation_is_implemented() -> None:
     called = {other for others in called_fragments().values() for other in others}
     assert helper_fragments() == called
     for name, fragment in extension_fragments().items():
@@ -54,7 +54,7 @@ def test_every_declared_operation_is_implemented():
         assert name not in nnef_tools.language.stdlib.standard_fragments()
 
 
-def test_the_reference_parser_reads_the_declarations():
+def test_the_reference_parser_reads_the_declarations() -> None:
     import nnef
 
     text = "version 1.0;\nextension KHR_enable_fragment_definitions, KHR_enable_operator_expressions;\n"
@@ -72,7 +72,7 @@ graph g( x ) -> ( y, values, indices )
     assert [op.name for op in graph.operations] == ["external", "erf", "resize", "top_k"]
 
 
-def test_erf():
+def test_erf() -> None:
     special = pytest.importorskip("scipy.special")
     x = np.concatenate([np.linspace(-7, 7, 20001), [np.inf, -np.inf, np.nan, 1e-300, -0.0]])
     np.testing.assert_allclose(run_op("erf", x), special.erf(x), rtol=2e-15)
@@ -87,7 +87,7 @@ def test_erf():
 
 
 @pytest.mark.parametrize("axes", [[0], [1, 2], []])
-def test_product_reduce(axes, rng):
+def test_product_reduce(axes: list[int], rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4)).astype(np.float32)
     if axes:
         expected = run_ort("ReduceProd", [x, np.array(axes)])[0]
@@ -99,7 +99,7 @@ def test_product_reduce(axes, rng):
 @pytest.mark.parametrize(("exclusive", "reverse"), list(product([False, True], repeat=2)))
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_cum_sum(dtype, axis, exclusive, reverse, rng):
+def test_cum_sum(dtype: type[Any], axis: int, exclusive: bool, reverse: bool, rng: np.random.Generator) -> None:
     x = rng.integers(-9, 9, (3, 4)).astype(dtype)
     expected = run_ort("CumSum", [x, np.array(axis)], exclusive=int(exclusive), reverse=int(reverse))[0]
     result = run_op("cum_sum", x, axis=axis, exclusive=exclusive, reverse=reverse)
@@ -107,7 +107,7 @@ def test_cum_sum(dtype, axis, exclusive, reverse, rng):
     np.testing.assert_array_equal(result, expected)
 
 
-def test_cum_sum_of_halves_and_infinities():
+def test_cum_sum_of_halves_and_infinities() -> None:
     result = run_op("cum_sum", np.full(4096, 1, np.float16), axis=0)
     assert result.dtype == np.float16
     assert result[-1] == 4096
@@ -119,7 +119,7 @@ def test_cum_sum_of_halves_and_infinities():
 @pytest.mark.parametrize(("exclusive", "reverse"), list(product([False, True], repeat=2)))
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_cum_prod(dtype, axis, exclusive, reverse, rng):
+def test_cum_prod(dtype: type[Any], axis: int, exclusive: bool, reverse: bool, rng: np.random.Generator) -> None:
     x = rng.integers(-3, 4, (3, 4)).astype(dtype)
     flip = (lambda a: np.flip(a, axis)) if reverse else (lambda a: a)
     values = flip(x)
@@ -132,7 +132,7 @@ def test_cum_prod(dtype, axis, exclusive, reverse, rng):
     np.testing.assert_array_equal(result, flip(expected))
 
 
-def test_inverse(rng):
+def test_inverse(rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 3)).astype(np.float32)
     expected = torch.linalg.inv(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(run_op("inverse", x), expected, rtol=1e-3, atol=1e-5)
@@ -141,7 +141,7 @@ def test_inverse(rng):
     assert np.isnan(result[0]).all() and result[1].tolist() == [[0.5, 0], [0, 0.5]]
 
 
-def test_fmod():
+def test_fmod() -> None:
     x = np.array([7.5, -7.5, 1e30, 0.3, 5, np.inf, 3], np.float32)
     y = np.array([2, 2, 0.7, 0.1, np.inf, 2, 0], np.float32)
     expected = torch.fmod(torch.from_numpy(x), torch.from_numpy(y)).numpy()
@@ -153,7 +153,7 @@ def test_fmod():
 @pytest.mark.parametrize("largest", [True, False])
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
-def test_top_k(dtype, axis, largest, rng):
+def test_top_k(dtype: type[Any], axis: int, largest: bool, rng: np.random.Generator) -> None:
     x = rng.integers(0, 6, (4, 5, 6)).astype(dtype)
     values, indices = run_op("top_k", x, k=3, axis=axis, largest=largest)
     expected = run_ort("TopK", [x, np.array([3])], outputs=2, axis=axis, largest=int(largest))
@@ -163,13 +163,13 @@ def test_top_k(dtype, axis, largest, rng):
     np.testing.assert_array_equal(np.take_along_axis(x, indices, axis), values)
 
 
-def test_top_k_of_half_precision():
+def test_top_k_of_half_precision() -> None:
     for dtype in (np.float16, ml_dtypes.bfloat16):
         values, indices = run_op("top_k", np.array([1, 3, 2, 3], dtype), k=3, axis=0)
         assert (values.dtype, values.tolist(), indices.tolist()) == (dtype, [3, 3, 2], [1, 3, 2])
 
 
-def test_det(rng):
+def test_det(rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4, 4)).astype(np.float32)
     np.testing.assert_allclose(run_op("det", x), torch.linalg.det(torch.from_numpy(x)).numpy(), rtol=1e-3, atol=1e-5)
     assert run_op("det", np.eye(3, dtype=np.float32)).shape == ()
@@ -177,7 +177,7 @@ def test_det(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64])
-def test_bits(dtype, rng):
+def test_bits(dtype: type[Any], rng: np.random.Generator) -> None:
     info = np.iinfo(dtype)
     x, y = (rng.integers(info.min, info.max, (3, 4), dtype=dtype, endpoint=True) for _ in range(2))
     for ours, theirs in {"bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr", "bitwise_xor": "BitwiseXor"}.items():
@@ -189,7 +189,7 @@ def test_bits(dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.uint64])
-def test_shifts(dtype, rng):
+def test_shifts(dtype: type[Any], rng: np.random.Generator) -> None:
     x = rng.integers(0, np.iinfo(dtype).max, (3, 4), dtype=dtype)
     y = rng.integers(0, np.iinfo(dtype).bits, (3, 4), dtype=dtype)
     for name, direction in (("shift_left", "LEFT"), ("shift_right", "RIGHT")):
@@ -198,14 +198,14 @@ def test_shifts(dtype, rng):
     assert run_op("shift_right", np.array([-8]), np.array([1])).tolist() == [-4]
 
 
-def test_bits_broadcast_from_the_left():
+def test_bits_broadcast_from_the_left() -> None:
     result = run_op("bitwise_or", np.array([[1, 2], [1, 2]]), np.array([0, 4]))
     assert result.tolist() == [[1, 2], [5, 6]]
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.bool_])
-def test_gather_elements(dtype, axis, rng):
+def test_gather_elements(dtype: type[Any], axis: int, rng: np.random.Generator) -> None:
     x = rng.integers(0, 2, (3, 4, 5)).astype(dtype)
     shape = [3, 4, 5]
     shape[axis] = 7
@@ -216,7 +216,7 @@ def test_gather_elements(dtype, axis, rng):
     np.testing.assert_array_equal(result, expected)
 
 
-def test_gather_elements_of_a_part(rng):
+def test_gather_elements_of_a_part(rng: np.random.Generator) -> None:
     x = rng.normal(size=(4, 5)).astype(np.float32)
     indices = rng.integers(0, 5, (2, 3))
     expected = torch.gather(torch.from_numpy(x), 1, torch.from_numpy(indices)).numpy()
@@ -226,7 +226,7 @@ def test_gather_elements_of_a_part(rng):
 @pytest.mark.parametrize(
     ("batch", "items", "lead"), [(0, 1, (2,)), (0, 2, (2, 3)), (0, 3, ()), (1, 1, (6,)), (1, 2, (2, 2)), (2, 1, ())]
 )
-def test_gather_nd(batch, items, lead, rng):
+def test_gather_nd(batch: int, items: int, lead: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4)).astype(np.float32)
     parts = [rng.integers(-n, n, (*x.shape[:batch], *lead)) for n in x.shape[batch : batch + items]]
     indices = np.stack(parts, axis=-1)
@@ -237,7 +237,7 @@ def test_gather_nd(batch, items, lead, rng):
 @pytest.mark.parametrize("reduction", ["none", "add", "mul", "min", "max"])
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 @pytest.mark.parametrize("axis", [0, 1, -1])
-def test_scatter_elements(axis, dtype, reduction, rng):
+def test_scatter_elements(axis: int, dtype: type[Any], reduction: str, rng: np.random.Generator) -> None:
     x = rng.integers(1, 5, (4, 5)).astype(dtype)
     original = x.copy()
     indices = np.argsort(rng.random((4, 5)), axis=axis)
@@ -254,7 +254,7 @@ def test_scatter_elements(axis, dtype, reduction, rng):
 
 @pytest.mark.parametrize("reduction", ["none", "add", "mul", "min", "max"])
 @pytest.mark.parametrize("items", [1, 2, 3])
-def test_scatter_nd(items, reduction, rng):
+def test_scatter_nd(items: int, reduction: str, rng: np.random.Generator) -> None:
     x = rng.integers(1, 5, (3, 4, 5)).astype(np.float32)
     if reduction == "none":
         places = rng.permutation(int(np.prod(x.shape[:items])))[:2]
@@ -266,7 +266,7 @@ def test_scatter_nd(items, reduction, rng):
     np.testing.assert_array_equal(run_op("scatter_nd", x, indices, updates, reduction=reduction), expected)
 
 
-def test_scatter_of_halves_adds_in_float32():
+def test_scatter_of_halves_adds_in_float32() -> None:
     x = np.zeros(1, np.float16)
     result = run_op("scatter_nd", x, np.zeros((4096, 1), np.int64), np.ones(4096, np.float16), reduction="add")
     assert result.dtype == np.float16
@@ -294,13 +294,13 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("name", "shapes", "attribs", "message"), ERRORS)
-def test_errors(name, shapes, attribs, message):
+def test_errors(name: str, shapes: tuple[list[int], ...], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 
 
 @pytest.mark.parametrize("index", [-4, 3])
-def test_indices_out_of_range(index):
+def test_indices_out_of_range(index: int) -> None:
     x, updates = np.zeros((3, 3), np.float32), np.zeros((1, 1), np.float32)
     indices = np.array([[index]])
     for name, inputs, attribs in (

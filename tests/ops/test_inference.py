@@ -1,5 +1,9 @@
 """Shapes and data types: single operations, plugin functions, whole graphs, errors."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -25,23 +29,25 @@ CUSTOM = parse_fragments(
 )
 
 
-def node(graph, type, inputs, *names, **attribs):
+def node(
+    graph: Graph, type: str, inputs: list[Tensor] | tuple[Tensor, ...], *names: str, **attribs: Any
+) -> Tensor | list[Tensor]:
     """An operation with results of these names; returns them."""
     outputs = [Tensor(graph, name) for name in names]
     Operation(graph, type, attribs=attribs, inputs=inputs, outputs=tuple(outputs))
     return outputs[0] if len(outputs) == 1 else outputs
 
 
-def external(graph, name, *shape, dtype=np.float32):
+def external(graph: Graph, name: str, *shape: int, dtype: type[Any] = np.float32) -> Tensor:
     return node(graph, "external", (), name, shape=list(shape), dtype=dtype)
 
 
-def literal(graph, value):
+def literal(graph: Graph, value: float) -> Tensor:
     data = np.array(value, np.float32)
     return Tensor(graph, shape=(), dtype=np.float32, data=data)
 
 
-def test_every_standard_operation_has_everything():
+def test_every_standard_operation_has_everything() -> None:
     known = operations()
     assert set(STANDARD) <= set(known)
     assert all(known[name].standard for name in STANDARD)
@@ -50,10 +56,10 @@ def test_every_standard_operation_has_everything():
 # Single operations
 
 
-def test_custom_shapes_come_first_and_see_no_dtype():
+def test_custom_shapes_come_first_and_see_no_dtype() -> None:
     seen = {}
 
-    def foo(*shapes, **attribs):
+    def foo(*shapes: list[Any], **attribs: int) -> tuple[list[Any] | tuple[Any, ...], ...]:
         seen.update(attribs)
         return list(shapes[0]), [list(shape) for shape in shapes[1]], ()
 
@@ -64,8 +70,8 @@ def test_custom_shapes_come_first_and_see_no_dtype():
     assert infer_shapes("relu", [[2]], {}, {"foo": foo}) == [2]
 
 
-def test_faulty_custom_shapes():
-    def refuses(x):
+def test_faulty_custom_shapes() -> None:
+    def refuses(x: list[int]) -> None:
         assert len(x) == 3, "needs rank 3"
 
     with pytest.raises(ShapeError, match="foo: needs rank 3"):
@@ -77,7 +83,7 @@ def test_faulty_custom_shapes():
             infer_shapes("foo", [[2]], {}, {"foo": lambda x, result=result: result})
 
 
-def test_unknown_operation():
+def test_unknown_operation() -> None:
     with pytest.raises(ShapeError, match="foo: the shape of the result of operation 'foo' is not known") as error:
         infer_shapes("foo", [[2]], {})
     assert "--custom-shapes" in str(error.value.hint)
@@ -85,7 +91,7 @@ def test_unknown_operation():
         evaluate("foo", [np.zeros(2)], {})
 
 
-def test_missing_arguments():
+def test_missing_arguments() -> None:
     with pytest.raises(ShapeError, match=r"add: takes 2 tensor arguments \(x, y\), got 1"):
         infer_shapes("add", [[2]], {})
     with pytest.raises(ShapeError, match="leaky_relu: attribute 'alpha' is missing"):
@@ -93,7 +99,7 @@ def test_missing_arguments():
     assert infer_shapes("conv", [[1, 1, 4], [2, 1, 3]], {}) == [1, 2, 4]
 
 
-def test_evaluate_fills_defaults_and_passes_dtype_on():
+def test_evaluate_fills_defaults_and_passes_dtype_on() -> None:
     assert evaluate("softmax", [np.zeros((1, 4))], {}).tolist() == [[0.25] * 4]
     assert evaluate("cast", [np.array([1.7, 0.0])], {"dtype": np.bool_}).tolist() == [True, False]
     assert [a.tolist() for a in evaluate("split", [np.arange(3)], {"axis": 0, "ratios": [1, 2]})] == [[0], [1, 2]]
@@ -127,11 +133,11 @@ def test_evaluate_fills_defaults_and_passes_dtype_on():
         ("split", [np.uint8], np.int64, [np.uint8]),
     ],
 )
-def test_result_dtypes(name, inputs, dtype, expected):
+def test_result_dtypes(name: str, inputs: list[Any], dtype: type[Any] | None, expected: list[type[Any]]) -> None:
     assert result_dtypes(STANDARD[name], inputs, dtype) == expected
 
 
-def test_group_arguments():
+def test_group_arguments() -> None:
     graph = Graph()
     a, b, c, d = (Tensor(graph, name) for name in "abcd")
     assert group_arguments((a, b)) == [a, b]
@@ -149,7 +155,7 @@ def test_group_arguments():
 # Graphs
 
 
-def test_graph():
+def test_graph() -> None:
     graph = Graph("g")
     x = external(graph, "x", 1, 3, 8, 8)
     data = np.zeros((4, 3, 3, 3), np.float16)
@@ -175,7 +181,7 @@ def test_graph():
     assert (m.dtype, i.dtype, s.dtype) == (np.float32, np.int64, np.bool_)
 
 
-def test_half_precision_flows_through():
+def test_half_precision_flows_through() -> None:
     graph = Graph()
     x = external(graph, "x", 2, 3)
     x.dtype = np.float16
@@ -187,7 +193,7 @@ def test_half_precision_flows_through():
     assert c.shape == ()
 
 
-def test_external_shapes():
+def test_external_shapes() -> None:
     graph = Graph()
     x = external(graph, "x", 1, 3)
     y = node(graph, "relu", (x,), "y")
@@ -203,13 +209,13 @@ def test_external_shapes():
     assert x.shape == (5, 3) and x.producer.attribs["shape"] == [5, 3]
 
 
-def test_custom_operations_in_a_graph():
+def test_custom_operations_in_a_graph() -> None:
     graph = Graph()
     x = external(graph, "x", 1, 3)
     y, index = node(graph, "mix", [x, x, x, x], "y", "index", k=2)
     z = node(graph, "relu", (y,), "z")
 
-    def mix(x, values, y, k):
+    def mix(x: list[int], values: list[list[int]], y: list[int], k: int) -> tuple[list[int], ...]:
         assert values == [x, x] and y == x
         return [*x, k], [k]
 
@@ -229,11 +235,11 @@ def test_custom_operations_in_a_graph():
         infer_graph(graph, custom_shapes={"mix": refuse}, library=Library(CUSTOM))
 
 
-def refuse(*shapes, k):
+def refuse(*shapes: list[Any], k: int) -> None:
     raise AssertionError("refused")
 
 
-def test_tensor_without_shape_is_named():
+def test_tensor_without_shape_is_named() -> None:
     graph = Graph()
     node(graph, "relu", (Tensor(graph, "lost"),), "y")
     with pytest.raises(ShapeError, match="relu 'y': the shape of input 'lost' is not known"):
@@ -241,7 +247,7 @@ def test_tensor_without_shape_is_named():
     infer_graph(graph, allow_unknown=True)
 
 
-def test_kernel_that_breaks_its_rule_is_found(monkeypatch):
+def test_kernel_that_breaks_its_rule_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "infer_shapes", lambda *args: [7])
     with pytest.raises(AssertionError, match="relu: kernel gives"):
         evaluate("relu", [np.zeros(2)], {})
@@ -282,7 +288,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "shapes", "attribs"), BAD)
-def test_malformed_operations_are_shape_errors(name, shapes, attribs):
+def test_malformed_operations_are_shape_errors(name: str, shapes: list[Any], attribs: dict[str, Any]) -> None:
     with pytest.raises(ShapeError) as error:
         infer_shapes(name, shapes, attribs)
     assert error.value.where == name
@@ -292,6 +298,6 @@ def test_malformed_operations_are_shape_errors(name, shapes, attribs):
 
 
 @pytest.mark.parametrize("index", [-1, 3, 10**9])
-def test_gather_out_of_range_is_an_error(index):
+def test_gather_out_of_range_is_an_error(index: int) -> None:
     with pytest.raises((ShapeError, ExecutionError)):
         evaluate("gather", [np.zeros(3), np.array([0, index])], {"axis": 0})

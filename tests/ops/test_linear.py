@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,9 @@ from .kernels import infer, run_op
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize(("left", "right"), [((), ()), ((3,), (3,)), ((3,), (1,)), ((2, 1), (1, 4)), ((1, 1), (2, 3))])
-def test_matmul(left, right, transpose_a, transpose_b, rng):
+def test_matmul(
+    left: tuple[int, ...], right: tuple[int, ...], transpose_a: bool, transpose_b: bool, rng: np.random.Generator
+) -> None:
     a = rng.normal(size=(*left, *((5, 4) if transpose_a else (4, 5)))).astype(np.float32)
     b = rng.normal(size=(*right, *((6, 5) if transpose_b else (5, 6)))).astype(np.float32)
     ta, tb = torch.from_numpy(a), torch.from_numpy(b)
@@ -24,7 +28,7 @@ def test_matmul(left, right, transpose_a, transpose_b, rng):
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_matmul_of_halves_accumulates_in_float32():
+def test_matmul_of_halves_accumulates_in_float32() -> None:
     a, b = np.ones((1, 4096), np.float16), np.ones((4096, 1), np.float16)
     result = run_op("matmul", a, b)
     assert result.dtype == np.float16
@@ -32,7 +36,7 @@ def test_matmul_of_halves_accumulates_in_float32():
 
 
 @pytest.mark.parametrize("bias_shape", [(), (1,), (1, 1), (1, 4)])
-def test_linear(bias_shape, rng):
+def test_linear(bias_shape: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.normal(size=(3, 5)).astype(np.float32)
     w = rng.normal(size=(4, 5)).astype(np.float32)
     bias = rng.normal(size=bias_shape).astype(np.float32)
@@ -40,14 +44,14 @@ def test_linear(bias_shape, rng):
     np.testing.assert_allclose(run_op("linear", x, w, bias), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_add_n(rng):
+def test_add_n(rng: np.random.Generator) -> None:
     items = [rng.normal(size=(2, 3)).astype(np.float32) for _ in range(4)]
     np.testing.assert_allclose(run_op("add_n", items), np.sum(items, axis=0), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(run_op("add_n", items[:1]), items[0])
     assert run_op("add_n", []) == 0.0
 
 
-def test_copy_n():
+def test_copy_n() -> None:
     x = np.array([1, 2], np.int16)
     result = run_op("copy_n", x, times=3)
     assert len(result) == 3
@@ -76,12 +80,12 @@ def test_copy_n():
         ("copy_n", ([2],), {"times": -1}, "'times' must be positive"),
     ],
 )
-def test_errors(name, shapes, attribs, message):
+def test_errors(name: str, shapes: tuple[Any, ...], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 
 
-def test_macs():
+def test_macs() -> None:
     assert find("linear").macs([[3, 5], [4, 5], []], [[3, 4]], {}) == 60
     flags = {"transposeA": False, "transposeB": False}
     assert find("matmul").macs([[2, 3, 4], [2, 4, 5]], [[2, 3, 5]], flags) == 120

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -12,12 +13,13 @@ import torch
 from nnef_tools.errors import ExecutionError, ShapeError
 from nnef_tools.ops.registry import find
 
+from ..support.arrays import Array
 from .kernels import infer, run_op
 
 TYPES = [np.float32, np.float16, ml_dtypes.bfloat16, np.float64, np.int8, np.uint64, np.bool_]
 
 
-def counted(*shape, dtype=np.float32):
+def counted(*shape: int, dtype: type[Any] = np.float32) -> Array:
     return np.arange(int(np.prod(shape))).reshape(shape).astype(dtype)
 
 
@@ -36,20 +38,20 @@ def counted(*shape, dtype=np.float32):
         ({"shape": [], "axis_start": 3, "axis_count": 0}, [2, 3, 4]),
     ],
 )
-def test_reshape(attribs, shape):
+def test_reshape(attribs: dict[str, Any], shape: list[int]) -> None:
     x = counted(2, 3, 4)
     result = run_op("reshape", x, **attribs)
     np.testing.assert_array_equal(result, x.reshape(shape))
     assert np.shares_memory(result, x)
 
 
-def test_reshape_of_single_values():
+def test_reshape_of_single_values() -> None:
     assert run_op("reshape", np.float32(3), shape=[1, 1]).tolist() == [[3]]
     assert run_op("reshape", np.ones((1, 1), np.float32), shape=[]).tolist() == 1
     assert run_op("reshape", np.ones((0, 3), np.float32), shape=[-1, 3]).shape == (0, 3)
 
 
-def test_squeeze_unsqueeze():
+def test_squeeze_unsqueeze() -> None:
     x = counted(1, 3, 1, 4)
     assert run_op("squeeze", x, axes=[0, 2]).shape == (3, 4)
     assert run_op("squeeze", x, axes=[2]).shape == (1, 3, 4)
@@ -61,20 +63,20 @@ def test_squeeze_unsqueeze():
 
 
 @pytest.mark.parametrize("axes", [list(p) for n in range(4) for p in permutations(range(n))])
-def test_transpose(axes):
+def test_transpose(axes: list[int]) -> None:
     x = counted(2, 3, 4)
     full = [*axes, *range(len(axes), 3)]
     np.testing.assert_array_equal(run_op("transpose", x, axes=axes), torch.from_numpy(x).permute(full).numpy())
 
 
-def test_transpose_golden():
+def test_transpose_golden() -> None:
     result = run_op("transpose", counted(2, 3, 1), axes=[1, 0])
     assert result.shape == (3, 2, 1)
     assert result.ravel().tolist() == [0, 3, 1, 4, 2, 5]
     assert run_op("transpose", np.float32(2), axes=[]).tolist() == 2
 
 
-def test_split():
+def test_split() -> None:
     first, second = run_op("split", counted(6), axis=0, ratios=[1, 2])
     assert first.tolist() == [0, 1]
     assert second.tolist() == [2, 3, 4, 5]
@@ -87,7 +89,7 @@ def test_split():
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_joins(axis, rng):
+def test_joins(axis: int, rng: np.random.Generator) -> None:
     shapes = [[2, 3, 4] for _ in range(3)]
     shapes[1][axis] = 5
     parts = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
@@ -102,7 +104,7 @@ def test_joins(axis, rng):
         np.testing.assert_array_equal(item, expected)
 
 
-def test_stack_at_the_end_and_of_single_values():
+def test_stack_at_the_end_and_of_single_values() -> None:
     assert run_op("stack", [counted(2), counted(2)], axis=1).tolist() == [[0, 0], [1, 1]]
     assert run_op("stack", [np.float32(1), np.float32(2)], axis=0).tolist() == [1, 2]
     assert [item.tolist() for item in run_op("unstack", counted(3), axis=0)] == [0, 1, 2]
@@ -128,7 +130,7 @@ def test_stack_at_the_end_and_of_single_values():
         (5, 5, None, []),
     ],
 )
-def test_slice(begin, end, stride, expected):
+def test_slice(begin: int, end: int, stride: int | None, expected: list[int]) -> None:
     more = {} if stride is None else {"stride": [stride]}
     x = counted(5)
     assert run_op("slice", x, axes=[0], begin=[begin], end=[end], **more).tolist() == expected
@@ -137,7 +139,7 @@ def test_slice(begin, end, stride, expected):
     assert result.tolist() == [[i, i + 10] for i in expected]
 
 
-def test_slice_end_zero_is_taken_literally_if_any_stride_is_not_1():
+def test_slice_end_zero_is_taken_literally_if_any_stride_is_not_1() -> None:
     x = counted(2, 5)
     result = run_op("slice", x, axes=[0, 1], begin=[0, 1], end=[2, 0], stride=[1, -1])
     assert result.tolist() == [[1], [6]]
@@ -161,26 +163,26 @@ def test_slice_end_zero_is_taken_literally_if_any_stride_is_not_1():
         ((4, 0), "reflect-even", 0.0, [3, 2, 1, 0, 0, 1, 2, 3]),
     ],
 )
-def test_pad(padding, border, value, expected):
+def test_pad(padding: tuple[int, ...], border: str, value: float, expected: list[int]) -> None:
     assert run_op("pad", counted(4), padding=[padding], border=border, value=value).tolist() == expected
 
 
 @pytest.mark.parametrize(
     ("border", "mode"), [("constant", "constant"), ("replicate", "replicate"), ("reflect", "reflect")]
 )
-def test_pad_of_images(border, mode, rng):
+def test_pad_of_images(border: str, mode: str, rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 5, 6)).astype(np.float32)
     expected = torch.nn.functional.pad(torch.from_numpy(x), (3, 1, 2, 4), mode=mode).numpy()
     result = run_op("pad", x, padding=[(0, 0), (0, 0), (2, 4), (3, 1)], border=border)
     np.testing.assert_array_equal(result, expected)
 
 
-def test_tile():
+def test_tile() -> None:
     x = counted(2, 1, 3)
     np.testing.assert_array_equal(run_op("tile", x, repeats=[2, 3, 1]), torch.from_numpy(x).repeat(2, 3, 1).numpy())
 
 
-def test_gather_golden():
+def test_gather_golden() -> None:
     x = counted(2, 3)
     result = run_op("gather", x, np.array([[0, 2], [1, 1]]), axis=1)
     assert result.tolist() == [[[0, 2], [1, 1]], [[3, 5], [4, 4]]]
@@ -190,7 +192,7 @@ def test_gather_golden():
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_gather(axis, rng):
+def test_gather(axis: int, rng: np.random.Generator) -> None:
     x = rng.normal(size=(4, 5, 6)).astype(np.float32)
     indices = rng.integers(0, 4, (2, 3)).astype(np.int32)
     expected = torch.stack([torch.from_numpy(x).select(axis, int(i)) for i in indices.ravel()], axis)
@@ -198,7 +200,7 @@ def test_gather(axis, rng):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_types_pass_through(dtype):
+def test_types_pass_through(dtype: type[Any]) -> None:
     x = (counted(2, 3) % 2).astype(dtype)
     results = [
         run_op("reshape", x, shape=[-1]),
@@ -216,7 +218,7 @@ def test_types_pass_through(dtype):
     assert {result.dtype for result in results} == {np.dtype(dtype)}
 
 
-def test_big_integers_are_not_rounded():
+def test_big_integers_are_not_rounded() -> None:
     x = np.array([2**62 + 1, -(2**62) - 1])
     assert run_op("concat", [x, x], axis=0).tolist() == [*x, *x]
     assert run_op("pad", x, padding=[(0, 1)]).tolist() == [*x, 0]
@@ -238,13 +240,13 @@ def test_big_integers_are_not_rounded():
         ([300], np.int32, np.uint8, [44]),
     ],
 )
-def test_cast(values, source, target, expected):
+def test_cast(values: list[Any], source: type[Any], target: type[Any], expected: list[Any]) -> None:
     result = run_op("cast", np.array(values, source), dtype=target)
     assert result.dtype == target
     assert result.tolist() == expected
 
 
-def test_cast_to_text_is_refused():
+def test_cast_to_text_is_refused() -> None:
     with pytest.raises(ShapeError, match="cannot cast"):
         find("cast").run(np.ones(2), dtype=np.str_)
 
@@ -305,13 +307,13 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("name", "shapes", "attribs", "message"), ERRORS)
-def test_errors(name, shapes, attribs, message):
+def test_errors(name: str, shapes: tuple[Any, ...], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 
 
 @pytest.mark.parametrize("index", [-1, 3, 10**12])
-def test_gather_index_out_of_range(index):
+def test_gather_index_out_of_range(index: int) -> None:
     with pytest.raises(
         ExecutionError, match=f"index {index} is out of range \\[0, 3\\) for axis 1 of shape \\[2, 3\\]"
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from nnef_tools.errors import ShapeError
 from nnef_tools.ops.registry import find
 
+from ..support.arrays import Array
 from .kernels import infer, run_op
 
 ACTIVATIONS = {
@@ -30,7 +32,7 @@ EXTREMES = np.array([-1e30, -200, -88, -20, -1, -1e-8, -0.0, 0, 1e-8, 1, 20, 88,
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("shape", [(), (7,), (2, 3), (1, 2, 3, 4, 5)])
-def test_activation(name, shape, rng):
+def test_activation(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> None:
     attribs, reference = ACTIVATIONS[name]
     x = rng.normal(0, 3, shape).astype(np.float32)
     result = run_op(name, x, **attribs)
@@ -39,7 +41,7 @@ def test_activation(name, shape, rng):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_of_extreme_values(name):
+def test_activation_of_extreme_values(name: str) -> None:
     attribs, reference = ACTIVATIONS[name]
     expected = reference(torch.from_numpy(EXTREMES).double()).numpy()
     np.testing.assert_allclose(run_op(name, EXTREMES, **attribs), expected, rtol=2e-6, atol=1e-30)
@@ -47,7 +49,7 @@ def test_activation_of_extreme_values(name):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
-def test_float_types(name, dtype, rng):
+def test_float_types(name: str, dtype: type[Any], rng: np.random.Generator) -> None:
     attribs, reference = ACTIVATIONS[name]
     x = rng.normal(size=(3, 4)).astype(dtype)
     result = run_op(name, x, **attribs)
@@ -56,14 +58,14 @@ def test_float_types(name, dtype, rng):
     np.testing.assert_allclose(result.astype(np.float64), expected, rtol=float(ml_dtypes.finfo(dtype).eps), atol=1e-6)
 
 
-def test_selu_parameters():
+def test_selu_parameters() -> None:
     x = np.array([-1.0, 2.0], np.float32)
     result = run_op("selu", x, **{"alpha": 2.0, "lambda": 3.0})
     np.testing.assert_allclose(result, [6 * np.expm1(-1), 6], rtol=1e-6)
 
 
 @pytest.mark.parametrize("alpha_shape", [(), (1,), (1, 3), (1, 3, 1, 1), (2, 1, 4)])
-def test_prelu(alpha_shape, rng):
+def test_prelu(alpha_shape: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
     alpha = rng.random(alpha_shape).astype(np.float32)
     factor = alpha.reshape(alpha_shape + (1,) * (4 - len(alpha_shape)))
@@ -74,7 +76,7 @@ def test_prelu(alpha_shape, rng):
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((2, 5), [1]), ((3, 4, 5), [2]), ((3, 4, 5), [0]), ((3, 4, 5), [1, 2])])
-def test_softmax(shape, axes, rng):
+def test_softmax(shape: tuple[int, ...], axes: list[int], rng: np.random.Generator) -> None:
     x = rng.normal(0, 100, shape).astype(np.float32)
     t = torch.from_numpy(x)
     expected = torch.exp(t - torch.logsumexp(t, axes, keepdim=True)).numpy()
@@ -83,7 +85,7 @@ def test_softmax(shape, axes, rng):
         np.testing.assert_array_equal(run_op("softmax", x), run_op("softmax", x, axes=axes))
 
 
-def box_mean(x, size):
+def box_mean(x: Array, size: list[int]) -> Array:
     """Mean over the centered window, the surplus of an even size at the end, zeros beyond the border."""
     result = np.zeros(x.shape, np.float64)
     for where in np.ndindex(*x.shape):
@@ -98,7 +100,7 @@ WINDOWS = [((2, 5, 3), (1, 3, 1)), ((1, 4, 3, 4), (1, 1, 3, 2)), ((2, 3), (1, 7)
 
 
 @pytest.mark.parametrize(("shape", "size"), WINDOWS)
-def test_local_normalizations(shape, size, rng):
+def test_local_normalizations(shape: tuple[int, ...], size: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.normal(size=shape).astype(np.float32)
     wide = x.astype(np.float64)
     close = {"rtol": 1e-4, "atol": 1e-5}
@@ -118,7 +120,7 @@ def test_local_normalizations(shape, size, rng):
         )
 
 
-def test_local_response_golden_and_torch(rng):
+def test_local_response_golden_and_torch(rng: np.random.Generator) -> None:
     result = run_op("local_response_normalization", np.array([[0.0, 1.0]], np.float32), size=[1, 3])
     np.testing.assert_allclose(result, [[0, 0.8660254]], rtol=1e-6)
     x = rng.normal(size=(2, 7, 3, 4)).astype(np.float32)
@@ -128,7 +130,7 @@ def test_local_response_golden_and_torch(rng):
 
 
 @pytest.mark.parametrize("axes", [[1], [0, 2], []])
-def test_axis_normalizations(axes, rng):
+def test_axis_normalizations(axes: list[int], rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4)).astype(np.float32)
     for name, norm in (("l1_normalization", 1), ("l2_normalization", 2)):
         t = torch.from_numpy(x)
@@ -138,7 +140,7 @@ def test_axis_normalizations(axes, rng):
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 3, 4, 5)])
-def test_batch_normalization(shape, rng):
+def test_batch_normalization(shape: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.normal(size=shape).astype(np.float32)
     mean, offset, scale = (rng.normal(size=(1, 3)).astype(np.float32) for _ in range(3))
     variance = rng.random((1, 3)).astype(np.float32)
@@ -171,12 +173,12 @@ def test_batch_normalization(shape, rng):
         ("l2_normalization", ([1, 3],), {"axes": [2]}, "'axes' must lie in"),
     ],
 )
-def test_errors(name, shapes, attribs, message):
+def test_errors(name: str, shapes: tuple[list[int], ...], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 
 
-def test_macs():
+def test_macs() -> None:
     shape = [[2, 3, 4, 4]]
     assert find("local_response_normalization").macs(shape, shape, {"size": [1, 5, 1, 1]}) == 96 * 5
     for name in ("l1_normalization", "l2_normalization", "batch_normalization"):

@@ -1,6 +1,10 @@
 """Box filters and pooling against the definitions written as loops, and against torch."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +14,12 @@ from nnef_tools.errors import ExecutionError, ShapeError
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.registry import find
 
+from ..support.arrays import Array
+
 BORDERS = ("constant", "replicate", "reflect", "reflect-even", "ignore")
 
 
-def source(i, extent, border):
+def source(i: int, extent: int, border: str) -> int | None:
     """The position that is read for position i, or None."""
     if 0 <= i < extent:
         return i
@@ -26,7 +32,7 @@ def source(i, extent, border):
     return None
 
 
-def window_items(x, i, border, window):
+def window_items(x: Array, i: tuple[int, ...], border: str, window: dict[str, Any]) -> Iterator[Any]:
     """(position inside the window, value) of what takes part in window i."""
     for position, j in enumerate(np.ndindex(*window["size"])):
         index = [
@@ -40,7 +46,7 @@ def window_items(x, i, border, window):
             yield position, 0.0
 
 
-def random_case(seed):
+def random_case(seed: int) -> tuple[Array | dict[str, list[Any]], ...]:
     """Shapes from rank 1 to 5 with windows over all dimensions, or the spatial ones only."""
     rng = np.random.default_rng(seed)
     rank = 1 + seed % 5
@@ -60,7 +66,7 @@ def random_case(seed):
     return rng.normal(size=shape), window
 
 
-def result_extents(shape, window):
+def result_extents(shape: tuple[int, ...], window: dict[str, Any]) -> list[int]:
     return [
         (X + p + q - (f - 1) * d - 1) // s + 1
         for X, f, s, d, (p, q) in zip(
@@ -70,7 +76,7 @@ def result_extents(shape, window):
 
 
 @pytest.mark.parametrize(("seed", "border"), list(itertools.product(range(20), BORDERS)))
-def test_forward_operations_are_their_definitions(seed, border):
+def test_forward_operations_are_their_definitions(seed: int, border: str) -> None:
     x, window = random_case(seed)
     x = np.round(x, 1)  # so that there are ties
     out = result_extents(x.shape, window)
@@ -99,7 +105,7 @@ def test_forward_operations_are_their_definitions(seed, border):
 
 
 @pytest.mark.parametrize(("seed", "border"), list(itertools.product(range(12), BORDERS)))
-def test_debox_is_its_definition(seed, border):
+def test_debox_is_its_definition(seed: int, border: str) -> None:
     rng = np.random.default_rng(seed)
     rank = 1 + seed % 3
     size, stride, dilation = ([int(v) for v in rng.integers(1, n, rank)] for n in (4, 4, 3))
@@ -128,7 +134,7 @@ def test_debox_is_its_definition(seed, border):
 
 
 @pytest.mark.parametrize(("seed", "border"), list(itertools.product(range(8), BORDERS)))
-def test_sample_and_desample_are_their_definitions(seed, border):
+def test_sample_and_desample_are_their_definitions(seed: int, border: str) -> None:
     x, window = random_case(seed)
     out = result_extents(x.shape, window)
     rng = np.random.default_rng(seed)
@@ -157,7 +163,7 @@ def test_sample_and_desample_are_their_definitions(seed, border):
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize(("size", "stride", "pad"), [(2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 1)])
-def test_pools_are_those_of_torch(dims, size, stride, pad):
+def test_pools_are_those_of_torch(dims: int, size: int, stride: int, pad: int) -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, *[9, 8, 7][:dims])).astype(np.float32)
     t = torch.from_numpy(x)
     attribs = {
@@ -183,7 +189,7 @@ def test_pools_are_those_of_torch(dims, size, stride, pad):
         np.testing.assert_array_equal(result, unpooled.numpy())
 
 
-def test_debox_is_the_transpose_of_box():
+def test_debox_is_the_transpose_of_box() -> None:
     rng = np.random.default_rng(5)
     attribs = {"size": [1, 3, 2], "stride": [1, 2, 2], "dilation": [1, 2, 1], "padding": [(0, 0), (1, 2), (0, 1)]}
     x = rng.normal(size=(2, 9, 8))
@@ -194,7 +200,7 @@ def test_debox_is_the_transpose_of_box():
 
 
 @pytest.mark.parametrize("border", ["constant", "ignore"])
-def test_nan_propagates_and_counts_as_the_largest(border):
+def test_nan_propagates_and_counts_as_the_largest(border: str) -> None:
     x = np.array([1.0, np.nan, 3.0, -np.inf, -np.inf, -np.inf, -np.inf])
     attribs = {"size": [3], "stride": [1], "padding": [(0, 0)], "border": border}
     expected = [np.nan, np.nan, 3.0, -np.inf, -np.inf]
@@ -204,7 +210,7 @@ def test_nan_propagates_and_counts_as_the_largest(border):
     assert index.tolist() == [1, 0, 0, 0, 0]
 
 
-def test_minus_infinity_at_an_ignored_border_is_found_inside():
+def test_minus_infinity_at_an_ignored_border_is_found_inside() -> None:
     x = np.array([-np.inf, 1.0])
     attribs = {"size": [2], "stride": [2], "padding": [(1, 1)], "border": "ignore"}
     output, index = evaluate("max_pool_with_index", [x], attribs)
@@ -212,7 +218,7 @@ def test_minus_infinity_at_an_ignored_border_is_found_inside():
     assert index.tolist() == [1, 0]
 
 
-def test_windows_without_valid_position_give_zero():
+def test_windows_without_valid_position_give_zero() -> None:
     x = np.array([5.0, 7.0])
     attribs = {"size": [1], "stride": [1], "padding": [(1, 1)], "border": "ignore"}
     for name in ("max_pool", "avg_pool", "box", "rms_pool"):
@@ -222,7 +228,7 @@ def test_windows_without_valid_position_give_zero():
     assert index.tolist() == [0, 0, 0, 0]
 
 
-def test_inputs_are_never_changed():
+def test_inputs_are_never_changed() -> None:
     x = np.random.default_rng(0).normal(size=(1, 2, 4, 4))
     before = x.copy()
     for name in ("box", "max_pool", "debox"):
@@ -231,7 +237,7 @@ def test_inputs_are_never_changed():
     np.testing.assert_array_equal(x, before)
 
 
-def test_macs():
+def test_macs() -> None:
     assert find("box").macs([[1, 2, 8, 8]], [[1, 2, 4, 4]], {"size": [1, 1, 3, 3]}) == 2 * 16 * 9
     assert find("debox").macs([[1, 2, 4, 4]], [[1, 2, 8, 8]], {"size": [1, 1, 3, 3]}) == 2 * 16 * 9
     for name in ("max_pool", "avg_pool", "rms_pool", "argmax_pool", "max_pool_with_index", "box", "debox"):
@@ -258,13 +264,13 @@ def test_macs():
         ("box", ([4], [4]), {"size": [2]}, r"takes 1 tensor arguments \(input\), got 2"),
     ],
 )
-def test_windows_that_do_not_fit(name, shapes, attribs, message):
+def test_windows_that_do_not_fit(name: str, shapes: tuple[Any, ...], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer_shapes(name, shapes, attribs)
 
 
 @pytest.mark.parametrize("name", ["sample", "desample"])
 @pytest.mark.parametrize("index", [-1, 2])
-def test_index_out_of_range(name, index):
+def test_index_out_of_range(name: str, index: int) -> None:
     with pytest.raises(ExecutionError, match=r"indices must lie in \[0, 2\)"):
         evaluate(name, [np.zeros(2), np.array([0, index])], {"size": [2], "stride": [1], "padding": [(1, 0)]})

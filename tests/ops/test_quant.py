@@ -1,5 +1,9 @@
 """Quantization against the golden vectors of the digest and against torch."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -24,7 +28,7 @@ ZERO_POINT = "zero_point_linear_quantize"
         (True, True, [-127, -63, 0, 38, 127], [-1, -0.496063, 0, 0.299213, 1]),
     ],
 )
-def test_min_max(signed, symmetric, codes, values):
+def test_min_max(signed: bool, symmetric: bool, codes: list[int], values: list[float]) -> None:
     x = np.array([-2, -0.5, 0, 0.3, 5], np.float32)
     attribs = {"bits": 8, "signed": signed, "symmetric": symmetric}
     found = quantize(MIN_MAX, x, min=-1.0, max=1.0, **attribs)
@@ -46,7 +50,7 @@ def test_min_max(signed, symmetric, codes, values):
         (True, True, [-100, 200], [-127, 127], [-68.5, 58.5]),
     ],
 )
-def test_zero_point(signed, symmetric, x, codes, values):
+def test_zero_point(signed: bool, symmetric: bool, x: list[Any], codes: list[int], values: list[float]) -> None:
     x = np.array(x, np.float32)
     attribs = {"bits": 8, "signed": signed, "symmetric": symmetric}
     found = quantize(ZERO_POINT, x, zero_point=10, scale=0.5, **attribs)
@@ -55,7 +59,7 @@ def test_zero_point(signed, symmetric, x, codes, values):
     assert evaluate(ZERO_POINT, [x, np.int32(10), np.float32(0.5)], attribs).tolist() == values
 
 
-def test_what_is_not_a_number_has_the_lowest_code():
+def test_what_is_not_a_number_has_the_lowest_code() -> None:
     """Of 0 / 0, for example; as onnxruntime does."""
     x = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
     attribs = {"bits": 8, "signed": True, "symmetric": False}
@@ -75,7 +79,7 @@ def test_what_is_not_a_number_has_the_lowest_code():
     np.testing.assert_array_equal(y.numpy(), (expected.astype(np.float32) - 3) * 0.5)
 
 
-def test_logarithmic():
+def test_logarithmic() -> None:
     x = np.array([0, 0.4, 1.5, 3, -100], np.float32)
     assert evaluate("logarithmic_quantize", [x, np.float32(4)], {"bits": 2}).tolist() == [0, 0.5, 2, 4, -4]
     codes = quantize("logarithmic_quantize", x, max=4.0, bits=2)
@@ -83,7 +87,7 @@ def test_logarithmic():
     assert dequantize("logarithmic_quantize", codes, max=4.0, bits=2).tolist() == [0.5, 0.5, 2, 4, 4]
 
 
-def test_parameters_per_channel():
+def test_parameters_per_channel() -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32) * 3
     scale = np.array([[0.1, 0.02, 0.25]], np.float32)
     zero_point = np.array([[3, -5, 0]])
@@ -107,7 +111,7 @@ def test_parameters_per_channel():
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16, 32])
 @pytest.mark.parametrize("signed", [False, True])
-def test_codes_survive_their_values(bits, signed):
+def test_codes_survive_their_values(bits: int, signed: bool) -> None:
     symmetric = False
     low = -(2 ** (bits - 1)) if signed else 0
     codes = np.unique(np.linspace(low, low + 2**bits - 1, 300).astype(np.int64))
@@ -121,7 +125,7 @@ def test_codes_survive_their_values(bits, signed):
     assert extremes.tolist() == [low, low + 2**bits - 1]
 
 
-def test_parameters_that_do_not_fit():
+def test_parameters_that_do_not_fit() -> None:
     attribs = {"bits": 8, "signed": True, "symmetric": True}
     with pytest.raises(ShapeError, match=r"do not broadcast to the shape \[2, 1\]"):
         infer_shapes(ZERO_POINT, [[2, 1], [], [1, 3]], attribs)
@@ -134,7 +138,7 @@ def test_parameters_that_do_not_fit():
 
 
 @pytest.mark.parametrize("quant", [None, {}])
-def test_no_quantization(quant):
+def test_no_quantization(quant: dict[str, Any] | None) -> None:
     assert Quantization.of(quant) is None
 
 
@@ -151,12 +155,12 @@ def test_no_quantization(quant):
         ({"op-name": "linear_quantize", "min": 0.0, "max": None, "bits": 8}, FormatError, "lacks 'max'$"),
     ],
 )
-def test_quantization_that_is_not_understood(quant, error, message):
+def test_quantization_that_is_not_understood(quant: dict[str, Any], error: type[Any], message: str) -> None:
     with pytest.raises(error, match=message):
         Quantization.of(quant)
 
 
-def test_stored_codes_and_stored_reals():
+def test_stored_codes_and_stored_reals() -> None:
     quantization = Quantization.of({"op-name": "linear_quantize", "min": 0.0, "max": 3.0, "bits": 2})
     np.testing.assert_array_equal(quantization.real_values(np.asarray([0, 3], np.uint8)), np.float32([0, 3]))
     np.testing.assert_array_equal(quantization.real_values(np.float32([0.4, 1.6, 7])), np.float32([0, 2, 3]))

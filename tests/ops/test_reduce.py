@@ -29,7 +29,7 @@ TORCH = {
 
 @pytest.mark.parametrize("name", TORCH)
 @pytest.mark.parametrize(("shape", "axes"), CASES)
-def test_numbers(name, shape, axes, rng):
+def test_numbers(name: str, shape: tuple[int, ...], axes: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.normal(size=shape).astype(np.float32)
     expected = TORCH[name](torch.from_numpy(x), axes).numpy()
     result = run_op(name, x, axes=list(axes))
@@ -42,14 +42,14 @@ def test_numbers(name, shape, axes, rng):
 
 
 @pytest.mark.parametrize(("shape", "axes"), CASES)
-def test_logical(shape, axes, rng):
+def test_logical(shape: tuple[int, ...], axes: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.random(shape) < 0.4
     np.testing.assert_array_equal(run_op("any_reduce", x, axes=list(axes)), x.any(axes, keepdims=True))
     np.testing.assert_array_equal(run_op("all_reduce", x, axes=list(axes)), x.all(axes, keepdims=True))
 
 
 @pytest.mark.parametrize(("shape", "axes"), CASES)
-def test_moments(shape, axes, rng):
+def test_moments(shape: tuple[int, ...], axes: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.normal(3.0, size=shape).astype(np.float32)
     mean, variance = run_op("moments", x, axes=list(axes))
     t = torch.from_numpy(x)
@@ -59,7 +59,9 @@ def test_moments(shape, axes, rng):
 
 @pytest.mark.parametrize("largest", [True, False])
 @pytest.mark.parametrize(("shape", "axes"), CASES)
-def test_arg_reduce_is_the_row_major_index_of_the_first(shape, axes, largest, rng):
+def test_arg_reduce_is_the_row_major_index_of_the_first(
+    shape: tuple[int, ...], axes: tuple[int, ...], largest: bool, rng: np.random.Generator
+) -> None:
     x = rng.integers(0, 3, shape).astype(np.float32)
     result = run_op("argmax_reduce" if largest else "argmin_reduce", x, axes=list(axes))
     assert result.dtype == np.int64
@@ -75,12 +77,12 @@ def test_arg_reduce_is_the_row_major_index_of_the_first(shape, axes, largest, rn
         assert result[tuple(target)] == values.index(max(values) if largest else min(values))
 
 
-def test_axes_order_does_not_matter(rng):
+def test_axes_order_does_not_matter(rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4)).astype(np.float32)
     np.testing.assert_array_equal(run_op("argmax_reduce", x, axes=[2, 0]), run_op("argmax_reduce", x, axes=[0, 2]))
 
 
-def test_no_axes_is_the_identity():
+def test_no_axes_is_the_identity() -> None:
     x = np.array([[1.5, -2.0]], np.float32)
     for name in ("sum_reduce", "max_reduce", "min_reduce", "mean_reduce"):
         np.testing.assert_array_equal(run_op(name, x, axes=[]), x)
@@ -88,7 +90,7 @@ def test_no_axes_is_the_identity():
     np.testing.assert_array_equal(run_op("moments", x, axes=[])[1], np.zeros((1, 2)))
 
 
-def test_halves_are_summed_in_float32():
+def test_halves_are_summed_in_float32() -> None:
     for dtype in (np.float16, ml_dtypes.bfloat16):
         result = run_op("sum_reduce", np.ones((1, 4096), dtype), axes=[1])
         assert result.dtype == dtype
@@ -96,7 +98,7 @@ def test_halves_are_summed_in_float32():
     assert float(run_op("mean_reduce", np.full((1, 4096), 60000, np.float16), axes=[1])[0, 0]) == 60000.0
 
 
-def test_integers_keep_their_type():
+def test_integers_keep_their_type() -> None:
     x = np.array([[1, 2, 3]], np.int32)
     result = run_op("sum_reduce", x, axes=[1])
     assert result.dtype == np.int32
@@ -115,12 +117,12 @@ def test_integers_keep_their_type():
         ("moments", [2, 0], [1], "empty extent"),
     ],
 )
-def test_errors(name, shape, axes, message):
+def test_errors(name: str, shape: list[int], axes: list[int], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer(name, shape, axes=axes)
 
 
-def test_macs():
+def test_macs() -> None:
     for name in ("sum_reduce", "moments", "argmax_reduce", "any_reduce"):
         definition = find(name)
         assert definition.macs_group == "reduction"

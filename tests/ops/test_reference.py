@@ -4,6 +4,11 @@ Left out is where it is known to deviate from the standard: rounding of ties, ar
 borders of conv, and what it cannot run.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +17,7 @@ from nnef_tools.ops.inference import evaluate, infer_shapes
 nnef = pytest.importorskip("nnef")
 
 
-def text(value):
+def text(value: int | list[int]) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
@@ -21,7 +26,7 @@ def text(value):
     return repr(value)
 
 
-def write_model(folder, name, shapes, attribs):
+def write_model(folder: Path, name: str, shapes: list[list[int]], attribs: dict[str, Any]) -> None:
     inputs = [f"x{k}" for k in range(len(shapes))]
     externals = "".join(f"{i} = external(shape = {text(s)});\n" for i, s in zip(inputs, shapes, strict=True))
     arguments = ", ".join([*inputs, *(f"{key} = {text(value)}" for key, value in attribs.items())])
@@ -74,7 +79,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "shapes", "attribs"), CASES)
-def test_same_as_the_reference(tmp_path, name, shapes, attribs):
+def test_same_as_the_reference(tmp_path: Path, name: str, shapes: list[list[int]], attribs: dict[str, Any]) -> None:
     write_model(tmp_path, name, shapes, attribs)
     graph = nnef.parse_file(str(tmp_path / "graph.nnef"))
     nnef.infer_shapes(graph)

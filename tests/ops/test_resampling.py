@@ -68,7 +68,7 @@ def float32(scales: Any) -> list[float]:
 
 @pytest.mark.parametrize("coordinates", COORDINATES)
 @pytest.mark.parametrize("rounding", NEAREST)
-def test_resize_nearest(coordinates, rounding, rng):
+def test_resize_nearest(coordinates: str, rounding: str, rng: np.random.Generator) -> None:
     x = image(rng)
     names = {"mode": "nearest", "nearest_mode": rounding}
     for size in SIZES:
@@ -86,7 +86,7 @@ def test_resize_nearest(coordinates, rounding, rng):
 
 @pytest.mark.parametrize("coordinates", COORDINATES)
 @pytest.mark.parametrize(("mode", "exclude"), [("linear", False), ("cubic", False), ("cubic", True)])
-def test_resize_smooth(coordinates, mode, exclude, rng):
+def test_resize_smooth(coordinates: str, mode: str, exclude: bool, rng: np.random.Generator) -> None:
     x = image(rng)
     theirs = {"coordinate_transformation_mode": coordinates, "exclude_outside": int(exclude), "cubic_coeff_a": -0.6}
     ours = {"mode": mode, "coordinate_mode": coordinates, "exclude_outside": exclude, "cubic_coeff_a": -0.6}
@@ -101,7 +101,7 @@ def test_resize_smooth(coordinates, mode, exclude, rng):
 
 @pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric"])
 @pytest.mark.parametrize(("mode", "exclude"), list(product(["linear", "cubic"], [False, True])))
-def test_resize_antialias(coordinates, mode, exclude, rng):
+def test_resize_antialias(coordinates: str, mode: str, exclude: bool, rng: np.random.Generator) -> None:
     x = image(rng)
     for sizes, scales in [((3, 4), None), ((2, 9), None), ((10, 14), None), (None, (0.6, 0.8)), (None, (0.3, 0.5))]:
         expected = onnx_resize(
@@ -118,7 +118,7 @@ def test_resize_antialias(coordinates, mode, exclude, rng):
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("roi", [(0.2, 0.1, 0.9, 0.7), (-0.2, 0.1, 0.9, 1.3)])
 @pytest.mark.parametrize("size", [(4, 6), (1, 6)])
-def test_resize_crop(mode, roi, size, rng):
+def test_resize_crop(mode: str, roi: tuple[float, ...], size: tuple[int, ...], rng: np.random.Generator) -> None:
     x = image(rng)
     inputs = [x, np.array([0, 0, *roi[:2], 1, 1, *roi[2:]], np.float32), None, np.array([1, 2, *size])]
     common = {"mode": mode, "extrapolation_value": 9.0}
@@ -134,7 +134,7 @@ def test_resize_crop(mode, roi, size, rng):
     np.testing.assert_array_equal(full, result)
 
 
-def test_resize_old_nearest(rng):
+def test_resize_old_nearest(rng: np.random.Generator) -> None:
     x = image(rng)
     inputs = [x, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32)]
     expected = run_onnx(
@@ -149,7 +149,7 @@ def test_resize_old_nearest(rng):
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 6), (1, 2, 4, 5, 6)])
-def test_resize_of_other_ranks(shape, rng):
+def test_resize_of_other_ranks(shape: tuple[int, ...], rng: np.random.Generator) -> None:
     x = rng.normal(size=shape).astype(np.float32)
     size = [2 * n + 1 for n in shape[2:]]
     mode = {3: "linear", 5: "trilinear"}[len(shape)]
@@ -157,7 +157,7 @@ def test_resize_of_other_ranks(shape, rng):
     np.testing.assert_allclose(run_op("resize", x, output_size=size, mode="linear"), expected, **CLOSE)
 
 
-def test_resize_keeps_the_float_type(rng):
+def test_resize_keeps_the_float_type(rng: np.random.Generator) -> None:
     for mode in ("nearest", "linear"):
         result = run_op("resize", image(rng).astype(np.float16), output_size=[3, 3], mode=mode)
         assert result.dtype == np.float16
@@ -166,7 +166,7 @@ def test_resize_keeps_the_float_type(rng):
 @pytest.mark.parametrize("align", [False, True])
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize(("mode", "rank"), [("nearest", 2), ("linear", 2), ("cubic", 2), ("nearest", 3), ("linear", 3)])
-def test_grid_sample(mode, rank, padding, align, rng):
+def test_grid_sample(mode: str, rank: int, padding: str, align: bool, rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4, 5, 6)[: 2 + rank]).astype(np.float32)
     grid = rng.uniform(-2.6, 2.6, (2, 7, 4, 3, 3)[: 1 + rank] + (rank,)).astype(np.float32)
     common = {"mode": mode, "padding_mode": padding}
@@ -178,7 +178,7 @@ def test_grid_sample(mode, rank, padding, align, rng):
     np.testing.assert_allclose(result, also.numpy(), **CLOSE)
 
 
-def test_grid_sample_of_a_single_element():
+def test_grid_sample_of_a_single_element() -> None:
     x = np.full((1, 1, 1, 1), 3, np.float32)
     grid = np.array([[[[0.0, 0.0], [5.0, -4.0]]]], np.float32)
     for mode, padding in product(["nearest", "linear", "cubic"], ["border", "reflection"]):
@@ -205,12 +205,12 @@ def test_grid_sample_of_a_single_element():
         ("grid_sample", ([1, 2, 3, 4], [1, 5, 5, 2]), {"padding_mode": "wrap"}, "'padding_mode' must be one of"),
     ],
 )
-def test_errors(name, shapes, attribs, message):
+def test_errors(name: str, shapes: tuple[list[int], ...], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer(name, *shapes, **attribs)
 
 
-def test_places_halfway_by_hand():
+def test_places_halfway_by_hand() -> None:
     """Rounded to even first, then reflected, in the type of the grid: 0.2 in float32 is halfway between 2 and 3."""
     x = np.arange(5, dtype=np.float32).reshape(1, 1, 1, 5)
     place = np.asarray([-1.5, -0.5, 0.5, 1.5, 2.5, 4.5, 5.5], np.float32)
@@ -221,7 +221,7 @@ def test_places_halfway_by_hand():
     assert zeros.reshape(-1).tolist() == [0, 0, 0, 2, 2, 4, 0]
 
 
-def test_places_that_are_elements_by_hand():
+def test_places_that_are_elements_by_hand() -> None:
     """(2 i + 1) 9 / 42 - 1/2 is just 7 for i = 17, which floating-point numbers of the factor 21 / 9 miss."""
     x = np.arange(9, dtype=np.float32)
     for mode in ("floor", "ceil"):
@@ -229,7 +229,7 @@ def test_places_that_are_elements_by_hand():
         assert result[17] == 7
 
 
-def test_an_axis_that_keeps_its_size_stays():
+def test_an_axis_that_keeps_its_size_stays() -> None:
     """As in onnxruntime; the formula of 'tf_half_pixel_for_nn' would move it by half an element."""
     x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
     attribs = {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "ceil"}

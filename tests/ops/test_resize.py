@@ -1,5 +1,9 @@
 """Resampling against torch, against the equivalent deconvolutions, and against the formula."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,16 +12,18 @@ from nnef_tools.errors import ShapeError
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.registry import find
 
+from ..support.arrays import Array
+
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
-def signal(dims):
+def signal(dims: int) -> Array:
     return np.random.default_rng(dims).normal(size=(2, 3, *[4, 5, 3][:dims])).astype(np.float32)
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 @pytest.mark.parametrize("factor", [1, 2, 3, 4])
-def test_multilinear_upsample_is_that_of_torch(dims, factor):
+def test_multilinear_upsample_is_that_of_torch(dims: int, factor: int) -> None:
     x = signal(dims)
     factors = [factor, 2, 3][:dims]
     for method, corners in (("symmetric", False), ("aligned", True)):
@@ -31,7 +37,7 @@ def test_multilinear_upsample_is_that_of_torch(dims, factor):
 @pytest.mark.parametrize("border", ["constant", "replicate"])
 @pytest.mark.parametrize("method", ["symmetric", "asymmetric"])
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 5])
-def test_multilinear_upsample_is_a_deconvolution(factor, method, border):
+def test_multilinear_upsample_is_a_deconvolution(factor: int, method: str, border: str) -> None:
     x = signal(2)
     if method == "symmetric" and factor % 2 == 0:
         weights = [1 - abs(k - (factor - 0.5)) / factor for k in range(2 * factor)]
@@ -48,7 +54,7 @@ def test_multilinear_upsample_is_a_deconvolution(factor, method, border):
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
-def test_cells_are_those_of_torch(dims):
+def test_cells_are_those_of_torch(dims: int) -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, *[6, 4, 8][:dims])).astype(np.float32)
     t = torch.from_numpy(x)
     factor = [3, 2, 4][:dims]
@@ -61,12 +67,12 @@ def test_cells_are_those_of_torch(dims):
     np.testing.assert_array_equal(evaluate("nearest_downsample", [up], {"factor": factor}), x)
 
 
-def test_single_items_stay_constant_when_aligned():
+def test_single_items_stay_constant_when_aligned() -> None:
     x = np.array([[[7.0]]])
     assert evaluate("multilinear_upsample", [x], {"factor": [3], "method": "aligned"}).ravel().tolist() == [7, 7, 7]
 
 
-def test_macs():
+def test_macs() -> None:
     macs = find("multilinear_upsample").macs
     for method, kernel in (("symmetric", 4 * 6), ("asymmetric", 3 * 5), ("aligned", 2 * 3)):
         assert macs([[1, 2, 4, 5]], [[1, 2, 8, 15]], {"factor": [2, 3], "method": method}) == 40 * kernel
@@ -84,6 +90,6 @@ def test_macs():
         ("multilinear_upsample", [1, 2, 1], {"factor": [2], "border": "reflect"}, "more than one reflection"),
     ],
 )
-def test_resampling_that_does_not_fit(name, shape, attribs, message):
+def test_resampling_that_does_not_fit(name: str, shape: list[int], attribs: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer_shapes(name, [shape], attribs)

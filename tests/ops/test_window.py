@@ -1,6 +1,9 @@
 """Geometry of sliding windows and border modes against definitions written out."""
 
+from __future__ import annotations
+
 from inspect import signature
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ small = st.integers(1, 6)
 
 
 @given(extent=st.integers(1, 20), size=small, stride=small, dilation=small)
-def test_automatic_padding_gives_one_window_per_stride(extent, size, stride, dilation):
+def test_automatic_padding_gives_one_window_per_stride(extent: int, size: int, stride: int, dilation: int) -> None:
     before, after = automatic_padding(extent, size, stride, dilation)
     assert 0 <= before <= after <= before + 1
     window = Window([size], stride=[stride], dilation=[dilation]).forward([extent])
@@ -34,7 +37,9 @@ def test_automatic_padding_gives_one_window_per_stride(extent, size, stride, dil
     before=st.integers(-3, 5),
     after=st.integers(-3, 5),
 )
-def test_forward_extent_counts_the_windows_that_fit(extent, size, stride, dilation, before, after):
+def test_forward_extent_counts_the_windows_that_fit(
+    extent: Any, size: Any, stride: Any, dilation: Any, before: Any, after: Any
+) -> None:
     total = extent + before + after
     starts = [s for s in range(0, max(total, 0), stride) if s + (size - 1) * dilation < total]
     if not starts:
@@ -53,7 +58,9 @@ def test_forward_extent_counts_the_windows_that_fit(extent, size, stride, dilati
     padding=st.none() | st.tuples(st.integers(-2, 3), st.integers(-2, 3)),
     extra=st.integers(0, 3),
 )
-def test_reverse_extent_scales_down_to_the_input(count, size, stride, dilation, padding, extra):
+def test_reverse_extent_scales_down_to_the_input(
+    count: int, size: int, stride: int, dilation: int, padding: tuple[int, ...] | None, extra: int
+) -> None:
     pairs = [] if padding is None else [padding]
     try:
         window = Window([size], padding=pairs, stride=[stride], dilation=[dilation]).reverse([count])
@@ -80,7 +87,7 @@ def test_reverse_extent_scales_down_to_the_input(count, size, stride, dilation, 
     dilation=small,
     padding=st.tuples(st.integers(-2, 4), st.integers(-2, 4)),
 )
-def test_read_and_write_name_the_same_pairs(count, size, stride, dilation, padding):
+def test_read_and_write_name_the_same_pairs(count: Any, size: Any, stride: Any, dilation: Any, padding: Any) -> None:
     try:
         window = Window([size], padding=[padding], stride=[stride], dilation=[dilation]).reverse([count])
     except ShapeError:
@@ -101,7 +108,9 @@ def test_read_and_write_name_the_same_pairs(count, size, stride, dilation, paddi
 
 
 @given(count=small, size=small, stride=small, dilation=small, padding=st.tuples(st.integers(-2, 4), st.integers(-2, 4)))
-def test_overhang_is_what_reverse_operations_reach(count, size, stride, dilation, padding):
+def test_overhang_is_what_reverse_operations_reach(
+    count: int, size: int, stride: int, dilation: int, padding: tuple[int, ...]
+) -> None:
     try:
         window = Window([size], padding=[padding], stride=[stride], dilation=[dilation]).reverse([count])
     except ShapeError:
@@ -132,13 +141,13 @@ def test_overhang_is_what_reverse_operations_reach(count, size, stride, dilation
         ({"padding": [(0, 0), (-3, -3)]}, "does not fit into extent 5"),
     ],
 )
-def test_bad_windows(kwargs, message):
+def test_bad_windows(kwargs: dict[str, Any], message: str) -> None:
     arguments = {"size": [1, 1], "padding": [], "stride": [], "dilation": [], **kwargs}
     with pytest.raises(ShapeError, match=message):
         Window(**arguments).forward([5, 5])
 
 
-def test_reads_from_both_sides_are_the_same_pairs():
+def test_reads_from_both_sides_are_the_same_pairs() -> None:
     window = Window([3], padding=[(2, 1)], stride=[2], dilation=[3]).forward([9])
     targets, sources = window.targets(0), window.sources(0)
     pairs = {(element, k, int(p)) for (element, k), p in np.ndenumerate(targets) if p >= 0}
@@ -147,15 +156,15 @@ def test_reads_from_both_sides_are_the_same_pairs():
     assert Window([2], padding=[(2, 0)]).forward([3]).empty(0).tolist() == [True, False, False, False]
 
 
-def test_zero_borders_are_not_continued():
+def test_zero_borders_are_not_continued() -> None:
     window = Window([3], padding=[(1, 1)], stride=[2]).reverse([3])
     assert window.continued() == ([(0, 0)], window)
     overhang, _ = Window([3], "replicate", [(2, 0)]).reverse([3]).continued()
     assert overhang == [(0, 2)]
 
 
-def test_functions_take_windows_by_keywords():
-    def area(x, *, window: "Window", scale: int = 1) -> tuple:
+def test_functions_take_windows_by_keywords() -> None:
+    def area(x: int, *, window: Window, scale: int = 1) -> tuple:
         return x, window, scale
 
     call = by_keywords(area)
@@ -166,13 +175,13 @@ def test_functions_take_windows_by_keywords():
     assert by_keywords(len) is len
 
 
-def test_only_given_attributes_are_stated():
+def test_only_given_attributes_are_stated() -> None:
     window = Window([2], padding=[], stride=[1])
     assert window.attributes() == {"size": [2], "padding": [], "stride": [1]}
     assert window.forward([4]).attributes() == {"size": (2,), "padding": ((0, 1),), "stride": (1,), "dilation": (1,)}
 
 
-def test_automatic_padding_of_a_reverse_operation_needs_a_fitting_output_shape():
+def test_automatic_padding_of_a_reverse_operation_needs_a_fitting_output_shape() -> None:
     assert Window([3], stride=[2]).reverse([3], [5]).upscaled == (5,)
     with pytest.raises(ShapeError, match=r"'output_shape'.*scales down to"):
         Window([3], stride=[2]).reverse([3], [7])
@@ -190,7 +199,7 @@ MODES = {"replicate": "edge", "reflect": "reflect", "reflect-even": "symmetric",
     after=st.integers(0, 1),
     grow=st.booleans(),
 )
-def test_extend_is_numpy_pad(border, shape, before, after, grow):
+def test_extend_is_numpy_pad(border: str, shape: list[int], before: int, after: int, grow: bool) -> None:
     x = np.random.default_rng(0).normal(size=shape)
     padding = [(before, after)] * (len(shape) - 1) + [(after, before + grow)]
     if grow and shape[-1] < 3:
@@ -200,7 +209,7 @@ def test_extend_is_numpy_pad(border, shape, before, after, grow):
 
 @pytest.mark.parametrize("border", [*MODES, "ignore"])
 @pytest.mark.parametrize(("before", "after"), [(-1, -1), (-2, 2), (2, -2), (-3, 1), (3, -3), (-3, 3), (-4, 3), (0, 0)])
-def test_negative_padding_crops(border, before, after):
+def test_negative_padding_crops(border: str, before: int, after: int) -> None:
     x = np.array([1.0, 2.0, 3.0, 4.0])
     mirror = {"replicate": [1, 1, 1, 1, 2, 3, 4, 4, 4, 4], "reflect": [4, 3, 2, 1, 2, 3, 4, 3, 2, 1]}
     mirror["reflect-even"] = [3, 2, 1, 1, 2, 3, 4, 4, 3, 2]
@@ -210,7 +219,7 @@ def test_negative_padding_crops(border, before, after):
 
 
 @pytest.mark.parametrize(("border", "most"), [("reflect", 3), ("reflect-even", 4)])
-def test_only_one_reflection(border, most):
+def test_only_one_reflection(border: str, most: int) -> None:
     x = np.arange(4.0)
     for padding in ((most, 0), (0, most)):
         assert extend(x, [padding], border).shape == (4 + most,)

@@ -1,21 +1,29 @@
 """Golden vectors, computed by hand from the formulas of the standard, of the families of sliding windows."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
 from nnef_tools.ops.inference import evaluate
 
+from ..support.arrays import Array
 
-def row(*items):
+
+def row(*items: int) -> Array:
     """A one-dimensional signal as [1, 1, n]."""
     return np.array(items, np.float32)[None, None]
 
 
-def check(actual, expected):
+def check(actual: Array, expected: list[Any]) -> None:
     np.testing.assert_allclose(np.ravel(actual), expected, rtol=1e-6)
 
 
-def full(size=1, stride=None, padding=None, **attribs):
+def full(
+    size: int = 1, stride: int | None = None, padding: tuple[int, ...] | None = None, **attribs: bool | str
+) -> dict[str, Any]:
     """Attributes of a full-rank window for [1, 1, n]."""
     attribs["size"] = [1, 1, size]
     if stride is not None:
@@ -39,11 +47,11 @@ def full(size=1, stride=None, padding=None, **attribs):
         ({"padding": [(-1, -1)]}, [321]),
     ],
 )
-def test_conv(attribs, expected):
+def test_conv(attribs: dict[str, Any], expected: list[int]) -> None:
     check(evaluate("conv", [row(0, 1, 2, 3, 4), row(1, 10, 100), 0.0], attribs), expected)
 
 
-def test_conv_surplus_of_automatic_padding_is_at_the_end():
+def test_conv_surplus_of_automatic_padding_is_at_the_end() -> None:
     check(evaluate("conv", [row(0, 1, 2, 3), row(1, 10), 0.0], {}), [10, 21, 32, 3])
 
 
@@ -56,16 +64,16 @@ def test_conv_surplus_of_automatic_padding_is_at_the_end():
         ({"padding": [(0, 0)], "output_shape": [1, 1, 8]}, [0, 0, 1, 10, 102, 20, 200, 0]),
     ],
 )
-def test_deconv(attribs, expected):
+def test_deconv(attribs: dict[str, Any], expected: list[int]) -> None:
     check(evaluate("deconv", [row(0, 1, 2), row(1, 10, 100), 0.0], {"stride": [2], **attribs}), expected)
 
 
-def test_deconv_filter_layout_is_input_channels_first():
+def test_deconv_filter_layout_is_input_channels_first() -> None:
     filter = np.array([[1, 2, 3], [10, 20, 30]], np.float32)[..., None]
     check(evaluate("deconv", [np.ones((1, 2, 1), np.float32), filter, 0.0], {}), [11, 22, 33])
 
 
-def test_depthwise_with_multiplier():
+def test_depthwise_with_multiplier() -> None:
     filter = np.array([1, 2, 3, 4], np.float32).reshape(4, 1, 1)
     check(evaluate("conv", [np.ones((1, 2, 1), np.float32), filter, 0.0], {"groups": 0}), [1, 2, 3, 4])
 
@@ -78,16 +86,16 @@ def test_depthwise_with_multiplier():
         ({"normalize": True, "border": "ignore"}, [0.5, 1, 2, 2.5]),
     ],
 )
-def test_box(attribs, expected):
+def test_box(attribs: dict[str, Any], expected: list[Any]) -> None:
     check(evaluate("box", [row(0, 1, 2, 3)], full(3, **attribs)), expected)
 
 
 @pytest.mark.parametrize(("border", "expected"), [("constant", [0, -8, -7, 0]), ("ignore", [-9, -8, -7, -7])])
-def test_max_pool_of_negatives(border, expected):
+def test_max_pool_of_negatives(border: str, expected: list[int]) -> None:
     check(evaluate("max_pool", [row(-10, -9, -8, -7)], full(3, border=border)), expected)
 
 
-def test_max_pool_automatic():
+def test_max_pool_automatic() -> None:
     check(evaluate("max_pool", [row(0, 1, 2, 3, 4)], full(2, stride=2)), [1, 3, 4])
 
 
@@ -95,7 +103,7 @@ def test_max_pool_automatic():
     ("size", "padding", "index", "values"),
     [(2, (0, 0), [1, 0, 0], [3, 3, -2]), (3, (1, 1), [2, 0, 0], [3, 3, -1])],
 )
-def test_argmax_pool_and_sample(size, padding, index, values):
+def test_argmax_pool_and_sample(size: int, padding: tuple[int, ...], index: list[int], values: list[int]) -> None:
     x = row(1, 3, 3, -1, -2, -5)
     attribs = full(size, stride=2, padding=padding)
     found = evaluate("argmax_pool", [x], attribs)
@@ -114,7 +122,9 @@ def test_argmax_pool_and_sample(size, padding, index, values):
         ([2, 0, 0], 3, (1, 1), [1, 1, 6], [0, 30, 0, 30, 0, 0]),
     ],
 )
-def test_desample(index, size, padding, output, expected):
+def test_desample(
+    index: list[int], size: int, padding: tuple[int, ...], output: list[int], expected: list[int]
+) -> None:
     attribs = {**full(size, stride=2, padding=padding), "output_shape": output}
     check(evaluate("desample", [row(10, 20, 30), np.array(index)[None, None]], attribs), expected)
 
@@ -133,19 +143,19 @@ def test_desample(index, size, padding, output, expected):
         (2, "symmetric", "reflect-even", [1, 1.25, 1.75, 2.5, 3.5, 4]),
     ],
 )
-def test_multilinear_upsample(factor, method, border, expected):
+def test_multilinear_upsample(factor: int, method: str, border: str, expected: list[float]) -> None:
     attribs = {"factor": [factor], "method": method, "border": border}
     check(evaluate("multilinear_upsample", [row(1, 2, 4)], attribs), expected)
 
 
-def test_resampling_by_cells():
+def test_resampling_by_cells() -> None:
     x = row(0, 1, 2, 5)
     check(evaluate("nearest_downsample", [x], {"factor": [2]}), [0, 2])
     check(evaluate("area_downsample", [x], {"factor": [2]}), [0.5, 3.5])
     check(evaluate("nearest_upsample", [row(1, 2)], {"factor": [3]}), [1, 1, 1, 2, 2, 2])
 
 
-def test_whole_model_of_the_digest():
+def test_whole_model_of_the_digest() -> None:
     x, w, b = (np.ones(s, np.float32) for s in ([1, 3, 8, 8], [4, 3, 3, 3], [1, 4]))
     c = evaluate("conv", [x, w, b], {"padding": [(1, 1), (1, 1)], "stride": [2, 2]})
     assert c.shape == (1, 4, 4, 4)

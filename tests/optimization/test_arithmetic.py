@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
+from nnef_tools.model import Tensor
 from nnef_tools.optimization.nnef.arithmetic import merge_arithmetic
 
-from .net import check, types
+from .net import Net, check, types
 
 
-def positive(n, *shape):
+def positive(n: Net, *shape: int) -> Tensor:
     return n.variable(np.abs(n.random.normal(size=shape)).astype(np.float32) + 0.5)
 
 
@@ -27,11 +31,11 @@ MERGED = {
 
 
 @pytest.mark.parametrize(("pair", "type"), MERGED.values(), ids=MERGED.keys())
-def test_merged(net, pair, type):
+def test_merged(net: Net, pair: Callable[..., Any], type: str) -> None:
     check(net.done(net.relu(pair(net, net.external(2, 3, 4)))), merge_arithmetic, [type, "relu"])
 
 
-def test_many(net):
+def test_many(net: Net) -> None:
     y = net.external(2, 3)
     for k in range(20):
         y = net.add(y, net.variable((1, 3))) if k % 2 else net.sub(y, 1.5)
@@ -52,33 +56,33 @@ STAY = {
 
 @pytest.mark.parametrize("pair", STAY.values(), ids=STAY.keys())
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_others_stay(net, pair):
+def test_others_stay(net: Net, pair: Callable[..., Any]) -> None:
     graph = net.done(net.relu(pair(net, net.external(2, 3, 4))))
     check(graph, merge_arithmetic, types(graph))
 
 
-def test_fork(net):
+def test_fork(net: Net) -> None:
     t = net.add(net.external(2, 3), 1.0)
     check(net.done(net.add(t, 1.0), net.relu(t)), merge_arithmetic, ["add", "add", "relu"])
 
 
-def test_output_in_the_middle(net):
+def test_output_in_the_middle(net: Net) -> None:
     t = net.add(net.external(2, 3), 1.0)
     check(net.done(net.add(t, 1.0), t), merge_arithmetic, ["add", "add"])
 
 
-def test_quantized_intermediate(net):
+def test_quantized_intermediate(net: Net) -> None:
     t = net.add(net.external(2, 3), 1.0)
     t.quant = {"op-name": "zero_point_linear_quantize"}
     check(net.done(net.add(t, 1.0)), merge_arithmetic, ["add", "add"])
 
 
-def test_shared_constants_are_not_changed(net):
+def test_shared_constants_are_not_changed(net: Net) -> None:
     c, x = net.variable((1, 3)), net.external(2, 3)
     check(net.done(net.add(net.add(x, c), c), net.relu(c)), merge_arithmetic, ["add", "relu"])
 
 
-def test_integers_stay(net):
+def test_integers_stay(net: Net) -> None:
     """Arithmetic on integers is not standard; whether it wraps is not known."""
     x = net.external(2, 3, dtype=np.int64)
     graph = net.done(net.add(net.add(x, net.literal(1, np.int64)), net.literal(1, np.int64)))
@@ -86,7 +90,7 @@ def test_integers_stay(net):
 
 
 @pytest.mark.parametrize("sizes", [((1, 3), (1, 1)), ((1, 1), (1, 3)), ((1, 3), (1, 3))])
-def test_the_larger_constant_keeps_its_name(net, sizes):
+def test_the_larger_constant_keeps_its_name(net: Net, sizes: tuple[tuple[int, ...], ...]) -> None:
     """The first of two of one size."""
     first, second = (net.variable(size, label=label) for size, label in zip(sizes, "ab", strict=True))
     graph = net.done(net.add(net.add(net.external(2, 3), first), second))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from nnef_tools.optimization.nnef.identities import remove_identities
 
-from .net import check, types
+from .net import Net, check, types
 
 WINDOW = {"border": "ignore", "padding": [(0, 0)] * 4, "stride": [1] * 4, "dilation": [1] * 4, "size": [1] * 4}
 
@@ -51,14 +54,14 @@ IDENTITIES = {
 
 
 @pytest.mark.parametrize("identity", IDENTITIES.values(), ids=IDENTITIES.keys())
-def test_identity_in_the_middle(net, identity):
+def test_identity_in_the_middle(net: Net, identity: Callable[..., Any]) -> None:
     y = identity(net, net.neg(net.external(2, 3, 4, 5)))
     graph = net.done(net.exp(y))
     expected = [type for type in types(graph) if type in ("neg", "exp", "sum_reduce")]
     check(graph, remove_identities, expected if y.shape != (2, 3, 4, 5) else ["neg", "exp"])
 
 
-def test_all_is_a_reduction_too(net):
+def test_all_is_a_reduction_too(net: Net) -> None:
     x = net.external(2, 1, dtype=np.bool_)
     y = getattr(net, "not")(net.all_reduce(net.any_reduce(x, axes=[1], dtype=np.bool_), axes=[], dtype=np.bool_))
     y.dtype = np.bool_
@@ -92,7 +95,7 @@ NOT_IDENTITIES = {
 
 
 @pytest.mark.parametrize("other", NOT_IDENTITIES.values(), ids=NOT_IDENTITIES.keys())
-def test_what_is_no_identity_stays(net, other):
+def test_what_is_no_identity_stays(net: Net, other: Callable[..., Any]) -> None:
     y = other(net, net.neg(net.external(2, 3, 4)))
     if y.producer.type == "cast":
         y.dtype = np.int64
@@ -100,41 +103,41 @@ def test_what_is_no_identity_stays(net, other):
     check(graph, remove_identities, types(graph))
 
 
-def test_a_variable_that_is_updated_is_no_constant(net):
+def test_a_variable_that_is_updated_is_no_constant(net: Net) -> None:
     x = net.external(1, 3)
     one = net.variable(np.ones((1, 3), np.float32))
     graph = net.done(net.mul(x, one), net.update(one, x))
     assert remove_identities(graph) == 0
 
 
-def test_an_output_keeps_its_name(net):
+def test_an_output_keeps_its_name(net: Net) -> None:
     check(net.done(net.copy(net.neg(net.external(2)), name="y")), remove_identities, ["neg"])
 
 
-def test_consumers_of_the_source_use_the_output(net):
+def test_consumers_of_the_source_use_the_output(net: Net) -> None:
     source = net.neg(net.external(2))
     check(net.done(net.copy(source), net.exp(source)), remove_identities, ["neg", "exp"])
 
 
-def test_a_copy_of_an_input_stays_if_it_is_an_output(net):
+def test_a_copy_of_an_input_stays_if_it_is_an_output(net: Net) -> None:
     check(net.done(net.copy(net.external(2))), remove_identities, ["copy"])
 
 
-def test_any_identity_of_an_input_becomes_a_copy_if_it_is_an_output(net):
+def test_any_identity_of_an_input_becomes_a_copy_if_it_is_an_output(net: Net) -> None:
     check(net.done(net.mul(net.external(2), 1.0)), remove_identities, ["copy"])
 
 
-def test_a_copy_between_two_outputs_stays(net):
+def test_a_copy_between_two_outputs_stays(net: Net) -> None:
     source = net.neg(net.external(2))
     check(net.done(source, net.copy(source)), remove_identities, ["neg", "copy"])
 
 
-def test_a_copy_of_a_variable_stays_if_it_is_an_output(net):
+def test_a_copy_of_a_variable_stays_if_it_is_an_output(net: Net) -> None:
     graph = net.done(net.copy(net.variable((2,))), net.neg(net.external(2)))
     check(graph, remove_identities, ["copy", "neg"])
 
 
-def test_a_split_of_one_that_is_an_output_of_an_input_becomes_a_copy(net):
+def test_a_split_of_one_that_is_an_output_of_an_input_becomes_a_copy(net: Net) -> None:
     graph = net.done(*net.split(net.external(2), axis=0, ratios=[1]))
     check(graph, remove_identities, ["copy"])
     assert isinstance(graph.operations[-1].outputs, tuple)
@@ -143,13 +146,13 @@ def test_a_split_of_one_that_is_an_output_of_an_input_becomes_a_copy(net):
 QUANT = {"op-name": "zero_point_linear_quantize", "zero_point": 0, "scale": 0.5, "bits": 8}
 
 
-def test_a_quantized_result_stays(net):
+def test_a_quantized_result_stays(net: Net) -> None:
     y = net.copy(net.neg(net.external(2)))
     y.quant = dict(QUANT)
     check(net.done(net.exp(y)), remove_identities, ["neg", "copy", "exp"])
 
 
-def test_the_quantization_of_the_source_moves_to_an_output(net):
+def test_the_quantization_of_the_source_moves_to_an_output(net: Net) -> None:
     source = net.neg(net.external(2))
     source.quant = dict(QUANT)
     graph = net.done(net.copy(source))
@@ -157,7 +160,7 @@ def test_the_quantization_of_the_source_moves_to_an_output(net):
     assert graph.outputs[0].quant == QUANT
 
 
-def test_unknown_shapes_are_no_identity(net):
+def test_unknown_shapes_are_no_identity(net: Net) -> None:
     x = net.neg(net.external(2, 3))
     y = net.reshape(x, shape=[2, 3])
     graph = net.done(net.exp(y))

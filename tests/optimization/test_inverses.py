@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nnef_tools.model import Graph
 from nnef_tools.optimization.nnef.identities import remove_identities
 from nnef_tools.optimization.nnef.inverses import cancel_inverses
 from nnef_tools.optimization.nnef.unused import remove_unused
 
-from .net import check, types
+from .net import Net, check, types
 
 
-def passes(graph):
+def passes(graph: Graph) -> int:
     return cancel_inverses(graph) + remove_identities(graph) + remove_unused(graph)
 
 
@@ -34,17 +37,17 @@ CANCEL = {
 
 
 @pytest.mark.parametrize("pair", CANCEL.values(), ids=CANCEL.keys())
-def test_canceled(net, pair):
+def test_canceled(net: Net, pair: Callable[..., Any]) -> None:
     graph = net.done(net.exp(pair(net, net.sin(net.external(2, 3, 1, 4)))))
     check(graph, passes, ["sin", "exp"])
 
 
 @pytest.mark.parametrize("pair", CANCEL.values(), ids=CANCEL.keys())
-def test_between_an_input_and_an_output_a_copy_remains(net, pair):
+def test_between_an_input_and_an_output_a_copy_remains(net: Net, pair: Callable[..., Any]) -> None:
     check(net.done(pair(net, net.external(2, 3, 1, 4))), passes, ["copy"])
 
 
-def logical(net, *pairs):
+def logical(net: Net, *pairs: tuple[str | type[Any], ...]) -> Graph:
     """Applies operations of given result types to a logical input."""
     y = net.external(3, dtype=np.bool_)
     for type, dtype in pairs:
@@ -61,31 +64,31 @@ def logical(net, *pairs):
         [("cast", np.int64), ("cast", np.bool_)],
     ],
 )
-def test_logical_pairs(net, pairs):
+def test_logical_pairs(net: Net, pairs: list[tuple[str | type[Any], ...]]) -> None:
     graph = logical(net, *pairs)
     graph.outputs[0].dtype = np.bool_
     check(graph, passes, ["not"])
 
 
-def test_a_cast_that_rounds_stays(net):
+def test_a_cast_that_rounds_stays(net: Net) -> None:
     y = net.cast(net.external(3), dtype=np.int64)
     y.dtype = np.int64
     check(net.done(net.neg(net.cast(y, dtype=np.float32))), passes, ["cast", "cast", "neg"])
 
 
 @pytest.mark.parametrize("type", ["relu", "abs", "sign", "floor", "ceil", "round"])
-def test_idempotent(net, type):
+def test_idempotent(net: Net, type: str) -> None:
     y = net.op(type, net.op(type, net.op(type, net.external(2, 3))))
     check(net.done(net.exp(y)), passes, [type, "exp"])
 
 
-def test_split_of_concat(net):
+def test_split_of_concat(net: Net) -> None:
     x = [net.neg(net.external(2, 1)), net.neg(net.external(2, 2))]
     a, b = net.split(net.concat(x, axis=1), axis=1, ratios=[1, 2])
     check(net.done(net.exp(a), net.sin(b)), passes, ["neg", "neg", "exp", "sin"])
 
 
-def test_unstack_of_stack(net):
+def test_unstack_of_stack(net: Net) -> None:
     a, b = net.unstack(net.stack([net.external(2), net.external(2)], axis=0), axis=0)
     check(net.done(net.exp(a), net.sin(b)), passes, ["exp", "sin"])
 
@@ -93,7 +96,7 @@ def test_unstack_of_stack(net):
 # merged pairs
 
 
-def test_transposes_compose_in_the_right_order(net):
+def test_transposes_compose_in_the_right_order(net: Net) -> None:
     for first, second in itertools.product(itertools.permutations(range(3)), repeat=2):
         net.__init__()
         y = net.transpose(net.transpose(net.external(2, 3, 4, 5), axes=list(first)), axes=list(second))
@@ -113,7 +116,7 @@ def test_transposes_compose_in_the_right_order(net):
         ((1, 1, 1, 2), [0, 2], [0]),
     ],
 )
-def test_squeezes_and_unsqueezes_merge(net, shape, first, second):
+def test_squeezes_and_unsqueezes_merge(net: Net, shape: tuple[int, ...], first: list[int], second: list[int]) -> None:
     graph = net.done(net.exp(net.squeeze(net.squeeze(net.external(*shape), axes=first), axes=second)))
     check(graph, passes, ["squeeze", "exp"])
     net.__init__()
@@ -129,14 +132,14 @@ def test_squeezes_and_unsqueezes_merge(net, shape, first, second):
         ([2, -1], [0, 2, 6], [2, 2, 6]),
     ],
 )
-def test_reshapes_merge(net, first, second, merged):
+def test_reshapes_merge(net: Net, first: list[int], second: list[int], merged: list[int]) -> None:
     graph = net.done(net.exp(net.reshape(net.reshape(net.external(2, 3, 4), shape=first), shape=second)))
     check(graph, passes, ["reshape", "exp"])
     assert graph.operations[1].attribs["shape"] == merged
 
 
 @pytest.mark.parametrize("first", ["squeeze", "unsqueeze"])
-def test_copied_extents_before_the_axes_merge(net, first):
+def test_copied_extents_before_the_axes_merge(net: Net, first: str) -> None:
     x = net.external(2, 3, 1, 4)
     graph = net.done(net.exp(net.reshape(getattr(net, first)(x, axes=[2]), shape=[0, 0, 2, 2])))
     check(graph, passes, ["reshape", "exp"])
@@ -154,18 +157,18 @@ def test_copied_extents_before_the_axes_merge(net, first):
         ({"shape": [12], "axis_start": 1}, {"shape": [0, 6, 2]}),
     ],
 )
-def test_reshapes_that_depend_on_each_other_stay(net, first, second):
+def test_reshapes_that_depend_on_each_other_stay(net: Net, first: dict[str, Any], second: dict[str, Any]) -> None:
     y = net.reshape(net.reshape(net.external(2, 3, 4), **first), **second)
     check(net.done(net.exp(y)), passes, ["reshape", "reshape", "exp"])
 
 
-def test_a_fork_keeps_the_first(net):
+def test_a_fork_keeps_the_first(net: Net) -> None:
     t = net.transpose(net.external(2, 3), axes=[1, 0])
     graph = net.done(net.exp(net.transpose(t, axes=[1, 0])), net.sin(t))
     check(graph, passes, ["transpose", "exp", "sin"])
 
 
-def test_an_output_in_the_middle_stays(net):
+def test_an_output_in_the_middle_stays(net: Net) -> None:
     t = net.neg(net.external(2, 3))
     check(net.done(t, net.exp(net.neg(t))), passes, ["neg", "exp"])
 
@@ -181,19 +184,19 @@ STAY = {
 
 
 @pytest.mark.parametrize("pair", STAY.values(), ids=STAY.keys())
-def test_what_is_no_pair_stays(net, pair):
+def test_what_is_no_pair_stays(net: Net, pair: Callable[..., Any]) -> None:
     graph = net.done(net.exp(pair(net, net.sin(net.external(2, 3, 1, 4)))))
     check(graph, cancel_inverses, types(graph))
 
 
-def test_parts_of_other_sizes_stay(net):
+def test_parts_of_other_sizes_stay(net: Net) -> None:
     parts = [net.external(2, 1), net.external(2, 3)]
     a, b = net.split(net.concat(parts, axis=1), axis=1, ratios=[1, 1])
     graph = net.done(net.exp(a), net.sin(b))
     check(graph, cancel_inverses, types(graph))
 
 
-def test_a_quantized_intermediate_stays(net):
+def test_a_quantized_intermediate_stays(net: Net) -> None:
     t = net.neg(net.external(2, 3))
     t.quant = {"op-name": "zero_point_linear_quantize"}
     graph = net.done(net.exp(net.neg(t)))

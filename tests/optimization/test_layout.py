@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from nnef_tools.model import Operation, Tensor
+from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.ops.registry import operations
 from nnef_tools.optimization.nnef.layout import remaining_transposes, remove_transposes, run_layout
 from nnef_tools.optimization.nnef.layout_rules import RULES
 from nnef_tools.optimization.nnef_optimizer import Optimizer
 
-from .net import check, evaluate, types
+from .net import Net, check, evaluate, types
 
 FIRST, LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
@@ -20,12 +22,12 @@ FIRST, LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 # --- transposes among themselves
 
 
-def test_inverse_transposes_cancel(net):
+def test_inverse_transposes_cancel(net: Net) -> None:
     x = net.external(2, 3, 4, 5)
     check(net.done(net.relu(net.transpose(net.transpose(x, axes=FIRST), axes=LAST))), remove_transposes, ["relu"])
 
 
-def test_successive_transposes_become_one(net):
+def test_successive_transposes_become_one(net: Net) -> None:
     x = net.external(2, 3, 4, 5)
     y = net.transpose(net.transpose(net.transpose(x, axes=FIRST), axes=FIRST), axes=[1, 0])
     graph = net.done(net.conv(y, net.variable((2, 2, 1, 1))))
@@ -33,13 +35,13 @@ def test_successive_transposes_become_one(net):
     assert [op.attribs["axes"] for op in graph.operations if op.type == "transpose"] == [[2, 0, 3, 1]]
 
 
-def test_equal_transposes_are_shared(net):
+def test_equal_transposes_are_shared(net: Net) -> None:
     x = net.external(2, 3, 4, 5)
     a, b = (net.conv(net.transpose(x, axes=FIRST), net.variable((2, 5, 1, 1))) for _ in range(2))
     check(net.done(a, b), remove_transposes, ["transpose", "conv", "conv"])
 
 
-def test_branches_that_read_an_input_share_a_transpose(net):
+def test_branches_that_read_an_input_share_a_transpose(net: Net) -> None:
     """Three transposes of parts become one of the whole."""
     x = net.external(2, 6, 4, 5)
     parts = [net.slice(x, axes=[1], begin=[k], end=[k + 2]) for k in (0, 2, 4)]
@@ -47,13 +49,13 @@ def test_branches_that_read_an_input_share_a_transpose(net):
     check(graph, remove_transposes, ["transpose", *["slice"] * 3, *["conv"] * 3])
 
 
-def test_what_does_nothing_and_what_nothing_uses_goes(net):
+def test_what_does_nothing_and_what_nothing_uses_goes(net: Net) -> None:
     x = net.external(2, 3, 4)
     net.transpose(x, axes=[1, 0])
     check(net.done(net.relu(net.transpose(x, axes=[0, 1]))), remove_transposes, ["relu"])
 
 
-def test_a_settled_graph_is_left_alone(net):
+def test_a_settled_graph_is_left_alone(net: Net) -> None:
     x = net.external(2, 3, 4, 5)
     graph = net.done(net.transpose(net.conv(net.transpose(x, axes=FIRST), net.variable((2, 5, 1, 1))), axes=LAST))
     before = list(graph.tensors)
@@ -61,7 +63,7 @@ def test_a_settled_graph_is_left_alone(net):
     assert types(graph) == ["transpose", "conv", "transpose"] and list(graph.tensors) == before
 
 
-def test_inputs_and_outputs_keep_their_axes(net):
+def test_inputs_and_outputs_keep_their_axes(net: Net) -> None:
     x = net.external(2, 3, 4, name="x")
     y = net.transpose(x, axes=[0, 2, 1], name="y")
     z = net.transpose(y, axes=[0, 2, 1], name="z")
@@ -70,14 +72,14 @@ def test_inputs_and_outputs_keep_their_axes(net):
     assert [t.shape for t in graph.outputs] == [(2, 4, 3), (2, 3, 4), (2, 3, 4)]
 
 
-def test_a_result_in_two_layouts_that_are_both_outputs(net):
+def test_a_result_in_two_layouts_that_are_both_outputs(net: Net) -> None:
     x = net.external(2, 3, 4)
     y = net.transpose(net.relu(net.transpose(x, axes=[0, 2, 1], name="t")), axes=[0, 2, 1], name="y")
     graph = net.done(y, y.producer.input)
     check(graph, remove_transposes, ["relu", "transpose"])
 
 
-def test_transposes_go_to_the_edge_of_the_graph(net):
+def test_transposes_go_to_the_edge_of_the_graph(net: Net) -> None:
     x = net.external(2, 6, 6, 3)
     y = net.conv(net.transpose(net.mul(x, 0.5), axes=FIRST), net.variable((4, 3, 3, 3)))
     graph = net.done(net.sigmoid(net.add(net.transpose(y, axes=LAST), net.variable((1, 1, 1, 4)))))
@@ -90,7 +92,7 @@ def test_transposes_go_to_the_edge_of_the_graph(net):
     ]
 
 
-def test_they_move_to_where_they_move_less(net):
+def test_they_move_to_where_they_move_less(net: Net) -> None:
     x = net.external(2, 6, 6, 3)
     y = net.conv(net.transpose(net.max_reduce(x, axes=[1]), axes=FIRST), net.variable((4, 3, 1, 1)))
     z = net.softmax(net.slice(net.transpose(y, axes=LAST), axes=[2], begin=[1], end=[3]), axes=[3])
@@ -158,7 +160,7 @@ NUMBERED = {"argmax_reduce": 1, "max_pool_with_index": 2, "sample": 2, "desample
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_operations_work_in_another_layout(net, name):
+def test_operations_work_in_another_layout(net: Net, name: str) -> None:
     x = net.external(2, 5, 3, 4)
     y = CASES[name](net, net.transpose(x, axes=LAST))
     graph = net.done(net.transpose(y, axes=FIRST) if len(y.shape) == 4 else y)
@@ -166,7 +168,7 @@ def test_operations_work_in_another_layout(net, name):
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in NUMBERED])
-def test_any_permutation_will_do(net, name):
+def test_any_permutation_will_do(net: Net, name: str) -> None:
     x = net.external(4, 2, 5, 3)
     y = CASES[name](net, net.transpose(x, axes=[1, 3, 0, 2]))
     graph = net.done(net.transpose(y, axes=[2, 0, 3, 1]))
@@ -174,13 +176,13 @@ def test_any_permutation_will_do(net, name):
 
 
 @pytest.mark.parametrize("name", NUMBERED)
-def test_numbered_positions_keep_their_order(net, name):
+def test_numbered_positions_keep_their_order(net: Net, name: str) -> None:
     x = net.external(4, 2, 5, 3)
     y = CASES[name](net, net.transpose(x, axes=[1, 3, 0, 2]))
     assert left(net.done(net.transpose(y, axes=[2, 0, 3, 1]))) == NUMBERED[name]
 
 
-def left(graph):
+def left(graph: Graph) -> int:
     """The transposes that are left; the numbers must be the same."""
     interface = [(t.name, t.shape) for t in (*graph.inputs, *graph.outputs)]
     before = evaluate(graph)
@@ -197,11 +199,11 @@ def left(graph):
     return count
 
 
-def test_every_rule_is_of_a_known_operation():
+def test_every_rule_is_of_a_known_operation() -> None:
     assert RULES.keys() <= operations().keys()
 
 
-def test_operands_of_lower_rank(net):
+def test_operands_of_lower_rank(net: Net) -> None:
     x, y, z = net.external(2, 3, 4), net.external(2, 3), net.external(2)
     swapped = net.transpose(x, axes=[1, 0, 2])
     a = net.transpose(net.add(net.mul(swapped, net.transpose(y, axes=[1, 0])), 1.0), axes=[1, 0, 2])
@@ -209,13 +211,13 @@ def test_operands_of_lower_rank(net):
     assert left(net.done(a, b)) == 0
 
 
-def test_an_operand_of_lower_rank_that_cannot_follow(net):
+def test_an_operand_of_lower_rank_that_cannot_follow(net: Net) -> None:
     x, y = net.external(2, 3, 4), net.external(2, 4)
     graph = net.done(net.transpose(net.add(net.transpose(x, axes=[0, 2, 1]), y), axes=[0, 2, 1]))
     assert left(graph) == 2
 
 
-def test_only_axes_of_extent_1_change(net):
+def test_only_axes_of_extent_1_change(net: Net) -> None:
     x = net.external(2, 1, 1, 5)
     graph = net.done(net.conv(net.transpose(x, axes=FIRST), net.variable((3, 5, 1, 1))))
     assert left(graph) == 0
@@ -223,13 +225,13 @@ def test_only_axes_of_extent_1_change(net):
     assert graph.operations[-2].attribs["shape"] == [0, 5, 1, 1]
 
 
-def test_a_batch_of_one_is_not_a_mere_reshape(net):
+def test_a_batch_of_one_is_not_a_mere_reshape(net: Net) -> None:
     x = net.external(1, 3, 5)
     graph = net.done(net.conv(net.transpose(x, axes=[1, 2, 0]), net.variable((3, 5, 1))))
     assert left(graph) == 1
 
 
-def test_gather_puts_a_block_in(net):
+def test_gather_puts_a_block_in(net: Net) -> None:
     x, index = net.external(2, 3, 4), net.external(2, 2, dtype=np.int64)
     y = net.gather(net.transpose(x, axes=[2, 0, 1]), index, axis=2)
     graph = net.done(net.transpose(y, axes=[1, 2, 3, 0]))
@@ -237,13 +239,13 @@ def test_gather_puts_a_block_in(net):
     assert graph.operations[-1].attribs["axis"] == 1
 
 
-def test_gather_removes_an_axis(net):
+def test_gather_removes_an_axis(net: Net) -> None:
     x = net.external(2, 3, 4)
     y = net.gather(net.transpose(x, axes=[2, 0, 1]), net.literal(1, np.int64), axis=2)
     assert left(net.done(net.transpose(y, axes=[1, 0]))) == 0
 
 
-def test_a_block_that_is_torn_apart_stays(net):
+def test_a_block_that_is_torn_apart_stays(net: Net) -> None:
     x = net.external(2, 3, 4)
     y = net.gather(x, net.variable(np.array([[0, 1], [2, 1]])), axis=1)
     assert left(net.done(net.conv(net.transpose(y, axes=[0, 3, 2, 1]), net.variable((2, 4, 1, 1))))) == 1
@@ -254,7 +256,7 @@ def test_a_block_that_is_torn_apart_stays(net):
 
 @pytest.mark.parametrize("a", [False, True])
 @pytest.mark.parametrize("b", [False, True])
-def test_matmul_takes_transposes_in(net, a, b):
+def test_matmul_takes_transposes_in(net: Net, a: bool, b: bool) -> None:
     x = net.external(*((2, 4, 3) if a else (2, 3, 4)))
     y = net.external(*((2, 5, 4) if b else (2, 4, 5)))
     left, right = (net.transpose(t, axes=[0, 2, 1]) for t in (x, y))
@@ -263,21 +265,21 @@ def test_matmul_takes_transposes_in(net, a, b):
     assert [graph.operations[-1].attribs[key] for key in ("transposeA", "transposeB")] == [a, b]
 
 
-def test_the_transpose_of_a_product(net):
+def test_the_transpose_of_a_product(net: Net) -> None:
     x, y = net.external(2, 3, 4), net.external(2, 5, 4)
     graph = net.done(net.transpose(net.matmul(x, y, transposeB=True), axes=[0, 2, 1]))
     check(graph, remove_transposes, ["matmul"])
     assert list(graph.operations[-1].inputs) == [y, x]
 
 
-def test_leading_axes_of_a_product(net):
+def test_leading_axes_of_a_product(net: Net) -> None:
     x = net.external(3, 2, 4, 5)
     y = net.matmul(net.transpose(x, axes=[1, 0, 3, 2]), net.variable((1, 3, 4, 6)))
     graph = net.done(net.transpose(y, axes=[1, 0, 3, 2]))
     check(graph, remove_transposes, ["matmul"])
 
 
-def test_rows_and_leading_axes_do_not_mix(net):
+def test_rows_and_leading_axes_do_not_mix(net: Net) -> None:
     x = net.external(2, 3, 4)
     graph = net.done(net.matmul(net.transpose(x, axes=[1, 0, 2]), net.variable((1, 4, 5))))
     assert left(graph) == 1
@@ -286,7 +288,7 @@ def test_rows_and_leading_axes_do_not_mix(net):
 # --- reshapes
 
 
-def test_what_is_merged_stays_together(net):
+def test_what_is_merged_stays_together(net: Net) -> None:
     x = net.external(2, 5, 3, 4)
     y = net.reshape(net.transpose(x, axes=LAST), shape=[0, -1, 5])
     graph = net.done(net.matmul(y, net.variable((1, 5, 3))))
@@ -294,13 +296,13 @@ def test_what_is_merged_stays_together(net):
     assert [op.attribs["shape"] for op in graph.operations if op.type == "reshape"] == [[0, 5, -1]]
 
 
-def test_what_is_merged_in_another_order_stays(net):
+def test_what_is_merged_in_another_order_stays(net: Net) -> None:
     x = net.external(2, 5, 3, 4)
     graph = net.done(net.relu(net.reshape(net.transpose(x, axes=LAST), shape=[2, -1])))
     assert left(graph) == 1
 
 
-def test_part_of_a_shape(net):
+def test_part_of_a_shape(net: Net) -> None:
     x = net.external(6, 2, 5)
     y = net.reshape(net.transpose(x, axes=[1, 0, 2]), shape=[2, 3], axis_start=1, axis_count=1)
     graph = net.done(net.transpose(y, axes=[1, 2, 0, 3]))
@@ -308,7 +310,7 @@ def test_part_of_a_shape(net):
     assert graph.operations[-1].attribs["shape"] == [2, 3, 2, 5]
 
 
-def test_vectors_need_no_transpose(net):
+def test_vectors_need_no_transpose(net: Net) -> None:
     x = net.external(2, 5, 3, 4)
     y = net.mean_reduce(net.transpose(x, axes=LAST), axes=[1, 2])
     z = net.reshape(net.reshape(y, shape=[0, 5]), shape=[0, 1, 1, 5])
@@ -316,7 +318,7 @@ def test_vectors_need_no_transpose(net):
     check(graph, remove_transposes, ["mean_reduce", "reshape", "reshape", "conv"])
 
 
-def flatten_and_multiply(net, type="matmul", **attribs):
+def flatten_and_multiply(net: Net, type: str = "matmul", **attribs: bool) -> tuple[Tensor, ...]:
     x = net.external(2, 5, 3, 4)
     flat = net.reshape(net.transpose(x, axes=LAST), shape=[0, -1])
     shape = (7, 60) if type == "linear" or attribs.get("transposeB") else (60, 7)
@@ -324,18 +326,18 @@ def flatten_and_multiply(net, type="matmul", **attribs):
 
 
 @pytest.mark.parametrize("attribs", [{}, {"transposeB": True}, {"type": "linear"}])
-def test_rows_of_weights_follow_a_flatten(net, attribs):
+def test_rows_of_weights_follow_a_flatten(net: Net, attribs: dict[str, Any]) -> None:
     _, y = flatten_and_multiply(net, **attribs)
     check(net.done(y), remove_transposes, ["reshape", attribs.get("type", "matmul")])
 
 
-def test_weights_that_something_else_uses_stay(net):
+def test_weights_that_something_else_uses_stay(net: Net) -> None:
     _, y = flatten_and_multiply(net)
     graph = net.done(y, net.relu(y.producer.inputs[1]))
     assert left(graph) == 1
 
 
-def test_a_flattened_tensor_that_something_else_uses_stays(net):
+def test_a_flattened_tensor_that_something_else_uses_stays(net: Net) -> None:
     _, y = flatten_and_multiply(net)
     graph = net.done(y, net.relu(y.producer.inputs[0]))
     assert left(graph) == 1
@@ -344,7 +346,7 @@ def test_a_flattened_tensor_that_something_else_uses_stays(net):
 # --- constants
 
 
-def test_transposes_of_constants_are_views(net):
+def test_transposes_of_constants_are_views(net: Net) -> None:
     x = net.external(2, 3, 4, 5)
     weights, shared = net.variable((1, 1, 5, 6)), net.variable((2, 4, 5, 3))
     y = net.conv(net.transpose(x, axes=FIRST), net.transpose(weights, axes=[3, 2, 0, 1]))
@@ -357,19 +359,19 @@ def test_transposes_of_constants_are_views(net):
     assert shared.data.shape == (2, 4, 5, 3)
 
 
-def test_a_constant_output(net):
+def test_a_constant_output(net: Net) -> None:
     weights = net.variable((2, 3))
     graph = net.done(net.relu(net.external(1, 2)), net.transpose(weights, axes=[1, 0], name="y"))
     check(graph, remove_transposes, ["relu"])
 
 
-def test_a_constant_in_two_layouts(net):
+def test_a_constant_in_two_layouts(net: Net) -> None:
     x, c = net.external(2, 3, 4), net.variable((1, 3, 4))
     y = net.transpose(net.mul(net.transpose(x, axes=[0, 2, 1]), net.transpose(c, axes=[0, 2, 1])), axes=[0, 2, 1])
     assert left(net.done(y, net.mul(x, c))) == 0
 
 
-def test_the_same_constant_for_many_changes_in_place(net):
+def test_the_same_constant_for_many_changes_in_place(net: Net) -> None:
     x, c = net.external(2, 3, 4, 5), net.variable((1, 1, 1, 6))
     y = net.transpose(net.conv(net.transpose(x, axes=FIRST), net.variable((6, 5, 1, 1))), axes=LAST)
     graph = net.done(net.transpose(net.mul(net.add(y, c), c), axes=FIRST))
@@ -377,7 +379,7 @@ def test_the_same_constant_for_many_changes_in_place(net):
     assert c.shape == (1, 6) and len(graph.tensors) == 8
 
 
-def test_variables_that_are_updated_stay(net):
+def test_variables_that_are_updated_stay(net: Net) -> None:
     x, state = net.external(2, 3), net.variable((3, 2))
     y = net.add(net.transpose(state, axes=[1, 0]), x)
     net.op("update", state, net.relu(state))
@@ -386,7 +388,7 @@ def test_variables_that_are_updated_stay(net):
     assert "transpose" in types(graph) and state.shape == (3, 2)
 
 
-def test_constants_with_one_label(net):
+def test_constants_with_one_label(net: Net) -> None:
     x = net.external(2, 4, 3)
     one, two = net.variable((1, 1, 4), "w"), net.variable((1, 1, 4), "w")
     two.data = one.data
@@ -401,7 +403,7 @@ def test_constants_with_one_label(net):
 # --- quantization
 
 
-def test_uniform_quantization_moves_along(net):
+def test_uniform_quantization_moves_along(net: Net) -> None:
     quant = {"op-name": "zero_point_linear_quantize", "scale": 0.5, "zero_point": 0, "bits": 8}
     x, c = net.external(2, 4, 3), net.variable((1, 1, 4))
     a = net.transpose(net.relu(x), axes=[0, 2, 1])
@@ -417,7 +419,7 @@ def test_uniform_quantization_moves_along(net):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_codes_of_quantized_variables_stay_scalars(net, shared):
+def test_codes_of_quantized_variables_stay_scalars(net: Net, shared: bool) -> None:
     x, c = net.external(2, 4, 3), net.variable(np.arange(4, dtype=np.uint16).reshape(1, 1, 4))
     c.producer.attribs["dtype"] = np.float32
     c.quant = {"op-name": "zero_point_linear_quantize", "scale": 0.5, "zero_point": 0, "bits": 16, "signed": False}
@@ -430,14 +432,14 @@ def test_codes_of_quantized_variables_stay_scalars(net, shared):
     assert all(op.attribs["dtype"] is np.float32 and op.output.quant == c.quant for op in variables)
 
 
-def test_quantization_along_an_axis_stays(net):
+def test_quantization_along_an_axis_stays(net: Net) -> None:
     x, c = net.external(2, 4, 3), net.variable((1, 1, 4))
     c.quant = {"op-name": "linear_quantize", "min": np.zeros((1, 1, 4)), "max": np.ones((1, 1, 4)), "bits": 8}
     graph = net.done(net.transpose(net.mul(net.transpose(x, axes=[0, 2, 1]), c), axes=[0, 2, 1]))
     assert remove_transposes(graph) == 0
 
 
-def test_a_transposed_result_that_alone_is_rounded_stays(net):
+def test_a_transposed_result_that_alone_is_rounded_stays(net: Net) -> None:
     x = net.relu(net.external(2, 4, 3))
     a = net.transpose(x, axes=[0, 2, 1])
     a.quant = {"op-name": "linear_quantize", "min": 0.0, "max": 1.0, "bits": 2}
@@ -448,7 +450,7 @@ def test_a_transposed_result_that_alone_is_rounded_stays(net):
 # --- what is not known
 
 
-def test_custom_operations_are_left_alone(net):
+def test_custom_operations_are_left_alone(net: Net) -> None:
     x = net.external(2, 4, 3)
     y = net.tensor((2, 3, 4), np.float32)
     Operation(net.graph, type="mine", custom=True, inputs=net.transpose(x, axes=[0, 2, 1]), outputs=y)
@@ -456,7 +458,7 @@ def test_custom_operations_are_left_alone(net):
     assert remove_transposes(graph) == 0
 
 
-def test_unknown_shapes_are_left_alone(net):
+def test_unknown_shapes_are_left_alone(net: Net) -> None:
     x = net.external(2, 4, 3)
     y, z = Tensor(net.graph, "y", None, np.float32), Tensor(net.graph, "z", None, np.float32)
     Operation(net.graph, type="mine", custom=True, inputs=net.transpose(x, axes=[0, 2, 1]), outputs=y)
@@ -465,7 +467,7 @@ def test_unknown_shapes_are_left_alone(net):
     assert remove_transposes(graph) == 0
 
 
-def test_the_tensor_that_the_source_model_has_survives(net):
+def test_the_tensor_that_the_source_model_has_survives(net: Net) -> None:
     x = net.external(2, 3, 3, 5)
     helper = net.conv(net.transpose(x, axes=FIRST), net.variable((4, 5, 1, 1)), name="conv1")
     named = net.transpose(helper, axes=LAST, name="transpose2")
@@ -477,7 +479,7 @@ def test_the_tensor_that_the_source_model_has_survives(net):
     assert graph.metadata["tensors"] == {"conv1": {"source": "block/conv"}}
 
 
-def test_it_is_part_of_the_optimizer(net):
+def test_it_is_part_of_the_optimizer(net: Net) -> None:
     x = net.external(2, 3, 3, 5)
     y = net.transpose(net.conv(net.transpose(x, axes=FIRST), net.variable((4, 5, 1, 1))), axes=LAST)
     graph = net.done(net.transpose(net.add(y, net.variable((1, 1, 1, 4))), axes=FIRST))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from dataclasses import replace
 
 import numpy as np
@@ -10,76 +13,77 @@ import pytest
 from nnef_tools import pipeline
 from nnef_tools.cli.main import main
 from nnef_tools.formats import FORMATS
+from nnef_tools.model import Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization.nnef.layout import remaining_transposes, remove_transposes
 
-from .net import evaluate
+from .net import Net, evaluate
 
 
 class Layers:
     """Layers on tensors with channels last, with transposes around what NNEF defines for channels second."""
 
-    def __init__(self, net):
+    def __init__(self, net: Net) -> None:
         self.net = net
 
-    def __getattr__(self, type):
+    def __getattr__(self, type: str) -> Callable[..., Any]:
         return getattr(self.net, type)
 
-    def first(self, x):
+    def first(self, x: Tensor) -> Tensor:
         return self.net.transpose(x, axes=[0, len(x.shape) - 1, *range(1, len(x.shape) - 1)])
 
-    def last(self, x):
+    def last(self, x: Tensor) -> Tensor:
         return self.net.transpose(x, axes=[0, *range(2, len(x.shape)), 1])
 
-    def weights(self, *shape):
+    def weights(self, *shape: int) -> Tensor:
         return self.net.variable((self.net.random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32))
 
-    def conv(self, x, filters, size=1, stride=1, groups=1):
+    def conv(self, x: Tensor, filters: int, size: int = 1, stride: int = 1, groups: int = 1) -> Tensor:
         depth, rank = x.shape[-1], len(x.shape) - 2
         kernel = self.weights(filters, depth // groups, *[size] * rank)
         y = self.last(self.net.conv(self.first(x), kernel, stride=[stride] * rank, groups=groups))
         return self.net.add(y, self.net.variable((1,) * (rank + 1) + (filters,)))
 
-    def deconv(self, x, filters):
+    def deconv(self, x: Tensor, filters: int) -> Tensor:
         shape = [x.shape[0], filters, *(2 * extent for extent in x.shape[1:-1])]
         y = self.net.deconv(self.first(x), self.weights(x.shape[-1], filters, 2, 2), stride=[2, 2], output_shape=shape)
         return self.last(y)
 
-    def norm(self, x):
+    def norm(self, x: Tensor) -> Tensor:
         parameters = [self.net.random.uniform(0.5, 1.5, (1, x.shape[-1])).astype(np.float32) for _ in range(4)]
         return self.last(self.net.batch_normalization(self.first(x), *map(self.net.variable, parameters), epsilon=1e-3))
 
-    def pool(self, x, type="max_pool", size=2, stride=2):
+    def pool(self, x: Tensor, type: str = "max_pool", size: int = 2, stride: int = 2) -> Tensor:
         window = {"size": [1, 1, size, size], "stride": [1, 1, stride, stride]}
         return self.last(self.op(type, self.first(x), border="ignore", **window))
 
-    def hard_swish(self, x):
+    def hard_swish(self, x: Tensor) -> Tensor:
         return self.mul(x, self.mul(self.clamp(self.add(x, 3.0), 0.0, 6.0), 1 / 6))
 
-    def global_pool(self, x):
+    def global_pool(self, x: Tensor) -> Tensor:
         return self.squeeze(self.mean_reduce(x, axes=[1, 2]), axes=[1, 2])
 
-    def squeeze_excite(self, x, keep=False):
+    def squeeze_excite(self, x: Tensor, keep: bool = False) -> Tensor:
         depth = x.shape[-1]
         s = self.mean_reduce(x, axes=[1, 2]) if keep else self.reshape(self.global_pool(x), shape=[0, 1, 1, depth])
         return self.mul(x, self.sigmoid(self.conv(self.relu(self.conv(s, 3)), depth)))
 
-    def dense(self, x, units):
+    def dense(self, x: Tensor, units: int) -> Tensor:
         y = self.matmul(x, self.weights(x.shape[-1], units))
         return self.add(y, self.net.variable((1,) * (len(x.shape) - 1) + (units,)))
 
-    def layer_norm(self, x):
+    def layer_norm(self, x: Tensor) -> Tensor:
         mean, variance = self.moments(x, axes=[len(x.shape) - 1])
         y = self.mul(self.sub(x, mean), self.rsqrt(self.add(variance, 1e-5)))
         return self.mul(y, self.net.variable((1,) * (len(x.shape) - 1) + (x.shape[-1],)))
 
 
 @pytest.fixture
-def layers(net):
+def layers(net: Net) -> Layers:
     return Layers(net)
 
 
-def mobilenet_v3(k, x):
+def mobilenet_v3(k: Layers, x: Tensor) -> Tensor:
     x = k.hard_swish(k.norm(k.conv(x, 8, 3, 2)))
     for keep in (False, True, False):
         y = k.relu(k.norm(k.conv(x, 12)))
@@ -89,7 +93,7 @@ def mobilenet_v3(k, x):
     return k.softmax(k.dense(k.global_pool(x), 5), axes=[1])
 
 
-def resnet(k, x):
+def resnet(k: Layers, x: Tensor) -> Tensor:
     x = k.pool(k.relu(k.norm(k.conv(k.pad(x, padding=[(0, 0), (3, 3), (3, 3), (0, 0)]), 8, 7, 2))))
     for depth, stride in ((8, 1), (12, 2), (12, 1)):
         shortcut = x if depth == x.shape[-1] else k.norm(k.conv(x, depth, 1, stride))
@@ -98,7 +102,7 @@ def resnet(k, x):
     return k.dense(k.global_pool(x), 5)
 
 
-def densenet(k, x):
+def densenet(k: Layers, x: Tensor) -> Tensor:
     x = k.conv(x, 6, 3, 2)
     for _ in range(2):
         for _ in range(3):
@@ -108,7 +112,7 @@ def densenet(k, x):
     return k.dense(k.reshape(k.mean_reduce(x, axes=[1, 2]), shape=[0, -1]), 5)
 
 
-def inception(k, x):
+def inception(k: Layers, x: Tensor) -> Tensor:
     x = k.relu(k.conv(x, 6, 3))
     for _ in range(2):
         branches = [k.conv(x, 3), k.relu(k.conv(k.conv(x, 2), 3, 3)), k.conv(k.pool(x, size=3, stride=1), 2)]
@@ -117,7 +121,7 @@ def inception(k, x):
     return k.global_pool(x)
 
 
-def unet(k, x):
+def unet(k: Layers, x: Tensor) -> Tensor:
     a = k.relu(k.conv(x, 4, 3))
     b = k.relu(k.conv(k.pool(a), 6, 3))
     c = k.relu(k.conv(k.pool(b), 8, 3))
@@ -127,13 +131,13 @@ def unet(k, x):
     return k.op("argmax_reduce", k.conv(e, 3), axes=[3], dtype=np.int64)
 
 
-def flatten_head(k, x):
+def flatten_head(k: Layers, x: Tensor) -> Tensor:
     x = k.pool(k.relu(k.conv(x, 6, 3, 2)))
     x = k.relu(k.dense(k.reshape(x, shape=[0, -1]), 7))
     return k.softmax(k.dense(x, 5), axes=[1])
 
 
-def attention(k, x):
+def attention(k: Layers, x: Tensor) -> Tensor:
     """With a single head, whose matrices can be taken either way."""
     x = k.relu(k.conv(x, 6, 3, 4))
     n, h, w, c = x.shape
@@ -144,21 +148,21 @@ def attention(k, x):
     return k.global_pool(k.conv(x, 4))
 
 
-def volumes(k, x):
+def volumes(k: Layers, x: Tensor) -> Tensor:
     """In three dimensions."""
     x = k.relu(k.conv(k.reshape(x, shape=[2, 4, 4, 16, 3]), 4, 3))
     x = k.concat([x, k.mul(x, k.max_reduce(x, axes=[1, 2, 3]))], axis=4)
     return k.squeeze(k.mean_reduce(k.conv(x, 3), axes=[1, 2, 3]), axes=[1, 2, 3])
 
 
-def sequences(k, x):
+def sequences(k: Layers, x: Tensor) -> Tensor:
     """In one dimension."""
     x = k.relu(k.conv(k.reshape(x, shape=[2, 64, 12]), 8, 3))
     x = k.add(x, k.conv(k.tanh(k.norm(x)), 8, 3))
     return k.max_reduce(x, axes=[1])
 
 
-def channel_shuffle(k, x):
+def channel_shuffle(k: Layers, x: Tensor) -> Tensor:
     """The transpose between the reshapes is what a shuffle is; it stays alone."""
     x = k.relu(k.conv(x, 6, 3, 2))
     x = k.reshape(x, shape=[2, 8, 8, 2, 3])
@@ -166,13 +170,13 @@ def channel_shuffle(k, x):
     return k.global_pool(k.conv(x, 4, 3))
 
 
-def depth_to_space(k, x):
+def depth_to_space(k: Layers, x: Tensor) -> Tensor:
     x = k.reshape(k.conv(x, 12, 3), shape=[2, 16, 16, 2, 2, 3])
     x = k.reshape(k.transpose(x, axes=[0, 1, 3, 2, 4, 5]), shape=[2, 32, 32, 3])
     return k.global_pool(k.conv(k.relu(x), 4, 3))
 
 
-def heads(k, x):
+def heads(k: Layers, x: Tensor) -> Tensor:
     """Several heads take axes from rows to leading ones; back to channels second it is a transposed product."""
     x = k.conv(x, 6, 3, 4)
     n, h, w, c = x.shape
@@ -186,7 +190,7 @@ def heads(k, x):
     return k.global_pool(k.conv(k.add(x, y), 4))
 
 
-def convnext(k, x):
+def convnext(k: Layers, x: Tensor) -> Tensor:
     """Dense layers on pixels need channels last, convolutions channels second: two transposes a block."""
     x = k.layer_norm(k.conv(x, 6, 4, 4))
     for _ in range(3):
@@ -209,7 +213,9 @@ def convnext(k, x):
     ],
 )
 @pytest.mark.parametrize("io_transpose", [False, True])
-def test_transposes_inside_a_network(net, layers, network, inside, io_transpose):
+def test_transposes_inside_a_network(
+    net: Net, layers: Layers, network: Callable[..., Any], inside: int, io_transpose: bool
+) -> None:
     x = net.external(2, 3, 16, 16) if io_transpose else net.external(2, 16, 16, 3)
     y = network(layers, layers.last(x) if io_transpose else x)
     graph = net.done(layers.first(y) if io_transpose and len(y.shape) > 2 else y)
@@ -226,7 +232,9 @@ def test_transposes_inside_a_network(net, layers, network, inside, io_transpose)
     assert all("from input" in place or "to output" in place for place in edges)
 
 
-def test_the_report_counts_what_is_left(tmp_path, monkeypatch, capsys):
+def test_the_report_counts_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     onnx = pytest.importorskip("onnx")
     helper, rng = onnx.helper, np.random.default_rng(0)
     weights = {"w": rng.normal(size=(4, 3, 1, 1)), "b": rng.normal(size=(4,))}

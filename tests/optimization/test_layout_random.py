@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
+from nnef_tools.model import Graph, Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization.nnef.layout import remaining_transposes, remove_transposes
 
-from .net import evaluate
+from .net import Net, evaluate
 
 
-def transposed(n, x, pick):
+def transposed(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     return n.transpose(x, axes=[int(k) for k in n.random.permutation(len(x.shape))])
 
 
-def to_first(n, x, pick):
+def to_first(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     rank = len(x.shape)
     return n.transpose(x, axes=[0, rank - 1, *range(1, rank - 1)]) if rank > 2 else x
 
 
-def to_last(n, x, pick):
+def to_last(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     rank = len(x.shape)
     return n.transpose(x, axes=[0, *range(2, rank), 1]) if rank > 2 else x
 
 
-def constant(n, x, pick):
+def constant(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     shape = tuple(pick([1, extent]) for extent in x.shape)[: pick([1, len(x.shape), len(x.shape)])]
     y = pick([n.variable(shape), 0.5])
     return n.op(pick(["add", "mul", "max"]), *([x, y] if pick([True, False]) else [y, x]))
 
 
-def unary(n, x, pick):
+def unary(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     return n.op(pick(["relu", "neg", "copy", "tanh"]), x)
 
 
-def partner(n, x, values, pick):
+def partner(n: Net, x: Tensor, values: list[Tensor], pick: Callable[..., Any]) -> Tensor:
     same = [v for v in values if v.shape == x.shape]
     if same:
         return n.op(pick(["add", "sub"]), x, pick(same))
@@ -52,25 +56,25 @@ def partner(n, x, values, pick):
     return n.concat([x, n.transpose(y, axes=axes)], axis=pick(range(len(axes))))
 
 
-def convolution(n, x, pick):
+def convolution(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     if len(x.shape) < 3 or x.shape[1] > 8:
         return x
     return n.conv(x, n.variable((pick([2, 3]), x.shape[1], *[1] * (len(x.shape) - 2))))
 
 
-def product(n, x, pick):
+def product(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     flags = {"transposeA": pick([True, False]), "transposeB": pick([True, False])}
     inner = x.shape[-2 if flags["transposeA"] else -1]
     batch = [pick([1, extent]) for extent in x.shape[:-2]]
     return n.matmul(x, n.variable((*batch, *((3, inner) if flags["transposeB"] else (inner, 3)))), **flags)
 
 
-def square(n, x, pick):
+def square(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     flag = pick([True, False])
     return n.matmul(x, x, transposeA=flag, transposeB=not flag)
 
 
-def movement(n, x, pick):
+def movement(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     rank = len(x.shape)
     axis = pick(range(rank))
     extent = x.shape[axis]
@@ -117,10 +121,10 @@ STEPS = [transposed, to_first, to_last, to_first, to_last, constant, unary, conv
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_numbers_stay_and_transposes_do_not_become_more(net, seed):
+def test_numbers_stay_and_transposes_do_not_become_more(net: Net, seed: int) -> None:
     random = np.random.default_rng(seed)
 
-    def pick(items):
+    def pick(items: Any) -> Any:
         return items[random.integers(len(items))]
 
     values = [net.external(1, 4, 3, 2), net.external(2, 3, 4), transposed(net, net.variable((1, 2, 3, 4)), pick)]
@@ -151,6 +155,6 @@ def test_numbers_stay_and_transposes_do_not_become_more(net, seed):
     assert remove_transposes(graph) == 0
 
 
-def transposes(graph):
+def transposes(graph: Graph) -> tuple[int, ...]:
     found = [op for op in graph.operations if op.type == "transpose"]
     return len(found), sum(op.output.volume for op in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from nnef_tools.optimization.layout.permutations import (
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_cut_is_the_least_of_all_cuts(seed):
+def test_the_cut_is_the_least_of_all_cuts(seed: int) -> None:
     random = np.random.default_rng(seed)
     nodes = list(range(random.integers(1, 7)))
     edges = {}
@@ -34,7 +35,7 @@ def test_the_cut_is_the_least_of_all_cuts(seed):
     side = network.sink_side()
     assert SINK in side and SOURCE not in side
 
-    def cost(sinks):
+    def cost(sinks: set[Any]) -> int:
         return sum(capacity for (start, end), capacity in edges.items() if start not in sinks and end in sinks)
 
     cuts = [
@@ -47,7 +48,7 @@ def test_the_cut_is_the_least_of_all_cuts(seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_permutations_mean_what_numpy_means(seed):
+def test_permutations_mean_what_numpy_means(seed: int) -> None:
     random = np.random.default_rng(seed)
     rank = int(random.integers(1, 6))
     shape = tuple(int(extent) for extent in random.integers(1, 4, rank))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,11 +15,12 @@ from nnef_tools.optimization import onnx_optimizer
 from nnef_tools.optimization.nnef_optimizer import PASSES, Optimizer
 from nnef_tools.optimization.passes import MAX_PLUGIN_ROUNDS, Pass, run_pass, run_passes
 
+from ..support.arrays import Array
 from ..support.graphs import names
-from .net import evaluate, types
+from .net import Net, evaluate, types
 
 
-def network(net):
+def network(net: Net) -> Graph:
     """Something for each pass to do."""
     x = net.external(2, 3, 8, 8, name="x")
     y = net.conv(net.pad(x, padding=[(0, 0), (0, 0), (1, 1), (1, 1)]), net.variable((4, 3, 3, 3)), padding=[(0, 0)] * 2)
@@ -30,7 +34,7 @@ def network(net):
     return net.done(net.copy(net.relu(one), name="a"), net.sigmoid(two, name="b"))
 
 
-def test_everything_together(net):
+def test_everything_together(net: Net) -> None:
     graph = network(net)
     before = evaluate(graph)
     optimizer = Optimizer(debug=True)
@@ -49,14 +53,14 @@ def test_everything_together(net):
     assert difference["batch_normalization"] == -1 and difference["transpose"] == -2 and difference["pad"] == -1
 
 
-def test_an_optimized_graph_is_left_alone(net):
+def test_an_optimized_graph_is_left_alone(net: Net) -> None:
     graph = Optimizer()(network(net))
     optimizer = Optimizer(debug=True)
     optimizer(graph)
     assert optimizer.results == []
 
 
-def test_layers_of_inverse_pairs_cancel_from_the_inside(net):
+def test_layers_of_inverse_pairs_cancel_from_the_inside(net: Net) -> None:
     y = net.relu(net.external(2, 3))
     for depth in range(60):
         y = net.transpose(y, axes=[1, 0]) if depth % 2 else net.neg(y)
@@ -66,14 +70,14 @@ def test_layers_of_inverse_pairs_cancel_from_the_inside(net):
     assert types(graph) == ["relu", "exp"]
 
 
-def test_required_only(net):
+def test_required_only(net: Net) -> None:
     graph = network(net)
     before = types(graph)
     Optimizer()(graph, only_required=True)
     assert types(graph) == before
 
 
-def bare_graph():
+def bare_graph() -> Graph:
     """A graph without externals, as a converter may leave it."""
     graph = Graph("net")
     x = Tensor(graph, "x", (2, 3), np.float32)
@@ -83,7 +87,7 @@ def bare_graph():
     return graph
 
 
-def test_inputs_get_externals_in_their_order():
+def test_inputs_get_externals_in_their_order() -> None:
     graph = bare_graph()
     Optimizer()(graph, only_required=True)
     assert [op.type for op in graph.operations] == ["external", "external", "neg"]
@@ -96,7 +100,7 @@ def test_inputs_get_externals_in_their_order():
     verify(graph)
 
 
-def test_externals_that_exist_are_kept_and_ordered():
+def test_externals_that_exist_are_kept_and_ordered() -> None:
     graph = bare_graph()
     external = Operation(graph, type="external", attribs={"shape": [4], "dtype": np.int64}, outputs=graph.inputs[1])
     Optimizer()(graph, only_required=True)
@@ -104,7 +108,7 @@ def test_externals_that_exist_are_kept_and_ordered():
     assert graph.operations[1] is external
 
 
-def test_an_input_of_unknown_shape_is_refused():
+def test_an_input_of_unknown_shape_is_refused() -> None:
     graph = bare_graph()
     graph.inputs[0].shape = (None, 3)
     with pytest.raises(ShapeError, match=r"'x'.*not known"):
@@ -112,7 +116,7 @@ def test_an_input_of_unknown_shape_is_refused():
 
 
 @pytest.mark.parametrize("only_required", [True, False])
-def test_outputs_become_tensors_of_their_own(only_required):
+def test_outputs_become_tensors_of_their_own(only_required: bool) -> None:
     graph = bare_graph()
     x, y = graph.inputs[0], graph.outputs[0]
     graph.outputs = [y, x, y, y]
@@ -124,14 +128,14 @@ def test_outputs_become_tensors_of_their_own(only_required):
     verify(graph)
 
 
-def test_names_may_be_dropped():
+def test_names_may_be_dropped() -> None:
     graph = bare_graph()
     Optimizer(keep_tensor_names=False)(graph)
     assert names(graph.tensors) == ["external1", "external2", "neg1"]
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_facts_follow_their_tensors(net, keep):
+def test_facts_follow_their_tensors(net: Net, keep: bool) -> None:
     """A new variable, where a number is free, must not get the facts of the one that had it."""
     x, weights = net.external(2, 4, name="x"), net.variable((6, 4), label="w")
     weights.name = "variable1"
@@ -163,7 +167,7 @@ ZERO_POINT = {
 }
 
 
-def quantized(net, data, quant):
+def quantized(net: Net, data: Array, quant: dict[str, Any]) -> tuple[Graph | Tensor, ...]:
     v = net.variable(data)
     v.quant = quant
     graph = net.done(net.add(net.external(*data.shape), v))
@@ -195,7 +199,7 @@ def quantized(net, data, quant):
         ),
     ],
 )
-def test_quantized_variables_become_real(net, data, quant, expected):
+def test_quantized_variables_become_real(net: Net, data: Array, quant: dict[str, Any], expected: list[Any]) -> None:
     graph, v = quantized(net, data, quant)
     optimizer = Optimizer(dequantize=True, debug=True)
     optimizer(graph)
@@ -205,7 +209,7 @@ def test_quantized_variables_become_real(net, data, quant, expected):
     assert optimizer.results[0].name == "dequantize" and optimizer.results[0].count == 1
 
 
-def test_quantized_variables_stay_otherwise(net):
+def test_quantized_variables_stay_otherwise(net: Net) -> None:
     graph, v = quantized(net, np.zeros(3, np.uint8), ZERO_POINT)
     Optimizer()(graph)
     assert v.data.dtype == np.uint8 and v.quant == ZERO_POINT
@@ -220,7 +224,9 @@ def test_quantized_variables_stay_otherwise(net):
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_quantization_that_is_not_understood(net, quant, error, message, dtype):
+def test_quantization_that_is_not_understood(
+    net: Net, quant: dict[str, Any], error: type[Any], message: str, dtype: type[Any]
+) -> None:
     graph, _ = quantized(net, np.zeros(3, dtype), quant)
     with pytest.raises(error, match=message):
         Optimizer(dequantize=True)(graph)
@@ -229,14 +235,14 @@ def test_quantization_that_is_not_understood(net, quant, error, message, dtype):
 # custom chains
 
 
-def shuffle(first, last):
+def shuffle(first: Operation, last: Operation) -> None:
     graph = first.graph
     middle = Tensor(graph, None, first.output.shape, np.float32)
     Operation(graph, type="shuffle", inputs=first.input, outputs=middle, attribs={"groups": 2}, custom=True)
     Operation(graph, type="tail", inputs=middle, outputs=last.output, custom=True)
 
 
-def test_custom_chains_see_optimized_graphs_and_new_tensors_are_named(net):
+def test_custom_chains_see_optimized_graphs_and_new_tensors_are_named(net: Net) -> None:
     y = net.sigmoid(net.copy(net.relu(net.external(2, 3))))
     graph = net.done(net.tanh(net.mul(y, 1.0)))
     optimizer = Optimizer(custom_optimizers={("relu", frozenset({"sigmoid", "tanh"})): shuffle}, debug=True)
@@ -248,8 +254,8 @@ def test_custom_chains_see_optimized_graphs_and_new_tensors_are_named(net):
     verify(graph)
 
 
-def test_passes_and_chains_repeat_until_nothing_changes(net):
-    def drop_foo(foo):
+def test_passes_and_chains_repeat_until_nothing_changes(net: Net) -> None:
+    def drop_foo(foo: Operation) -> None:
         Operation(foo.graph, type="neg", inputs=foo.inputs, outputs=foo.outputs)
 
     y = net.exp(net.external(2))
@@ -265,14 +271,14 @@ def test_passes_and_chains_repeat_until_nothing_changes(net):
     assert types(graph) == ["exp", "sin"]
 
 
-def test_custom_chains_are_not_run_if_only_the_required_is_wanted(net):
+def test_custom_chains_are_not_run_if_only_the_required_is_wanted(net: Net) -> None:
     graph = net.done(net.sigmoid(net.relu(net.external(2))))
     Optimizer(custom_optimizers={("relu", "sigmoid"): shuffle})(graph, only_required=True)
     assert types(graph) == ["relu", "sigmoid"]
 
 
-def test_a_name_that_exists_already_is_given_up(net):
-    def renamed(first, last):
+def test_a_name_that_exists_already_is_given_up(net: Net) -> None:
+    def renamed(first: Operation, last: Operation) -> None:
         middle = Tensor(first.graph, "x", (2,), np.float32)
         Operation(first.graph, type="foo", inputs=first.input, outputs=middle)
         Operation(first.graph, type="bar", inputs=middle, outputs=last.output)
@@ -283,15 +289,15 @@ def test_a_name_that_exists_already_is_given_up(net):
     verify(graph)
 
 
-def crashing(first, last):
+def crashing(first: Operation, last: Operation) -> Any:
     return first.attribs["missing"]
 
 
-def forgetful(first, last):
+def forgetful(first: Operation, last: Operation) -> Any:
     return None
 
 
-def looping(first, last):
+def looping(first: Operation, last: Operation) -> None:
     for type, op in (("relu", first), ("sigmoid", last)):
         if op is first:
             middle = Tensor(op.graph, None, (2,), np.float32)
@@ -300,11 +306,11 @@ def looping(first, last):
             Operation(op.graph, type=type, inputs=middle, outputs=op.output)
 
 
-def breaking(first, last):
+def breaking(first: Operation, last: Operation) -> None:
     Operation(first.graph, type="foo", inputs=Tensor(first.graph, "nothing"), outputs=last.output)
 
 
-def refusing(first, last):
+def refusing(first: Operation, last: Operation) -> None:
     raise UsageError("not for me")
 
 
@@ -317,21 +323,21 @@ def refusing(first, last):
         (breaking, ["relu > sigmoid", "breaking", "'nothing' is used but neither"]),
     ],
 )
-def test_faulty_functions_are_named(net, function, messages):
+def test_faulty_functions_are_named(net: Net, function: Callable[..., Any], messages: list[str]) -> None:
     graph = net.done(net.exp(net.sigmoid(net.relu(net.external(2)))))
     with pytest.raises(PluginError) as caught:
         Optimizer(custom_optimizers={("relu", "sigmoid"): function})(graph)
     assert all(message in str(caught.value) for message in messages), str(caught.value)
 
 
-def test_errors_of_the_package_pass_through(net):
+def test_errors_of_the_package_pass_through(net: Net) -> None:
     graph = net.done(net.exp(net.sigmoid(net.relu(net.external(2)))))
     with pytest.raises(UsageError, match="not for me"):
         Optimizer(custom_optimizers={("relu", "sigmoid"): refusing})(graph)
 
 
-def test_chains_that_undo_each_other_come_to_an_end(net):
-    def to(type):
+def test_chains_that_undo_each_other_come_to_an_end(net: Net) -> None:
+    def to(type: str) -> Callable[..., Any]:
         return lambda op: Operation(op.graph, type=type, inputs=op.inputs, outputs=op.outputs) and None
 
     graph = net.done(net.exp(net.relu(net.external(2))))
@@ -342,7 +348,7 @@ def test_chains_that_undo_each_other_come_to_an_end(net):
 @pytest.mark.parametrize(
     "optimizers", [{"relu": shuffle}, {(): shuffle}, {("relu", 3): shuffle}, {("relu",): "no function"}]
 )
-def test_malformed_optimizers_are_refused(optimizers):
+def test_malformed_optimizers_are_refused(optimizers: dict[Any, Any]) -> None:
     with pytest.raises(PluginError):
         Optimizer(custom_optimizers=optimizers)
 
@@ -350,7 +356,7 @@ def test_malformed_optimizers_are_refused(optimizers):
 # ONNX
 
 
-def onnx_graph():
+def onnx_graph() -> Graph:
     graph = Graph("net")
     x = Tensor(graph, "x", (2,), np.float32)
     y, z = (Tensor(graph, name, (2,), np.float32) for name in "yz")
@@ -360,7 +366,7 @@ def onnx_graph():
     return graph
 
 
-def test_onnx_runs_each_chain_once():
+def test_onnx_runs_each_chain_once() -> None:
     graph = onnx_graph()
     optimizer = onnx_optimizer.Optimizer(custom_optimizers={("Relu", "Sigmoid"): shuffle}, debug=True)
     assert optimizer(graph) is graph
@@ -369,7 +375,7 @@ def test_onnx_runs_each_chain_once():
     assert [result.count for result in optimizer.results] == [1]
 
 
-def test_onnx_needs_nothing():
+def test_onnx_needs_nothing() -> None:
     graph = onnx_graph()
     before = list(graph.operations)
     onnx_optimizer.Optimizer(custom_optimizers={("Relu", "Sigmoid"): shuffle})(graph, only_required=True)
@@ -380,7 +386,7 @@ def test_onnx_needs_nothing():
 # the contract of passes
 
 
-def test_a_result_tells_what_changed(net):
+def test_a_result_tells_what_changed(net: Net) -> None:
     graph = net.done(net.copy(net.neg(net.external(2))))
     result = run_pass(graph, PASSES[0], debug=True)
     assert (result.name, result.count, result.difference, result.modified) == (
@@ -391,10 +397,10 @@ def test_a_result_tells_what_changed(net):
     )
 
 
-def test_debug_mode_finds_a_pass_that_breaks_the_graph(net):
+def test_debug_mode_finds_a_pass_that_breaks_the_graph(net: Net) -> None:
     graph = net.done(net.exp(net.neg(net.external(2))))
 
-    def swap(graph):
+    def swap(graph: Graph) -> int:
         graph.move_operation(1, 2)
         return 1
 
@@ -402,10 +408,10 @@ def test_debug_mode_finds_a_pass_that_breaks_the_graph(net):
         run_passes(graph, [Pass("swap", swap)], debug=True)
 
 
-def test_debug_mode_finds_a_pass_that_hides_its_changes(net):
+def test_debug_mode_finds_a_pass_that_hides_its_changes(net: Net) -> None:
     graph = net.done(net.exp(net.neg(net.external(2))))
 
-    def edit(graph):
+    def edit(graph: Graph) -> int:
         graph.operations[-1].type = "sin"
         return 0
 
@@ -413,11 +419,11 @@ def test_debug_mode_finds_a_pass_that_hides_its_changes(net):
         run_passes(graph, [Pass("edit", edit)], debug=True)
 
 
-def test_cost_grows_linearly(net):
+def test_cost_grows_linearly(net: Net) -> None:
     """Calls of functions in the pass over graphs of two sizes, with something to do at each operation."""
     import sys
 
-    def cost(length):
+    def cost(length: int) -> Any:
         net.__init__()
         y = net.external(1, 2, 3, 3)
         for _ in range(length):
@@ -426,7 +432,7 @@ def test_cost_grows_linearly(net):
         graph = net.done(y)
         count = 0
 
-        def profile(frame, event, argument):
+        def profile(frame: Any, event: Any, argument: Any) -> None:
             nonlocal count
             count += event in ("call", "c_call")
 
@@ -442,10 +448,10 @@ def test_cost_grows_linearly(net):
     assert cost(400) < 4.6 * cost(100)
 
 
-def test_operations_without_default_attributes(net):
+def test_operations_without_default_attributes(net: Net) -> None:
     """As plugins create them."""
 
-    def bare(type, *inputs, **attribs):
+    def bare(type: str, *inputs: Tensor, **attribs: list[Any]) -> Tensor:
         result = net.tensor(inputs[0].shape, np.float32)
         Operation(net.graph, type=type, inputs=inputs, outputs=result, attribs=attribs)
         return result
@@ -459,7 +465,7 @@ def test_operations_without_default_attributes(net):
     assert types(graph) == ["conv", "relu"]
 
 
-def test_an_operation_that_lacks_an_attribute_is_named(net):
+def test_an_operation_that_lacks_an_attribute_is_named(net: Net) -> None:
     y = net.tensor((2,), np.float32, name="y")
     Operation(net.graph, type="transpose", inputs=net.external(2), outputs=y)
     with pytest.raises(FormatError, match=r"transpose.*y.*'axes'"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from nnef_tools.model import Tensor
 from nnef_tools.optimization.nnef.padding import fold_padding
 
-from .net import check
+from .net import Net, check
 
 SPATIAL = [(0, 0), (0, 0), (1, 2), (0, 1)]
 FULL = [(0, 0), (1, 0), (1, 2), (0, 1)]
@@ -14,7 +17,14 @@ NONE = [(0, 0)] * 4
 OWN = [(0, 0), (0, 0), (1, 0), (2, 1)]
 
 
-def window(n, type, x, padding, border="constant", size=(1, 1, 3, 2)):
+def window(
+    n: Net,
+    type: str,
+    x: Tensor,
+    padding: list[tuple[int, ...]],
+    border: str = "constant",
+    size: tuple[int, ...] = (1, 1, 3, 2),
+) -> Tensor:
     if type == "conv":
         return n.conv(x, n.variable((4, x.shape[1], 3, 2)), padding=padding[2:], border=border, stride=[2, 1])
     if type == "separable_conv":
@@ -31,7 +41,7 @@ POOLS = ("box", "avg_pool", "max_pool", "rms_pool", "max_pool_with_index")
 
 @pytest.mark.parametrize("border", ["constant", "replicate", "reflect", "reflect-even"])
 @pytest.mark.parametrize("type", [*CONVOLUTIONS, *POOLS])
-def test_window_without_padding_takes_over_padding_and_border(net, type, border):
+def test_window_without_padding_takes_over_padding_and_border(net: Net, type: str, border: str) -> None:
     x = net.pad(net.external(2, 3, 6, 5), padding=SPATIAL, border=border)
     graph = net.done(net.exp(net.neg(net.abs(window(net, type, x, NONE)))))
     check(graph, fold_padding, [type, "abs", "neg", "exp"])
@@ -41,14 +51,14 @@ def test_window_without_padding_takes_over_padding_and_border(net, type, border)
 
 
 @pytest.mark.parametrize("type", POOLS)
-def test_the_border_of_a_pool_without_padding_did_not_matter(net, type):
+def test_the_border_of_a_pool_without_padding_did_not_matter(net: Net, type: str) -> None:
     x = net.pad(net.external(2, 3, 6, 5), padding=FULL)
     graph = net.done(window(net, type, x, NONE, border="ignore", size=(1, 2, 3, 2)))
     check(graph, fold_padding, [type])
 
 
 @pytest.mark.parametrize("type", [*CONVOLUTIONS, *POOLS])
-def test_zeros_add_up(net, type):
+def test_zeros_add_up(net: Net, type: str) -> None:
     x = net.pad(net.external(2, 3, 6, 5), padding=SPATIAL)
     graph = net.done(window(net, type, x, OWN))
     check(graph, fold_padding, [type])
@@ -70,26 +80,26 @@ STAY = {
 
 
 @pytest.mark.parametrize(("type", "pad", "own", "border"), STAY.values(), ids=STAY.keys())
-def test_other_paddings_stay(net, type, pad, own, border):
+def test_other_paddings_stay(net: Net, type: str, pad: dict[str, Any], own: list[tuple[int, ...]], border: str) -> None:
     graph = net.done(window(net, type, net.pad(net.external(2, 3, 6, 5), **pad), own, border))
     check(graph, fold_padding, ["pad", type])
 
 
-def test_fork(net):
+def test_fork(net: Net) -> None:
     t = net.pad(net.external(2, 3, 6, 5), padding=SPATIAL)
     check(net.done(window(net, "conv", t, NONE), net.exp(t)), fold_padding, ["pad", "conv", "exp"])
 
 
-def test_output_in_the_middle(net):
+def test_output_in_the_middle(net: Net) -> None:
     t = net.pad(net.external(2, 3, 6, 5), padding=SPATIAL)
     check(net.done(window(net, "conv", t, NONE), t), fold_padding, ["pad", "conv"])
 
 
-def test_padded_filters_stay(net):
+def test_padded_filters_stay(net: Net) -> None:
     filters = net.pad(net.external(2, 3, 2, 2), padding=SPATIAL)
     check(net.done(net.conv(net.external(2, 3, 6, 5), filters, padding=NONE[2:])), fold_padding, ["pad", "conv"])
 
 
-def test_an_input_that_is_the_filter_as_well_stays(net):
+def test_an_input_that_is_the_filter_as_well_stays(net: Net) -> None:
     t = net.pad(net.external(3, 3, 4, 4), padding=[(0, 0), (0, 0), (1, 1), (1, 1)])
     check(net.done(net.conv(t, t, padding=NONE[2:])), fold_padding, ["pad", "conv"])

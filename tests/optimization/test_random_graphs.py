@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
+from nnef_tools.model import Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization.nnef_optimizer import Optimizer
 
-from .net import evaluate
+from .net import Net, evaluate
 
 
-def unary(n, x, pick):
+def unary(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     return n.op(pick(["relu", "neg", "abs", "copy", "floor", "sigmoid", "sin"]), x)
 
 
-def arithmetic(n, x, pick):
+def arithmetic(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     shape = pick([(), (1, x.shape[1]), (1, 1), x.shape, (1,)])
     type = pick(["add", "sub", "mul", "div"])
     data = n.random.uniform(0.5, 1.5, size=shape).astype(np.float32) * pick([1, -1])
@@ -24,12 +28,12 @@ def arithmetic(n, x, pick):
     return n.op(type, *([constant, x] if type != "div" and pick([True, False]) else [x, constant]))
 
 
-def normalization(n, x, pick):
+def normalization(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     parameters = [n.random.uniform(0.5, 1.5, size=(1, x.shape[1])).astype(np.float32) for _ in range(4)]
     return n.batch_normalization(x, *map(n.variable, parameters), epsilon=1e-3)
 
 
-def convolution(n, x, pick):
+def convolution(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     if len(x.shape) != 4:
         return x
     padding = pick([[], [(0, 0), (0, 0)], [(1, 0), (1, 1)]])
@@ -39,11 +43,11 @@ def convolution(n, x, pick):
     return n.conv(x, n.variable(filters), padding=padding if min(x.shape[2:]) > 1 else [], border=border)
 
 
-def padding(n, x, pick):
+def padding(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     return n.pad(x, padding=[(0, 0), (0, 0)] + [pick([(0, 0), (1, 0)])] * (len(x.shape) - 2))
 
 
-def movement(n, x, pick):
+def movement(n: Net, x: Tensor, pick: Callable[..., Any]) -> Tensor:
     rank = len(x.shape)
     return pick(
         [
@@ -61,10 +65,10 @@ STEPS = [unary, arithmetic, arithmetic, normalization, convolution, convolution,
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_numbers_stay(net, seed):
+def test_numbers_stay(net: Net, seed: int) -> None:
     random = np.random.default_rng(seed)
 
-    def pick(items):
+    def pick(items: list[Any]) -> Any:
         return items[random.integers(len(items))]
 
     values = [net.external(1, 3, 4, 4), net.relu(net.variable((1, 3, 2, 2)))]
