@@ -14,7 +14,8 @@ from nnef_tools.errors import ShapeError
 from nnef_tools.ops.broadcast import align, broadcast_shape
 from nnef_tools.ops.inference import evaluate, infer_shapes
 
-from .kernels import run_op
+from ..support.onnx_models import run_node
+from .kernels import infer, run_op
 
 TORCH = {
     "neg": torch.neg,
@@ -188,3 +189,64 @@ def test_unsigned_and_signed_integers_of_64_bits() -> None:
     assert run_op("concat", [x, u], axis=0).tolist() == [*x.tolist(), *u.tolist()]
     assert run_op("bitwise_xor", x, u).tolist() == [-(2**53) - 2, 3, 6]
     assert run_op("shift_right", x, np.uint64(1)).tolist() == [-1, 2**52, 2]
+
+
+def test_erf() -> None:
+    special = pytest.importorskip("scipy.special")
+    x = np.concatenate([np.linspace(-7, 7, 20001), [np.inf, -np.inf, np.nan, 1e-300, -0.0]])
+    np.testing.assert_allclose(run_op("erf", x), special.erf(x), rtol=2e-15)
+    narrow = x.astype(np.float32)
+    result = run_op("erf", narrow)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, special.erf(narrow.astype(np.float64)), rtol=1e-7)
+    assert run_op("erf", x.astype(ml_dtypes.bfloat16)).dtype == ml_dtypes.bfloat16
+    assert run_op("erf", np.float32(0.5)).shape == ()
+    assert run_op("erf", np.zeros((0, 2), np.float32)).shape == (0, 2)
+    np.testing.assert_array_equal(run_op("erf", narrow[:10].reshape(2, 5).T), result[:10].reshape(2, 5).T)
+
+
+def test_fmod() -> None:
+    x = np.array([7.5, -7.5, 1e30, 0.3, 5, np.inf, 3], np.float32)
+    y = np.array([2, 2, 0.7, 0.1, np.inf, 2, 0], np.float32)
+    expected = torch.fmod(torch.from_numpy(x), torch.from_numpy(y)).numpy()
+    np.testing.assert_array_equal(run_op("fmod", x, y), expected)
+    assert run_op("fmod", x[:2], y[:2]).tolist() == [1.5, -1.5]
+    assert run_op("fmod", np.full((2, 3), 5, np.float32), np.array([2, 3], np.float32)).tolist() == [[1] * 3, [2] * 3]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64])
+def test_bits(dtype: type[Any], rng: np.random.Generator) -> None:
+    info = np.iinfo(dtype)
+    x, y = (rng.integers(info.min, info.max, (3, 4), dtype=dtype, endpoint=True) for _ in range(2))
+    for ours, theirs in {"bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr", "bitwise_xor": "BitwiseXor"}.items():
+        result = run_op(ours, x, y)
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result, run_node(theirs, [x, y])[0])
+    np.testing.assert_array_equal(run_op("bitwise_not", x), run_node("BitwiseNot", [x])[0])
+    assert run_op("bitwise_and", x, np.int64(1)).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.uint64])
+def test_shifts(dtype: type[Any], rng: np.random.Generator) -> None:
+    x = rng.integers(0, np.iinfo(dtype).max, (3, 4), dtype=dtype)
+    y = rng.integers(0, np.iinfo(dtype).bits, (3, 4), dtype=dtype)
+    for name, direction in (("shift_left", "LEFT"), ("shift_right", "RIGHT")):
+        expected = run_node("BitShift", [x, y], direction=direction)[0]
+        np.testing.assert_array_equal(run_op(name, x, y), expected)
+    assert run_op("shift_right", np.array([-8]), np.array([1])).tolist() == [-4]
+
+
+def test_bits_broadcast_from_the_left() -> None:
+    result = run_op("bitwise_or", np.array([[1, 2], [1, 2]]), np.array([0, 4]))
+    assert result.tolist() == [[1, 2], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "attribs", "message"),
+    [
+        ("bitwise_and", ([2, 3], [3]), {}, "do not broadcast"),
+    ],
+)
+def test_errors_of_extensions(name: str, shapes: tuple[list[int], ...], attribs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        infer(name, *shapes, **attribs)

@@ -12,9 +12,9 @@ from nnef_tools.language.parser import parse_fragments
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.ops.decomposition import decompose_operations
-from nnef_tools.ops.fragments import extension_fragments, helper_fragments
+from nnef_tools.ops.fragments import called_fragments, extension_fragments, helper_fragments
 from nnef_tools.ops.library import Library
-from nnef_tools.ops.registry import operations
+from nnef_tools.ops.registry import find, operations
 
 OWN = parse_fragments(
     """
@@ -73,3 +73,31 @@ assert "softmax" in Library().compounds
 assert "nnef_tools.ops.conv" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_declared_operation_is_implemented() -> None:
+    called = {other for others in called_fragments().values() for other in others}
+    assert helper_fragments() == called
+    for name, fragment in extension_fragments().items():
+        assert (find(name) is not None) == (name not in called), name
+        assert name in called or not find(name).standard
+        assert fragment.text.lstrip().startswith("fragment ")
+        assert name not in standard_fragments()
+
+
+def test_the_reference_parser_reads_the_declarations() -> None:
+    import nnef
+
+    text = "version 1.0;\nextension KHR_enable_fragment_definitions, KHR_enable_operator_expressions;\n"
+    text += "\n".join(fragment.text for fragment in extension_fragments().values())
+    text += """
+graph g( x ) -> ( y, values, indices )
+{
+    x = external(shape = [1, 2, 4, 4]);
+    e = erf(x);
+    y = resize(e, output_size = [8, 8], mode = 'linear');
+    values, indices = top_k(x, k = 2, axis = 3);
+}
+"""
+    graph = nnef.parse_string(text)
+    assert [op.name for op in graph.operations] == ["external", "erf", "resize", "top_k"]

@@ -90,3 +90,31 @@ def test_macs() -> None:
     flags = {"transposeA": False, "transposeB": False}
     assert find("matmul").macs([[2, 3, 4], [2, 4, 5]], [[2, 3, 5]], flags) == 120
     assert find("matmul").macs([[2, 4, 3], [2, 4, 5]], [[2, 3, 5]], {**flags, "transposeA": True}) == 120
+
+
+def test_inverse(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(2, 3, 3)).astype(np.float32)
+    expected = torch.linalg.inv(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(run_op("inverse", x), expected, rtol=1e-3, atol=1e-5)
+    singular = np.stack([np.ones((2, 2), np.float32), 2 * np.eye(2, dtype=np.float32)])
+    result = run_op("inverse", singular)
+    assert np.isnan(result[0]).all() and result[1].tolist() == [[0.5, 0], [0, 0.5]]
+
+
+def test_det(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(2, 3, 4, 4)).astype(np.float32)
+    np.testing.assert_allclose(run_op("det", x), torch.linalg.det(torch.from_numpy(x)).numpy(), rtol=1e-3, atol=1e-5)
+    assert run_op("det", np.eye(3, dtype=np.float32)).shape == ()
+    assert run_op("det", np.eye(3, dtype=np.float16)).dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "attribs", "message"),
+    [
+        ("det", ([2, 3],), {}, "square matrices"),
+        ("det", ([2],), {}, "square matrices"),
+    ],
+)
+def test_errors_of_extensions(name: str, shapes: tuple[list[int], ...], attribs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        infer(name, *shapes, **attribs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from nnef_tools.errors import ShapeError
 from nnef_tools.ops.registry import find
 
+from ..support.onnx_models import run_node
 from .kernels import infer, run_op
 
 SHAPES = [(5,), (3, 4), (2, 3, 4), (2, 3, 1, 4)]
@@ -127,3 +129,81 @@ def test_macs() -> None:
         definition = find(name)
         assert definition.macs_group == "reduction"
         assert definition.macs([[2, 3, 4]], [[2, 1, 4]], {"axes": [1]}) == 24
+
+
+@pytest.mark.parametrize("axes", [[0], [1, 2], []])
+def test_product_reduce(axes: list[int], rng: np.random.Generator) -> None:
+    x = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    if axes:
+        expected = run_node("ReduceProd", [x, np.array(axes)])[0]
+    else:
+        expected = x
+    np.testing.assert_allclose(run_op("product_reduce", x, axes=axes), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("exclusive", "reverse"), list(product([False, True], repeat=2)))
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_cum_sum(dtype: type[Any], axis: int, exclusive: bool, reverse: bool, rng: np.random.Generator) -> None:
+    x = rng.integers(-9, 9, (3, 4)).astype(dtype)
+    expected = run_node("CumSum", [x, np.array(axis)], exclusive=int(exclusive), reverse=int(reverse))[0]
+    result = run_op("cum_sum", x, axis=axis, exclusive=exclusive, reverse=reverse)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_cum_sum_of_halves_and_infinities() -> None:
+    result = run_op("cum_sum", np.full(4096, 1, np.float16), axis=0)
+    assert result.dtype == np.float16
+    assert result[-1] == 4096
+    x = np.array([np.inf, 1.0], np.float32)
+    assert run_op("cum_sum", x, axis=0, exclusive=True).tolist() == [0.0, np.inf]
+    assert x.tolist() == [np.inf, 1.0]
+
+
+@pytest.mark.parametrize(("exclusive", "reverse"), list(product([False, True], repeat=2)))
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_cum_prod(dtype: type[Any], axis: int, exclusive: bool, reverse: bool, rng: np.random.Generator) -> None:
+    x = rng.integers(-3, 4, (3, 4)).astype(dtype)
+    flip = (lambda a: np.flip(a, axis)) if reverse else (lambda a: a)
+    values = flip(x)
+    expected = np.ones_like(x)
+    for k in range(x.shape[axis]):
+        factors = np.take(values, range(k if exclusive else k + 1), axis)
+        np.moveaxis(expected, axis, 0)[k] = np.prod(factors, axis)
+    result = run_op("cum_prod", x, axis=axis, exclusive=exclusive, reverse=reverse)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, flip(expected))
+
+
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
+def test_top_k(dtype: type[Any], axis: int, largest: bool, rng: np.random.Generator) -> None:
+    x = rng.integers(0, 6, (4, 5, 6)).astype(dtype)
+    values, indices = run_op("top_k", x, k=3, axis=axis, largest=largest)
+    expected = run_node("TopK", [x, np.array([3])], outputs=2, axis=axis, largest=int(largest))
+    assert (values.dtype, indices.dtype) == (dtype, np.int64)
+    np.testing.assert_array_equal(values, expected[0])
+    np.testing.assert_array_equal(indices, expected[1])
+    np.testing.assert_array_equal(np.take_along_axis(x, indices, axis), values)
+
+
+def test_top_k_of_half_precision() -> None:
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        values, indices = run_op("top_k", np.array([1, 3, 2, 3], dtype), k=3, axis=0)
+        assert (values.dtype, values.tolist(), indices.tolist()) == (dtype, [3, 3, 2], [1, 3, 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "attribs", "message"),
+    [
+        ("cum_sum", ([2],), {"axis": 1}, "'axis' must lie in \\[-1, 1\\), got 1"),
+        ("top_k", ([2, 3],), {"k": 4, "axis": 1}, "'k' must lie in \\[1, 3\\] for axis 1 of shape \\[2, 3\\], got 4"),
+        ("top_k", ([2, 3],), {"k": 0, "axis": 1}, "'k' must lie in"),
+    ],
+)
+def test_errors_of_extensions(name: str, shapes: tuple[list[int], ...], attribs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        infer(name, *shapes, **attribs)

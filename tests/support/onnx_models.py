@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 from nnef_tools.io.onnx.reader import onnx_model_to_graph
@@ -156,3 +157,18 @@ def run_onnx(
 def run_unoptimized(model: ModelProto | Path, inputs: Mapping[str, Array] | Sequence[Array]) -> list[Array]:
     """What onnxruntime computes node by node, as the model stands: the reference for its conversions."""
     return run_onnx(model, inputs, optimized=False)
+
+
+def run_node(
+    op: str,
+    inputs: Sequence[Array | None],
+    outputs: int = 1,
+    opset: int = 20,
+    *,
+    reference: bool = False,
+    **attribs: Any,
+) -> list[Array]:
+    """What onnxruntime computes of one node; with `reference` the evaluator of onnx, which knows more cases."""
+    model = node_model(op, inputs, outputs, opset, infer=False, **attribs)
+    feeds = {f"x{k}": array for k, array in enumerate(inputs) if array is not None}
+    return list(ReferenceEvaluator(model).run(None, feeds)) if reference else run_onnx(model, feeds)
