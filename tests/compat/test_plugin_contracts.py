@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
 import nnef_tools
 from nnef_tools.conversion import Converter, Transform, nnef_to_onnx, nnef_to_tf, onnx_to_nnef, tf_to_nnef
@@ -18,6 +18,8 @@ from nnef_tools.conversion.converter import ConverterFromNNEF, ConverterToNNEF
 from nnef_tools.io.nnef import Reader, Writer
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.utils import stdio
+
+from ..support.onnx_models import Typed, onnx_model, run_node
 
 CONVERTERS: list[Any] = [onnx_to_nnef.Converter, nnef_to_onnx.Converter, tf_to_nnef.Converter, nnef_to_tf.Converter]
 STATICS = (
@@ -90,11 +92,8 @@ def test_arrays_of_python_values() -> None:
 
 def model(folder: Path, shape: list[int]) -> Path:
     """x -> Foo -> y."""
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    graph = helper.make_graph([helper.make_node("Foo", ["x"], ["y"], domain="my")], "net", [x], [y])
-    versions = [helper.make_opsetid("", 17), helper.make_opsetid("my", 1)]
-    onnx.save(helper.make_model(graph, opset_imports=versions, ir_version=8), folder / "model.onnx")
+    node = helper.make_node("Foo", ["x"], ["y"], domain="my")
+    onnx.save(onnx_model([node], {"x": shape}, {"y": Typed(np.float32)}, domains=["my"]), folder / "model.onnx")
     return folder / "model.onnx"
 
 
@@ -113,13 +112,7 @@ X = np.arange(2 * 8 * 4 * 6, dtype=np.float32).reshape(2, 8, 4, 6) / 100 - 1
 
 def with_onnx(op: str, **attributes: Any) -> Any:
     """What onnxruntime computes with an operator of ONNX."""
-    onnxruntime = pytest.importorskip("onnxruntime", reason="it gives the expected results")
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, list(X.shape))
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    graph = helper.make_graph([helper.make_node(op, ["x"], ["y"], **attributes)], "net", [x], [y])
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"x": X})[0]
+    return run_node(op, [X], opset=18, **attributes)[0]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from nnef_tools.errors import ExecutionError, FileError, FormatError, UsageError
 from nnef_tools.execution import make_executor
@@ -16,6 +16,7 @@ from nnef_tools.execution.onnxruntime.onnx import OnnxExecutor
 from nnef_tools.execution.results.statistics import StatisticsCollector
 
 from ..support.arrays import Array
+from ..support.onnx_models import onnx_model
 
 W = np.array([[1, 2], [3, -4], [5, 6]], np.float32)
 
@@ -27,14 +28,7 @@ def make_model(weights: Array = W) -> Any:
         helper.make_node("TopK", ["r", "k"], ["values", "indices"]),
         helper.make_node("Neg", ["values"], ["y"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 1])],
-        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array([1]), "k")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return onnx_model(nodes, {"x": ["N", 3]}, {"y": ["N", 1]}, {"w": weights, "k": np.array([1])})
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ from nnef_tools.execution.onnxruntime import onnx as onnx_executor
 from nnef_tools.execution.onnxruntime.onnx import OnnxExecutor
 from nnef_tools.execution.onnxruntime.unsigned import OPERATORS, make_unsigned
 
-Array = np.ndarray[Any, Any]
+from ..support.arrays import Array
+from ..support.onnx_models import onnx_model
+
 MICROSOFT = "com.microsoft"
 PROBE = onnx_executor.saturates
 MIDDLE = {np.uint8: np.uint8(128), np.int8: np.int8(0)}
@@ -50,19 +52,7 @@ def codes(dtype: Any, *shape: int) -> Array:
 
 
 def make_model(nodes: Sequence[NodeProto], feeds: Mapping[str, Array], constants: Mapping[str, Any]) -> ModelProto:
-    inputs = [
-        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-        for name, a in feeds.items()
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        inputs,
-        [onnx.ValueInfoProto(name="y")],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid(MICROSOFT, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    return onnx_model(nodes, feeds, {"y": None}, constants, opset=20, domains=[MICROSOFT], ir_version=9)
 
 
 def node(op: str, inputs: str, outputs: str = "y", **attributes: Any) -> NodeProto:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
 import nnef_tools
 from nnef_tools import plugins
 from nnef_tools.cli.main import main
 from nnef_tools.errors import ConversionError, ExecutionError, PluginError
+
+from ..support.onnx_models import Typed, onnx_model
 
 HEAD = """import numpy as np
 from nnef_tools import Transform
@@ -88,11 +90,8 @@ def model(tmp_path: Path) -> Path:
         helper.make_node("Swish", ["x"], ["a"], domain="com.example", beta=1.5),
         helper.make_node("Relu", ["a"], ["y"]),
     ]
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 8])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    versions = [helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)]
-    graph = helper.make_graph(nodes, "net", [x], [y])
-    onnx.save(helper.make_model(graph, opset_imports=versions, ir_version=8), tmp_path / "model.onnx")
+    model = onnx_model(nodes, {"x": [2, 8]}, {"y": Typed(np.float32)}, domains=["com.example"])
+    onnx.save(model, tmp_path / "model.onnx")
     return tmp_path / "model.onnx"
 
 

@@ -20,6 +20,8 @@ from nnef_tools.io.nnef import Reader, Writer
 from nnef_tools.io.onnx import Reader as OnnxReader
 from nnef_tools.model import Graph
 
+from ..support.onnx_models import Typed, onnx_model
+
 Array = np.ndarray[Any, Any]
 
 PLUGIN = '''
@@ -125,14 +127,8 @@ def foo_model(keepdims: int = 0, **changes: Any) -> ModelProto:
         helper.make_node("Foo", ["r", "x"], ["f", "s"], name="the foo", domain="com.example", **attributes),
         helper.make_node("Neg", ["f"], ["y"]),
     ]
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 4])
-    outputs = [
-        helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
-        helper.make_tensor_value_info("s", TensorProto.FLOAT, ["n", "m", 1] if keepdims else ["n", "m"]),
-    ]
-    graph = helper.make_graph(nodes, "net", [x], outputs)
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    outputs = {"y": Typed(np.float32), "s": ["n", "m", 1] if keepdims else ["n", "m"]}
+    return onnx_model(nodes, {"x": [2, 3, 4]}, outputs, domains=["com.example"])
 
 
 def expected(x: Array, keepdims: int = 0) -> tuple[Array, Array]:
