@@ -6,15 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nnef_tools.ops.definition import OpDef
-from nnef_tools.ops.registry import find
-
-
-def defined(name: str) -> OpDef:
-    """The definition of an operation that must be known."""
-    definition = find(name)
-    assert definition is not None, name
-    return definition
+from ..support.nnef_models import definition_of
 
 
 def shape_of(value: Any) -> Any:
@@ -26,7 +18,7 @@ def shape_of(value: Any) -> Any:
 
 def run_op(name: str, *inputs: Any, dtype: Any = None, **attribs: Any) -> Any:
     """What the kernel gives, attributes completed by their defaults; its shape is compared with that of the rule."""
-    definition = defined(name)
+    definition = definition_of(name)
     attribs = definition.complete(attribs)
     expected = definition.shape(*(shape_of(item) for item in inputs), **attribs)
     if dtype is not None:
@@ -44,5 +36,5 @@ def run_op(name: str, *inputs: Any, dtype: Any = None, **attribs: Any) -> Any:
 
 def infer(name: str, *shapes: Any, **attribs: Any) -> Any:
     """What the shape rule gives, attributes completed by their defaults."""
-    definition = defined(name)
+    definition = definition_of(name)
     return definition.shape(*shapes, **definition.complete(attribs))

@@ -11,9 +11,9 @@ from nnef_tools.language.types import REQUIRED
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.dtypes import canonical_dtype
 from nnef_tools.model.verify import verify
-from nnef_tools.ops.registry import find
 
 from ..support.arrays import Array
+from ..support.nnef_models import definition_of
 
 
 class Net:
@@ -60,20 +60,20 @@ class Net:
 
     def op(self, type: str, *inputs: Any, dtype: Any = np.float32, name: str | None = None, **attribs: Any) -> Any:
         """Adds an operation. A list of tensors is an array argument; numbers are literals."""
-        opdef = find(type)
+        opdef = definition_of(type)
         attribs = opdef.complete(attribs)
         array = isinstance(inputs[0], list)
         tensors = [t if isinstance(t, Tensor) else self.literal(t) for t in (inputs[0] if array else inputs)]
         if not array:
             missing = opdef.fragment.tensors[len(tensors) :]
             tensors += [self.literal(p.default) for p in missing if p.default is not REQUIRED]
-        shapes = [list(tensor.shape) for tensor in tensors]
+        shapes = [list(tensor.shape or ()) for tensor in tensors]
         shape = opdef.shape(*([shapes] if array else shapes), **attribs)
         if opdef.fragment.generic:
             attribs["dtype"] = canonical_dtype(dtype)
         if isinstance(shape, tuple) or (shape and isinstance(shape[0], list)):
-            outputs = [self.tensor(tuple(item), dtype) for item in shape]
-            outputs = tuple(outputs) if isinstance(shape, tuple) else outputs
+            several = [self.tensor(tuple(item), dtype) for item in shape]
+            outputs: Any = tuple(several) if isinstance(shape, tuple) else several
         else:
             outputs = (self.tensor(tuple(shape), dtype, name),)
         Operation(self.graph, type=type, attribs=attribs, inputs=tensors if array else tuple(tensors), outputs=outputs)
@@ -88,14 +88,15 @@ class Net:
 def evaluate(graph: Graph, seed: int = 0) -> list[Array]:
     """The graph outputs for random inputs of both signs."""
     random = np.random.default_rng(seed)
-    values: dict[Tensor, Array] = {}
+    values: dict[Tensor, Any] = {}
     for tensor in graph.inputs:
+        shape: Any = tensor.shape
         if tensor.dtype is np.bool_:
-            values[tensor] = random.random(tensor.shape) < 0.5
+            values[tensor] = random.random(shape) < 0.5
         elif issubclass(tensor.dtype, np.integer):
-            values[tensor] = random.integers(0, 3, tensor.shape)
+            values[tensor] = random.integers(0, 3, shape)
         else:
-            values[tensor] = random.normal(size=tensor.shape).astype(np.float32) * 3
+            values[tensor] = random.normal(size=shape).astype(np.float32) * 3
     for tensor in graph.tensors:
         if tensor.data is not None:
             values[tensor] = tensor.data
@@ -103,7 +104,7 @@ def evaluate(graph: Graph, seed: int = 0) -> list[Array]:
     for operation in graph.operations:
         if operation.type in ("external", "variable"):
             continue
-        opdef = find(operation.type)
+        opdef = definition_of(str(operation.type))
         attribs = opdef.complete(operation.attribs)
         if operation.type in ("cast", "constant"):
             attribs["dtype"] = operation.attribs["dtype"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nnef_tools.conversion import Converter
+from nnef_tools.conversion.engine.to_nnef import ConverterToNNEF
 from nnef_tools.model import Graph
 
 from .arrays import Array, assert_agree, nnef_kind
@@ -17,7 +17,7 @@ class Converted:
     """A converted model, its converter (for warnings, the mapping of tensors), and what it computes."""
 
     graph: Graph
-    converter: Converter
+    converter: ConverterToNNEF
     outputs: list[Array]
 
     @property
@@ -26,7 +26,7 @@ class Converted:
         return types(self.graph)
 
 
-def convert_to_nnef(converter: Converter, source: Graph, inputs: Sequence[Array]) -> Converted:
+def convert_to_nnef(converter: ConverterToNNEF, source: Graph, inputs: Sequence[Array]) -> Converted:
     """Converts a graph and runs the result with the numpy kernels. inputs: in the order of the graph."""
     graph = converter(source)
     return Converted(graph, converter, run_nnef(graph, inputs))

@@ -13,8 +13,10 @@ from nnef_tools.execution import make_executor
 from nnef_tools.language.elaborate import build_graph
 from nnef_tools.language.parser import parse
 from nnef_tools.model import Graph, Operation
+from nnef_tools.ops.definition import OpDef
 from nnef_tools.ops.fragments import called_fragments, extension_fragments
 from nnef_tools.ops.inference import infer_graph
+from nnef_tools.ops.registry import find
 
 from .arrays import Array
 
@@ -58,6 +60,13 @@ def run_nnef(
         inputs = {info.name: np.asarray(array) for info, array in zip(executor.inputs, inputs, strict=True)}
     results = executor.run(inputs)
     return [results[info.name] for info in executor.outputs]
+
+
+def definition_of(name: str) -> OpDef:
+    """The definition of an operation that must be known."""
+    definition = find(name)
+    assert definition is not None, name
+    return definition
 
 
 def computing(graph: Graph) -> list[Operation]:

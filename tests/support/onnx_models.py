@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,7 +19,8 @@ from nnef_tools.model import Graph
 from .arrays import Array
 
 
-class Typed(NamedTuple):
+@dataclass(frozen=True)
+class Typed:
     """Type of the items and shape, None if it is not known, of an input or output."""
 
     dtype: Any
@@ -171,4 +172,7 @@ def run_node(
     """What onnxruntime computes of one node; with `reference` the evaluator of onnx, which knows more cases."""
     model = node_model(op, inputs, outputs, opset, infer=False, **attribs)
     feeds = {f"x{k}": array for k, array in enumerate(inputs) if array is not None}
-    return list(ReferenceEvaluator(model).run(None, feeds)) if reference else run_onnx(model, feeds)
+    if not reference:
+        return run_onnx(model, feeds)
+    results: Any = ReferenceEvaluator(model).run(None, feeds)
+    return list(results)
