@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
@@ -15,6 +14,8 @@ from nnef_tools.execution.kernels.torch import TorchKernels
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.quant import dequantize, quantize
 from nnef_tools.ops.quantization import Quantization
+
+from ..support.onnx_models import Typed, onnx_model, run_onnx
 
 MIN_MAX = "min_max_linear_quantize"
 ZERO_POINT = "zero_point_linear_quantize"
@@ -64,15 +65,8 @@ def test_what_is_not_a_number_has_the_lowest_code() -> None:
     x = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
     attribs = {"bits": 8, "signed": True, "symmetric": False}
     node = onnx.helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"])
-    graph = onnx.helper.make_graph(
-        [node],
-        "g",
-        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [4])],
-        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT8, [4])],
-        [onnx.numpy_helper.from_array(np.float32(0.5), "s"), onnx.numpy_helper.from_array(np.int8(3), "z")],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
-    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    constants = {"s": np.float32(0.5), "z": np.int8(3)}
+    (expected,) = run_onnx(onnx_model([node], {"x": x}, {"y": Typed(np.int8, [4])}, constants, opset=13), [x])
     assert quantize(ZERO_POINT, x, zero_point=3, scale=0.5, **attribs).tolist() == expected.tolist()
     operator = TorchKernels(None).operator(ZERO_POINT)
     y = operator(torch.from_numpy(x), torch.tensor(3.0), torch.tensor(0.5), **attribs)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import numpy_helper
 
 from nnef_tools.model import Graph
 
 from ...support.nnef_models import nnef_graph
+from ...support.onnx_models import onnx_session
 from .checks import check_back, to_onnx
 
 BODY = """x = external(shape = [2, 3, 4, 4]); w = variable(shape = [5, 3, 3, 3], label = 'w');
@@ -132,7 +132,7 @@ def test_moved_results_with_signed_codes(bits: int, signed: bool, version: int) 
             tensor.quant = zero_point(0, 0.04, bits=bits, signed=signed)
     result = check_back(graph, atol=0.05)
     assert result.opset_import[0].version == version
-    session = onnxruntime.InferenceSession(result.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnx_session(result)
     assert [item.name for item in session.get_outputs()] == ["y"]
 
 
