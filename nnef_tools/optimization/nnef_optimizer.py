@@ -11,6 +11,7 @@ from .custom import CustomOptimizers, custom_passes
 from .nnef.affine import fold_affine
 from .nnef.arithmetic import merge_arithmetic
 from .nnef.constants import fold_constants, share_constants
+from .nnef.duplicates import merge_concats, share_operations
 from .nnef.identities import remove_identities
 from .nnef.inverses import cancel_inverses
 from .nnef.layout import LAYOUT
@@ -25,6 +26,8 @@ PASSES = (
     Pass("cancel-inverses", cancel_inverses),
     Pass("fold-constants", fold_constants),
     Pass("share-constants", share_constants),
+    Pass("share-operations", share_operations),
+    Pass("merge-concats", merge_concats),
     LAYOUT,
     Pass("fold-affine", fold_affine),
     Pass("merge-arithmetic", merge_arithmetic),

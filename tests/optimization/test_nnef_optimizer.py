@@ -31,7 +31,8 @@ def network(net: Net) -> Graph:
     y = net.mul(net.mul(net.add(y, 0.0), 2.0), 3.0)
     one = net.add(y, net.variable(np.ones((1, 4), np.float32)))
     two = net.sub(y, net.variable(np.ones((1, 4), np.float32)))
-    return net.done(net.copy(net.relu(one), name="a"), net.sigmoid(two, name="b"))
+    three = net.concat([net.concat([net.exp(y), two], axis=1), net.exp(y)], axis=1)
+    return net.done(net.copy(net.relu(one), name="a"), net.sigmoid(three, name="b"))
 
 
 def test_everything_together(net: Net) -> None:
@@ -39,7 +40,7 @@ def test_everything_together(net: Net) -> None:
     before = evaluate(graph)
     optimizer = Optimizer(debug=True)
     assert optimizer(graph) is graph
-    assert types(graph) == ["conv", "relu", "mul", "add", "sub", "relu", "sigmoid"]
+    assert types(graph) == ["conv", "relu", "mul", "add", "sub", "exp", "concat", "relu", "sigmoid"]
     assert names(graph.inputs) == ["x"] and names(graph.outputs) == ["a", "b"]
     verify(graph)
     for old, new in zip(before, evaluate(graph), strict=True):
