@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from ..model import Graph
 
+T = TypeVar("T")
 InputShapes = Mapping[str, Sequence[int]]
 
 
@@ -62,6 +63,14 @@ class Dialect:
     layout: str | None = None
     complete_shapes: str | None = None
     tensor_name: Callable[[str], str] = str
+
+    def tensor_names(self, names: Sequence[str] | None) -> list[str] | None:
+        """The names that tensors have in a graph, for those that users know; None stays None."""
+        return None if names is None else [self.tensor_name(name) for name in names]
+
+    def by_tensor_name(self, values: Mapping[str, T]) -> dict[str, T]:
+        """The values by the names that tensors have in a graph."""
+        return {self.tensor_name(name): value for name, value in values.items()}
 
 
 class Runtime(NamedTuple):

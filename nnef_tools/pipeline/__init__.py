@@ -10,15 +10,17 @@ there is no converter, and the rest is the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from os import PathLike
 
 from ..formats import InputShapes
 from ..formats.destination import Written
+from ..io.files import json_file
 from ..plugins import Modules
 from ..report import ModelFacts, Report, size_on_disk
 from ..verification.check import operator_types
 from .job import Job, Log, Options, Progress
-from .stages import convert_graph, mapping_file, open_graph, open_model, verify, write
+from .stages import convert_graph, open_graph, open_model, verify, write
 
 __all__ = ["convert_model", "open_graph"]
 
@@ -131,7 +133,8 @@ def run(job: Job, log: Log) -> Report:
             verification = verify(job, result, source_types, log.progress)
     written = Written()
     if not options.dry_run:
-        with log.stage("write"), mapping_file(options.tensor_mapping, mapping):
+        path = options.tensor_mapping
+        with log.stage("write"), nullcontext() if path is None else json_file(path, mapping):
             written = write(job, result, job.destination)
         log.warnings += written.warnings
     others = () if options.dry_run or options.tensor_mapping is None else (options.tensor_mapping,)

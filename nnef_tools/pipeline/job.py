@@ -155,16 +155,13 @@ def _is_optimized_over_hub(dialect: Dialect, options: Options) -> bool:
 
 def _with_tensor_names(options: Options, dialect: Dialect) -> Options:
     """The options, with the names that tensors have in graphs of the dialect."""
-
-    def names(given: Any) -> Any:
-        return given if given is None or isinstance(given, bool) else [dialect.tensor_name(name) for name in given]
-
+    selected = options.io_transpose
     return replace(
         options,
-        input_names=names(options.input_names),
-        output_names=names(options.output_names),
-        io_transpose=names(options.io_transpose),
-        input_shapes={dialect.tensor_name(name): shape for name, shape in options.input_shapes.items()},
+        input_names=dialect.tensor_names(options.input_names),
+        output_names=dialect.tensor_names(options.output_names),
+        io_transpose=selected if isinstance(selected, bool) else dialect.tensor_names(selected) or (),
+        input_shapes=dialect.by_tensor_name(options.input_shapes),
     )
 
 

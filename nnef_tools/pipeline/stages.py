@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,6 @@ from ..conversion.engine.base import unmatched_warning
 from ..errors import ConversionError, FormatError, UsageError, shape_hint, shape_text
 from ..formats import Dialect, Format, InputShapes, detect_input, load, make_optimizer, make_reader
 from ..formats.destination import Destination, Written
-from ..io.files import replace_file
 from ..language.parser import parse_fragments
 from ..model import Graph, Tensor
 from ..model.cut import cut
@@ -52,7 +50,7 @@ def open_graph(
     output_names: Sequence[str] | None = None,
     plugins: Plugins = NO_PLUGINS,
 ) -> Graph:
-    """The graph of a model file or folder in the dialect of its format, sorted, with names for all tensors.
+    """The graph of a model file or folder in the dialect of its format, sorted.
 
     format: its name, by default recognized by content and suffix. input_shapes: name -> extents, for inputs that leave
     them open. input_names, output_names: keep only the part between these tensors. UsageError, FormatError, FileError,
@@ -60,13 +58,9 @@ def open_graph(
     """
     path = Path(source)
     found = detect_input(path, format)
-    tensor_name = found.dialect.tensor_name
-
-    def names(given: Sequence[str] | None) -> list[str] | None:
-        return None if given is None else [tensor_name(name) for name in given]
-
-    shapes = {tensor_name(name): shape for name, shape in (input_shapes or {}).items()}
-    return open_model(path, found, shapes, names(input_names), names(output_names), plugins, Log()).graph
+    shapes = found.dialect.by_tensor_name(input_shapes or {})
+    inputs, outputs = map(found.dialect.tensor_names, (input_names, output_names))
+    return open_model(path, found, shapes, inputs, outputs, plugins, Log()).graph
 
 
 def open_model(
@@ -367,14 +361,3 @@ def write(job: Job, result: Conversion, destination: Destination) -> Written:
         given["fragments"] = job.plugins.fragments
         del given["custom_fragments"]
     return destination.write(result.graph, **given)
-
-
-@contextmanager
-def mapping_file(path: str | PathLike[str] | None, mapping: Mapping[str, str]) -> Iterator[None]:
-    """Context manager that writes the tensor mapping, if the job asks for it and the block succeeds."""
-    if path is None:
-        yield
-        return
-    with replace_file(path) as file:
-        file.write((json.dumps(mapping, indent=4) + "\n").encode())
-        yield
