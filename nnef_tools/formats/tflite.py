@@ -1,10 +1,15 @@
-"""TensorFlow Lite, which is recognized but not read or written yet."""
+"""TensorFlow Lite."""
 
 from __future__ import annotations
 
 from .format import Dialect, Format
 
-TFLITE = Dialect(name="tflite", title="TFLite", channels_last=True)
+TFLITE = Dialect(
+    name="tflite",
+    title="TFLite",
+    channels_last=True,
+    to_nnef="conversion.tflite_to_nnef:Converter",
+)
 
 FORMATS = (
     Format(
@@ -14,5 +19,7 @@ FORMATS = (
         suffixes=(".tflite",),
         is_magic=lambda head: head[4:8] == b"TFL3",
         extra="tflite",
+        reader="io.tf.lite:Reader",
+        writer="io.tf.lite:Writer",
     ),
 )

@@ -218,6 +218,8 @@ class Converter(ConverterBase, Helpers):
         try:
             arguments = self._arguments(call, op)
             results = call.rule.function(self._builder, *arguments, **attribs)
+            if call.after is not None:
+                results = call.after(results)
         except NnefToolsError:
             raise
         except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError) as error:

@@ -137,12 +137,13 @@ class Rule:
 class Call(NamedTuple):
     """A rule and the arguments that an operation gives it: inputs in the order of its parameters, attributes by name.
 
-    An input is a tensor of the source, or a list of them for an array.
+    An input is a tensor of the source, or a list of them for an array. after: what is done with the first result.
     """
 
     rule: Rule
     inputs: Sequence[Any]
     attribs: Mapping[str, Any]
+    after: Callable[[Any], Any] | None = None
 
 
 def _allows_none(hint: Any) -> bool:

@@ -154,13 +154,8 @@ def _custom_options(table: Table) -> dict[str, Any]:
 
 
 def _shape(table: Table) -> tuple[int | None, ...]:
-    """Extents; None for those that the signature leaves open. A tensor without shape is a scalar."""
-    shape, signature = table["shape"] or [], table["shape_signature"] or []
-    if any(extent < 0 for extent in shape):
-        signature = signature or shape
-    if signature and len(signature) != len(shape):
-        raise FormatError(f"shape {shape} does not fit its signature {signature}")
-    return tuple(None if extent < 0 else extent for extent in signature or shape)
+    """The extents; None for negative ones. A tensor without shape is a scalar."""
+    return tuple(None if extent < 0 else extent for extent in table["shape"] or [])
 
 
 def _quantization(table: Table | None) -> dict[str, Any]:

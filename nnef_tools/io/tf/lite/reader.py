@@ -41,8 +41,9 @@ class Reader:
     optional input is one shared tensor named ''.
 
     Constants are tensors with `.data`, read-only arrays on the memory-mapped file; sparse ones are dense (a DENSIFY of
-    one is gone), those of 4 and 2 bits have items of such a type. Extents that the signature leaves open are None. The
-    `dtype` is that of the stored items; `quant` has min, max, scale, zero_point (numbers, or arrays per channel) and
+    one is gone), those of 4 and 2 bits have items of such a type. Extents that the file leaves open have the value with
+    which it was written, unless input_shapes has another one: then they are None for all other tensors. The `dtype` is
+    that of the stored items; `quant` has min, max, scale, zero_point (numbers, or arrays per channel) and
     quantized_dimension.
     `graph.metadata` has, where the file has them: description, signature, signature_inputs and signature_outputs (name
     in the signature -> tensor), variables (names of tensors that keep their value from run to run), tflite_metadata
@@ -61,14 +62,15 @@ class Reader:
         """
         path = Path(filename)
         try:
-            graph = self._read(path)
+            graph, tables = self._read(path)
         except FormatError as error:
             where = f"{path}: {error.where}" if error.where else str(path)
             raise FormatError(error.message, error.details, where=where, hint=error.hint or _HINT) from error
-        _set_input_shapes(graph, input_shapes or {})
+        self.warnings = _set_input_shapes(graph, tables, input_shapes or {})
         return graph
 
-    def _read(self, path: Path) -> Graph:
+    def _read(self, path: Path) -> tuple[Graph, Sequence[Table]]:
+        """The graph, and the tables of its tensors."""
         content = read_file(path)
         model = decode(content.data, tflite_schema(), "Model", IDENTIFIER)
         if model["version"] != VERSION:
@@ -78,9 +80,9 @@ class Reader:
         signature = self._chosen(model, path)
         builder = GraphBuilder(model, _Buffers(model, content, path))
         graph = builder.graph(signature["subgraph_index"] if signature else 0)
-        tables = model["subgraphs"][signature["subgraph_index"] if signature else 0]["tensors"]
+        tables = model["subgraphs"][signature["subgraph_index"] if signature else 0]["tensors"] or []
         graph.metadata = {key: value for key, value in _facts(model, signature, tables, path).items() if value}
-        return graph
+        return graph, tables
 
     def _chosen(self, model: Table, path: Path) -> Table | None:
         signatures = {item["signature_key"] or "": item for item in model["signature_defs"] or []}
@@ -181,20 +183,50 @@ def _associated_files(path: Path) -> dict[str, str]:
 _MAX_RATIO = 100
 
 
-def _set_input_shapes(graph: Graph, shapes: InputShapes) -> None:
+def _open_extents(table: Table) -> list[bool]:
+    """For each extent: does the file leave it open?"""
+    shape = table["shape"] or []
+    signature = table["shape_signature"] or shape
+    return [extent < 0 for extent in signature] if len(signature) == len(shape) else [False] * len(shape)
+
+
+def _set_input_shapes(graph: Graph, tables: Sequence[Table], shapes: InputShapes) -> list[str]:
+    """Gives extents to the inputs; if they differ from those of the file, those of other tensors are not known.
+
+    Returns warnings about open extents of inputs that have not been given.
+    """
     inputs = {tensor.name: tensor for tensor in graph.inputs}
-    for name, shape in shapes.items():
-        if name not in inputs:
-            known = ", ".join(f"'{item}'" for item in inputs)
-            raise UsageError(f"the model has no input '{name}'", hint=f"its inputs are {known}")
-        _set_shape(inputs[name], shape)
+    for name in shapes.keys() - inputs.keys():
+        known = ", ".join(f"'{item}'" for item in inputs)
+        raise UsageError(f"the model has no input '{name}'", hint=f"its inputs are {known}")
+    is_open = {tensor: _open_extents(table) for tensor, table in zip(graph.tensors, tables, strict=False)}
+    warnings, changed = [], False
+    for tensor in graph.inputs:
+        before = tensor.shape
+        given = shapes.get(str(tensor.name))
+        if given is not None:
+            _set_shape(tensor, is_open[tensor], given)
+        elif any(is_open[tensor]):
+            warnings.append(
+                f"the shape of input '{tensor.name}' is open, and taken as {shape_text(tensor.shape)} as in the file"
+            )
+        changed |= tensor.shape != before
+    for tensor, extents in is_open.items() if changed else ():
+        if tensor not in graph.inputs and tensor.data is None:
+            tensor.shape = tuple(
+                None if unknown else extent for extent, unknown in zip(tensor.shape or (), extents, strict=True)
+            )
+    return warnings
 
 
-def _set_shape(tensor: Tensor, shape: Sequence[Any]) -> None:
+def _set_shape(tensor: Tensor, is_open: Sequence[bool], given: Sequence[Any]) -> None:
     known = tensor.shape or ()
-    wanted = tuple(item if given is None else given for item, given in zip(known, shape, strict=False))
-    if len(known) != len(shape) or any(a not in (None, b) for a, b in zip(known, wanted, strict=True)):
-        raise UsageError(
-            f"input '{tensor.name}' has shape {shape_text(known)}, it cannot get {shape_text(tuple(shape))}"
-        )
+    wanted = tuple(a if b is None else b for a, b in zip(known, given, strict=False))
+    fits = len(known) == len(given) and all(
+        unknown or a in (None, b) for a, b, unknown in zip(known, wanted, is_open, strict=True)
+    )
+    if not fits:
+        signature = tuple(None if unknown else extent for extent, unknown in zip(known, is_open, strict=True))
+        text = shape_text(tuple(given))
+        raise UsageError(f"input '{tensor.name}' has shape {shape_text(signature)}, it cannot get {text}")
     tensor.shape = wanted

@@ -1,0 +1,120 @@
+"""TensorFlow Lite to NNEF: the converter, with the helper methods that plugin expressions may call.
+
+It is a bridge: most builtin operators are converted by the rules of TensorFlow's operators (bridges.py), others by
+rules of their own. Activations that are fused into an operator follow it, and results get the quantization of the
+source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ....errors import ConversionError
+from ....model import Graph, Operation, Tensor
+from ....model.facts import TENSORS
+from ...building import shapes
+from ...building.quantized import QuantizedArray
+from ...engine.rules import Call, find_rule
+from ...tf.to_nnef.converter import Converter as TensorFlowConverter
+from ..common import FUSING, activated
+from . import FAMILIES
+from .bridges import INPUTS, bridges
+from .quantization import as_reals
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.{_family}")
+
+_FUSED = "fused_activation_function"
+
+
+class Converter(TensorFlowConverter):
+    """Converts a graph of io.tf.lite to NNEF."""
+
+    dialect = "tflite"
+    _globals: Mapping[str, Any] = {"_lite_": True}
+
+    def __call__(self, graph: Graph) -> Graph:
+        """See `ConverterToNNEF`."""
+        reals, self._originals = as_reals(graph)
+        return super().__call__(reals)
+
+    # operations
+
+    def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
+        type, attribs = str(op.type), dict(op.attribs)
+        function = attribs.pop(_FUSED, "NONE") if type in FUSING else "NONE"
+        after = None if function == "NONE" else partial(activated, self._builder, function=function)
+        rule = find_rule(self.dialect, type, 1)
+        if rule is not None:
+            return Call(rule, list(op.inputs), attribs, after)
+        bridge = bridges().get(type)
+        rule = None if bridge is None else find_rule("tf", bridge.type, 1)
+        if bridge is None or rule is None:
+            return None
+        inputs = [op.inputs[k] for k in INPUTS[type]] if type in INPUTS else list(op.inputs)
+        called = {bridge.attributes.get(key, key): value for key, value in attribs.items()}
+        return Call(rule, inputs, {key: value for key, value in called.items() if key is not None}, after)
+
+    def _mapped(self, source: Tensor) -> Tensor:
+        if source not in self._tensors and isinstance(source.data, QuantizedArray):
+            self._tensors[source] = Tensor(self._target, source.name, source.data.shape, np.float32, source.data)
+        return super()._mapped(source)
+
+    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
+        super()._bind_results(op, [self._rounded(*pair) for pair in zip(op.outputs, results, strict=False)])
+
+    def _rounded(self, source: Tensor, target: Tensor | None) -> Tensor | None:
+        """The result with the quantization of its source: itself if nothing else uses it, or a copy."""
+        if target is None or not source.quant or source.quant == target.quant:
+            return target
+        is_new = target.producer is not None and not target.has_consumer and target not in self._tensors.values()
+        if not is_new or target.quant or target in self._target.inputs:
+            target = self._copy(target)
+        target.quant = dict(source.quant)
+        return target
+
+    # facts
+
+    def _facts(self) -> dict[str, Any]:
+        """Codes are integers in the source, so the type of these is a fact."""
+        facts = super()._facts()
+        tensors = facts.get(TENSORS, {})
+        for source, target in self._origins():
+            original = self._originals.get(source)
+            if original is not None and original.dtype is not source.dtype and target.name in tensors:
+                tensors[target.name]["dtype"] = original.dtype.__name__
+        return facts
+
+    # helpers
+
+    def activation(self, output: Tensor, function: str | None) -> Tensor:
+        """A fresh tensor that an activation function turns into the given one; that itself for None and 'NONE'."""
+        if function in (None, "NONE"):
+            return output
+        operations = {"RELU": "relu", "RELU6": "relu6", "TANH": "tanh", "ELU": "elu", "LOGISTIC": "sigmoid"}
+        if function not in operations:
+            raise ConversionError(f"activation function '{function}' is not supported")
+        fresh = Tensor(self._target, shape=output.shape, dtype=output.dtype)
+        Operation(self._target, type=operations[function], inputs=fresh, outputs=output)
+        return fresh
+
+    def flat_list(self, value: Any) -> list[Any]:
+        """`[[1, 2], [3]]` -> `[1, 2, 3]`."""
+        if not isinstance(value, (list, tuple)):
+            return [value]
+        return [item for part in value for item in self.flat_list(part)]
+
+    def flatten(self, tensor: Tensor) -> Tensor:
+        """The tensor as a matrix: a reshape that keeps the first extent."""
+        first, *rest = shapes.shape(tensor)
+        return shapes.reshape(self._builder, tensor, [first, prod(rest)])
+
+    def same_shape(self, first: Tensor, second: Tensor) -> bool:
+        """Have both the same shape?"""
+        return first.shape == second.shape
