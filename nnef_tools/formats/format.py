@@ -76,7 +76,8 @@ class Dialect:
 class Runtime(NamedTuple):
     """One way to run models of a format.
 
-    name: the value of `--backend`, and the package that has to be installed. models: what messages call such models.
+    name: the value of `--backend`. package: what has to be installed, by default of that name. models: what messages
+    call such models.
     executor: an `Executor` class, called with a model and, if it has devices, a `device`; for runtimes with kernels,
     the `Kernels` class of a `GraphExecutor`, made by `for_graph(graph, device)`. devices: can it run elsewhere than on
     the CPU? has_kernels: does a Python function compute each operator, so that plugins may add their own?
@@ -87,11 +88,12 @@ class Runtime(NamedTuple):
     executor: str
     devices: bool = False
     has_kernels: bool = False
+    package: str = ""
 
     @property
     def is_installed(self) -> bool:
         """Is the package that the runtime needs installed?"""
-        return find_spec(self.name) is not None
+        return find_spec(self.package or self.name) is not None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .format import Dialect, Format
+from .format import Dialect, Format, Runtime
 
 TFLITE = Dialect(
     name="tflite",
@@ -21,5 +21,9 @@ FORMATS = (
         extra="tflite",
         reader="io.tf.lite:Reader",
         writer="io.tf.lite:Writer",
+        runtimes=(
+            Runtime("litert", "TFLite", "execution.litert:LiteRtExecutor", package="ai_edge_litert"),
+            Runtime("litert-reference", "TFLite", "execution.litert:LiteRtReferenceExecutor", package="ai_edge_litert"),
+        ),
     ),
 )
