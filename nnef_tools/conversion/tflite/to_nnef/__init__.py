@@ -1,8 +1,13 @@
 """Rules that make NNEF operations of TensorFlow Lite's operators, by family, as far as TensorFlow's do not."""
 
 FAMILIES = (
+    "activation",
     "conv",
+    "index",
     "linear",
+    "move",
+    "norm",
     "pool",
     "quant",
+    "resize",
 )

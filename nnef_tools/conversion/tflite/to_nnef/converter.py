@@ -51,6 +51,8 @@ class Converter(TensorFlowConverter):
         function = attribs.pop(_FUSED, "NONE") if type in FUSING else "NONE"
         after = None if function == "NONE" else partial(activated, self._builder, function=function)
         rule = find_rule(self.dialect, type, 1)
+        if type == "CAST":
+            attribs["out_data_type"] = op.outputs[0].dtype
         if rule is not None:
             return Call(rule, list(op.inputs), attribs, after)
         bridge = bridges().get(type)
