@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import FileError, NnefToolsError, UsageError
 from .parser import EXIT_CODES, Names, Parser, add_common_options, integer, option_name, shortened
-from .render import flush_output, give_up, print_error, print_json, print_traceback, quietly
+from .render import flush_output, give_up, own_warnings, print_error, print_json, print_traceback, quietly
 
 __all__ = [
     "EXIT_CODES",
@@ -59,7 +59,7 @@ class InterruptionError(NnefToolsError):
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     """Runs a subcommand and turns whatever it raises into a message and an exit status."""
     try:
-        with quietly(getattr(args, "quiet", False)):
+        with quietly(getattr(args, "quiet", False)), own_warnings():
             status = run(args)
         flush_output()
         return status

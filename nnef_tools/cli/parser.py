@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
     ) -> None:
         super().__init__(
             prog=prog,
-            usage=f"%(prog)s {positional} [options]",
+            usage=" ".join(filter(None, ("%(prog)s", positional, "[options]"))),
             description=description,
             epilog=EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ExecutionError, NnefToolsError
+from ...errors import ExecutionError, FormatError, NnefToolsError
 from ...language.gc_pause import paused_collector
 from ...model import Graph, Tensor
 from ..executor import Array, EngineError, Observer, no_such_tensor
@@ -55,12 +55,16 @@ class NnefOnnxExecutor:
     def _open_cached(self) -> bool:
         """Opens the session of the outputs from the cache, if the model is there."""
         compiled = None if self._cache is None else self._cache.find()
-        if compiled is None:
+        if self._cache is None or compiled is None:
             return False
         try:
-            self._sessions[tuple(info.name for info in compiled.outputs)] = self._start(compiled)
-        except NnefToolsError:  # cached on another kind of computer
+            session = self._start(compiled)
+            if len(session.inputs) != len(compiled.inputs) or len(session.outputs) != len(compiled.outputs):
+                raise FormatError("the names do not belong to the model")
+        except NnefToolsError:  # cached on another kind of computer, or not by this package
+            self._cache.remove()
             return False
+        self._sessions[tuple(info.name for info in compiled.outputs)] = session
         self.inputs, self.outputs = list(compiled.inputs), list(compiled.outputs)
         return True
 
