@@ -11,8 +11,8 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
-from hashlib import blake2b
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -278,8 +278,7 @@ def _forged(entry: Path, change: Callable[[list[object]], object], model: bytes 
     raw = entry.read_bytes()
     magic, _, head, old = raw.split(b"\n", 3)
     content = json.dumps(change(json.loads(head))).encode() + b"\n" + (old if model is None else model)
-    checksum = blake2b(content, key=entry.stem.encode(), digest_size=20).hexdigest().encode()
-    return magic + b"\n" + checksum + b"\n" + content
+    return b"%s\n%s %08x\n%s" % (magic, entry.stem.encode(), crc32(content), content)
 
 
 def test_the_forger_of_these_tests_can_forge(model: Path, entries: Path) -> None:
@@ -344,8 +343,7 @@ def test_a_head_that_is_no_json(model: Path, entries: Path, head: bytes) -> None
     entry = only(entries)
     right = entry.read_bytes()
     magic, _ = right.split(b"\n", 1)
-    checksum = blake2b(head + b"\n", key=entry.stem.encode(), digest_size=20).hexdigest().encode()
-    entry.write_bytes(b"\n".join((magic, checksum, head, b"")))
+    entry.write_bytes(b"%s\n%s %08x\n%s\n" % (magic, entry.stem.encode(), crc32(head + b"\n"), head))
     check(load(model))
     assert entry.read_bytes() == right
 

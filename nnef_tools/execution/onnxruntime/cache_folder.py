@@ -34,8 +34,9 @@ _MAX_NUMBER = 20  # digits
 _ABANDONED = 3600  # seconds after which an unfinished file is that of a process that ended
 _PRIVATE = 0o700
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-# a pipe is opened without waiting for its other end
-_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+READ_PLAIN = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+"""The flags for opening what may not be a plain file: a link is an error, a pipe does not wait for its other end."""
+
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY"))
 
 
@@ -135,7 +136,7 @@ class CacheFolder:
 
     def _read(self, name: str, most: int) -> bytes | None:
         try:
-            with os.fdopen(os.open(self.path / name, _READ), "rb", buffering=0) as file:
+            with os.fdopen(os.open(self.path / name, READ_PLAIN), "rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
                 trusted = stat.S_ISREG(status.st_mode) and _is_own(status) and _is_private(status)
                 if not trusted or status.st_size > most:

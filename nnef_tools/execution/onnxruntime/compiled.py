@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
+from zlib import crc32
 
 import ml_dtypes
 import numpy as np
@@ -15,7 +15,6 @@ from ...io.nnef.labels import label_file
 from ..executor import Array, TensorInfo
 
 _MAGIC = b"nnef_tools compiled 3\n"
-_CHECKSUM_LENGTH = 41  # number of bytes in the checksum that follows
 _TYPES: dict[str, type] = {
     np.dtype(item).name: item
     for item in (
@@ -59,7 +58,7 @@ class CompiledModel:
         weights = [[name, w.file, w.array.dtype.name, list(w.array.shape)] for name, w in self.weights.items()]
         lists = [[_described(info) for info in infos] for infos in (self.inputs, self.outputs)]
         head = json.dumps([weights, *lists]).encode() + b"\n"
-        return b"".join((_MAGIC, _checksum(key, head, self.model), head, self.model))
+        return b"".join((_signature(key, head, self.model), head, self.model))
 
     @classmethod
     def from_bytes(cls, raw: bytes, key: str, read: Callable[[str], Array]) -> CompiledModel:
@@ -67,8 +66,8 @@ class CompiledModel:
 
         ValueError for anything that `to_bytes` does not make, and for arrays of another type or size.
         """
-        start = len(_MAGIC) + _CHECKSUM_LENGTH
-        if raw[:start] != _MAGIC + _checksum(key, memoryview(raw)[start:]):
+        start = len(_signature(key))
+        if raw[:start] != _signature(key, memoryview(raw)[start:]):
             raise ValueError("damaged, or of another model")
         end = raw.index(b"\n", start)
         try:
@@ -83,12 +82,12 @@ class CompiledModel:
             raise ValueError("malformed") from error
 
 
-def _checksum(key: str, *parts: bytes | memoryview) -> bytes:
-    """Depends on the key, so that an entry under another key is not taken."""
-    state = blake2b(key=key.encode(), digest_size=_CHECKSUM_LENGTH // 2)
+def _signature(key: str, *parts: bytes | memoryview) -> bytes:
+    """The beginning of the bytes: what they are, what they belong to, and a checksum against damage."""
+    checksum = 0
     for part in parts:
-        state.update(part)
-    return state.hexdigest().encode() + b"\n"
+        checksum = crc32(part, checksum)
+    return _MAGIC + f"{key} {checksum:08x}\n".encode()
 
 
 def _described(info: TensorInfo) -> list[Any]:

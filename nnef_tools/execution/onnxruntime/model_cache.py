@@ -12,15 +12,18 @@ import stat
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 from ... import __version__
 from ...errors import FileError, NnefToolsError
-from ...io.nnef.model_files import GRAPH, QUANTIZATION, SIDECAR, ModelFiles, open_model
+from ...io.nnef.model_files import GRAPH, QUANTIZATION, SIDECAR
+from ...language.tensor_file import read_tensor
 from ..executor import Array
-from .cache_folder import CacheFolder, CacheWarning
+from .cache_folder import READ_PLAIN, CacheFolder, CacheWarning
 from .compiled import CompiledModel
 
 _TICK = 0.1  # seconds; a younger file may change again without a new time
@@ -34,12 +37,11 @@ class ModelCache:
     """
 
     def __init__(self, model: Path, folder: CacheFolder, runtime: str) -> None:
-        """OSError or NnefToolsError if the files cannot be read."""
+        """OSError if the files cannot be read, or if one of the graph is a link."""
         self._model = model
-        self._files = open_model(model)
         self._folder = folder
         self._runtime = runtime
-        self._state = _State(model, self._files, runtime)
+        self._state = _State(str(model), runtime)
 
     def find(self) -> CompiledModel | None:
         """The compiled model; None if it is not cached."""
@@ -53,10 +55,12 @@ class ModelCache:
             return None
 
     def _read(self, file: str) -> Array:
-        found = self._files.tensor(file)
-        if found is None or _facts(self._model / file)[0] != self._state.facts.get(file):
-            raise ValueError("not the file that the model had")
-        return found[0]
+        """The array in a file. ValueError if that is not the file that the key was made of."""
+        path = str(self._model / file)
+        self._state.check(file, path)  # a pipe would never end
+        array = read_tensor(path)[0]
+        self._state.check(file, path)
+        return array
 
     def remove(self) -> None:
         """Removes the entry, which turned out to be wrong."""
@@ -64,15 +68,15 @@ class ModelCache:
 
     def store(self, compiled: CompiledModel) -> None:
         """Stores a compiled model, unless files of the model changed since, or may just be changing."""
-        known = all(weight.file in self._state.facts for weight in compiled.weights.values())
-        if known and compiled.is_storable and time.time() - self._state.changed >= _TICK and self.is_current():
+        plain = all(weight.file in self._state.plain for weight in compiled.weights.values())
+        if plain and compiled.is_storable and time.time() - self._state.changed >= _TICK and self.is_current():
             self._folder.write(self._state.key, compiled.to_bytes(self._state.key))
 
     def is_current(self) -> bool:
         """Are the files of the model still in the state that the entry belongs to?"""
         try:
-            return _State(self._model, self._files, self._runtime).key == self._state.key
-        except (OSError, NnefToolsError):
+            return _State(str(self._model), self._runtime).key == self._state.key
+        except OSError:
             return False
 
 
@@ -91,60 +95,91 @@ def find_cache(model: Path, runtime: str) -> ModelCache | None:
         return None
     try:
         return ModelCache(model, folder, runtime)
-    except (OSError, NnefToolsError):
+    except OSError:
         return None
 
 
 class _State:
     """The state of the files of a model. key: the name of the entry. changed: the time of the last change (seconds).
 
-    facts: what tells whether a data file changed, by its path relative to the model with `/`.
+    plain: what tells whether a data file changed, by its path relative to the model with `/`, for plain files.
     """
 
-    def __init__(self, model: Path, files: ModelFiles, runtime: str) -> None:
-        state = blake2b(f"{_software()} {runtime}\n".encode(), digest_size=20)
+    def __init__(self, model: str, runtime: str) -> None:
+        state = sha256(f"{_software()} {runtime}\n".encode())
+        start = os.path.join(model, "")  # noqa: PTH118
         for name in (GRAPH, QUANTIZATION, SIDECAR):
-            content = files.read(name)
+            content = _content(start + name)
             if content is not None:
                 state.update(f"{name} {len(content)}\n".encode() + content)
-        found = sorted(_data_files(str(model)))
-        self.facts = {place: facts for place, facts, _ in found}
-        state.update(repr(self.facts).encode())
-        self.changed = max((changed for _, _, changed in found), default=0) / 1e9
-        self.key = state.hexdigest()
+        self.plain: dict[str, _Facts] = {}
+        changed, found = 0, []
+        for entry in _entries(model):
+            place = entry.path[len(start) :].replace(os.sep, "/")
+            status, target = _status(entry)
+            facts = _facts(status)
+            if not target and stat.S_ISREG(facts[0]):
+                self.plain[place] = facts
+            changed = max(changed, *facts[-2:])
+            found.append((place, facts, target))
+        state.update(repr(sorted(found)).encode())
+        self.changed = changed / 1e9
+        self.key = state.hexdigest()[:40]
+
+    def check(self, file: str, path: str) -> None:
+        """ValueError if a path is not that of the plain file that was there."""
+        if self.plain.get(file) != _facts(os.lstat(path)):
+            raise ValueError("not the file that the model had")
 
 
-def _data_files(model: str) -> Iterator[tuple[str, tuple[object, ...], int]]:
-    """Relative path, facts and time of the last change in nanoseconds of all that weights are read from.
+_Facts: TypeAlias = tuple[int, int, int, int, int, int]
 
-    The facts of a link are those of the file that it leads to. A link to a folder is not entered, since only links that
-    stay inside of the model are read: where it leads to is its fact. FileError for too many files.
+
+def _facts(status: os.stat_result) -> _Facts:
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_mode, status.st_dev, status.st_ino, status.st_size, *times
+
+
+def _content(path: str) -> bytes | None:
+    """The content of a file; None if there is none. OSError for a link, and for anything that is not a plain file."""
+    try:
+        number = os.open(path, READ_PLAIN)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(number, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise FileError("not a file", where=path)
+        return file.read()
+
+
+def _entries(model: str) -> Iterator[os.DirEntry[str]]:
+    """All that weights are read from: data files, and links to folders. OSError for too many files.
+
+    Links to folders are not entered: what is outside of the model is not read, what is inside is met anyway.
     """
-    count, folders, start = 0, [model], len(os.path.join(model, ""))  # noqa: PTH118
+    count, folders = 0, [model]
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 count += 1
                 if count > _MAX_FILES:
                     raise FileError("too many files for a model", where=model)
-                place = entry.path[start:].replace(os.sep, "/")
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
-                elif entry.is_dir():
-                    yield place, (os.path.realpath(entry.path),), entry.stat(follow_symlinks=False).st_ctime_ns
-                elif place.lower().endswith(".dat"):
-                    yield place, *_facts(entry)
+                elif entry.name.lower().endswith(".dat") or entry.is_symlink():
+                    yield entry
 
 
-def _facts(file: Path | os.DirEntry[str]) -> tuple[tuple[object, ...], int]:
-    """Facts and time of the last change of a file, or of a link that leads nowhere."""
-    try:
-        status = file.stat()
-    except OSError:
-        return (), os.lstat(file).st_ctime_ns
-    changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    kind = stat.S_IFMT(status.st_mode)
-    return (kind, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns), changed
+def _status(entry: os.DirEntry[str]) -> tuple[os.stat_result, str]:
+    """The status of a file, or of a link to a folder or nowhere; and where a link leads to."""
+    if not entry.is_symlink():
+        return entry.stat(), ""
+    target = os.path.realpath(entry.path)
+    with suppress(OSError):  # it leads nowhere
+        status = entry.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            return status, target
+    return entry.stat(follow_symlinks=False), target
 
 
 @cache

@@ -40,12 +40,8 @@ class NnefOnnxExecutor:
         self._sessions: dict[tuple[str, ...], _Session] = {}
         self._cache = None if isinstance(model, Graph) else find_cache(Path(model), VERSION)
         if not self._open_cached():
-            self.inputs = [tensor_info(tensor) for tensor in self._graph.inputs]
-            self.outputs = [tensor_info(tensor) for tensor in self._graph.outputs]
-            names = tuple(info.name for info in self.outputs)
-            compiled = self._open(tuple(name for name in names if not self._is_known(name)))
-            if self._cache is not None and [info.name for info in compiled.outputs] == list(names):
-                self._cache.store(compiled)
+            with paused_collector():  # one pause for all steps: after each, everything would be walked
+                self._open_uncached()
         self._output_names = [info.name for info in self.outputs]
         session = self._sessions.get(tuple(self._output_names))
         # the session of all outputs, if it takes the inputs unchanged
@@ -67,6 +63,15 @@ class NnefOnnxExecutor:
         self._sessions[tuple(info.name for info in compiled.outputs)] = session
         self.inputs, self.outputs = list(compiled.inputs), list(compiled.outputs)
         return True
+
+    def _open_uncached(self) -> None:
+        """Opens the session of the outputs that have to be computed, and caches it if these are all."""
+        self.inputs = [tensor_info(tensor) for tensor in self._graph.inputs]
+        self.outputs = [tensor_info(tensor) for tensor in self._graph.outputs]
+        names = [info.name for info in self.outputs]
+        compiled = self._open(tuple(name for name in names if not self._is_known(name)))
+        if self._cache is not None and [info.name for info in compiled.outputs] == names:
+            self._cache.store(compiled)
 
     def _open(self, names: tuple[str, ...]) -> CompiledModel:
         """Compiles the model and opens a session that computes these tensors."""
