@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExecutionError
-from .borders import CONV_BORDERS, POOL_BORDERS, check_overhang, extend, source_index
+from .borders import CONV_BORDERS, POOL_BORDERS, ZERO_BORDERS, check_overhang, extend, source_index
 from .broadcast import Array, along
 from .checks import check, check_choice
 from .conv import extend_downscaled
@@ -84,7 +84,8 @@ def _debox_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[
 def box(input: Array, *, window: Window, normalize: bool = False) -> Array:
     """Sum over the window, or its mean; a dimension at a time, since the box is separable."""
     placed = window.forward(input.shape)
-    result = _reduced(extend(input, placed.padding, window.border), placed, np.add)
+    seen = placed.trimmed()[0] if window.border in ZERO_BORDERS else placed
+    result = _reduced(extend(input, seen.padding, window.border), seen, np.add)
     if not normalize:
         return result
     if window.border == "ignore":
@@ -121,7 +122,7 @@ def _spread(input: Array, window: PlacedWindow, axis: int) -> Array:
     shape = list(input.shape)
     shape[axis] = window.upscaled[axis]
     result = np.zeros(shape, input.dtype)
-    for element in range(window.size[axis]):
+    for element in window.elements(axis):
         to, of = window.write(axis, element)
         result[along(axis, to)] += input[along(axis, of)]
     return result
@@ -131,13 +132,21 @@ def _spread(input: Array, window: PlacedWindow, axis: int) -> Array:
 def max_pool(input: Array, *, window: Window) -> Array:
     """The maximum of the window; a dimension at a time, since maxima are separable."""
     placed = window.forward(input.shape)
-    result = _reduced(_extended(input, placed), placed, np.maximum)
+    seen, _ = distinct_elements(placed)
+    result = _reduced(_extended(input, seen), seen, np.maximum)
     if window.border == "ignore":
         for axis in range(input.ndim):
             empty = placed.empty(axis)
             if empty is not None:
                 result[along(axis, empty)] = 0
     return result
+
+
+def distinct_elements(window: PlacedWindow) -> tuple[PlacedWindow, tuple[int, ...]]:
+    """The window without elements of which others have the same value, and how many are left out at its begin."""
+    if window.border in (*ZERO_BORDERS, "replicate"):
+        return window.trimmed()
+    return window, (0,) * len(window.size)
 
 
 def _extended(input: Array, window: PlacedWindow) -> Array:
@@ -161,21 +170,31 @@ def rms_pool(input: Array, *, window: Window) -> Array:
 def argmax_pool(input: Array, *, window: Window) -> Array:
     """int64 row-major index, inside the window, of the first maximum; a NaN counts as the largest value."""
     placed = window.forward(input.shape)
-    padded = _extended(input, placed)
+    seen, lows = distinct_elements(placed)
+    padded = _extended(input, seen)
     inside = np.ones(input.shape, np.bool_)
-    valid = extend(inside, placed.padding, "constant") if window.border == "ignore" else None
+    valid = extend(inside, seen.padding, "constant") if window.border == "ignore" else None
     best = np.full(placed.downscaled, -np.inf, input.dtype)
     found = np.zeros(placed.downscaled, np.bool_)
     index = np.zeros(placed.downscaled, np.int64)
-    for position, element in enumerate(np.ndindex(*placed.size)):
-        where = tuple(placed.read(*item) for item in enumerate(element))
+    for element in np.ndindex(*seen.size):
+        where = tuple(seen.read(*item) for item in enumerate(element))
         part = padded[where]
         better = (part > best) | (np.isnan(part) & ~np.isnan(best)) | ~found
         if valid is not None:
             better &= valid[where]
         np.copyto(best, part, where=better)
-        index[better] = position
+        # the first element stands for all that are left out before it
+        index[better] = _row_major([j and j + low for j, low in zip(element, lows, strict=True)], placed.size)
         found |= better
+    return index
+
+
+def _row_major(element: Sequence[int], size: Sequence[int]) -> int:
+    """The index of an element in a window of that size."""
+    index = 0
+    for j, extent in zip(element, size, strict=True):
+        index = index * extent + j
     return index
 
 

@@ -203,6 +203,37 @@ class PlacedWindow(Window):
             extents, self.downscaled, self.automatic,
         )  # fmt: skip
 
+    def elements(self, axis: int) -> range:
+        """The elements of the window that lie inside the up-scaled extent in some window."""
+        before, dilation = self.padding[axis][0], self.dilation[axis]
+        first = -(((self.downscaled[axis] - 1) * self.stride[axis] - before) // dilation)
+        last = (self.upscaled[axis] - 1 + before) // dilation
+        size = self.size[axis]
+        return range(min(max(first, 0), size), min(max(last + 1, 0), size))
+
+    def trimmed(self) -> tuple[PlacedWindow, tuple[int, ...]]:
+        """The window without most elements that meet nothing but padding, and how many are left out at its begin.
+
+        One such element is kept at each end, for those beyond it. So work and memory follow the extents of the input
+        and of the result, whatever the size.
+        """
+        lows: list[int] = []
+        sizes: list[int] = []
+        padding: list[tuple[int, int]] = []
+        for axis, (f, d, pair) in enumerate(zip(self.size, self.dilation, self.padding, strict=True)):
+            met = self.elements(axis)
+            low, high = max(met.start - 1, 0), min(met.stop, f - 1)
+            lows.append(low)
+            sizes.append(high - low + 1)
+            if sizes[-1] < f:
+                before = pair[0] - low * d
+                covered = (self.downscaled[axis] - 1) * self.stride[axis] + span(sizes[-1], d)
+                pair = (before, covered - self.upscaled[axis] - before)
+            padding.append(pair)
+        if tuple(sizes) == tuple(self.size):
+            return self, tuple(lows)
+        return replace(self, size=tuple(sizes), padding=tuple(padding)), tuple(lows)
+
     def read(self, axis: int, element: int) -> slice:
         """The positions in the padded up-scaled side that an element of the window meets, for each window."""
         start = element * self.dilation[axis]
@@ -239,7 +270,10 @@ class PlacedWindow(Window):
 
     def valid_counts(self, axis: int) -> Array:
         """For each window, how many of its elements lie inside the up-scaled extent."""
-        return np.asarray((self.targets(axis) >= 0).sum(axis=0))
+        starts, dilation = self.starts(axis), self.dilation[axis]
+        first = np.maximum(-(starts // dilation), 0)
+        last = np.minimum((self.upscaled[axis] - 1 - starts) // dilation, self.size[axis] - 1)
+        return np.asarray(np.maximum(last - first + 1, 0))
 
     def empty(self, axis: int) -> Array | None:
         """Which windows have no element inside the up-scaled extent; None if all have one."""
@@ -251,7 +285,7 @@ class PlacedWindow(Window):
     def contributions(self, axis: int) -> Array:
         """For each up-scaled position, the number of pairs of a window and one of its elements that meet it."""
         result = np.zeros(self.upscaled[axis], np.int64)
-        for element in range(self.size[axis]):
+        for element in self.elements(axis):
             result[self.write(axis, element)[0]] += 1
         return result
 
