@@ -7,7 +7,7 @@ the structure of the left side. Both reading a document and decomposing a graph 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Union
 
@@ -37,7 +37,7 @@ from .lexer import Source
 from .names import FreshNames
 from .typecheck import Signature, Signatures
 from .types import ArrayType, Fragment, TensorType, TupleType, Type
-from .values import DTYPES, item_of_dtype, type_of_value
+from .values import DTYPES, copied, item_of_dtype, type_of_value
 
 MAX_EXPANSION_DEPTH = 64
 MAX_EXPANDED_OPERATIONS = 200_000
@@ -80,7 +80,7 @@ class Evaluator:
         signatures: Signatures,
         standard: Mapping[str, Fragment],
         decomposed: Collection[str],
-        fresh: FreshNames,
+        fresh: Callable[[str], str],
         real: type = np.float32,
     ) -> None:
         self.graph = graph
@@ -319,7 +319,7 @@ class Evaluator:
         attributes: dict[str, Any] = {}
         if signature.attribute_names:
             for name, value in zip(signature.attribute_names, arguments[signature.tensor_count :], strict=True):
-                attributes[name] = _copied(value) if type(value) is list else value
+                attributes[name] = copied(value) if type(value) is list else value
             problem = self._check_attributes(fragment.name, attributes) if standard else None
             if problem is not None:
                 name, reason = problem
@@ -441,13 +441,6 @@ def item_of_value(value: Any) -> str:
     if isinstance(value, Tensor):
         return item_of_dtype(value.dtype)
     return str(type_of_value(value))
-
-
-def _copied(value: Any) -> Any:
-    """Lists are copied, so that no operation shares its attributes with another or with a signature."""
-    if type(value) is not list:
-        return value
-    return [_copied(item) for item in value] if value and type(value[0]) is list else value[:]
 
 
 def _is_open(wanted: Wanted, type_: Type) -> bool:

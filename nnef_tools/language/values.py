@@ -125,3 +125,10 @@ def deduce(declared: Type, actual: Type, found: set[str]) -> None:
 def item_of_dtype(dtype: type | None) -> str:
     """The primitive that a tensor of the numpy (or ml_dtypes) class holds; a scalar if the class is not known."""
     return "scalar" if dtype is None else nnef_dtype(dtype)
+
+
+def copied(value: Any) -> Any:
+    """Lists are copied, so that no operation shares its attributes with another or with a signature."""
+    if type(value) is not list:
+        return value
+    return [copied(item) for item in value] if value and type(value[0]) is list else value[:]

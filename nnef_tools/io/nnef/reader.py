@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import FormatError, NnefToolsError, UsageError
 from ...language.elaborate import build_graph
 from ...language.gc_pause import paused_collector
-from ...language.parser import KNOWN_EXTENSIONS, UnknownExtensions, parse, parse_fragments
+from ...language.parser import KNOWN_EXTENSIONS, UnknownExtensions, parse_fragments, parse_head
 from ...language.quant_file import parse_quantization
 from ...language.tensor_file import ItemType, TensorHeader
 from ...language.types import Fragment
@@ -81,7 +81,7 @@ class Reader:
         files = open_model(path)
         text = _decode(files.read(GRAPH) or b"")
         place = str(Path(path) / GRAPH) if Path(path).is_dir() else f"{path}:{GRAPH}"  # a path that editors can open
-        document = parse(text, place, on_unknown_extension=self._on_unknown_extension)
+        document = parse_head(text, place, on_unknown_extension=self._on_unknown_extension)
         decomposed = {*self._decomposed, *foreign_fragments(document.fragments)}
         facts = self._facts(files)
         doubles = facts_have_doubles(facts)
