@@ -38,7 +38,8 @@ def format_facts(metadata: dict[str, Any]) -> bytes | None:
     if not facts:
         return None
     plain = {key: _plain(value, key) for key, value in facts.items()}
-    return (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
+    # An item a line. An indent would be nicer, but takes an encoder that is many times slower.
+    return (json.dumps(plain, separators=(",\n", ": "), sort_keys=True, allow_nan=False) + "\n").encode("ascii")
 
 
 def _plain(value: Any, place: str) -> Any:
