@@ -156,13 +156,14 @@ class Converter(ConverterBase, Helpers):
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
         """Converts an operation. ConversionError or ShapeError, with the reason, if that is not possible."""
-        transform = self._transform_for(op)
+        transform = self._transform_for(op) if self._transforms else None
         if transform is not None:
             self._unmatched.pop(self._keys[transform.op_type], None)
             self._apply_transform(transform, op)
             return
-        if op.outputs and all(t.data is not None for t in op.outputs):
-            return  # the reader has computed the values
+        computed = [t for t in op.outputs if t.data is None]
+        if op.outputs and not computed:
+            return  # the reader has the values
         if not self._convert_by_rule(op, opset):
             if not self._mirror_unsupported:
                 reason = self._reason_against(op)
@@ -237,7 +238,7 @@ class Converter(ConverterBase, Helpers):
 
     def _arguments(self, call: Call, op: Operation) -> list[Any]:
         rule, given = call.rule, call.inputs
-        if not rule.variadic and not all(is_missing(item) for item in given[len(rule.inputs) :]):
+        if len(given) > len(rule.inputs) and not rule.variadic and not all(map(is_missing, given[len(rule.inputs) :])):
             raise Unsupported(f"has {len(given)} inputs, at most {len(rule.inputs)} are supported")
         arguments: list[Any] = []
         for k, spec in enumerate(rule.inputs):
@@ -464,7 +465,7 @@ def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., 
 
 def is_missing(argument: Tensor | list[Tensor]) -> bool:
     """Is the input left out? Readers represent it by a tensor without a name."""
-    return isinstance(argument, Tensor) and argument.name == "" and not argument.has_producer
+    return isinstance(argument, Tensor) and not argument.has_producer and argument.name == ""
 
 
 def _is_plain(value: Any) -> bool:
