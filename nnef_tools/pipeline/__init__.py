@@ -18,7 +18,7 @@ from ..formats.destination import Written
 from ..io.files import json_file
 from ..plugins import Modules
 from ..report import ModelFacts, Report, size_on_disk
-from ..verification.check import operator_types
+from ..verification.interface import operator_types
 from .job import Job, Log, Options, Progress
 from .stages import convert_graph, open_graph, open_model, verify, write
 

@@ -13,6 +13,7 @@ from ..conversion.engine.base import unmatched_warning
 from ..errors import ConversionError, FormatError, UsageError, shape_hint, shape_text
 from ..formats import Dialect, Format, InputShapes, detect_input, load, make_optimizer, make_reader
 from ..formats.destination import Destination, Written
+from ..language.gc_pause import paused_collector
 from ..language.parser import parse_fragments
 from ..model import Graph, Tensor
 from ..model.cut import cut
@@ -21,7 +22,7 @@ from ..model.utils import keep_static
 from ..optimization.custom import unmatched_optimizers
 from ..plugins import Plugins, check_fragments
 from ..report import ModelFacts, PassFacts, Verification, count_operations, size_on_disk
-from ..verification.check import Hub, Insides, Interface, operator_types, tensor_sizes, verify_conversion
+from ..verification.interface import Hub, Insides, Interface, operator_types, tensor_sizes
 from ..verification.quantization_tolerance import QuantizationSteps
 from .job import CONVERTER_OPTIONS, HUB, Job, Log, Progress, Step
 
@@ -80,7 +81,8 @@ def open_model(
             {"custom_shapes": plugins.shapes} if plugins.shapes and "custom_shapes" in format.reader_options else {}
         )
         reader = make_reader(format, **options)
-        graph = reader(str(path), outer)
+        with paused_collector():
+            graph = reader(str(path), outer)
         facts = ModelFacts.of(graph, path, format.name, size_on_disk(getattr(reader, "files", (path,))))
         if plugins.fragments:
             check_fragments(plugins.fragments, graph.metadata.get(FRAGMENTS, {}))
@@ -186,7 +188,7 @@ def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Con
             state = _optimized(job, state, dialect, layout_changes=False)
     transposing = _transposing_step(job, route)
     for step in route:
-        with log.stage("convert"), _explained(job, step):
+        with log.stage("convert"), _explained(job, step), paused_collector():
             state = _converted(job, step, state, log, is_last=step is route[-1], transposes=step is transposing)
             _decompose(job, state.graph, step.target, route)
         with log.stage("optimize"):
@@ -332,6 +334,8 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
 
     source_types: name of a tensor of the source -> type of the operator that produces it.
     """
+    from ..verification.check import verify_conversion  # imports what runs models
+
     hub, quantization_steps = None, result.quantization_steps
     if result.between is not None:
         graph, has_source_axes = result.between

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..execution.executor import Array
 from ..model import Graph, Tensor
+
+if TYPE_CHECKING:  # a conversion that is not verified needs no runtimes
+    from ..execution.executor import Array
 
 MOST_STEPS = 4.0
 """The largest accepted error of an item of an output, in steps."""
