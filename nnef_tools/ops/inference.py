@@ -66,7 +66,7 @@ def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapp
 
 def output_shapes(op: Operation, found: Any, custom_shapes: ShapeFunctions) -> list[list[int]]:
     """A shape for each result of an operation, from those of infer_shapes. PluginError, ShapeError if counts differ."""
-    results = list(flat_shapes(found))
+    results = [found] if type(found) is list and _INT.issuperset(map(type, found)) else list(flat_shapes(found))
     if len(results) == len(op.outputs):
         return results
     if op.type in custom_shapes:

@@ -176,14 +176,16 @@ class ConverterFromNNEF(Converter):
         rule = find_from_nnef(self.dialect, str(op.type))
         if rule is None:
             return None
-        unknown = next((t for t in (*op.inputs, *op.outputs) if not is_known(t.shape)), None)
-        if unknown is not None:
-            raise unknown_shape(unknown)
+        for tensor in (*op.inputs, *op.outputs):
+            if not is_known(tensor.shape):
+                raise unknown_shape(tensor)
         definition = find(op.type)
-        attribs = dict(op.attribs)
-        if definition is not None:
-            attribs = definition.complete(attribs)
-            if surplus := op.attribs.keys() - attribs.keys() - {"dtype"}:
+        if definition is None:
+            attribs = dict(op.attribs)
+        else:
+            attribs = definition.complete(op.attribs)
+            surplus = [key for key in op.attribs if key not in attribs and key != "dtype"]
+            if surplus:
                 raise Unsupported(f"the model declares it with '{min(surplus)}', which the operation known here lacks")
         for key in [key for key in attribs if iskeyword(key)]:
             attribs[f"{key}_"] = attribs.pop(key)
