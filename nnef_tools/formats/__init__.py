@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError, FormatError, MissingPackageError, UsageError
-from ..io.files import check_path, is_stream
+from ..io.files import check_path, complete, is_stream
 from .foreign import HEAD, check_file
 from .format import Dialect, Format, InputShapes, Optimizer, Reader, Writer
 
@@ -68,6 +68,7 @@ def detect_input(path: Path, name: str | None = None) -> Format:
     recognized, or is known not to be a model; UsageError for an unknown name.
     """
     check_path(path)
+    complete(path)
     if is_stream(path) and not path.is_file():
         raise FileError("a model is read from a file or folder, not from a stream", where=str(path))
     if name is None:

@@ -15,7 +15,7 @@ from os import PathLike
 
 from ..formats import InputShapes
 from ..formats.destination import Written
-from ..io.files import json_file
+from ..io.files import json_file, transaction
 from ..plugins import Modules
 from ..report import ModelFacts, Report, size_on_disk
 from ..verification.interface import operator_types
@@ -117,8 +117,14 @@ def convert_model(
 
 
 def run(job: Job, log: Log) -> Report:
-    """Does a job, stage by stage. On an error nothing is written."""
+    """Does a job, stage by stage, while nobody else writes its destination. On an error nothing is written."""
+    with nullcontext() if job.options.dry_run else job.destination.locked():
+        return _run(job, log)
+
+
+def _run(job: Job, log: Log) -> Report:
     options = job.options
+    log.warnings += job.in_place_warning()
     log.warnings += job.plugins.warnings
     source = open_model(
         job.source, job.format, options.input_shapes, options.input_names, options.output_names, job.plugins, log
@@ -133,8 +139,8 @@ def run(job: Job, log: Log) -> Report:
             verification = verify(job, result, source_types, log.progress)
     written = Written()
     if not options.dry_run:
-        path = options.tensor_mapping
-        with log.stage("write"), nullcontext() if path is None else json_file(path, mapping):
+        path, together = options.tensor_mapping, transaction(job.destination.path)
+        with log.stage("write"), together, nullcontext() if path is None else json_file(path, mapping):
             written = write(job, result, job.destination)
         log.warnings += written.warnings
     others = () if options.dry_run or options.tensor_mapping is None else (options.tensor_mapping,)

@@ -22,6 +22,7 @@ from ...model.facts import EXTENSIONS, FRAGMENTS
 from ...model.widths import facts_have_doubles, mark_doubles
 from ...ops.fragments import foreign_fragments
 from ...ops.library import Library
+from ..files import read_consistently
 from .labels import label_file
 from .model_files import GRAPH, QUANTIZATION, SIDECAR, ModelFiles, PathLike, open_model
 from .sidecar import parse_facts
@@ -73,11 +74,12 @@ class Reader:
         and `extensions` (other than those of the standard), if there are any. FileError if the model cannot be read,
         FormatError (ParseError) if it is not valid, ShapeError if shapes do not fit, UsageError for input_shapes.
         """
-        self.warnings = []
         with paused_collector():
-            return self._read(path, input_shapes or {})
+            main = GRAPH if Path(path).is_dir() else None
+            return read_consistently(Path(path), lambda: self._read(path, input_shapes or {}), main)
 
     def _read(self, path: PathLike, input_shapes: Mapping[str, Sequence[int]]) -> Graph:
+        self.warnings = []
         files = open_model(path)
         text = _decode(files.read(GRAPH) or b"")
         place = str(Path(path) / GRAPH) if Path(path).is_dir() else f"{path}:{GRAPH}"  # a path that editors can open

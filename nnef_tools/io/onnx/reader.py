@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import FormatError, MissingPackageError, NnefToolsError
 from ...model.graph import Graph
+from ..files import read_consistently
 from .storage import Storage
 from .tensors import Array, to_array
 from .wire import MODEL, TENSOR, Message, skeleton
@@ -62,9 +63,8 @@ class Reader:
         self.files = (path,)
         if self._simplify:
             return _located(lambda: _read_model(_simplified(path, input_shapes, self._optimize), input_shapes), path)
-        storage = _located(lambda: Storage.open(path), path)
-        graph = _located(lambda: _read_model(storage, input_shapes), path)
-        self.files += storage.external_files
+        graph, external = read_consistently(path, lambda: _located(lambda: _read_file(path, input_shapes), path))
+        self.files += external
         return graph
 
     def onnx_model_to_graph(self, model: ModelProto) -> Graph:
@@ -108,6 +108,12 @@ def _located(read: Callable[[], T], path: Path) -> T:
     except FormatError as error:
         where = f"{path}: {error.where}" if error.where else str(path)
         raise FormatError(error.message, error.details, where=where, hint=error.hint) from error
+
+
+def _read_file(path: Path, input_shapes: InputShapes | None) -> tuple[Graph, tuple[Path, ...]]:
+    """The graph in a file, and the files of its external data."""
+    storage = Storage.open(path)
+    return _read_model(storage, input_shapes), storage.external_files
 
 
 def _read_model(storage: Storage, input_shapes: InputShapes | None) -> Graph:

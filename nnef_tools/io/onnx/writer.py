@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ... import __version__
 from ...errors import FileError, FormatError, MissingPackageError
 from ...model.graph import Graph
-from ..files import create_file, is_stream, replace_file, replace_folder
+from ..files import is_stream, replace_file, transaction
 from ..protobuf.wire import BYTES, tag, varint
 from .encode import Array, is_text, raw_data, raw_size, tensor_header, tensor_message
 
@@ -79,11 +79,11 @@ class Writer:
         outside = Layout(message, {name: (data_name, offset) for name, offset in offsets.items()})
         if outside.size > MAX_MESSAGE:
             raise FormatError("the model exceeds 2 GB without its large initializers", where=str(path))
-        with replace_folder(path.parent) as folder:
+        with transaction(path):
             if offsets:
-                with create_file(folder / data_name) as data:
+                with replace_file(path.with_name(data_name)) as data:
                     _write_data(data, offsets, message.initializers)
-            with create_file(folder / path.name) as file:
+            with replace_file(path) as file:
                 outside.write(file)
         self.files = (path, path.with_name(data_name)) if offsets else (path,)
 
