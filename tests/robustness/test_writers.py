@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -113,10 +114,18 @@ def test_a_mapping_that_cannot_be_written(tmp_path: Path, sources: tuple[Path, P
     assert weights(out) == {1.0}
 
 
-@pytest.mark.parametrize("inside", [False, True])
-def test_files_of_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool) -> None:
-    if inside:
+def refuse(*_: object, **options: object) -> None:
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+@pytest.mark.parametrize("way", ["exchanged", "not exchanged", "not linked", "in place"])
+def test_files_of_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    if way == "in place":
         monkeypatch.setattr(replacing, "can_exchange", lambda folder: False)
+    elif way == "not exchanged":
+        monkeypatch.setattr(replacing, "exchange", refuse)
+    elif way == "not linked":
+        monkeypatch.setattr(os, "link", refuse)
     model = tmp_path / "m"
     (model / "sub" / "empty").mkdir(parents=True)
     (model / "sub").chmod(0o750)
@@ -134,6 +143,7 @@ def test_files_of_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, i
     assert (notes.st_mtime_ns, notes.st_ino) == (1, number)
     assert (model / "link").readlink() == Path("nowhere")
     assert [path.stat().st_mode & 0o777 for path in (model, model / "sub")] == [0o710, 0o750]
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_a_link_to_a_folder_stays(tmp_path: Path) -> None:

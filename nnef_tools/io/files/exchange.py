@@ -65,7 +65,7 @@ def keep_others(old: Path, new: Path, replaced: Collection[str], owned: Collecti
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(old))
     emptied = {str(parent) for name in (*replaced, *owned) for parent in PurePosixPath(name).parents}
     folders = []
-    for count, (name, is_folder) in enumerate(_entries(old)):
+    for count, (name, is_folder) in enumerate(entries(old)):
         if count > _MAX_KEPT + len(replaced) + len(owned):
             raise OSError(errno.EMLINK, os.strerror(errno.EMLINK), str(old))
         if is_folder:
@@ -85,19 +85,19 @@ def keep_others(old: Path, new: Path, replaced: Collection[str], owned: Collecti
     os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def _entries(folder: Path, prefix: str = "") -> Iterator[tuple[str, bool]]:
+def entries(folder: Path | str, prefix: str = "") -> Iterator[tuple[str, bool]]:
     """Relative names of all files and folders below a folder, and whether they are folders; links are files."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
+    with os.scandir(folder) as found:
+        for entry in found:
             is_folder = entry.is_dir(follow_symlinks=False)
             yield prefix + entry.name, is_folder
             if is_folder:
-                yield from _entries(Path(entry.path), f"{prefix}{entry.name}/")
+                yield from entries(entry.path, f"{prefix}{entry.name}/")
 
 
 def rescue_others(old: Path, new: Path, owned: Collection[str]) -> None:
     """Moves files that others have put into `old` while it was exchanged to `new`."""
-    for name, is_folder in list(_entries(old)):
+    for name, is_folder in list(entries(old)):
         if is_folder or name in owned:
             continue
         kept = new / name

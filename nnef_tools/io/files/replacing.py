@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from ...errors import FileError
-from .exchange import can_exchange, exchange, keep_others, rescue_others
+from .exchange import can_exchange, entries, exchange, keep_others, rescue_others
 from .journal import Move, complete_locked, run_moves, write_journal
 from .locks import lock
 from .paths import PathLike, check_writable, file_errors, named_as, open_file
@@ -244,7 +244,7 @@ def replace_folder(path: PathLike, owned: Iterable[str] = (), main: str | None =
             with named_as(staged, target):
                 staged.mkdir()
                 yield staged
-            files = frozenset(file.relative_to(staged).as_posix() for file in staged.rglob("*") if not file.is_dir())
+            files = frozenset(name for name, is_folder in entries(staged) if not is_folder)
             for name in sorted(files | former) if place.is_dir() else ():
                 _check_inside(place, name, target)
             run.add(Output(place, staged, output.old, target, files, former, main))
@@ -269,7 +269,7 @@ def _is_whole(output: Output) -> bool:
     if output.place.is_dir():
         try:
             keep_others(output.place, output.staged, output.files, output.owned)
-        except OSError:
+        except (OSError, NotImplementedError):  # there are systems without hard links to links
             return False
     return True
 
