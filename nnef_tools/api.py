@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from .budget import Limits, within
 from .errors import FileError, FormatError, UsageError, check_lists
 from .execution.executor import Array, Executor, TensorInfo, known_name
 from .execution.feeds.sources import load_inputs
@@ -24,15 +25,21 @@ from .verification.check import random_source
 
 
 def load_model(
-    path: str | PathLike[str], *, format: str | None = None, input_shapes: InputShapes | None = None, **options: Any
+    path: str | PathLike[str],
+    *,
+    format: str | None = None,
+    input_shapes: InputShapes | None = None,
+    limits: Limits | None = None,
+    **options: Any,
 ) -> Graph:
     """Reads a model into a graph in the dialect of its format.
 
-    format: its name, by default recognized by content and suffix. input_shapes: input name -> extents. options: passed
-    to the reader. FileError, FormatError, UsageError, MissingPackageError.
+    format: its name, by default recognized by content and suffix. input_shapes: input name -> extents. limits: see
+    `convert_model`. options: passed to the reader. FileError, FormatError, LimitError, UsageError, MissingPackageError.
     """
     found = detect_input(Path(path), format)
-    return make_reader(found, **options)(str(path), input_shapes)
+    with within(limits):
+        return make_reader(found, **options)(str(path), input_shapes)
 
 
 def save_model(graph: Graph, path: str | PathLike[str], *, format: str | None = None, **options: Any) -> None:
@@ -53,15 +60,16 @@ def run_model(
     backend: str = "auto",
     output_names: Sequence[str] | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+    limits: Limits | None = None,
 ) -> dict[str, Array]:
     """Runs a model or Graph once and returns its outputs by name, in order.
 
     inputs: arrays by name, or in the order of the model's inputs. backend: 'auto', 'numpy', 'torch' or 'onnxruntime'.
     output_names: other tensors to return. custom_operators: operator name -> function of the backend's arrays.
-    UsageError for wrong inputs or names, ExecutionError if an operator fails.
+    limits: see `convert_model`. UsageError for wrong inputs or names, ExecutionError if an operator fails, LimitError.
     """
     check_lists(output_names=output_names, inputs=inputs)
-    executor = open_executor(model, format, backend=backend, custom_operators=custom_operators)
+    executor = open_executor(model, format, backend=backend, custom_operators=custom_operators, limits=limits)
     return executor.run(named_inputs(inputs, executor.inputs), output_names=output_names)
 
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..budget import within
 from ..errors import FileError, NnefToolsError, UsageError
 from .parser import EXIT_CODES, Names, Parser, add_common_options, integer, option_name, shortened
 from .render import flush_output, give_up, own_warnings, print_error, print_json, print_traceback, quietly
@@ -29,6 +30,7 @@ __all__ = [
     "integer",
     "names_or_all",
     "option_name",
+    "parse_limits",
     "parse_literal",
     "parse_shapes",
     "shortened",
@@ -59,7 +61,8 @@ class InterruptionError(NnefToolsError):
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     """Runs a subcommand and turns whatever it raises into a message and an exit status."""
     try:
-        with quietly(getattr(args, "quiet", False)), own_warnings():
+        limits = parse_limits(getattr(args, "limit", None))
+        with quietly(getattr(args, "quiet", False)), own_warnings(), within(limits):
             status = run(args)
         flush_output()
         return status
@@ -139,6 +142,20 @@ def parse_shapes(literal: str | None, compact: Iterable[str] = ()) -> dict[str, 
             )
         result[name] = tuple(map(int, parts))
     return result
+
+
+def parse_limits(text: str | None) -> dict[str, float]:
+    """Reads limits such as `items=2e9,steps=10000`. UsageError; `budget.within` checks names and values."""
+    limits = {}
+    for item in (text or "").split(",") if text is not None else ():
+        name, _, number = item.partition("=")
+        try:
+            limits[name.strip()] = float(number)
+        except ValueError:
+            raise UsageError(
+                f"--limit: '{shortened(item)}' is not a limit with a number", hint="--limit items=2e9,steps=10000"
+            ) from None
+    return limits
 
 
 def _is_extent(text: str) -> bool:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from ..budget import LIMITS
 from ..errors import UsageError
 
 EXIT_CODES = """exit status:
@@ -169,3 +170,6 @@ def add_common_options(parser: Parser) -> None:
     amount.add_argument("-q", "--quiet", action="store_true", help="print only errors")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error")
     group.add_argument("--json", action="store_true", help="print the result for machines on standard output")
+    work = parser.add_argument_group("work", "a model that asks for more is refused")
+    names = ", ".join(LIMITS)
+    work.add_argument("--limit", metavar="NAME=N,..", help=f"change limits, as in items=2e9,steps=10000: {names}")

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Union
 
 import numpy as np
 
+from ..budget import current
 from ..errors import ParseError
 from ..model.graph import Graph, Operation, Tensor
 from . import constants
@@ -40,8 +41,7 @@ from .types import ArrayType, Fragment, TensorType, TupleType, Type
 from .values import DTYPES, copied, item_of_dtype, type_of_value
 
 MAX_EXPANSION_DEPTH = 64
-MAX_EXPANDED_OPERATIONS = 200_000
-MAX_STEPS = 2_000_000
+MAX_STEPS = 2_000_000  # of the evaluation of a text, whatever it makes: some seconds
 _EXPANSION_STEPS = 10
 # Numbers from here on round to infinity; the text of the largest finite number is a little above it.
 _FLOAT32_LIMIT = float.fromhex("0x1.ffffffp+127")
@@ -281,8 +281,10 @@ class Evaluator:
             return self.expand(signature, arguments, item, wanted, frame, at)
         if frame.depth or self._loops:
             self._expanded_operations += 1
-            if self._expanded_operations > MAX_EXPANDED_OPERATIONS:
-                self._give_up(f"the expansion has more than {MAX_EXPANDED_OPERATIONS} operations", frame, at)
+            most = current().operations
+            if self._expanded_operations > most:
+                hint = f"--limit operations={10 * most} allows more"
+                self._give_up(f"the expansion has more than the limit of {most:,} operations", frame, at, hint)
             self._spend(sum(len(value) for value in arguments if isinstance(value, (list, str))), frame, at)
         return self._emit(signature, arguments, item, wanted, frame, at)
 

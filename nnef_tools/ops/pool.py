@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_extent
 from ..errors import ExecutionError
 from .borders import CONV_BORDERS, POOL_BORDERS, ZERO_BORDERS, check_overhang, extend, source_index
 from .broadcast import Array, along
@@ -97,10 +98,10 @@ def _reduced(padded: Array, window: PlacedWindow, combine: np.ufunc) -> Array:
     """The items of each window combined, a dimension at a time."""
     result = padded
     for axis in window.active:
-        parts = [result[along(axis, window.read(axis, element))] for element in range(window.size[axis])]
-        result = parts[0].copy()
-        for part in parts[1:]:
-            combine(result, part, out=result)
+        source = result
+        result = source[along(axis, window.read(axis, 0))].copy()
+        for element in range(1, window.size[axis]):
+            combine(result, source[along(axis, window.read(axis, element))], out=result)
     return result
 
 
@@ -177,6 +178,7 @@ def argmax_pool(input: Array, *, window: Window) -> Array:
     best = np.full(placed.downscaled, -np.inf, input.dtype)
     found = np.zeros(placed.downscaled, np.bool_)
     index = np.zeros(placed.downscaled, np.int64)
+    ask_extent(prod(seen.size), "its window")
     for element in np.ndindex(*seen.size):
         where = tuple(seen.read(*item) for item in enumerate(element))
         part = padded[where]

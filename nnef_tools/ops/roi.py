@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_extent, ask_items
 from ..errors import ExecutionError
 from .broadcast import Array, along
 from .checks import check, check_choice
@@ -62,12 +63,14 @@ def roi_align_shape(
     check_choice("resize_method", resize_method, METHODS)
     shape = roi_shape(input, rois, batch_index, output_size=output_size)
     _check_sizes("sampling_rate", sampling_rate, len(input) - 2)
+    ask_items(prod(shape) * prod(sampling_rate), "its table of samples")
     return shape
 
 
 def _check_sizes(name: str, sizes: Sequence[int], rank: int) -> None:
     check(len(sizes) == rank, f"'{name}' must have an item per spatial dimension ({rank}), got {list(sizes)}")
     check(all(size >= 1 for size in sizes), f"'{name}' must be positive, got {list(sizes)}")
+    ask_extent(prod(sizes), f"'{name}'")
 
 
 @op("avg_roi_pool", shape=roi_shape)

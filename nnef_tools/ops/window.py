@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 
+from ..budget import ask_constant, ask_extent
 from ..errors import ShapeError
 from .borders import ZERO_BORDERS, Padding
 from .broadcast import Array
@@ -124,6 +125,7 @@ class Window:
             items = getattr(self, name)
             if items and min(items) <= 0:
                 raise ShapeError(f"'{name}' must be positive, got {list(items)}")
+            ask_extent(max(items, default=1), f"'{name}'")
         return self.stride or (1,) * rank, self.dilation or (1,) * rank
 
     def _placed(self, upscaled: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> PlacedWindow:
@@ -254,16 +256,19 @@ class PlacedWindow(Window):
         return slice(first * stride + offset, last * stride + offset + 1, stride), slice(first, last + 1)
 
     def starts(self, axis: int) -> Array:
-        """The up-scaled position of the first element of each window; it can lie in the padding."""
+        """The up-scaled position of the first element of each window; it can lie in the padding. LimitError."""
+        ask_constant(self.downscaled[axis], "a list of its windows")
         return np.arange(self.downscaled[axis]) * self.stride[axis] - self.padding[axis][0]
 
     def targets(self, axis: int) -> Array:
         """`[elements, windows]`: the up-scaled position that each element of each window meets, -1 outside."""
+        ask_constant(self.size[axis] * self.downscaled[axis], "a table of its windows")
         positions = np.arange(self.size[axis])[:, None] * self.dilation[axis] + self.starts(axis)
         return np.where((positions >= 0) & (positions < self.upscaled[axis]), positions, -1)
 
     def sources(self, axis: int) -> Array:
         """`[elements, up-scaled positions]`: the window by whose element each position is met, -1 for none."""
+        ask_constant(self.size[axis] * self.upscaled[axis], "a table of its windows")
         elements = np.arange(self.size[axis])[:, None] * self.dilation[axis]
         windows, rest = np.divmod(np.arange(self.upscaled[axis]) + self.padding[axis][0] - elements, self.stride[axis])
         return np.where((rest == 0) & (windows >= 0) & (windows < self.downscaled[axis]), windows, -1)
@@ -284,6 +289,7 @@ class PlacedWindow(Window):
 
     def contributions(self, axis: int) -> Array:
         """For each up-scaled position, the number of pairs of a window and one of its elements that meet it."""
+        ask_constant(self.upscaled[axis], "a list of its positions")
         result = np.zeros(self.upscaled[axis], np.int64)
         for element in self.elements(axis):
             result[self.write(axis, element)[0]] += 1

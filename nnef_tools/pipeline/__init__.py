@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from os import PathLike
 
+from ..budget import Limits, within
 from ..formats import InputShapes
 from ..formats.destination import Written
 from ..io.files import json_file, transaction
@@ -59,6 +60,7 @@ def convert_model(
     progress: Progress | None = None,
     dry_run: bool = False,
     keep_names: bool = False,
+    limits: Limits | None = None,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -79,7 +81,8 @@ def convert_model(
     random inputs before anything existing is replaced; random: their distribution, such as `normal(0, 1)` (default:
     floats uniform in [-1, 1), integers within what they index or are compared with, else from 0 to 9); seed: of them,
     by default 0. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
-    everything but write.
+    everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
+    defaults (`nnef_tools.budget.Budget` explains them).
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -113,7 +116,8 @@ def convert_model(
         dry_run=dry_run,
         keep_names=keep_names,
     )
-    return run(Job.of(source, target, input_format, output_format, options), Log(progress))
+    with within(limits):
+        return run(Job.of(source, target, input_format, output_format, options), Log(progress))
 
 
 def run(job: Job, log: Log) -> Report:

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ..budget import Limits, within
 from ..conversion.engine.base import unmatched_warning
 from ..errors import ConversionError, FormatError, UsageError, shape_hint, shape_text
 from ..formats import Dialect, Format, InputShapes, detect_input, load, make_optimizer, make_reader
@@ -50,18 +51,20 @@ def open_graph(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     plugins: Plugins = NO_PLUGINS,
+    limits: Limits | None = None,
 ) -> Graph:
     """The graph of a model file or folder in the dialect of its format, sorted.
 
     format: its name, by default recognized by content and suffix. input_shapes: name -> extents, for inputs that leave
-    them open. input_names, output_names: keep only the part between these tensors. UsageError, FormatError, FileError,
-    PluginError, MissingPackageError.
+    them open. input_names, output_names: keep only the part between these tensors. limits: see `convert_model`.
+    UsageError, FormatError, FileError, LimitError, PluginError, MissingPackageError.
     """
     path = Path(source)
     found = detect_input(path, format)
     shapes = found.dialect.by_tensor_name(input_shapes or {})
     inputs, outputs = map(found.dialect.tensor_names, (input_names, output_names))
-    return open_model(path, found, shapes, inputs, outputs, plugins, Log()).graph
+    with within(limits):
+        return open_model(path, found, shapes, inputs, outputs, plugins, Log()).graph
 
 
 def open_model(

@@ -7,12 +7,13 @@ casts are put around integer operands. Operations on constants are evaluated (se
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from ...budget import Steps, ask_repeated
 from ...errors import Unsupported
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer, nnef_dtype
@@ -52,6 +53,7 @@ class Builder(Operations):
     names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order, once each.
     derived_from: constant -> the one that it is another form of. named_after: constant -> the one that it was mainly
     computed from, whose name it takes if nothing else has it. views: the other forms that were made of constants.
+    steps: of the loops that are unrolled.
     """
 
     def __init__(
@@ -75,12 +77,14 @@ class Builder(Operations):
         self.derived_from: dict[Tensor, Tensor] = {}
         self.named_after: dict[Tensor, Tensor] = {}
         self.views: dict[tuple[Any, ...], Tensor] = {}
+        self.steps = Steps()
         self._computed: dict[Tensor, ndarray | None] = {}
         self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
 
     def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
         """A constant tensor; the array is shared, not copied. base: the constant that it is derived from."""
         array = np.asarray(value, dtype=dtype)
+        ask_repeated(array.shape, array.strides)
         tensor = Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
         if base is not None:
             self.derived_from[tensor] = base
@@ -143,7 +147,7 @@ class Builder(Operations):
 
     def _is_folded(self, operands: Sequence[Tensor], shapes: Sequence[Sequence[int]]) -> bool:
         """Is an operation evaluated: are its operands known, and its results small enough?"""
-        is_small = self.fold_all or sum(map(math.prod, shapes)) <= ALWAYS_FOLD_ITEMS
+        is_small = self.fold_all or sum(map(prod, shapes)) <= ALWAYS_FOLD_ITEMS
         return is_small and all(t.data is not None for t in operands)
 
     def _fold(self, signature: Signature, arguments: list[Any], attribs: dict[str, Any], types: Types) -> Any:

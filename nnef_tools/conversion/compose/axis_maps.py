@@ -11,6 +11,7 @@ from ...model import Tensor
 from ...ops.resize import AxisMap
 from ..building.nnef import Builder
 from ..building.shapes import reshape, shape
+from ..maths.generated import is_every
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +27,7 @@ TERMS = 4
 
 def take(b: Builder, x: Tensor, axis: int, positions: Array) -> Tensor:
     """The elements at these positions of an axis; x itself if that is all of them in order."""
-    if np.array_equal(positions, np.arange(shape(x)[axis])):
+    if is_every(positions, shape(x)[axis]):
         return x
     return b.gather(x, b.constant(positions.astype(np.int64)), axis=axis)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ...budget import ask_constant
 from ...errors import Unsupported
 from ...language.elaborate import decompose
 from ...language.names import FreshNames
@@ -286,6 +288,7 @@ class ConverterFromNNEF(Converter):
         else:
             values = np.asarray(op.attribs["value"], dtype=op.attribs.get("dtype", source.dtype))
             shape = op.attribs["shape"]
+            ask_constant(math.prod(shape), given=values.size)
             data = np.broadcast_to(values.reshape(()), shape) if values.size == 1 else values.reshape(shape)
         self._constant(source, data)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...budget import current, within
 from ...errors import ExecutionError, FormatError, NnefToolsError
 from ...language.gc_pause import paused_collector
 from ...model import Graph, Tensor
@@ -36,6 +37,7 @@ class NnefOnnxExecutor:
         self.device = device or "cpu"
         self._providers = providers(device)
         self._threads = threads
+        self._budget = current()
         self._model = model
         self._sessions: dict[tuple[str, ...], _Session] = {}
         self._cache = None if isinstance(model, Graph) else find_cache(Path(model), VERSION)
@@ -77,7 +79,7 @@ class NnefOnnxExecutor:
         """Compiles the model and opens a session that computes these tensors."""
         from .compiler import compile_graph
 
-        with paused_collector():
+        with paused_collector(), within(self._budget):
             results = [self._tensors[name] for name in names]
             compiled = compile_graph(self._graph, results, from_files=not isinstance(self._model, Graph))
         self._sessions[names] = self._start(compiled)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ...budget import ask_constant, ask_rank
 from ...dialects.onnx.types import ELEMENT_TYPES, STRING, ElementType, element_type
 from ...errors import FormatError
 from ..mapped import Bytes
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _EXTERNAL = 1
-_MAX_RANK = 32
-
-# A sparse tensor may claim any size in a few bytes.
-_MAX_DENSE_BYTES = 1 << 28
 
 
 # Class of items -> the field where TensorProto keeps values that are not raw; int32_data for all others (onnx.proto).
@@ -112,8 +109,7 @@ def raw_bytes(tensor: TensorProto, storage: Storage) -> bytes:
 
 def _checked_shape(dims: Any, itemsize: int) -> tuple[int, ...]:
     shape = tuple(dims)
-    if len(shape) > _MAX_RANK:
-        raise FormatError(f"rank {len(shape)} is above {_MAX_RANK}")
+    ask_rank(len(shape), "the tensor")
     if any(dim < 0 for dim in shape):
         raise FormatError(f"negative extent in shape {list(shape)}")
     if math.prod(dim for dim in shape if dim) * itemsize >= 1 << 63:
@@ -235,15 +231,14 @@ def _unpack(data: Bytes, bits: int, count: int) -> Bytes:
 def to_dense(tensor: SparseTensorProto, storage: Storage) -> Array:
     """The dense array of a sparse tensor: values [n], indices [n] (into the flat array) or [n, rank].
 
-    Raises FormatError if they do not fit together or the dense array has more than 256 MiB.
+    Raises FormatError if they do not fit together ; LimitError if the dense array is too large.
     """
     values = to_array(tensor.values, storage)
     indices = to_array(tensor.indices, storage)
     where = f"sparse tensor '{tensor.values.name}'"
     shape = _checked_shape(tensor.dims, values.dtype.itemsize)
     count = math.prod(shape)
-    if count * values.dtype.itemsize > _MAX_DENSE_BYTES:
-        raise FormatError(f"shape {list(shape)} is too large to be made dense", where=where)
+    ask_constant(count, where)
     if (
         values.ndim != 1
         or indices.dtype != np.int64

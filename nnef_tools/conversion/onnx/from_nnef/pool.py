@@ -17,7 +17,9 @@ from ....ops.borders import ZERO_BORDERS
 from ....ops.window import PlacedWindow, Window
 from ...building.target import known
 from ...engine.rules import from_nnef
+from ...maths import generated
 from ...maths import padding as pads
+from ...maths.generated import filled
 from ...shared.pool import continued, normalized
 from ..building import OnnxBuilder
 from ..common import shape
@@ -87,7 +89,7 @@ def _sum(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
     if set(window.dilation) == {1} and _fits(window) and b.real is np.float32:
         return b.elementwise(b.Mul, _mean(b, x, window, True), b.scalar(math.prod(window.size)))
     channels = shape(x)[1]
-    ones = b.constant(np.ones([channels, 1, *window.size], b.real))
+    ones = b.constant(filled([channels, 1, *window.size], 1, b.real))
     return correlate(b, x, ones, None, window, channels)
 
 
@@ -119,7 +121,7 @@ def debox(b: OnnxBuilder, input: Tensor, *, window: Window, output_shape: list[i
 
     def run(t: Tensor, w: PlacedWindow) -> Tensor:
         channels = shape(t)[1]
-        return spread(b, t, b.constant(np.ones([channels, 1, *w.size], b.real)), None, w, channels)
+        return spread(b, t, b.constant(filled([channels, 1, *w.size], 1, b.real)), None, w, channels)
 
     y = _over_axes(b, x, placed, run)
     return normalized(b, y, placed, window.border) if normalize else y
@@ -196,8 +198,8 @@ def desample(b: OnnxBuilder, input: Tensor, index: Tensor, *, window: Window, ou
     part = placed.over(axes)
     count = math.prod(part.size)
     items, positions = _fold(b, input, axes), _fold(b, index, axes)
-    channels = b.constant(np.arange(count).reshape([1, count] + [1] * len(axes)))
+    channels = b.constant(generated.positions(count).reshape([1, count] + [1] * len(axes)))
     chosen = b.elementwise(b.Equal, positions, channels, dtype=np.bool_)
     lanes = known(b.Where(chosen, items, b.scalar(0.0)), [shape(items)[0], count, *shape(items)[2:]])
-    eye = b.constant(np.eye(count, dtype=b.real).reshape([count, 1, *part.size]))
+    eye = b.constant(generated.eye(count, dtype=b.real).reshape([count, 1, *part.size]))
     return _unfold(b, spread(b, lanes, eye, None, part, 1), shape(input), axes)

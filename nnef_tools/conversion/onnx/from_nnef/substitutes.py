@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....model import Tensor
 from ....ops.resize import AxisMap, ResizedAxis
 from ...building.target import known
+from ...maths.generated import filled
 from ..building import OnnxBuilder
 from ..common import shape
 
@@ -50,6 +52,7 @@ def _mixed(b: OnnxBuilder, x: Tensor, axis: int, axis_map: AxisMap) -> Tensor:
 def _windows(parts: Sequence[Array], extents: Sequence[int]) -> Array:
     """(elements of the window, results): positions in flat spatial dimensions, -1 for none; parts: for each of them."""
     count = len(extents)
+    ask_constant(math.prod(part.size for part in parts), "its table of windows")
     total, inside = np.zeros([1] * 2 * count, np.int64), np.ones([1] * 2 * count, bool)
     for k, (part, extent) in enumerate(zip(parts, extents, strict=True)):
         form = [1] * 2 * count
@@ -71,7 +74,7 @@ def products(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, parts: S
     elements, results = index.shape
     flat = b.reshape(x, [batch, groups, depth, math.prod(extents)])
     if (index < 0).any():
-        zeros = b.constant(np.zeros([batch, groups, depth, 1]), x.dtype)
+        zeros = b.constant(filled([batch, groups, depth, 1], 0, x.dtype))
         flat, index = b.concat([flat, zeros], 3), np.where(index < 0, math.prod(extents), index)
     seen = known(b.Gather(flat, b.constant(index), axis=3), [batch, groups, depth, elements, results], x.dtype)
     matrix = b.reshape(w, [groups, rows // groups, depth * elements])

@@ -17,6 +17,7 @@ from ....ops.window import PlacedWindow, Window
 from ...building.shapes import shape
 from ...building.target import Reduction, known
 from ...engine.rules import from_nnef
+from ...maths.generated import filled
 from ...shared.pool import continued, normalized
 from ..building import TfBuilder
 from .conv import is_same, padding_attributes, widened
@@ -213,7 +214,7 @@ def _spread_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int) -> Te
     """debox along one axis, which becomes the height of images with one channel."""
     own = shape(x)
     d, s, f = window.dilation[axis], window.stride[axis], window.size[axis]
-    kernel: Array = np.zeros([(f - 1) * d + 1, 1, 1, 1], b.real)
+    kernel: Array = filled([(f - 1) * d + 1, 1, 1, 1], 0, b.real)
     kernel[::d] = 1
     full = (own[axis] - 1) * s + len(kernel)
     outer, inner = math.prod(own[:axis]), math.prod(own[axis + 1 :])

@@ -126,7 +126,9 @@ def tile(b: Builder, x: Tensor, repeats: Ints) -> Tensor:
     if len(repeats) != len(shape(x)):
         raise Unsupported(f"multiples {repeats} do not fit rank {len(shape(x))}")
     if 0 in repeats:
-        return b.constant(np.zeros([n * r for n, r in zip(shape(x), repeats, strict=True)], x.dtype))
+        return b.constant(
+            np.broadcast_to(np.zeros((), x.dtype), [n * r for n, r in zip(shape(x), repeats, strict=True)])
+        )
     return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from ....budget import ask_extent
 from ....ops.borders import ZERO_BORDERS
 from ....ops.pool import distinct_elements
 from ....ops.window import PlacedWindow, Window, divisors
@@ -50,6 +51,7 @@ def _over_active(x: Tensor, window: PlacedWindow, run: Run) -> Tensor:
 
 def _sums(x: Tensor, window: PlacedWindow) -> Tensor:
     """Sums over the windows that fit into x."""
+    ask_extent(math.prod(window.size), "its window")
     size, stride = list(window.size), list(window.stride)
     if any(d != 1 for d in window.dilation):
         return _CONV[len(size) - 1](x, x.new_ones(1, 1, *size), stride=stride, dilation=window.dilation)
@@ -66,6 +68,7 @@ def _maxima(x: Tensor, window: PlacedWindow) -> Tensor:
 
 def _spread(x: Tensor, window: PlacedWindow) -> Tensor:
     """The transpose of `_sums`."""
+    ask_extent(math.prod(window.size), "its window")
     run = _DECONV[len(window.size) - 1]
     return run(x, x.new_ones(1, 1, *window.size), stride=window.stride, dilation=window.dilation)
 
@@ -135,6 +138,7 @@ def argmax_pool(input: Tensor, *, window: Window) -> Tensor:
 
 def _largest(x: Tensor, window: PlacedWindow) -> Tensor:
     """The position, in each of the windows that fit into x, of its largest element."""
+    ask_extent(math.prod(window.size), "its window")
     pool = _MAX_POOL[len(window.size) - 1]
     _, plane = pool(x, window.size, window.stride, 0, window.dilation, return_indices=True)
     result = torch.zeros_like(plane)
