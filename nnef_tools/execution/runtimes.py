@@ -174,10 +174,11 @@ class _KernelModel:
     def _read(self, decomposed: Collection[str] | None = None) -> Graph:
         from ..ops.validity import check_graph
         from .kernels.loading import check_decomposed, read_graph
+        from .sizes import ask_tensors
 
         graph = read_graph(self._model, decomposed)
         check_decomposed(graph, decomposed or ())
-        check_graph(graph, self._functions)
+        ask_tensors(check_graph(graph, self._functions))
         return graph
 
     def called(self) -> list[str]:

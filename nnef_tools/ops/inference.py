@@ -62,7 +62,7 @@ def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapp
     _check_count(definition.fragment, shapes)
     try:
         result = definition.shape(*shapes, **attribs)
-        for shape in flat_shapes(result):
+        for shape in [result] if _INT.issuperset(map(type, result)) else flat_shapes(result):
             ask_rank(len(shape))
             if prod(shape) > _MAX_ITEMS:
                 raise ShapeError(f"the shape {shape} of its result has more items than can be addressed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,15 +23,16 @@ BIG, HUGE = 10**9, 10**12
 
 # name -> declarations of inputs, statement for y
 NNEF = {
-    "copies": ("[1,2,3]", f"ys = copy_n(x, times = {BIG}); y = ys[0];"),
+    "copies": ("[1,2,3]", f"[y] = copy_n(x, times = {BIG});"),
     "window": ("[1,2,9]", f"y = max_pool(x, size = [1,1,{BIG}], border = 'constant', padding = []);"),
     "sums": ("[1,2,9]", f"y = box(x, size = [1,1,{BIG}], border = 'ignore', padding = [], normalize = true);"),
     "indices": ("[1,2,9]", f"y = argmax_pool(x, size = [1,1,{BIG}], border = 'constant', padding = []);"),
     "transpose of sums": ("[1,2,9]", f"y = debox(x, size = [1,1,{BIG}], border = 'constant', padding = []);"),
-    "volume of a window": ("[1,2000,2000]", "y = argmax_pool(x, size = [1,2000,2000], border = 'constant');"),
+    "volume of a window": ("[1,9,9]", "y = argmax_pool(x, size = [1,2000,2000], border = 'constant');"),
     "regions": (
         "[1,2,9,9]",
-        "y = max_roi_pool(x, [[0.0,0.0,4.0,4.0]], [0], output_size = [30000,30000]);",
+        "r = constant(shape = [1,4], value = [0.0]); i = constant<integer>(shape = [1], value = [0]); "
+        "y = max_roi_pool(x, r, i, output_size = [30000,30000]);",
     ),
     "rank": ("[2]", f"y = unsqueeze(x, axes = [{','.join(map(str, range(1, 40000)))}]);"),
     "rank of an input": (f"[{','.join(['1'] * 100_000)}]", "y = copy(x);"),
@@ -81,7 +83,9 @@ def test_runs(model: Path, case: str, backend: str) -> None:
     shape, statement = {**NNEF, **RUN}[case]
     write(model, shape, statement)
     with frugal(), pytest.raises(NnefToolsError, match=r"limit of|can be addressed"):
-        nnef_tools.run_model(model, [np.zeros([2000 if "2000" in shape else 1] * 3, np.float32)], backend=backend)
+        nnef_tools.run_model(
+            model, [np.zeros(ast.literal_eval(shape) if len(shape) < 12 else 1, np.float32)], backend=backend
+        )
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pb"])
@@ -106,19 +110,23 @@ def test_constants_that_would_be_written(model: Path, suffix: str) -> None:
     nnef_tools.convert_model(model, model.with_suffix(".nnef"))  # NNEF has a short form of it
 
 
+# Abs hides the numbers from the shape inference of the onnx package, which does not ask anybody
 ONNX = {
-    "Range": f"n = Constant<value_int = {HUGE}>() o = Constant<value_int = 0>() e = Constant<value_int = 1>() "
-    "r = Range(o, n, e) y = Add(x, r)",
-    "ConstantOfShape": f"s = Constant<value_ints = [{BIG}]>() r = ConstantOfShape(s) i = Cast<to = 7>(r) y = Add(x, i)",
-    "Tile": f"c = Constant<value_ints = [1, 2]>() s = Constant<value_ints = [{BIG}]>() r = Tile(c, s) y = Gather(r, x)",
-    "Expand": f"c = Constant<value_ints = [1]>() s = Constant<value_ints = [{BIG}]>() r = Expand(c, s) "
-    "y = Gather(r, x)",
-    "Pad": f"c = Constant<value_ints = [1]>() s = Constant<value_ints = [0, {BIG}]>() r = Pad(c, s) y = Gather(r, x)",
-    "OneHot": f"c = Constant<value_ints = [1]>() d = Constant<value_int = {BIG}>() v = Constant<value_ints = [0, 1]>() "
-    "r = OneHot(c, d, v) f = Flatten<axis = 0>(r) t = Squeeze(f) y = Gather(t, x)",
-    "MelWeightMatrix": f"b = Constant<value_int = {BIG}>() d = Constant<value_int = {BIG}>() "
-    "s = Constant<value_int = 8000>() l = Constant<value_float = 0.0>() h = Constant<value_float = 8000.0>() "
-    "r = MelWeightMatrix(b, d, s, l, h) t = Squeeze(r) i = Cast<to = 7>(t) y = Gather(i, x)",
+    "Range": f"""m = Constant<value_int = {HUGE}>() n = Abs(m) o = Constant<value_int = 0>()
+        e = Constant<value_int = 1>() r = Range(o, n, e) y = Add(x, r)""",
+    "ConstantOfShape": f"""m = Constant<value_ints = [{BIG}]>() s = Abs(m) r = ConstantOfShape(s)
+        i = Cast<to = 7>(r) y = Add(x, i)""",
+    "Tile": f"""c = Constant<value_ints = [1, 2]>() m = Constant<value_ints = [{BIG}]>() s = Abs(m)
+        r = Tile(c, s) y = Gather(r, x)""",
+    "Expand": f"""c = Constant<value_ints = [1]>() m = Constant<value_ints = [{BIG}]>() s = Abs(m)
+        r = Expand(c, s) y = Gather(r, x)""",
+    "Pad": f"""c = Constant<value_ints = [1]>() m = Constant<value_ints = [0, {BIG}]>() s = Abs(m)
+        r = Pad(c, s) y = Gather(r, x)""",
+    "OneHot": f"""c = Constant<value_ints = [1]>() m = Constant<value_int = {BIG}>() d = Abs(m)
+        v = Constant<value_ints = [0, 1]>() r = OneHot(c, d, v) t = Squeeze(r) y = Gather(t, x)""",
+    "MelWeightMatrix": f"""m = Constant<value_int = {BIG}>() d = Abs(m) s = Constant<value_int = 8000>()
+        l = Constant<value_float = 0.0>() h = Constant<value_float = 8000.0>()
+        r = MelWeightMatrix(d, d, s, l, h) t = Squeeze(r) i = Cast<to = 7>(t) y = Gather(i, x)""",
 }
 
 
@@ -168,8 +176,6 @@ def test_nested_loops_have_one_number_of_steps(tmp_path: Path) -> None:
         nnef_tools.convert_model(source, tmp_path / "model.nnef", limits={"steps": 100})
     with pytest.raises(ConversionError, match=r"'Loop'.*(\n.*)*gives the model 1,00\d operations"):
         nnef_tools.convert_model(source, tmp_path / "model.nnef", limits={"operations": 1000})
-    with pytest.raises(ConversionError, match="more than the limit of 16,384"):
-        nnef_tools.convert_model(source, tmp_path / "model.nnef")
 
 
 def test_limits_are_raised_and_lowered(model: Path, run: Run) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 from ...budget import current, within
 from ...model import Graph
+from ...model.copying import copy_graph
+from ...ops.inference import infer_graph
+from ...ops.library import Library
 from ..executor import Array, Observer
 from ..feeds.inputs import check_inputs, tensor_info
 from ..sizes import ask_tensors
@@ -32,8 +35,12 @@ class GraphExecutor:
         expand: bool = False,
     ) -> None:
         if expand:
-            operators = custom_operators or {}
+            operators, count = custom_operators or {}, len(graph.operations)
             expand_missing(graph, lambda name: operators.get(name) or kernels.operator(name))
+            if len(graph.operations) != count:
+                expanded = copy_graph(graph)
+                infer_graph(expanded, library=Library.of(graph, foreign=operators), allow_unknown=True)
+                ask_tensors(expanded)
         self._budget = current()
         self.note = note
         self._kernels = kernels
