@@ -16,10 +16,13 @@ import nnef_tools
 from nnef_tools.budget import Budget, Steps, current, within
 from nnef_tools.errors import ConversionError, ExecutionError, LimitError, NnefToolsError, UsageError
 
+from ..io.tf.messages import INT32, attr, graph, node, placeholder
 from ..support.commands import Run, runner
 from ..support.onnx_models import text_model
+from .graphdef import integers, scalar
 
 BIG, HUGE = 10**9, 10**12
+INT = attr(type=INT32)
 
 # name -> declarations of inputs, statement for y
 NNEF = {
@@ -157,6 +160,27 @@ def test_tables_of_onnx_operators(tmp_path: Path, name: str, extents: str, node:
     onnx.save(text_model(f"{header} g (float[{extents}] x) => (float y) {{ {node} }}"), source)
     with frugal(), pytest.raises(ConversionError, match=rf"'{name}'.*(\n.*)*limit of"):
         nnef_tools.convert_model(source, tmp_path / "model.nnef")
+
+
+DIMS = integers("dims", 2 * 10**9)
+TENSORFLOW = {
+    "Fill": [DIMS, scalar("one", 1), node("Fill", "r", "dims", "one", T=INT, index_type=INT)],
+    "Tile": [DIMS, integers("one", 1), node("Tile", "r", "one", "dims", T=INT, Tmultiples=INT)],
+    "Range": [scalar("a", 0), scalar("b", 2 * 10**9), scalar("c", 1), node("Range", "r", "a", "b", "c", Tidx=INT)],
+    "OneHot": [
+        *(scalar("a", 0), scalar("b", 2 * 10**9), scalar("c", 1)),
+        node("OneHot", "r", "a", "b", "c", "a", T=INT, TI=INT, axis=attr(i=-1)),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", TENSORFLOW)
+def test_conversions_from_tensorflow(tmp_path: Path, case: str) -> None:
+    source = tmp_path / "model.pb"
+    add = node("AddV2", "y", "x", "r", T=INT)
+    source.write_bytes(graph(placeholder("x", 1, dtype=INT32), *TENSORFLOW[case], add).SerializeToString())
+    with frugal(), pytest.raises(ConversionError, match=rf"'{case}'.*(\n.*)*limit of"):
+        nnef_tools.convert_model(source, tmp_path / "model.nnef", fold_constants=True)
 
 
 def test_nested_loops_have_one_number_of_steps(tmp_path: Path) -> None:
