@@ -17,7 +17,7 @@ from typing import Any
 
 from ..budget import within
 from ..errors import FileError, NnefToolsError, UsageError
-from .parser import EXIT_CODES, Names, Parser, add_common_options, integer, option_name, shortened
+from .parser import EXIT_CODES, Names, Parser, add_common_options, add_limits, integer, option_name, shortened
 from .render import flush_output, give_up, own_warnings, print_error, print_json, print_traceback, quietly
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Names",
     "Parser",
     "add_common_options",
+    "add_limits",
     "guarded",
     "integer",
     "names_or_all",
@@ -61,7 +62,7 @@ class InterruptionError(NnefToolsError):
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     """Runs a subcommand and turns whatever it raises into a message and an exit status."""
     try:
-        limits = parse_limits(getattr(args, "limit", None))
+        limits = parse_limits(getattr(args, "limits", None))
         with quietly(getattr(args, "quiet", False)), own_warnings(), within(limits):
             status = run(args)
         flush_output()

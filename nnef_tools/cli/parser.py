@@ -170,6 +170,11 @@ def add_common_options(parser: Parser) -> None:
     amount.add_argument("-q", "--quiet", action="store_true", help="print only errors")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error")
     group.add_argument("--json", action="store_true", help="print the result for machines on standard output")
-    work = parser.add_argument_group("work", "a model that asks for more is refused")
+
+
+def add_limits(parser: Parser) -> None:
+    """Adds the option for what models may ask for, which every subcommand has that opens one."""
+    group = parser.add_argument_group("work", "a model that asks for more is refused")
     names = ", ".join(LIMITS)
-    work.add_argument("--limit", metavar="NAME=N,..", help=f"change limits, as in items=2e9,steps=10000: {names}")
+    text = f"change limits, as in items=2e9,steps=10000: {names}"
+    group.add_argument("--limit", dest="limits", metavar="NAME=N,..", help=text)
