@@ -5,7 +5,6 @@ A model is the path of a file or folder or, where a function says so, a Graph in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -13,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from .budget import Limits, within
-from .errors import FileError, FormatError, UsageError, check_lists
+from .errors import FormatError, UsageError, check_lists
 from .execution.executor import Array, Executor, TensorInfo, known_name
 from .execution.feeds.sources import load_inputs
 from .execution.results.compare import Comparison, compare_outputs
 from .execution.session import Inputs, Model, named_inputs, open_executor
 from .formats import InputShapes, check_dialect, detect_input, make_reader
 from .formats.destination import Destination
+from .io.json_object import parse_object
+from .io.plain_file import plain_file
 from .model import Graph
 from .verification.check import random_source
+
+_MAX_MAPPING = 1 << 28  # bytes of a file of a tensor mapping
 
 
 def load_model(
@@ -114,14 +117,18 @@ def compare_models(
 
 def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:
     """Reads a tensor mapping file as `convert_model` writes it: source name -> target name. FileError, FormatError."""
+    with plain_file(Path(path), or_open_file=True) as file:
+        raw = file.read(_MAX_MAPPING + 1)
+    if len(raw) > _MAX_MAPPING:
+        raise FormatError(f"not a tensor mapping: it has more than {_MAX_MAPPING:,} bytes", where=str(path))
     try:
-        value = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise FileError(f"cannot read the tensor mapping: {error.strerror}", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not a JSON file: {error}", where=str(path)) from None
-    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value.values()):
+        value, repeated = parse_object(raw)
+    except FormatError as error:
+        raise FormatError(f"not a tensor mapping: {error.message}", where=str(path)) from None
+    if not all(isinstance(name, str) for name in value.values()):
         raise FormatError("not a tensor mapping: a JSON object of names is expected", where=str(path))
+    if repeated:
+        raise FormatError(f"not a tensor mapping: '{repeated[0]}' is there twice", where=str(path))
     return value
 
 

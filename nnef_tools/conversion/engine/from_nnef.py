@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from ...budget import ask_constant
@@ -18,7 +17,7 @@ from ...language.stdlib import standard_fragments
 from ...language.types import item_name
 from ...model import Graph, Operation, Tensor
 from ...model.copying import copy_graph
-from ...model.dtypes import canonical_dtype, numpy_dtype
+from ...model.dtypes import ITEM_CLASSES, canonical_dtype, numpy_dtype
 from ...model.facts import TensorFact, tensor_facts, without_nnef_facts
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
@@ -367,7 +366,7 @@ def original_dtype(tensor: Tensor, facts: Mapping[str, TensorFact]) -> Any:
     """
     known = facts.get(tensor.name or "", {})
     if "dtype" in known:
-        return getattr(np, known["dtype"], None) or getattr(ml_dtypes, known["dtype"], tensor.dtype)
+        return ITEM_CLASSES.get(known["dtype"], tensor.dtype)
     return canonical_dtype(tensor.dtype) if known and tensor.data is None and tensor.dtype else tensor.dtype
 
 
