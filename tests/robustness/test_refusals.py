@@ -20,7 +20,8 @@ from nnef_tools.cli.main import main
 from nnef_tools.errors import FileError, NnefToolsError
 from nnef_tools.pipeline import convert_model
 
-from .samples import GRAPH, archive, nnef_files, onnx_model, write_folder
+from .onnx_samples import onnx_model
+from .samples import GRAPH, archive, nnef_files, write_folder
 from .test_mutants import listing, target_files
 
 resource = pytest.importorskip("resource")
