@@ -10,7 +10,7 @@ from typing import Any, Union
 import numpy as np
 
 from .dtypes import ITEM_CLASSES, is_float, nnef_dtype
-from .facts import FORMAT, IR_VERSION, OPSET, TENSORS, TensorFact, symbolic_extents, tensor_facts, with_tensor_facts
+from .facts import FORMAT, IR_VERSION, OPSET, TENSORS, symbolic_extents, tensor_facts, with_tensor_facts
 from .graph import Graph, Tensor
 
 _MAX_DEPTH = 32  # of nested lists and objects under a key that this package does not know
@@ -98,9 +98,10 @@ def checked_facts(facts: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     bad: list[str] = []
     kept = {}
     for key, value in facts.items():
-        if is_text(key) and _keep(value, SCHEMA.get(key, is_plain), key, bad):
-            kept[key] = _kept(value, SCHEMA.get(key, is_plain), key, bad)
-    bad.extend(repr(key) for key in facts if not is_text(key))
+        if not is_text(key):
+            bad.append(repr(key))
+        elif (part := _kept(value, SCHEMA.get(key, is_plain), key, bad)) is not None:
+            kept[key] = part
     return kept, bad
 
 
@@ -112,7 +113,7 @@ def facts_of_graph(facts: dict[str, Any], graph: Graph) -> tuple[dict[str, Any],
         if name not in tensors:
             bad.append(f"{TENSORS}.{name}")
             del known[name]
-        elif not _fits_type(fact, tensors[name]):
+        elif "dtype" in fact and not _fits_type(fact["dtype"], tensors[name]):
             bad.append(f"{TENSORS}.{name}.dtype")
             known[name] = {"source": fact["source"]} if "source" in fact else {}
     ranks = {known.get(t.name or "", {}).get("source"): t.rank for t in (*graph.inputs, *graph.outputs)}
@@ -125,33 +126,42 @@ def facts_of_graph(facts: dict[str, Any], graph: Graph) -> tuple[dict[str, Any],
     return with_tensor_facts(facts, known), [*bad, *(f"symbolic.{name}" for name in wrong)]
 
 
-def _fits_type(fact: TensorFact, tensor: Tensor) -> bool:
+def _fits_type(name: str, tensor: Tensor) -> bool:
     """Can the tensor have come from one of the type? Weights that are stored in another form, and codes, may differ."""
-    if "dtype" not in fact or tensor.dtype is None:
+    if tensor.dtype is None:
         return True
-    dtype = ITEM_CLASSES[fact["dtype"]]
+    dtype = ITEM_CLASSES[name]
     if dtype is not np.float64 and (tensor.quant or tensor.data is not None):
         return True
     return is_float(tensor.dtype) if dtype is np.float64 else nnef_dtype(dtype) == nnef_dtype(tensor.dtype)
 
 
-def _keep(value: Any, kind: Kind, place: str, bad: list[str]) -> bool:
-    fits = isinstance(value, dict) if isinstance(kind, (Table, Record)) else kind(value)
-    if not fits:
-        bad.append(place)
-    return fits
+def _fits(value: Any, kind: Kind) -> bool:
+    """Does all of the value fit?"""
+    if isinstance(kind, Table):
+        inner = kind.values
+        return isinstance(value, dict) and all(is_text(name) and _fits(item, inner) for name, item in value.items())
+    if isinstance(kind, Record):
+        fields = kind.fields
+        return isinstance(value, dict) and all(
+            name in fields and _fits(item, fields[name]) for name, item in value.items()
+        )
+    return kind(value)
 
 
 def _kept(value: Any, kind: Kind, place: str, bad: list[str]) -> Any:
-    """The part of a value of the right form that fits, level by level."""
-    if not isinstance(kind, (Table, Record)):
+    """The part of a value that fits, level by level; None for nothing."""
+    if _fits(value, kind):
         return value
+    if not isinstance(kind, (Table, Record)) or not isinstance(value, dict):
+        bad.append(place)
+        return None
     kept = {}
     for name, item in value.items():
         inner = kind.values if isinstance(kind, Table) else kind.fields.get(name)
         where = f"{place}.{name}" if name else f"{place}['']"
         if inner is None or not is_text(name):
             bad.append(where)
-        elif _keep(item, inner, where, bad):
-            kept[name] = _kept(item, inner, where, bad)
+        elif (part := _kept(item, inner, where, bad)) is not None:
+            kept[name] = part
     return kept
