@@ -176,6 +176,8 @@ def convert_graph(job: Job, source: OpenModel, log: Log) -> Conversion:
 
 def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Conversion:
     graph, dialect = source.graph, source.format.dialect
+    if not route and dialect.complete_shapes is not None and (job.options.static_only or job.plugins.optimizers):
+        load(dialect.complete_shapes)(graph)
     if job.options.static_only and not route:
         _keep_static(graph)
     names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}

@@ -149,6 +149,7 @@ class Converter(ConverterBase, Helpers):
         except DependsOnRefused:
             self._unknown.update(op.outputs)
         except (ConversionError, ShapeError, UsageError) as error:  # UsageError for types that NNEF lacks
+            self._complete_results(op)
             if self._static_only and any(t.shape is None or None in t.shape for t in op.outputs):
                 self._unknown.update(op.outputs)
             else:
@@ -208,6 +209,9 @@ class Converter(ConverterBase, Helpers):
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         """Checks the inferred shape and type of a result against the declaration in the source."""
+
+    def _complete_results(self, op: Operation) -> None:
+        """Finds what the source does not declare of the shapes and types of results for which no rule tells them."""
 
     def _infer_custom(self, operations: Sequence[Operation]) -> None:
         """Sets shapes and data types of the results of operations that were not made by a rule."""
@@ -300,6 +304,7 @@ class Converter(ConverterBase, Helpers):
         return target
 
     def _mirror(self, op: Operation) -> None:
+        self._complete_results(op)
         outputs = [self._fresh_output(t) for t in op.outputs]
         inputs = [self._mapped(t) for t in op.inputs]
         copied = Operation(
@@ -321,6 +326,7 @@ class Converter(ConverterBase, Helpers):
     # transforms
 
     def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
+        self._complete_results(op)
         inputs = [self._missing() if is_missing(t) else self._mapped(t) for t in op.inputs]
         outputs = [self._fresh_output(t) for t in op.outputs]
         self._unused = {target for source, target in zip(op.outputs, outputs, strict=True) if not self._is_used(source)}
