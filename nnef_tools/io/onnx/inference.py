@@ -62,9 +62,10 @@ def complete_shapes(graph: Graph, **options: Any) -> None:
 def _model(graph: Graph) -> bytes | None:
     """The bytes of a model without large values; None if the graph is not complete enough to be one."""
     try:
-        from .writer import build_message, light_model
+        from .messages import ModelMessage
+        from .writer import light_model
 
-        model: bytes = light_model(build_message(graph)).SerializeToString()
+        model: bytes = light_model(ModelMessage(graph, typed=False)).SerializeToString()
     except Exception:  # whatever is wrong with the graph is told where it matters
         return None
     return model
