@@ -42,7 +42,12 @@ class Converter(ConverterToNNEF):
         self._pairs = {} if custom else find_pairs(graph)
         self._has_inferred = False
         self._quantizers: dict[Operation, Tensor | None] = dict.fromkeys(self._pairs.values())
-        return super().__call__(graph)
+        self._undeclared: dict[Tensor, tuple[Any, Any]] = {}
+        try:
+            return super().__call__(graph)
+        finally:  # another conversion may find others
+            for tensor, (dtype, shape) in self._undeclared.items():
+                tensor.dtype, tensor.shape = dtype, shape
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         if op in self._quantizers and is_float(self._mapped(op.inputs[0]).dtype):
@@ -79,7 +84,9 @@ class Converter(ConverterToNNEF):
         super()._bind_results(op, results)
         for source in op.outputs:
             target = self._tensors.get(source)
-            if target is not None:
+            if target is not None and (source.dtype is None or _is_open(source)):
+                if source not in self._source.outputs:
+                    self._undeclared.setdefault(source, (source.dtype, source.shape))
                 source.dtype = source.dtype or target.dtype
                 if op.graph is self._source and _is_open(source):
                     source.shape = target.shape
