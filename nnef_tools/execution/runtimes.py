@@ -172,13 +172,19 @@ class _KernelModel:
         self.source = self._read(decomposed) if is_read else model
 
     def _read(self, decomposed: Collection[str] | None = None) -> Graph:
+        from ..ops.inference import infer_graph
+        from ..ops.library import Library
         from ..ops.validity import check_graph
         from .kernels.loading import check_decomposed, read_graph
         from .sizes import ask_tensors
 
         graph = read_graph(self._model, decomposed)
         check_decomposed(graph, decomposed or ())
-        ask_tensors(check_graph(graph, self._functions))
+        if isinstance(self._model, (str, PathLike)):  # the reader has checked the rest
+            infer_graph(graph, library=Library.of(graph, foreign=self._functions), allow_unknown=True)
+            ask_tensors(graph)
+        else:
+            ask_tensors(check_graph(graph, self._functions))
         return graph
 
     def called(self) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from ..execution.executor import Array, Executor
 from ..execution.feeds.distributions import parse_distribution
 from ..execution.feeds.input_ranges import InputRange, input_ranges
 from ..execution.feeds.sources import RandomSource
-from ..execution.kernels.loading import read_graph
+from ..execution.kernels.loading import ModelWarning, read_graph
 from ..execution.results.compare import OutputComparison
 from ..execution.runtimes import kernel_backends, make_executor
 from ..model import Graph
@@ -131,14 +133,24 @@ def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[.
     backends = kernel_backends(format)
     if not backends:
         return make_executor(path, format=format)
-    return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
+    with _no_warnings():
+        return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Context manager without warnings of models, which the report of the conversion has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        yield
 
 
 def _kernel_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
     """The NNEF graph that kernels run, with shapes as far as known, and whether it is that of the source."""
     for path, format in (source, target):
         if kernel_backends(format):
-            graph = read_graph(path)
+            with _no_warnings():
+                graph = read_graph(path)
             infer_graph(graph, allow_unknown=True)
             return graph, path is source[0]
     return None, False

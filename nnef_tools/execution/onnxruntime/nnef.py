@@ -39,6 +39,7 @@ class NnefOnnxExecutor:
         self._threads = threads
         self._budget = current()
         self._model = model
+        self._warned: list[str] = []  # of what is ignored in the model, which is not cached then, to tell it every time
         self._sessions: dict[tuple[str, ...], _Session] = {}
         self._cache = None if isinstance(model, Graph) else find_cache(Path(model), VERSION)
         if not self._open_cached():
@@ -72,7 +73,7 @@ class NnefOnnxExecutor:
         self.outputs = [tensor_info(tensor) for tensor in self._graph.outputs]
         names = [info.name for info in self.outputs]
         compiled = self._open(tuple(name for name in names if not self._is_known(name)))
-        if self._cache is not None and [info.name for info in compiled.outputs] == names:
+        if self._cache is not None and not self._warned and [info.name for info in compiled.outputs] == names:
             self._cache.store(compiled)
 
     def _open(self, names: tuple[str, ...]) -> CompiledModel:
@@ -99,7 +100,10 @@ class NnefOnnxExecutor:
         from .compiler import prepare
 
         with paused_collector():
-            graph = copy_graph(self._model) if isinstance(self._model, Graph) else read_graph(self._model)
+            if isinstance(self._model, Graph):
+                graph = copy_graph(self._model)
+            else:
+                graph = read_graph(self._model, warned=self._warned)
             if self._sessions and self._cache is not None and not self._cache.is_current():
                 raise ExecutionError("the model changed after it was loaded", where=str(self._model))
             return prepare(graph)
