@@ -25,8 +25,8 @@ class Budget:
     items: of one tensor that is computed or generated while a model runs. constants: items of one constant that is
     made while a model is read or converted, unless it has no more than what it is made of. extent: size, stride and
     dilation of a sliding window, and whatever else a kernel goes through item by item. steps: of all loops of a model
-    that are unrolled, together. operations: of a model with unrolled loops, and results of a single operation. rank: of
-    a tensor.
+    that are unrolled, together. operations: of a model with unrolled loops, those that a single one is converted to,
+    and results of a single one. rank: of a tensor.
     """
 
     items: int = 1 << 30
@@ -52,11 +52,16 @@ def current() -> Budget:
 
 @contextmanager
 def within(limits: Limits | Budget | None) -> Iterator[None]:
-    """Context manager that sets a budget, or some of its limits. UsageError for unknown names and wrong values."""
+    """Context manager that sets a budget, or some of its limits. UsageError for unknown names and wrong values.
+
+    Whoever opens or runs a model does it in here, so that a lack of memory is a LimitError as well.
+    """
     budget = limits if isinstance(limits, Budget) else changed(limits or {})
     token = _current.set(budget)
     try:
         yield
+    except MemoryError as error:
+        raise out_of_memory(error) from error
     finally:
         _current.reset(token)
 
@@ -104,6 +109,12 @@ def ask_results(count: int) -> None:
         raise _exceeded("operations", count, f"it would have {count:,} results")
 
 
+def ask_operations(count: int, what: str = "its windows") -> None:
+    """Asks for something that takes that many operations in a model. LimitError."""
+    if count > _current.get().operations:
+        raise _exceeded("operations", count, f"{what} would take {count:,} operations")
+
+
 def ask_rank(count: int, what: str = "its result") -> None:
     """Asks for a tensor with that many dimensions. LimitError."""
     if count > _current.get().rank:
@@ -124,6 +135,12 @@ class Steps:
             raise _exceeded("steps", self._taken, f"the loops of the model would be unrolled in {self._taken:,} steps")
         if operations > budget.operations:
             raise _exceeded("operations", operations, f"unrolling its loops gives the model {operations:,} operations")
+
+
+def out_of_memory(error: MemoryError) -> LimitError:
+    """The error for what the budget allows, but this computer does not."""
+    problem = f"out of memory: {error}" if str(error) else "out of memory"
+    return LimitError(problem, hint="a lower limit, such as --limit items=100000000, tells which operator asks for it")
 
 
 def _exceeded(name: str, count: int, problem: str) -> LimitError:

@@ -75,8 +75,6 @@ def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) 
         return _after_broken_pipe() if isinstance(error.__cause__, BrokenPipeError) else _fail(error, args)
     except OSError as error:
         return _fail(FileError(error.strerror or str(error), where=error.filename), args)
-    except MemoryError:
-        return _fail(NnefToolsError("out of memory"), args)
     except Exception as error:  # a defect of this package: also one message, with the place
         message = f"internal error: {type(error).__name__}: {error}"
         hint = "please report this, with what --debug prints"

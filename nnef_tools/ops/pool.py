@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..budget import ask_extent
+from ..budget import ask_extent, ask_items
 from ..errors import ExecutionError
-from .borders import CONV_BORDERS, POOL_BORDERS, ZERO_BORDERS, check_overhang, extend, source_index
+from .borders import CONV_BORDERS, POOL_BORDERS, ZERO_BORDERS, Padding, check_overhang, extend, source_index
 from .broadcast import Array, along
 from .checks import check, check_choice
 from .conv import extend_downscaled
@@ -27,12 +27,33 @@ from .window import PlacedWindow, Window, divisors
 
 
 def pool_shape(input: Sequence[int], *, window: Window, normalize: bool = False) -> list[int]:
-    """Shape rule of box, argmax_pool and the pools."""
+    """Shape rule of box and the pools."""
     check(len(input) > 0, "'input' must have rank 1 or more, got a scalar")
     check_choice("border", window.border, POOL_BORDERS)
     placed = window.forward(input)
     check_overhang(window.border, placed.upscaled, placed.padding)
+    _ask_padded(placed, placed.upscaled, placed.downscaled, placed.padding)
     return list(placed.downscaled)
+
+
+def _ask_padded(placed: PlacedWindow, extents: Sequence[int], windows: Sequence[int], padding: Padding) -> None:
+    """Asks for windows over extents that are padded by more than themselves, which costs a model nothing. LimitError.
+
+    windows: their number in each dimension.
+    """
+    if any(max(pair) > extent for pair, extent in zip(padding, extents, strict=True)):
+        size = placed.trimmed()[0].size if placed.border in ZERO_BORDERS else placed.size
+        ask_items(prod(windows) * max(size), "all of its windows together")
+
+
+def index_shape(input: Sequence[int], *, window: Window) -> list[int]:
+    """Shape rule of argmax_pool."""
+    _check_indices(window)
+    return pool_shape(input, window=window)
+
+
+def _check_indices(window: Window) -> None:
+    check(prod(window.size) < 2**63, f"a window of size {list(window.size)} has more items than an index can count")
 
 
 def debox_shape(
@@ -46,20 +67,22 @@ def debox_shape(
         f"'output_shape' must be empty or have {len(input)} items, got {list(output_shape)}",
     )
     placed = window.reverse(input, output_shape)
-    check_overhang(window.border, placed.downscaled, placed.continued()[0])
+    overhang, continued = placed.continued()
+    check_overhang(window.border, placed.downscaled, overhang)
+    _ask_padded(placed, placed.downscaled, continued.downscaled, overhang)
     return list(placed.upscaled)
 
 
 def pool_with_index_shape(input: Sequence[int], *, window: Window) -> tuple[list[int], list[int]]:
     """Shape rule of max_pool_with_index."""
-    shape = pool_shape(input, window=window)
+    shape = index_shape(input, window=window)
     return shape, list(shape)
 
 
 def sample_shape(input: Sequence[int], index: Sequence[int], *, window: Window) -> list[int]:
     """Shape rule of sample: the index has the shape of the result."""
     check_choice("border", window.border, CONV_BORDERS)
-    shape = pool_shape(input, window=window)
+    shape = index_shape(input, window=window)
     check(list(index) == shape, f"'index' must have the shape {shape} of the result, got {list(index)}")
     return shape
 
@@ -69,6 +92,7 @@ def desample_shape(
 ) -> list[int]:
     """Shape rule of desample: the index has the shape of the input."""
     check_choice("border", window.border, ("constant",))
+    _check_indices(window)
     check(list(index) == list(input), f"'index' must have the shape {list(input)} of 'input', got {list(index)}")
     return debox_shape(input, window=window, output_shape=output_shape)
 
@@ -167,7 +191,7 @@ def rms_pool(input: Array, *, window: Window) -> Array:
     return np.sqrt(avg_pool(np.square(input), window=window))
 
 
-@op("argmax_pool", shape=pool_shape, macs=_pool_macs, macs_group="pooling")
+@op("argmax_pool", shape=index_shape, macs=_pool_macs, macs_group="pooling")
 def argmax_pool(input: Array, *, window: Window) -> Array:
     """int64 row-major index, inside the window, of the first maximum; a NaN counts as the largest value."""
     placed = window.forward(input.shape)

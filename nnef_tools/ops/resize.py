@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_constant, ask_extent
 from .borders import CONV_BORDERS, source_index
 from .broadcast import Array, along
 from .checks import check, check_choice
@@ -28,6 +29,8 @@ PADDING_MODES = ("zeros", "border", "reflection")
 COORDINATE_MODES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
                     "tf_crop_and_resize", "tf_half_pixel_for_nn")  # fmt: skip
 NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+_TAPS = {"nearest": 1, "linear": 2, "cubic": 4}
+_FARTHEST = 2.0**60  # beyond any budget
 GRID_CUBIC_COEFFICIENT = -0.75
 TIE = 1e-6
 
@@ -250,6 +253,7 @@ def _taps(
     """Positions and weights, both [output, taps], of linear and cubic interpolation at the coordinates x."""
     stretch = min(scale, 1.0) if antialias else 1.0
     radius = 1 if mode == "linear" else 2
+    ask_constant(len(x) * 2 * int(min(radius / stretch, _FARTHEST)), "its table of weights")
     first = int(np.floor(-radius / stretch)) + 1
     position = np.floor(x).astype(np.int64)[:, None] + np.arange(first, 2 - first)
     distance = (position - x[:, None]) * stretch
@@ -349,6 +353,7 @@ def resized_axes(
     found = []
     for axis, size in enumerate(output_size, first):
         extent, given = input[axis], factors.get(axis)
+        ask_constant(size, "its table of positions")
         scale = _scale(given, extent, size, mode, coordinate_mode)
         if coordinate_mode == "tf_half_pixel_for_nn" and scale == 1:
             continue  # runtimes leave an axis that keeps its size as it is
@@ -433,6 +438,7 @@ def _grid_sample_shape(
         f"'grid' must be [{input[0]}, ..., {len(input) - 2}] of rank {len(input)} for input shape {list(input)}, "
         f"got {list(grid)}",
     )
+    ask_extent(_TAPS[mode] ** (len(input) - 2), "a cell of its grid")
     return [*input[:2], *grid[1:-1]]
 
 

@@ -7,6 +7,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +15,9 @@ import pytest
 
 import nnef_tools
 from nnef_tools.budget import Budget, Steps, current, within
-from nnef_tools.errors import ConversionError, ExecutionError, LimitError, NnefToolsError, UsageError
+from nnef_tools.errors import ConversionError, ExecutionError, LimitError, NnefToolsError, ShapeError, UsageError
+from nnef_tools.ops.inference import infer_shapes
+from nnef_tools.ops.resize import resized_axes
 
 from ..io.tf.messages import INT32, attr, graph, node, placeholder
 from ..support.commands import Run, runner
@@ -31,7 +34,7 @@ NNEF = {
     "sums": ("[1,2,9]", f"y = box(x, size = [1,1,{BIG}], border = 'ignore', padding = [], normalize = true);"),
     "indices": ("[1,2,9]", f"y = argmax_pool(x, size = [1,1,{BIG}], border = 'constant', padding = []);"),
     "transpose of sums": ("[1,2,9]", f"y = debox(x, size = [1,1,{BIG}], border = 'constant', padding = []);"),
-    "volume of a window": ("[1,9,9]", "y = argmax_pool(x, size = [1,2000,2000], border = 'constant');"),
+    "volume of a window": ("[1,1100,1100]", "y = argmax_pool(x, size = [1,1100,1100], border = 'constant');"),
     "regions": (
         "[1,2,9,9]",
         "r = constant(shape = [1,4], value = [0.0]); i = constant<integer>(shape = [1], value = [0]); "
@@ -39,6 +42,23 @@ NNEF = {
     ),
     "rank": ("[2]", f"y = unsqueeze(x, axes = [{','.join(map(str, range(1, 40000)))}]);"),
     "rank of an input": (f"[{','.join(['1'] * 100_000)}]", "y = copy(x);"),
+    "sums over a continued input": (
+        "[1,2,9]",
+        f"y = box(x, size = [1,1,{1 << 20}], border = 'replicate', padding = [(0,0),(0,0),({1 << 20},{1 << 20})]);",
+    ),
+    "sums over zeros": (
+        "[1,9,9]",
+        f"y = box(x, size = [1,{1 << 20},1], border = 'constant', padding = [(0,0),({1 << 20},{1 << 20}),(0,0)]);",
+    ),
+    "sums continued": (
+        "[1,2,9]",
+        f"y = debox(x, size = [1,1,{1 << 20}], border = 'replicate', padding = [(0,0),(0,0),(0,0)]);",
+    ),
+    "corners of a sample": (
+        f"[{','.join(['1'] * 24)}]",
+        "r = constant(shape = [1,44], value = [0.0]); i = constant<integer>(shape = [1], value = [0]); "
+        f"y = roi_resample(x, r, i, output_size = [{','.join(['1'] * 22)}]);",
+    ),
     "more than can be addressed": ("[1,2,3]", f"y = tile(x, repeats = [{2**40},{2**20},1]);"),
 }
 
@@ -47,6 +67,7 @@ RUN = {
     "an input": (f"[{HUGE}]", "y = copy(x);"),
     "a result": ("[1,2,3]", f"y = tile(x, repeats = [{HUGE},1,1]);"),
     "an upsampled result": ("[1,2,3]", f"y = nearest_upsample(x, factor = [{BIG}]);"),
+    "upsampling": ("[1,2,3]", f"y = multilinear_upsample(x, factor = [{BIG}]);"),
     "padding": ("[1,2,3]", f"y = pad(x, padding = [(0,0),(0,{BIG}),(0,0)]);"),
     "a constant": ("[1]", f"c = constant(shape = [{BIG}], value = [1.0]); y = add(x, c);"),
     "an intermediate result": ("[1]", f"z = tile(x, repeats = [{2 * BIG}]); y = sum_reduce(z, axes = [0]);"),
@@ -87,7 +108,7 @@ def test_runs(model: Path, case: str, backend: str) -> None:
     write(model, shape, statement)
     with frugal(), pytest.raises(NnefToolsError, match=r"limit of|can be addressed"):
         nnef_tools.run_model(
-            model, [np.zeros(ast.literal_eval(shape) if len(shape) < 12 else 1, np.float32)], backend=backend
+            model, [np.zeros(ast.literal_eval(shape) if len(shape) < 14 else 1, np.float32)], backend=backend
         )
 
 
@@ -99,6 +120,70 @@ def test_conversions_from_nnef(model: Path, case: str, suffix: str) -> None:
     with frugal(), pytest.raises(NnefToolsError, match=r"limit of|can be addressed"):
         nnef_tools.convert_model(model, target)
     assert not target.exists()
+
+
+RESIZE = {"output_size": [3], "mode": "linear"}
+
+
+@pytest.mark.parametrize(
+    "attribs",
+    [
+        {"scales": [1e-9], "antialias": True},
+        {"scales": [1e-30], "antialias": True, "mode": "cubic"},
+        {"output_size": [BIG], "mode": "nearest"},
+        {"output_size": [BIG], "mode": "cubic"},
+    ],
+)
+def test_tables_of_a_resize(attribs: dict[str, Any]) -> None:
+    with frugal(), pytest.raises(LimitError, match=r"its table of .* would be a constant of"):
+        resized_axes([1, 2, 9], **{**RESIZE, **attribs})
+
+
+def test_neighbors_in_a_grid() -> None:
+    with pytest.raises(LimitError, match="a cell of its grid spans 16,777,216 positions"):
+        infer_shapes("grid_sample", [[1] * 14, [1] * 13 + [12]], {"mode": "cubic"})
+
+
+@pytest.mark.parametrize("size", [[1, 1, 1 << 20, 1 << 20, 1 << 20, 1 << 20]])
+def test_indices_that_cannot_be_counted(size: list[int]) -> None:
+    attribs = {"size": size, "border": "constant", "padding": [(0, 0)] * 2 + [(1 << 20, 0)] * 4}
+    with pytest.raises(ShapeError, match="more items than an index can count"):
+        infer_shapes("argmax_pool", [[1, 1, 3, 3, 3, 3]], attribs)
+
+
+def test_a_lack_of_memory_is_beyond_a_limit(model: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise MemoryError("no 80 GiB")
+
+    write(model, "[1,2,9]", "y = relu(x);")
+    monkeypatch.setattr("nnef_tools.io.nnef.reader.build_graph", fail)
+    with pytest.raises(LimitError, match="out of memory: no 80 GiB"):
+        nnef_tools.load_model(model)
+    status, _, message = run("convert", model, model.with_suffix(".onnx"))
+    assert status == 2
+    assert "error: out of memory: no 80 GiB" in message
+
+
+def test_a_lack_of_memory_names_the_operator(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise MemoryError
+
+    write(model, "[1,2,9]", "y = max_pool(x, size = [1,1,3]);")
+    monkeypatch.setattr("nnef_tools.conversion.onnx.from_nnef.pool._over_axes", fail)
+    with pytest.raises(ConversionError, match=r"'max_pool'.*out of memory"):
+        nnef_tools.convert_model(model, model.with_suffix(".onnx"))
+
+
+WIDE = "padding = [(0,0),(0,0),(100000,0),(99999,0)], border = '%s'"
+
+
+@pytest.mark.parametrize("border", ["constant", "ignore"])
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool", "box"])
+@pytest.mark.parametrize("suffix", [".onnx", ".pb"])
+def test_large_windows_of_small_inputs_are_not_padded(model: Path, name: str, border: str, suffix: str) -> None:
+    write(model, "[1,1,5,6]", f"y = {name}(x, size = [1,1,100000,100000], {WIDE % border});")
+    with frugal():
+        nnef_tools.convert_model(model, model.with_suffix(suffix), verify=1)
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pb"])
@@ -113,21 +198,20 @@ def test_constants_that_would_be_written(model: Path, suffix: str) -> None:
     nnef_tools.convert_model(model, model.with_suffix(".nnef"))  # NNEF has a short form of it
 
 
-# Abs hides the numbers from the shape inference of the onnx package, which does not ask anybody
 ONNX = {
-    "Range": f"""m = Constant<value_int = {HUGE}>() n = Abs(m) o = Constant<value_int = 0>()
+    "Range": f"""n = Constant<value_int = {HUGE}>() o = Constant<value_int = 0>()
         e = Constant<value_int = 1>() r = Range(o, n, e) y = Add(x, r)""",
-    "ConstantOfShape": f"""m = Constant<value_ints = [{BIG}]>() s = Abs(m) r = ConstantOfShape(s)
+    "ConstantOfShape": f"""s = Constant<value_ints = [{BIG}]>() r = ConstantOfShape(s)
         i = Cast<to = 7>(r) y = Add(x, i)""",
-    "Tile": f"""c = Constant<value_ints = [1, 2]>() m = Constant<value_ints = [{BIG}]>() s = Abs(m)
+    "Tile": f"""c = Constant<value_ints = [1, 2]>() s = Constant<value_ints = [{BIG}]>()
         r = Tile(c, s) y = Gather(r, x)""",
-    "Expand": f"""c = Constant<value_ints = [1]>() m = Constant<value_ints = [{BIG}]>() s = Abs(m)
+    "Expand": f"""c = Constant<value_ints = [1]>() s = Constant<value_ints = [{BIG}]>()
         r = Expand(c, s) y = Gather(r, x)""",
-    "Pad": f"""c = Constant<value_ints = [1]>() m = Constant<value_ints = [0, {BIG}]>() s = Abs(m)
+    "Pad": f"""c = Constant<value_ints = [1]>() s = Constant<value_ints = [0, {BIG}]>()
         r = Pad(c, s) y = Gather(r, x)""",
-    "OneHot": f"""c = Constant<value_ints = [1]>() m = Constant<value_int = {BIG}>() d = Abs(m)
+    "OneHot": f"""c = Constant<value_ints = [1]>() d = Constant<value_int = {BIG}>()
         v = Constant<value_ints = [0, 1]>() r = OneHot(c, d, v) t = Squeeze(r) y = Gather(t, x)""",
-    "MelWeightMatrix": f"""m = Constant<value_int = {BIG}>() d = Abs(m) s = Constant<value_int = 8000>()
+    "MelWeightMatrix": f"""d = Constant<value_int = {BIG}>() s = Constant<value_int = 8000>()
         l = Constant<value_float = 0.0>() h = Constant<value_float = 8000.0>()
         r = MelWeightMatrix(d, d, s, l, h) t = Squeeze(r) i = Cast<to = 7>(t) y = Gather(i, x)""",
 }

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...budget import out_of_memory
 from ...errors import ConversionError, InvalidOperator, NnefToolsError, PluginError, ShapeError, Unsupported, UsageError
 from ...model import Graph, Operation, Tensor
 from ...model.plugin_code import origin
@@ -228,6 +229,8 @@ class Converter(ConverterBase, Helpers):
         except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError) as error:
             # Attributes or inputs that the operator's specification does not allow raise these.
             raise Unsupported(f"malformed operator: {error}") from error
+        except MemoryError as error:
+            raise out_of_memory(error) from error
         return list(results) if isinstance(results, (tuple, list)) else [results]
 
     def _is_used(self, tensor: Tensor) -> bool:

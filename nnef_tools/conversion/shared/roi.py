@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...budget import ask_operations
 from ...model import Tensor
 from ..building.shapes import shape
 from ..building.target import TargetBuilder
@@ -65,6 +66,7 @@ def interpolated(b: TargetBuilder, x: Tensor, images: Tensor, axes: Sequence[Tap
     last = b.nnef.transpose(x, axes=[0, *range(2, len(extents) + 2), 1])
     rows = b.nnef.reshape(last, shape=[batch * math.prod(extents), channels])
     total: Tensor | None = None
+    ask_operations(math.prod(map(len, axes)) * (4 * len(axes) + 4), "its combinations of elements")
     for combination in itertools.product(*axes):
         index = images
         for extent, (position, _) in zip(extents, combination, strict=True):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_operations
 from ....model import Tensor
 from ....ops.borders import ZERO_BORDERS
 from ....ops.window import PlacedWindow, Window
@@ -20,7 +21,7 @@ from ...engine.rules import from_nnef
 from ...maths import generated
 from ...maths import padding as pads
 from ...maths.generated import filled
-from ...shared.pool import continued, normalized
+from ...shared.pool import continued, maximized, normalized, summed
 from ..building import OnnxBuilder
 from ..common import shape
 from .conv import MAX_SPATIAL, correlate, spread
@@ -103,10 +104,13 @@ def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = Fals
     counts = [np.asarray([n]) for n in placed.size]
     if window.border == "ignore":
         counts = [placed.valid_counts(k) for k in range(len(placed.size))]
+    seen = summed(placed)
+    direct = seen is placed
+    placed = seen
     if window.border not in ZERO_BORDERS:
         x, placed = _padded(b, x, placed)
     axes = placed.active
-    direct = set(placed.over(axes).dilation) == {1} and _fits(placed) and b.real is np.float32
+    direct = direct and set(placed.over(axes).dilation) == {1} and _fits(placed) and b.real is np.float32
     if normalize and axes and direct and len(axes) <= MAX_SPATIAL:
         plain = window.border == "ignore" and placed.is_padded
         return _over_axes(b, x, placed, lambda t, w: _mean(b, t, w, not plain))
@@ -135,6 +139,7 @@ def max_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
     """max_pool -> MaxPool, whose padding does not compete, as with border 'ignore'; others by Pad."""
     x, placed = input, window.forward(shape(input))
     empty = [placed.empty(k) if window.border == "ignore" else None for k in range(len(placed.size))]
+    placed = maximized(placed)
     if window.border != "ignore" or not _fits(placed):
         x, placed = _padded(b, x, placed, _lowest(window))
 
@@ -151,7 +156,8 @@ def max_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
 
 
 def _elements(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Iterator[Tensor]:
-    """For each element of the window, the items that the windows find there; x includes the padding."""
+    """For each element of the window, the items that the windows find there; x includes the padding. LimitError."""
+    ask_operations(2 * math.prod(window.size))
     for element in np.ndindex(*window.size):
         ranges = {}
         for k, position in enumerate(element):

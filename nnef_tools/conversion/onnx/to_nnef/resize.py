@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import nnef_dtype
@@ -239,6 +240,7 @@ def affine_grid(b: Builder, theta: Tensor, size: Ints, *, align_corners: int = 0
     extents = size[2:]
     if len(extents) != rank or width != rank + 1 or batch != size[0]:
         raise Unsupported(f"theta of shape {shape(theta)} does not fit the size {size}")
+    ask_constant(math.prod(extents) * width, "its grid")
     axes = [_centers(extent, bool(align_corners)) for extent in extents]
     positions = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
     base = np.stack([*positions, np.ones(extents)], axis=-1).reshape(1, -1, width)
