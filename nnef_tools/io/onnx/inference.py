@@ -72,7 +72,9 @@ def _model(graph: Graph) -> bytes | None:
 
 
 def _inferred(model: bytes) -> Message | None:
-    """The model with the results of the inference; None if it fails."""
+    """The model with the results of the inference; None if it fails, or if there is no Python to start."""
+    if getattr(sys, "frozen", False):  # the executable is the program itself
+        return None
     code = _CODE.format(path=[str(Path(path).absolute()) for path in sys.path])
     try:
         done = subprocess.run(
