@@ -1,7 +1,8 @@
 """Pre-trained ONNX models, converted to NNEF and run by onnxruntime, beside onnxruntime on the source model.
 
-Loading and running are timed in pairs, one after the other and on one thread, so that what else the machine does meets
-both alike; reported are medians and their ratio. "first" is loading when nothing is in the cache of compiled models.
+Loading and running are measured in pairs, one after the other and on one thread, in time of the processor, so that what
+else the machine does matters little; reported are medians and their ratio. "first" is loading when nothing is in the
+cache of compiled models.
 The models are those of tests/corpus, downloaded on first use.
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import nnef_tools
-from nnef_tools.execution.onnxruntime.model_cache import VARIABLE
+from nnef_tools.execution.onnxruntime.cache_folder import VARIABLE
 from nnef_tools.execution.onnxruntime.nnef import NnefOnnxExecutor
 from nnef_tools.execution.onnxruntime.onnx import open_session, providers
 
@@ -32,7 +33,7 @@ from tests.support.packages import member
 
 @dataclass(frozen=True)
 class Pair:
-    """Median seconds of onnxruntime on the source model, and of ours."""
+    """Median seconds of processor time of onnxruntime on the source model, and of ours."""
 
     source: float
     ours: float
@@ -49,9 +50,9 @@ def paired(source: Callable[[], Any], ours: Callable[[], Any], seconds: float, l
     end = time.perf_counter() + seconds
     while len(times[ours]) < least or time.perf_counter() < end:
         for function in order:
-            start = time.perf_counter()
+            start = time.process_time()
             function()
-            times[function].append(time.perf_counter() - start)
+            times[function].append(time.process_time() - start)
         order.reverse()
     return Pair(median(times[source]), median(times[ours]))
 

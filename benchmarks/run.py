@@ -1,4 +1,5 @@
 """Times conversion, loading and execution: `python benchmarks/run.py [--peer PYTHON] [--size MB] [--json FILE]`.
+`--curve` only shows how conversions grow with the number of operators, see curve.py.
 
 Compared are this package, the packages `nnef` and `nnef-tools` of the Python package index where --peer names the
 interpreter of an environment that has them (with onnx and torch), onnxruntime on the source model, and a plain copy of
@@ -22,6 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 MODELS = Path(__file__).with_name("models.py")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Packages that are installed are compiled once, not at each start."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _run(command: Sequence[str], folder: Path) -> Run:
     """Runs a command in a folder without modules, so that each interpreter finds its own packages."""
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=ENVIRONMENT)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -212,12 +215,18 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=500, help="megabytes of the large model (500)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each command, of which the best counts (3)")
     parser.add_argument("--json", metavar="FILE", help="write the results")
+    parser.add_argument("--curve", nargs="*", type=int, metavar="N", help="growth with N operators (100 to 50,000)")
     parser.add_argument("--corpus", nargs="*", metavar="MODEL", help="compare with onnxruntime on real models (all)")
     options = parser.parse_args()
     if options.corpus is not None:
         from corpus import measure as measure_corpus
 
         measure_corpus(options.corpus)
+        return 0
+    if options.curve is not None:
+        from curve import measure as measure_curve
+
+        measure_curve(options.curve, options.peer, options.repeat)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options.peer, options.repeat, Path(folder))

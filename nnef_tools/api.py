@@ -5,34 +5,44 @@ A model is the path of a file or folder or, where a function says so, a Graph in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .errors import FileError, FormatError, UsageError, check_lists
+from .budget import Limits, within
+from .errors import FormatError, UsageError, check_lists
 from .execution.executor import Array, Executor, TensorInfo, known_name
 from .execution.feeds.sources import load_inputs
 from .execution.results.compare import Comparison, compare_outputs
 from .execution.session import Inputs, Model, named_inputs, open_executor
 from .formats import InputShapes, check_dialect, detect_input, make_reader
 from .formats.destination import Destination
+from .io.json_object import parse_object
+from .io.plain_file import plain_file
 from .model import Graph
 from .verification.check import random_source
 
+_MAX_MAPPING = 1 << 28  # bytes of a file of a tensor mapping
+
 
 def load_model(
-    path: str | PathLike[str], *, format: str | None = None, input_shapes: InputShapes | None = None, **options: Any
+    path: str | PathLike[str],
+    *,
+    format: str | None = None,
+    input_shapes: InputShapes | None = None,
+    limits: Limits | None = None,
+    **options: Any,
 ) -> Graph:
     """Reads a model into a graph in the dialect of its format.
 
-    format: its name, by default recognized by content and suffix. input_shapes: input name -> extents. options: passed
-    to the reader. FileError, FormatError, UsageError, MissingPackageError.
+    format: its name, by default recognized by content and suffix. input_shapes: input name -> extents. limits: see
+    `convert_model`. options: passed to the reader. FileError, FormatError, LimitError, UsageError, MissingPackageError.
     """
     found = detect_input(Path(path), format)
-    return make_reader(found, **options)(str(path), input_shapes)
+    with within(limits):
+        return make_reader(found, **options)(str(path), input_shapes)
 
 
 def save_model(graph: Graph, path: str | PathLike[str], *, format: str | None = None, **options: Any) -> None:
@@ -53,15 +63,16 @@ def run_model(
     backend: str = "auto",
     output_names: Sequence[str] | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+    limits: Limits | None = None,
 ) -> dict[str, Array]:
     """Runs a model or Graph once and returns its outputs by name, in order.
 
     inputs: arrays by name, or in the order of the model's inputs. backend: 'auto', 'numpy', 'torch' or 'onnxruntime'.
     output_names: other tensors to return. custom_operators: operator name -> function of the backend's arrays.
-    UsageError for wrong inputs or names, ExecutionError if an operator fails.
+    limits: see `convert_model`. UsageError for wrong inputs or names, ExecutionError if an operator fails, LimitError.
     """
     check_lists(output_names=output_names, inputs=inputs)
-    executor = open_executor(model, format, backend=backend, custom_operators=custom_operators)
+    executor = open_executor(model, format, backend=backend, custom_operators=custom_operators, limits=limits)
     return executor.run(named_inputs(inputs, executor.inputs), output_names=output_names)
 
 
@@ -106,14 +117,18 @@ def compare_models(
 
 def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:
     """Reads a tensor mapping file as `convert_model` writes it: source name -> target name. FileError, FormatError."""
+    with plain_file(Path(path), or_open_file=True) as file:
+        raw = file.read(_MAX_MAPPING + 1)
+    if len(raw) > _MAX_MAPPING:
+        raise FormatError(f"not a tensor mapping: it has more than {_MAX_MAPPING:,} bytes", where=str(path))
     try:
-        value = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise FileError(f"cannot read the tensor mapping: {error.strerror}", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not a JSON file: {error}", where=str(path)) from None
-    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value.values()):
+        value, repeated = parse_object(raw)
+    except FormatError as error:
+        raise FormatError(f"not a tensor mapping: {error.message}", where=str(path)) from None
+    if not all(isinstance(name, str) for name in value.values()):
         raise FormatError("not a tensor mapping: a JSON object of names is expected", where=str(path))
+    if repeated:
+        raise FormatError(f"not a tensor mapping: '{repeated[0]}' is there twice", where=str(path))
     return value
 
 

@@ -85,6 +85,10 @@ class ShapeError(NnefToolsError, ValueError):
     """Shapes, attributes or data types of an operation do not fit together."""
 
 
+class LimitError(ShapeError, FormatError):
+    """A model asks for more than the budget (`nnef_tools.budget`) allows. Nothing was done; the hint raises it."""
+
+
 class ConversionError(NnefToolsError, ValueError):
     """Some operators cannot be converted; `details` lists them all as text, `refused` holds them as data."""
 
@@ -172,6 +176,7 @@ _OPTION = re.compile(
     r"--shape(?P<shapes>(?: (?:'[^'\n]*:[^'\n]*'|[^\s'\"()]+:[^\s'\"()]+))+)"
     r"|--output-names(?P<names>(?: '[^'\n]*'| [^\s']+)+?)(?= converts|$)"
     r"|--opset (?P<opset>\d+)"
+    r"|--limit (?P<limit>[a-z]+)=(?P<count>\d+)"
     rf"|(?:{'|'.join(_IN_PYTHON)})(?![\w-])"
     r")"
 )
@@ -194,4 +199,6 @@ def _argument(match: re.Match[str]) -> str:
         return f"input_shapes={{{', '.join(shapes)}}}"
     if match["names"]:
         return f"output_names={shlex.split(match['names'])}"
+    if match["limit"]:
+        return f"limits={{'{match['limit']}': {match['count']}}}"
     return f"opset={match['opset']}" if match["opset"] else _IN_PYTHON[match[0]]

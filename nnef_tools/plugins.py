@@ -114,7 +114,7 @@ def load_module(name: str) -> ModuleType:
     """
     try:
         return _load_file(Path(name)) if name.endswith(".py") else _load_name(name)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, PluginError):
         raise
     except BaseException as error:  # a plugin is foreign code: it may raise anything, even SystemExit
         raise PluginError(
@@ -131,6 +131,8 @@ def _load_name(name: str) -> ModuleType:
 
 def _load_file(path: Path) -> ModuleType:
     path = path.resolve()
+    if path.exists() and not path.is_file():  # reading a pipe or device may never end
+        raise PluginError("not a file", where=str(path))
     key = f"nnef_tools plugin {path}"
     if key in sys.modules:
         return sys.modules[key]

@@ -35,7 +35,7 @@ COMMAND_LINE = """# Command line
 {commands}
 
 `nnef-tools --help` lists the commands, `nnef-tools COMMAND --help` explains one, `nnef-tools --version` prints the
-version. `python -m nnef_tools.COMMAND` takes the same options. Options stand anywhere, before or after the models. An
+version. `python -m nnef_tools COMMAND` is the same. Options stand anywhere, before or after the models. An
 option that takes several values ends at the next option or at `--`; `--shape` also ends where a word is not a shape.
 Options of the 1.0 series may be shortened as there. Of an option with one value the last one counts, one with several
 collects them. What has no effect is named in a warning.

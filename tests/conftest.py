@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from nnef_tools.execution.onnxruntime.model_cache import VARIABLE
+from nnef_tools.execution.onnxruntime.cache_folder import VARIABLE
 
 os.environ[VARIABLE] = "off"
 pytest.register_assert_rewrite("tests.support")

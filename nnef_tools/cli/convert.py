@@ -12,6 +12,7 @@ from .options import (
     Names,
     Parser,
     add_common_options,
+    add_limits,
     guarded,
     integer,
     names_or_all,
@@ -59,6 +60,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
     _add_output(parser)
     _add_verification(parser)
     add_common_options(parser)
+    add_limits(parser)
     return parser
 
 

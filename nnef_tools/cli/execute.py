@@ -18,6 +18,7 @@ from .options import (
     Names,
     Parser,
     add_common_options,
+    add_limits,
     guarded,
     integer,
     names_or_all,
@@ -61,6 +62,7 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
     _add_outputs(parser)
     _add_running(parser)
     add_common_options(parser)
+    add_limits(parser)
     return parser
 
 

@@ -15,9 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..budget import within
 from ..errors import FileError, NnefToolsError, UsageError
-from .parser import EXIT_CODES, Names, Parser, add_common_options, integer, option_name, shortened
-from .render import flush_output, give_up, print_error, print_json, print_traceback, quietly
+from .parser import EXIT_CODES, Names, Parser, add_common_options, add_limits, integer, option_name, shortened
+from .render import flush_output, give_up, own_warnings, print_error, print_json, print_traceback, quietly
 
 __all__ = [
     "EXIT_CODES",
@@ -25,10 +26,12 @@ __all__ = [
     "Names",
     "Parser",
     "add_common_options",
+    "add_limits",
     "guarded",
     "integer",
     "names_or_all",
     "option_name",
+    "parse_limits",
     "parse_literal",
     "parse_shapes",
     "shortened",
@@ -59,7 +62,8 @@ class InterruptionError(NnefToolsError):
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     """Runs a subcommand and turns whatever it raises into a message and an exit status."""
     try:
-        with quietly(getattr(args, "quiet", False)):
+        limits = parse_limits(getattr(args, "limits", None))
+        with quietly(getattr(args, "quiet", False)), own_warnings(), within(limits):
             status = run(args)
         flush_output()
         return status
@@ -71,8 +75,6 @@ def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) 
         return _after_broken_pipe() if isinstance(error.__cause__, BrokenPipeError) else _fail(error, args)
     except OSError as error:
         return _fail(FileError(error.strerror or str(error), where=error.filename), args)
-    except MemoryError:
-        return _fail(NnefToolsError("out of memory"), args)
     except Exception as error:  # a defect of this package: also one message, with the place
         message = f"internal error: {type(error).__name__}: {error}"
         hint = "please report this, with what --debug prints"
@@ -139,6 +141,20 @@ def parse_shapes(literal: str | None, compact: Iterable[str] = ()) -> dict[str, 
             )
         result[name] = tuple(map(int, parts))
     return result
+
+
+def parse_limits(text: str | None) -> dict[str, float]:
+    """Reads limits such as `items=2e9,steps=10000`. UsageError; `budget.within` checks names and values."""
+    limits = {}
+    for item in (text or "").split(",") if text is not None else ():
+        name, _, number = item.partition("=")
+        try:
+            limits[name.strip()] = float(number)
+        except ValueError:
+            raise UsageError(
+                f"--limit: '{shortened(item)}' is not a limit with a number", hint="--limit items=2e9,steps=10000"
+            ) from None
+    return limits
 
 
 def _is_extent(text: str) -> bool:

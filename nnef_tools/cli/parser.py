@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from ..budget import LIMITS
 from ..errors import UsageError
 
 EXIT_CODES = """exit status:
@@ -63,7 +64,7 @@ class Parser(argparse.ArgumentParser):
     ) -> None:
         super().__init__(
             prog=prog,
-            usage=f"%(prog)s {positional} [options]",
+            usage=" ".join(filter(None, ("%(prog)s", positional, "[options]"))),
             description=description,
             epilog=EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -169,3 +170,11 @@ def add_common_options(parser: Parser) -> None:
     amount.add_argument("-q", "--quiet", action="store_true", help="print only errors")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error")
     group.add_argument("--json", action="store_true", help="print the result for machines on standard output")
+
+
+def add_limits(parser: Parser) -> None:
+    """Adds the option for what models may ask for, which every subcommand has that opens one."""
+    group = parser.add_argument_group("work", "a model that asks for more is refused")
+    names = ", ".join(LIMITS)
+    text = f"change limits, as in items=2e9,steps=10000: {names}"
+    group.add_argument("--limit", dest="limits", metavar="NAME=N,..", help=text)

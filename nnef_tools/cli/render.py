@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
@@ -69,6 +70,22 @@ def warn_all(texts: Iterable[str]) -> None:
     """Prints warnings on standard error."""
     for text in texts:
         warn(text)
+
+
+@contextmanager
+def own_warnings() -> Iterator[None]:
+    """Context manager in which Python warnings of this package are printed as warnings for the user."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_own(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if category.__module__.partition(".")[0] == __name__.partition(".")[0]:
+                warn(str(message))
+            else:
+                show(message, category, *place)
+
+        warnings.showwarning = show_own  # type: ignore[assignment]
+        yield
 
 
 def print_error(error: NnefToolsError) -> None:

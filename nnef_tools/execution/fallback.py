@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ..budget import current, within
 from ..errors import ConversionError, FormatError
 from .executor import Array, EngineError, Executor, Observer, TensorInfo
 
@@ -18,6 +19,7 @@ class FallbackExecutor:
     def __init__(self, first: Executor, make_next: Callable[[str], Executor]) -> None:
         self._current = first
         self._make_next: Callable[[str], Executor] | None = make_next
+        self._budget = current()
 
     @property
     def backend(self) -> str:
@@ -62,7 +64,8 @@ class FallbackExecutor:
         except (EngineError, ConversionError, FormatError) as error:  # the last two when inner tensors are asked for
             if self._make_next is None:
                 raise
-            following = self._make_next(error.message)
+            with within(self._budget):
+                following = self._make_next(error.message)
         results = following.run(inputs, output_names=output_names, observe=observe)
         self._current, self._make_next = following, None
         return results

@@ -10,7 +10,8 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..errors import NnefToolsError, UsageError
+from ..budget import Limits, within
+from ..errors import LimitError, NnefToolsError, UsageError
 from ..formats import FORMATS, NNEF, load
 from ..formats.format import Runtime
 
@@ -42,6 +43,7 @@ def make_executor(
     custom_operators: Functions | None = None,
     decomposed: Collection[str] | None = None,
     device: str | None = None,
+    limits: Limits | None = None,
 ) -> Executor:
     """Makes an executor for a model file, or for a Graph in the NNEF dialect.
 
@@ -50,10 +52,23 @@ def make_executor(
     `.backend` of the result tells which, and `.note` why not another. custom_operators: operator name -> function on
     the arrays of torch (of numpy without torch, or if numpy is the backend); onnxruntime cannot call them, so 'auto'
     takes another backend for models with such operators. decomposed: operators to run by the bodies of their fragments.
-    device: 'cpu', 'cuda', .., of torch or onnxruntime. UsageError for an impossible combination, for a backend that
+    device: 'cpu', 'cuda', .., of torch or onnxruntime. limits: those of `nnef_tools.budget` that differ from the
+    defaults; LimitError for models beyond them. UsageError for an impossible combination, for a backend that
     cannot run the model, and for operators to decompose that have no body; FormatError or ShapeError for an invalid
     graph.
     """
+    with within(limits):
+        return _make_executor(model, format, backend, custom_operators, decomposed, device)
+
+
+def _make_executor(
+    model: Model,
+    format: str,
+    backend: str,
+    custom_operators: Functions | None,
+    decomposed: Collection[str] | None,
+    device: str | None,
+) -> Executor:
     from ..model import Graph
 
     if backend not in BACKENDS:
@@ -133,7 +148,7 @@ def _executor_beside_kernels(
     try:
         executor = _load(first, model.source, device)
     except NnefToolsError as error:
-        if is_only:
+        if is_only or isinstance(error, LimitError):
             raise
         note = f"{first.name} cannot run the model: {error.message}"
     else:
@@ -157,12 +172,19 @@ class _KernelModel:
         self.source = self._read(decomposed) if is_read else model
 
     def _read(self, decomposed: Collection[str] | None = None) -> Graph:
+        from ..ops.inference import infer_graph
+        from ..ops.library import Library
         from ..ops.validity import check_graph
         from .kernels.loading import check_decomposed, read_graph
+        from .sizes import ask_tensors
 
         graph = read_graph(self._model, decomposed)
         check_decomposed(graph, decomposed or ())
-        check_graph(graph, self._functions)
+        if isinstance(self._model, (str, PathLike)):  # the reader has checked the rest
+            infer_graph(graph, library=Library.of(graph, foreign=self._functions), allow_unknown=True)
+            ask_tensors(graph)
+        else:
+            ask_tensors(check_graph(graph, self._functions))
         return graph
 
     def called(self) -> list[str]:

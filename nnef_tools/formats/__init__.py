@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError, FormatError, MissingPackageError, UsageError
-from ..io.files import check_path, is_stream
+from ..io.files import check_path, complete, is_stream
+from ..io.plain_file import plain_file
 from .foreign import HEAD, check_file
 from .format import Dialect, Format, InputShapes, Optimizer, Reader, Writer
 
@@ -68,6 +69,7 @@ def detect_input(path: Path, name: str | None = None) -> Format:
     recognized, or is known not to be a model; UsageError for an unknown name.
     """
     check_path(path)
+    complete(path)
     if is_stream(path) and not path.is_file():
         raise FileError("a model is read from a file or folder, not from a stream", where=str(path))
     if name is None:
@@ -187,11 +189,8 @@ def _make(format: Format, name: str | None, options: Mapping[str, Any], action: 
 
 
 def _first_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD)
-    except OSError as error:
-        raise FileError(f"cannot read the model: {error.strerror}", where=str(path)) from error
+    with plain_file(path) as file:
+        return file.read(HEAD)
 
 
 def _by_suffix(path: Path, reading: bool = False) -> Format | None:

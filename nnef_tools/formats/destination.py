@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, UsageError
-from ..io.files import check_path, is_stream, named_as
+from ..io.files import check_path, is_stream, lock, named_as, staging_path
 from ..model import Graph
 from . import NNEF, Format, detect_output, find_format, has_suffix, make_writer
 
@@ -88,17 +89,32 @@ class Destination:
         return Written(tuple(getattr(writer, "files", (self.path,))), tuple(getattr(writer, "warnings", ())))
 
     @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps others from writing the destination, for as long as the block lasts. FileError if another one does."""
+        if is_stream(self.path):
+            yield
+            return
+        with lock(self.path):
+            yield
+
+    @contextmanager
     def elsewhere(self) -> Iterator[Destination]:
         """The same destination in a temporary folder, for as long as the block lasts. FileError.
 
         The folder is on the same file system, unless the target is a stream.
         """
-        beside = None if is_stream(self.path) else self.path.absolute()
-        place = beside and next(folder for folder in beside.parents if folder.is_dir())
+        if is_stream(self.path):
+            suffix = self.format.suffixes[1 if self.compression is not None else 0]
+            folder, name = Path(tempfile.mkdtemp(prefix="nnef-tools-")), f"{self.path.name}{suffix}"
+        else:
+            place = next(folder for folder in self.path.absolute().parents if folder.is_dir())
+            folder, name = staging_path(place / self.path.name), self.path.name
         try:
-            folder = tempfile.TemporaryDirectory(prefix=".nnef-tools-", dir=place)
+            folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise FileError(f"cannot write: {error.strerror} ('{place}')", where=str(self.path)) from error
-        suffix = self.format.suffixes[1 if self.compression is not None else 0] if beside is None else ""
-        with folder as name, named_as(trial := Path(name) / f"{self.path.name}{suffix}", self.path):
-            yield replace(self, path=trial)
+            raise FileError(f"cannot write: {error.strerror} ('{folder.parent}')", where=str(self.path)) from error
+        try:
+            with named_as(trial := folder / name, self.path):
+                yield replace(self, path=trial)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

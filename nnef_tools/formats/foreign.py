@@ -7,7 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import FormatError
+from ..errors import FileError, FormatError
+from ..io.plain_file import plain_file
 
 HEAD = 4096
 """Number of bytes at the beginning of a file that are enough to recognize it."""
@@ -109,7 +110,7 @@ def _zip(path: Path) -> Foreign | None:
 
 def _starts_net(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with plain_file(path) as file:
             return b"<net " in file.read(HEAD)
-    except OSError:
+    except FileError:
         return False

@@ -25,6 +25,7 @@ ONNX = Dialect(
     from_nnef="conversion.nnef_to_onnx:Converter",
     optimizer="optimization.onnx_optimizer:Optimizer",
     optimizer_options=frozenset({"custom_optimizers"}),
+    complete_shapes="io.onnx.inference:complete_shapes",
 )
 
 FORMATS = (

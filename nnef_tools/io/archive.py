@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Union, cast
 
 from ..errors import FileError, FormatError
+from .plain_file import plain_file
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -44,13 +45,10 @@ def read_archive(path: PathLike) -> dict[str, memoryview]:
     times (and 256 MiB) as large as its compressed form. FileError if the file cannot be read.
     """
     where = os.fspath(path)
-    try:
-        with Path(where).open("rb") as file:
-            data = _map(file, where)
-            if data[:2] == _GZIP:
-                data = _decompress(file, len(data), where)
-    except OSError as error:
-        raise FileError(f"cannot read archive: {error.strerror or error}", where=where) from error
+    with plain_file(Path(where)) as file:
+        data = _map(file, where)
+        if data[:2] == _GZIP:
+            data = _decompress(file, len(data), where)
     return _members(data, where)
 
 
@@ -173,9 +171,6 @@ def _is_folder(path: Path) -> bool:
 
 
 def _map(file: BinaryIO, where: str) -> mmap.mmap:
-    mode = os.fstat(file.fileno()).st_mode
-    if not stat.S_ISREG(mode):
-        raise FormatError("an archive has to be a plain file", where=where)
     try:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:

@@ -12,6 +12,8 @@ Rule = Callable[[Attributes], "tuple[str, str] | None"]
 
 _MIRRORS = ("constant", "replicate", "reflect", "reflect-even")
 _METHODS = ("symmetric", "asymmetric", "aligned")
+MAX_BITS = 64
+"""The widest code of a quantization."""
 _LABEL = re.compile(r"[A-Za-z0-9_\-./\\]+")
 
 
@@ -41,6 +43,14 @@ def _at_least(name: str, least: int) -> Rule:
         if isinstance(value, list):
             value = min(value) if value else least
         return (name, f"{value} is less than {least}") if value < least else None
+
+    return rule
+
+
+def _between(name: str, least: int, most: int) -> Rule:
+    def rule(attributes: Attributes) -> tuple[str, str] | None:
+        value = attributes[name]
+        return None if least <= value <= most else (name, f"{value} does not lie in [{least}, {most}]")
 
     return rule
 
@@ -185,7 +195,7 @@ _RULES: dict[str, list[Rule]] = {
             *("min_max_linear_quantize", "zero_point_linear_quantize"),
             *("linear_quantize", "logarithmic_quantize"),
         ),
-        [_at_least("bits", 1)],
+        [_between("bits", 1, MAX_BITS)],
     ),
     "copy_n": [_at_least("times", 1)],
 }

@@ -6,6 +6,7 @@ No file is opened and no shape inferred here: shapes are set on the results of e
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,13 +14,14 @@ import numpy as np
 from ..errors import ParseError, ShapeError
 from ..model.graph import Graph, Operation, Tensor
 from ..model.widths import is_double
-from .ast import Array, Call, Expression, Name, Tuple
+from .ast import Array, Assignment, Call, Expression, Name, Tuple
 from .evaluate import Evaluator, Frame, Wanted
 from .gc_pause import paused_collector
 from .lexer import Source, nearest
 from .names import FreshNames
-from .parser import Document
+from .parser import Document, UnreadBody
 from .signatures import complete, regroup
+from .statements import StatementReader
 from .stdlib import standard_fragments
 from .typecheck import STATEMENTS_ONLY, Checker, Signature, Signatures, check_fragment
 from .types import REQUIRED, ArrayType, Fragment, Primitive, TupleType, Type
@@ -39,6 +41,12 @@ def build_graph(
     names are ignored. fragments: more operations that the document may use; they replace standard ones of their name.
     real: the class of scalars, float64 if parts of the model are.
     """
+    if document.unread is not None:
+        try:
+            with paused_collector():
+                return _GraphBuilder(document, set(decomposed), fragments or {}, real).build()
+        except (ParseError, RecursionError):
+            document = document.unread.parse()  # tells what is wrong, and where
     source = document.graph.body.source
     try:
         with paused_collector():
@@ -143,8 +151,7 @@ class _GraphBuilder:
         self.standard = standard_fragments()
         self.signatures = Signatures({**self.standard, **fragments}.values())
         self.graph = Graph(document.graph.name)
-        fresh = FreshNames(self.source.distinct)
-        self.evaluator = Evaluator(self.graph, self.signatures, self.standard, decomposed, fresh, real)
+        self.evaluator = Evaluator(self.graph, self.signatures, self.standard, decomposed, self._fresh, real)
         self.checker = Checker(self.source, self.signatures, {})
         self.frame = Frame(self.source, {})
         self.inputs = {node.name: node for node in self.declaration.inputs}
@@ -157,21 +164,43 @@ class _GraphBuilder:
 
     def build(self) -> Graph:
         self._declare_fragments()
-        checker, evaluator, frame = self.checker, self.evaluator, self.frame
         for assignment in self.body.assignments:
-            value = checker.statement = assignment.value
-            type_ = checker.infer(value, tail=True)
-            checker.assign(assignment.target, type_, assignment.at, {})
-            if type(value) is Call and value.name in STATEMENTS_ONLY:
-                self._check_statement(assignment.target, value)
-                evaluator.assign(assignment, frame)
-                if value.name == "variable":
-                    self._check_label(assignment.target, value)
-            else:
-                evaluator.assign(assignment, frame)
-                self._reject_inputs(assignment.target)
+            self._statement(assignment)
+        if self.document.unread is not None:
+            self._read_statements(self.document.unread)
         self._bind_interface()
         return self.graph
+
+    @cached_property
+    def _names(self) -> FreshNames:
+        unread = self.document.unread
+        return FreshNames(self.source.distinct if unread is None else unread.tokens())
+
+    def _fresh(self, stem: str) -> str:
+        return self._names(stem)
+
+    def _read_statements(self, unread: UnreadBody) -> None:
+        def evaluate(source: Source, assignment: Assignment) -> None:
+            self.source = self.checker.source = self.frame.source = source
+            self._statement(assignment)
+
+        types, values = self.checker.types, self.frame.values
+        reader = StatementReader(self.graph, types, values, self.inputs, STATEMENTS_ONLY, evaluate)
+        reader.read(unread.text, unread.start, unread.filename, operators=unread.operators)
+        self.source = self.body.source
+
+    def _statement(self, assignment: Assignment) -> None:
+        value = self.checker.statement = assignment.value
+        type_ = self.checker.infer(value, tail=True)
+        self.checker.assign(assignment.target, type_, assignment.at, {})
+        if type(value) is Call and value.name in STATEMENTS_ONLY:
+            self._check_statement(assignment.target, value)
+            self.evaluator.assign(assignment, self.frame)
+            if value.name == "variable":
+                self._check_label(assignment.target, value)
+        else:
+            self.evaluator.assign(assignment, self.frame)
+            self._reject_inputs(assignment.target)
 
     def _declare_fragments(self) -> None:
         for fragment in self.document.fragments.values():

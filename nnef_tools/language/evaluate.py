@@ -7,12 +7,13 @@ the structure of the left side. Both reading a document and decomposing a graph 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Union
 
 import numpy as np
 
+from ..budget import current
 from ..errors import ParseError
 from ..model.graph import Graph, Operation, Tensor
 from . import constants
@@ -37,11 +38,10 @@ from .lexer import Source
 from .names import FreshNames
 from .typecheck import Signature, Signatures
 from .types import ArrayType, Fragment, TensorType, TupleType, Type
-from .values import DTYPES, item_of_dtype, type_of_value
+from .values import DTYPES, copied, item_of_dtype, type_of_value
 
 MAX_EXPANSION_DEPTH = 64
-MAX_EXPANDED_OPERATIONS = 200_000
-MAX_STEPS = 2_000_000
+MAX_STEPS = 2_000_000  # of the evaluation of a text, whatever it makes: some seconds
 _EXPANSION_STEPS = 10
 # Numbers from here on round to infinity; the text of the largest finite number is a little above it.
 _FLOAT32_LIMIT = float.fromhex("0x1.ffffffp+127")
@@ -80,7 +80,7 @@ class Evaluator:
         signatures: Signatures,
         standard: Mapping[str, Fragment],
         decomposed: Collection[str],
-        fresh: FreshNames,
+        fresh: Callable[[str], str],
         real: type = np.float32,
     ) -> None:
         self.graph = graph
@@ -281,8 +281,10 @@ class Evaluator:
             return self.expand(signature, arguments, item, wanted, frame, at)
         if frame.depth or self._loops:
             self._expanded_operations += 1
-            if self._expanded_operations > MAX_EXPANDED_OPERATIONS:
-                self._give_up(f"the expansion has more than {MAX_EXPANDED_OPERATIONS} operations", frame, at)
+            most = current().operations
+            if self._expanded_operations > most:
+                hint = f"--limit operations={10 * most} allows more"
+                self._give_up(f"the expansion has more than the limit of {most:,} operations", frame, at, hint)
             self._spend(sum(len(value) for value in arguments if isinstance(value, (list, str))), frame, at)
         return self._emit(signature, arguments, item, wanted, frame, at)
 
@@ -319,7 +321,7 @@ class Evaluator:
         attributes: dict[str, Any] = {}
         if signature.attribute_names:
             for name, value in zip(signature.attribute_names, arguments[signature.tensor_count :], strict=True):
-                attributes[name] = _copied(value) if type(value) is list else value
+                attributes[name] = copied(value) if type(value) is list else value
             problem = self._check_attributes(fragment.name, attributes) if standard else None
             if problem is not None:
                 name, reason = problem
@@ -441,13 +443,6 @@ def item_of_value(value: Any) -> str:
     if isinstance(value, Tensor):
         return item_of_dtype(value.dtype)
     return str(type_of_value(value))
-
-
-def _copied(value: Any) -> Any:
-    """Lists are copied, so that no operation shares its attributes with another or with a signature."""
-    if type(value) is not list:
-        return value
-    return [_copied(item) for item in value] if value and type(value[0]) is list else value[:]
 
 
 def _is_open(wanted: Wanted, type_: Type) -> bool:

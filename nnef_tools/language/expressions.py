@@ -119,6 +119,15 @@ class ExpressionParser:
 
     # Statements
 
+    def only_assignment(self, source: Source) -> Assignment:
+        """The assignment that a source consists of."""
+        source.check()
+        self.source, self.tokens, self.position = source, source.tokens, 0
+        assignment = self.assignment()
+        if self.tokens[self.position]:
+            raise self.unexpected("the end of the text")
+        return assignment
+
     def assignment(self) -> Assignment:
         at = self.position
         target = self.target()

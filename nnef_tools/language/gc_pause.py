@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused_collector() -> Iterator[None]:
-    """No cyclic garbage collection inside; afterwards as before."""
+    """No cyclic garbage collection inside; afterwards as before. One pause may hold another."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

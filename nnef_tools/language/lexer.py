@@ -20,13 +20,17 @@ RESERVED = frozenset(
 # Every text matches: skipped text, then a token, any other single character (an error), or the end ('').
 _SPACE = r"[ \t\v\f\r\n]*"
 _COMMENTS = rf"(?:#[^\r\n]*{_SPACE})*"
+COMMENT = r"#[^\r\n]*(?=[\r\n]|\Z)"
+STRING = (
+    r"'[^'\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^'\\\x00-\x08\x0a-\x1f\x7f]*)*'"
+    r'|"[^"\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^"\\\x00-\x08\x0a-\x1f\x7f]*)*"'
+)
 _TOKEN = (
     r"[,()\[\];]|=(?!=)"  # the most frequent first
     r"|[A-Za-z_][A-Za-z0-9_]*"
     r"|[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
     r"|->|<=|>=|==|!=|&&|\|\||[-+*/^<>!{}:=?]"
-    r"|'[^'\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^'\\\x00-\x08\x0a-\x1f\x7f]*)*'"
-    r'|"[^"\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\x00-\x08\x0a-\x1f\x7f][^"\\\x00-\x08\x0a-\x1f\x7f]*)*"'
+    rf"|{STRING}"
 )
 _LEXER = re.compile(rf"{_SPACE}{_COMMENTS}({_TOKEN}|.|\Z)", re.DOTALL)
 _PLAIN_LEXER = re.compile(rf"{_SPACE}({_TOKEN}|.|\Z)", re.DOTALL)  # does not look for comments, which takes time
@@ -37,13 +41,17 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Source:
-    """A text with its tokens, which need a `check`. The list of tokens ends with the empty string."""
+    """A text with its tokens, which are found when they are asked for, and need a `check`."""
 
     def __init__(self, text: str, filename: str) -> None:
         self.text = text[1:] if text.startswith("\ufeff") else text
         self.filename = filename
         self._lexer = _LEXER if "#" in self.text else _PLAIN_LEXER
-        self.tokens: list[str] = self._lexer.findall(self.text)
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """All tokens, and an empty string."""
+        return self._lexer.findall(self.text)
 
     def check(self, start: int = 0) -> None:
         """ParseError if a token from `start` on is none of the language."""
@@ -94,6 +102,16 @@ class Source:
         error = ParseError(message, filename=self.filename, line=line, column=column, source=shown, hint=hint)
         error.details = (shown, caret)
         return error
+
+
+def find_body(text: str) -> int | None:
+    """Where a document goes on behind the `{` of its graph; None if it has none."""
+    in_graph = False
+    for match in _LEXER.finditer(text, 1 if text.startswith("\ufeff") else 0):
+        in_graph = in_graph or match[1] == "graph"
+        if in_graph and match[1] == "{":
+            return match.end()
+    return None
 
 
 def _window(source: str, column: int, width: int = 120) -> tuple[str, str]:

@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .ast import Body, GraphDeclaration, Name
+from ..errors import ParseError
+from .ast import Assignment, Body, GraphDeclaration, Name
 from .ast import Literal as LiteralNode
 from .expressions import FRAGMENTS_EXTENSION, OPERATORS_EXTENSION, ExpressionParser
 from .gc_pause import paused_collector
-from .lexer import Source, nearest
+from .lexer import Source, find_body, nearest
 from .types import (
     PRIMITIVES,
     REQUIRED,
@@ -38,12 +39,35 @@ UnknownExtensions = Literal["error", "ignore"]
 
 @dataclass
 class Document:
-    """A parsed graph.nnef. fragments: those that it declares, in order. graph: the syntax tree."""
+    """A parsed graph.nnef. fragments: those that it declares, in order. graph: the syntax tree.
+
+    unread: the statements of the graph, if they are left to `build_graph`; the tree has none then.
+    """
 
     version: str
     extensions: list[str]
     fragments: dict[str, Fragment]
     graph: GraphDeclaration
+    unread: UnreadBody | None = None
+
+
+@dataclass(frozen=True)
+class UnreadBody:
+    """The statements of a graph, from `start` in the text on. operators: operator expressions are enabled."""
+
+    text: str
+    filename: str
+    start: int
+    operators: bool
+    on_unknown_extension: UnknownExtensions
+
+    def tokens(self) -> frozenset[str]:
+        """The different tokens of the whole text."""
+        return Source(self.text, self.filename).distinct
+
+    def parse(self) -> Document:
+        """The whole document. ParseError if the text is not one."""
+        return parse(self.text, self.filename, on_unknown_extension=self.on_unknown_extension)
 
 
 def parse(text: str, filename: str = "<input>", *, on_unknown_extension: UnknownExtensions = "error") -> Document:
@@ -58,6 +82,21 @@ def parse(text: str, filename: str = "<input>", *, on_unknown_extension: Unknown
             return _DocumentParser(source, on_unknown_extension).document()
         except RecursionError:
             raise source.error(0, "nested too deeply for the stack that is left") from None
+
+
+def parse_head(text: str, filename: str, *, on_unknown_extension: UnknownExtensions = "error") -> Document:
+    """A document whose statements are left to `build_graph`. ParseError if the text before them is not right."""
+    end = find_body(text)
+    if end is not None:
+        parser = _DocumentParser(Source(text[:end], filename), on_unknown_extension)
+        try:
+            document = parser.head()
+        except (ParseError, RecursionError):
+            pass  # errors show whole lines, so they come from a reading of the whole text
+        else:
+            document.unread = UnreadBody(text, filename, end, parser.operators, on_unknown_extension)
+            return document
+    return parse(text, filename, on_unknown_extension=on_unknown_extension)
 
 
 def parse_fragments(text: str, filename: str = "<fragments>") -> dict[str, Fragment]:
@@ -77,6 +116,14 @@ class _DocumentParser(ExpressionParser):
         self.ignore_unknown = on_unknown_extension == "ignore"
 
     def document(self) -> Document:
+        document = self.head()
+        document.graph.body.assignments = self._assignments()
+        if self.tokens[self.position]:
+            raise self.unexpected("the end of the text after the graph")
+        return document
+
+    def head(self) -> Document:
+        """What comes before the statements of the graph."""
         version = self._version()
         extensions, unknown = self._extensions()
         self.source.check(self.position)  # not before: there may be free text in unknown extensions
@@ -87,10 +134,7 @@ class _DocumentParser(ExpressionParser):
         fragments = self.fragments()
         if self.tokens[self.position] != "graph":
             raise self.unexpected("'graph'")
-        graph = self._graph()
-        if self.tokens[self.position]:
-            raise self.unexpected("the end of the text after the graph")
-        return Document(version, extensions, fragments, graph)
+        return Document(version, extensions, fragments, self._graph())
 
     def _version(self) -> str:
         if self.tokens[0] != "version":
@@ -145,7 +189,8 @@ class _DocumentParser(ExpressionParser):
         inputs = self._names({}, "input")
         self.expect("->")
         outputs = self._names({node.name: "input" for node in inputs}, "output")
-        return GraphDeclaration(name, inputs, outputs, self._body(at), at)
+        self.expect("{")
+        return GraphDeclaration(name, inputs, outputs, Body(self.source, [], at), at)
 
     def _names(self, taken: dict[str, str], kind: str) -> list[Name]:
         self.expect("(")
@@ -169,6 +214,10 @@ class _DocumentParser(ExpressionParser):
 
     def _body(self, at: int) -> Body:
         self.expect("{")
+        return Body(self.source, self._assignments(), at)
+
+    def _assignments(self) -> list[Assignment]:
+        """The statements behind a `{`, to its `}`."""
         if self.tokens[self.position] == "}":
             self.fail("a body has at least one assignment")
         assignments = []
@@ -177,7 +226,7 @@ class _DocumentParser(ExpressionParser):
                 raise self.unexpected("an assignment or '}'")
             assignments.append(self.assignment())
         self.position += 1
-        return Body(self.source, assignments, at)
+        return assignments
 
     # Fragments
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,11 @@ from .types import REQUIRED, ArrayType, Fragment, TupleType
 from .values import item_of_dtype
 
 INDENT = "    "
+_INTEGERS, _TUPLES = {int}, {tuple}
 _SINGLE, _DOUBLE, _OWN = "single", "double", "own"
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+_FLOAT32_TINY = float(np.finfo(np.float32).tiny)
+_SHORT = 7  # characters: six digits and a point
 
 
 def format_graph(
@@ -62,14 +66,15 @@ def format_graph(
 
 def format_operation(operation: Operation, fragment: Fragment | None = None) -> str:
     """`y = conv<...>(x, w, stride = [1, 1]);`. fragment: the signature, if it is known, to group the tensors by."""
-    where = _where(operation)
     name = _identifier(operation.type or "", "operation")
-    attributes = dict(operation.attribs)
+    attributes = operation.attribs
     type_argument = ""
-    if fragment is None or "dtype" not in fragment.attributes:
-        attributes["dtype"] = as_class(attributes.get("dtype"))
-    if isinstance(attributes.get("dtype"), (type, np.dtype)):
-        item = item_of_dtype(np.dtype(attributes.pop("dtype")).type)
+    dtype = attributes.get("dtype")
+    if isinstance(dtype, str) and (fragment is None or "dtype" not in fragment.attributes):
+        dtype = as_class(dtype)
+    if isinstance(dtype, (type, np.dtype)):
+        attributes = {key: value for key, value in attributes.items() if key != "dtype"}
+        item = item_of_dtype(np.dtype(dtype).type)
         # The signature of a known operation that is not generic says the type already.
         type_argument = f"<{item}>" if fragment is None or fragment.generic else ""
     # The precision of a custom operation is not known, so numbers of double precision keep theirs.
@@ -84,7 +89,7 @@ def format_operation(operation: Operation, fragment: Fragment | None = None) -> 
         ]
         results = [_result(item) for item in _grouped(operation.outputs, fragment, is_input=False)]
     except FormatError as error:
-        raise FormatError(error.message, error.details, where=where, hint=error.hint) from None
+        raise FormatError(error.message, error.details, where=_where(operation), hint=error.hint) from None
     return f"{', '.join(results)} = {name}{type_argument}({', '.join(arguments)});"
 
 
@@ -96,6 +101,8 @@ def format_value(value: Any, precision: str = _SINGLE) -> str:
     string of a class named `Identifier` is printed as it is. FormatError for anything else, also for infinity, NaN and
     integers of more than 64 bits, which have no literal.
     """
+    if type(value) is list and _holds_integers(value):
+        return repr(value)
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -150,7 +157,7 @@ def _name(tensor: Tensor) -> str:
 
 def _operand(item: Any, precision: str) -> str:
     if isinstance(item, Tensor):
-        return format_literal(item, precision) if not item.has_producer and item.data is not None else _name(item)
+        return _name(item) if item.data is None or item.has_producer else format_literal(item, precision)
     return f"[{', '.join([_operand(part, precision) for part in item])}]"
 
 
@@ -201,6 +208,15 @@ def _string(text: str) -> str:
     return f"'{quoted}'"
 
 
+def _holds_integers(values: list[Any]) -> bool:
+    """Does a list hold integers, or tuples of them, that can be written? Python writes these as NNEF does."""
+    kinds = set(map(type, values))
+    if kinds == _TUPLES and min(map(len, values)) >= 2:
+        values = list(chain.from_iterable(values))
+        kinds = set(map(type, values))
+    return kinds == _INTEGERS and min(values) >= INTEGER_MIN and max(values) <= INTEGER_MAX
+
+
 def _integer(value: int) -> str:
     if not INTEGER_MIN <= value <= INTEGER_MAX:
         raise FormatError(f"{value} has no literal in NNEF, whose integers have 64 bits", hint="keep it in a variable")
@@ -214,6 +230,9 @@ def _number(value: float, precision: str) -> str:
     """
     if not math.isfinite(value):
         raise FormatError(f"{value} has no literal in NNEF", hint="keep it in a variable")
+    text = repr(value)
+    if len(text) <= _SHORT and (abs(value) >= _FLOAT32_TINY or value == 0.0):
+        return text  # six digits or less are never longer than needed in single precision
     if precision != _DOUBLE and abs(value) <= _FLOAT32_MAX:
         single = np.float32(value)
         if (single != 0.0 or value == 0.0) and (precision == _SINGLE or float(single) == value):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import FormatError
 from .ast import Call, Expression, Literal
+from .attributes import check_attributes
 from .expressions import ExpressionParser
 from .lexer import Source, is_identifier, nearest, unquote
 from .printer import format_value
@@ -99,6 +100,10 @@ class _QuantizationParser(ExpressionParser):
                 self.fail(f"argument '{name}' of '{call.name}' is missing", call.at)
             else:
                 entry[name] = parameter.default
+        illegal = check_attributes(call.name, entry) if call.name in standard_fragments() else None
+        if illegal is not None:
+            name, reason = illegal
+            self.fail(f"attribute '{name}' of '{call.name}': {reason}", given[name].at if name in given else call.at)
         return entry
 
     def _value(self, call: Call, parameter: Parameter, node: Expression) -> Any:

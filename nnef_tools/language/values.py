@@ -37,9 +37,12 @@ def type_of_value(value: Any) -> Type | None:
     if isinstance(value, list):
         kinds = set(map(type, value))
         if len(kinds) == 1:
-            array = _ARRAYS.get(kinds.pop())
+            array = _ARRAYS.get(next(iter(kinds)))
             if array is not None:
                 return array
+        alike = kinds == {tuple} and len({tuple(map(type, item)) for item in value}) == 1
+        if alike and _PRIMITIVES.keys() >= set(map(type, value[0])):
+            value = value[:1]  # as the rows of a padding, all have the type of the first
     types = [type_of_value(item) for item in value]
     if isinstance(value, tuple):
         known = [type for type in types if type is not None]
@@ -53,7 +56,7 @@ def type_of_value(value: Any) -> Type | None:
 def fits(value: Any, type_: Type) -> bool:
     """Can the literal be the default of a parameter of the type? Where that is generic, any one primitive will do."""
     own = type_of_value(value)
-    return own is not None and any(castable(own, bind(type_, item)) for item in PRIMITIVES)
+    return own is type_ or (own is not None and any(castable(own, bind(type_, item)) for item in PRIMITIVES))
 
 
 def castable(source: Type, target: Type) -> bool:
@@ -125,3 +128,10 @@ def deduce(declared: Type, actual: Type, found: set[str]) -> None:
 def item_of_dtype(dtype: type | None) -> str:
     """The primitive that a tensor of the numpy (or ml_dtypes) class holds; a scalar if the class is not known."""
     return "scalar" if dtype is None else nnef_dtype(dtype)
+
+
+def copied(value: Any) -> Any:
+    """Lists are copied, so that no operation shares its attributes with another or with a signature."""
+    if type(value) is not list:
+        return value
+    return [copied(item) for item in value] if value and type(value[0]) is list else value[:]

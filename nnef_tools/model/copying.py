@@ -9,7 +9,7 @@ def copy_graph(graph: Graph) -> Graph:
     """A graph with copies of all operations and tensors; arrays and quantization parameters are shared."""
     result = Graph(graph.name)
     result.metadata = dict(graph.metadata)
-    copies: dict[Tensor, Tensor] = {tensor: tensor.copy_with(result) for tensor in graph.tensors}
+    copies = {t: Tensor(result, t.name, t.shape, t.dtype, t.data, t.quant) for t in graph.tensors}
     for op in graph.operations:
         inputs = [copies[tensor] for tensor in op.inputs]
         outputs = [copies[tensor] for tensor in op.outputs]

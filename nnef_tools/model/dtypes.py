@@ -11,6 +11,18 @@ from ..errors import UsageError
 
 _BY_KIND = {"f": "scalar", "i": "integer", "u": "integer", "b": "logical", "U": "string", "S": "string"}
 _CLASSES: dict[str, type] = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_, "string": np.str_}
+ITEM_CLASSES: dict[str, type] = {
+    dtype.__name__: dtype
+    for dtype in (
+        *(np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64),
+        *(np.uint8, np.uint16, np.uint32, np.uint64, np.bool_, np.str_, np.bytes_),
+        *(ml_dtypes.bfloat16, ml_dtypes.int2, ml_dtypes.int4, ml_dtypes.uint2, ml_dtypes.uint4),
+        *(ml_dtypes.float8_e3m4, ml_dtypes.float8_e4m3, ml_dtypes.float8_e4m3b11fnuz, ml_dtypes.float8_e4m3fn),
+        *(ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz, ml_dtypes.float8_e8m0fnu),
+        *(ml_dtypes.float4_e2m1fn, ml_dtypes.float6_e2m3fn, ml_dtypes.float6_e3m2fn),
+    )
+} | {"bool": np.bool_, "bool_": np.bool_, "str_": np.str_, "bytes_": np.bytes_}  # the names of numpy 1 and 2
+"""Name -> class, of the item types that NNEF tensors can have. Names in files are looked up here, in no module."""
 MAX_EXACT_INTEGER = 2**24
 """Float32, in which NNEF's scalars are computed, has all integers up to this."""
 

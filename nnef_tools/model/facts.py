@@ -1,7 +1,7 @@
 """Facts about a model beside its computation: the keys of `graph.metadata`, and their types.
 
 The dict is public, and `nnef_tools.json` keeps it (docs/reference/nnef-files.md). Any key may be missing. The functions
-here take `graph.metadata`; what a file has under a key may be of any type, and counts as missing if it does not fit.
+here take `graph.metadata`; what a file has under a key was checked when it was read (`facts_schema`).
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ def merged_tensors(metadata: Metadata) -> Mapping[str, str]:
     return _mapping(metadata, "aliases")
 
 
+def symbolic_extents(metadata: Metadata) -> Mapping[str, Sequence[int | str | None]]:
+    """ONNX: name of a tensor -> its extents, of tensors that have extents with a name."""
+    return _mapping(metadata, "symbolic")
+
+
 def without(metadata: Metadata, keys: Collection[str]) -> dict[str, Any]:
     """The metadata without some of its keys."""
     return {key: value for key, value in metadata.items() if key not in keys}
@@ -114,7 +119,7 @@ class OnnxFacts:
             metadata.get("producer_version") or "",
             str(metadata.get("doc") or ""),
             {key: str(value) for key, value in _mapping(metadata, "metadata_props").items()},
-            _mapping(metadata, "symbolic"),
+            symbolic_extents(metadata),
         )
 
 

@@ -262,6 +262,8 @@ class Operation:
             return []
         captured: dict[Tensor, None] = {}
         for value in self._attribs.values():
+            if type(value) in _PLAIN:
+                continue
             if isinstance(value, Graph):
                 captured.update(dict.fromkeys(value._captures()))
             elif isinstance(value, (list, tuple)) and not _PLAIN.issuperset(map(type, value)):
@@ -269,6 +271,11 @@ class Operation:
                     if isinstance(nested, Graph):
                         captured.update(dict.fromkeys(nested._captures()))
         return list(captured)
+
+    def _reads(self) -> Sequence[Tensor]:
+        """Inputs and captures."""
+        captured = self.captures if self._attribs else ()
+        return (*self._inputs, *captured) if captured else self._inputs
 
     @property
     def input(self) -> Tensor:
@@ -417,7 +424,7 @@ class Graph:
         """Does every producer precede its consumers?"""
         done: set[Operation] = set()
         for operation in self._operations:
-            for tensor in (*operation._inputs, *operation.captures):
+            for tensor in operation._reads():
                 for producer in tensor._producers:
                     if producer not in done and producer._graph is self:
                         return False
@@ -426,17 +433,12 @@ class Graph:
 
     def _needs(self, operation: Operation) -> set[Operation]:
         """The operations of this graph that must run before the given one."""
-        return {
-            producer
-            for tensor in (*operation._inputs, *operation.captures)
-            for producer in tensor._producers
-            if producer._graph is self
-        }
+        return {producer for tensor in operation._reads() for producer in tensor._producers if producer._graph is self}
 
     def _captures(self) -> Iterator[Tensor]:
         """Tensors of outer graphs that this graph refers to."""
         for operation in self._operations:
-            for tensor in (*operation._inputs, *operation.captures):
+            for tensor in operation._reads():
                 if tensor._graph is not self:
                     yield tensor
         for tensor in self._outputs:
@@ -449,6 +451,8 @@ class Graph:
         Operations before `offset` stay where they are and count as done. Returns False, and changes nothing, if the
         operations depend on each other in a cycle.
         """
+        if offset == 0 and self.is_sorted():
+            return True
         operations = list(self._operations)
         position = {operation: k for k, operation in enumerate(operations)}
         waiting: dict[Operation, int] = {}

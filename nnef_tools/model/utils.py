@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from .chains import replace_chain
 from .graph import Graph, Operation, Tensor
@@ -159,8 +159,9 @@ def place_operations(graph: Graph) -> bool:
     return True
 
 
-def _reads(operation: Operation) -> tuple[Tensor, ...]:
-    return (*operation.inputs, *operation.captures)
+def _reads(operation: Operation) -> Sequence[Tensor]:
+    captured = operation.captures
+    return (*operation.inputs, *captured) if captured else operation.inputs
 
 
 def _producers(operation: Operation) -> list[Operation]:

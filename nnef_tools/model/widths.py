@@ -37,8 +37,10 @@ def width_of(operands: Sequence[Tensor]) -> Callable[[Tensor], Any]:
 
 def is_double(operation: Operation) -> bool:
     """Is the operation computed in float64, because a result, or an operand that is not a literal, is?"""
-    tensors = (*operation.outputs, *operation.inputs)
-    return any(tensor.dtype is np.float64 and not is_literal(tensor) for tensor in tensors)
+    for tensor in (*operation.outputs, *operation.inputs):  # a loop: every operation is asked
+        if tensor.dtype is np.float64 and not is_literal(tensor):
+            return True
+    return False
 
 
 def has_doubles(graph: Graph) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from ..budget import ask_items
 from ..errors import ShapeError
 from .broadcast import Array, last_axes
 from .checks import check
@@ -48,6 +50,13 @@ def source_index(index: Array, extent: int, border: str) -> Array:
     return np.where((index < 0) | (index >= extent), -1, index)
 
 
+def ask_extended(shape: Sequence[int], padding: Padding) -> None:
+    """Asks the budget for an array of that shape with its last len(padding) axes extended. LimitError."""
+    first = len(shape) - len(padding)
+    extents = [n + max(p, 0) + max(q, 0) for n, (p, q) in zip(shape[first:], padding, strict=True)]
+    ask_items(math.prod(shape[:first]) * math.prod(extents), "its input with padding")
+
+
 def extend(array: Array, padding: Padding, border: str, value: float = 0.0) -> Array:
     """The array with its last len(padding) axes extended; negative padding crops. A view if possible.
 
@@ -57,6 +66,7 @@ def extend(array: Array, padding: Padding, border: str, value: float = 0.0) -> A
     if all(before <= 0 and after <= 0 for before, after in padding):
         crop = [slice(-p, extent + q) for (p, q), extent in zip(padding, array.shape[first:], strict=True)]
         return np.asarray(array[last_axes(crop)])
+    ask_extended(array.shape, padding)
     if border in ZERO_BORDERS:
         return _extend_constant(array, padding, first, value)
     check_overhang(border, array.shape[first:], padding)

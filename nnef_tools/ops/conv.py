@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..budget import ask_extent
 from ..errors import ShapeError
 from .borders import CONV_BORDERS, check_overhang, extend
 from .broadcast import Array, last_axes
@@ -216,6 +217,7 @@ def _correlate_planes(input: Array, filter: Array, window: PlacedWindow, groups:
     weights = filter.reshape(groups, multiplier, *window.size, *(1,) * len(window.size))
     result = np.zeros((batch, groups, multiplier, *window.downscaled), np.result_type(input, filter))
     chunk = max(1, _CACHED_ITEMS // (multiplier * prod(window.downscaled)))
+    ask_extent(prod(window.size), "its window")
     elements = [(j, last_axes([window.read(*item) for item in enumerate(j)])) for j in np.ndindex(*window.size)]
     for item, start in product(range(batch), range(0, groups, chunk)):
         planes = input[item, start : start + chunk, None]
@@ -245,6 +247,7 @@ def deconv(
     source = input.reshape(batch, groups, inner, *placed.downscaled)
     weights = np.moveaxis(filter.reshape(groups, inner, outer, *placed.size), 2, 1)
     result = np.zeros((batch, groups, outer, *placed.upscaled), np.result_type(input, filter))
+    ask_extent(prod(placed.size), "its window")
     for element in np.ndindex(*placed.size):
         pairs = [placed.write(*item) for item in enumerate(element)]
         part = source[last_axes([windows for _, windows in pairs])]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_results
 from ..errors import ShapeError
 from .broadcast import Array, align, elementwise_shape, same_shape
 from .checks import check
@@ -145,6 +146,7 @@ def add_n(arrays: Sequence[Array]) -> Array:
 def _copy_n_shape(shape: Sequence[int], *, times: int) -> list[list[int]]:
     if times < 1:
         raise ShapeError(f"'times' must be positive, got {times}")
+    ask_results(times)
     return [list(shape)] * times
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import prod
 from operator import index
 from typing import Any, TypeVar
 
 import numpy as np
 
-from ..errors import ExecutionError, NnefToolsError, PluginCodeError, PluginError, ShapeError, UsageError
+from ..budget import ask_constant, ask_rank
+from ..errors import ExecutionError, LimitError, NnefToolsError, PluginCodeError, PluginError, ShapeError, UsageError
 from ..language.signatures import regroup
 from ..language.types import REQUIRED, Fragment
 from ..model.dtypes import as_class, nnef_dtype, numpy_dtype
@@ -23,6 +25,7 @@ from .registry import find
 
 T = TypeVar("T")
 _INT = {int}
+_MAX_ITEMS = 2**60 - 1  # of at most eight bytes
 ShapeFunctions = Mapping[str, Callable[..., Any]]
 
 # operations whose kernel has the data type of the result as a parameter
@@ -58,7 +61,12 @@ def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapp
     attribs = definition.complete(attribs)
     _check_count(definition.fragment, shapes)
     try:
-        return definition.shape(*shapes, **attribs)
+        result = definition.shape(*shapes, **attribs)
+        for shape in [result] if _INT.issuperset(map(type, result)) else flat_shapes(result):
+            ask_rank(len(shape))
+            if prod(shape) > _MAX_ITEMS:
+                raise ShapeError(f"the shape {shape} of its result has more items than can be addressed")
+        return result
     except NnefToolsError as error:
         error.where = error.where or definition.name
         raise
@@ -66,7 +74,7 @@ def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapp
 
 def output_shapes(op: Operation, found: Any, custom_shapes: ShapeFunctions) -> list[list[int]]:
     """A shape for each result of an operation, from those of infer_shapes. PluginError, ShapeError if counts differ."""
-    results = list(flat_shapes(found))
+    results = [found] if type(found) is list and _INT.issuperset(map(type, found)) else list(flat_shapes(found))
     if len(results) == len(op.outputs):
         return results
     if op.type in custom_shapes:
@@ -184,6 +192,7 @@ def evaluate(name: str, inputs: Sequence[Any], attribs: Mapping[str, Any]) -> An
         raise ExecutionError(f"operation '{name}' cannot be evaluated: it has no kernel", where=name)
     shapes = [[np.shape(a) for a in item] if isinstance(item, list) else np.shape(item) for item in inputs]
     expected = infer_shapes(name, shapes, attribs)
+    _ask_value(name, expected, inputs)
     arguments = definition.complete(attribs)
     if name in _DTYPE_KERNELS:
         arguments["dtype"] = as_class(attribs.get("dtype", np.float32))
@@ -196,6 +205,16 @@ def evaluate(name: str, inputs: Sequence[Any], attribs: Mapping[str, Any]) -> An
         actual = [list(array.shape) for array in flat_results(results)]
         assert actual == list(flat_shapes(expected)), f"{name}: kernel gives {actual}, shape rule {expected}"
     return results
+
+
+def _ask_value(name: str, shapes: Any, inputs: Sequence[Any]) -> None:
+    """Asks the budget for results of an operation on constants, which may have as many items as the operands."""
+    given = sum(np.size(array) for array in flat_results(list(inputs)))
+    try:
+        ask_constant(sum(map(prod, flat_shapes(shapes))), given=given)
+    except LimitError as error:
+        error.where = name
+        raise
 
 
 def flat_shapes(shapes: Any) -> Iterator[list[int]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..budget import ask_rank, ask_results
 from .axes import check_axis
 from .borders import CONV_BORDERS, Padding, check_overhang, extend
 from .broadcast import Array
@@ -83,6 +84,7 @@ def squeeze(x: Array, *, axes: Shape) -> Array:
 
 def _unsqueeze_shape(input: Shape, *, axes: Shape) -> list[int]:
     rank = len(input) + len(axes)
+    ask_rank(rank)
     check_axes(axes, rank)
     rest = iter(input)
     return [1 if axis in axes else next(rest) for axis in range(rank)]
@@ -169,6 +171,7 @@ def stack(values: Sequence[Array], *, axis: int) -> Array:
 
 def _unstack_shape(value: Shape, *, axis: int) -> list[list[int]]:
     check_axis(axis, len(value))
+    ask_results(value[axis])
     return [[*value[:axis], *value[axis + 1 :]] for _ in range(value[axis])]
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_extent, ask_items
 from ..errors import ExecutionError
-from .borders import CONV_BORDERS, POOL_BORDERS, check_overhang, extend, source_index
+from .borders import CONV_BORDERS, POOL_BORDERS, ZERO_BORDERS, Padding, check_overhang, extend, source_index
 from .broadcast import Array, along
 from .checks import check, check_choice
 from .conv import extend_downscaled
@@ -26,12 +27,33 @@ from .window import PlacedWindow, Window, divisors
 
 
 def pool_shape(input: Sequence[int], *, window: Window, normalize: bool = False) -> list[int]:
-    """Shape rule of box, argmax_pool and the pools."""
+    """Shape rule of box and the pools."""
     check(len(input) > 0, "'input' must have rank 1 or more, got a scalar")
     check_choice("border", window.border, POOL_BORDERS)
     placed = window.forward(input)
     check_overhang(window.border, placed.upscaled, placed.padding)
+    _ask_padded(placed, placed.upscaled, placed.downscaled, placed.padding)
     return list(placed.downscaled)
+
+
+def _ask_padded(placed: PlacedWindow, extents: Sequence[int], windows: Sequence[int], padding: Padding) -> None:
+    """Asks for windows over extents that are padded by more than themselves, which costs a model nothing. LimitError.
+
+    windows: their number in each dimension.
+    """
+    if any(max(pair) > extent for pair, extent in zip(padding, extents, strict=True)):
+        size = placed.trimmed()[0].size if placed.border in ZERO_BORDERS else placed.size
+        ask_items(prod(windows) * max(size), "all of its windows together")
+
+
+def index_shape(input: Sequence[int], *, window: Window) -> list[int]:
+    """Shape rule of argmax_pool."""
+    _check_indices(window)
+    return pool_shape(input, window=window)
+
+
+def _check_indices(window: Window) -> None:
+    check(prod(window.size) < 2**63, f"a window of size {list(window.size)} has more items than an index can count")
 
 
 def debox_shape(
@@ -45,20 +67,22 @@ def debox_shape(
         f"'output_shape' must be empty or have {len(input)} items, got {list(output_shape)}",
     )
     placed = window.reverse(input, output_shape)
-    check_overhang(window.border, placed.downscaled, placed.continued()[0])
+    overhang, continued = placed.continued()
+    check_overhang(window.border, placed.downscaled, overhang)
+    _ask_padded(placed, placed.downscaled, continued.downscaled, overhang)
     return list(placed.upscaled)
 
 
 def pool_with_index_shape(input: Sequence[int], *, window: Window) -> tuple[list[int], list[int]]:
     """Shape rule of max_pool_with_index."""
-    shape = pool_shape(input, window=window)
+    shape = index_shape(input, window=window)
     return shape, list(shape)
 
 
 def sample_shape(input: Sequence[int], index: Sequence[int], *, window: Window) -> list[int]:
     """Shape rule of sample: the index has the shape of the result."""
     check_choice("border", window.border, CONV_BORDERS)
-    shape = pool_shape(input, window=window)
+    shape = index_shape(input, window=window)
     check(list(index) == shape, f"'index' must have the shape {shape} of the result, got {list(index)}")
     return shape
 
@@ -68,6 +92,7 @@ def desample_shape(
 ) -> list[int]:
     """Shape rule of desample: the index has the shape of the input."""
     check_choice("border", window.border, ("constant",))
+    _check_indices(window)
     check(list(index) == list(input), f"'index' must have the shape {list(input)} of 'input', got {list(index)}")
     return debox_shape(input, window=window, output_shape=output_shape)
 
@@ -84,7 +109,8 @@ def _debox_macs(inputs: Sequence[Any], outputs: Sequence[Any], attribs: Mapping[
 def box(input: Array, *, window: Window, normalize: bool = False) -> Array:
     """Sum over the window, or its mean; a dimension at a time, since the box is separable."""
     placed = window.forward(input.shape)
-    result = _reduced(extend(input, placed.padding, window.border), placed, np.add)
+    seen = placed.trimmed()[0] if window.border in ZERO_BORDERS else placed
+    result = _reduced(extend(input, seen.padding, window.border), seen, np.add)
     if not normalize:
         return result
     if window.border == "ignore":
@@ -96,10 +122,10 @@ def _reduced(padded: Array, window: PlacedWindow, combine: np.ufunc) -> Array:
     """The items of each window combined, a dimension at a time."""
     result = padded
     for axis in window.active:
-        parts = [result[along(axis, window.read(axis, element))] for element in range(window.size[axis])]
-        result = parts[0].copy()
-        for part in parts[1:]:
-            combine(result, part, out=result)
+        source = result
+        result = source[along(axis, window.read(axis, 0))].copy()
+        for element in range(1, window.size[axis]):
+            combine(result, source[along(axis, window.read(axis, element))], out=result)
     return result
 
 
@@ -121,7 +147,7 @@ def _spread(input: Array, window: PlacedWindow, axis: int) -> Array:
     shape = list(input.shape)
     shape[axis] = window.upscaled[axis]
     result = np.zeros(shape, input.dtype)
-    for element in range(window.size[axis]):
+    for element in window.elements(axis):
         to, of = window.write(axis, element)
         result[along(axis, to)] += input[along(axis, of)]
     return result
@@ -131,13 +157,21 @@ def _spread(input: Array, window: PlacedWindow, axis: int) -> Array:
 def max_pool(input: Array, *, window: Window) -> Array:
     """The maximum of the window; a dimension at a time, since maxima are separable."""
     placed = window.forward(input.shape)
-    result = _reduced(_extended(input, placed), placed, np.maximum)
+    seen, _ = distinct_elements(placed)
+    result = _reduced(_extended(input, seen), seen, np.maximum)
     if window.border == "ignore":
         for axis in range(input.ndim):
             empty = placed.empty(axis)
             if empty is not None:
                 result[along(axis, empty)] = 0
     return result
+
+
+def distinct_elements(window: PlacedWindow) -> tuple[PlacedWindow, tuple[int, ...]]:
+    """The window without elements of which others have the same value, and how many are left out at its begin."""
+    if window.border in (*ZERO_BORDERS, "replicate"):
+        return window.trimmed()
+    return window, (0,) * len(window.size)
 
 
 def _extended(input: Array, window: PlacedWindow) -> Array:
@@ -157,25 +191,36 @@ def rms_pool(input: Array, *, window: Window) -> Array:
     return np.sqrt(avg_pool(np.square(input), window=window))
 
 
-@op("argmax_pool", shape=pool_shape, macs=_pool_macs, macs_group="pooling")
+@op("argmax_pool", shape=index_shape, macs=_pool_macs, macs_group="pooling")
 def argmax_pool(input: Array, *, window: Window) -> Array:
     """int64 row-major index, inside the window, of the first maximum; a NaN counts as the largest value."""
     placed = window.forward(input.shape)
-    padded = _extended(input, placed)
+    seen, lows = distinct_elements(placed)
+    padded = _extended(input, seen)
     inside = np.ones(input.shape, np.bool_)
-    valid = extend(inside, placed.padding, "constant") if window.border == "ignore" else None
+    valid = extend(inside, seen.padding, "constant") if window.border == "ignore" else None
     best = np.full(placed.downscaled, -np.inf, input.dtype)
     found = np.zeros(placed.downscaled, np.bool_)
     index = np.zeros(placed.downscaled, np.int64)
-    for position, element in enumerate(np.ndindex(*placed.size)):
-        where = tuple(placed.read(*item) for item in enumerate(element))
+    ask_extent(prod(seen.size), "its window")
+    for element in np.ndindex(*seen.size):
+        where = tuple(seen.read(*item) for item in enumerate(element))
         part = padded[where]
         better = (part > best) | (np.isnan(part) & ~np.isnan(best)) | ~found
         if valid is not None:
             better &= valid[where]
         np.copyto(best, part, where=better)
-        index[better] = position
+        # the first element stands for all that are left out before it
+        index[better] = _row_major([j and j + low for j, low in zip(element, lows, strict=True)], placed.size)
         found |= better
+    return index
+
+
+def _row_major(element: Sequence[int], size: Sequence[int]) -> int:
+    """The index of an element in a window of that size."""
+    index = 0
+    for j, extent in zip(element, size, strict=True):
+        index = index * extent + j
     return index
 
 

@@ -11,15 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from ..language.attributes import MAX_BITS
 from .broadcast import Array, align, broadcast_shape
 from .checks import check
 from .definition import op
 from .elementwise import round_half_up
 
 
+def check_bits(bits: int) -> None:
+    """Raises ShapeError for a number of bits that codes cannot have."""
+    check(1 <= bits <= MAX_BITS, f"'bits' must lie in [1, {MAX_BITS}], got {bits}")
+
+
 def quantize_shape(x: Sequence[int], *parameters: Sequence[int], bits: int, **_attribs: Any) -> list[int]:
     """Shape rule: that of x; the parameters must broadcast to it."""
-    check(1 <= bits <= 64, f"'bits' must lie in [1, 64], got {bits}")
+    check_bits(bits)
     for shape in parameters:
         check(
             broadcast_shape(x, shape) == list(x),

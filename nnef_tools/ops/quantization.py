@@ -13,7 +13,7 @@ from ..language.types import item_name
 from ..model.dtypes import nnef_dtype, numpy_dtype
 from .broadcast import Array
 from .definition import OpDef
-from .quant import dequantize
+from .quant import check_bits, dequantize
 from .registry import find
 
 
@@ -29,7 +29,8 @@ class Quantization:
     def of(quant: Mapping[str, Any] | None) -> Quantization | None:
         """The quantization that the `quant` of a tensor describes; None if it is empty.
 
-        Unsupported unless it is a quantizing operation of the standard, FormatError if a parameter is missing.
+        Unsupported unless it is a quantizing operation of the standard, FormatError if a parameter is missing,
+        ShapeError for bits that codes cannot have.
         """
         name = (quant or {}).get("op-name")
         if quant is None or name is None:
@@ -41,6 +42,7 @@ class Quantization:
         missing = [repr(p.name) for p in fragment.parameters[1:] if quant.get(p.name) is None]
         if missing:
             raise FormatError(f"quantization '{name}' lacks {', '.join(missing)}")
+        check_bits(quant["bits"])
         tensors: dict[str, Array] = {
             p.name: np.asarray(quant[p.name], numpy_dtype(item_name(p.type))) for p in fragment.tensors[1:]
         }

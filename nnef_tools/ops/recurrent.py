@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_extent
 from .broadcast import Array
 from .checks import check, check_rank
 from .definition import ShapeRule, op
@@ -35,6 +36,7 @@ def _layer_shape(gates: int, states: int) -> ShapeRule:
         directions, hidden = 2 if bidirectional else 1, r[2]
         rows = gates * hidden
         check(steps == x[0] and steps >= 1, f"'steps' must be the first extent of 'x', {x[0]}, and positive: {steps}")
+        ask_extent(steps, "its sequence")
         state = [directions, x[1], hidden]
         expected = {"w": (w, [directions, rows, x[2]]), "r": (r, [directions, rows, hidden])}
         expected["bias"] = (bias, [directions, 2 * rows])

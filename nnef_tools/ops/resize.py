@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_constant, ask_extent
 from .borders import CONV_BORDERS, source_index
 from .broadcast import Array, along
 from .checks import check, check_choice
@@ -28,6 +29,8 @@ PADDING_MODES = ("zeros", "border", "reflection")
 COORDINATE_MODES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
                     "tf_crop_and_resize", "tf_half_pixel_for_nn")  # fmt: skip
 NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+_TAPS = {"nearest": 1, "linear": 2, "cubic": 4}
+_FARTHEST = 2.0**60  # beyond any budget
 GRID_CUBIC_COEFFICIENT = -0.75
 TIE = 1e-6
 
@@ -65,8 +68,9 @@ def multilinear_upsample_shape(
     check_choice("border", border, CONV_BORDERS)
     shape = upsample_shape(input, factor=factor)
     for extent, item in zip(input[2:], factor, strict=True):
-        # only a reflection beyond the extent can fail
-        source_index(np.concatenate(_neighbors(extent, item, method)[:2]), extent, border)
+        # only a reflection beyond the extent can fail, and the first and the last result reach farthest
+        ends = np.asarray([0, extent * item - 1])
+        source_index(np.concatenate(linear_neighbors(extent, item, method, ends)[:2]), extent, border)
     return shape
 
 
@@ -106,18 +110,19 @@ def multilinear_upsample(
     """Linear interpolation, a dimension at a time."""
     for axis, item in enumerate(factor, 2):
         if item != 1:
-            low, high, weight = _neighbors(input.shape[axis], item, method)
+            low, high, weight = linear_neighbors(input.shape[axis], item, method)
             weight = weight.astype(input.dtype).reshape((-1,) + (1,) * (input.ndim - 1 - axis))
             input = (1 - weight) * _read(input, axis, low, border) + weight * _read(input, axis, high, border)
     return input
 
 
-def _neighbors(extent: int, factor: int, method: str) -> tuple[Array, Array, Array]:
-    """The two source positions of each result, and the weight of the second; exact, since computed with integers.
+def linear_neighbors(extent: int, factor: int, method: str, results: Array | None = None) -> tuple[Array, Array, Array]:
+    """The two source positions of each result of multilinear_upsample along an axis, and the weight of the second.
 
-    The second position of a result that coincides with the first is the first.
+    They are exact, since computed with integers, and may lie outside of the extent. The second position of a result
+    that coincides with the first is the first. results: of these only, otherwise of all.
     """
-    i = np.arange(extent * factor)
+    i = np.arange(extent * factor) if results is None else results
     if method == "symmetric":
         numerator, denominator = 2 * i + 1 - factor, 2 * factor
     elif method == "asymmetric":
@@ -248,6 +253,7 @@ def _taps(
     """Positions and weights, both [output, taps], of linear and cubic interpolation at the coordinates x."""
     stretch = min(scale, 1.0) if antialias else 1.0
     radius = 1 if mode == "linear" else 2
+    ask_constant(len(x) * 2 * int(min(radius / stretch, _FARTHEST)), "its table of weights")
     first = int(np.floor(-radius / stretch)) + 1
     position = np.floor(x).astype(np.int64)[:, None] + np.arange(first, 2 - first)
     distance = (position - x[:, None]) * stretch
@@ -255,20 +261,75 @@ def _taps(
     if exclude_outside:
         weight = np.where((position >= 0) & (position < extent), weight, 0.0)
     if exclude_outside or antialias:
-        weight = weight / weight.sum(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # not a number where no element is in reach, as in runtimes
+            weight = weight / weight.sum(axis=1, keepdims=True)
     return np.clip(position, 0, extent - 1), weight
 
 
 @dataclass(frozen=True)
-class ResizedAxis:
-    """The elements along a resized axis: sums of those at `positions` (output, taps), with `weights` of that shape.
+class AxisMap:
+    """A constant linear map of an axis by the few elements that each result takes.
 
-    weights: None for the elements themselves. outside: the elements that are the extrapolation value instead.
+    y[i] = sum over k of weights[i, k] * x[positions[i, k]]. extent: of x. positions, weights: `[size, taps]`; weights
+    None: elements are picked, and there is one tap.
+    """
+
+    extent: int
+    positions: Array
+    weights: Array | None = None
+
+    @property
+    def size(self) -> int:
+        """The extent of the result."""
+        return len(self.positions)
+
+    def is_identity(self) -> bool:
+        """Does the map leave the axis as it is?"""
+        if self.size != self.extent:
+            return False
+        one = self if self.weights is None else self.merged()
+        return (
+            one.positions.shape[1] == 1
+            and np.array_equal(one.positions[:, 0], np.arange(self.size))
+            and (one.weights is None or bool(np.all(one.weights == 1)))
+        )
+
+    def merged(self) -> AxisMap:
+        """The same with weights, in which no result takes an element twice; the largest weights come first.
+
+        Results that take fewer elements than others take their first one again, with weight 0.
+        """
+        order = np.argsort(self.positions, axis=1, kind="stable")
+        places = np.take_along_axis(self.positions, order, axis=1)
+        parts = np.ones(places.shape) if self.weights is None else np.take_along_axis(self.weights, order, axis=1)
+        column = np.cumsum(np.diff(places, axis=1, prepend=places[:, :1]) != 0, axis=1)
+        rows = np.arange(self.size)[:, None]
+        cells = (rows * places.shape[1] + column).ravel()
+        totals = np.bincount(cells, parts.ravel(), places.size).reshape(places.shape)
+        positions = np.zeros_like(places)
+        positions[rows, column] = places
+        order = np.argsort(-np.abs(totals), axis=1, kind="stable")
+        order = order[:, : max(int(np.count_nonzero(totals, axis=1).max()), 1)]
+        positions, totals = np.take_along_axis(positions, order, axis=1), np.take_along_axis(totals, order, axis=1)
+        return AxisMap(self.extent, np.where(totals == 0, positions[:, :1], positions), totals)
+
+    def matrix(self) -> Array:
+        """The weights of all elements, float64 `[size, extent]`."""
+        weights = np.ones(self.positions.shape) if self.weights is None else self.weights
+        dense = np.zeros([self.size, self.extent])
+        np.add.at(dense, (np.arange(self.size)[:, None], self.positions), weights)
+        return dense
+
+
+@dataclass(frozen=True)
+class ResizedAxis:
+    """What becomes of an axis; outside: marks the results that are the extrapolation value.
+
+    Those take the first element, or nothing, in the map.
     """
 
     axis: int
-    positions: Array
-    weights: Array | None
+    map: AxisMap
     outside: Array
 
 
@@ -276,14 +337,14 @@ def resized_axes(
     input: Shape,
     *,
     output_size: Shape,
-    scales: Sequence[float],
-    mode: str,
-    coordinate_mode: str,
-    nearest_mode: str,
-    cubic_coeff_a: float,
-    exclude_outside: bool,
-    antialias: bool,
-    roi: Sequence[float],
+    scales: Sequence[float] = (),
+    mode: str = "nearest",
+    coordinate_mode: str = "half_pixel",
+    nearest_mode: str = "round_prefer_floor",
+    cubic_coeff_a: float = -0.75,
+    exclude_outside: bool = False,
+    antialias: bool = False,
+    roi: Sequence[float] = (),
 ) -> list[ResizedAxis]:
     """The axes that `resize` changes, in the order of the computation."""
     count = len(output_size)
@@ -292,6 +353,7 @@ def resized_axes(
     found = []
     for axis, size in enumerate(output_size, first):
         extent, given = input[axis], factors.get(axis)
+        ask_constant(size, "its table of positions")
         scale = _scale(given, extent, size, mode, coordinate_mode)
         if coordinate_mode == "tf_half_pixel_for_nn" and scale == 1:
             continue  # runtimes leave an axis that keeps its size as it is
@@ -303,21 +365,22 @@ def resized_axes(
         if size == extent and np.array_equal(source, np.arange(size)) and not (antialias and scale < 1):
             continue
         if mode == "nearest":
-            positions = np.clip(_nearest(source, nearest_mode), 0, extent - 1)[:, None]
-            found.append(ResizedAxis(axis, positions, None, outside))
+            positions = np.clip(_nearest(source, nearest_mode), 0, extent - 1)
+            found.append(ResizedAxis(axis, AxisMap(extent, np.where(outside, 0, positions)[:, None]), outside))
         else:
-            taps = _taps(source, extent, scale, mode, cubic_coeff_a, antialias, exclude_outside)
-            found.append(ResizedAxis(axis, *taps, outside))
+            positions, weights = _taps(source, extent, scale, mode, cubic_coeff_a, antialias, exclude_outside)
+            weights = np.where(outside[:, None], 0.0, weights)
+            found.append(ResizedAxis(axis, AxisMap(extent, positions, weights), outside))
     return found
 
 
-def _resized(x: Array, plan: ResizedAxis) -> Array:
+def _mapped(x: Array, axis: int, axis_map: AxisMap) -> Array:
     """The elements along an axis, or their weighted sum for each row of positions."""
-    axis, columns = plan.axis, [-1 if i == plan.axis else 1 for i in range(x.ndim)]
-    if plan.weights is None:
-        return np.take(x, plan.positions[:, 0], axis)
+    if axis_map.weights is None:
+        return np.take(x, axis_map.positions[:, 0], axis)
+    columns = [-1 if i == axis else 1 for i in range(x.ndim)]
     total: Any = 0.0
-    for position, weight in zip(plan.positions.T, plan.weights.T, strict=True):
+    for position, weight in zip(axis_map.positions.T, axis_map.weights.T, strict=True):
         if weight.any():
             total = total + np.take(x, position, axis) * weight.astype(x.dtype).reshape(columns)
     return np.asarray(total)
@@ -353,7 +416,7 @@ def resize(
     )
     result = x
     for plan in plans:
-        result = _resized(result, plan)
+        result = _mapped(result, plan.axis, plan.map)
     if any(plan.outside.any() for plan in plans):
         result = result.copy()
         for plan in plans:
@@ -375,6 +438,7 @@ def _grid_sample_shape(
         f"'grid' must be [{input[0]}, ..., {len(input) - 2}] of rank {len(input)} for input shape {list(input)}, "
         f"got {list(grid)}",
     )
+    ask_extent(_TAPS[mode] ** (len(input) - 2), "a cell of its grid")
     return [*input[:2], *grid[1:-1]]
 
 

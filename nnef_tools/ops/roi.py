@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_extent, ask_items
 from ..errors import ExecutionError
 from .broadcast import Array, along
 from .checks import check, check_choice
@@ -33,7 +34,7 @@ def roi_shape(
     output_size: Sequence[int],
     method: str = "symmetric",
 ) -> list[int]:
-    """Shape rule of the roi pools and of roi_resample: [rois, channels, *output_size]."""
+    """Shape rule of the roi pools: [rois, channels, *output_size]."""
     check(len(input) >= 3, f"'input' must have batch, channel and spatial dimensions, got shape {list(input)}")
     check_choice("method", method, METHODS)
     _check_sizes("output_size", output_size, len(input) - 2)
@@ -49,6 +50,19 @@ def roi_shape(
     return [rois[0], input[1], *output_size]
 
 
+def roi_resample_shape(
+    input: Sequence[int],
+    rois: Sequence[int],
+    batch_index: Sequence[int],
+    *,
+    output_size: Sequence[int],
+    method: str = "symmetric",
+) -> list[int]:
+    """Shape rule of roi_resample: that of the roi pools."""
+    ask_extent(2 ** max(len(input) - 2, 0), "a cell of its samples")
+    return roi_shape(input, rois, batch_index, output_size=output_size, method=method)
+
+
 def roi_align_shape(
     input: Sequence[int],
     rois: Sequence[int],
@@ -60,14 +74,16 @@ def roi_align_shape(
 ) -> list[int]:
     """Shape rule of the roi aligns."""
     check_choice("resize_method", resize_method, METHODS)
-    shape = roi_shape(input, rois, batch_index, output_size=output_size)
+    shape = roi_resample_shape(input, rois, batch_index, output_size=output_size)
     _check_sizes("sampling_rate", sampling_rate, len(input) - 2)
+    ask_items(prod(shape) * prod(sampling_rate), "its table of samples")
     return shape
 
 
 def _check_sizes(name: str, sizes: Sequence[int], rank: int) -> None:
     check(len(sizes) == rank, f"'{name}' must have an item per spatial dimension ({rank}), got {list(sizes)}")
     check(all(size >= 1 for size in sizes), f"'{name}' must be positive, got {list(sizes)}")
+    ask_extent(prod(sizes), f"'{name}'")
 
 
 @op("avg_roi_pool", shape=roi_shape)
@@ -120,7 +136,7 @@ def _batch_indices(batch_index: Array, batch: int) -> Array:
     return indices
 
 
-@op("roi_resample", shape=roi_shape)
+@op("roi_resample", shape=roi_resample_shape)
 def roi_resample(
     input: Array, rois: Array, batch_index: Array, *, output_size: Sequence[int], method: str = "symmetric"
 ) -> Array:

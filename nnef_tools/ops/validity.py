@@ -22,9 +22,10 @@ from .library import Library
 _VALUES = (bool, int, float, str, list, tuple)
 
 
-def check_graph(graph: Graph, foreign: Collection[str] = ()) -> None:
+def check_graph(graph: Graph, foreign: Collection[str] = ()) -> Graph:
     """Checks links, names, signatures, values of attributes and shapes of a graph in the NNEF dialect; changes nothing.
 
+    Returns a copy with all shapes that can be inferred.
     foreign: operations that are computed elsewhere, whose signatures are ignored. FormatError or ShapeError.
     """
     verify(graph, unique_names=False)
@@ -34,7 +35,9 @@ def check_graph(graph: Graph, foreign: Collection[str] = ()) -> None:
         problem = None if fragment is None or op.type in foreign else _problem(op, fragment)
         if problem:
             raise FormatError(problem, where=f"operation '{op.type}'")
-    infer_graph(copy_graph(graph), library=library, allow_unknown=True)
+    inferred = copy_graph(graph)
+    infer_graph(inferred, library=library, allow_unknown=True)
+    return inferred
 
 
 def _problem(op: Operation, fragment: Fragment) -> str | None:

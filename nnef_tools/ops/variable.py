@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..budget import ask_rank
 from ..errors import ExecutionError, ShapeError
 from .broadcast import Array
 from .checks import check
@@ -19,6 +20,7 @@ _ITEM_BYTES = 8  # the widest element type
 
 def declared_shape(*, shape: Sequence[int], **_attribs: Any) -> list[int]:
     """Shape rule: the attribute. Extents must be positive, and an array with that volume addressable."""
+    ask_rank(len(shape))
     if min(shape, default=1) <= 0:
         raise ShapeError(f"extents of 'shape' must be positive, got {list(shape)}")
     if math.prod(shape) * _ITEM_BYTES > _MAX_BYTES:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 
+from ..budget import ask_constant, ask_extent
 from ..errors import ShapeError
 from .borders import ZERO_BORDERS, Padding
 from .broadcast import Array
@@ -124,6 +125,7 @@ class Window:
             items = getattr(self, name)
             if items and min(items) <= 0:
                 raise ShapeError(f"'{name}' must be positive, got {list(items)}")
+            ask_extent(max(items, default=1), f"'{name}'")
         return self.stride or (1,) * rank, self.dilation or (1,) * rank
 
     def _placed(self, upscaled: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> PlacedWindow:
@@ -203,6 +205,37 @@ class PlacedWindow(Window):
             extents, self.downscaled, self.automatic,
         )  # fmt: skip
 
+    def elements(self, axis: int) -> range:
+        """The elements of the window that lie inside the up-scaled extent in some window."""
+        before, dilation = self.padding[axis][0], self.dilation[axis]
+        first = -(((self.downscaled[axis] - 1) * self.stride[axis] - before) // dilation)
+        last = (self.upscaled[axis] - 1 + before) // dilation
+        size = self.size[axis]
+        return range(min(max(first, 0), size), min(max(last + 1, 0), size))
+
+    def trimmed(self) -> tuple[PlacedWindow, tuple[int, ...]]:
+        """The window without most elements that meet nothing but padding, and how many are left out at its begin.
+
+        One such element is kept at each end, for those beyond it. So work and memory follow the extents of the input
+        and of the result, whatever the size.
+        """
+        lows: list[int] = []
+        sizes: list[int] = []
+        padding: list[tuple[int, int]] = []
+        for axis, (f, d, pair) in enumerate(zip(self.size, self.dilation, self.padding, strict=True)):
+            met = self.elements(axis)
+            low, high = max(met.start - 1, 0), min(met.stop, f - 1)
+            lows.append(low)
+            sizes.append(high - low + 1)
+            if sizes[-1] < f:
+                before = pair[0] - low * d
+                covered = (self.downscaled[axis] - 1) * self.stride[axis] + span(sizes[-1], d)
+                pair = (before, covered - self.upscaled[axis] - before)
+            padding.append(pair)
+        if tuple(sizes) == tuple(self.size):
+            return self, tuple(lows)
+        return replace(self, size=tuple(sizes), padding=tuple(padding)), tuple(lows)
+
     def read(self, axis: int, element: int) -> slice:
         """The positions in the padded up-scaled side that an element of the window meets, for each window."""
         start = element * self.dilation[axis]
@@ -223,23 +256,29 @@ class PlacedWindow(Window):
         return slice(first * stride + offset, last * stride + offset + 1, stride), slice(first, last + 1)
 
     def starts(self, axis: int) -> Array:
-        """The up-scaled position of the first element of each window; it can lie in the padding."""
+        """The up-scaled position of the first element of each window; it can lie in the padding. LimitError."""
+        ask_constant(self.downscaled[axis], "a list of its windows")
         return np.arange(self.downscaled[axis]) * self.stride[axis] - self.padding[axis][0]
 
     def targets(self, axis: int) -> Array:
         """`[elements, windows]`: the up-scaled position that each element of each window meets, -1 outside."""
+        ask_constant(self.size[axis] * self.downscaled[axis], "a table of its windows")
         positions = np.arange(self.size[axis])[:, None] * self.dilation[axis] + self.starts(axis)
         return np.where((positions >= 0) & (positions < self.upscaled[axis]), positions, -1)
 
     def sources(self, axis: int) -> Array:
         """`[elements, up-scaled positions]`: the window by whose element each position is met, -1 for none."""
+        ask_constant(self.size[axis] * self.upscaled[axis], "a table of its windows")
         elements = np.arange(self.size[axis])[:, None] * self.dilation[axis]
         windows, rest = np.divmod(np.arange(self.upscaled[axis]) + self.padding[axis][0] - elements, self.stride[axis])
         return np.where((rest == 0) & (windows >= 0) & (windows < self.downscaled[axis]), windows, -1)
 
     def valid_counts(self, axis: int) -> Array:
         """For each window, how many of its elements lie inside the up-scaled extent."""
-        return np.asarray((self.targets(axis) >= 0).sum(axis=0))
+        starts, dilation = self.starts(axis), self.dilation[axis]
+        first = np.maximum(-(starts // dilation), 0)
+        last = np.minimum((self.upscaled[axis] - 1 - starts) // dilation, self.size[axis] - 1)
+        return np.asarray(np.maximum(last - first + 1, 0))
 
     def empty(self, axis: int) -> Array | None:
         """Which windows have no element inside the up-scaled extent; None if all have one."""
@@ -250,8 +289,9 @@ class PlacedWindow(Window):
 
     def contributions(self, axis: int) -> Array:
         """For each up-scaled position, the number of pairs of a window and one of its elements that meet it."""
+        ask_constant(self.upscaled[axis], "a list of its positions")
         result = np.zeros(self.upscaled[axis], np.int64)
-        for element in range(self.size[axis]):
+        for element in self.elements(axis):
             result[self.write(axis, element)[0]] += 1
         return result
 

@@ -8,32 +8,8 @@ from ..model import Graph
 from ..model.facts import keep_tensor_facts
 from ..model.utils import generate_missing_tensor_names_from_op_type, generate_tensor_names_from_op_type
 from .custom import CustomOptimizers, custom_passes
-from .nnef.affine import fold_affine
-from .nnef.arithmetic import merge_arithmetic
-from .nnef.constants import fold_constants, share_constants
-from .nnef.duplicates import merge_concats, share_operations
-from .nnef.identities import remove_identities
-from .nnef.inverses import cancel_inverses
-from .nnef.layout import LAYOUT
-from .nnef.padding import fold_padding
-from .nnef.quantization import dequantize_constants
 from .nnef.required import complete_interface
-from .nnef.unused import remove_unused
-from .passes import Pass, PassResult, run_pass, run_passes
-
-PASSES = (
-    Pass("remove-identities", remove_identities),
-    Pass("cancel-inverses", cancel_inverses),
-    Pass("fold-constants", fold_constants),
-    Pass("share-constants", share_constants),
-    Pass("share-operations", share_operations),
-    Pass("merge-concats", merge_concats),
-    LAYOUT,
-    Pass("fold-affine", fold_affine),
-    Pass("merge-arithmetic", merge_arithmetic),
-    Pass("fold-padding", fold_padding),
-    Pass("remove-unused", remove_unused),
-)
+from .passes import PassResult, run_pass, run_passes
 
 
 class Optimizer:
@@ -64,8 +40,10 @@ class Optimizer:
         """Optimizes the graph and returns it. only_required: only makes it valid (see `nnef.required`)."""
         self.results = []
         if not only_required:
+            from .nnef.passes import DEQUANTIZE, PASSES  # most conversions need no pass
+
             if self._dequantize:
-                result = run_pass(graph, Pass("dequantize", dequantize_constants), debug=self._debug)
+                result = run_pass(graph, DEQUANTIZE, debug=self._debug)
                 self.results += [result] if result.modified else []
             self.results += run_passes(graph, [*PASSES, *self._custom_passes], debug=self._debug)
         complete_interface(graph)

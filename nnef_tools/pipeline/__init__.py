@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from os import PathLike
 
+from ..budget import Limits, within
 from ..formats import InputShapes
 from ..formats.destination import Written
-from ..io.files import json_file
+from ..io.files import json_file, transaction
 from ..plugins import Modules
 from ..report import ModelFacts, Report, size_on_disk
-from ..verification.check import operator_types
+from ..verification.interface import operator_types
 from .job import Job, Log, Options, Progress
 from .stages import convert_graph, open_graph, open_model, verify, write
 
@@ -59,6 +60,7 @@ def convert_model(
     progress: Progress | None = None,
     dry_run: bool = False,
     keep_names: bool = False,
+    limits: Limits | None = None,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -79,7 +81,8 @@ def convert_model(
     random inputs before anything existing is replaced; random: their distribution, such as `normal(0, 1)` (default:
     floats uniform in [-1, 1), integers within what they index or are compared with, else from 0 to 9); seed: of them,
     by default 0. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
-    everything but write.
+    everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
+    defaults (`nnef_tools.budget.Budget` explains them).
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -113,12 +116,19 @@ def convert_model(
         dry_run=dry_run,
         keep_names=keep_names,
     )
-    return run(Job.of(source, target, input_format, output_format, options), Log(progress))
+    with within(limits):
+        return run(Job.of(source, target, input_format, output_format, options), Log(progress))
 
 
 def run(job: Job, log: Log) -> Report:
-    """Does a job, stage by stage. On an error nothing is written."""
+    """Does a job, stage by stage, while nobody else writes its destination. On an error nothing is written."""
+    with nullcontext() if job.options.dry_run else job.destination.locked():
+        return _run(job, log)
+
+
+def _run(job: Job, log: Log) -> Report:
     options = job.options
+    log.warnings += job.in_place_warning()
     log.warnings += job.plugins.warnings
     source = open_model(
         job.source, job.format, options.input_shapes, options.input_names, options.output_names, job.plugins, log
@@ -133,8 +143,8 @@ def run(job: Job, log: Log) -> Report:
             verification = verify(job, result, source_types, log.progress)
     written = Written()
     if not options.dry_run:
-        path = options.tensor_mapping
-        with log.stage("write"), nullcontext() if path is None else json_file(path, mapping):
+        path, together = options.tensor_mapping, transaction(job.destination.path)
+        with log.stage("write"), together, nullcontext() if path is None else json_file(path, mapping):
             written = write(job, result, job.destination)
         log.warnings += written.warnings
     others = () if options.dry_run or options.tensor_mapping is None else (options.tensor_mapping,)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import UsageError, check_lists
 from ..formats import FORMATS, NNEF, Dialect, Format, InputShapes, detect_input, load
 from ..formats.destination import Destination, target_format
+from ..io.files import is_stream
 from ..plugins import Modules, Plugins
 
 Progress = Callable[[str], None]
@@ -119,6 +120,17 @@ class Job:
         _check(options, destination)
         plugins = Plugins.load(*(getattr(options, name) for name in MODULES))
         return cls(source, format, destination, options, plugins, route, detour)
+
+    def in_place_warning(self) -> list[str]:
+        """Says that the source is replaced, or that one of source and destination is in the other; [] if not."""
+        source, target = self.source.resolve(), self.destination.path.resolve()
+        if self.options.dry_run or is_stream(self.destination.path):
+            return []
+        if source == target:
+            return [f"'{self.destination.path}' is replaced by the result: it is the source, too"]
+        if source in target.parents:
+            return ["the result is written into the folder of the source"]
+        return ["the source is in the folder that is written"] if target in source.parents else []
 
     def unused_options(self, route: Sequence[Step]) -> dict[str, str]:
         """Those of the given options that are of no use on the route that was taken -> where they are none."""

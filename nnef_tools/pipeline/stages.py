@@ -9,10 +9,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ..budget import Limits, within
 from ..conversion.engine.base import unmatched_warning
 from ..errors import ConversionError, FormatError, UsageError, shape_hint, shape_text
 from ..formats import Dialect, Format, InputShapes, detect_input, load, make_optimizer, make_reader
 from ..formats.destination import Destination, Written
+from ..language.gc_pause import paused_collector
 from ..language.parser import parse_fragments
 from ..model import Graph, Tensor
 from ..model.cut import cut
@@ -21,7 +23,7 @@ from ..model.utils import keep_static
 from ..optimization.custom import unmatched_optimizers
 from ..plugins import Plugins, check_fragments
 from ..report import ModelFacts, PassFacts, Verification, count_operations, size_on_disk
-from ..verification.check import Hub, Insides, Interface, operator_types, tensor_sizes, verify_conversion
+from ..verification.interface import Hub, Insides, Interface, operator_types, tensor_sizes
 from ..verification.quantization_tolerance import QuantizationSteps
 from .job import CONVERTER_OPTIONS, HUB, Job, Log, Progress, Step
 
@@ -49,18 +51,20 @@ def open_graph(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     plugins: Plugins = NO_PLUGINS,
+    limits: Limits | None = None,
 ) -> Graph:
     """The graph of a model file or folder in the dialect of its format, sorted.
 
     format: its name, by default recognized by content and suffix. input_shapes: name -> extents, for inputs that leave
-    them open. input_names, output_names: keep only the part between these tensors. UsageError, FormatError, FileError,
-    PluginError, MissingPackageError.
+    them open. input_names, output_names: keep only the part between these tensors. limits: see `convert_model`.
+    UsageError, FormatError, FileError, LimitError, PluginError, MissingPackageError.
     """
     path = Path(source)
     found = detect_input(path, format)
     shapes = found.dialect.by_tensor_name(input_shapes or {})
     inputs, outputs = map(found.dialect.tensor_names, (input_names, output_names))
-    return open_model(path, found, shapes, inputs, outputs, plugins, Log()).graph
+    with within(limits):
+        return open_model(path, found, shapes, inputs, outputs, plugins, Log()).graph
 
 
 def open_model(
@@ -80,7 +84,8 @@ def open_model(
             {"custom_shapes": plugins.shapes} if plugins.shapes and "custom_shapes" in format.reader_options else {}
         )
         reader = make_reader(format, **options)
-        graph = reader(str(path), outer)
+        with paused_collector():
+            graph = reader(str(path), outer)
         facts = ModelFacts.of(graph, path, format.name, size_on_disk(getattr(reader, "files", (path,))))
         if plugins.fragments:
             check_fragments(plugins.fragments, graph.metadata.get(FRAGMENTS, {}))
@@ -171,6 +176,8 @@ def convert_graph(job: Job, source: OpenModel, log: Log) -> Conversion:
 
 def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Conversion:
     graph, dialect = source.graph, source.format.dialect
+    if not route and dialect.complete_shapes is not None and (job.options.static_only or job.plugins.optimizers):
+        load(dialect.complete_shapes)(graph)
     if job.options.static_only and not route:
         _keep_static(graph)
     names = {tensor: tensor.name for tensor in graph.tensors if tensor.name}
@@ -186,7 +193,7 @@ def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Con
             state = _optimized(job, state, dialect, layout_changes=False)
     transposing = _transposing_step(job, route)
     for step in route:
-        with log.stage("convert"), _explained(job, step):
+        with log.stage("convert"), _explained(job, step), paused_collector():
             state = _converted(job, step, state, log, is_last=step is route[-1], transposes=step is transposing)
             _decompose(job, state.graph, step.target, route)
         with log.stage("optimize"):
@@ -332,6 +339,8 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
 
     source_types: name of a tensor of the source -> type of the operator that produces it.
     """
+    from ..verification.check import verify_conversion  # imports what runs models
+
     hub, quantization_steps = None, result.quantization_steps
     if result.between is not None:
         graph, has_source_axes = result.between

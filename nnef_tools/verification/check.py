@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,17 @@ from ..execution.executor import Array, Executor
 from ..execution.feeds.distributions import parse_distribution
 from ..execution.feeds.input_ranges import InputRange, input_ranges
 from ..execution.feeds.sources import RandomSource
-from ..execution.kernels.loading import read_graph
+from ..execution.kernels.loading import ModelWarning, read_graph
 from ..execution.results.compare import OutputComparison
 from ..execution.runtimes import kernel_backends, make_executor
-from ..model import Graph, Tensor
-from ..model.channels import Selection
-from ..model.copying import copy_graph
+from ..model import Graph
 from ..ops.inference import infer_graph
 from ..report import FirstDifference, OutputCheck, Verification, format_table
 from .exact import ROUNDING, Judge
 from .first_difference import find_first_difference
+from .interface import Hub, Insides, Interface
 from .quantization_tolerance import MOST_STEPS, QuantizationSteps
-from .verdicts import ABSOLUTE_TOLERANCE, TOLERANCE, Models, Port, Run, Verdict, Verdicts
+from .verdicts import ABSOLUTE_TOLERANCE, TOLERANCE, Models, Run, Verdict, Verdicts
 
 MOST_INPUTS = 16
 """The largest number of inputs that are changed one at a time."""
@@ -35,84 +35,6 @@ REDRAWS = 4
 
 DISTRIBUTIONS = {"scalar": parse_distribution("uniform(-1, 1)"), "integer": parse_distribution("integers(0, 9)")}
 """Distributions of random inputs. Integers whose range is not known from the graph are small."""
-
-
-@dataclass(frozen=True)
-class Interface:
-    """The inputs and outputs of the source graph, in order, as they were just before conversion.
-
-    empty: inputs without items, with their shapes. The converted model does not have them.
-    """
-
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    empty: tuple[tuple[Port, tuple[int | None, ...]], ...] = ()
-
-    @classmethod
-    def of(cls, graph: Graph, outputs: Sequence[Tensor]) -> Interface:
-        """The interface of a source graph, with the tensors that are outputs of the converted one."""
-        return cls(
-            tuple(Port.of(tensor) for tensor in graph.inputs if tensor.volume != 0),
-            tuple(map(Port.of, outputs)),
-            tuple((Port.of(tensor), tensor.shape or ()) for tensor in graph.inputs if tensor.volume == 0),
-        )
-
-    def transposed(self, selected: Selection, channels_last: bool) -> Interface:
-        """The interface if the converted model has the channels of the selected tensors elsewhere.
-
-        channels_last: are they last in the source (and become second), or second (and become last)?
-        """
-        inputs, outputs = (
-            tuple(port.transposed(selected, channels_last) for port in ports) for ports in (self.inputs, self.outputs)
-        )
-        return replace(self, inputs=inputs, outputs=outputs)
-
-
-@dataclass(frozen=True)
-class Insides:
-    """The tensors inside of both models, which are compared to find where a difference begins.
-
-    mapping: source name -> target name. source, target: tensor name -> type of the operator that produces it. sizes:
-    name in either model -> bytes, as far as they are known.
-    """
-
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    source: Mapping[str, str] = field(default_factory=dict)
-    target: Mapping[str, str] = field(default_factory=dict)
-    sizes: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Hub:
-    """The NNEF graph in the middle of a conversion between two other dialects.
-
-    Its inputs and outputs have the names and axes of either the source or the target.
-    """
-
-    graph: Graph
-    has_source_axes: bool
-
-    @classmethod
-    def of(cls, graph: Graph, interface: Interface, target: Graph, *, has_source_axes: bool) -> Hub:
-        """Copies the NNEF graph, apart from its constants. interface: of the source. target: the converted graph."""
-        copy = copy_graph(graph)
-        inputs = [port.name for port in interface.inputs] if has_source_axes else [t.name for t in target.inputs]
-        outputs = [port.name for port in interface.outputs] if has_source_axes else [t.name for t in target.outputs]
-        for tensor in copy.tensors:
-            tensor.name = None
-        for tensor, name in (*zip(copy.inputs, inputs, strict=True), *zip(copy.outputs, outputs, strict=True)):
-            tensor.name = name
-        return cls(copy, has_source_axes)
-
-
-def operator_types(graph: Graph) -> dict[str, str]:
-    """Tensor name -> type of the operator that produces it."""
-    return {t.name: str(op.type) for op in graph.operations for t in op.outputs if t.name}
-
-
-def tensor_sizes(graph: Graph) -> dict[str, int]:
-    """Tensor name -> bytes, as far as shapes are known; an item counts as 4 bytes."""
-    return {t.name: 4 * t.volume for t in graph.tensors if t.name and t.volume is not None}
 
 
 def random_source(distribution: str | None, seed: int, ranges: Mapping[str, InputRange] | None = None) -> RandomSource:
@@ -211,14 +133,24 @@ def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[.
     backends = kernel_backends(format)
     if not backends:
         return make_executor(path, format=format)
-    return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
+    with _no_warnings():
+        return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Context manager without warnings of models, which the report of the conversion has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        yield
 
 
 def _kernel_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
     """The NNEF graph that kernels run, with shapes as far as known, and whether it is that of the source."""
     for path, format in (source, target):
         if kernel_backends(format):
-            graph = read_graph(path)
+            with _no_warnings():
+                graph = read_graph(path)
             infer_graph(graph, allow_unknown=True)
             return graph, path is source[0]
     return None, False

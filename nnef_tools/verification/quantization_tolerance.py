@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..execution.executor import Array
+from ..language.attributes import MAX_BITS
 from ..model import Graph, Tensor
+
+if TYPE_CHECKING:  # a conversion that is not verified needs no runtimes
+    from ..execution.executor import Array
 
 MOST_STEPS = 4.0
 """The largest accepted error of an item of an output, in steps."""
@@ -58,7 +61,7 @@ class QuantizationSteps:
         if not activations:
             return None
         steps = {str(t.name): step for t in graph.outputs if t in activations and (step := _step(t)) is not None}
-        return cls(min(int((t.quant or {}).get("bits") or 8) for t in activations), steps, of_source)
+        return cls(min(_bits(t) or 8 for t in activations), steps, of_source)
 
     def step(self, name: str, dtype: Any, expected: Array) -> float | None:
         """The step of an output: that of its own codes, or else of codes with the fewest bits of any activation.
@@ -73,13 +76,19 @@ class QuantizationSteps:
         return math.ldexp(float(finite.max(initial=0.0)), -self.bits)
 
 
+def _bits(tensor: Tensor) -> int | None:
+    """The width of the codes of a tensor; None if it is not known, as for a custom operation."""
+    bits = (tensor.quant or {}).get("bits")
+    return int(bits) if isinstance(bits, (int, np.integer)) and 1 <= bits <= MAX_BITS else None
+
+
 def _step(tensor: Tensor) -> float | None:
-    quant = tensor.quant or {}
+    quant, bits = tensor.quant or {}, _bits(tensor)
     if "scale" in quant:
         return float(np.max(np.abs(np.asarray(quant["scale"], np.float64))))
-    if "min" in quant and "max" in quant:
+    if "min" in quant and "max" in quant and bits is not None:
         span = np.asarray(quant["max"], np.float64) - np.asarray(quant["min"], np.float64)
-        return float(np.max(span)) / ((1 << int(quant["bits"])) - 1)
+        return float(np.max(span)) / ((1 << bits) - 1)
     return None
 
 

@@ -16,10 +16,9 @@ from ..errors import NnefToolsError
 from ..execution.executor import Array, Executor, TensorInfo
 from ..execution.feeds.sources import RandomSource
 from ..execution.results.compare import OutputComparison, compare_outputs
-from ..model import Tensor
-from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_selected
 from .evidence import VARIATION_TOLERANCE, Evidence
 from .exact import ROUNDING_FACTOR, Exact, Judge, differences, largest
+from .interface import Port
 from .quantization_tolerance import NO_DEVIATION, Deviation, Noise, QuantizationSteps
 
 TOLERANCE = 1e-4
@@ -32,34 +31,6 @@ SOURCE_FACTOR = 2.0
 """The largest accepted distance of the written model from float64, as a multiple of the source runtime's distance."""
 
 EQUAL, NEARER, DIFFERS = "equal", "nearer to float64", "differs"
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output of the source model. move: where its channels go in the other model, None if they stay."""
-
-    name: str
-    dtype: Any
-    move: ChannelMove | None = None
-
-    @classmethod
-    def of(cls, tensor: Tensor) -> Port:
-        """The port for a tensor of the source graph that has the same axes in the other model."""
-        return cls(tensor.name or "", tensor.dtype)
-
-    def transposed(self, selected: Selection, channels_last: bool) -> Port:
-        """The port with its channels moved, if it is selected. channels_last: are they last in the source?"""
-        if not is_selected(self.name, selected):
-            return self
-        return replace(self, move=TO_SECOND if channels_last else TO_LAST)
-
-    def moved(self, value: Array) -> Array:
-        """The source model's value, with its axes in the order of the other model."""
-        return value if self.move is None else self.move.array(value)
-
-    def source_shape(self, info: TensorInfo) -> tuple[int | None, ...] | None:
-        """The source model's shape for a shape of the other model."""
-        return info.shape if self.move is None or info.shape is None else self.move.back.shape(info.shape)
 
 
 @dataclass(frozen=True)

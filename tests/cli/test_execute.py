@@ -287,7 +287,7 @@ def test_main_takes_a_bare_namespace(nnef: Path, inputs: Path, tmp_path: Path) -
         (["{nnef}", "--random", "normal(0, 1e400)"], 1, "must be numbers"),
         (["{nnef}", "--random", "uniform", "--seed", "-1"], 1, "the seed cannot be -1"),
         (["{nnef}", "--random", "uniform", "--seed", "1" * 5000], 1, "is not an integer"),
-        (["{nnef}", "--random", "uniform", "--batch-size", "9" * 30], 1, "no array can have the shape"),
+        (["{nnef}", "--random", "uniform", "--batch-size", "9" * 30], 2, "more than the limit of"),
         (["{nnef}", "--random", "uniform", "--output-names", "[['a']]"], 1, "not names, or names with file names"),
         (["{nnef}", "--random", "uniform", "--output-names", "[]"], 1, "not names, or names with file names"),
         (["{nnef}", "--random", "uniform", "--shape", "x:" + "1" * 5000], 1, "is not a positive integer of 64 bits"),
@@ -311,3 +311,22 @@ def test_wrong_calls(run: Run, nnef: Path, tmp_path: Path, arguments: list[str],
     found, out, err = run("execute", *(argument.format(nnef=nnef, tmp=tmp_path) for argument in arguments))
     assert (found, out) == (status, ""), err
     assert message in err
+
+
+@pytest.mark.parametrize("backend", ["auto", "numpy"])
+def test_what_the_reader_ignores_is_told_once(run: Run, tmp_path: Path, backend: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "graph.nnef").write_text(
+        "version 1.0;\ngraph g(x) -> (y)\n{\n x = external<scalar>(shape = [2]);\n y = relu(x);\n}\n"
+    )
+    (folder / "nnef_tools.json").write_text("[]")
+    random = ("execute", folder, "--random", "uniform(0,1)", "--json", "--backend", backend)
+    for _ in range(2):  # such a model is not cached
+        status, _, message = run(*random)
+        assert status == 0
+        assert message.count("nnef_tools.json is ignored") == 1
+    assert "warning" not in run(*random, "--quiet")[2]
+    status, _, message = run("convert", folder, tmp_path / "model.onnx", "--verify")
+    assert status == 0
+    assert message.count("nnef_tools.json is ignored") == 1

@@ -12,7 +12,8 @@ import pytest
 from nnef_tools.errors import ExecutionError, FormatError, UsageError
 from nnef_tools.execution import make_executor
 from nnef_tools.execution.kernels import loading
-from nnef_tools.execution.onnxruntime import model_cache
+from nnef_tools.execution.onnxruntime import cache_folder, model_cache
+from nnef_tools.execution.onnxruntime.cache_folder import CacheFolder
 from nnef_tools.io.nnef.helpers import tgz_compress
 from nnef_tools.language.tensor_file import write_tensor
 
@@ -36,9 +37,10 @@ LONG_AGO = 1_000_000_000
 
 @pytest.fixture
 def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the cache."""
-    monkeypatch.setenv(model_cache.VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    """The folder of the cache. Files are trusted at once, though they are new."""
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(model_cache, "_TICK", 0)
+    return tmp_path / "cache" / "compiled-models"
 
 
 @pytest.fixture
@@ -133,8 +135,11 @@ def test_a_model_that_changed_after_it_was_loaded(model: Path, entries: Path) ->
         cached.run(FEEDS, output_names=["h"])
 
 
-def test_files_that_may_still_change_are_not_trusted(model: Path, entries: Path) -> None:
-    os.utime(model / "b.dat")
+def test_files_that_may_still_change_are_not_trusted(
+    model: Path, entries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever time they claim."""
+    monkeypatch.setattr(model_cache, "_TICK", 3600)
     check(load(model))
     assert not entries.exists()
 
@@ -149,35 +154,37 @@ def test_damaged_entries_are_replaced(model: Path, entries: Path, damage: bytes 
     assert entry.read_bytes() == whole
 
 
-def test_entries_that_were_not_used_for_longest_make_room(
-    model: Path, entries: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_entries_that_were_not_used_for_longest_make_room(model: Path, entries: Path) -> None:
     load(model)
     (old,) = entries.iterdir()
     os.utime(old, (LONG_AGO, LONG_AGO))
     size = old.stat().st_size
-    (entries / "new").write_bytes(bytes(size))
-    monkeypatch.setattr(model_cache, "_MAX_TOTAL", size)
+    newer = entries / f"{'0' * 40}.compiled"
+    newer.write_bytes(bytes(size))
+    CacheFolder(entries).limit = 2 * size
     (model / "graph.nnef").write_text(TEXT.replace("add(h, b)", "sub(h, b)"))
     check(load(model), W, -B)
     assert not old.exists()
-    assert (entries / "new").exists()
-    assert len(list(entries.iterdir())) == 2
+    assert newer.exists()
+    assert len(CacheFolder(entries).entries()) == 2
+    CacheFolder(entries).limit = size - 1
+    check(load(model), W, -B)
+    assert CacheFolder(entries).entries() == []
 
 
 def test_a_cache_that_cannot_be_written(model: Path, entries: Path) -> None:
-    entries.write_text("a file")
+    entries.parent.write_text("a file")
     check(load(model))
-    assert entries.read_text() == "a file"
+    assert entries.parent.read_text() == "a file"
 
 
 def test_what_is_not_cached(model: Path, entries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tgz_compress(str(model), str(tmp_path / "net.nnef.tgz"))
     check(load(tmp_path / "net.nnef.tgz"))
-    monkeypatch.setenv(model_cache.VARIABLE, "off")
+    monkeypatch.setenv(cache_folder.VARIABLE, "off")
     check(load(model))
     assert not entries.exists()
-    monkeypatch.setenv(model_cache.VARIABLE, str(entries))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(entries))
     (model / "graph.nnef").write_text(TEXT.replace("(y, k)", "(y, b)"))
     assert np.array_equal(load(model).run(FEEDS)["b"], B)
     assert not entries.exists()
@@ -186,13 +193,18 @@ def test_what_is_not_cached(model: Path, entries: Path, tmp_path: Path, monkeypa
 
 
 def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(model_cache.VARIABLE)
+    def found() -> Path:
+        folder = CacheFolder.of_user()
+        assert folder is not None
+        return folder.path
+
+    monkeypatch.delenv(cache_folder.VARIABLE)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
-    assert model_cache.cache_folder() == tmp_path / "x" / "nnef_tools"
+    assert found() == tmp_path / "x" / "nnef_tools" / "compiled-models"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert model_cache.cache_folder() == tmp_path / ".cache" / "nnef_tools"
+    assert found() == tmp_path / ".cache" / "nnef_tools" / "compiled-models"
 
 
 def test_inputs_in_the_other_byte_order(model: Path) -> None:

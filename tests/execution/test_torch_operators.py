@@ -339,6 +339,31 @@ def test_resize(mode: str, coordinate_mode: str) -> None:
     agree("resize", x, output_size=[12, 9], scales=[2.5, 1.5], mode=mode, coordinate_mode=coordinate_mode, **roi)
 
 
+def test_resize_of_long_axes() -> None:
+    x = random(2, 1, 100_000)
+    agree("resize", x, output_size=[150_000], mode="cubic")
+    agree("resize", x, output_size=[20_000], mode="linear", antialias=True)
+
+
+def test_what_is_not_finite_stays_where_it_is() -> None:
+    """A product with a matrix of weights would give NaN everywhere: 0 * inf."""
+    x = np.arange(12, dtype=np.float32)
+    x[3] = np.inf
+    agree("resize", x, output_size=[24], mode="cubic")
+    result = Operators["resize"](torch.from_numpy(x), output_size=[24], mode="cubic")
+    assert int(torch.isfinite(result).sum()) == 16
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_resize_keeps_the_float_type(dtype: torch.dtype) -> None:
+    x = torch.rand(2, 3, 8, 5)
+    expected = Operators["resize"](x, output_size=[5, 9], mode="cubic")
+    result = Operators["resize"](x.to(dtype), output_size=[5, 9], mode="cubic")
+    assert result.dtype is dtype
+    assert torch.allclose(result.float(), expected, atol=0.02)
+    assert Operators["resize"](x[:0], output_size=[5, 9], mode="cubic").shape == (0, 3, 5, 9)
+
+
 def test_resize_against_torch() -> None:
     x = torch.rand(1, 2, 5, 6)
     result = Operators["resize"](x, output_size=[8, 9], mode="linear")

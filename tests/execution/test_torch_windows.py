@@ -249,3 +249,10 @@ def test_upsample_by_hand() -> None:
     assert torch.allclose(run("symmetric", "constant"), torch.tensor([0.75, 1.25, 1.75, 2.5, 3.5, 3]))
     assert torch.allclose(run("asymmetric", "constant"), torch.tensor([1, 1.5, 2, 3, 4, 2]))
     assert torch.allclose(run("aligned", "replicate"), torch.tensor([1, 1.4, 1.8, 2.4, 3.2, 4]))
+
+
+@pytest.mark.parametrize("border", ["constant", "ignore"])
+@pytest.mark.parametrize("name", ["box", "avg_pool", "max_pool", "argmax_pool", "debox"])
+def test_windows_far_larger_than_the_input(name: str, border: str) -> None:
+    agree(name, random(2, 6), size=[1, 10**9], border=border)
+    agree(name, random(2, 6), size=[1, 9], padding=[(0, 0), (5, 12)], border=border)

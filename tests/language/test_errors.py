@@ -213,6 +213,7 @@ REJECTED: dict[str, list[tuple[str, str]]] = {
         (graph("y = multilinear_upsample(x, factor = [2], method = 'cubic');"), "'cubic' is none of"),
         (graph("y = pad(x, padding = [(0, 0), (0, 0)], border = 'ignore');"), "'ignore' is none of"),
         (graph("[y] = copy_n(x, times = 0);"), "less than 1"),
+        (graph("y = linear_quantize(x, 0.0, 1.0, bits = 65);"), "65 does not lie in [1, 64]"),
         (FLAT + "graph g(x) -> (y) { x = external(shape = [0]); y = relu(x); }", "less than 1"),
     ],
     "S11": [

@@ -103,6 +103,9 @@ LINEAR = '"x": linear_quantize(%s);'
         (2 * (LINEAR % "min = 0.0, max = 1.0, bits = 8"), "two entries"),
         (LINEAR % "min = 0.0, max = 1.0, bits = 8" + " graph", "in quotes"),
         ('"x": linear_quantize(min = 0.0', "expected"),
+        (LINEAR % "min = 0.0, max = 1.0, bits = 0", "0 does not lie in [1, 64]"),
+        (LINEAR % "min = 0.0, max = 1.0, bits = 65", "65 does not lie in [1, 64]"),
+        (LINEAR % "min = 0.0, max = 1.0, bits = 899999999999", "899999999999 does not lie in [1, 64]"),
     ],
 )
 def test_rejected(text: str, message: str) -> None:

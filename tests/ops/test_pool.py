@@ -13,6 +13,7 @@ import torch
 from nnef_tools.errors import ExecutionError, ShapeError
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.registry import find
+from nnef_tools.ops.window import Window
 
 from ..support.arrays import Array
 
@@ -274,3 +275,32 @@ def test_windows_that_do_not_fit(name: str, shapes: tuple[Any, ...], attribs: di
 def test_index_out_of_range(name: str, index: int) -> None:
     with pytest.raises(ExecutionError, match=r"indices must lie in \[0, 2\)"):
         evaluate(name, [np.zeros(2), np.array([0, index])], {"size": [2], "stride": [1], "padding": [(1, 0)]})
+
+
+@pytest.mark.parametrize("border", ["constant", "ignore"])
+def test_windows_far_larger_than_the_input(border: str) -> None:
+    """Work and memory follow the input; by hand: every window sees all of it, from the middle on."""
+    x = np.asarray([[2.0, -3.0, 5.0, 1.0]], np.float32)
+    attribs = {"size": [1, 10**6], "border": border}
+    means = np.full((1, 4), 5 / 4 if border == "ignore" else 5e-6)
+    np.testing.assert_allclose(evaluate("box", [x], attribs), np.full((1, 4), 5.0))
+    np.testing.assert_allclose(evaluate("avg_pool", [x], attribs), means, rtol=1e-6)
+    np.testing.assert_allclose(evaluate("debox", [x], attribs), np.full((1, 4), 5.0))
+    np.testing.assert_array_equal(evaluate("max_pool", [x], attribs), np.full((1, 4), 5.0))
+    # 10**6 + 3 positions are covered, of which 499999 come before the first element
+    first = 500_001 - np.arange(4)
+    np.testing.assert_array_equal(evaluate("argmax_pool", [x], attribs), [first])
+    negative = {"constant": [0] * 4, "ignore": list(first + 1)}[border]  # the first zero, or -1
+    np.testing.assert_array_equal(evaluate("argmax_pool", [-np.abs(x)], attribs), [negative])
+
+
+def test_elements_that_are_counted_without_all_of_the_window() -> None:
+    for size, stride, dilation, pair in itertools.product(
+        (1, 2, 7), (1, 3), (1, 2), ((0, 0), (5, 9), (-1, 12), (14, 0))
+    ):
+        try:
+            placed = Window([size], "ignore", [pair], [stride], [dilation]).forward([4])
+        except ShapeError:
+            continue
+        np.testing.assert_array_equal(placed.valid_counts(0), (placed.targets(0) >= 0).sum(axis=0))
+        np.testing.assert_array_equal(placed.contributions(0), (placed.sources(0) >= 0).sum(axis=0))

@@ -147,6 +147,7 @@ def test_no_quantization(quant: dict[str, Any] | None) -> None:
             "lacks 'zero_point', 'signed'",
         ),
         ({"op-name": "linear_quantize", "min": 0.0, "max": None, "bits": 8}, FormatError, "lacks 'max'$"),
+        ({"op-name": "linear_quantize", "min": 0.0, "max": 1.0, "bits": 10**12}, ShapeError, "'bits' must lie in"),
     ],
 )
 def test_quantization_that_is_not_understood(quant: dict[str, Any], error: type[Any], message: str) -> None:

@@ -12,6 +12,7 @@ import torch
 from nnef_tools.errors import ShapeError
 from nnef_tools.ops.inference import evaluate, infer_shapes
 from nnef_tools.ops.registry import find
+from nnef_tools.ops.resize import AxisMap
 
 from ..support.arrays import Array
 from ..support.onnx_models import run_node
@@ -305,3 +306,30 @@ def test_an_axis_that_keeps_its_size_stays() -> None:
     result = run_op("resize", x, output_size=[3, 8], coordinate_mode="tf_half_pixel_for_nn", nearest_mode="ceil")
     assert np.array_equal(result, expected)
     assert result[0, 0, :, 0].tolist() == [1, 5, 9]
+
+
+def test_extents_are_checked_without_the_positions_of_all_results() -> None:
+    """They would take gigabytes."""
+    with pytest.raises(ShapeError, match="more than one reflection"):
+        infer_shapes("multilinear_upsample", [[1, 1, 1]], {"factor": [10**9], "border": "reflect"})
+
+
+def test_maps_of_axes_are_merged_without_changing_them(rng: np.random.Generator) -> None:
+    for taps in (1, 2, 5):
+        positions, weights = rng.integers(0, 4, [7, taps]), rng.integers(-2, 3, [7, taps]).astype(float)
+        axis_map = AxisMap(4, positions, weights)
+        merged = axis_map.merged()
+        expected = sum(weights[:, k, None] * np.eye(4)[positions[:, k]] for k in range(taps))
+        np.testing.assert_array_equal(axis_map.matrix(), expected)
+        np.testing.assert_array_equal(merged.matrix(), expected)
+        assert merged.weights is not None
+        assert merged.weights.shape[1] == max(np.count_nonzero(expected, axis=1).max(), 1)
+
+
+def test_maps_that_leave_an_axis_as_it_is() -> None:
+    order = np.arange(3)[:, None]
+    halves = AxisMap(3, np.hstack([order, order]), np.full([3, 2], 0.5))
+    assert halves.is_identity() and AxisMap(3, order).is_identity()
+    assert not AxisMap(4, order).is_identity()
+    assert not AxisMap(3, order[::-1]).is_identity()
+    assert not AxisMap(3, order, np.full([3, 1], 0.5)).is_identity()

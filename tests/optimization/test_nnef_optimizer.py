@@ -12,7 +12,8 @@ from nnef_tools.errors import FormatError, NnefToolsError, PluginError, ShapeErr
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.verify import verify
 from nnef_tools.optimization import onnx_optimizer
-from nnef_tools.optimization.nnef_optimizer import PASSES, Optimizer
+from nnef_tools.optimization.nnef.passes import PASSES
+from nnef_tools.optimization.nnef_optimizer import Optimizer
 from nnef_tools.optimization.passes import MAX_PLUGIN_ROUNDS, Pass, run_pass, run_passes
 
 from ..support.arrays import Array

@@ -23,6 +23,7 @@ ROOT = PACKAGE.parent
 # A component imports from lower layers only, or from itself.
 LAYERS = {
     "errors": 0,
+    "budget": 1,
     "model": 1,
     "language": 2,
     "ops": 3,

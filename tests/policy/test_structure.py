@@ -120,7 +120,7 @@ def test_every_option_of_convert_is_in_a_table() -> None:
     tables |= {"compress", "random", "seed", "tensor_mapping"}
     assert not always & tables
     assert {field.name for field in fields(job.Options)} == always | tables
-    around = {"source", "target", "input_format", "output_format", "progress"}
+    around = {"source", "target", "input_format", "output_format", "progress", "limits"}
     assert set(inspect.signature(nnef_tools.convert_model).parameters) == always | tables | around
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +39,40 @@ def damaged_text(text: str, rng: np.random.Generator) -> str:
         else:
             tokens.insert(k, new)
     return "".join(tokens)
+
+
+ODD_VALUES: list[Any] = [
+    *(None, True, 0, -1, 1.5, 10**9, 10**30, float("nan"), float("inf"), "", "x", "float64", "int4", "\ud800", "a\0b"),
+    *("__class__", "float128", "x" * 5000, [], {}, [[]], {"": {}}, {"dtype": "float64"}, [None] * 100),
+]
+
+
+def damaged_json(value: Any, rng: np.random.Generator) -> bytes:
+    """One to three values or names replaced, removed, exchanged, wrapped or repeated."""
+    value = json.loads(json.dumps(value))
+    for _ in range(rng.integers(1, 4)):
+        places = list(_places(value))
+        container, key = places[rng.integers(len(places))] if places else ({}, "")
+        other, place = places[rng.integers(len(places))] if places else ({}, "")
+        kind = rng.integers(6)
+        if kind == 0:
+            del container[key]
+        elif kind == 1 and isinstance(container, dict):
+            container[str(ODD_VALUES[rng.integers(len(ODD_VALUES))])] = container.pop(key)
+        elif kind == 2:
+            other[place] = json.loads(json.dumps(container[key])) if container else None
+        elif kind == 3:
+            container[key] = [container[key]] if rng.integers(2) else {"x": container[key]}
+        else:
+            container[key] = ODD_VALUES[rng.integers(len(ODD_VALUES))]
+    text = json.dumps(value)
+    return text.encode() if rng.integers(8) else text.replace("{", '{"tensors": {}, "x": 1, "x": 2, ').encode()
+
+
+def _places(value: Any) -> Any:
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield value, key
+        yield from _places(item)
 
 
 def _span(data: bytes, rng: np.random.Generator) -> tuple[int, int]:

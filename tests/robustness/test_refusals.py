@@ -20,7 +20,8 @@ from nnef_tools.cli.main import main
 from nnef_tools.errors import FileError, NnefToolsError
 from nnef_tools.pipeline import convert_model
 
-from .samples import GRAPH, archive, nnef_files, onnx_model, write_folder
+from .onnx_samples import onnx_model
+from .samples import GRAPH, archive, nnef_files, write_folder
 from .test_mutants import listing, target_files
 
 resource = pytest.importorskip("resource")
@@ -115,11 +116,13 @@ def test_full_disk(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     real = getattr(Path, call)
 
     def full(path: Path, *arguments: Any, **options: Any) -> Any:
-        if ".tmp/new" in path.as_posix():
+        if ".nnef-tools-new" in path.as_posix():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         return real(path, *arguments, **options)
 
     monkeypatch.setattr(Path, call, full)
+    if call == "rename":
+        monkeypatch.setattr("nnef_tools.io.files.replacing.can_exchange", lambda folder: False)
     with pytest.raises(FileError, match="no space"):
         convert_model(source, tmp_path / "target", output_format="nnef")
     monkeypatch.undo()

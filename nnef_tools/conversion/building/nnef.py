@@ -8,19 +8,19 @@ casts are put around integer operands. Operations on constants are evaluated (se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from ...budget import Steps, ask_repeated
 from ...errors import Unsupported
-from ...language.types import ArrayType, Fragment, Parameter, TensorType, Type
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer, nnef_dtype
-from ...model.widths import width_of
-from ...ops import registry
-from ...ops.inference import evaluate, infer_shapes, result_dtypes
+from ...ops.inference import evaluate, infer_shapes
 from ...ops.integers import keeps_bits
 from .operations import Operand, Operations
+from .typing import Signature, Types, kinds_of, signature_of, types_of
 
 ndarray = np.ndarray[Any, Any]
 
@@ -38,6 +38,7 @@ KEEPING = ("cast", "copy", "reshape", "squeeze", "tile", "transpose", "unsqueeze
 """Operations whose result has the values of their operand, in another type, shape or order, or repeated."""
 
 LITERAL_TYPES = {"scalar": np.float32, "integer": np.int64, "logical": np.bool_}
+_TENSORS = {Tensor}
 PYTHON_TYPES = {float: np.float32, int: np.int64, bool: np.bool_}
 
 
@@ -52,6 +53,7 @@ class Builder(Operations):
     names of operations that compute wide integers in scalars, exact up to 2**24. warnings: in order, once each.
     derived_from: constant -> the one that it is another form of. named_after: constant -> the one that it was mainly
     computed from, whose name it takes if nothing else has it. views: the other forms that were made of constants.
+    steps: of the loops that are unrolled.
     """
 
     def __init__(
@@ -75,12 +77,14 @@ class Builder(Operations):
         self.derived_from: dict[Tensor, Tensor] = {}
         self.named_after: dict[Tensor, Tensor] = {}
         self.views: dict[tuple[Any, ...], Tensor] = {}
+        self.steps = Steps()
         self._computed: dict[Tensor, ndarray | None] = {}
         self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
 
     def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
         """A constant tensor; the array is shared, not copied. base: the constant that it is derived from."""
         array = np.asarray(value, dtype=dtype)
+        ask_repeated(array.shape, array.strides)
         tensor = Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
         if base is not None:
             self.derived_from[tensor] = base
@@ -113,45 +117,50 @@ class Builder(Operations):
 
     def op(self, name: str, *inputs: Operand | Sequence[Operand], **attribs: Any) -> Any:
         """Adds an operation. Unsupported if NNEF has no such operation or a result would be empty; ShapeError."""
-        definition = registry.find(name)
-        assert definition is not None, f"no operation '{name}'"
-        fragment = definition.fragment
-        parameters = fragment.tensors
-        assert len(inputs) <= len(parameters), f"'{name}' takes {len(parameters)} tensors, got {len(inputs)}"
-        kin = {_item(p.type): _first_dtype(inputs, parameters, _item(p.type)) for p in parameters}
-        arguments = [
-            [self._operand(item, p.type, kin[_item(p.type)]) for item in value]
-            if isinstance(value, (list, tuple)) and isinstance(p.type, ArrayType)
-            else self._operand(value, p.type, kin[_item(p.type)])
-            for value, p in zip(inputs, parameters, strict=False)
-        ]
-        tensors = [t for argument in arguments for t in (argument if isinstance(argument, list) else [argument])]
-        shapes = [_shapes(argument) for argument in arguments]
-        inferred = infer_shapes(name, shapes, definition.complete(attribs), self.custom_shapes)
-        result_shapes = [list(s) for s in (inferred if isinstance(inferred, tuple) else _as_list(inferred))]
-        restore = self._integer_result(fragment, tensors)
-        constant = bool(tensors) and all(t.data is not None or t in self._computed for t in tensors)
-        dtypes = self._dtypes(fragment, arguments, attribs, restore, result_shapes)
-        volume = sum(int(np.prod(shape)) for shape in result_shapes)
-        if constant and (self.fold_all or volume <= ALWAYS_FOLD_ITEMS) and all(t.data is not None for t in tensors):
-            return self._fold(fragment, arguments, attribs, dtypes)
-        if all(0 in shape for shape in result_shapes):  # without items the value is known
-            empty = zip(result_shapes, dtypes, strict=True)
-            return _as_results(fragment, [self.constant(np.zeros(shape, dtype)) for shape, dtype in empty])
+        signature = signature_of(name)
+        definition, items = signature.definition, signature.items
+        assert len(inputs) <= len(items), f"'{name}' takes {len(items)} tensors, got {len(inputs)}"
+        plain = _TENSORS.issuperset(map(type, inputs))
+        arguments: list[Any] = list(inputs) if plain else _operands(self, signature, inputs)
+        tensors: list[Any] = _flat_arguments(arguments) if signature.has_array else arguments
+        completed = definition.complete(attribs) if name in self.custom_shapes else attribs
+        inferred = infer_shapes(name, [_shapes(argument) for argument in arguments], completed, self.custom_shapes)
+        result_shapes = list(inferred) if isinstance(inferred, tuple) else _as_list(inferred)
+        types = types_of(name, kinds_of(arguments), attribs.get("dtype"), len(result_shapes))
+        constant = self._is_constant(tensors)
+        if constant and self._is_folded(tensors, result_shapes):
+            return self._fold(signature, arguments, attribs, types)
+        filled = [shape for shape in result_shapes if 0 not in shape]
+        if not filled:  # without items the value is known
+            empty = zip(result_shapes, types.results, strict=True)
+            return _as_results(signature, [self.constant(np.zeros(shape, dtype)) for shape, dtype in empty])
         if self.standard_only and not definition.standard:
             raise Unsupported(f"needs the custom fragment '{name}', which --standard-only excludes")
-        return self._create(fragment, arguments, attribs, result_shapes, dtypes, restore, constant)
+        return self._create(signature, arguments, attribs, result_shapes, types, constant)
 
-    def _fold(self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]) -> Any:
+    def _is_constant(self, tensors: Sequence[Tensor]) -> bool:
+        """Are the operands known, or computed from constants only?"""
+        for tensor in tensors:
+            if tensor.data is None and tensor not in self._computed:
+                return False
+        return bool(tensors)
+
+    def _is_folded(self, operands: Sequence[Tensor], shapes: Sequence[Sequence[int]]) -> bool:
+        """Is an operation evaluated: are its operands known, and its results small enough?"""
+        is_small = self.fold_all or sum(map(prod, shapes)) <= ALWAYS_FOLD_ITEMS
+        return is_small and all(t.data is not None for t in operands)
+
+    def _fold(self, signature: Signature, arguments: list[Any], attribs: dict[str, Any], types: Types) -> Any:
         """The results as constants; the same tensors if an unrolled loop asks again."""
-        key = (fragment.name, *map(_identity, _flat_arguments(arguments)), repr(attribs))
+        name = signature.fragment.name
+        key = (name, *map(_identity, _flat_arguments(arguments)), repr(attribs))
         tensors = self._folded.get(key)
         if tensors is None:
-            tensors = self._evaluated(fragment, arguments, attribs, dtypes)
-            self._inherit(fragment.name, tensors, _flat_arguments(arguments))
+            tensors = self._evaluated(name, arguments, attribs, types.results)
+            self._inherit(name, tensors, _flat_arguments(arguments))
             if all((t.volume or 0) <= ALWAYS_FOLD_ITEMS for t in tensors):
                 self._folded[key] = tensors
-        return _as_results(fragment, tensors)
+        return _as_results(signature, tensors)
 
     def _inherit(self, operation: str, results: list[Tensor], operands: list[Tensor]) -> None:
         """Notes that a folded result goes back to the largest operand, if that has as many items."""
@@ -162,10 +171,10 @@ class Builder(Operations):
             self.named_after[results[0]] = main
 
     def _evaluated(
-        self, fragment: Fragment, arguments: list[Any], attribs: dict[str, Any], dtypes: list[type]
+        self, name: str, arguments: list[Any], attribs: dict[str, Any], dtypes: Sequence[type]
     ) -> list[Tensor]:
         arrays = [[np.asarray(t.data) for t in a] if isinstance(a, list) else np.asarray(a.data) for a in arguments]
-        results = evaluate(fragment.name, arrays, attribs)
+        results = evaluate(name, arrays, attribs)
         return [
             self.constant(np.asarray(array).astype(dtype, copy=False))
             for array, dtype in zip(_flat(results), dtypes, strict=True)
@@ -173,46 +182,52 @@ class Builder(Operations):
 
     def _create(
         self,
-        fragment: Fragment,
+        signature: Signature,
         arguments: list[Any],
         attribs: dict[str, Any],
         shapes: list[list[int]],
-        dtypes: list[type],
-        restore: type | None,
+        types: Types,
         constant: bool,
     ) -> Any:
-        real = np.float64 if any(t.dtype is np.float64 for t in _flat_arguments(arguments)) else np.float32
-        self._warn_of_signs(fragment.name, _flat_arguments(arguments), attribs)
-        arguments = [
-            [self._coerced(t, p.type, fragment.name, real) for t in a]
-            if isinstance(a, list)
-            else self._coerced(a, p.type, fragment.name, real)
-            for a, p in zip(arguments, fragment.tensors, strict=False)
-        ]
+        fragment = signature.fragment
+        if not types.plain:
+            arguments = self._fitting(signature, arguments, attribs)
         # A scalar operation on integers gives a scalar that is cast back; everything else has its final type already.
-        cast_back = [restore is not None and _item(r.type) == "scalar" for r in _expanded(fragment, len(shapes))]
         outputs = [
             Tensor(self.graph, shape=shape, dtype=np.float32 if back else dtype)
-            for shape, dtype, back in zip(shapes, dtypes, cast_back, strict=True)
+            for shape, dtype, back in zip(shapes, types.results, types.cast_back, strict=True)
         ]
-        array_argument = len(arguments) == 1 and isinstance(arguments[0], list)
+        array_argument = signature.has_array and len(arguments) == 1 and isinstance(arguments[0], list)
         inputs: Any = arguments[0] if array_argument else tuple(_flat_arguments(arguments))
-        array_result = isinstance(fragment.results[0].type, ArrayType)
         Operation(
             self.graph,
             type=fragment.name,
             attribs=attribs,
             inputs=inputs,
-            outputs=outputs if array_result else tuple(outputs),
+            outputs=outputs if signature.array_result else tuple(outputs),
             custom=False,
         )
         if constant:
             self._computed.update(dict.fromkeys(outputs))
-        if restore in EXACT_INTEGERS and fragment.name in WRAPPING:
-            self.warnings[f"NNEF's integers have no width: {fragment.name} on {restore.__name__} does not wrap"] = None
-        if restore is not None and any(cast_back):
-            outputs = [self.cast(t, restore) if back else t for t, back in zip(outputs, cast_back, strict=True)]
-        return _as_results(fragment, outputs)
+        restore = types.restore
+        if restore is not None:
+            if restore in EXACT_INTEGERS and fragment.name in WRAPPING:
+                text = f"NNEF's integers have no width: {fragment.name} on {restore.__name__} does not wrap"
+                self.warnings[text] = None
+            outputs = [self.cast(t, restore) if back else t for t, back in zip(outputs, types.cast_back, strict=True)]
+        return _as_results(signature, outputs)
+
+    def _fitting(self, signature: Signature, arguments: list[Any], attribs: Mapping[str, Any]) -> list[Any]:
+        """The arguments in the types that the parameters ask for."""
+        name, tensors = signature.fragment.name, _flat_arguments(arguments)
+        real = np.float64 if any(t.dtype is np.float64 for t in tensors) else np.float32
+        self._warn_of_signs(name, tensors, attribs)
+        return [
+            [self._coerced(t, item, name, real) for t in a]
+            if isinstance(a, list)
+            else self._coerced(a, item, name, real)
+            for a, item in zip(arguments, signature.items, strict=False)
+        ]
 
     def cast(self, tensor: Tensor, dtype: Any) -> Tensor:
         """The tensor in another numpy scalar class; itself if nothing changes. Real to integer truncates."""
@@ -223,26 +238,6 @@ class Builder(Operations):
         result: Tensor = self.op("cast", tensor, dtype=dtype)
         return result
 
-    def _operand(self, value: Any, type: Type, kin: Any) -> Tensor:
-        """A tensor for an argument; a Python number gets the type of the parameter or of other arguments (kin)."""
-        if isinstance(value, Tensor):
-            return value
-        if isinstance(value, (np.ndarray, np.generic)):
-            return self.constant(value)
-        item = _item(type)
-        dtype: Any = LITERAL_TYPES.get(item or "")
-        if kin is not None and (dtype is None or (item == "scalar" and _holds(kin, value))):
-            dtype = kin
-        return self.constant(value, dtype or PYTHON_TYPES[value.__class__])
-
-    def _integer_result(self, fragment: Fragment, tensors: list[Tensor]) -> type | None:
-        """The integer type to restore after a scalar operation whose scalar operands are all integers, or None."""
-        if not tensors or not all(is_integer(t.dtype) for t in tensors):
-            return None
-        if all(_item(p.type) == "scalar" for p in fragment.tensors):
-            return tensors[0].dtype  # type: ignore[no-any-return]
-        return None
-
     def _warn_of_signs(self, operation: str, tensors: Sequence[Tensor], attribs: Mapping[str, Any]) -> None:
         """Warns about operations that would give another result if uint64 values were not held in int64."""
         unsigned = any(t.dtype is np.uint64 and t.data is None for t in tensors)
@@ -250,34 +245,13 @@ class Builder(Operations):
             text = f"{operation} on uint64: values from 2**63 on are taken as negative where integers have 64 bits"
             self.warnings[text] = None
 
-    def _coerced(self, tensor: Tensor, type: Type, operation: str, real: Any) -> Tensor:
+    def _coerced(self, tensor: Tensor, item: str | None, operation: str, real: Any) -> Tensor:
         """The tensor in the data type that a parameter of an operation asks for. real: the class of scalars."""
-        item = _item(type)
         if item in (None, "?") or item == nnef_dtype(tensor.dtype):
             return tensor
         if is_integer(tensor.dtype) and tensor.dtype not in EXACT_INTEGERS and not _is_exact(tensor.data):
             self.rounded.add(operation)
         return self.cast(tensor, real if item == "scalar" else LITERAL_TYPES[str(item)])
-
-    def _dtypes(
-        self,
-        fragment: Fragment,
-        arguments: list[Any],
-        attribs: Mapping[str, Any],
-        restore: type | None,
-        shapes: list[list[int]],
-    ) -> list[type]:
-        """The class of each result."""
-        class_of = width_of(_flat_arguments(arguments))
-        classes = [list(map(class_of, a)) if isinstance(a, list) else class_of(a) for a in arguments]
-        dtypes = list(result_dtypes(fragment, classes, attribs.get("dtype")))
-        if len(dtypes) != len(shapes):
-            dtypes = dtypes * len(shapes)
-        items = [_item(r.type) for r in _expanded(fragment, len(shapes))]
-        return [
-            restore if restore is not None and item == "scalar" else dtype
-            for dtype, item in zip(dtypes, items, strict=True)
-        ]
 
 
 def _holds(dtype: Any, value: Any) -> bool:
@@ -294,29 +268,41 @@ def _identity(tensor: Tensor) -> Any:
     return tensor if tensor.rank else (tensor.dtype, np.asarray(tensor.data).tobytes())
 
 
-def _item(type: Type) -> str | None:
-    while isinstance(type, ArrayType):
-        type = type.item
-    return type.item if isinstance(type, TensorType) else None
+def _operands(builder: Builder, signature: Signature, inputs: Sequence[Any]) -> list[Any]:
+    """Tensors, and lists of them for arrays, for the arguments, which may be numbers."""
+    kin = {item: _first_dtype(inputs, signature.items, item) for item in signature.items}
+    return [
+        [_operand(builder, part, item, kin[item]) for part in value]
+        if isinstance(value, (list, tuple)) and is_array
+        else _operand(builder, value, item, kin[item])
+        for value, item, is_array in zip(inputs, signature.items, signature.fragment.arrays, strict=False)
+    ]
 
 
-def _first_dtype(inputs: Sequence[Any], parameters: Sequence[Parameter], item: str | None) -> Any:
+def _operand(builder: Builder, value: Any, item: str | None, kin: Any) -> Tensor:
+    """A tensor for an argument; a Python number gets the type of the parameter or of other arguments (kin)."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return builder.constant(value)
+    dtype: Any = LITERAL_TYPES.get(item or "")
+    if kin is not None and (dtype is None or (item == "scalar" and _holds(kin, value))):
+        dtype = kin
+    return builder.constant(value, dtype or PYTHON_TYPES[value.__class__])
+
+
+def _first_dtype(inputs: Sequence[Any], items: Sequence[str | None], item: str | None) -> Any:
     """The data type of the first tensor that is given to a parameter with that item type, or None."""
-    for value, parameter in zip(inputs, parameters, strict=False):
-        if _item(parameter.type) == item:
+    for value, own in zip(inputs, items, strict=False):
+        if own == item:
             for tensor in value if isinstance(value, (list, tuple)) else [value]:
                 if isinstance(tensor, Tensor):
                     return tensor.dtype
     return None
 
 
-def _expanded(fragment: Fragment, count: int) -> list[Any]:
-    """The result declarations, one per tensor: an array result stands for all of them."""
-    return list(fragment.results) if len(fragment.results) == count else [fragment.results[0]] * count
-
-
-def _as_results(fragment: Fragment, tensors: list[Tensor]) -> Any:
-    if isinstance(fragment.results[0].type, ArrayType):
+def _as_results(signature: Signature, tensors: list[Tensor]) -> Any:
+    if signature.array_result:
         return tensors
     return tensors[0] if len(tensors) == 1 else tuple(tensors)
 

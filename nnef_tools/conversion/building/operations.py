@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,4 +29,4 @@ class Operations:
         if name.startswith("_"):
             raise AttributeError(name)
         # A trailing underscore makes names of operations that are Python keywords: b.and_(x, y).
-        return lambda *inputs, **attribs: self.op(name.rstrip("_"), *inputs, **attribs)
+        return partial(self.op, name.rstrip("_"))

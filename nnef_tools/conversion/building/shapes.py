@@ -14,9 +14,6 @@ from ..maths.axis_orders import squeeze_shape, unsqueeze_shape
 from .nnef import Builder
 from .quantized import QuantizedArray, quantized_constant
 
-MAX_UNROLLED = 4096
-"""Loops of more iterations than this are not unrolled."""
-
 
 def shape(x: Tensor) -> list[int]:
     """The static shape of a target tensor; Unsupported if it is not known."""

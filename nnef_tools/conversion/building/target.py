@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from ...budget import ask_repeated
 from ...errors import Unsupported
 from ...model import Graph, Operation, Tensor
 from ...ops import broadcast as ops_broadcast
@@ -21,6 +22,7 @@ from ...ops.inference import infer_shapes
 from ...ops.registry import find
 from ...ops.window import divisors
 from ..engine.rules import find_from_nnef
+from ..maths.generated import is_every
 from ..maths.padding import Pairs
 from .operations import Operand, Operations
 from .quantized import QuantizedArray, quantized_constant
@@ -91,6 +93,7 @@ class TargetBuilder(ABC):
     def constant(self, value: Any, dtype: Any = None, base: Tensor | None = None) -> Tensor:
         """A constant tensor; the array is shared, not copied. base: the constant that it is derived from."""
         array = np.asarray(value, dtype=dtype)
+        ask_repeated(array.shape, array.strides)
         tensor = Tensor(self.graph, shape=array.shape, dtype=array.dtype.type, data=array)
         if base is not None:
             self.derived_from[tensor] = base
@@ -189,7 +192,7 @@ class TargetBuilder(ABC):
 
     def take(self, x: Tensor, positions: Array, axis: int) -> Tensor:
         """The elements at constant positions of an axis."""
-        if np.array_equal(positions, np.arange(shape(x)[axis])):
+        if is_every(positions, shape(x)[axis]):
             return x
         return self.gather(x, self._positions(positions), axis)
 

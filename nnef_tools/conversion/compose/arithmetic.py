@@ -16,6 +16,7 @@ from ...model import Tensor
 from ...model.dtypes import integer_bits, integer_range, is_float, is_integer
 from ..building.nnef import Builder
 from ..building.shapes import aligned, right_aligned, shape
+from ..maths.generated import positions
 from .number_types import wrap
 
 Array = np.ndarray[Any, Any]
@@ -27,7 +28,7 @@ def arithmetic_range(start: Array, limit: Array, delta: Array) -> Array:
     if step == 0:
         raise Unsupported("a delta of 0")
     count = max(math.ceil((last - first) / step), 0)
-    return np.asarray(first + np.arange(count) * step, start.dtype)
+    return np.asarray(first + positions(count) * step, start.dtype)
 
 
 def unary(nnef: str) -> Callable[[Builder, Tensor], Tensor]:

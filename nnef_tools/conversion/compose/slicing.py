@@ -13,6 +13,7 @@ from ...model import Tensor
 from ...model.dtypes import is_float
 from ..building.nnef import Builder
 from ..building.shapes import positive, reshape, shape, unsqueeze
+from ..maths.generated import positions
 
 
 def reshape_inferred(b: Builder, x: Tensor, new: Sequence[int]) -> Tensor:
@@ -113,7 +114,9 @@ def _surrounded(b: Builder, x: Tensor, pairs: Sequence[tuple[int, int]], value: 
         x = b.pad(x, padding=cropped)
     for k, pair in enumerate(pairs):
         sizes = [[*shape(x)[:k], n, *shape(x)[k + 1 :]] for n in pair]
-        before, after = ([b.constant(np.full(size, value, x.dtype))] if size[k] > 0 else [] for size in sizes)
+        before, after = (
+            [b.constant(np.broadcast_to(np.asarray(value, x.dtype), size))] if size[k] > 0 else [] for size in sizes
+        )
         if before or after:
             x = b.concat([*before, x, *after], axis=k)
     return x
@@ -134,8 +137,8 @@ def reverse_sequence(b: Builder, x: Tensor, lengths: Tensor, *, batch_axis: int 
     if {batch_axis, time_axis} != {0, 1} or len(own) < 2:
         raise Unsupported(f"batch_axis = {batch_axis} and time_axis = {time_axis} for rank {len(own)}")
     batch, time = own[batch_axis], own[time_axis]
-    steps = np.arange(time, dtype=np.float32).reshape([1, time] if batch_axis == 0 else [time, 1])
-    items = np.arange(batch, dtype=np.float32).reshape([batch, 1] if batch_axis == 0 else [1, batch])
+    steps = positions(time, np.float32).reshape([1, time] if batch_axis == 0 else [time, 1])
+    items = positions(batch, np.float32).reshape([batch, 1] if batch_axis == 0 else [1, batch])
     counts = reshape(b, b.cast(lengths, np.float32), list(items.shape))
     step = b.constant(steps)
     source = b.select(b.lt(step, counts), b.sub(b.sub(counts, 1.0), step), step)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...budget import out_of_memory
 from ...errors import ConversionError, InvalidOperator, NnefToolsError, PluginError, ShapeError, Unsupported, UsageError
 from ...model import Graph, Operation, Tensor
 from ...model.plugin_code import origin
@@ -149,6 +150,7 @@ class Converter(ConverterBase, Helpers):
         except DependsOnRefused:
             self._unknown.update(op.outputs)
         except (ConversionError, ShapeError, UsageError) as error:  # UsageError for types that NNEF lacks
+            self._complete_results(op)
             if self._static_only and any(t.shape is None or None in t.shape for t in op.outputs):
                 self._unknown.update(op.outputs)
             else:
@@ -156,13 +158,14 @@ class Converter(ConverterBase, Helpers):
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
         """Converts an operation. ConversionError or ShapeError, with the reason, if that is not possible."""
-        transform = self._transform_for(op)
+        transform = self._transform_for(op) if self._transforms else None
         if transform is not None:
             self._unmatched.pop(self._keys[transform.op_type], None)
             self._apply_transform(transform, op)
             return
-        if op.outputs and all(t.data is not None for t in op.outputs):
-            return  # the reader has computed the values
+        computed = [t for t in op.outputs if t.data is None]
+        if op.outputs and not computed:
+            return  # the reader has the values
         if not self._convert_by_rule(op, opset):
             if not self._mirror_unsupported:
                 reason = self._reason_against(op)
@@ -208,6 +211,9 @@ class Converter(ConverterBase, Helpers):
     def _check(self, source: Tensor, target: Tensor) -> None:
         """Checks the inferred shape and type of a result against the declaration in the source."""
 
+    def _complete_results(self, op: Operation) -> None:
+        """Finds what the source does not declare of the shapes and types of results for which no rule tells them."""
+
     def _infer_custom(self, operations: Sequence[Operation]) -> None:
         """Sets shapes and data types of the results of operations that were not made by a rule."""
 
@@ -225,6 +231,8 @@ class Converter(ConverterBase, Helpers):
         except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, AttributeError) as error:
             # Attributes or inputs that the operator's specification does not allow raise these.
             raise Unsupported(f"malformed operator: {error}") from error
+        except MemoryError as error:
+            raise out_of_memory(error) from error
         return list(results) if isinstance(results, (tuple, list)) else [results]
 
     def _is_used(self, tensor: Tensor) -> bool:
@@ -239,7 +247,7 @@ class Converter(ConverterBase, Helpers):
 
     def _arguments(self, call: Call, op: Operation) -> list[Any]:
         rule, given = call.rule, call.inputs
-        if not rule.variadic and not all(is_missing(item) for item in given[len(rule.inputs) :]):
+        if len(given) > len(rule.inputs) and not rule.variadic and not all(map(is_missing, given[len(rule.inputs) :])):
             raise Unsupported(f"has {len(given)} inputs, at most {len(rule.inputs)} are supported")
         arguments: list[Any] = []
         for k, spec in enumerate(rule.inputs):
@@ -301,6 +309,7 @@ class Converter(ConverterBase, Helpers):
         return target
 
     def _mirror(self, op: Operation) -> None:
+        self._complete_results(op)
         outputs = [self._fresh_output(t) for t in op.outputs]
         inputs = [self._mapped(t) for t in op.inputs]
         copied = Operation(
@@ -322,6 +331,7 @@ class Converter(ConverterBase, Helpers):
     # transforms
 
     def _apply_transform(self, transform: CompiledTransform, op: Operation) -> None:
+        self._complete_results(op)
         inputs = [self._missing() if is_missing(t) else self._mapped(t) for t in op.inputs]
         outputs = [self._fresh_output(t) for t in op.outputs]
         self._unused = {target for source, target in zip(op.outputs, outputs, strict=True) if not self._is_used(source)}
@@ -466,7 +476,7 @@ def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., 
 
 def is_missing(argument: Tensor | list[Tensor]) -> bool:
     """Is the input left out? Readers represent it by a tensor without a name."""
-    return isinstance(argument, Tensor) and argument.name == "" and not argument.has_producer
+    return isinstance(argument, Tensor) and not argument.has_producer and argument.name == ""
 
 
 def _is_plain(value: Any) -> bool:

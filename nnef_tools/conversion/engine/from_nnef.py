@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
+from ...budget import ask_constant
 from ...errors import Unsupported
 from ...language.elaborate import decompose
 from ...language.names import FreshNames
@@ -16,7 +17,7 @@ from ...language.stdlib import standard_fragments
 from ...language.types import item_name
 from ...model import Graph, Operation, Tensor
 from ...model.copying import copy_graph
-from ...model.dtypes import canonical_dtype, numpy_dtype
+from ...model.dtypes import ITEM_CLASSES, canonical_dtype, numpy_dtype
 from ...model.facts import TensorFact, tensor_facts, without_nnef_facts
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
@@ -176,14 +177,16 @@ class ConverterFromNNEF(Converter):
         rule = find_from_nnef(self.dialect, str(op.type))
         if rule is None:
             return None
-        unknown = next((t for t in (*op.inputs, *op.outputs) if not is_known(t.shape)), None)
-        if unknown is not None:
-            raise unknown_shape(unknown)
+        for tensor in (*op.inputs, *op.outputs):
+            if not is_known(tensor.shape):
+                raise unknown_shape(tensor)
         definition = find(op.type)
-        attribs = dict(op.attribs)
-        if definition is not None:
-            attribs = definition.complete(attribs)
-            if surplus := op.attribs.keys() - attribs.keys() - {"dtype"}:
+        if definition is None:
+            attribs = dict(op.attribs)
+        else:
+            attribs = definition.complete(op.attribs)
+            surplus = [key for key in op.attribs if key not in attribs and key != "dtype"]
+            if surplus:
                 raise Unsupported(f"the model declares it with '{min(surplus)}', which the operation known here lacks")
         for key in [key for key in attribs if iskeyword(key)]:
             attribs[f"{key}_"] = attribs.pop(key)
@@ -284,6 +287,7 @@ class ConverterFromNNEF(Converter):
         else:
             values = np.asarray(op.attribs["value"], dtype=op.attribs.get("dtype", source.dtype))
             shape = op.attribs["shape"]
+            ask_constant(math.prod(shape), given=values.size)
             data = np.broadcast_to(values.reshape(()), shape) if values.size == 1 else values.reshape(shape)
         self._constant(source, data)
 
@@ -362,7 +366,7 @@ def original_dtype(tensor: Tensor, facts: Mapping[str, TensorFact]) -> Any:
     """
     known = facts.get(tensor.name or "", {})
     if "dtype" in known:
-        return getattr(np, known["dtype"], None) or getattr(ml_dtypes, known["dtype"], tensor.dtype)
+        return ITEM_CLASSES.get(known["dtype"], tensor.dtype)
     return canonical_dtype(tensor.dtype) if known and tensor.data is None and tensor.dtype else tensor.dtype
 
 

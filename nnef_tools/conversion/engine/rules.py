@@ -109,29 +109,28 @@ class Rule:
 
     def check(self, attribs: Mapping[str, Any]) -> None:
         """Raises Unsupported unless the rule takes these attributes; only plain types and lists of them are checked."""
-        unknown = [key for key in attribs if key not in self.attributes]
+        tests = self._tests
+        wrong = [key for key, value in attribs.items() if key not in tests or not tests[key](value)]
+        if not wrong and self._required <= attribs.keys():
+            return
+        unknown = [key for key in wrong if key not in tests]
         if unknown:
             raise Unsupported(f"attribute {', '.join(map(repr, unknown))} is not supported")
-        absent = [key for key in self._required if key not in attribs]
+        absent = [key for key, required in self.attributes.items() if required and key not in attribs]
         if absent:
             raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")
-        tests = self._tests
-        wrong = [key for key, value in attribs.items() if key in tests and not tests[key](value)]
-        if wrong:
-            raise Unsupported(
-                f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type"
-            )
+        raise Unsupported(f"attribute {', '.join(f'{key!r} = {attribs[key]!r}' for key in wrong)} has the wrong type")
 
     @cached_property
-    def _required(self) -> list[str]:
-        return [name for name, required in self.attributes.items() if required]
+    def _required(self) -> frozenset[str]:
+        return frozenset(name for name, required in self.attributes.items() if required)
 
     @cached_property
     def _tests(self) -> dict[str, Callable[[Any], bool]]:
-        """Attribute name -> test of its value, for the annotations that are checked."""
+        """Attribute name -> test of its value."""
         hints = {name: self._hints.get(name, Any) for name in self.attributes}
         options = {name: typing.get_args(h) if isinstance(h, UnionType) else (h,) for name, h in hints.items()}
-        return {name: _any_of(*types) for name, types in options.items() if all(map(_is_checked, types))}
+        return {name: _any_of(*types) if all(map(_is_checked, types)) else _anything for name, types in options.items()}
 
 
 class Call(NamedTuple):
@@ -158,9 +157,18 @@ def _is_checked(hint: Any) -> bool:
     return hint is NoneType or (typing.get_args(hint)[0] if is_list else hint) in _KINDS
 
 
+def _anything(_value: Any) -> bool:
+    """The test of an attribute whose annotation is not checked."""
+    return True
+
+
 def _any_of(*hints: Any) -> Callable[[Any], bool]:
     tests = list(map(_test, hints))
-    return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+
+    def fits(value: Any) -> bool:
+        return any(test(value) for test in tests)
+
+    return tests[0] if len(tests) == 1 else fits
 
 
 def _test(hint: Any) -> Callable[[Any], bool]:
@@ -169,8 +177,11 @@ def _test(hint: Any) -> Callable[[Any], bool]:
     if hint in _KINDS:
         kind = _KINDS[hint]
         return lambda value: type(value) is hint or isinstance(value, kind)
-    fits = _test(typing.get_args(hint)[0])
-    return lambda value: isinstance(value, (list, tuple)) and all(map(fits, value))
+    item = typing.get_args(hint)[0]
+    fits, usual = _test(item), {item}
+    return lambda value: (
+        isinstance(value, (list, tuple)) and (usual.issuperset(map(type, value)) or all(map(fits, value)))
+    )
 
 
 def _const_marker(hint: Any) -> Const | None:
@@ -226,8 +237,10 @@ def find_from_nnef(dialect: str, operation: str) -> Rule | None:
 
 def find_rule(dialect: str, type: str, version: int, domain: str = "") -> Rule | None:
     """The rule with the highest `since` that is not above the version, or None."""
-    rules = _to_nnef.get((dialect, domain, type), [])
-    return next((rule for rule in reversed(rules) if rule.since <= version), None)
+    for rule in reversed(_to_nnef.get((dialect, domain, type), [])):
+        if rule.since <= version:
+            return rule
+    return None
 
 
 def all_rules(dialect: str) -> list[Rule]:

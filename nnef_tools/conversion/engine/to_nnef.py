@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -229,9 +230,7 @@ class ConverterToNNEF(Converter):
 
     def _check_types(self, op: Operation) -> None:
         for tensor in (*op.inputs, *op.outputs):
-            if tensor.dtype is None:
-                continue
-            if not _is_carried(tensor.dtype):
+            if tensor.dtype is not None and not _is_carried(tensor.dtype):
                 raise Unsupported(
                     f"tensor '{tensor.name}' has a type that NNEF cannot carry: {dtype_name(tensor.dtype)}"
                 )
@@ -273,9 +272,10 @@ class ConverterToNNEF(Converter):
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         """Checks the inferred shape and type of a result against the declaration in the source."""
-        if source.dtype is not None and nnef_dtype(source.dtype) != nnef_dtype(target.dtype):
+        same_type = source.dtype is None or source.dtype is target.dtype
+        if not same_type and nnef_dtype(source.dtype) != nnef_dtype(target.dtype):
             raise Unsupported(f"gives {nnef_dtype(target.dtype)} where the model says {source.dtype.__name__}")
-        if source.shape is None:
+        if source.shape is None or source.shape == target.shape:
             return
         same_rank = len(source.shape) == len(target.shape or ())
         if not same_rank or any(a not in (None, b) for a, b in zip(source.shape, target.shape or (), strict=True)):
@@ -481,6 +481,7 @@ def _ancestors(constant: Tensor, parents: Mapping[Tensor, Tensor]) -> list[Tenso
     return line
 
 
+@cache
 def _is_carried(dtype: Any) -> bool:
     """Can NNEF tensors have the type?"""
     try:

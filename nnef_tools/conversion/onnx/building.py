@@ -13,6 +13,7 @@ from ...ops.borders import source_index
 from ..building.shapes import shape
 from ..building.target import Array, Reduction, known
 from ..maths import names, padding
+from ..maths.generated import positions
 from ..maths.padding import Pairs
 from .common import dtype_code
 from .operators import OnnxOperators
@@ -82,7 +83,7 @@ class OnnxBuilder(OnnxOperators):
         mixed = BORDERS.get(border) != "constant" and any(min(pair) < 0 for pair in pairs)
         if border == "reflect-even" or mixed:
             for k, (p, q) in enumerate(pairs):
-                x = self.take(x, source_index(np.arange(-p, own[k] + q), own[k], border), k)
+                x = self.take(x, source_index(positions(p + own[k] + q) - p, own[k], border), k)
             return x
         amounts = self.ints(padding.pairs_to_onnx(pairs))
         filler = self.constant(value, x.dtype) if value or np.signbit(value) else None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from ...model import Tensor
+from ...ops.borders import ZERO_BORDERS
+from ...ops.pool import distinct_elements
 from ...ops.window import PlacedWindow, Window
 from ..building.shapes import rank
 from ..building.target import TargetBuilder
@@ -15,6 +19,21 @@ from ..engine.rules import EVERY, from_nnef
 def avg_pool(b: TargetBuilder, input: Tensor, *, window: Window) -> Tensor:
     """avg_pool: a normalized box."""
     return b.nnef.box(input, **window.attributes(), normalize=True)
+
+
+LARGE_WINDOW = 1 << 16
+"""The number of elements up to which targets get a window as it is."""
+
+
+def summed(window: PlacedWindow) -> PlacedWindow:
+    """The window, or for a large one that without elements that add nothing to a sum."""
+    reduced = prod(window.size) > LARGE_WINDOW and window.border in ZERO_BORDERS
+    return window.trimmed()[0] if reduced else window
+
+
+def maximized(window: PlacedWindow) -> PlacedWindow:
+    """The window, or for a large one that without elements of which others have the same value."""
+    return distinct_elements(window)[0] if prod(window.size) > LARGE_WINDOW else window
 
 
 def continued(b: TargetBuilder, x: Tensor, window: PlacedWindow) -> tuple[Tensor, PlacedWindow]:

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...budget import ask_operations
 from ...model import Tensor
 from ..building.shapes import shape
 from ..building.target import TargetBuilder
 from ..engine.rules import EVERY, from_nnef
+from ..maths.generated import positions
 
 Taps = Sequence[tuple[Tensor, Tensor]]
 """Positions (int64) along an axis, and the weights of the elements there."""
@@ -64,6 +66,7 @@ def interpolated(b: TargetBuilder, x: Tensor, images: Tensor, axes: Sequence[Tap
     last = b.nnef.transpose(x, axes=[0, *range(2, len(extents) + 2), 1])
     rows = b.nnef.reshape(last, shape=[batch * math.prod(extents), channels])
     total: Tensor | None = None
+    ask_operations(math.prod(map(len, axes)) * (4 * len(axes) + 4), "its combinations of elements")
     for combination in itertools.product(*axes):
         index = images
         for extent, (position, _) in zip(extents, combination, strict=True):
@@ -86,7 +89,7 @@ def _samples(b: TargetBuilder, rois: Tensor, axis: int, rank: int, size: int, me
     """The source coordinates of the samples of each region: `[regions, size]`."""
     low, high = _column(b, rois, axis), _column(b, rois, rank + axis)
     length = b.nnef.sub(high, low)
-    i = np.arange(size)[np.newaxis]
+    i = positions(size)[np.newaxis]
     if method == "aligned":
         length = b.nnef.sub(length, 1.0)
         steps = i / max(size - 1, 1)
@@ -100,12 +103,12 @@ def _cells(b: TargetBuilder, corners: Tensor, axis: int, rank: int, count: int, 
     """Which positions belong to which cell of which region: logical `[regions, count, extent]`."""
     low, high = _column(b, corners, axis), _column(b, corners, rank + axis)
     quotient = b.nnef.div(b.nnef.sub(high, low), float(count))
-    steps = b.constant(np.arange(count)[np.newaxis], b.real)
+    steps = b.constant(positions(count)[np.newaxis], b.real)
     start = b.nnef.add(b.nnef.mul(b.nnef.floor(quotient), steps), low)
     stop = b.nnef.add(start, b.nnef.ceil(quotient))
-    positions = b.constant(np.arange(extent).reshape(1, 1, -1), b.real)
-    inside = b.nnef.ge(positions, b.nnef.unsqueeze(start, axes=[2]))
-    return b.nnef.and_(inside, b.nnef.lt(positions, b.nnef.unsqueeze(stop, axes=[2])))
+    place = b.constant(positions(extent).reshape(1, 1, -1), b.real)
+    inside = b.nnef.ge(place, b.nnef.unsqueeze(start, axes=[2]))
+    return b.nnef.and_(inside, b.nnef.lt(place, b.nnef.unsqueeze(stop, axes=[2])))
 
 
 def _roi_pool(

@@ -16,6 +16,7 @@ from ...ops.borders import source_index
 from ..building.shapes import shape
 from ..building.target import Array, Reduction, known
 from ..maths import axis_orders, names
+from ..maths.generated import positions
 from ..maths.padding import Pairs
 from .operators import TfOperators
 
@@ -104,7 +105,7 @@ class TfBuilder(TfOperators):
             mode = "REFLECT" if border == "reflect" else "SYMMETRIC"
             return known(self.MirrorPad(x, self.constant(pairs, np.int32), mode=mode), dims, x.dtype)
         for k, (n, (p, q)) in enumerate(zip(own, pairs, strict=True)):
-            x = self.take(x, source_index(np.arange(-p, n + q), n, border), k)
+            x = self.take(x, source_index(positions(p + n + q) - p, n, border), k)
         return x
 
     def _reshape(self, x: Tensor, dims: Sequence[int]) -> Tensor:

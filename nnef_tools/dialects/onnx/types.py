@@ -11,6 +11,9 @@ from ...errors import FormatError
 
 STRING = 8
 
+NEWEST_OPSET = 28
+"""The newest version of the standard operators that models may have."""
+
 
 class ElementType(NamedTuple):
     """dtype: the class of items, np.str_ for strings. bits: of an item in raw data (of a string: of a reference).

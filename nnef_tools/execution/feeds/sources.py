@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from ...budget import ask_items
 from ...errors import FileError, FormatError, UsageError, shape_hint, shape_text
 from ...language.tensor_file import read_tensor
 from ...model.dtypes import nnef_dtype
@@ -46,7 +48,7 @@ class RandomSource:
         self._generator = np.random.default_rng(seed)
 
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
-        """See InputSource. UsageError if the shape is not known, or is one that no array can have."""
+        """See InputSource. LimitError; UsageError if the shape is not known, or no array can have it."""
         shape = list(info.shape) if info.shape is not None else None
         if shape and batch is not None:
             shape[0] = batch
@@ -57,6 +59,7 @@ class RandomSource:
                 hint=shape_hint({info.name: info.shape}),
             )
         dtype = info.dtype or np.float32
+        ask_items(math.prod(extents), f"input '{info.name}'")
         try:
             return self._drawn(info.name, extents, dtype)
         except ValueError as error:

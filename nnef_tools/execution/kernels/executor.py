@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
+from ...budget import current, within
 from ...model import Graph
+from ...model.copying import copy_graph
+from ...ops.inference import infer_graph
+from ...ops.library import Library
 from ..executor import Array, Observer
 from ..feeds.inputs import check_inputs, tensor_info
+from ..sizes import ask_tensors
 from .constants import constant_data
 from .loading import expand_missing
 from .plan import Kernels, Operator, Plan
@@ -16,7 +21,8 @@ from .plan import Kernels, Operator, Plan
 class GraphExecutor:
     """An `Executor` for a Graph of the NNEF dialect. Updated variables keep their new values for the next run.
 
-    expand: replace operations without a function by the bodies of their fragments, in the graph.
+    It runs under the budget in which it was made: LimitError if the graph has tensors beyond that. expand: replace
+    operations without a function by the bodies of their fragments, in the graph.
     """
 
     def __init__(
@@ -29,10 +35,16 @@ class GraphExecutor:
         expand: bool = False,
     ) -> None:
         if expand:
-            operators = custom_operators or {}
+            operators, count = custom_operators or {}, len(graph.operations)
             expand_missing(graph, lambda name: operators.get(name) or kernels.operator(name))
+            if len(graph.operations) != count:
+                expanded = copy_graph(graph)
+                infer_graph(expanded, library=Library.of(graph, foreign=operators), allow_unknown=True)
+                ask_tensors(expanded)
+        self._budget = current()
         self.note = note
         self._kernels = kernels
+        ask_tensors(graph)
         self._plan = Plan(graph, kernels, custom_operators)
         self._constants: MutableMapping[int, Any] = {
             slot: kernels.from_numpy(constant_data(tensor)) for slot, tensor in self._plan.constants
@@ -56,7 +68,7 @@ class GraphExecutor:
         arrays = [self._kernels.from_numpy(array) for array in check_inputs(self.inputs, inputs)]
         to_numpy = self._kernels.to_numpy
         watch = None if observe is None else (lambda name, value: observe(name, to_numpy(value)))
-        with self._kernels.context():
+        with self._kernels.context(), within(self._budget):
             values, updates = self._plan.run(arrays, self._constants, set(slots), watch)
         self._constants.update(updates)
         kept = {id(value) for value in updates.values()}

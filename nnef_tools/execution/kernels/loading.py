@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection
 from os import fspath
 from typing import Any
@@ -13,6 +14,11 @@ from ...model import Graph
 from ...ops.decomposition import check_definitions
 from ...ops.library import Library
 from .reference_graph import from_reference_graph, is_reference_graph
+
+
+class ModelWarning(UserWarning):
+    """A part of a model is ignored while it is read to be run, such as a damaged sidecar file."""
+
 
 FindOperator = Callable[[str], object]
 """Finds the function for operations with a name; None if there is none."""
@@ -26,10 +32,11 @@ def load_graph(model: Any, find_operator: FindOperator, decomposed: Collection[s
     return graph
 
 
-def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
+def read_graph(model: Any, decomposed: Collection[str] | None = None, *, warned: list[str] | None = None) -> Graph:
     """Reads a model folder or archive; a Graph is returned as it is, an `nnef.Graph` is converted.
 
-    decomposed: operations to expand by the bodies of their fragments. Shapes are not inferred.
+    decomposed: operations to expand by the bodies of their fragments. Shapes are not inferred. What the reader warns of
+    is a ModelWarning, which Python shows once, and an item of `warned`.
     """
     if is_reference_graph(model):
         model = from_reference_graph(model)
@@ -38,7 +45,12 @@ def read_graph(model: Any, decomposed: Collection[str] | None = None) -> Graph:
             raise UsageError("operations are decomposed when a model is read; give its path, not a Graph")
         return model
     read = Reader(decomposed=decomposed, infer_shapes=False)
-    return read(fspath(model))
+    graph = read(fspath(model))
+    for text in read.warnings:
+        warnings.warn(f"{fspath(model)}: {text}", ModelWarning, stacklevel=1)  # once, whichever runtimes read it
+    if warned is not None:
+        warned += read.warnings
+    return graph
 
 
 def check_decomposed(graph: Graph, names: Collection[str]) -> None:

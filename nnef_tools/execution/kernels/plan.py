@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -51,7 +51,7 @@ class Kernels(Protocol):
         """A context in which a model runs."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Step:
     """An operation. arguments: slot numbers, a tuple of them for an array argument. frees: slots not needed later."""
 
@@ -62,7 +62,7 @@ class Step:
     outputs: tuple[int, ...]
     quantizers: tuple[Operator | None, ...]
     variable: int | None  # the slot that an `update` writes to after the run
-    frees: tuple[int, ...]
+    frees: tuple[int, ...] = ()
 
 
 class Plan:
@@ -78,12 +78,14 @@ class Plan:
         self._kernels = kernels
         self._custom = custom_operators or {}
         self._library = Library.of(graph, foreign=self._custom)
+        self._functions: dict[str | None, Operator | None] = {}
         self._slots: dict[Tensor, int] = {}
         self.inputs = [self._slot(tensor) for tensor in graph.inputs]
         self._check_operators()
         computed = [op for op in graph.operations if op.type not in SOURCES]
         self.constants: list[tuple[int, Tensor]] = list(self._find_constants())
-        self.steps = self._release([self._prepare(op) for op in computed])
+        self.steps = [self._prepare(op) for op in computed]
+        self._release(self.steps)
         self.outputs = [self._slot(tensor) for tensor in graph.outputs]
         self.tensors: list[Tensor] = list(self._slots)
         self.names: list[str | None] = [tensor.name for tensor in self.tensors]
@@ -190,7 +192,9 @@ class Plan:
     def _function(self, type: str | None) -> Operator | None:
         if type is None:
             return None
-        return self._custom.get(type) or self._kernels.operator(type)
+        if type not in self._functions:
+            self._functions[type] = self._custom.get(type) or self._kernels.operator(type)
+        return self._functions[type]
 
     def _check_operators(self) -> None:
         missing = Counter(
@@ -231,7 +235,6 @@ class Plan:
             outputs=tuple(self._slot(tensor) for tensor in op.outputs),
             quantizers=tuple(quantizer(self._kernels, tensor) for tensor in op.outputs),
             variable=self._slot(op.inputs[0]) if op.type == "update" else None,
-            frees=(),
         )
 
     def _attributes(self, op: Operation, call: BoundCall) -> dict[str, Any]:
@@ -246,20 +249,16 @@ class Plan:
             attribs["dtype"] = op.attribs["dtype"]
         return attribs
 
-    def _release(self, steps: list[Step]) -> list[Step]:
+    def _release(self, steps: list[Step]) -> None:
         """Notes with each step the values that no later step reads: liveness, from the last step to the first."""
         seen: set[int] = set()
-        result = []
         for step in reversed(steps):
-            used = {
-                slot
-                for argument in step.arguments
-                for slot in (argument if isinstance(argument, tuple) else (argument,))
-            }
-            last = (used | set(step.outputs)) - seen
+            last = set(step.outputs)
+            for argument in step.arguments:
+                last.update(argument if isinstance(argument, tuple) else (argument,))
+            last -= seen
             seen |= last
-            result.append(replace(step, frees=tuple(sorted(last))))
-        return result[::-1]
+            step.frees = tuple(sorted(last))
 
 
 def quantizer(kernels: Kernels, tensor: Tensor) -> Operator | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -11,10 +11,17 @@ from zlib import crc32
 import ml_dtypes
 import numpy as np
 
+from ...io.nnef.labels import label_file
 from ..executor import Array, TensorInfo
 
-_MAGIC = b"nnef_tools compiled 2\n"
-_CHECKSUM_LENGTH = 9  # number of bytes in the checksum that follows
+_MAGIC = b"nnef_tools compiled 3\n"
+_TYPES: dict[str, type] = {
+    np.dtype(item).name: item
+    for item in (
+        np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
+        np.float16, np.float32, np.float64, ml_dtypes.bfloat16,
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,50 +49,74 @@ class CompiledModel:
 
     @property
     def is_storable(self) -> bool:
-        """Are all weights in the ONNX model or in files?"""
-        return all(weight.file for weight in self.weights.values())
+        """Are all weights in the ONNX model or in files, and are all types among those that can be restored?"""
+        types = {info.dtype for info in (*self.inputs, *self.outputs)} - {None}
+        return all(weight.file for weight in self.weights.values()) and types <= set(_TYPES.values())
 
-    def to_bytes(self) -> bytes:
-        """The compiled model as bytes, without the arrays that are in files."""
-        weights = [[name, w.file, *_described(w.array.dtype, w.array.shape)] for name, w in self.weights.items()]
-        lists = [[[i.name, *_described(i.dtype, i.shape)] for i in infos] for infos in (self.inputs, self.outputs)]
+    def to_bytes(self, key: str) -> bytes:
+        """The compiled model as bytes that hold for this key only, without the arrays that are in files."""
+        weights = [[name, w.file, w.array.dtype.name, list(w.array.shape)] for name, w in self.weights.items()]
+        lists = [[_described(info) for info in infos] for infos in (self.inputs, self.outputs)]
         head = json.dumps([weights, *lists]).encode() + b"\n"
-        content = head + self.model
-        return _MAGIC + _checksum(content) + content
+        return b"".join((_signature(key, head, self.model), head, self.model))
 
     @classmethod
-    def from_bytes(cls, raw: bytes, read: Callable[[str], Array]) -> CompiledModel:
-        """Restores the result of `to_bytes`. read: reads the array in a file. ValueError for damaged data."""
-        start, content = len(_MAGIC) + _CHECKSUM_LENGTH, memoryview(raw)[len(_MAGIC) + _CHECKSUM_LENGTH :]
-        if raw[:start] != _MAGIC + _checksum(content):
-            raise ValueError("damaged")
+    def from_bytes(cls, raw: bytes, key: str, read: Callable[[str], Array]) -> CompiledModel:
+        """Restores the result of `to_bytes` for the key. read: reads the array in a file of the model.
+
+        ValueError for anything that `to_bytes` does not make, and for arrays of another type or size.
+        """
+        start = len(_signature(key))
+        if raw[:start] != _signature(key, memoryview(raw)[start:]):
+            raise ValueError("damaged, or of another model")
         end = raw.index(b"\n", start)
-        weights, inputs, outputs = json.loads(raw[start:end])
-        return cls(
-            raw[end + 1 :],
-            {name: Weight(_array(read(file), dtype, shape), file) for name, file, dtype, shape in weights},
-            [TensorInfo(name, _type(dtype), _shape(shape)) for name, dtype, shape in inputs],
-            [TensorInfo(name, _type(dtype), _shape(shape)) for name, dtype, shape in outputs],
-        )
+        try:
+            weights, inputs, outputs = json.loads(raw[start:end])
+            return cls(
+                raw[end + 1 :],
+                {_name(name): Weight(_array(file, dtype, shape, read), file) for name, file, dtype, shape in weights},
+                [_info(*item) for item in inputs],
+                [_info(*item) for item in outputs],
+            )
+        except (TypeError, KeyError, RecursionError) as error:
+            raise ValueError("malformed") from error
 
 
-def _checksum(content: bytes | memoryview) -> bytes:
-    return b"%08x\n" % crc32(content)
+def _signature(key: str, *parts: bytes | memoryview) -> bytes:
+    """The beginning of the bytes: what they are, what they belong to, and a checksum against damage."""
+    checksum = 0
+    for part in parts:
+        checksum = crc32(part, checksum)
+    return _MAGIC + f"{key} {checksum:08x}\n".encode()
 
 
-def _described(dtype: Any, shape: Sequence[int | None] | None) -> tuple[str | None, list[int | None] | None]:
-    return None if dtype is None else np.dtype(dtype).name, None if shape is None else list(shape)
+def _described(info: TensorInfo) -> list[Any]:
+    dtype = None if info.dtype is None else np.dtype(info.dtype).name
+    return [info.name, dtype, None if info.shape is None else list(info.shape)]
 
 
-def _type(name: str | None) -> type | None:
-    return None if name is None else np.dtype(getattr(ml_dtypes, name, name)).type
+def _info(name: object, dtype: str | None, shape: Iterable[object] | None) -> TensorInfo:
+    extents = None if shape is None else tuple(None if extent is None else _extent(extent) for extent in shape)
+    return TensorInfo(_name(name), None if dtype is None else _TYPES[dtype], extents)
 
 
-def _shape(shape: list[int | None] | None) -> tuple[int | None, ...] | None:
-    return None if shape is None else tuple(shape)
-
-
-def _array(array: Array, dtype: str, shape: list[int]) -> Array:
-    if array.dtype.name != dtype:
+def _array(file: object, dtype: str, shape: Iterable[object], read: Callable[[str], Array]) -> Array:
+    path = _name(file)
+    if label_file(path.removesuffix(".dat")) != path:
+        raise ValueError("not the file of a variable")
+    array = read(path)
+    if array.dtype != np.dtype(_TYPES[dtype]):
         raise ValueError("another item type")
-    return array.reshape(shape)
+    return array.reshape([_extent(extent) for extent in shape])
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _extent(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise TypeError
+    return value

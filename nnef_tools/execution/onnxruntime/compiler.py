@@ -17,6 +17,7 @@ from ...ops.inference import infer_graph
 from ..executor import Array
 from ..feeds.inputs import tensor_info
 from ..kernels.plan import SOURCES
+from ..sizes import ask_tensors
 from .compiled import CompiledModel, Weight
 
 _SMALL_FILE = 1 << 16
@@ -26,10 +27,14 @@ _MAX_COMPUTED = 1 << 26
 
 
 def prepare(graph: Graph) -> Graph:
-    """The graph with all shapes, and without facts other than widths, so that the names of the NNEF graph stay."""
+    """The graph with all shapes, and without facts other than widths, so that the names of the NNEF graph stay.
+
+    LimitError if it has tensors beyond the budget.
+    """
     graph.metadata = with_tensor_facts(graph.metadata, double_facts(graph))
     if any(tensor.shape is None or None in tensor.shape for tensor in _results(graph)):
         infer_graph(graph, allow_unknown=True)
+    ask_tensors(graph)
     return graph
 
 

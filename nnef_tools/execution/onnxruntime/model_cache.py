@@ -1,34 +1,33 @@
 """A cache of compiled models, so that a known NNEF model loads as fast as the ONNX model that it was compiled to.
 
 An entry belongs to the files of a model in a certain state: its key is made of contents (of the graph) and of sizes,
-times and inodes (of weights). It refers to the weights, and is therefore small. All entries are in one folder of the
-user; old ones are removed when it grows too large. If the folder cannot be read or written, nothing is cached.
+times and inodes (of weights). It refers to the weights, and is therefore small. An entry that is not what its key
+stands for is removed; see `cache_folder` for where entries are.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+import stat
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 from ... import __version__
-from ...errors import NnefToolsError
-from ...io.files import replace_file
+from ...errors import FileError, NnefToolsError
 from ...io.nnef.model_files import GRAPH, QUANTIZATION, SIDECAR
 from ...language.tensor_file import read_tensor
 from ..executor import Array
+from .cache_folder import READ_PLAIN, CacheFolder, CacheWarning
 from .compiled import CompiledModel
 
-VARIABLE = "NNEF_TOOLS_MODEL_CACHE"
-"""The environment variable with another folder for the cache, or 'off'."""
-
-_MAX_ENTRY, _MAX_TOTAL = 1 << 26, 1 << 29  # bytes
 _TICK = 0.1  # seconds; a younger file may change again without a new time
+_MAX_FILES = 100_000  # of a model; beyond that the folder is another one, such as a home folder
 
 
 class ModelCache:
@@ -37,98 +36,150 @@ class ModelCache:
     runtime: the version of the runtime of the compiled model.
     """
 
-    def __init__(self, model: Path, folder: Path, runtime: str) -> None:
-        """OSError if the files cannot be read."""
+    def __init__(self, model: Path, folder: CacheFolder, runtime: str) -> None:
+        """OSError if the files cannot be read, or if one of the graph is a link."""
         self._model = model
         self._folder = folder
         self._runtime = runtime
-        self._key, self._newest = _fingerprint(model, runtime)
-
-    @property
-    def _entry(self) -> Path:
-        return self._folder / self._key
+        self._state = _State(str(model), runtime)
 
     def find(self) -> CompiledModel | None:
         """The compiled model; None if it is not cached."""
-        try:
-            compiled = CompiledModel.from_bytes(self._entry.read_bytes(), self._read)
-            os.utime(self._entry)
-        except (OSError, ValueError, NnefToolsError):
+        raw = self._folder.read(self._state.key)
+        if raw is None:
             return None
-        return compiled
+        try:
+            return CompiledModel.from_bytes(raw, self._state.key, self._read)
+        except (OSError, ValueError, NnefToolsError):
+            self.remove()
+            return None
 
     def _read(self, file: str) -> Array:
-        return read_tensor(self._model / file)[0]
+        """The array in a file. ValueError if that is not the file that the key was made of."""
+        path = str(self._model / file)
+        self._state.check(file, path)  # a pipe would never end
+        array = read_tensor(path)[0]
+        self._state.check(file, path)
+        return array
+
+    def remove(self) -> None:
+        """Removes the entry, which turned out to be wrong."""
+        self._folder.remove(self._state.key)
 
     def store(self, compiled: CompiledModel) -> None:
-        """Stores a compiled model, unless it is too large or files of the model may just be changing."""
-        if not compiled.is_storable or len(compiled.model) > _MAX_ENTRY or time.time() - self._newest < _TICK:
-            return
-        with suppress(OSError, NnefToolsError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _make_room(self._folder)
-            with replace_file(self._entry) as file:
-                file.write(compiled.to_bytes())
+        """Stores a compiled model, unless files of the model changed since, or may just be changing."""
+        plain = all(weight.file in self._state.plain for weight in compiled.weights.values())
+        if plain and compiled.is_storable and time.time() - self._state.changed >= _TICK and self.is_current():
+            self._folder.write(self._state.key, compiled.to_bytes(self._state.key))
 
     def is_current(self) -> bool:
         """Are the files of the model still in the state that the entry belongs to?"""
         try:
-            return _fingerprint(self._model, self._runtime)[0] == self._key
+            return _State(str(self._model), self._runtime).key == self._state.key
         except OSError:
             return False
 
 
 def find_cache(model: Path, runtime: str) -> ModelCache | None:
-    """The cache of a model; None if the model is not a folder, or if the cache is off."""
-    folder = cache_folder()
+    """The cache of a model; None if the model is not a folder, or if the cache is off or must not be used.
+
+    CacheWarning, which Python shows once, in the last case.
+    """
+    folder = CacheFolder.of_user()
+    if folder is None or not model.is_dir():
+        return None
     try:
-        return ModelCache(model, folder, runtime) if folder is not None and model.is_dir() else None
+        folder.check()
+    except FileError as error:
+        warnings.warn(f"{error.where}: {error.message}; {error.hint}", CacheWarning, stacklevel=2)
+        return None
+    try:
+        return ModelCache(model, folder, runtime)
     except OSError:
         return None
 
 
-def cache_folder() -> Path | None:
-    """The folder of the cache; None if the cache is off."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen:
-        return None if chosen == "off" else Path(chosen)
+class _State:
+    """The state of the files of a model. key: the name of the entry. changed: the time of the last change (seconds).
+
+    plain: what tells whether a data file changed, by its path relative to the model with `/`, for plain files.
+    """
+
+    def __init__(self, model: str, runtime: str) -> None:
+        state = sha256(f"{_software()} {runtime}\n".encode())
+        start = os.path.join(model, "")  # noqa: PTH118
+        for name in (GRAPH, QUANTIZATION, SIDECAR):
+            content = _content(start + name)
+            if content is not None:
+                state.update(f"{name} {len(content)}\n".encode() + content)
+        self.plain: dict[str, _Facts] = {}
+        changed, found = 0, []
+        for entry in _entries(model):
+            place = entry.path[len(start) :].replace(os.sep, "/")
+            status, target = _status(entry)
+            facts = _facts(status)
+            if not target and stat.S_ISREG(facts[0]):
+                self.plain[place] = facts
+            changed = max(changed, *facts[-2:])
+            found.append((place, facts, target))
+        state.update(repr(sorted(found)).encode())
+        self.changed = changed / 1e9
+        self.key = state.hexdigest()[:40]
+
+    def check(self, file: str, path: str) -> None:
+        """ValueError if a path is not that of the plain file that was there."""
+        if self.plain.get(file) != _facts(os.lstat(path)):
+            raise ValueError("not the file that the model had")
+
+
+_Facts: TypeAlias = tuple[int, int, int, int, int, int]
+
+
+def _facts(status: os.stat_result) -> _Facts:
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_mode, status.st_dev, status.st_ino, status.st_size, *times
+
+
+def _content(path: str) -> bytes | None:
+    """The content of a file; None if there is none. OSError for a link, and for anything that is not a plain file."""
     try:
-        home = Path.home()
-    except RuntimeError:  # there is no home folder
+        number = os.open(path, READ_PLAIN)
+    except FileNotFoundError:
         return None
-    if sys.platform == "win32":
-        caches = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        caches = home / "Library" / "Caches"
-    else:
-        caches = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
-    return Path(caches) / "nnef_tools"
+    with os.fdopen(number, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise FileError("not a file", where=path)
+        return file.read()
 
 
-def _fingerprint(model: Path, runtime: str) -> tuple[str, float]:
-    """The name of the entry, and the time of the last change of a file (seconds)."""
-    state = blake2b(f"{_software()} {runtime}\n".encode(), digest_size=20)
-    newest = 0
-    for name in (GRAPH, QUANTIZATION, SIDECAR):
-        file = model / name
-        if file.exists():
-            content = file.read_bytes()
-            state.update(f"{name} {len(content)}\n".encode() + content)
-    for path, status in sorted(_files(str(model))):
-        newest = max(newest, status.st_mtime_ns)
-        place = path[len(str(model)) :]
-        state.update(f"{place} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}\n".encode())
-    return state.hexdigest(), newest / 1e9
+def _entries(model: str) -> Iterator[os.DirEntry[str]]:
+    """All that weights are read from: data files, and links to folders. OSError for too many files.
+
+    Links to folders are not entered: what is outside of the model is not read, what is inside is met anyway.
+    """
+    count, folders = 0, [model]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                count += 1
+                if count > _MAX_FILES:
+                    raise FileError("too many files for a model", where=model)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.name.lower().endswith(".dat") or entry.is_symlink():
+                    yield entry
 
 
-def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """The data files in a folder; links are followed."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            elif entry.name.lower().endswith(".dat"):
-                yield entry.path, entry.stat()
+def _status(entry: os.DirEntry[str]) -> tuple[os.stat_result, str]:
+    """The status of a file, or of a link to a folder or nowhere; and where a link leads to."""
+    if not entry.is_symlink():
+        return entry.stat(), ""
+    target = os.path.realpath(entry.path)
+    with suppress(OSError):  # it leads nowhere
+        status = entry.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            return status, target
+    return entry.stat(follow_symlinks=False), target
 
 
 @cache
@@ -137,14 +188,3 @@ def _software() -> str:
     root = Path(__file__).parents[2]
     changed = max(file.stat().st_mtime_ns for file in root.rglob("*.*") if file.suffix in (".py", ".nnef"))
     return f"{__version__} {changed}"
-
-
-def _make_room(folder: Path) -> None:
-    """Removes the least recently used entries if they take too much space."""
-    entries = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.iterdir() if file.is_file())
-    total = sum(size for _, size, _ in entries)
-    for _, size, file in entries:
-        if total <= _MAX_TOTAL:
-            break
-        file.unlink(missing_ok=True)
-        total -= size

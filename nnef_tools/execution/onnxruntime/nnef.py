@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ExecutionError, NnefToolsError
+from ...budget import current, within
+from ...errors import ExecutionError, FormatError, NnefToolsError
 from ...language.gc_pause import paused_collector
 from ...model import Graph, Tensor
 from ..executor import Array, EngineError, Observer, no_such_tensor
@@ -36,16 +37,14 @@ class NnefOnnxExecutor:
         self.device = device or "cpu"
         self._providers = providers(device)
         self._threads = threads
+        self._budget = current()
         self._model = model
+        self._warned: list[str] = []  # of what is ignored in the model, which is not cached then, to tell it every time
         self._sessions: dict[tuple[str, ...], _Session] = {}
         self._cache = None if isinstance(model, Graph) else find_cache(Path(model), VERSION)
         if not self._open_cached():
-            self.inputs = [tensor_info(tensor) for tensor in self._graph.inputs]
-            self.outputs = [tensor_info(tensor) for tensor in self._graph.outputs]
-            names = tuple(info.name for info in self.outputs)
-            compiled = self._open(tuple(name for name in names if not self._is_known(name)))
-            if self._cache is not None and [info.name for info in compiled.outputs] == list(names):
-                self._cache.store(compiled)
+            with paused_collector():  # one pause for all steps: after each, everything would be walked
+                self._open_uncached()
         self._output_names = [info.name for info in self.outputs]
         session = self._sessions.get(tuple(self._output_names))
         # the session of all outputs, if it takes the inputs unchanged
@@ -55,20 +54,33 @@ class NnefOnnxExecutor:
     def _open_cached(self) -> bool:
         """Opens the session of the outputs from the cache, if the model is there."""
         compiled = None if self._cache is None else self._cache.find()
-        if compiled is None:
+        if self._cache is None or compiled is None:
             return False
         try:
-            self._sessions[tuple(info.name for info in compiled.outputs)] = self._start(compiled)
-        except NnefToolsError:  # cached on another kind of computer
+            session = self._start(compiled)
+            if len(session.inputs) != len(compiled.inputs) or len(session.outputs) != len(compiled.outputs):
+                raise FormatError("the names do not belong to the model")
+        except NnefToolsError:  # cached on another kind of computer, or not by this package
+            self._cache.remove()
             return False
+        self._sessions[tuple(info.name for info in compiled.outputs)] = session
         self.inputs, self.outputs = list(compiled.inputs), list(compiled.outputs)
         return True
+
+    def _open_uncached(self) -> None:
+        """Opens the session of the outputs that have to be computed, and caches it if these are all."""
+        self.inputs = [tensor_info(tensor) for tensor in self._graph.inputs]
+        self.outputs = [tensor_info(tensor) for tensor in self._graph.outputs]
+        names = [info.name for info in self.outputs]
+        compiled = self._open(tuple(name for name in names if not self._is_known(name)))
+        if self._cache is not None and not self._warned and [info.name for info in compiled.outputs] == names:
+            self._cache.store(compiled)
 
     def _open(self, names: tuple[str, ...]) -> CompiledModel:
         """Compiles the model and opens a session that computes these tensors."""
         from .compiler import compile_graph
 
-        with paused_collector():
+        with paused_collector(), within(self._budget):
             results = [self._tensors[name] for name in names]
             compiled = compile_graph(self._graph, results, from_files=not isinstance(self._model, Graph))
         self._sessions[names] = self._start(compiled)
@@ -88,7 +100,10 @@ class NnefOnnxExecutor:
         from .compiler import prepare
 
         with paused_collector():
-            graph = copy_graph(self._model) if isinstance(self._model, Graph) else read_graph(self._model)
+            if isinstance(self._model, Graph):
+                graph = copy_graph(self._model)
+            else:
+                graph = read_graph(self._model, warned=self._warned)
             if self._sessions and self._cache is not None and not self._cache.is_current():
                 raise ExecutionError("the model changed after it was loaded", where=str(self._model))
             return prepare(graph)

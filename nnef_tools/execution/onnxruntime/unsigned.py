@@ -16,8 +16,8 @@ from typing import NamedTuple
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.helper import make_node, make_tensor
 
-from ...io.onnx.inline import inline_functions, normal_domain
-from ...io.onnx.order import subgraphs
+from ...io.onnx.inline import inline_functions, subgraphs
+from ...io.onnx.order import normal_domain
 
 _INT8, _UINT8, _INT32 = TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32
 

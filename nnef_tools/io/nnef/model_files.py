@@ -25,8 +25,8 @@ SIDECAR = "nnef_tools.json"
 class ModelFiles(Protocol):
     """Where the files of a model are. Names are relative, with `/`."""
 
-    def read(self, name: str) -> bytes | None:
-        """The contents of a file, None if there is none of that name."""
+    def read(self, name: str, limit: int | None = None) -> bytes | None:
+        """The contents of a file, None if there is none of that name. FormatError for more bytes than the limit."""
 
     def tensor(self, name: str) -> tuple[Array, TensorHeader] | None:
         """The tensor in a file, not copied; the case of the name does not matter. None if there is none."""
@@ -63,10 +63,14 @@ class _Folder:
         self._prefix = str(root / "_")[:-1]  # joining strings takes a tenth of the time of Path, and tensors are many
         self._inside: set[str] = set()  # folders that are known to be in the model
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int | None = None) -> bytes | None:
         file = self._root / name
         try:
-            return Path(self._checked(str(file))).read_bytes() if file.exists() else None
+            if not file.exists():
+                return None
+            path = Path(self._checked(str(file)))
+            _check_size(path.stat().st_size, limit, str(file))
+            return path.read_bytes()
         except OSError as error:
             raise _unreadable(error, file) from error
 
@@ -118,8 +122,11 @@ class _Archive:
         for name in members:
             self._spellings.setdefault(name.lower(), []).append(name)
 
-    def read(self, name: str) -> bytes | None:
-        return bytes(self._members[name]) if name in self._members else None
+    def read(self, name: str, limit: int | None = None) -> bytes | None:
+        if name not in self._members:
+            return None
+        _check_size(len(self._members[name]), limit, f"{self._where}:{name}")
+        return bytes(self._members[name])
 
     def tensor(self, name: str) -> tuple[Array, TensorHeader] | None:
         if name not in self._members:
@@ -128,6 +135,11 @@ class _Archive:
                 return None
             name = found
         return parse_tensor(self._members[name], f"{self._where}:{name}")
+
+
+def _check_size(size: int, limit: int | None, where: str) -> None:
+    if limit is not None and size > limit:
+        raise FormatError(f"it has {size:,} bytes, more than {limit:,}", where=where)
 
 
 def _only(names: list[str], wanted: str, where: str) -> str | None:

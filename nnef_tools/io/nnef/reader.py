@@ -12,24 +12,28 @@ import numpy as np
 from ...errors import FormatError, NnefToolsError, UsageError
 from ...language.elaborate import build_graph
 from ...language.gc_pause import paused_collector
-from ...language.parser import KNOWN_EXTENSIONS, UnknownExtensions, parse, parse_fragments
+from ...language.parser import KNOWN_EXTENSIONS, UnknownExtensions, parse_fragments, parse_head
 from ...language.quant_file import parse_quantization
 from ...language.tensor_file import ItemType, TensorHeader
 from ...language.types import Fragment
 from ...model import Graph, Operation
 from ...model.dtypes import nnef_dtype
 from ...model.facts import EXTENSIONS, FRAGMENTS
+from ...model.facts_schema import facts_of_graph
 from ...model.widths import facts_have_doubles, mark_doubles
 from ...ops.fragments import foreign_fragments
 from ...ops.library import Library
+from ..files import read_consistently
 from .labels import label_file
 from .model_files import GRAPH, QUANTIZATION, SIDECAR, ModelFiles, PathLike, open_model
-from .sidecar import parse_facts
+from .sidecar import parse_facts, size_limit
 
 _SPATIAL_WINDOWS = ("conv", "deconv", "separable_conv", "separable_deconv")
 _FULL_WINDOWS = (
     "box", "debox", "argmax_pool", "sample", "desample", "max_pool_with_index", "max_pool", "avg_pool", "rms_pool",
 )  # fmt: skip
+
+_SHOWN, _SHOWN_LENGTH = 5, 80  # of damaged facts in a warning, and of characters of each
 
 _ITEMS = {
     "integer": (ItemType.UNSIGNED, ItemType.SIGNED, ItemType.QUANTIZED_UNSIGNED, ItemType.QUANTIZED_SIGNED),
@@ -73,26 +77,35 @@ class Reader:
         and `extensions` (other than those of the standard), if there are any. FileError if the model cannot be read,
         FormatError (ParseError) if it is not valid, ShapeError if shapes do not fit, UsageError for input_shapes.
         """
-        self.warnings = []
         with paused_collector():
-            return self._read(path, input_shapes or {})
+            main = GRAPH if Path(path).is_dir() else None
+            return read_consistently(Path(path), lambda: self._read(path, input_shapes or {}), main)
 
     def _read(self, path: PathLike, input_shapes: Mapping[str, Sequence[int]]) -> Graph:
+        self.warnings = []
         files = open_model(path)
         text = _decode(files.read(GRAPH) or b"")
         place = str(Path(path) / GRAPH) if Path(path).is_dir() else f"{path}:{GRAPH}"  # a path that editors can open
-        document = parse(text, place, on_unknown_extension=self._on_unknown_extension)
+        document = parse_head(text, place, on_unknown_extension=self._on_unknown_extension)
         decomposed = {*self._decomposed, *foreign_fragments(document.fragments)}
-        facts = self._facts(files)
+        facts, ignored = self._facts(files, text)
+        library = Library(self._stdlib, document.fragments)
         doubles = facts_have_doubles(facts)
-        real = np.float64 if doubles else np.float32
-        graph = build_graph(document, decomposed=decomposed, fragments=self._stdlib, real=real)
+
+        def built(real: type) -> Graph:
+            return build_graph(document, decomposed=decomposed, fragments=self._stdlib, real=real)
+
+        graph = built(np.float64 if doubles else np.float32)
+        if doubles:
+            facts, bad = _fitting_doubles(facts, graph, library)
+            ignored += bad
+            doubles = facts_have_doubles(facts)
+            graph = graph if doubles else built(np.float32)
         graph.metadata.update(facts)
         if document.fragments:
             graph.metadata[FRAGMENTS] = dict(document.fragments)
         if extensions := _unknown_extensions(document.extensions, text):
             graph.metadata[EXTENSIONS] = extensions
-        library = Library(self._stdlib, document.fragments)
         _override_shapes(graph, input_shapes)
         self._read_quantization(graph, files, library.declared)
         if self._load_variables:
@@ -103,18 +116,25 @@ class Reader:
             self._infer(graph, library)
         for op in graph.operations:
             _fill_steps(op)
+        if facts:
+            fitting, bad = facts_of_graph(facts, graph)
+            graph.metadata.update(fitting)
+            ignored += bad
+        if ignored:
+            self.warnings.append(f"{SIDECAR} has parts that are damaged or do not fit the model: {_listed(ignored)}")
         return graph
 
-    def _facts(self, files: ModelFiles) -> dict[str, Any]:
-        """The model is right without them, so a damaged sidecar file is no reason to refuse it."""
-        raw = files.read(SIDECAR)
-        if raw is None:
-            return {}
+    def _facts(self, files: ModelFiles, text: str) -> tuple[dict[str, Any], list[str]]:
+        """The facts of the sidecar file, and the places of those that are ignored.
+
+        The model is right without them, so a damaged file is no reason to refuse it.
+        """
         try:
-            return parse_facts(raw)
+            raw = files.read(SIDECAR, size_limit(text))
+            return ({}, []) if raw is None else parse_facts(raw)
         except FormatError as error:
             self.warnings.append(f"{SIDECAR} is ignored: {error.message}")
-            return {}
+            return {}, []
 
     def _read_quantization(self, graph: Graph, files: ModelFiles, fragments: Mapping[str, Fragment]) -> None:
         raw = files.read(QUANTIZATION)
@@ -160,6 +180,21 @@ def _widen(graph: Graph, library: Library) -> None:
 
     mark_doubles(graph)
     infer_dtypes(graph, library)
+
+
+def _fitting_doubles(facts: dict[str, Any], graph: Graph, library: Library) -> tuple[dict[str, Any], list[str]]:
+    """See `facts_of_graph`, for facts that say what is float64: that decides how the numbers of the graph are read."""
+    from ...ops.inference import infer_dtypes
+
+    infer_dtypes(graph, library)
+    return facts_of_graph(facts, graph)
+
+
+def _listed(places: Sequence[str]) -> str:
+    """The first places, so that a message stays short."""
+    short = [place if len(place) <= _SHOWN_LENGTH else f"{place[:_SHOWN_LENGTH]}.." for place in places[:_SHOWN]]
+    text = ", ".join(place if place.isprintable() else ascii(place)[1:-1] for place in short)
+    return f"{text} and {len(places) - _SHOWN} more" if len(places) > _SHOWN else text
 
 
 def _override_shapes(graph: Graph, shapes: Mapping[str, Sequence[int]]) -> None:

@@ -12,21 +12,26 @@ from typing import Any
 import numpy as np
 
 from ...errors import FormatError
-from ...model.facts import TENSORS, TEXT_KEYS, without
+from ...model.facts import TEXT_KEYS, without
+from ...model.facts_schema import checked_facts
+from ..json_object import parse_object
+
+_MIN_LIMIT, _LIMIT_BY_TEXT = 1 << 24, 8
 
 
-def parse_facts(raw: bytes) -> dict[str, Any]:
-    """The facts in a sidecar file. FormatError if it is not a JSON object."""
-    try:
-        facts = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not JSON: {error}") from error
-    if not isinstance(facts, dict):
-        raise FormatError("not a JSON object")
-    tensors = facts.get(TENSORS)
-    if isinstance(tensors, dict):
-        facts[TENSORS] = {name: fact for name, fact in tensors.items() if isinstance(fact, dict)}
-    return without(facts, TEXT_KEYS)
+def size_limit(text: str) -> int:
+    """The largest number of bytes of a sidecar that is read, beside the text of the graph: reading multiplies them."""
+    return max(_MIN_LIMIT, _LIMIT_BY_TEXT * len(text))
+
+
+def parse_facts(raw: bytes) -> tuple[dict[str, Any], list[str]]:
+    """The facts in a sidecar file, as far as they fit their schema, and the places of those that do not.
+
+    FormatError if it is not a JSON object.
+    """
+    facts, repeated = parse_object(raw)
+    kept, bad = checked_facts(without(facts, TEXT_KEYS))
+    return kept, [*(f"{name} (which is there twice)" for name in repeated), *bad]
 
 
 def format_facts(metadata: dict[str, Any]) -> bytes | None:
@@ -38,7 +43,8 @@ def format_facts(metadata: dict[str, Any]) -> bytes | None:
     if not facts:
         return None
     plain = {key: _plain(value, key) for key, value in facts.items()}
-    return (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
+    # An item a line. An indent would be nicer, but takes an encoder that is many times slower.
+    return (json.dumps(plain, separators=(",\n", ": "), sort_keys=True, allow_nan=False) + "\n").encode("ascii")
 
 
 def _plain(value: Any, place: str) -> Any:

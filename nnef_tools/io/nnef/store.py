@@ -34,7 +34,7 @@ class NewFile:
 
 def write_folder(path: Path, files: Mapping[str, NewFile]) -> None:
     """Writes a model folder; of a model that is there already, the files that are not needed any more are removed."""
-    with replace_folder(path, owned=_previous(path)) as folder:
+    with replace_folder(path, owned=_previous(path), main=GRAPH) as folder:
         for name, file in sorted(files.items()):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,4 @@
-"""From an ONNX message to a Graph.
-
-Imports onnx at the top: import this module lazily.
-"""
+"""From an ONNX message to a Graph."""
 
 from __future__ import annotations
 
@@ -9,58 +6,53 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import GraphProto, ModelProto, NodeProto
 
-from ...dialects.onnx.types import STRING
+from ...dialects.onnx.types import NEWEST_OPSET, STRING
 from ...errors import FormatError
 from ...model.facts import OnnxFacts
 from ...model.graph import Graph, Operation, Tensor
+from ..protobuf import Message
 from .attributes import attribute_value
-from .inline import inline_functions, normal_domain
-from .order import describe, sort_graph
-from .shapes import infer, set_input_shapes, symbols, value_type
+from .order import describe, normal_domain, sort_graph, sparse_name
+from .shapes import declared_types, set_input_shapes, symbols
 from .storage import Storage
 from .tensors import to_array, to_dense
 
 
-def build_graph(model: ModelProto, storage: Storage, input_shapes: Mapping[str, Sequence[Any]] | None = None) -> Graph:
-    """The Graph of a model. The model is changed on the way: functions inlined, nodes sorted, shapes inferred.
+def build_graph(model: Message, storage: Storage, input_shapes: Mapping[str, Sequence[Any]] | None = None) -> Graph:
+    """The Graph of a model without functions. The model is changed on the way: nodes sorted, input shapes set.
 
     storage: the bytes that the skeleton refers to. Raises FormatError and, for input shapes, UsageError.
     """
+    if "graph" not in model:
+        raise FormatError("not an ONNX model: there is no graph in it")
     opset = _opset(model)
-    inline_functions(model)
-    sort_graph(model.graph)
-    named = symbols(model.graph)
+    sort_graph(model["graph"])
+    named = symbols(model["graph"])
     if input_shapes:
-        set_input_shapes(model.graph, input_shapes)
-    model = infer(model, storage)
-    opset = opset | _opset(model)
-    builder = _Builder(storage)
-    graph = builder.graph(model.graph, ())
+        set_input_shapes(model["graph"], input_shapes)
+    graph = _Builder(storage).graph(model["graph"], ())
     facts = OnnxFacts(
         opset=opset,
-        ir_version=model.ir_version,
-        producer=model.producer_name,
-        producer_version=model.producer_version,
-        doc=model.doc_string,
-        metadata_props={entry.key: entry.value for entry in model.metadata_props},
+        ir_version=model["ir_version"],
+        producer=model["producer_name"],
+        producer_version=model["producer_version"],
+        doc=model["doc_string"],
+        metadata_props={entry["key"]: entry["value"] for entry in model["metadata_props"]},
         symbolic=_open_symbols(graph, named),
     )
     graph.metadata.update(vars(facts))
     return graph
 
 
-def _opset(model: ModelProto) -> dict[str, int]:
+def _opset(model: Message) -> dict[str, int]:
     """Domain -> version; 1 for files of the first format version, which do not tell."""
-    opset = {normal_domain(entry.domain): entry.version for entry in model.opset_import} or {"": 1}
-    newest = onnx.defs.onnx_opset_version()
+    opset = {normal_domain(entry["domain"]): entry["version"] for entry in model["opset_import"]} or {"": 1}
     version = opset.get("", 1)
-    if version > newest:
+    if version > NEWEST_OPSET:
         raise FormatError(
-            f"the model has operator set version {version}; the installed onnx package knows up to {newest}",
-            hint="pip install --upgrade onnx",
+            f"the model has operator set version {version}; versions up to {NEWEST_OPSET} are known",
+            hint="a newer version of nnef_tools may know it, or export the model for an older operator set",
         )
     if version < 1:
         raise FormatError(f"operator set version {version} does not exist")
@@ -70,6 +62,8 @@ def _opset(model: ModelProto) -> dict[str, int]:
 def _open_symbols(graph: Graph, named: Mapping[str, list[int | str | None]]) -> dict[str, list[int | str | None]]:
     """The named extents that are still unknown, in shapes where there are some."""
     result: dict[str, list[int | str | None]] = {}
+    if not named:
+        return result
     for tensor in graph.tensors:
         dims = named.get(tensor.name or "")
         if dims is not None and tensor.shape is not None and len(dims) == len(tensor.shape):
@@ -83,70 +77,67 @@ class _Builder:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def graph(self, proto: GraphProto, outer: tuple[dict[str, Tensor], ...]) -> Graph:
+    def graph(self, message: Message, outer: tuple[dict[str, Tensor], ...]) -> Graph:
         """outer: name -> tensor of the enclosing graphs, the innermost last. The nodes must be sorted."""
-        graph = Graph(proto.name or None)
+        graph = Graph(message["name"] or None)
         tensors: dict[str, Tensor] = {}
         scopes = (*outer, tensors)
-        types = {
-            value.name: value_type(value.type)
-            for value in (*proto.value_info, *proto.output, *proto.input)
-            if value.name
-        }
+        types = declared_types(message)
 
         def value(name: str) -> Tensor:
             dtype, shape = types.get(name, (None, None))
-            tensors[name] = Tensor(graph, name, shape, dtype)
-            return tensors[name]
+            tensors[name] = tensor = Tensor(graph, name, shape, dtype)
+            return tensor
 
-        self._constants(proto, graph, tensors)
-        inputs = [value(item.name) for item in proto.input if item.name not in tensors]
+        self._constants(message, graph, tensors)
+        inputs = [value(item["name"]) for item in message["input"] if item["name"] not in tensors]
         missing: list[Tensor] = []
-        for node in proto.node:
+        for node in message["node"]:
             self._operation(node, graph, scopes, value, missing)
         graph.inputs = inputs
-        graph.outputs = [_lookup(item.name, scopes) for item in proto.output]
-        _annotate(proto, tensors)
+        graph.outputs = [_lookup(item["name"], scopes) for item in message["output"]]
+        _annotate(message, tensors)
         return graph
 
-    def _constants(self, proto: GraphProto, graph: Graph, tensors: dict[str, Tensor]) -> None:
-        for tensor in proto.initializer:
-            data = to_array(tensor, self._storage)
-            tensors[tensor.name] = Tensor(graph, tensor.name, data.shape, _data_class(data, tensor.data_type), data)
-        for sparse in proto.sparse_initializer:
-            data = to_dense(sparse, self._storage)
-            name = sparse.values.name
-            tensors[name] = Tensor(graph, name, data.shape, _data_class(data, sparse.values.data_type), data)
+    def _constants(self, message: Message, graph: Graph, tensors: dict[str, Tensor]) -> None:
+        for tensor in message["initializer"]:
+            data, name = to_array(tensor, self._storage), tensor["name"]
+            tensors[name] = Tensor(graph, name, data.shape, _data_class(data, tensor["data_type"]), data)
+        for sparse in message["sparse_initializer"]:
+            data, name = to_dense(sparse, self._storage), sparse_name(sparse)
+            tensors[name] = Tensor(graph, name, data.shape, _data_class(data, sparse["values"]["data_type"]), data)
 
     def _operation(
         self,
-        node: NodeProto,
+        node: Message,
         graph: Graph,
         scopes: tuple[dict[str, Tensor], ...],
         value: Callable[[str], Tensor],
         missing: list[Tensor],
     ) -> None:
-        names = _without_trailing(node.input)
+        names = _without_trailing(node["input"])
         if "" in names and not missing:
             missing.append(Tensor(graph, "", (), np.float32, np.zeros((), np.float32)))
         inputs = [_lookup(name, scopes) if name else missing[0] for name in names]
-        attribs = self._attributes(node, scopes)
+        attribs = self._attributes(node, scopes) if "attribute" in node else {}
         # An omitted output is a tensor of its own, since a tensor has one producer.
-        outputs = [value(name) if name else Tensor(graph, "") for name in _without_trailing(node.output)]
-        domain = normal_domain(node.domain)
-        Operation(graph, node.op_type, node.name or None, attribs, tuple(inputs), tuple(outputs), domain=domain)
-        if domain == "" and node.op_type == "Constant" and outputs:
+        outputs = [value(name) if name else Tensor(graph, "") for name in _without_trailing(node["output"])]
+        domain = normal_domain(node.get("domain", ""))
+        type = node["op_type"]
+        Operation(graph, type, node.get("name") or None, attribs, tuple(inputs), tuple(outputs), domain=domain)
+        if type == "Constant" and domain == "" and outputs:
             _set_constant(outputs[0], attribs, describe(node))
 
-    def _attributes(self, node: NodeProto, scopes: tuple[dict[str, Tensor], ...]) -> dict[str, Any]:
+    def _attributes(self, node: Message, scopes: tuple[dict[str, Tensor], ...]) -> dict[str, Any]:
         attribs: dict[str, Any] = {}
-        for attribute in node.attribute:
-            if not attribute.name or attribute.name in attribs:
-                raise FormatError(f"attribute name '{attribute.name}' is empty or given twice", where=describe(node))
+        for attribute in node["attribute"]:
+            name = attribute["name"]
+            if not name or name in attribs:
+                raise FormatError(f"attribute name '{name}' is empty or given twice", where=describe(node))
             try:
-                attribs[attribute.name] = attribute_value(attribute, self._storage, lambda g: self.graph(g, scopes))
+                attribs[name] = attribute_value(attribute, self._storage, lambda g: self.graph(g, scopes))
             except FormatError as error:
-                where = f"{describe(node)}, {error.where or f'attribute {attribute.name}'}"
+                where = f"{describe(node)}, {error.where or f'attribute {name}'}"
                 raise FormatError(error.message, where=where, hint=error.hint) from error
         return attribs
 
@@ -159,12 +150,12 @@ def _lookup(name: str, scopes: tuple[dict[str, Tensor], ...]) -> Tensor:
     raise AssertionError(f"'{name}' is not defined in a sorted graph")
 
 
-def _without_trailing(names: Sequence[str]) -> list[str]:
+def _without_trailing(names: Sequence[str]) -> Sequence[str]:
     """The names without the empty ones at the end."""
-    result = list(names)
-    while result and not result[-1]:
-        result.pop()
-    return result
+    count = len(names)
+    while count and not names[count - 1]:
+        count -= 1
+    return names if count == len(names) else names[:count]
 
 
 def _data_class(data: np.ndarray[Any, Any], data_type: int) -> type:
@@ -199,19 +190,19 @@ def _set_constant(tensor: Tensor, attribs: dict[str, Any], where: str) -> None:
     tensor.dtype = np.str_ if data.dtype == np.object_ else data.dtype
 
 
-def _annotate(proto: GraphProto, tensors: dict[str, Tensor]) -> None:
+def _annotate(message: Message, tensors: dict[str, Tensor]) -> None:
     """Quantization annotations: parameter -> value of the tensor that it names, on the annotated tensor."""
-    for annotation in proto.quantization_annotation:
-        tensor = tensors.get(annotation.tensor_name)
+    for annotation in message["quantization_annotation"]:
+        tensor = tensors.get(annotation["tensor_name"])
         if tensor is None:  # a tool has removed the tensor and left the annotation
             continue
         quant: dict[str, Any] = {}
-        for entry in annotation.quant_parameter_tensor_names:
-            parameter = tensors.get(entry.value)
+        for entry in annotation["quant_parameter_tensor_names"]:
+            parameter = tensors.get(entry["value"])
             if parameter is None or parameter.data is None:
                 raise FormatError(
-                    f"quantization parameter {entry.key} is '{entry.value}', which is not a constant",
-                    where=f"tensor '{annotation.tensor_name}'",
+                    f"quantization parameter {entry['key']} is '{entry['value']}', which is not a constant",
+                    where=f"tensor '{annotation['tensor_name']}'",
                 )
-            quant[entry.key] = parameter.data
+            quant[entry["key"]] = parameter.data
         tensor.quant = quant

@@ -15,20 +15,26 @@ from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TypeProto
 from ...dialects.onnx.types import find_data_type
 from ...model.graph import Graph, Operation, Tensor
 from .build import build_graph
-from .inline import Inliner
-from .order import subgraphs
+from .inline import Inliner, subgraphs
+from .schema import parse_model
+from .shapes import Shape
 from .storage import Storage
 
+Type = tuple[type | None, Shape | None]
 
-def expand(op: Operation, opset: Mapping[str, int]) -> Graph | None:
+
+def expand(op: Operation, opset: Mapping[str, int], types: Sequence[Type] | None = None) -> Graph | None:
     """The body of an operator as a Graph in the ONNX dialect; None if it is not defined as a function.
 
-    op: an operation of an ONNX Graph; the types (and ranks) of its inputs are used. opset: domain -> version of its
-    model. The inputs of the result correspond to those of `op` by position (a missing one is a tensor that nothing
-    uses), likewise the outputs; attributes and their defaults are put in. `metadata['opset']` are the versions that the
-    body is written for, which may be others than the model's.
+    op: an operation of an ONNX Graph. opset: domain -> version of its model. types: of the inputs (they decide which
+    body it is), by default those that the graph tells. The inputs of the result correspond to those of `op` by
+    position (a missing one is a tensor that nothing uses), likewise the outputs; attributes and their defaults are put
+    in.
+    `metadata['opset']` are the versions that the body is written for, which may be others than the model's.
     """
-    body = _body(op, opset)
+    types = [(tensor.dtype, tensor.shape) for tensor in op.inputs] if types is None else types
+    inputs = [TypeProto() if _is_missing(t) else _type(*known) for t, known in zip(op.inputs, types, strict=True)]
+    body = _body(op, opset, inputs)
     if body is None:
         return None
     function, node = body
@@ -36,17 +42,18 @@ def expand(op: Operation, opset: Mapping[str, int]) -> Graph | None:
         return None
     model = ModelProto(ir_version=onnx.IR_VERSION, opset_import=function.opset_import)
     model.graph.name = function.name
-    for k, tensor in enumerate(op.inputs):
-        model.graph.input.append(ValueInfoProto(name=f"input{k}", type=_type(tensor)))
+    model.graph.input.extend(ValueInfoProto(name=f"input{k}", type=type) for k, type in enumerate(inputs))
     for name, tensor in zip(node.output, op.outputs, strict=True):
-        model.graph.output.append(ValueInfoProto(name=name, type=_type(tensor)))
+        model.graph.output.append(ValueInfoProto(name=name, type=_type(tensor.dtype, tensor.shape)))
     inliner = Inliner((), {entry.domain: entry.version for entry in function.opset_import})
     inliner.reserve(model.graph)
     model.graph.node.extend(_needed(inliner.expand(function, node), node.output))
-    return build_graph(model, Storage(np.empty(0, np.uint8)))
+    return build_graph(parse_model(model.SerializeToString()), Storage(np.empty(0, np.uint8)))
 
 
-def _body(op: Operation, opset: Mapping[str, int]) -> tuple[FunctionProto, NodeProto] | None:
+def _body(
+    op: Operation, opset: Mapping[str, int], inputs: Sequence[TypeProto]
+) -> tuple[FunctionProto, NodeProto] | None:
     """The function and a call of it that stands for the operation."""
     version = opset.get(op.domain)
     if version is None or op.type is None or any(isinstance(value, Graph) for value in op.attribs.values()):
@@ -63,7 +70,7 @@ def _body(op: Operation, opset: Mapping[str, int]) -> tuple[FunctionProto, NodeP
         return FunctionProto.FromString(schema.get_function_with_opset_version(function_version)), node
     if schema.has_context_dependent_function:
         function_version = _best(schema.context_dependent_function_opset_versions, version)
-        types = [_type(tensor).SerializeToString() for tensor in op.inputs]
+        types = [type.SerializeToString() for type in inputs]
         try:
             data = schema.get_context_dependent_function_with_opset_version(
                 function_version, node.SerializeToString(), types
@@ -107,10 +114,10 @@ def _is_missing(tensor: Tensor) -> bool:
     return tensor.name == "" and not tensor.has_producer
 
 
-def _type(tensor: Tensor) -> TypeProto:
+def _type(dtype: type | None, shape: Shape | None) -> TypeProto:
     """The type of a tensor; an empty message if its element type is unknown."""
-    data_type = None if tensor.dtype is None or _is_missing(tensor) else find_data_type(tensor.dtype)
-    return TypeProto() if data_type is None else onnx.helper.make_tensor_type_proto(data_type, tensor.shape)
+    data_type = None if dtype is None else find_data_type(dtype)
+    return TypeProto() if data_type is None else onnx.helper.make_tensor_type_proto(data_type, shape)
 
 
 def _needed(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> list[NodeProto]:

@@ -5,13 +5,13 @@ Imports onnx at the top: import this module lazily.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 
 from ...errors import FormatError
-from .order import describe, subgraphs
+from .order import node_label, normal_domain
 
 MAX_DEPTH = 100
 
@@ -20,9 +20,12 @@ MAX_COST = 100_000_000
 _NODE_COST = 500
 
 
-def normal_domain(domain: str) -> str:
-    """The default domain has two spellings."""
-    return "" if domain == "ai.onnx" else domain
+def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs in the attributes of a node."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
 
 
 def inline_functions(model: ModelProto) -> None:
@@ -77,7 +80,7 @@ class Inliner:
         """The node itself, or the body of the function that it calls."""
         self._cost += node.ByteSize() + _NODE_COST
         if self._cost > MAX_COST:
-            raise FormatError("the model's functions expand to far too many nodes", where=describe(node)[:200])
+            raise FormatError("the model's functions expand to far too many nodes", where=_describe(node)[:200])
         function = self.functions.get((normal_domain(node.domain), node.op_type, node.overload))
         return [node] if function is None else self.expand(function, node)
 
@@ -85,7 +88,7 @@ class Inliner:
         """The nodes of a function, bound to inputs, outputs and attributes of the node that calls it."""
         self._check_opset(function, node)
         if len(node.input) > len(function.input) or len(node.output) > len(function.output):
-            raise FormatError(f"call of function '{function.name}' with too many arguments", where=describe(node))
+            raise FormatError(f"call of function '{function.name}' with too many arguments", where=_describe(node))
         self._enter(node)
         self._calls += 1
         prefix = f"{node.name or function.name}"[-100:] + f"_{self._calls}/"
@@ -166,7 +169,7 @@ class Inliner:
 
     def _enter(self, node: NodeProto) -> None:
         if self._depth >= MAX_DEPTH:
-            raise FormatError("a function calls itself, or functions nest too deep", where=describe(node)[:200])
+            raise FormatError("a function calls itself, or functions nest too deep", where=_describe(node)[:200])
         self._depth += 1
 
     def _check_opset(self, function: FunctionProto, node: NodeProto) -> None:
@@ -183,9 +186,13 @@ class Inliner:
                     raise FormatError(
                         f"function '{function.name}' uses {body.op_type} of operator set version {entry.version}, "
                         f"which differs from the model's version {version}",
-                        where=describe(node),
+                        where=_describe(node),
                         hint="onnx.inliner.inline_local_functions(model, convert_version=True) may convert it",
                     )
+
+
+def _describe(node: NodeProto) -> str:
+    return node_label(node.op_type, node.name, node.output)
 
 
 def _since(op_type: str, version: int, domain: str) -> int | None:

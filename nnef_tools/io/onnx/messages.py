@@ -40,8 +40,8 @@ class ModelMessage:
     """A model message without the initializers of its main graph; these are kept beside it: name -> array, in order.
 
     ir_version, opset_version: of the file format and of the default domain; by default what the graph says, else
-    fitting ones. describe_results: note the types of intermediate results. Raises FormatError if the graph cannot be
-    an ONNX model.
+    fitting ones. describe_results: note the types of intermediate results. typed: inputs and outputs must have types.
+    Raises FormatError if the graph cannot be an ONNX model.
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class ModelMessage:
         ir_version: int | None = None,
         opset_version: int | None = None,
         describe_results: bool = True,
+        typed: bool = True,
     ) -> None:
         self._describe_results = describe_results
+        self._typed = typed
         facts = OnnxFacts.of(graph.metadata)
         self.opset = _opset(facts.opset, opset_version)
         self._types: set[int] = set()
@@ -80,8 +82,8 @@ class ModelMessage:
         message.name = graph.name or ("graph" if main else "body")
         for op in graph.operations:
             self._fill_node(message.node.add(), op)
-        message.input.extend(self._value(t, required=main) for t in graph.inputs)
-        message.output.extend(self._value(t, required=main) for t in graph.outputs)
+        message.input.extend(self._value(t, required=main and self._typed) for t in graph.inputs)
+        message.output.extend(self._value(t, required=main and self._typed) for t in graph.outputs)
         bound = {*graph.inputs, *graph.outputs}
         constants = [t for t in graph.tensors if t.data is not None and not t.has_producer and t.name]
         for tensor in constants:

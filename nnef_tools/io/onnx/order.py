@@ -2,77 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
 
 from ...errors import FormatError
-
-if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto
+from ..protobuf import Message
 
 
-def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+def normal_domain(domain: str) -> str:
+    """The default domain has two spellings."""
+    return "" if domain == "ai.onnx" else domain
+
+
+def describe(node: Message) -> str:
+    """How messages name a node."""
+    return node_label(node["op_type"], node["name"], node["output"])
+
+
+def node_label(op_type: str, name: str, outputs: Iterable[str]) -> str:
+    """How messages name a node of that type and name, or else by its first result."""
+    return f"{op_type or 'node'} '{name or next((output for output in outputs if output), '')}'"
+
+
+def _subgraphs(node: Message) -> Iterator[Message]:
     """The graphs in the attributes of a node."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
+    for attribute in node.get("attribute", ()):
+        if "g" in attribute:
+            yield attribute["g"]
+        if "graphs" in attribute:
+            yield from attribute["graphs"]
 
 
-def source_names(graph: GraphProto) -> list[str]:
+def _source_names(graph: Message) -> list[str]:
     """Names of inputs and initializers, an initializer that is an input too once. FormatError for duplicates."""
     names: dict[str, str] = {}
-    inputs = [value.name for value in graph.input]
-    initializers = [tensor.name for tensor in graph.initializer]
-    initializers += [sparse.values.name for sparse in graph.sparse_initializer]
+    inputs = [value["name"] for value in graph["input"]]
+    initializers = [tensor["name"] for tensor in graph["initializer"]]
+    initializers += [sparse_name(sparse) for sparse in graph["sparse_initializer"]]
     for kind, group in (("input", inputs), ("initializer", initializers)):
         for name in group:
             if not name:
-                raise FormatError(f"graph '{graph.name}' has an {kind} without a name")
+                raise FormatError(f"graph '{graph['name']}' has an {kind} without a name")
             if names.get(name) == kind:
-                raise FormatError(f"graph '{graph.name}' has two {kind}s named '{name}'")
+                raise FormatError(f"graph '{graph['name']}' has two {kind}s named '{name}'")
             names[name] = kind
     return list(names)
 
 
-def describe(node: NodeProto) -> str:
-    """How messages name a node."""
-    name = node.name or next((output for output in node.output if output), "")
-    return f"{node.op_type or 'node'} '{name}'"
+def sparse_name(sparse: Message) -> str:
+    """The name of a sparse tensor: that of its values."""
+    return str(sparse["values"]["name"]) if "values" in sparse else ""
 
 
-def sort_graph(graph: GraphProto, outer: tuple[Set[str], ...] = ()) -> set[str]:
+def sort_graph(graph: Message, outer: tuple[Set[str], ...] = ()) -> set[str]:
     """Sorts the nodes of a graph, and of those nested in it, in place; the order is kept as far as possible.
 
     outer: the names of the enclosing graphs. Returns the ones of them that are used. Raises FormatError for a name that
     is defined twice in a graph or is used but not defined, for a node without a type, and for a cycle.
     """
-    defined = dict.fromkeys(source_names(graph), -1)
-    for k, node in enumerate(graph.node):
-        if not node.op_type:
-            raise FormatError("node without an operator type", where=describe(node))
-        for name in node.output:
-            if name and name in defined:
-                raise FormatError(f"'{name}' is defined twice in graph '{graph.name}'", where=describe(node))
-            defined[name] = k
-    defined.pop("", None)
+    nodes: Sequence[Message] = graph["node"]
+    defined = _defined(graph, nodes)
     captured: set[str] = set()
-    needs: list[set[int]] = []
-    for node in graph.node:
-        used = set(node.input)
-        for nested in subgraphs(node):
-            used |= sort_graph(nested, (*outer, defined.keys()))
-        used.discard("")
-        captured |= _undefined(used, defined, outer, describe(node))
-        needs.append({defined[name] for name in used if defined.get(name, -1) >= 0})
-    captured |= _undefined({value.name for value in graph.output}, defined, outer, f"outputs of graph '{graph.name}'")
-    if any(max(need, default=-1) >= k for k, need in enumerate(needs)):
-        _reorder(graph, needs)
+    uses: list[Iterable[str]] = []
+    is_sorted = True
+    for k, node in enumerate(nodes):
+        used = node["input"]
+        if "attribute" in node:
+            inner = [sort_graph(nested, (*outer, defined.keys())) for nested in _subgraphs(node)]
+            used = {*used, *(name for names in inner for name in names)} if inner else used
+        uses.append(used)
+        for name in used:
+            producer = defined.get(name)
+            if producer is None:
+                captured |= _captured(used, defined, outer, describe(node))
+            elif producer >= k:
+                is_sorted = False
+    outputs = [value["name"] for value in graph["output"]]
+    captured |= _captured(outputs, defined, outer, f"outputs of graph '{graph['name']}'")
+    if not is_sorted:
+        _reorder(graph, [{k for name in used if (k := defined.get(name, -1)) >= 0} for used in uses])
     return captured
 
 
-def _undefined(used: set[str], defined: dict[str, int], outer: tuple[Set[str], ...], where: str) -> set[str]:
+def _defined(graph: Message, nodes: Sequence[Message]) -> dict[str, int]:
+    """Name -> the position of the node that defines it; -1 for inputs, initializers and the empty name."""
+    defined = dict.fromkeys(_source_names(graph), -1)
+    for k, node in enumerate(nodes):
+        if not node.get("op_type"):
+            raise FormatError("node without an operator type", where=describe(node))
+        for name in node["output"]:
+            if name in defined:
+                raise FormatError(f"'{name}' is defined twice in graph '{graph['name']}'", where=describe(node))
+            if name:
+                defined[name] = k
+    defined[""] = -1
+    return defined
+
+
+def _captured(used: Iterable[str], defined: dict[str, int], outer: tuple[Set[str], ...], where: str) -> set[str]:
     """The names that come from enclosing graphs."""
     names = {name for name in used if name not in defined}
     for name in sorted(names):
@@ -81,7 +108,7 @@ def _undefined(used: set[str], defined: dict[str, int], outer: tuple[Set[str], .
     return names
 
 
-def _reorder(graph: GraphProto, needs: list[set[int]]) -> None:
+def _reorder(graph: Message, needs: list[set[int]]) -> None:
     followers: list[list[int]] = [[] for _ in needs]
     for k, need in enumerate(needs):
         for other in need:
@@ -100,10 +127,6 @@ def _reorder(graph: GraphProto, needs: list[set[int]]) -> None:
     if len(order) != len(needs):
         k = next(k for k, count in enumerate(waiting) if count)
         raise FormatError(
-            f"the nodes of graph '{graph.name}' depend on each other in a cycle", where=describe(graph.node[k])
+            f"the nodes of graph '{graph['name']}' depend on each other in a cycle", where=describe(graph["node"][k])
         )
-    nodes = [graph.node[k] for k in order]
-    copies = type(graph)()
-    copies.node.extend(nodes)
-    del graph.node[:]
-    graph.node.extend(copies.node)
+    graph["node"] = [graph["node"][k] for k in order]

@@ -1,4 +1,4 @@
-"""Reads ONNX files. The onnx package is imported when something is read, not before."""
+"""Reads ONNX files. The onnx package is imported only for models that define functions."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 
 from ...errors import FormatError, MissingPackageError, NnefToolsError
 from ...model.graph import Graph
+from ..files import read_consistently
+from .build import build_graph
+from .schema import parse_model, parse_tensor
 from .storage import Storage
 from .tensors import Array, to_array
-from .wire import MODEL, TENSOR, Message, skeleton
+from .wire import MODEL, TENSOR, Kind, skeleton
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, TensorProto
+    from onnx import ModelProto
 
 T = TypeVar("T")
 InputShapes = Mapping[str, Sequence[Any]]
 
 # The most that protobuf can parse; without its weights, no real model comes near.
 _MAX_SKELETON = 1 << 30
-
-# FieldDescriptor.TYPE_STRING, TYPE_MESSAGE
-_STRING, _MESSAGE = 9, 11
 
 _HINT = "the file is damaged or truncated, or not an ONNX file"
 
@@ -41,7 +41,8 @@ class Reader:
     that are present. Constants are tensors with `.data` (read-only arrays on the memory-mapped file), also the outputs
     of Constant nodes, which stay. A missing optional input is one shared tensor named '' and an omitted output a tensor
     of that name of its own; missing ones at the end are absent. Graph attributes are nested Graphs, in which operations
-    use tensors of the enclosing graphs directly. Model-local functions are inlined, nodes sorted, shapes inferred.
+    use tensors of the enclosing graphs directly. Model-local functions are inlined, nodes sorted. Tensors have the
+    types and shapes that the model declares; `inference.infer_shapes` finds others.
     `graph.metadata` has opset {domain: version}, ir_version, producer, producer_version, doc, metadata_props and
     symbolic {tensor: extents, a name where the extent is open}. `files` are those of the last model.
     """
@@ -55,16 +56,14 @@ class Reader:
         """input_shapes: input name -> extents, for those that the model leaves open (None keeps one open).
 
         Raises FileError, FormatError if the file is not a valid model, UsageError for impossible input shapes,
-        MissingPackageError without the onnx package.
+        MissingPackageError without the onnx package for a model that defines functions.
         """
-        _require_onnx()
         path = Path(filename)
         self.files = (path,)
         if self._simplify:
             return _located(lambda: _read_model(_simplified(path, input_shapes, self._optimize), input_shapes), path)
-        storage = _located(lambda: Storage.open(path), path)
-        graph = _located(lambda: _read_model(storage, input_shapes), path)
-        self.files += storage.external_files
+        graph, external = read_consistently(path, lambda: _located(lambda: _read_file(path, input_shapes), path))
+        self.files += external
         return graph
 
     def onnx_model_to_graph(self, model: ModelProto) -> Graph:
@@ -78,27 +77,18 @@ class Reader:
 
 def onnx_model_to_graph(model: ModelProto) -> Graph:
     """The Graph of a model in memory, which stays as it is. Raises FormatError if it is invalid."""
-    _require_onnx()
     return _read_model(Storage(np.frombuffer(model.SerializeToString(), np.uint8)), None)
 
 
 def read_tensor(file: str | os.PathLike[str] | BinaryIO) -> Array:
     """The array of a file with a serialized TensorProto, given by its path or open in binary mode.
 
-    Raises FileError, FormatError, MissingPackageError.
+    Raises FileError, FormatError.
     """
-    _require_onnx()
     if isinstance(file, (str, os.PathLike)):
         path = Path(file)
         return _located(lambda: _read_tensor(Storage.open(path)), path)
     return _read_tensor(Storage(np.frombuffer(file.read(), np.uint8)))
-
-
-def _require_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError("onnx", "to read ONNX models", "onnx") from error
 
 
 def _located(read: Callable[[], T], path: Path) -> T:
@@ -110,51 +100,51 @@ def _located(read: Callable[[], T], path: Path) -> T:
         raise FormatError(error.message, error.details, where=where, hint=error.hint) from error
 
 
+def _read_file(path: Path, input_shapes: InputShapes | None) -> tuple[Graph, tuple[Path, ...]]:
+    """The graph in a file, and the files of its external data."""
+    storage = Storage.open(path)
+    return _read_model(storage, input_shapes), storage.external_files
+
+
 def _read_model(storage: Storage, input_shapes: InputShapes | None) -> Graph:
-    from onnx import ModelProto
-
-    from .build import build_graph
-
-    model = ModelProto()
-    _parse(storage, MODEL, model)
-    if not model.HasField("graph"):
-        raise FormatError("not an ONNX model: there is no graph in it")
+    data = _skeleton(storage, MODEL)
+    try:
+        model = parse_model(data)
+        if "functions" in model:
+            model = parse_model(_without_functions(data))
+    except FormatError as error:
+        raise FormatError(error.message, where=error.where, hint=error.hint or _HINT) from error
     return build_graph(model, storage, input_shapes)
 
 
 def _read_tensor(storage: Storage) -> Array:
-    from onnx import TensorProto
-
-    tensor = TensorProto()
-    _parse(storage, TENSOR, tensor)
-    return to_array(tensor, storage)
+    return to_array(parse_tensor(_skeleton(storage, TENSOR)), storage)
 
 
-def _parse(storage: Storage, kind: Message, message: ModelProto | TensorProto) -> None:
-    """Fills the message, except for the values of large tensors."""
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped, unused-ignore]
-
+def _skeleton(storage: Storage, kind: Kind) -> bytes:
     data = skeleton(storage.data.data, kind)
     if len(data) > _MAX_SKELETON:
-        raise FormatError(f"the model has {len(data)} bytes without its large tensors, more than protobuf can parse")
+        raise FormatError(f"the model has {len(data)} bytes without its large tensors, more than can be parsed")
+    return data
+
+
+def _without_functions(data: bytes) -> bytes:
+    """The model with the calls of its functions replaced by their bodies."""
     try:
-        message.ParseFromString(data)
-        valid = _is_text_valid(message)
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"not a valid {kind.name}: {error}", hint=_HINT) from error
-    if not valid:
-        raise FormatError(f"not a valid {kind.name}: a name is not UTF-8", hint=_HINT)
+        from onnx import ModelProto
+    except ImportError as error:
+        raise MissingPackageError("onnx", "to read ONNX models that define functions", "onnx") from error
+    from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped, unused-ignore]
 
+    from .inline import inline_functions
 
-def _is_text_valid(message: Any) -> bool:
-    """Is there no string in a message, or in those within, that protobuf could not decode and so left as bytes?"""
-    for field, value in message.ListFields():
-        items = value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else (value,)
-        if field.type == _STRING and any(isinstance(item, bytes) for item in items):
-            return False
-        if field.type == _MESSAGE and not all(map(_is_text_valid, items)):
-            return False
-    return True
+    try:
+        model = ModelProto.FromString(data)
+        inline_functions(model)
+        inlined: bytes = model.SerializeToString()
+    except (DecodeError, EncodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"not a valid ModelProto: {error}") from error
+    return inlined
 
 
 def _simplified(path: Path, input_shapes: InputShapes | None, optimize: bool | None) -> Storage:

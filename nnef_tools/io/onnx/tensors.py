@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ...budget import ask_constant, ask_rank
 from ...dialects.onnx.types import ELEMENT_TYPES, STRING, ElementType, element_type
 from ...errors import FormatError
 from ..mapped import Bytes
+from ..protobuf import Message
 from ..protobuf.wire import packed_varints
 from .storage import Storage
-from .wire import MAX_INLINE_BYTES, THIS_FILE
-
-if TYPE_CHECKING:
-    from onnx import SparseTensorProto, TensorProto
+from .wire import THIS_FILE
 
 Array = npt.NDArray[Any]
 
 _EXTERNAL = 1
-_MAX_RANK = 32
-
-# A sparse tensor may claim any size in a few bytes.
-_MAX_DENSE_BYTES = 1 << 28
 
 
 # Class of items -> the field where TensorProto keeps values that are not raw; int32_data for all others (onnx.proto).
@@ -59,7 +54,7 @@ def value_field(element: ElementType) -> str:
     return _VALUE_FIELDS.get(element.dtype, "int32_data")
 
 
-def to_array(tensor: TensorProto, storage: Storage) -> Array:
+def to_array(tensor: Message, storage: Storage) -> Array:
     """The value of a tensor message: a read-only view of the storage if it is raw (or packed floats), else a new array.
 
     Strings give an object array of str. Raises FormatError if the data does not match type and shape; nothing is
@@ -68,52 +63,34 @@ def to_array(tensor: TensorProto, storage: Storage) -> Array:
     try:
         return _to_array(tensor, storage)
     except FormatError as error:
-        raise FormatError(error.message, where=f"tensor '{tensor.name}'", hint=error.hint) from error
+        raise FormatError(error.message, where=f"tensor '{tensor['name']}'", hint=error.hint) from error
 
 
-def _to_array(tensor: TensorProto, storage: Storage) -> Array:
-    if tensor.data_type not in ELEMENT_TYPES:
-        raise FormatError(f"unknown element type {tensor.data_type}")
-    if tensor.HasField("segment"):
+def _to_array(tensor: Message, storage: Storage) -> Array:
+    data_type = tensor["data_type"]
+    if data_type not in ELEMENT_TYPES:
+        raise FormatError(f"unknown element type {data_type}")
+    if "segment" in tensor:
         raise FormatError("segmented tensors are not supported")
-    element = ELEMENT_TYPES[tensor.data_type]
-    shape = _checked_shape(tensor.dims, element.itemsize)
+    element = ELEMENT_TYPES[data_type]
+    shape = _checked_shape(tensor["dims"], element.itemsize)
     count = math.prod(shape)
-    if tensor.data_type == STRING:
+    if data_type == STRING:
         return _strings(tensor, count).reshape(shape)
-    if tensor.data_location == _EXTERNAL:
+    if tensor["data_location"] == _EXTERNAL:
         raw, values = _stored(tensor, element, count, storage)
-    elif tensor.HasField("raw_data"):
-        raw, values = np.frombuffer(tensor.raw_data, np.uint8), None
+    elif "raw_data" in tensor:
+        raw, values = np.frombuffer(tensor["raw_data"], np.uint8), None
     else:
-        field = value_field(element)
-        items = getattr(tensor, field)
-        raw, values = None, np.fromiter(items, _FIELDS[field][1], len(items))
+        raw, values = None, tensor[value_field(element)]
     array = _from_raw(raw, element, count) if raw is not None else _from_values(values, element, count)
     array.flags.writeable = False
     return array.reshape(shape)
 
 
-def is_small(tensor: TensorProto) -> bool:
-    """Does the value have at most `wire.MAX_INLINE_BYTES` bytes?"""
-    element = ELEMENT_TYPES.get(tensor.data_type)
-    return element is not None and math.prod(tensor.dims) * element.bits <= 8 * MAX_INLINE_BYTES
-
-
-def raw_bytes(tensor: TensorProto, storage: Storage) -> bytes:
-    """The raw data of a tensor that is in an external file. Raises FormatError."""
-    if tensor.data_type not in ELEMENT_TYPES or tensor.data_type == STRING:
-        raise FormatError(f"element type {tensor.data_type} cannot be external data", where=f"tensor '{tensor.name}'")
-    element = ELEMENT_TYPES[tensor.data_type]
-    raw, _ = _stored(tensor, element, math.prod(_checked_shape(tensor.dims, element.itemsize)), storage)
-    assert raw is not None
-    return raw.tobytes()
-
-
 def _checked_shape(dims: Any, itemsize: int) -> tuple[int, ...]:
     shape = tuple(dims)
-    if len(shape) > _MAX_RANK:
-        raise FormatError(f"rank {len(shape)} is above {_MAX_RANK}")
+    ask_rank(len(shape), "the tensor")
     if any(dim < 0 for dim in shape):
         raise FormatError(f"negative extent in shape {list(shape)}")
     if math.prod(dim for dim in shape if dim) * itemsize >= 1 << 63:
@@ -126,18 +103,16 @@ def _check_size(found: int, expected: int, unit: str) -> None:
         raise FormatError(f"data has {found} {unit}, but shape and element type need {expected}")
 
 
-def _stored(
-    tensor: TensorProto, element: ElementType, count: int, storage: Storage
-) -> tuple[Bytes | None, Array | None]:
+def _stored(tensor: Message, element: ElementType, count: int, storage: Storage) -> tuple[Bytes | None, Array | None]:
     """Raw bytes, or else the items of the value field, of a tensor whose data is outside of the message."""
-    entries = [(entry.key, entry.value) for entry in tensor.external_data]
+    entries = [(entry["key"], entry["value"]) for entry in tensor["external_data"]]
     location = dict(entries).get("location", "")
     if location != THIS_FILE:
         size = _raw_size(element, count)
         length = _entry_int(entries, "length", size)
         _check_size(length, size, "bytes")
         return storage.external(location, _entry_int(entries, "offset", 0), size), None
-    if tensor.HasField("raw_data") or any(len(getattr(tensor, field)) for field in _FIELDS):
+    if "raw_data" in tensor or any(len(tensor[field]) for field in _FIELDS):
         raise FormatError("the value is given twice")
     pieces: dict[int, list[Bytes]] = {}
     for key, value in entries:
@@ -208,11 +183,11 @@ def _from_values(values: Array | None, element: ElementType, count: int) -> Arra
     return pattern.view(dtype)
 
 
-def _strings(tensor: TensorProto, count: int) -> Array:
-    _check_size(len(tensor.string_data), count, "strings")
+def _strings(tensor: Message, count: int) -> Array:
+    _check_size(len(tensor["string_data"]), count, "strings")
     array = np.empty(count, np.object_)
     try:
-        array[:] = [item.decode("utf-8") for item in tensor.string_data]
+        array[:] = [str(item, "utf-8") for item in tensor["string_data"]]
     except UnicodeDecodeError as error:
         raise FormatError(f"a string is not UTF-8: {error}") from error
     return array
@@ -232,18 +207,19 @@ def _unpack(data: Bytes, bits: int, count: int) -> Bytes:
     return result
 
 
-def to_dense(tensor: SparseTensorProto, storage: Storage) -> Array:
+def to_dense(tensor: Message, storage: Storage) -> Array:
     """The dense array of a sparse tensor: values [n], indices [n] (into the flat array) or [n, rank].
 
-    Raises FormatError if they do not fit together or the dense array has more than 256 MiB.
+    Raises FormatError if they do not fit together ; LimitError if the dense array is too large.
     """
-    values = to_array(tensor.values, storage)
-    indices = to_array(tensor.indices, storage)
-    where = f"sparse tensor '{tensor.values.name}'"
-    shape = _checked_shape(tensor.dims, values.dtype.itemsize)
+    if "values" not in tensor or "indices" not in tensor:
+        raise FormatError("a sparse tensor has no values or no indices")
+    values = to_array(tensor["values"], storage)
+    indices = to_array(tensor["indices"], storage)
+    where = f"sparse tensor '{tensor['values']['name']}'"
+    shape = _checked_shape(tensor["dims"], values.dtype.itemsize)
     count = math.prod(shape)
-    if count * values.dtype.itemsize > _MAX_DENSE_BYTES:
-        raise FormatError(f"shape {list(shape)} is too large to be made dense", where=where)
+    ask_constant(count, where)
     if (
         values.ndim != 1
         or indices.dtype != np.int64

@@ -3,7 +3,7 @@
 Parsing a whole ONNX file makes two copies of the weights (the bytes of the file and the message), and protobuf cannot
 parse more than 2 GB. Here the few message types that may hold tensors are walked on the bytes of the (memory-mapped)
 file; whatever is small is copied as it is, and the values of large tensors are replaced by external data entries that
-point back into the file. Only that skeleton is parsed.
+point back into the file. Only that skeleton is decoded.
 
 Field numbers: onnx.proto of the ONNX project.
 """
@@ -31,45 +31,45 @@ _EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1
 
 
 @dataclass(frozen=True, eq=False)
-class Message:
-    """A message type: the fields that hold messages in which tensors occur."""
+class Kind:
+    """A kind of messages: the fields that hold messages in which tensors occur."""
 
     name: str
-    children: dict[int, Message] = field(default_factory=dict)
+    children: dict[int, Kind] = field(default_factory=dict)
 
 
-TENSOR = Message("TensorProto")
-_SPARSE = Message("SparseTensorProto", {1: TENSOR, 2: TENSOR})
-_GRAPH = Message("GraphProto")
-_ATTRIBUTE = Message("AttributeProto", {5: TENSOR, 6: _GRAPH, 10: TENSOR, 11: _GRAPH, 22: _SPARSE, 23: _SPARSE})
-_NODE = Message("NodeProto", {5: _ATTRIBUTE})
+TENSOR = Kind("TensorProto")
+_SPARSE = Kind("SparseTensorProto", {1: TENSOR, 2: TENSOR})
+_GRAPH = Kind("GraphProto")
+_ATTRIBUTE = Kind("AttributeProto", {5: TENSOR, 6: _GRAPH, 10: TENSOR, 11: _GRAPH, 22: _SPARSE, 23: _SPARSE})
+_NODE = Kind("NodeProto", {5: _ATTRIBUTE})
 _GRAPH.children.update({1: _NODE, 5: TENSOR, 15: _SPARSE})
-_TRAINING = Message("TrainingInfoProto", {1: _GRAPH, 2: _GRAPH})
-_FUNCTION = Message("FunctionProto", {7: _NODE, 11: _ATTRIBUTE})
-MODEL = Message("ModelProto", {7: _GRAPH, 20: _TRAINING, 25: _FUNCTION})
+_TRAINING = Kind("TrainingInfoProto", {1: _GRAPH, 2: _GRAPH})
+_FUNCTION = Kind("FunctionProto", {7: _NODE, 11: _ATTRIBUTE})
+MODEL = Kind("ModelProto", {7: _GRAPH, 20: _TRAINING, 25: _FUNCTION})
 
 
-def skeleton(data: memoryview, message: Message = MODEL) -> bytes:
+def skeleton(data: memoryview, kind: Kind = MODEL) -> bytes:
     """The serialized message without the values of its large tensors.
 
     data: the bytes of the file. A tensor with more than `MAX_INLINE_BYTES` bytes in a value field gets `data_location`
     EXTERNAL and the `external_data` entries `location` = `THIS_FILE` and, for each piece of a value field, the number
     of the field -> `offset:length` of the payload in the file. Raises FormatError if the bytes are malformed.
     """
-    return _shrink(data, message, 0, len(data), 0)
+    return _shrink(data, kind, 0, len(data), 0)
 
 
-def _shrink(data: memoryview, message: Message, start: int, end: int, depth: int) -> bytes:
+def _shrink(data: memoryview, kind: Kind, start: int, end: int, depth: int) -> bytes:
     if end - start <= MAX_INLINE_BYTES:
         return bytes(data[start:end])
-    if message is TENSOR:
+    if kind is TENSOR:
         return _shrink_tensor(data, start, end)
     if depth > MAX_DEPTH:
         raise FormatError(f"messages are nested more than {MAX_DEPTH} deep", where=f"byte {start}")
     result = bytearray()
     copied = start
-    for number, wire, begin, payload, stop in _fields(data, message, start, end):
-        child = message.children.get(number)
+    for number, wire, begin, payload, stop in _fields(data, kind, start, end):
+        child = kind.children.get(number)
         if child is not None and wire == BYTES and stop - payload > MAX_INLINE_BYTES:
             result += data[copied:begin]
             result += delimited(number, _shrink(data, child, payload, stop, depth + 1))
@@ -101,8 +101,8 @@ def _shrink_tensor(data: memoryview, start: int, end: int) -> bytes:
     return bytes(result)
 
 
-def _fields(data: memoryview, message: Message, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
-    return fields(data, message.name, start, end, "the file is damaged or truncated, or not an ONNX model")
+def _fields(data: memoryview, kind: Kind, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
+    return fields(data, kind.name, start, end, "the file is damaged or truncated, or not an ONNX model")
 
 
 def _entry(key: str, value: str) -> bytes:

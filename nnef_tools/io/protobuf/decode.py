@@ -9,16 +9,15 @@ import numpy as np
 
 from ...errors import FormatError
 from .schema import Field, Message, MessageType
-from .wire import BYTES, FIXED32, FIXED64, MAX_DEPTH, VARINT, packed_varints, read_varint
-
-_WIRES = {"float": FIXED32, "double": FIXED64, "string": BYTES, "bytes": BYTES, "message": BYTES}
+from .wire import BYTES, MAX_DEPTH, VARINT, end_of_value, packed_varints, read_varint
 
 
 def decode(data: memoryview, type: MessageType) -> Message:
     """The message in a buffer of bytes, of which `bytes` fields and packed floats are views.
 
     Fields that the schema does not know are skipped; of a field that is given several times the last one counts, and
-    messages given several times are merged, as protobuf does. Raises FormatError.
+    messages given several times are merged, as protobuf does. Raises FormatError, also for a known field that has the
+    wire type of another kind.
     """
     return _decode(data, type, 0, len(data), 0)
 
@@ -28,72 +27,65 @@ def _decode(data: memoryview, type: MessageType, position: int, end: int, depth:
         raise FormatError(f"messages are nested more than {MAX_DEPTH} deep", where=f"byte {position}")
     message = Message(type)
     numbers: dict[Field, list[Any]] = {}
-    by_number = type.by_number
-    name = type.name
+    by_tag = type.by_tag
     while position < end:
         begin = position
         tag = data[position]
         position += 1
         if tag >= 0x80:
-            tag, position = read_varint(data, begin, end, name)
+            tag, position = read_varint(data, begin, end, type.name)
+        value: Any = None
         wire = tag & 7
         if wire == BYTES:
-            # The usual case, a length of one byte, without a call.
             length = data[position] if position < end else 0x80
             position += 1
             if length >= 0x80:
-                length, position = read_varint(data, position - 1, end, name)
+                length, position = read_varint(data, position - 1, end, type.name)
             stop = position + length
-            value: Any = None
         elif wire == VARINT:
-            value, stop = read_varint(data, position, end, name)
-        elif wire in (FIXED32, FIXED64):
-            value, stop = None, position + (4 if wire == FIXED32 else 8)
+            value = data[position] if position < end else 0x80
+            stop = position + 1
+            if value >= 0x80:
+                value, stop = read_varint(data, position, end, type.name)
         else:
-            raise FormatError(f"not a valid {name}: unexpected tag {tag}", where=f"byte {begin}")
+            stop = end_of_value(data, type.name, tag, begin, position, end)
         if stop > end or tag < 8:
-            raise FormatError(f"not a valid {name}: field {tag >> 3} runs past its end", where=f"byte {begin}")
-        field = by_number.get(tag >> 3)
-        if field is not None:
-            kind = field.kind
-            if field.repeated and field.item_type is not None:
-                part = data[position:stop]
-                numbers.setdefault(field, []).append(
-                    _packed(part, field) if wire == BYTES else _number(part, value, wire, field, begin)
-                )
-            elif wire != _WIRES.get(kind, VARINT):
-                raise FormatError(
-                    f"not a valid {name}: field '{field.name}' has the wrong wire type {wire}", where=f"byte {begin}"
-                )
+            raise _invalid(type, f"field {tag >> 3} runs past its end", begin)
+        if tag in by_tag:
+            field, name, kind, form = by_tag[tag]
+            if kind == "string":  # without a call, as large models have some 100,000 strings
+                try:
+                    value = str(data[position:stop], "utf-8")
+                except UnicodeDecodeError:
+                    raise _invalid(type, f"'{name}' is not UTF-8", begin) from None
             elif kind == "message":
                 assert field.message is not None
-                _add_message(message, field, _decode(data, field.message, position, stop, depth + 1))
+                value = _decode(data, field.message, position, stop, depth + 1)
+            elif kind == "bytes":
+                value = data[position:stop]
             else:
-                if kind == "string":
-                    value = _text(data[position:stop], name, field, begin)
-                elif kind == "bytes":
-                    value = data[position:stop]
-                else:
-                    value = _number(data[position:stop], value, wire, field, begin)
-                if field.repeated:
-                    message.setdefault(field.name, []).append(value)
-                else:
-                    message[field.name] = value
+                part = data[position:stop]
+                value = _packed(part, field) if kind == "packed" else _number(part, value, kind)
+            if form == "list":
+                message.setdefault(name, []).append(value)
+            elif form == "numbers":
+                numbers.setdefault(field, []).append(value)
+            elif form == "map":
+                message.setdefault(name, {})[value["key"]] = value["value"]
+            elif kind == "message" and name in message:
+                merge(message[name], value)
+            else:
+                message[name] = value
+        elif tag >> 3 in type.by_number:
+            raise _invalid(type, f"field '{type.by_number[tag >> 3].name}' has the wrong wire type {wire}", begin)
         position = stop
     for field, parts in numbers.items():
         message[field.name] = _joined(parts, field)
     return message
 
 
-def _add_message(message: Message, field: Field, value: Message) -> None:
-    if field.is_map:
-        message.setdefault(field.name, {})[value["key"]] = value["value"]
-    elif field.repeated:
-        message.setdefault(field.name, []).append(value)
-    elif field.name in message:
-        merge(message[field.name], value)
-    else:
-        message[field.name] = value
+def _invalid(type: MessageType, reason: str, begin: int) -> FormatError:
+    return FormatError(f"not a valid {type.name}: {reason}", where=f"byte {begin}")
 
 
 def merge(target: Message, source: Message) -> None:
@@ -105,28 +97,21 @@ def merge(target: Message, source: Message) -> None:
         elif field.is_map:
             target[name].update(value)
         elif field.repeated:
-            target[name] = np.concatenate([target[name], value]) if field.item_type else [*target[name], *value]
+            is_array = field.item_type is not None and not field.is_list
+            target[name] = np.concatenate([target[name], value]) if is_array else [*target[name], *value]
         elif field.kind == "message":
             merge(target[name], value)
         else:
             target[name] = value
 
 
-def _text(data: memoryview, name: str, field: Field, begin: int) -> str:
-    try:
-        return str(data, "utf-8")
-    except UnicodeDecodeError:
-        raise FormatError(f"not a valid {name}: '{field.name}' is not UTF-8", where=f"byte {begin}") from None
-
-
-def _number(data: memoryview, value: int | None, wire: int, field: Field, begin: int) -> Any:
-    kind = field.kind
-    if wire != _WIRES.get(kind, VARINT):
-        raise FormatError(f"field '{field.name}' has the wrong wire type {wire}", where=f"byte {begin}")
+def _number(data: memoryview, value: int | None, kind: str) -> Any:
     if value is None:
         return struct.unpack("<f" if kind == "float" else "<d", data)[0]
     if kind == "bool":
         return value != 0
+    if value < 0x80:
+        return value
     if kind in ("int32", "enum"):
         return ((value & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000
     if kind == "int64":
@@ -146,10 +131,10 @@ def _packed(data: memoryview, field: Field) -> np.ndarray[Any, Any]:
     return values != 0 if field.kind == "bool" else values.astype(item_type)
 
 
-def _joined(parts: list[Any], field: Field) -> np.ndarray[Any, Any]:
-    """One array of packed pieces and single numbers."""
-    if len(parts) == 1 and isinstance(parts[0], np.ndarray):
-        return parts[0]
+def _joined(parts: list[Any], field: Field) -> Any:
+    """One array, or list, of packed pieces and single numbers."""
     if not any(isinstance(part, np.ndarray) for part in parts):
-        return np.array(parts, field.item_type)
-    return np.concatenate([np.atleast_1d(np.asarray(part, field.item_type)) for part in parts])
+        return parts if field.is_list else np.array(parts, field.item_type)
+    pieces = [np.atleast_1d(np.asarray(part, field.item_type)) for part in parts]
+    array = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    return array.tolist() if field.is_list else array

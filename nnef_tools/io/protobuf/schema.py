@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .wire import BYTES, FIXED32, FIXED64, VARINT
+
+WIRES: Mapping[str, int] = {"float": FIXED32, "double": FIXED64, "string": BYTES, "bytes": BYTES, "message": BYTES}
+"""Kind of a field -> wire type; VARINT for all others."""
+
 # Kinds of numbers -> the numpy type of repeated values. Enumerations are int32 on the wire.
 NUMBERS: Mapping[str, type] = {
     "int32": np.int32,
@@ -25,7 +30,8 @@ _DEFAULTS: Mapping[str, Any] = {"float": 0.0, "double": 0.0, "bool": False, "str
 class Field:
     """kind: a key of `NUMBERS`, 'string', 'bytes', 'enum' or 'message'. message, values: of messages and enumerations.
 
-    is_map: a map, whose entries are messages with the fields `key` and `value`.
+    is_map: a map, whose entries are messages with the fields `key` and `value`. is_list: repeated numbers are a list,
+    not an array: most of such fields have a few items.
     """
 
     number: int
@@ -35,6 +41,7 @@ class Field:
     is_map: bool = False
     message: MessageType | None = None
     values: Mapping[str, int] = field(default_factory=dict)
+    is_list: bool = False
 
     @property
     def item_type(self) -> type | None:
@@ -47,17 +54,31 @@ class Field:
         if self.is_map:
             return {}
         if self.repeated:
-            return () if self.item_type is None else np.empty(0, self.item_type)
+            return () if self.item_type is None or self.is_list else np.empty(0, self.item_type)
         return None if self.kind == "message" else _DEFAULTS.get(self.kind, 0)
 
 
 @dataclass(eq=False)
 class MessageType:
-    """The fields of a kind of messages, by number and by name."""
+    """The fields of a kind of messages, by number, by name, and by the tags that may precede their values.
+
+    by_tag: field, its name, its kind (or 'packed') and how values are kept: 'one', 'list', 'numbers' or 'map'.
+    """
 
     name: str
     by_number: dict[int, Field] = field(default_factory=dict)
     by_name: dict[str, Field] = field(default_factory=dict)
+    by_tag: dict[int, tuple[Field, str, str, str]] = field(default_factory=dict)
+
+    def add(self, field: Field) -> None:
+        """Adds a field. Repeated numbers may come one by one or packed."""
+        self.by_number[field.number] = self.by_name[field.name] = field
+        form = (
+            "map" if field.is_map else "one" if not field.repeated else "list" if field.item_type is None else "numbers"
+        )
+        self.by_tag[field.number << 3 | WIRES.get(field.kind, VARINT)] = (field, field.name, field.kind, form)
+        if form == "numbers":
+            self.by_tag[field.number << 3 | BYTES] = (field, field.name, "packed", form)
 
     def __call__(self, **values: Any) -> Message:
         """A new message."""
@@ -67,14 +88,15 @@ class MessageType:
 class Message(dict[str, Any]):
     """A message: the fields that are set, by name; `message[name]` of another one is its default.
 
-    Values: int, float, bool, str; for `bytes` a memoryview, bytes or array; messages; lists of those; arrays for
-    repeated numbers; dicts for maps.
+    Values: int, float, bool, str; for `bytes` a memoryview, bytes or array; messages; lists of those; arrays (or lists)
+    for repeated numbers; dicts for maps.
     """
 
     __slots__ = ("type",)
 
     def __init__(self, type: MessageType, values: Mapping[str, Any] | None = None) -> None:
-        super().__init__(values or {})
+        if values:  # files have many messages, which are made empty
+            self.update(values)
         self.type = type
 
     def __missing__(self, name: str) -> Any:
@@ -84,8 +106,8 @@ class Message(dict[str, Any]):
 class Schema:
     """Message types, each a line `Name: number name kind, ...`; the next lines may continue it if they are indented.
 
-    kind: a scalar of protobuf, an enumeration of `enums` or another message type; `kind*` is repeated, and
-    `map<key,kind>` a map.
+    kind: a scalar of protobuf, an enumeration of `enums` or another message type; `kind*` is repeated, `kind+` too,
+    with numbers in a list and not in an array, and `map<key,kind>` is a map.
     """
 
     def __init__(self, text: str, enums: Mapping[str, Mapping[str, int]] | None = None) -> None:
@@ -109,7 +131,7 @@ class Schema:
             self._add(entry, 2, "value", value)
             result = Field(number, name, "message", repeated=True, is_map=True, message=entry)
         else:
-            base = kind.rstrip("*")
+            base = kind.rstrip("*+")
             repeated = base != kind
             if base in self._enums:
                 result = Field(number, name, "enum", repeated, values=self._enums[base])
@@ -117,5 +139,5 @@ class Schema:
                 result = Field(number, name, "message", repeated, message=self._types[base])
             else:
                 assert base in NUMBERS or base in ("string", "bytes"), f"unknown kind '{kind}'"
-                result = Field(number, name, base, repeated)
-        owner.by_number[number] = owner.by_name[name] = result
+                result = Field(number, name, base, repeated, is_list=kind[-1] == "+")
+        owner.add(result)

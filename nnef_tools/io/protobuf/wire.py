@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ...errors import FormatError
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, BYTES, START, END, FIXED32 = 0, 1, 2, 3, 4, 5
 
 # Protobuf's own limit for nested messages.
 MAX_DEPTH = 100
@@ -25,25 +25,55 @@ def fields(
     position = start
     while position < end:
         begin = position
-        tag, position = read_varint(data, position, end, name, hint)
-        number, wire = tag >> 3, tag & 7
+        tag = data[position]
+        position += 1
+        if tag >= 0x80:
+            tag, position = read_varint(data, begin, end, name, hint)
         payload = position
-        if wire == VARINT:
-            _, position = read_varint(data, position, end, name, hint)
-        elif wire == BYTES:
-            length, payload = read_varint(data, position, end, name, hint)
+        if tag & 7 == BYTES:
+            length = data[position] if position < end else 0x80
+            payload += 1
+            if length >= 0x80:
+                length, payload = read_varint(data, position, end, name, hint)
             position = payload + length
-        elif wire == FIXED32:
-            position += 4
-        elif wire == FIXED64:
-            position += 8
-        if number == 0 or wire not in (VARINT, BYTES, FIXED32, FIXED64):
+        else:
+            position = end_of_value(data, name, tag, begin, position, end, hint)
+        if tag < 8:
             raise FormatError(f"not a valid {name}: unexpected tag {tag}", where=f"byte {begin}", hint=hint)
         if position > end:
             raise FormatError(
-                f"field {number} of {name} runs past the end of its message", where=f"byte {begin}", hint=hint
+                f"field {tag >> 3} of {name} runs past the end of its message", where=f"byte {begin}", hint=hint
             )
-        yield number, wire, begin, payload, position
+        yield tag >> 3, tag & 7, begin, payload, position
+
+
+def end_of_value(
+    data: memoryview, name: str, tag: int, begin: int, position: int, end: int, hint: str | None = None
+) -> int:
+    """Where a field ends whose tag is at `begin` and its value at `position`; a group, which no format uses, is one."""
+    wire = tag & 7
+    if wire == VARINT:
+        return read_varint(data, position, end, name, hint)[1]
+    if wire in (FIXED32, FIXED64):
+        return position + (4 if wire == FIXED32 else 8)
+    if wire == BYTES:
+        length, position = read_varint(data, position, end, name, hint)
+        return position + length
+    open_groups = [tag >> 3]
+    if wire != START:
+        raise FormatError(f"not a valid {name}: unexpected tag {tag}", where=f"byte {begin}", hint=hint)
+    while open_groups and position < end and len(open_groups) <= MAX_DEPTH:
+        tag, position = read_varint(data, position, end, name, hint)
+        if tag & 7 == START:
+            open_groups.append(tag >> 3)
+        elif tag & 7 != END:
+            position = end_of_value(data, name, tag, begin, position, end, hint)
+        elif open_groups.pop() != tag >> 3:
+            break
+    else:
+        if not open_groups:
+            return position
+    raise FormatError(f"not a valid {name}: a group does not end", where=f"byte {begin}", hint=hint)
 
 
 def read_varint(data: memoryview, position: int, end: int, name: str, hint: str | None = None) -> tuple[int, int]:

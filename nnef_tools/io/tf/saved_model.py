@@ -26,6 +26,9 @@ def freeze_file(path: Path) -> tuple[bytes, list[str]]:
     """
     if not path.exists():
         raise FileError("there is no such file", where=str(path))
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        if not file.is_file() and not file.is_dir():  # TensorFlow would wait for a pipe or device for ever
+            raise FileError("not a plain file, but a pipe or device", where=str(file))
     tf = require_tensorflow(f"to read '{path.name}': only frozen graphs (.pb) can be read without it,")
     try:
         graph_def, outputs = _frozen_folder(path, tf) if path.is_dir() else _frozen_file(path, tf)

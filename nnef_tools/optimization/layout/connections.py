@@ -39,7 +39,12 @@ class Cost(NamedTuple):
     reshapes: int
 
     def plus(self, other: Cost) -> Cost:
-        return Cost(*(own + its for own, its in zip(self, other, strict=True)))
+        return Cost(
+            self.transposes + other.transposes,
+            self.items + other.items,
+            self.places + other.places,
+            self.reshapes + other.reshapes,
+        )
 
     def is_better(self, other: Cost) -> bool:
         """Does it have no more transposes and moved items than the other, and less in any respect?"""
@@ -172,4 +177,4 @@ class Connections:
 
 
 def _index(producer: Operation, tensor: Tensor) -> int:
-    return next(k for k, output in enumerate(producer.outputs) if output is tensor)
+    return [output is tensor for output in producer.outputs].index(True)

@@ -24,12 +24,12 @@ def inverse(perm: Perm) -> Perm:
 
 def compose(first: Perm, second: Perm) -> Perm:
     """The permutation that does the same as the first one followed by the second."""
-    return tuple(first[axis] for axis in second)
+    return tuple([first[axis] for axis in second])
 
 
 def permuted(items: Sequence[T], perm: Perm) -> tuple[T, ...]:
     """The items in the order of the permutation."""
-    return tuple(items[axis] for axis in perm)
+    return tuple([items[axis] for axis in perm])
 
 
 def without_axes(perm: Perm, axes: Iterable[int]) -> Perm:

@@ -124,6 +124,27 @@ def test_interpolation_ops(random: Random) -> None:
     assert resize_ops(random(1, 1, 9, 4), scales(1, 1, 0.3, 1), mode="linear", antialias=1) == ["matmul"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "extent", "factor", "ops"),
+    [
+        ("linear", 100_000, 1.5, ["gather", "mul"] * 2 + ["add"]),
+        ("cubic", 100_000, 1.5, ["gather", "mul", "gather", "mul", "add"] + ["gather", "mul", "add"] * 2),
+        ("linear", 20_000, 0.25, ["gather", "mul", "sum_reduce", "squeeze"]),
+        ("cubic", 1_500, 0.5, ["gather", "mul", "sum_reduce", "squeeze"]),
+    ],
+)
+def test_constants_grow_with_the_extents(mode: str, extent: int, factor: float, ops: list[str]) -> None:
+    """Not with their product; small matrices run faster than gathers."""
+    # a slow wave, since onnxruntime computes positions in float32
+    x = np.sin(np.arange(2 * extent, dtype=np.float32).reshape(2, extent) / 200)
+    attribs = {"mode": mode, "antialias": int(factor < 1)}
+    model = node_model("Resize", [x, None, scales(1, factor)], opset=19, **attribs)
+    result = check(model, [x], rtol=1e-3, atol=2e-4)
+    assert sorted(result.ops) == sorted(ops)
+    constants = [t for t in result.graph.tensors if t.data is not None]
+    assert max(np.size(t.data) for t in constants) < 20 * extent
+
+
 def test_three_dimensions(random: Random) -> None:
     assert resize_ops(random(1, 2, 2, 3, 4), scales(1, 1, 2, 2, 2), mode="linear") == ["multilinear_upsample"]
     resize_ops(random(1, 2, 4, 3, 5), sizes=const([1, 2, 3, 5, 4]), mode="linear")

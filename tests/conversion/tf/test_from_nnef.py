@@ -133,6 +133,7 @@ RESAMPLING = [
     (Q, "resize(x, output_size = [3, 5, 3, 9], mode = 'linear')"),
     (D, "resize(x, output_size = [3, 9, 2], mode = 'linear')"),
     (Q, "resize(x, output_size = [10, 4], scales = [1.5, 0.9], mode = 'linear')"),
+    ("x = external(shape = [2, 1500, 2]); ", "resize(x, output_size = [1000, 2], mode = 'linear', antialias = true)"),
     (Q, "resize(x, output_size = [3, 4], mode = 'cubic', antialias = true, exclude_outside = true)"),
     (Q, "resize(x, output_size = [4, 4], mode = 'linear', coordinate_mode = 'tf_crop_and_resize', "
         "roi = [-0.2, 0.1, 0.7, 1.3], extrapolation_value = 7.0)"),

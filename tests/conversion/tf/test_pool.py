@@ -233,6 +233,13 @@ def test_resize_nearest_picks_what_float32_picks(extent: int) -> None:
             check(lambda x, s=size, a=attribs: raw.ResizeNearestNeighbor(images=x, size=[1, s], **a), x, atol=0)
 
 
+@pytest.mark.parametrize("name", ["ResizeBilinear", "ResizeBicubic", "ResizeArea"])
+def test_resize_of_long_axes(name: str) -> None:
+    """Weighted sums of gathered elements, where matrices would grow with the product of the extents."""
+    result = check(lambda x: getattr(raw, name)(images=x, size=[3, 1400]), random(1, 2, 5000, 1))
+    assert "matmul" not in result.ops[2:] and "gather" in result.ops
+
+
 def test_standard_resampling() -> None:
     def ops(name: str, size: list[int], **attribs: Any) -> list[str]:
         result = check(lambda x: getattr(raw, name)(images=x, size=size, **attribs), random(1, 4, 6, 2))

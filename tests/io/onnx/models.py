@@ -6,9 +6,20 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper, numpy_helper
 
+from nnef_tools.io.onnx.schema import SCHEMA
+from nnef_tools.io.onnx.storage import Storage
+from nnef_tools.io.onnx.tensors import to_array, to_dense
+from nnef_tools.io.protobuf import decode
 from nnef_tools.model.graph import Graph, Tensor
+
+
+def read_message(message: TensorProto | SparseTensorProto) -> np.ndarray[Any, Any]:
+    """The array of a tensor that is in memory."""
+    read = to_array if isinstance(message, TensorProto) else to_dense
+    data = memoryview(message.SerializeToString())
+    return read(decode(data, SCHEMA[type(message).__name__]), Storage(np.empty(0, np.uint8)))
 
 
 def linear_model(rows: int, columns: int, seed: int = 0, **options: Any) -> ModelProto:

@@ -15,6 +15,7 @@ from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 
 from nnef_tools.errors import FileError, FormatError, MissingPackageError, NnefToolsError, UsageError
 from nnef_tools.io.onnx import Reader
+from nnef_tools.io.onnx.inference import infer_shapes
 from nnef_tools.model.graph import Graph, Tensor
 
 from ...support.onnx_models import run_onnx, text_model
@@ -44,6 +45,8 @@ def test_structure(tmp_path: Path) -> None:
         assert [tensor.name for tensor in op.outputs] == list(node.output)
     assert [tensor.name for tensor in graph.inputs] == ["x"] and [tensor.name for tensor in graph.outputs] == ["y"]
     assert len(graph.tensors) == 6
+    assert (_tensor(graph, "xw").shape, _tensor(graph, "xw").dtype) == (None, None)  # not declared
+    infer_shapes(graph)
     assert (_tensor(graph, "xw").shape, _tensor(graph, "xw").dtype) == ((None, 50), np.float32)
     for initializer in onnx.load(path).graph.initializer:
         tensor = _tensor(graph, initializer.name)
@@ -309,22 +312,32 @@ def test_input_shapes(tmp_path: Path) -> None:
     assert open_graph.metadata["symbolic"]["a"] == ["n", 3, "h"]
     graph = Reader()(path, {"a": (4, 3, np.int64(5))})
     assert [tensor.shape for tensor in graph.inputs] == [(4, 3, 5), (4, None), (2,)]
+    assert graph.metadata["symbolic"] == {"y": ["p", "q"]}
+    infer_shapes(graph)
     assert graph.outputs[0].shape == (4, 15)
-    assert graph.metadata["symbolic"] == {}
     graph = Reader()(path, {"a": [4, 3, None], "b": [6, 7]})
     assert [tensor.shape for tensor in graph.inputs] == [(4, 3, None), (6, 7), (2,)]
 
 
-def test_input_shape_of_unknown_rank() -> None:
-    from nnef_tools.io.onnx.build import build_graph
-    from nnef_tools.io.onnx.storage import Storage
+def test_named_extents_of_outputs(tmp_path: Path) -> None:
+    path = tmp_path / "linear.onnx"
+    onnx.save_model(linear_model(3, 4), path)
+    graph = Reader()(path, {"x": (5, 3)})
+    assert graph.outputs[0].shape == (5, 4) and graph.metadata["symbolic"] == {}
 
+
+def test_input_shape_of_unknown_rank(tmp_path: Path) -> None:
     text = '<ir_version: 8, opset_import: ["" : 17]> g (float[] x) => (float y) { y = Neg (x) }'
     model = text_model(text)
     model.graph.input[0].type.tensor_type.ClearField("shape")
     model.graph.output[0].type.tensor_type.ClearField("shape")
     assert read(model).outputs[0].shape is None
-    assert build_graph(model, Storage(np.empty(0, np.uint8)), {"x": (2, 3)}).outputs[0].shape == (2, 3)
+    path = tmp_path / "model.onnx"
+    onnx.save_model(model, path)
+    graph = Reader()(path, {"x": (2, 3)})
+    assert graph.inputs[0].shape == (2, 3)
+    infer_shapes(graph)
+    assert graph.outputs[0].shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -353,13 +366,18 @@ def test_missing_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(MissingPackageError, match="onnxsim"):
         monkeypatch.setitem(sys.modules, "onnxsim", None)
         Reader(simplify=True)(_shapes_model(tmp_path))
+    path = tmp_path / "functions.onnx"
+    onnx.save_model(text_model(FUNCTION_MODEL), path)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingPackageError, match="onnx"):
-        Reader()("any.onnx")
+    with pytest.raises(MissingPackageError, match="functions"):
+        Reader()(path)
+    assert Reader()(_shapes_model(tmp_path)).operations
 
 
-def test_import_loads_no_onnx() -> None:
-    code = "import sys, nnef_tools.io.onnx; assert 'onnx' not in sys.modules and 'google.protobuf' not in sys.modules"
+def test_reading_loads_no_onnx(tmp_path: Path) -> None:
+    path = _shapes_model(tmp_path)
+    code = f"import sys, nnef_tools.io.onnx; nnef_tools.io.onnx.Reader()({str(path)!r}); "
+    code += "assert 'onnx' not in sys.modules and 'google.protobuf' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -418,8 +436,9 @@ def test_weights_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     onnx.save_model(linear_model(3000, 4000), path)
     code = f"""
-import resource, onnx.shape_inference
+import resource
 from nnef_tools.io.onnx import Reader
+from nnef_tools.io.onnx.inference import infer_shapes
 import nnef_tools.io.onnx.build
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 graph = Reader()({str(path)!r})

@@ -7,6 +7,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from nnef_tools.errors import FormatError
+from nnef_tools.io.onnx.schema import parse_tensor
 from nnef_tools.io.onnx.storage import Storage
 from nnef_tools.io.onnx.tensors import to_array
 from nnef_tools.io.onnx.wire import MAX_INLINE_BYTES, TENSOR, THIS_FILE, skeleton
@@ -76,7 +77,7 @@ def test_packed_values(dtype: int, field: str) -> None:
     data = tensor.SerializeToString()
     small = skeleton(memoryview(data), TENSOR)
     assert len(small) < 200
-    array = to_array(TensorProto.FromString(small), Storage(np.frombuffer(data, np.uint8)))
+    array = to_array(parse_tensor(small), Storage(np.frombuffer(data, np.uint8)))
     expected = numpy_helper.to_array(tensor)
     assert array.dtype == expected.dtype
     np.testing.assert_array_equal(array, expected)
@@ -88,7 +89,7 @@ def test_packed_field_in_pieces() -> None:
     single = b"\x38\x07"  # field 7, varint
     head = TensorProto(dims=[10001], data_type=TensorProto.INT64).SerializeToString()
     data = head + pieces[0].SerializeToString() + single + pieces[1].SerializeToString()
-    array = to_array(TensorProto.FromString(skeleton(memoryview(data), TENSOR)), Storage(np.frombuffer(data, np.uint8)))
+    array = to_array(parse_tensor(skeleton(memoryview(data), TENSOR)), Storage(np.frombuffer(data, np.uint8)))
     np.testing.assert_array_equal(array, numpy_helper.to_array(TensorProto.FromString(data)))
     assert array[5000] == 7
 

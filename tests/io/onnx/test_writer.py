@@ -179,7 +179,7 @@ def test_invalid_graphs_leave_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "out.onnx"
     path.write_bytes(b"before")
     graph = linear(np.ones((3, 4), np.float32))
-    graph.outputs[0].shape = (7, 7)
+    graph.operations[0].attribs = {"none": 1}
     with pytest.raises(FormatError, match="not a valid ONNX model"):
         Writer()(graph, path)
     graph.outputs[0].name = None

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_operations
 from ....model import Tensor
 from ....ops.borders import ZERO_BORDERS
 from ....ops.window import PlacedWindow, Window
 from ...building.target import known
 from ...engine.rules import from_nnef
+from ...maths import generated
 from ...maths import padding as pads
-from ...shared.pool import continued, normalized
+from ...maths.generated import filled
+from ...shared.pool import continued, maximized, normalized, summed
 from ..building import OnnxBuilder
 from ..common import shape
 from .conv import MAX_SPATIAL, correlate, spread
@@ -87,7 +90,7 @@ def _sum(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Tensor:
     if set(window.dilation) == {1} and _fits(window) and b.real is np.float32:
         return b.elementwise(b.Mul, _mean(b, x, window, True), b.scalar(math.prod(window.size)))
     channels = shape(x)[1]
-    ones = b.constant(np.ones([channels, 1, *window.size], b.real))
+    ones = b.constant(filled([channels, 1, *window.size], 1, b.real))
     return correlate(b, x, ones, None, window, channels)
 
 
@@ -101,10 +104,13 @@ def box(b: OnnxBuilder, input: Tensor, *, window: Window, normalize: bool = Fals
     counts = [np.asarray([n]) for n in placed.size]
     if window.border == "ignore":
         counts = [placed.valid_counts(k) for k in range(len(placed.size))]
+    seen = summed(placed)
+    direct = seen is placed
+    placed = seen
     if window.border not in ZERO_BORDERS:
         x, placed = _padded(b, x, placed)
     axes = placed.active
-    direct = set(placed.over(axes).dilation) == {1} and _fits(placed) and b.real is np.float32
+    direct = direct and set(placed.over(axes).dilation) == {1} and _fits(placed) and b.real is np.float32
     if normalize and axes and direct and len(axes) <= MAX_SPATIAL:
         plain = window.border == "ignore" and placed.is_padded
         return _over_axes(b, x, placed, lambda t, w: _mean(b, t, w, not plain))
@@ -119,7 +125,7 @@ def debox(b: OnnxBuilder, input: Tensor, *, window: Window, output_shape: list[i
 
     def run(t: Tensor, w: PlacedWindow) -> Tensor:
         channels = shape(t)[1]
-        return spread(b, t, b.constant(np.ones([channels, 1, *w.size], b.real)), None, w, channels)
+        return spread(b, t, b.constant(filled([channels, 1, *w.size], 1, b.real)), None, w, channels)
 
     y = _over_axes(b, x, placed, run)
     return normalized(b, y, placed, window.border) if normalize else y
@@ -133,6 +139,7 @@ def max_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
     """max_pool -> MaxPool, whose padding does not compete, as with border 'ignore'; others by Pad."""
     x, placed = input, window.forward(shape(input))
     empty = [placed.empty(k) if window.border == "ignore" else None for k in range(len(placed.size))]
+    placed = maximized(placed)
     if window.border != "ignore" or not _fits(placed):
         x, placed = _padded(b, x, placed, _lowest(window))
 
@@ -149,7 +156,8 @@ def max_pool(b: OnnxBuilder, input: Tensor, *, window: Window) -> Tensor:
 
 
 def _elements(b: OnnxBuilder, x: Tensor, window: PlacedWindow) -> Iterator[Tensor]:
-    """For each element of the window, the items that the windows find there; x includes the padding."""
+    """For each element of the window, the items that the windows find there; x includes the padding. LimitError."""
+    ask_operations(2 * math.prod(window.size))
     for element in np.ndindex(*window.size):
         ranges = {}
         for k, position in enumerate(element):
@@ -196,8 +204,8 @@ def desample(b: OnnxBuilder, input: Tensor, index: Tensor, *, window: Window, ou
     part = placed.over(axes)
     count = math.prod(part.size)
     items, positions = _fold(b, input, axes), _fold(b, index, axes)
-    channels = b.constant(np.arange(count).reshape([1, count] + [1] * len(axes)))
+    channels = b.constant(generated.positions(count).reshape([1, count] + [1] * len(axes)))
     chosen = b.elementwise(b.Equal, positions, channels, dtype=np.bool_)
     lanes = known(b.Where(chosen, items, b.scalar(0.0)), [shape(items)[0], count, *shape(items)[2:]])
-    eye = b.constant(np.eye(count, dtype=b.real).reshape([count, 1, *part.size]))
+    eye = b.constant(generated.eye(count, dtype=b.real).reshape([count, 1, *part.size]))
     return _unfold(b, spread(b, lanes, eye, None, part, 1), shape(input), axes)

@@ -14,6 +14,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ....language.attributes import MAX_BITS
 from ....model import Operation, Tensor
 from ....model.dtypes import integer_range
 from ...building.quantized import QuantizedArray
@@ -56,6 +57,8 @@ def linear(quant: Mapping[str, Any], version: int, *, constant: bool = False) ->
     """
     name, bits = str(quant.get("op-name")), int(quant.get("bits") or 0)
     signed, symmetric = bool(quant.get("signed", False)), bool(quant.get("symmetric", False))
+    if not 1 <= bits <= MAX_BITS:
+        return None
     low = -(2 ** (bits - 1)) + symmetric if signed else 0
     if name == "zero_point_linear_quantize":
         scale = np.asarray(quant["scale"], np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from ....model import Tensor
 from ...building.target import known
 from ...engine.rules import from_nnef
+from ...maths.generated import filled
 from ..building import OnnxBuilder
 from ..common import shape
 from .substitutes import numbers
@@ -34,7 +35,7 @@ def _arg(onnx: str) -> Callable[..., Tensor]:
         own, chosen = shape(input), sorted(axes)
         result = [1 if k in chosen else n for k, n in enumerate(own)]
         if not chosen:
-            return b.constant(np.zeros(own, np.int64))
+            return b.constant(np.broadcast_to(np.int64(0), own))
         if len(chosen) == 1:
             return known(b.op(onnx, input, axis=chosen[0], keepdims=1), result, np.int64)
         rest = [k for k in range(len(own)) if k not in chosen]
@@ -81,13 +82,13 @@ def cum_prod(b: OnnxBuilder, x: Tensor, *, axis: int, exclusive: bool, reverse: 
 
     def shifted(y: Tensor, distance: int) -> Tensor:
         kept = range(distance, extent) if reverse else range(extent - distance)
-        ones = b.constant(np.ones([distance if j == k else n for j, n in enumerate(shape(x))]), x.dtype)
+        ones = b.constant(filled([distance if j == k else n for j, n in enumerate(shape(x))], 1, x.dtype))
         part = b.slice(y, {k: kept})
         return b.concat([part, ones] if reverse else [ones, part], k)
 
     y = shifted(x, 1) if exclusive and extent > 1 else x
     if exclusive and extent == 1:
-        return b.constant(np.ones(shape(x)), x.dtype)
+        return b.constant(filled(shape(x), 1, x.dtype))
     distance = 1
     while distance < extent:
         y = b.elementwise(b.Mul, y, shifted(y, distance))

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....model import Tensor
-from ....ops.resize import ResizedAxis
+from ....ops.resize import AxisMap, ResizedAxis
 from ...building.target import known
+from ...maths.generated import filled
 from ..building import OnnxBuilder
 from ..common import shape
 
@@ -21,7 +23,8 @@ Function = Callable[[OnnxBuilder, Tensor], Tensor]
 def resized(b: OnnxBuilder, x: Tensor, axes: Sequence[ResizedAxis], extrapolation_value: float) -> Tensor:
     """Resize, one axis after the other, by Gather, and by a weighted sum where elements are mixed."""
     for item in axes:
-        x = b.take(x, item.positions[:, 0], item.axis) if item.weights is None else _mixed(b, x, item)
+        picked = item.map.weights is None
+        x = b.take(x, item.map.positions[:, 0], item.axis) if picked else _mixed(b, x, item.axis, item.map)
     for item in axes:
         if item.outside.any():
             mask = item.outside.reshape([-1 if k == item.axis else 1 for k in range(len(shape(x)))])
@@ -29,12 +32,12 @@ def resized(b: OnnxBuilder, x: Tensor, axes: Sequence[ResizedAxis], extrapolatio
     return x
 
 
-def _mixed(b: OnnxBuilder, x: Tensor, item: ResizedAxis) -> Tensor:
+def _mixed(b: OnnxBuilder, x: Tensor, axis: int, axis_map: AxisMap) -> Tensor:
     """The weighted sums of elements along an axis, which are first gathered along a new one."""
-    assert item.weights is not None
-    own, axis = shape(x), item.axis
-    used = item.weights.any(axis=0)
-    positions, weights = item.positions[:, used], item.weights[:, used]
+    assert axis_map.weights is not None
+    own = shape(x)
+    used = axis_map.weights.any(axis=0)
+    positions, weights = axis_map.positions[:, used], axis_map.weights[:, used]
     taken = b.Gather(x, b.constant(positions, np.int64), axis=axis)
     taken = known(taken, [*own[:axis], *positions.shape, *own[axis + 1 :]], x.dtype)
     factors = b.constant(weights.reshape(*weights.shape, *[1] * (len(own) - 1 - axis)), b.real)
@@ -49,6 +52,7 @@ def _mixed(b: OnnxBuilder, x: Tensor, item: ResizedAxis) -> Tensor:
 def _windows(parts: Sequence[Array], extents: Sequence[int]) -> Array:
     """(elements of the window, results): positions in flat spatial dimensions, -1 for none; parts: for each of them."""
     count = len(extents)
+    ask_constant(math.prod(part.size for part in parts), "its table of windows")
     total, inside = np.zeros([1] * 2 * count, np.int64), np.ones([1] * 2 * count, bool)
     for k, (part, extent) in enumerate(zip(parts, extents, strict=True)):
         form = [1] * 2 * count
@@ -70,7 +74,7 @@ def products(b: OnnxBuilder, x: Tensor, w: Tensor, bias: Tensor | None, parts: S
     elements, results = index.shape
     flat = b.reshape(x, [batch, groups, depth, math.prod(extents)])
     if (index < 0).any():
-        zeros = b.constant(np.zeros([batch, groups, depth, 1]), x.dtype)
+        zeros = b.constant(filled([batch, groups, depth, 1], 0, x.dtype))
         flat, index = b.concat([flat, zeros], 3), np.where(index < 0, math.prod(extents), index)
     seen = known(b.Gather(flat, b.constant(index), axis=3), [batch, groups, depth, elements, results], x.dtype)
     matrix = b.reshape(w, [groups, rows // groups, depth * elements])

@@ -12,6 +12,7 @@ from ...building.nnef import Builder
 from ...compose.arithmetic import log_softmax, softsign, unary
 from ...engine.rules import to_nnef
 from ...maths import names
+from ...maths.generated import positions
 from ..common import boundary, channels, positive, right_aligned, shape
 
 for _row in names.ACTIVATIONS:
@@ -139,9 +140,9 @@ def hardmax(b: Builder, x: Tensor, *, axis: int | None = None) -> Tensor:
     """Hardmax: 1 at the first maximum, else 0."""
     axes = _softmax_axes(b, x, axis)
     extents = [shape(x)[k] for k in axes]
-    positions = np.arange(math.prod(extents), dtype=np.float32)
+    place = positions(math.prod(extents), np.float32)
     grid = [1] * len(shape(x))
     for k, extent in zip(axes, extents, strict=True):
         grid[k] = extent
     first = b.cast(b.argmax_reduce(x, axes=axes), np.float32)
-    return b.select(b.eq(b.constant(positions.reshape(grid)), first), 1.0, 0.0)
+    return b.select(b.eq(b.constant(place.reshape(grid)), first), 1.0, 0.0)

@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....errors import Unsupported
 from ....model import Graph, Tensor
 from ....model.dtypes import is_integer
 from ...building.nnef import Builder
 from ...compose.slicing import slice_axes
 from ...engine.rules import Ints, to_nnef
+from ...maths import generated
 from ..common import dtype_of, reshape, right_aligned, shape, transpose, unsqueeze
 from .linear import matmul
 
@@ -69,6 +71,7 @@ def masked_future(b: Builder, scores: Tensor, window: int = -1) -> Tensor:
     window: how many keys a query sees, or -1.
     """
     length, keys = shape(scores)[2:]
+    ask_constant(length * keys, "its mask")
     position = np.arange(length)[:, None] + keys - length
     key = np.arange(keys)[None, :]
     hidden = (key > position) | ((key <= position - window) if window > 0 else False)
@@ -126,7 +129,7 @@ def _hidden(b: Builder, scores: Tensor, mask: Tensor) -> Tensor:
     values = b.cast(mask, np.float32)
     if len(shape(mask)) > 1:
         return b.le(unsqueeze(b, values, [1, 2] if len(shape(mask)) == 2 else [1]), 0.0)
-    key = b.constant(np.arange(keys, dtype=np.float32).reshape(1, 1, 1, keys))
+    key = b.constant(generated.positions(keys, np.float32).reshape(1, 1, 1, keys))
     bounds = reshape(b, values, [-1, batch, 1, 1, 1])
     end, *start = b.unstack(bounds, axis=0)
     hidden = b.ge(key, end)
@@ -266,7 +269,7 @@ def _angles(
     """The rows of caches [most, half] at positions [batch or 1, length], or from the position of the first element."""
     if cos_cache is None or sin_cache is None:
         raise Unsupported("do_rotary without cos_cache and sin_cache")
-    steps = np.arange(length, dtype=np.int64)[None]
+    steps = generated.positions(length)[None]
     if isinstance(position_ids, int):
         positions = b.constant(steps + position_ids)
     elif len(shape(position_ids)) == 2:

@@ -9,7 +9,6 @@ import numpy as np
 from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
 from ...building.nnef import Builder
-from ...building.shapes import MAX_UNROLLED
 from ...compose.slicing import slice_axes
 from ...engine.rules import Bool, Int, Ints, to_nnef
 from ..common import positive, reshape, shape, squeeze, unsqueeze
@@ -67,8 +66,7 @@ def loop(b: Builder, limit: Int | None, condition: Bool | None, *carried: Tensor
     running = condition is None or condition
     iteration = 0
     while running and (limit is None or iteration < limit):
-        if iteration >= MAX_UNROLLED:
-            raise Unsupported(f"more than {MAX_UNROLLED} iterations")
+        b.steps.take(1, len(b.graph.operations))
         going = b.constant(np.asarray(True))
         results = b.inline(body, [b.constant(np.asarray(iteration, np.int64)), going, *state])
         test = None if results[0] is None else b.value(results[0])
@@ -127,10 +125,9 @@ def scan(
     if len(extents) != 1:
         raise Unsupported(f"the scanned inputs have different lengths {sorted(extents)}")
     length = extents.pop()
-    if length > MAX_UNROLLED:
-        raise Unsupported(f"more than {MAX_UNROLLED} iterations")
     collected: list[list[Tensor]] = []
     for iteration in range(length):
+        b.steps.take(1, len(b.graph.operations))
         items = []
         for x, k, reverse in zip(scanned, in_axes, backwards, strict=True):
             at = length - 1 - iteration if reverse else iteration

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.window import Window
@@ -184,6 +185,7 @@ def deform_conv(
 def _window_positions(window: Window, result: list[int]) -> Array:
     """`[taps, points, rank]`: where each element of each window lies in the input."""
     before = [before for before, _ in window.padding]
+    ask_constant(math.prod(window.size) * math.prod(result) * len(result), "its table of positions")
     taps = np.indices(window.size).reshape(len(result), -1).T * np.asarray(window.dilation)
     origin = np.indices(result).reshape(len(result), -1).T * np.asarray(window.stride) - np.asarray(before)
     positions: Array = taps[:, None, :] + origin[None, :, :]
@@ -212,6 +214,7 @@ def col2im(
     if math.prod(counts) != blocks:
         raise Unsupported(f"an image {image_shape} has {math.prod(counts)} blocks, the columns have {blocks}")
     depth = rows // taps
+    ask_constant(depth * taps * taps, "its filter")
     filters = np.tile(np.eye(taps).reshape(taps, 1, *block_shape), (depth, 1, *[1] * rank))
     return b.deconv(
         reshape(b, x, [batch, rows, *counts]),

@@ -12,6 +12,7 @@ from ....model.dtypes import is_float, nnef_dtype
 from ....model.facts import opset_versions
 from ....ops.window import Window
 from ...building import shapes
+from ...engine.base import is_missing
 from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
 from ...maths import padding
@@ -39,8 +40,14 @@ class Converter(ConverterToNNEF):
         """See `ConverterToNNEF`."""
         custom = {"QuantizeLinear", "DequantizeLinear"} & set(self._transforms)
         self._pairs = {} if custom else find_pairs(graph)
+        self._has_inferred = False
         self._quantizers: dict[Operation, Tensor | None] = dict.fromkeys(self._pairs.values())
-        return super().__call__(graph)
+        self._undeclared: dict[Tensor, tuple[Any, Any]] = {}
+        try:
+            return super().__call__(graph)
+        finally:  # another conversion may find others
+            for tensor, (dtype, shape) in self._undeclared.items():
+                tensor.dtype, tensor.shape = dtype, shape
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         if op in self._quantizers and is_float(self._mapped(op.inputs[0]).dtype):
@@ -69,7 +76,28 @@ class Converter(ConverterToNNEF):
     def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
         from ....io.onnx.functions import expand  # imports onnx
 
-        return expand(op, opset)
+        known = [(t, t if is_missing(t) else self._mapped(t)) for t in op.inputs]
+        return expand(op, opset, [(source.dtype or target.dtype, target.shape) for source, target in known])
+
+    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
+        """Completes the source too, since files need not declare results. In loops, shapes may differ between steps."""
+        super()._bind_results(op, results)
+        for source in op.outputs:
+            target = self._tensors.get(source)
+            if target is not None and (source.dtype is None or _is_open(source)):
+                if source not in self._source.outputs:
+                    self._undeclared.setdefault(source, (source.dtype, source.shape))
+                source.dtype = source.dtype or target.dtype
+                if op.graph is self._source and _is_open(source):
+                    source.shape = target.shape
+
+    def _complete_results(self, op: Operation) -> None:
+        """Asks onnx, once for the whole model."""
+        if not self._has_inferred and any(_is_open(t) or t.dtype is None for t in op.outputs):
+            from ....io.onnx.inference import infer_shapes
+
+            self._has_inferred = True
+            infer_shapes(self._source)
 
     def _reason_against(self, op: Operation) -> str | None:
         return BLOCKED if op.domain == BLOCKED_DOMAIN else REASONS.get((op.domain, str(op.type)))

@@ -12,6 +12,7 @@ from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.arithmetic import arithmetic_range
 from ...engine.rules import Array, Ints, to_nnef
+from ...maths.generated import eye
 from ..common import dtype_of, shape
 
 
@@ -64,7 +65,7 @@ def number_range(b: Builder, start: Array, limit: Array, delta: Array, *, stash_
 def eye_like(b: Builder, x: Tensor, *, dtype: int | None = None, k: int = 0) -> Tensor:
     """EyeLike: ones on a diagonal."""
     rows, columns = shape(x)
-    return b.constant(np.eye(rows, columns, k, dtype=x.dtype if dtype is None else dtype_of(dtype)))
+    return b.constant(eye(rows, columns, k, x.dtype if dtype is None else dtype_of(dtype)))
 
 
 @to_nnef("onnx", "ImageDecoder", since=20)

@@ -11,6 +11,7 @@ from ....model import Tensor
 from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
 from ...engine.rules import Int, to_nnef
+from ...maths.generated import filled, positions
 from ..common import positive, reshape, shape, unsqueeze
 
 Array = np.ndarray[Any, Any]
@@ -73,11 +74,11 @@ def one_hot(b: Builder, indices: Tensor, depth: Int, values: Tensor, *, axis: in
     """OneHot: `on` where the position along the new axis equals the index, else `off`."""
     rank = len(shape(indices)) + 1
     k = positive(axis, rank)
-    positions = np.arange(depth, dtype=np.float32).reshape([depth if j == k else 1 for j in range(rank)])
+    place = positions(depth, np.float32).reshape([depth if j == k else 1 for j in range(rank)])
     index = b.cast(indices, np.float32)
     index = unsqueeze(b, b.select(b.lt(index, 0.0), b.add(index, float(depth)), index), [k])
     off, on = (reshape(b, part, []) for part in b.split(values, axis=0, ratios=[1, 1]))
-    return b.select(b.eq(b.constant(positions), index), on, off)
+    return b.select(b.eq(b.constant(place), index), on, off)
 
 
 def _known(b: Builder, x: Tensor, what: str) -> Array:
@@ -106,7 +107,7 @@ def compress(b: Builder, x: Tensor, condition: Tensor, *, axis: int | None = Non
 def triangle(b: Builder, x: Tensor, k: Int | None = None, *, upper: int = 1) -> Tensor:
     """Trilu: the upper or lower triangle of each matrix, zero elsewhere."""
     own = shape(x)
-    ones = np.ones(own[-2:], np.bool_)
+    ones = filled(own[-2:], True, np.bool_)
     mask = np.triu(ones, k or 0) if upper else np.tril(ones, k or 0)
     return b.select(b.constant(mask.reshape([1] * (len(own) - 2) + own[-2:])), x, b.constant(np.zeros((), x.dtype)))
 
@@ -142,8 +143,8 @@ def tensor_scatter(
     k = positive(axis, len(own))
     if k == 0 or mode not in ("linear", "circular"):
         raise Unsupported(f"axis = {axis}, mode = '{mode}'")
-    steps = np.arange(new[k], dtype=np.float32).reshape([-1 if j == k else 1 for j in range(len(own))])
-    begin = b.constant(np.zeros(new[0], np.float32)) if starts is None else b.cast(starts, np.float32)
+    steps = positions(new[k], np.float32).reshape([-1 if j == k else 1 for j in range(len(own))])
+    begin = b.constant(filled([new[0]], 0, np.float32)) if starts is None else b.cast(starts, np.float32)
     position = b.add(reshape(b, begin, [new[0]] + [1] * (len(own) - 1)), b.constant(steps))
     if mode == "circular":
         position = b.sub(position, b.mul(b.floor(b.div(position, float(own[k]))), float(own[k])))

@@ -8,6 +8,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...engine.rules import to_nnef
+from ...maths import generated
 from ..common import positive, right_aligned, shape, transpose
 from .activation import gelu
 from .conv import conv
@@ -195,12 +196,12 @@ def embed_layer_normalization(
     """
     batch, length = shape(input_ids)
     total = b.gather(words, input_ids, axis=0)
-    places = b.constant(np.arange(length, dtype=np.int64)[None]) if position_ids is None else position_ids
+    places = b.constant(generated.positions(length)[None]) if position_ids is None else position_ids
     total = b.add(total, b.gather(positions, places, axis=0))
     if segment_ids is not None and segments is not None:
         total = b.add(total, b.gather(segments, segment_ids, axis=0))
     if mask is None or mask_index_type == 0:
-        counts = b.constant(np.zeros(batch, np.int32))
+        counts = b.constant(generated.filled([batch], 0, np.int32))
     else:
         counts = b.cast(b.squeeze(b.sum_reduce(b.cast(mask, np.float32), axes=[1]), axes=[1]), np.int32)
     return layer_normalization(b, total, gamma, beta, epsilon=epsilon)[0], counts, total

@@ -161,4 +161,4 @@ def dropout(
 
 def _kept(b: Builder, x: Tensor) -> Tensor | None:
     """The mask output: everything is kept."""
-    return b.constant(np.ones(shape(x), np.bool_)) if any(b.wanted[1:]) else None
+    return b.constant(np.broadcast_to(np.True_, shape(x))) if any(b.wanted[1:]) else None

@@ -6,8 +6,6 @@ import math
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.window import Window
@@ -15,6 +13,7 @@ from ...building.nnef import Builder
 from ...compose.pool_positions import flat_positions
 from ...engine.rules import Ints, to_nnef
 from ...maths import padding
+from ...maths.generated import filled
 from ..common import reshape, shape
 from .conv import spatial_window
 
@@ -176,7 +175,7 @@ def max_unpool(
     own = shape(x)
     window = spatial_window(own[2:], kernel_shape, strides=strides, pads=pads)
     result = [*own[:2], *window.reverse(own[2:]).upscaled]
-    zeros = b.constant(np.zeros(math.prod(result), x.dtype))
+    zeros = b.constant(filled([math.prod(result)], 0, x.dtype))
     count = [math.prod(own)]
     flat = b.scatter_elements(zeros, reshape(b, indices, count), reshape(b, x, count), axis=0)
     y = reshape(b, flat, result)

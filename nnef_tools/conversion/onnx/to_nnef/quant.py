@@ -17,6 +17,7 @@ from ....model.dtypes import MAX_EXACT_INTEGER, integer_range, is_integer
 from ...building.nnef import Builder
 from ...compose.number_types import MINIFLOATS, round_half_even, round_to_minifloat
 from ...engine.rules import to_nnef
+from ...maths.generated import positions
 from ..common import channels, dtype_of, positive, reshape, right_aligned, shape, unsqueeze
 from .conv import conv
 from .linear import matmul
@@ -98,7 +99,7 @@ class _Blocks:
             raise Unsupported(f"parameters of shape {shape(p)} for blocks of {self.size} in shape {self.original}")
         if self.even:
             return unsqueeze(self.b, p, [k + 1])
-        return self.b.gather(p, self.b.constant(np.arange(extent) // self.size), axis=k)
+        return self.b.gather(p, self.b.constant(positions(extent) // self.size), axis=k)
 
     def result(self, y: Tensor) -> Tensor:
         return reshape(self.b, y, self.original)

@@ -9,6 +9,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...engine.rules import Array, to_nnef
+from ...maths.generated import filled
 from ..common import aligned, reshape, right_aligned, shape, transpose
 from .activation import leaky_relu, softmax
 from .attention import attend_joined
@@ -330,7 +331,7 @@ def matmul_n_bits(
     dtype = {2: ml_dtypes.uint2, 4: ml_dtypes.uint4, 8: np.uint8}[bits]
     weights = _unpacked(packed.reshape(N, -1), bits, blocks * block_size)[:, :K].astype(dtype)
     if zero_points is None:
-        zeros = np.full((N, blocks), 2 ** (bits - 1), np.uint8)
+        zeros = filled([N, blocks], 2 ** (bits - 1), np.uint8)
     elif zero_points.dtype == np.uint8:
         zeros = _unpacked(zero_points.reshape(N, -1), bits, blocks)
     else:

@@ -11,6 +11,7 @@ from ....errors import InvalidOperator, Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...engine.rules import to_nnef
+from ...maths.generated import filled
 from ..common import shape, transpose, unsqueeze
 from .recurrent_unrolled import Cell, GruCell, LstmCell, RnnCell, cell_functions, one_direction, unrolled_layer
 
@@ -58,13 +59,13 @@ def _whole_layer(
         initial = [None if s is None else transpose(b, s, [1, 0, 2]) for s in initial]
     directions, rows, hidden = shape(r)
     steps, batch, _ = shape(x)
-    zero = b.constant(np.zeros((directions, batch, hidden), x.dtype))
+    zero = b.constant(filled([directions, batch, hidden], 0, x.dtype))
     results = b.op(
         name,
         x,
         w,
         r,
-        b.constant(np.zeros((directions, 2 * rows), x.dtype)) if bias is None else bias,
+        b.constant(filled([directions, 2 * rows], 0, x.dtype)) if bias is None else bias,
         *(zero if state is None else state for state in initial),
         steps=steps,
         reverse=direction == "reverse",

@@ -14,9 +14,9 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...building.shapes import MAX_UNROLLED
 from ...compose.arithmetic import softsign
 from ...compose.slicing import slice_axes
+from ...maths.generated import filled
 from ..common import reshape, shape, transpose, unsqueeze
 from .activation import thresholded_relu
 
@@ -192,7 +192,7 @@ def _run(
 
     Beyond the end of a sequence outputs are zero; of an empty one the final states are, too, as in onnxruntime.
     """
-    zero = b.constant(np.zeros((shape(xs[0])[0], cell.hidden), np.float32))
+    zero = b.constant(filled([shape(xs[0])[0], cell.hidden], 0, np.float32))
     outputs: dict[int, Tensor] = {}
     for t in reversed(range(len(xs))) if backwards else range(len(xs)):
         new = cell.step(xs[t], state)
@@ -236,8 +236,7 @@ def unrolled_layer(
         x = transpose(b, x, [1, 0, 2])
         initial = [None if s is None else transpose(b, s, [1, 0, 2]) for s in initial]
     steps, batch, width = shape(x)
-    if steps > MAX_UNROLLED:
-        raise Unsupported(f"more than {MAX_UNROLLED} steps")
+    b.steps.take(steps * (2 if direction == "bidirectional" else 1))
     rows, hidden = shape(r)[1:]
     flat = reshape(b, x, [steps * batch, width])
     sequences, finals = [], []

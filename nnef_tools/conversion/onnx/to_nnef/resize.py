@@ -1,64 +1,46 @@
 """Resampling: standard operations where these compute the same, else gathers and constant weights.
 
-The arithmetic of all modes of Resize is that of the `resize` kernel: run on positions it gives the elements that are
-picked, run on unit vectors the weights. Both are compared with what the standard operations do.
+The arithmetic of all modes of Resize is that of the `resize` kernel, whose maps of axes are compared with what the
+standard operations do.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import nnef_dtype
-from ....ops import registry
+from ....ops.resize import AxisMap, ResizedAxis, resized_axes
 from ...building.nnef import Builder
 from ...compose.axis_maps import Array
-from ...compose.resampling import is_identity, resampled, standard_resampling
+from ...compose.resampling import resampled, standard_resampling
 from ...engine.rules import Floats, Ints, to_nnef
 from ..common import positive, reshape, shape
 
-
-def _kernel(name: str) -> Callable[..., Array]:
-    definition = registry.find(name)
-    assert definition is not None
-    return definition.run
+Options = dict[str, Any]
+"""Options of the `resize` kernel for an axis."""
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """How one axis is resized. scale: a float32 value; region: for 'tf_crop_and_resize'; options: of the kernel."""
+def _axis(k: int, extent: int, size: int, scale: float, options: Options) -> list[ResizedAxis]:
+    """How axis k is resized; nothing if it stays as it is. scale: a float32 value.
 
-    index: int
-    extent: int
-    size: int
-    scale: float
-    region: tuple[float, float]
-    options: dict[str, Any]
-
-    def apply(self, items: Array, **changed: Any) -> Array:
-        """`[..., extent]` -> `[..., size]`."""
-        options = {**self.options, **changed}
-        return _kernel("resize")(items, output_size=[self.size], scales=[self.scale], roi=list(self.region), **options)
-
-    def map(self) -> Array:
-        """The positions that are picked, or the weights `[size, extent]`."""
-        if self.options["mode"] == "nearest":
-            positions = np.arange(self.extent, dtype=np.float64)[None]
-            return np.asarray(self.apply(positions, extrapolation_value=0.0)[0], np.int64)
-        return np.asarray(self.apply(np.eye(self.extent), extrapolation_value=0.0).T)
-
-    def outside(self) -> Array:
-        """Marks the results that lie outside of the input and get the extrapolation value."""
-        return self.apply(np.zeros(self.extent), extrapolation_value=1.0) > 0
+    Scale 1 keeps an axis whatever the formula says: 'tf_half_pixel_for_nn' would shift it.
+    """
+    if size == extent and scale == 1 and options["coordinate_mode"] != "tf_crop_and_resize":
+        return []
+    found = resized_axes([extent], output_size=[size], scales=[scale], **options)
+    changed = [item for item in found if item.outside.any() or not item.map.is_identity()]
+    return [replace(item, axis=k) for item in changed]
 
 
-def _interpolated(b: Builder, x: Tensor, maps: Mapping[int, Array], options: Mapping[str, Any]) -> Tensor:
+def _interpolated(b: Builder, x: Tensor, maps: Mapping[int, AxisMap], options: Options) -> Tensor:
     """Integers are weighted in scalars; they are truncated, but rounded and limited to their range with antialias."""
     if options["mode"] == "nearest" or nnef_dtype(x.dtype) == "scalar":
         return resampled(b, x, maps)
@@ -74,28 +56,17 @@ def _interpolated(b: Builder, x: Tensor, maps: Mapping[int, Array], options: Map
     return b.cast(y, x.dtype)
 
 
-def _resize(b: Builder, x: Tensor, axes: Sequence[_Axis]) -> Tensor:
-    axes = [axis for axis in axes if not _is_identity(axis)]
+def _resize(b: Builder, x: Tensor, axes: Sequence[ResizedAxis], options: Options, value: float) -> Tensor:
+    """value: of results outside of the input."""
     if not axes:
         return x
-    masks = {axis.index: axis.outside() for axis in axes if axis.outside().any()}
-    options = axes[0].options
-    value = options["extrapolation_value"]
-    maps = {axis.index: axis.map() for axis in axes}
+    masks = {item.axis: item.outside for item in axes if item.outside.any()}
+    maps = {item.axis: item.map for item in axes}
     result = (None if masks else standard_resampling(b, x, maps)) or _interpolated(b, x, maps, options)
     for k, mask in masks.items():
         column = b.constant(mask.reshape([-1 if j == k else 1 for j in range(len(shape(x)))]))
         result = b.select(column, b.constant(value, x.dtype), result)
     return result
-
-
-def _is_identity(axis: _Axis) -> bool:
-    """Scale 1 keeps an axis whatever the formula says: 'tf_half_pixel_for_nn' would shift it."""
-    if axis.size != axis.extent:
-        return False
-    if axis.scale == 1 and axis.options["coordinate_mode"] != "tf_crop_and_resize":
-        return True
-    return is_identity(axis.map(), axis.extent) and not axis.outside().any()
 
 
 def _scaled_size(extent: int, scale: float) -> int:
@@ -114,17 +85,17 @@ def _legacy(b: Builder, x: Tensor, scales: Sequence[float], mode: str) -> Tensor
         raise Unsupported(f"mode = '{mode}' is not known")
     if len(scales) != len(own) or min(scales) <= 0:
         raise Unsupported(f"scales {list(scales)} do not fit an input of shape {own}")
+    options: Options = {
+        "mode": "nearest" if mode == "nearest" else "linear",
+        "coordinate_mode": "asymmetric",
+        "antialias": False,
+    }
     axes = []
     for k, (extent, scale) in enumerate(zip(own, scales, strict=True)):
-        options = {
-            "mode": "nearest" if mode == "nearest" else "linear",
-            "coordinate_mode": "asymmetric",
-            "nearest_mode": "ceil" if scale < 1 else "floor",
-            "extrapolation_value": 0.0,
-            "antialias": False,
-        }
-        axes.append(_Axis(k, extent, _checked(_scaled_size(extent, scale)), scale, (0.0, 1.0), options))
-    return _resize(b, x, axes)
+        rounding = "ceil" if scale < 1 else "floor"
+        size = _checked(_scaled_size(extent, scale))
+        axes.extend(_axis(k, extent, size, scale, {**options, "nearest_mode": rounding}))
+    return _resize(b, x, axes, options, 0.0)
 
 
 def _checked(size: int) -> int:
@@ -176,13 +147,12 @@ def resize(
 
     Positions are computed in float32 and ties are those of onnxruntime. The region of 'tf_crop_and_resize' is constant.
     """
-    options = {
+    options: Options = {
         "mode": _known("mode", mode, ("nearest", "linear", "cubic")),
         "coordinate_mode": _known("coordinate_transformation_mode", coordinate_transformation_mode, COORDINATES),
         "nearest_mode": _known("nearest_mode", nearest_mode, ROUNDINGS),
         "cubic_coeff_a": cubic_coeff_a,
         "exclude_outside": bool(exclude_outside),
-        "extrapolation_value": extrapolation_value,
         "antialias": bool(antialias) and mode != "nearest",
     }
     rank = len(shape(x))
@@ -201,7 +171,8 @@ def resize(
         regions = _regions(b, roi, len(chosen))
     _check_lengths(coordinate_transformation_mode, extents, results, factors)
     rows = zip(chosen, extents, results, factors, regions, strict=True)
-    return _resize(b, x, [_Axis(k, n, _checked(m), f, r, options) for k, n, m, f, r in rows])
+    resized = [_axis(k, n, _checked(m), f, {**options, "roi": r}) for k, n, m, f, r in rows]
+    return _resize(b, x, [item for items in resized for item in items], options, extrapolation_value)
 
 
 COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
@@ -269,6 +240,7 @@ def affine_grid(b: Builder, theta: Tensor, size: Ints, *, align_corners: int = 0
     extents = size[2:]
     if len(extents) != rank or width != rank + 1 or batch != size[0]:
         raise Unsupported(f"theta of shape {shape(theta)} does not fit the size {size}")
+    ask_constant(math.prod(extents) * width, "its grid")
     axes = [_centers(extent, bool(align_corners)) for extent in extents]
     positions = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
     base = np.stack([*positions, np.ones(extents)], axis=-1).reshape(1, -1, width)

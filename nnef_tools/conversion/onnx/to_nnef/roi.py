@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
 from ...compose.axis_maps import Array
 from ...engine.rules import to_nnef
+from ...maths.generated import positions
 from ..common import reshape, shape, squeeze, transpose, unsqueeze
 
 
@@ -123,7 +125,7 @@ def _positions(
     length = b.sub(end, begin)
     if not half_pixel:
         length = b.max(length, 1.0)
-    where = (np.arange(cells * rate) + 0.5) / (cells * rate)
+    where = (positions(cells * rate) + 0.5) / (cells * rate)
     position = b.add(begin, b.mul(length, b.constant(where[None], rois.dtype)))
     return position, b.constant(np.full((1, cells * rate), 1 / rate), rois.dtype), rate
 
@@ -141,6 +143,7 @@ def _adaptive_positions(
     cell = length / real(cells)
     counts = np.maximum(np.ceil(cell), 1).astype(np.int64)
     rate = int(counts.max())
+    ask_constant(len(value) * cells * rate, "its table of samples")
     k = np.arange(rate)
     inner = (np.minimum(k, counts[:, None] - 1) + 0.5) / counts[:, None]
     position = begin[:, None, None] + (np.arange(cells)[None, :, None] + inner[:, None, :]) * cell[:, None, None]
@@ -162,7 +165,7 @@ def max_roi_pool(b: Builder, x: Tensor, rois: Tensor, *, pooled_shape: list[int]
     for axis, cells in enumerate(pooled_shape):
         extent = shape(x)[2 + axis]
         low, high = _cell_limits(b, rois, 2 - axis, cells, extent, spatial_scale)
-        position = b.constant(np.arange(extent, dtype=np.float32).reshape(1, 1, extent))
+        position = b.constant(positions(extent, np.float32).reshape(1, 1, extent))
         mask = b.and_(b.ge(position, low), b.lt(position, high))
         # the reduced axis lies behind that of the cells: [regions, channels, cells, rows, columns] in the first round
         mask = reshape(b, mask, [regions, 1, *([1] * axis), cells, extent, *([1] * (1 - axis))])
@@ -179,7 +182,7 @@ def _cell_limits(b: Builder, rois: Tensor, column: int, cells: int, extent: int,
         _round(b, b.mul(b.slice(rois, axes=[1], begin=[k], end=[k + 1]), scale)) for k in (column, column + 2)
     )
     cell = b.div(b.max(b.add(b.sub(end, begin), 1.0), 1.0), float(cells))
-    number = np.arange(cells, dtype=np.float32)[None]
+    number = positions(cells, np.float32)[None]
     low = b.add(b.floor(b.mul(cell, b.constant(number))), begin)
     high = b.add(b.ceil(b.mul(cell, b.constant(number + 1))), begin)
     low, high = (unsqueeze(b, b.clamp(t, 0.0, float(extent)), [2]) for t in (low, high))

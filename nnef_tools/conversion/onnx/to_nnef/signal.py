@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.axis_maps import Array, apply_matrix
 from ...engine.rules import Float, Int, to_nnef
+from ...maths.generated import filled, positions
 from ..common import dtype_of, positive, reshape, shape, transpose
 
 
@@ -20,6 +22,7 @@ def _waves(rows: int, columns: int, length: int) -> tuple[Array, Array]:
 
     The angles are reduced with integers, so that they are exact for long signals, too.
     """
+    ask_constant(rows * columns, "its matrix")
     k, n = np.arange(rows)[:, None], np.arange(columns)[None, :]
     angle = 2 * np.pi * (k * n % length) / length
     used = n < length
@@ -60,7 +63,7 @@ def _real_inverse(b: Builder, x: Tensor, length: int, axis: int) -> Tensor:
     """The real signal of half a spectrum: elements with a mirror image that was left out count twice."""
     extent, last = shape(x)[axis], len(shape(x)) - 1
     cos, sin = _waves(length, extent, length)
-    n = np.arange(extent)
+    n = positions(extent)
     count = np.where((n == 0) | (2 * n == length), 1, np.where(2 * n < length, 2, 0)) / length
     if shape(x)[last] == 1:
         return apply_matrix(b, x, axis, cos * count)
@@ -149,11 +152,11 @@ def mel_weight_matrix(
 ) -> Tensor:
     """MelWeightMatrix: a constant `[dft_length // 2 + 1, num_mel_bins]` of triangles that are equally wide in mel."""
     low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (lower_edge_hertz, upper_edge_hertz))
-    mel = low + np.arange(num_mel_bins + 2) * (high - low) / (num_mel_bins + 2)
+    mel = low + positions(num_mel_bins + 2) * (high - low) / (num_mel_bins + 2)
     hertz = 700 * (10 ** (mel / 2595) - 1)
     edges = ((dft_length + 1) * hertz // sample_rate).astype(np.int64)
-    bins = np.arange(dft_length // 2 + 1)
-    matrix = np.zeros((len(bins), num_mel_bins))
+    matrix = filled([dft_length // 2 + 1, num_mel_bins], 0, np.float64)
+    bins = np.arange(len(matrix))
     for k, (left, center, right) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
         rising = (bins >= left) & (bins <= center)
         falling = (bins >= center) & (bins < right)

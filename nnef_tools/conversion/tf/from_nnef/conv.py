@@ -16,6 +16,7 @@ from ...building.shapes import shape
 from ...building.target import is_number, known
 from ...engine.rules import from_nnef
 from ...maths import axis_orders
+from ...maths.generated import filled
 from ...maths.padding import same_padding
 from ...shared.pool import continued
 from ..building import TfBuilder
@@ -93,7 +94,9 @@ def _filter_with_gaps(b: TfBuilder, w: Tensor, dilation: Sequence[int]) -> Tenso
     if w.data is None:
         return zeros_inserted(b, w, dilation)
     data = np.asarray(w.data)
-    wide = np.zeros([*data.shape[:2], *(span(f, d) for f, d in zip(data.shape[2:], dilation, strict=True))], data.dtype)
+    wide = filled(
+        [*data.shape[:2], *(span(f, d) for f, d in zip(data.shape[2:], dilation, strict=True))], 0, data.dtype
+    )
     index = (slice(None), slice(None), *(slice(None, None, d) for d in dilation))
     wide[index] = data
     return b.constant(wide, base=w)

@@ -11,6 +11,7 @@ from ....model import Tensor
 from ...building.shapes import shape
 from ...building.target import known
 from ...engine.rules import from_nnef
+from ...maths import generated
 from ..building import TfBuilder
 
 
@@ -20,7 +21,7 @@ def gather_nd(b: TfBuilder, input: Tensor, indices: Tensor, *, batch_dims: int =
     own, where = shape(input), shape(indices)
     index = nonnegative(b, indices, own[batch_dims : batch_dims + where[-1]])
     if batch_dims:
-        grid = np.indices(where[:-1])[:batch_dims]
+        grid = generated.grid(where[:-1])[:batch_dims]
         index = b.concat([b.constant(np.moveaxis(grid, 0, -1), np.int64), index], len(where) - 1)
     return known(b.GatherNd(input, index), [*where[:-1], *own[batch_dims + where[-1] :]], input.dtype)
 
@@ -49,7 +50,7 @@ def _element_tuples(b: TfBuilder, x: Tensor, indices: Tensor, axis: int) -> Tens
     own, where = shape(x), shape(indices)
     axis %= len(own)
     index = b.elementwise(b.FloorMod, indices, b.integer(own[axis]))
-    grid = np.indices(where)
+    grid = generated.grid(where)
     parts = [index if k == axis else b.constant(grid[k], np.int64) for k in range(len(own))]
     return b.stack(parts, len(own))
 

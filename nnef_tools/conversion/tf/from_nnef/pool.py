@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_operations
 from ....model import Tensor
 from ....ops.window import PlacedWindow, Window
 from ...building.shapes import shape
 from ...building.target import Reduction, known
 from ...engine.rules import from_nnef
-from ...shared.pool import continued, normalized
+from ...maths.generated import filled
+from ...shared.pool import continued, maximized, normalized, summed
 from ..building import TfBuilder
 from .conv import is_same, padding_attributes, widened
 
@@ -56,7 +58,8 @@ def _element(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int, element: 
 
 
 def _by_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, combine: Callable[..., Tensor], whole: Reduction) -> Tensor:
-    """Combines the elements of windows without padding, a dimension at a time."""
+    """Combines the elements of windows without padding, a dimension at a time. LimitError."""
+    ask_operations(2 * sum(window.size))
     for k in window.active:
         if window.size[k] == window.upscaled[k] and window.dilation[k] == 1:
             x = b.reduce(whole, x, [k])
@@ -76,7 +79,8 @@ def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False)
     ignore = window.border == "ignore"
     if spatial is not None and normalize and ignore and is_same(spatial):
         return _pool(b, "AvgPool", input, spatial, padding_attributes(b, spatial))
-    x, plain = b.pad(input, list(placed.padding), window.border), placed.unpadded()
+    seen = summed(placed)
+    x, plain = b.pad(input, list(seen.padding), window.border), seen.unpadded()
     counts = [np.asarray([n]) for n in placed.size]
     if ignore:
         counts = [placed.valid_counts(k) for k in range(len(placed.size))]
@@ -85,9 +89,9 @@ def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False)
         y = _by_axis(b, x, plain, b.AddV2, "sum")
         return b.divided(y, counts) if normalize else y
     y = _pool(b, "AvgPool", x, spatial, {"padding": "VALID"})
-    if normalize and not (ignore and placed.is_padded):
+    if normalize and seen is placed and not (ignore and placed.is_padded):
         return y
-    y = b.elementwise(b.Mul, y, b.scalar(math.prod(placed.size)))
+    y = b.elementwise(b.Mul, y, b.scalar(math.prod(seen.size)))
     return b.divided(y, counts) if normalize else y
 
 
@@ -99,7 +103,7 @@ def max_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
     if spatial is not None and window.border == "ignore" and _takes_padding(spatial):
         y = _pool(b, "MaxPool", input, spatial, padding_attributes(b, spatial))
     else:
-        x, plain = _padded(b, input, placed)
+        x, plain = _padded(b, input, maximized(placed))
         spatial = _spatial(plain)
         if spatial is not None:
             same = spatial.automatic and is_same(spatial)
@@ -142,6 +146,7 @@ def argmax_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
     The indices of MaxPoolWithArgmax are positions in the image, which do not determine those in the window.
     """
     x, plain = _padded(b, input, window.forward(shape(input)))
+    ask_operations(math.prod(plain.size) * (len(plain.active) + 1))
     parts = []
     for element in np.ndindex(*plain.size):
         part = x
@@ -213,7 +218,7 @@ def _spread_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, axis: int) -> Te
     """debox along one axis, which becomes the height of images with one channel."""
     own = shape(x)
     d, s, f = window.dilation[axis], window.stride[axis], window.size[axis]
-    kernel: Array = np.zeros([(f - 1) * d + 1, 1, 1, 1], b.real)
+    kernel: Array = filled([(f - 1) * d + 1, 1, 1, 1], 0, b.real)
     kernel[::d] = 1
     full = (own[axis] - 1) * s + len(kernel)
     outer, inner = math.prod(own[:axis]), math.prod(own[axis + 1 :])

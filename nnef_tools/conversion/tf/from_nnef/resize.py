@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ....model import Tensor
-from ....ops.resize import resize as resize_kernel
+from ....ops.resize import AxisMap, resized_axes
 from ...building.shapes import shape
 from ...building.target import broadcast_shape, known
+from ...compose.axis_maps import MATRIX_LIMIT
 from ...engine.rules import from_nnef
 from ...shared.roi import interpolated
 from ..building import TfBuilder
@@ -103,35 +104,29 @@ def resize(
     antialias: bool = False,
     roi: Sequence[float] = (),
 ) -> Tensor:
-    """resize -> GatherV2 for nearest elements, ResizeBilinear where that is the same, otherwise matrix products."""
+    """resize -> GatherV2 for nearest elements, ResizeBilinear where that is the same, otherwise weighted sums."""
     own = shape(input)
-    first = len(own) - len(output_size)
-    options: dict[str, Any] = {
-        "mode": mode, "coordinate_mode": coordinate_mode, "nearest_mode": nearest_mode,
-        "cubic_coeff_a": cubic_coeff_a, "exclude_outside": exclude_outside, "antialias": antialias,
-    }  # fmt: skip
     if mode == "linear" and _is_bilinear(own, output_size, scales, coordinate_mode, antialias):
         return _resize(b, "ResizeBilinear", input, output_size[-2:], LINEAR[coordinate_mode])
-    factors = dict(zip(range(len(own) - len(scales), len(own)), scales, strict=True))
+    axes = resized_axes(
+        own,
+        output_size=output_size,
+        scales=scales,
+        mode=mode,
+        coordinate_mode=coordinate_mode,
+        nearest_mode=nearest_mode,
+        cubic_coeff_a=cubic_coeff_a,
+        exclude_outside=exclude_outside,
+        antialias=antialias,
+        roi=roi,
+    )
     x = input
-    outside = []
-    for k, size in enumerate(output_size, first):
-        region = [roi[k - first], roi[k - first + len(output_size)]] if roi else []
-        scale = [factors[k]] if k in factors else []
-
-        def run(rows: np.ndarray[Any, Any], size: int = size, scale: Any = scale, region: Any = region) -> Any:
-            return resize_kernel(
-                rows, output_size=[size], scales=scale, roi=region, extrapolation_value=np.nan, **options
-            )
-
-        weights = run(np.eye(own[k], dtype=np.float64))
-        outside.append(np.isnan(weights[0]))
-        x = _along(b, x, k, np.nan_to_num(weights), mode == "nearest", run)
-    if not any(rows.any() for rows in outside):
-        return x
     mask = np.zeros((1,) * len(own), np.bool_)
-    for k, rows in enumerate(outside, first):
-        mask = mask | rows.reshape([-1 if j == k else 1 for j in range(len(own))])
+    for item in axes:
+        x = _along(b, x, item.axis, item.map)
+        mask = mask | item.outside.reshape([-1 if k == item.axis else 1 for k in range(len(own))])
+    if not mask.any():
+        return x
     value = b.constant(extrapolation_value, b.real)
     result = b.elementwise(b.SelectV2, b.constant(mask), value, x)
     return known(result, broadcast_shape(x))
@@ -154,21 +149,29 @@ def _is_bilinear(
     return True
 
 
-def _along(
-    b: TfBuilder, x: Tensor, axis: int, weights: np.ndarray[Any, Any], nearest: bool, run: Callable[..., Any]
-) -> Tensor:
-    """x times a matrix `[extent, size]` along an axis; a GatherV2 of elements if all weights are 0 or 1."""
-    extent, size = weights.shape
-    if nearest:
-        return b.take(x, weights.argmax(axis=0), axis)
-    if extent == size and np.array_equal(weights, np.eye(size)):
-        return x
+def _along(b: TfBuilder, x: Tensor, axis: int, axis_map: AxisMap) -> Tensor:
+    """x with a map applied along an axis: a GatherV2 of elements, a product with a small matrix, or a weighted sum."""
+    if axis_map.weights is None:
+        return b.take(x, axis_map.positions[:, 0], axis)
     own = shape(x)
+    if axis_map.size * axis_map.extent > MATRIX_LIMIT:
+        return _gathered_sum(b, x, axis, axis_map)
     order = [*(k for k in range(len(own)) if k != axis), axis]
     moved = b.transpose(x, order)
-    rows = b.reshape(moved, [math.prod(shape(moved)[:-1]), extent])
-    y = b.matmul(rows, b.constant(weights, b.real))
-    return b.transpose(b.reshape(y, [*shape(moved)[:-1], size]), np.argsort(order).tolist())
+    rows = b.reshape(moved, [math.prod(shape(moved)[:-1]), axis_map.extent])
+    y = b.matmul(rows, b.constant(axis_map.matrix().T, b.real))
+    return b.transpose(b.reshape(y, [*shape(moved)[:-1], axis_map.size]), np.argsort(order).tolist())
+
+
+def _gathered_sum(b: TfBuilder, x: Tensor, axis: int, axis_map: AxisMap) -> Tensor:
+    """The weighted sums of elements along an axis, which are first gathered along a new one."""
+    own, merged = shape(x), axis_map.merged()
+    assert merged.weights is not None
+    count, taps = merged.positions.shape
+    taken = b.reshape(b.take(x, merged.positions.ravel(), axis), [*own[:axis], count, taps, *own[axis + 1 :]])
+    factors = b.constant(merged.weights.reshape(count, taps, *[1] * (len(own) - 1 - axis)), b.real)
+    products = known(b.Mul(taken, factors), shape(taken), x.dtype)
+    return b.squeeze(b.reduce("sum", products, [axis + 1]), [axis + 1])
 
 
 # sampling at a grid

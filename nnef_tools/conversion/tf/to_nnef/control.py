@@ -12,7 +12,7 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Graph, Tensor
 from ...building.nnef import Builder
-from ...building.shapes import MAX_UNROLLED, reshape, shape
+from ...building.shapes import reshape, shape
 from ...engine.rules import to_nnef
 from .lists import TensorList
 from .recurrent_loops import recurrent_layer
@@ -104,16 +104,16 @@ def while_loop(
 ) -> list[Any]:
     """While: a recurrent layer, or the body as often as the condition, which must follow from constants, says."""
     assert b.inline is not None
-    known_layer = recurrent_layer(b, state, cond, body, MAX_UNROLLED)
+    known_layer = recurrent_layer(b, state, cond, body)
     if known_layer is not None:
         return known_layer
     values: list[Any] = list(state)
-    for _ in range(MAX_UNROLLED + 1):
+    while True:
         test = b.inline(cond, values)[0]
         going = None if test is None else b.value(_boolean(b, test))
         if going is None:
             raise Unsupported("the number of iterations depends on the data")
         if not going:
             return values
+        b.steps.take(1, len(b.graph.operations))
         values = list(b.inline(body, values))
-    raise Unsupported(f"more than {MAX_UNROLLED} iterations")

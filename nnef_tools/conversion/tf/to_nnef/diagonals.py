@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape, unsqueeze
 from ...compose.slicing import slice_axes
 from ...engine.rules import Int, Ints, to_nnef
+from ...maths.generated import eye, filled, positions
 
 
 def _masked(b: Builder, mask: Any, x: Tensor, other: Tensor) -> Tensor:
@@ -26,6 +28,7 @@ def _masked(b: Builder, mask: Any, x: Tensor, other: Tensor) -> Tensor:
 def matrix_band_part(b: Builder, x: Tensor, lower: Int, upper: Int) -> Tensor:
     """MatrixBandPart: zero outside of the band; a negative number of diagonals keeps the whole triangle."""
     rows, columns = shape(x)[-2:]
+    ask_constant(rows * columns, "its mask")
     offset = np.arange(columns)[None, :] - np.arange(rows)[:, None]
     mask = ((lower < 0) | (-offset <= lower)) & ((upper < 0) | (offset <= upper))
     return _masked(b, mask, x, b.constant(0, x.dtype))
@@ -35,7 +38,7 @@ def matrix_band_part(b: Builder, x: Tensor, lower: Int, upper: Int) -> Tensor:
 def matrix_diag(b: Builder, x: Tensor) -> Tensor:
     """MatrixDiag: square matrices with these diagonals, zero elsewhere."""
     rank = len(shape(x))
-    return _masked(b, np.eye(shape(x)[-1], dtype=np.bool_), unsqueeze(b, x, [rank]), b.constant(0, x.dtype))
+    return _masked(b, eye(shape(x)[-1], dtype=np.bool_), unsqueeze(b, x, [rank]), b.constant(0, x.dtype))
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class _Band:
         for row, d in enumerate(range(self.upper, self.lower - 1, -1)):
             count = min(self.rows + min(d, 0), self.columns - max(d, 0))
             right = (above == "RIGHT" and d >= 0) or (below == "RIGHT" and d <= 0)
-            step = np.arange(count)
+            step = positions(count)
             packed.append(row * longest + step + (longest - count if right else 0))
             flat.append((step + max(-d, 0)) * self.columns + step + max(d, 0))
         return np.concatenate(packed), np.concatenate(flat)
@@ -86,9 +89,9 @@ def _picked(b: Builder, x: Tensor, target: list[int], own: Any, of_x: Any, paddi
 
     x has one flat dimension in place of two. padding: a single value, or a tensor of the result's shape.
     """
-    index = np.zeros(target, np.int64)
+    index = filled(target, 0, np.int64)
     index.reshape(-1)[own] = of_x
-    known = np.zeros(target, np.bool_)
+    known = filled(target, False, np.bool_)
     known.reshape(-1)[own] = True
     batch = shape(x)[:-1]
     items = reshape(b, b.gather(x, b.constant(index.reshape(-1)), axis=len(batch)), [*batch, *target])
@@ -119,7 +122,7 @@ def matrix_diag_band(
     if shape(x) != [*batch, *band.packed]:
         raise Unsupported(f"diagonals {k} of shape {shape(x)} do not fit {height} x {width}")
     if band.packed == [height] == [width]:
-        return _masked(b, np.eye(height, dtype=np.bool_), unsqueeze(b, x, [len(batch) + 1]), reshape(b, padding, []))
+        return _masked(b, eye(height, dtype=np.bool_), unsqueeze(b, x, [len(batch) + 1]), reshape(b, padding, []))
     packed, flat = band.positions()
     x = reshape(b, x, [*batch, int(np.prod(band.packed))])
     return _picked(b, x, [height, width], flat, packed, reshape(b, padding, []))
@@ -167,7 +170,7 @@ def matrix_set_diag(b: Builder, x: Tensor, diagonal: Tensor) -> Tensor:
     if extent > n:
         diagonal = b.pad(diagonal, padding=[(0, 0)] * len(batch) + [(0, extent - n)])
     longer = unsqueeze(b, diagonal, [rank - 2] if columns > rows else [rank - 1])
-    return _masked(b, np.eye(rows, columns, dtype=np.bool_), longer, x)
+    return _masked(b, eye(rows, columns, dtype=np.bool_), longer, x)
 
 
 @to_nnef("tf", "MatrixSetDiagV2")

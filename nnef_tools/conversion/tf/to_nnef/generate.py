@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape
@@ -86,6 +87,7 @@ def number_range(b: Builder, start: Array, limit: Array, delta: Array) -> Tensor
 @to_nnef("tf", "LinSpace")
 def linear_space(b: Builder, start: Array, stop: Array, count: Int) -> Tensor:
     """LinSpace: evenly spaced numbers, both ends included."""
+    ask_constant(count)
     return b.constant(np.linspace(start.reshape(()), stop.reshape(()), count).astype(start.dtype))
 
 

@@ -14,6 +14,7 @@ from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
 from ...building.shapes import positive, reshape, shape, squeeze, transpose, unsqueeze
 from ...engine.rules import Array, Int, Ints, to_nnef
+from ...maths import generated
 
 
 @to_nnef("tf", "Gather")
@@ -46,7 +47,7 @@ def gather(b: Builder, x: Tensor, indices: Tensor, axis: Int, *, batch_dims: int
     count = math.prod(batch)
     x = transpose(b, x, [*range(shared), k, *range(shared, k), *range(k + 1, rank)])
     flat = reshape(b, x, [count * extent, *between, *behind])
-    start = np.arange(count).reshape(batch) * extent
+    start = generated.positions(count).reshape(batch) * extent
     moved = _moved(b, indices, start.reshape([*batch, *[1] * (len(shape(indices)) - shared)]), count * extent)
     y = b.gather(flat, moved, axis=0)
     inner = len(shape(indices)) - shared
@@ -96,15 +97,15 @@ def one_hot(b: Builder, indices: Tensor, depth: Int, on: Tensor, off: Tensor, *,
     """OneHot: `on` where the position along the new axis equals the index, else `off`."""
     rank = len(shape(indices)) + 1
     k = positive(axis, rank)
-    positions = np.arange(depth, dtype=np.float32).reshape([depth if j == k else 1 for j in range(rank)])
-    return b.select(b.eq(b.constant(positions), unsqueeze(b, b.cast(indices, np.float32), [k])), on, off)
+    places = generated.positions(depth, np.float32).reshape([depth if j == k else 1 for j in range(rank)])
+    return b.select(b.eq(b.constant(places), unsqueeze(b, b.cast(indices, np.float32), [k])), on, off)
 
 
 @to_nnef("tf", "InTopK")
 def in_top_k(b: Builder, predictions: Tensor, targets: Tensor, *, k: int) -> Tensor:
     """InTopK: fewer than k predictions of the row are above that of the target, and the row is finite."""
     rows, columns = shape(predictions)
-    start = np.arange(rows) * columns
+    start = generated.positions(rows) * columns
     flat = reshape(b, predictions, [rows * columns])
     chosen = reshape(b, b.gather(flat, _moved(b, targets, start, rows * columns), axis=0), [rows, 1])
     above = b.sum_reduce(b.select(b.gt(predictions, chosen), 1.0, 0.0), axes=[1])
@@ -150,7 +151,7 @@ def _scattered(b: Builder, x: Tensor, indices: Tensor, updates: Tensor, reductio
 @to_nnef("tf", "ScatterNd")
 def scatter_nd(b: Builder, indices: Tensor, updates: Tensor, new: Ints, *, bad_indices_policy: str = "") -> Tensor:
     """ScatterNd -> scatter_nd into zeros; updates of one position add up."""
-    return _scattered(b, b.constant(np.zeros(new, updates.dtype)), indices, updates, "add")
+    return _scattered(b, b.constant(np.broadcast_to(np.zeros((), updates.dtype), new)), indices, updates, "add")
 
 
 def _tensor_scatter(reduction: str) -> Callable[..., Tensor]:
@@ -188,7 +189,7 @@ def dynamic_stitch(b: Builder, *xs: Tensor, N: int) -> Tensor:
     if not rows:
         raise Unsupported("the result would be empty; NNEF has no empty tensors")
     flat = np.concatenate(positions)
-    source = np.full(int(flat.max()) + 1, -1, np.int64)
+    source = generated.filled([int(flat.max()) + 1], -1, np.int64)
     source[flat] = np.arange(len(flat))
     if np.any(source < 0):
         raise Unsupported("positions of the result that no index names have no defined value")
@@ -203,7 +204,7 @@ def _unsorted_segments(reduction: str, start: Callable[[Any], Any]) -> Callable[
         rank = len(shape(ids))
         inner = shape(x)[rank:]
         rows = math.prod(shape(ids))
-        base = b.constant(np.full([count, *inner], start(x.dtype), x.dtype))
+        base = b.constant(generated.filled([count, *inner], start(x.dtype), x.dtype))
         known = b.value(ids)
         if known is not None and np.any(known < 0):
             kept = np.flatnonzero(known.reshape(-1) >= 0)

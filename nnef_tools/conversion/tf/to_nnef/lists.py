@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_results
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
@@ -52,7 +53,7 @@ class TensorList:
         extents = self.extents if written is None else shape(written)
         if extents is None:
             raise Unsupported("an item of a list is read before it is written, and its shape is not known")
-        return b.constant(np.zeros(extents, self.dtype))
+        return b.constant(np.broadcast_to(np.zeros((), self.dtype), extents))
 
 
 def _as_list(value: Any) -> TensorList:
@@ -84,6 +85,12 @@ def _stacked(b: Builder, items: list[Tensor], dtype: Any, extents: tuple[int, ..
     return unsqueeze(b, items[0], [0]) if len(items) == 1 else b.stack(items, axis=0)
 
 
+def _unwritten(count: int) -> tuple[None, ...]:
+    """The items of a list that nothing has been written to."""
+    ask_results(count)
+    return (None,) * count
+
+
 def _parts(b: Builder, x: Tensor) -> tuple[Tensor, ...]:
     """The parts of a tensor along its first axis, which is dropped."""
     count = shape(x)[0]
@@ -100,7 +107,7 @@ def tensor_list_reserve(
     b: Builder, element_shape: Array, num_elements: Int, *, element_dtype: Any, shape_type: Any = None
 ) -> TensorList:
     """TensorListReserve: a list of that length."""
-    return TensorList((None,) * num_elements, element_dtype, _known_extents(element_shape))
+    return TensorList(_unwritten(num_elements), element_dtype, _known_extents(element_shape))
 
 
 @to_nnef("tf", "EmptyTensorList")
@@ -144,7 +151,7 @@ def tensor_list_set_item(
     """TensorListSetItem: the list with another item."""
     values = _as_list(items)
     if resize_if_index_out_of_bounds and index >= len(values.items):
-        longer = values.items + (None,) * (index + 1 - len(values.items))
+        longer = values.items + _unwritten(index + 1 - len(values.items))
         values = TensorList(longer, values.dtype, values.extents)
     return values.with_item(index, item)
 
@@ -185,7 +192,7 @@ def tensor_list_pop_back(
 def tensor_list_resize(b: Builder, items: Tensor, size: Int) -> TensorList:
     """TensorListResize: cut, or longer by items that are not written."""
     values = _as_list(items)
-    return TensorList((values.items + (None,) * size)[:size], values.dtype, values.extents)
+    return TensorList((values.items + _unwritten(size - len(values.items)))[:size], values.dtype, values.extents)
 
 
 @to_nnef("tf", "TensorListGather")
@@ -203,7 +210,7 @@ def tensor_list_scatter(
 ) -> TensorList:
     """TensorListScatterV2: a list with the parts of a tensor at these positions."""
     count = num_elements if num_elements >= 0 else max(indices, default=-1) + 1
-    return _written(b, TensorList((None,) * count, x.dtype, tuple(shape(x)[1:])), indices, x)
+    return _written(b, TensorList(_unwritten(count), x.dtype, tuple(shape(x)[1:])), indices, x)
 
 
 @to_nnef("tf", "TensorListScatterIntoExistingList")
@@ -250,7 +257,7 @@ def tensor_array(
     tensor_array_name: str = "",
 ) -> tuple[TensorList, TensorList]:
     """TensorArrayV3: a list of that length, as handle and as flow."""
-    values = TensorList((None,) * size, dtype, _extents(element_shape))
+    values = TensorList(_unwritten(size), dtype, _extents(element_shape))
     return values, values
 
 
@@ -265,7 +272,7 @@ def tensor_array_write(b: Builder, handle: Tensor, index: Int, item: Tensor, flo
     """TensorArrayWriteV3: the list with another item, longer if need be."""
     values = _as_list(flow)
     if index >= len(values.items):
-        longer = values.items + (None,) * (index + 1 - len(values.items))
+        longer = values.items + _unwritten(index + 1 - len(values.items))
         values = TensorList(longer, values.dtype, values.extents)
     return values.with_item(index, item)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_operations
 from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.window import Window
@@ -126,7 +127,9 @@ def tile(b: Builder, x: Tensor, repeats: Ints) -> Tensor:
     if len(repeats) != len(shape(x)):
         raise Unsupported(f"multiples {repeats} do not fit rank {len(shape(x))}")
     if 0 in repeats:
-        return b.constant(np.zeros([n * r for n, r in zip(shape(x), repeats, strict=True)], x.dtype))
+        return b.constant(
+            np.broadcast_to(np.zeros((), x.dtype), [n * r for n, r in zip(shape(x), repeats, strict=True)])
+        )
     return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)
 
 
@@ -260,6 +263,7 @@ def extract_image_patches(
     declared = [] if padding == "SAME" else [(0, 0), (0, 0)]
     window = Window(ksizes[1:3], padding=declared, stride=strides[1:3], dilation=rates[1:3]).forward([h, w])
     padded = _pad(b, x, [(0, 0), *window.padding, (0, 0)], "constant")
+    ask_operations(math.prod(window.size))
     windows = []
     for element in np.ndindex(*window.size):
         taken = [window.read(*item) for item in enumerate(element)]

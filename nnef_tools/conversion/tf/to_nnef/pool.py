@@ -13,7 +13,7 @@ from ....model.dtypes import is_float
 from ....ops.borders import Padding
 from ....ops.window import Window
 from ...building.nnef import Builder
-from ...building.shapes import MAX_UNROLLED, reshape, shape
+from ...building.shapes import reshape, shape
 from ...compose.pool_positions import flat_positions
 from ...compose.slicing import slice_axes
 from ...engine.rules import Ints, to_nnef
@@ -128,8 +128,7 @@ def _largest_sum(
 ) -> Tensor:
     """The maximum over a window of x + element. Outside of x lies the smallest number, which never wins."""
     *window, depth = shape(element)
-    if window[0] * window[1] > MAX_UNROLLED:
-        raise Unsupported(f"more than {MAX_UNROLLED} positions in a window")
+    b.steps.take(window[0] * window[1])
     if any(map(any, pairs)):
         lowest = float(np.finfo(x.dtype).min)
         x = b.pad(x, padding=[(0, 0), *pairs, (0, 0)], border="constant", value=lowest)

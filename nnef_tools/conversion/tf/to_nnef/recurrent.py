@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...building.shapes import MAX_UNROLLED, shape, squeeze, unsqueeze
+from ...building.shapes import shape, squeeze, unsqueeze
 from ...compose.slicing import joined, slice_axes
 from ...engine.rules import Int, to_nnef
+from ...maths.generated import filled
 
 _RESULTS = 7
 _HIDDEN = 6
@@ -133,7 +133,7 @@ def _layer(
     length = shape(x)[0]
     steps = min(steps, length)
     if steps < 1:
-        return [b.constant(np.zeros([length, *shape(h)], x.dtype))] * _RESULTS
+        return [b.constant(filled([length, *shape(h)], 0, x.dtype))] * _RESULTS
     x = slice_axes(b, x, [0], [steps], [0], [1])
     only_hidden = not any(b.wanted[:_HIDDEN])
     constant = w.data is not None and bias.data is not None
@@ -143,7 +143,7 @@ def _layer(
         results = _steps(b, lstm, steps, x, cs, h, w, bias)
     if steps == length:
         return results
-    rest = b.constant(np.zeros([length - steps, *shape(h)], x.dtype))
+    rest = b.constant(filled([length - steps, *shape(h)], 0, x.dtype))
     return [None if y is None else joined(b, [y, rest], 0) for y in results]
 
 
@@ -172,8 +172,7 @@ def _steps(
     b: Builder, lstm: _Lstm, steps: int, x: Tensor, cs: Tensor, h: Tensor, w: Tensor, bias: Tensor
 ) -> list[Tensor | None]:
     """The results step by step. The products with x are one."""
-    if steps > MAX_UNROLLED:
-        raise Unsupported(f"more than {MAX_UNROLLED} steps")
+    b.steps.take(steps)
     width = shape(x)[2]
     own, recurrent = (slice_axes(b, w, [begin], [end], [0], [1]) for begin, end in ((0, width), (width, shape(w)[0])))
     projected = b.add(b.matmul(x, unsqueeze(b, own, [0])), unsqueeze(b, lstm.bias(b, bias), [0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from copy import copy
 from typing import Any
 
 from ....errors import NnefToolsError
@@ -16,7 +17,7 @@ MAX_STATES = 3
 """Hidden state, cell state, and the last output, which loops with masks carry."""
 
 
-def recurrent_layer(b: Builder, state: Sequence[Any], cond: Graph, body: Graph, limit: int) -> list[Any] | None:
+def recurrent_layer(b: Builder, state: Sequence[Any], cond: Graph, body: Graph) -> list[Any] | None:
     """The final values of a loop that only steps a known cell through a sequence; None for other loops.
 
     Operations that were added for the attempt are removed.
@@ -24,15 +25,15 @@ def recurrent_layer(b: Builder, state: Sequence[Any], cond: Graph, body: Graph, 
     if b.standard_only:
         return None
     start, warnings, rounded = len(b.graph.operations), dict(b.warnings), set(b.rounded)
-    loop = _Loop(b, cond, body)
+    loop, b.steps, steps = _Loop(b, cond, body), copy(b.steps), b.steps
     try:
-        results = loop.run(state, limit)
+        results = loop.run(state)
     except NnefToolsError:  # unrolling meets the same error and reports it
         results = None
     tried = b.graph.operations[start:]
     is_layer = results is not None and not _others_escape(loop, results, tried)
     b.graph.remove_operations(tried, unlink=True)
-    b.warnings, b.rounded = warnings, rounded
+    b.warnings, b.rounded, b.steps = warnings, rounded, steps
     if results is None or not is_layer:
         return None
     first = dict(zip(loop.stand_ins, (state[k] for k in loop.carried), strict=True))
@@ -52,7 +53,7 @@ class _Loop:
         self.hidden: list[Tensor] = []  # the hidden state after each step
         self.memory: Tensor | None = None  # the cell state after the last one
 
-    def run(self, state: Sequence[Any], limit: int) -> list[Any] | None:
+    def run(self, state: Sequence[Any]) -> list[Any] | None:
         """The values of the loop's variables at its end, or None."""
         assert self._b.inline is not None
         if not self._goes_on(state):
@@ -63,6 +64,7 @@ class _Loop:
             return None
         values = list(state)
         while going := self._goes_on(values):
+            self._b.steps.take()
             begin = len(self._b.graph.operations)
             stand_ins = [self._stand_in(state[k]) for k in self.carried]
             for k, stand_in in zip(self.carried, stand_ins, strict=True):
@@ -71,7 +73,7 @@ class _Loop:
             self.stand_ins = self.stand_ins or stand_ins
             made = {output for op in self._b.graph.operations[begin:] for output in op.outputs}
             states: dict[Tensor, Any] = dict(zip(stand_ins, (results[k] for k in self.carried), strict=True))
-            if len(self.cells) == limit or not self._add(states, made):
+            if not self._add(states, made):
                 return None
             values = results
         return values if going is False and len(self.cells) > 1 else None

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_results
 from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import is_float
 from ...building.nnef import Builder
 from ...building.shapes import all_positive, positive, reshape, shape, squeeze
 from ...engine.rules import Int, Ints, to_nnef
+from ...maths.generated import filled
 from ...maths.names import REDUCE
 
 Reduction = Callable[[Builder, Tensor, list[int]], Tensor]
@@ -93,7 +95,7 @@ def bucketize(b: Builder, x: Tensor, *, boundaries: list[float]) -> Tensor:
     """Bucketize: the number of boundaries that are not above the item."""
     own = shape(x)
     if not boundaries:
-        return b.constant(np.zeros(own, np.int32))
+        return b.constant(np.broadcast_to(np.int32(0), own))
     edges = b.constant(np.asarray(boundaries, np.float32).reshape([1] * len(own) + [-1]))
     column = reshape(b, x if is_float(x.dtype) else b.cast(x, np.float32), [*own, 1])
     count = b.sum_reduce(b.select(b.ge(column, edges), 1.0, 0.0), axes=[len(own)])
@@ -106,10 +108,11 @@ def _segments(reduction: str, start: float) -> Callable[..., Tensor]:
     def convert(b: Builder, x: Tensor, ids: Ints) -> Tensor:
         if list(ids) != sorted(ids) or not ids or ids[0] < 0 or len(ids) != shape(x)[0]:
             raise Unsupported(f"segment numbers {ids[:8]} are not sorted, or do not fit shape {shape(x)}")
+        ask_results(ids[-1] + 1)
         ratios = [ids.count(k) for k in range(ids[-1] + 1)]
-        filled = [n for n in ratios if n]
-        parts = iter([x] if len(filled) == 1 else b.split(x, axis=0, ratios=filled))
-        empty = b.constant(np.full([1, *shape(x)[1:]], start, x.dtype))
+        sizes = [n for n in ratios if n]
+        parts = iter([x] if len(sizes) == 1 else b.split(x, axis=0, ratios=sizes))
+        empty = b.constant(filled([1, *shape(x)[1:]], start, x.dtype))
         rows = [b.single(reduction, next(parts), axes=[0]) if n else empty for n in ratios]
         return rows[0] if len(rows) == 1 else b.concat(rows, axis=0)
 

@@ -1,6 +1,6 @@
 """Resize operators: standard resampling where it computes the same, else gathers and constant weights.
 
-Each axis is a constant linear map (see `resampling.py`), which is computed here as TensorFlow's CPU kernels compute it:
+Each axis is a constant linear map (`AxisMap`), which is computed here as TensorFlow's CPU kernels compute it:
 coordinates and factors in float32, cubic weights from a table of 1024 steps.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import is_float
+from ....ops.resize import AxisMap
 from ...building.nnef import Builder
 from ...building.shapes import shape
-from ...compose.resampling import is_identity, resampled, standard_resampling
+from ...compose.resampling import resampled, standard_resampling
 from ...engine.rules import Ints, to_nnef
 from ..common import from_channels_first, to_channels_first
 
-Matrix = np.ndarray[Any, Any]
 F = np.float32
 
 
@@ -37,24 +37,23 @@ def _positions(extent: int, size: int, align_corners: bool, half_pixel_centers: 
     return (x + F(0.5)) * factor - F(0.5) if half_pixel_centers else x * factor
 
 
-def nearest_positions(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> Matrix:
+def nearest_map(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> AxisMap:
     """The elements that ResizeNearestNeighbor picks."""
     x = np.arange(size).astype(F)
     factor = _factor(extent, size, align_corners)
     position = (x + F(0.5)) * factor if half_pixel_centers else x * factor
     chosen = np.floor(position.astype(np.float64) + 0.5) if align_corners else np.floor(position)
-    return np.asarray(np.clip(chosen.astype(np.int64), 0, extent - 1))
+    return AxisMap(extent, np.clip(chosen.astype(np.int64), 0, extent - 1)[:, None])
 
 
-def linear_matrix(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> Matrix:
+def linear_map(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> AxisMap:
     """Weights of ResizeBilinear: the two neighbors, the edge standing for what lies outside."""
     position = _positions(extent, size, align_corners, half_pixel_centers)
     low = np.floor(position)
     part = (position - low).astype(np.float64)
     first = np.clip(low.astype(np.int64), 0, extent - 1)
     second = np.clip(np.ceil(position).astype(np.int64), 0, extent - 1)
-    rows: Matrix = np.eye(extent)
-    return np.asarray((1 - part)[:, None] * rows[first] + part[:, None] * rows[second])
+    return AxisMap(extent, np.stack([first, second], axis=1), np.stack([1 - part, part], axis=1))
 
 
 TABLE = 1024
@@ -70,7 +69,7 @@ def _cubic_weights(steps: Any, a: float) -> Any:
     return np.stack([outer[steps], inner[steps], inner[TABLE - steps], outer[TABLE - steps]], axis=1)
 
 
-def cubic_matrix(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> Matrix:
+def cubic_map(extent: int, size: int, align_corners: bool, half_pixel_centers: bool) -> AxisMap:
     """Weights of ResizeBicubic.
 
     With half_pixel_centers the coefficient is -0.5 and elements outside count nothing, the others being rescaled to
@@ -85,26 +84,23 @@ def cubic_matrix(extent: int, size: int, align_corners: bool, half_pixel_centers
     if half_pixel_centers:
         weights = np.where(taps == inside, weights, 0.0)
         weights = weights / weights.sum(axis=1, keepdims=True)
-    matrix = np.zeros([size, extent])
-    for k in range(4):
-        np.add.at(matrix, (np.arange(size), inside[:, k]), weights[:, k])
-    return matrix
+    return AxisMap(extent, inside, weights)
 
 
-def area_matrix(extent: int, size: int, align_corners: bool, half_pixel_centers: bool = False) -> Matrix:
+def area_map(extent: int, size: int, align_corners: bool, half_pixel_centers: bool = False) -> AxisMap:
     """Weights of ResizeArea: how much of each element a result covers, over the size of the covered range."""
     factor = _factor(extent, size, align_corners)
-    matrix = np.zeros([size, extent])
-    for k in range(size):
-        begin, end = F(k) * factor, F(k + 1) * factor
-        for i in range(int(np.floor(begin)), int(np.ceil(end))):
-            covered = min(F(i + 1), end) - max(F(i), begin)
-            matrix[k, min(i, extent - 1)] += float(covered) / float(factor)
-    return matrix
+    begin = (np.arange(size).astype(F) * factor)[:, None]
+    end = (np.arange(1, size + 1).astype(F) * factor)[:, None]
+    first, last = np.floor(begin).astype(np.int64), np.ceil(end).astype(np.int64)
+    places = first + np.arange((last - first).max())
+    covered = np.minimum((places + 1).astype(F), end) - np.maximum(places.astype(F), begin)
+    weights = np.where(places < last, covered, 0.0).astype(np.float64) / float(factor)
+    return AxisMap(extent, np.minimum(places, extent - 1), weights)
 
 
 def _resize(
-    b: Builder, x: Tensor, size: list[int], function: Callable[..., Matrix], align_corners: bool, half: bool
+    b: Builder, x: Tensor, size: list[int], function: Callable[..., AxisMap], align_corners: bool, half: bool
 ) -> Tensor:
     if align_corners and half:
         raise Unsupported("align_corners and half_pixel_centers exclude each other")
@@ -113,7 +109,7 @@ def _resize(
     source = to_channels_first(b, x, "NHWC")
     extents = dict(zip((2, 3), shape(source)[2:], strict=True))
     maps = {k: function(extents[k], count, align_corners, half) for k, count in zip(extents, size, strict=True)}
-    maps = {k: m for k, m in maps.items() if not is_identity(m, extents[k])}
+    maps = {k: m for k, m in maps.items() if not m.is_identity()}
     if not maps:
         return x
     y = standard_resampling(b, source, maps) or resampled(b, source, maps)
@@ -125,7 +121,7 @@ def resize_nearest(
     b: Builder, x: Tensor, size: Ints, *, align_corners: bool = False, half_pixel_centers: bool = False
 ) -> Tensor:
     """ResizeNearestNeighbor keeps the type."""
-    return _resize(b, x, size, nearest_positions, align_corners, half_pixel_centers)
+    return _resize(b, x, size, nearest_map, align_corners, half_pixel_centers)
 
 
 def _real(b: Builder, x: Tensor) -> Tensor:
@@ -138,7 +134,7 @@ def resize_bilinear(
     b: Builder, x: Tensor, size: Ints, *, align_corners: bool = False, half_pixel_centers: bool = False
 ) -> Tensor:
     """ResizeBilinear."""
-    return _resize(b, _real(b, x), size, linear_matrix, align_corners, half_pixel_centers)
+    return _resize(b, _real(b, x), size, linear_map, align_corners, half_pixel_centers)
 
 
 @to_nnef("tf", "ResizeBicubic")
@@ -146,10 +142,10 @@ def resize_bicubic(
     b: Builder, x: Tensor, size: Ints, *, align_corners: bool = False, half_pixel_centers: bool = False
 ) -> Tensor:
     """ResizeBicubic."""
-    return _resize(b, _real(b, x), size, cubic_matrix, align_corners, half_pixel_centers)
+    return _resize(b, _real(b, x), size, cubic_map, align_corners, half_pixel_centers)
 
 
 @to_nnef("tf", "ResizeArea")
 def resize_area(b: Builder, x: Tensor, size: Ints, *, align_corners: bool = False) -> Tensor:
     """ResizeArea."""
-    return _resize(b, _real(b, x), size, area_matrix, align_corners, False)
+    return _resize(b, _real(b, x), size, area_map, align_corners, False)

@@ -13,6 +13,7 @@ from ....model.dtypes import MAX_EXACT_INTEGER, is_float
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape, unsqueeze
 from ...engine.rules import Ints, to_nnef
+from ...maths.generated import positions
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class _Samples:
         begin, end = (b.slice(boxes, axes=[1], begin=[k], end=[k + 1]) for k in (column, column + 2))
         if count > 1:
             step = b.div(b.mul(b.sub(end, begin), float(extent - 1)), float(count - 1))
-            steps = b.constant(np.arange(count, dtype=np.float32)[None])
+            steps = b.constant(positions(count, np.float32)[None])
             position = b.add(b.mul(begin, float(extent - 1)), b.mul(steps, step))
         else:
             position = b.mul(b.mul(b.add(begin, end), 0.5), float(extent - 1))

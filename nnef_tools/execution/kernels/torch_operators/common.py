@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ....errors import ShapeError
 from ....ops import registry
-from ....ops.borders import ZERO_BORDERS
+from ....ops.borders import ZERO_BORDERS, ask_extended
 from ....ops.window import PlacedWindow
 
 Tensor = torch.Tensor
@@ -86,6 +86,7 @@ def pad_border(x: Tensor, padding: Pairs, border: str, value: float = 0.0) -> Te
     """Continues x by (before, after) elements in each dimension; negative numbers crop."""
     if not any(p or q for p, q in padding):
         return x
+    ask_extended(x.shape, padding)
     if border in ZERO_BORDERS:
         filler, sides = _rounded(value, x.dtype), list(zip(x.shape, padding, strict=True))
         if any(n + min(p, 0) + min(q, 0) < 0 for n, (p, q) in sides):  # all of x is cropped

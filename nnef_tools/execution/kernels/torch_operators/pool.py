@@ -8,7 +8,9 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from ....budget import ask_extent
 from ....ops.borders import ZERO_BORDERS
+from ....ops.pool import distinct_elements
 from ....ops.window import PlacedWindow, Window, divisors
 from .common import (
     SPATIAL_LIMIT,
@@ -49,6 +51,7 @@ def _over_active(x: Tensor, window: PlacedWindow, run: Run) -> Tensor:
 
 def _sums(x: Tensor, window: PlacedWindow) -> Tensor:
     """Sums over the windows that fit into x."""
+    ask_extent(math.prod(window.size), "its window")
     size, stride = list(window.size), list(window.stride)
     if any(d != 1 for d in window.dilation):
         return _CONV[len(size) - 1](x, x.new_ones(1, 1, *size), stride=stride, dilation=window.dilation)
@@ -65,6 +68,7 @@ def _maxima(x: Tensor, window: PlacedWindow) -> Tensor:
 
 def _spread(x: Tensor, window: PlacedWindow) -> Tensor:
     """The transpose of `_sums`."""
+    ask_extent(math.prod(window.size), "its window")
     run = _DECONV[len(window.size) - 1]
     return run(x, x.new_ones(1, 1, *window.size), stride=window.stride, dilation=window.dilation)
 
@@ -72,7 +76,8 @@ def _spread(x: Tensor, window: PlacedWindow) -> Tensor:
 def box(input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
     """Sum, or with normalize the mean, of each window. With border 'ignore' the mean is over the valid positions."""
     placed = window.forward(input.shape)
-    sums = _over_active(pad_border(input, placed.padding, window.border), placed, _sums)
+    seen = placed.trimmed()[0] if window.border in ZERO_BORDERS else placed
+    sums = _over_active(pad_border(input, seen.padding, window.border), seen, _sums)
     if not normalize:
         return sums
     if window.border == "ignore" and any(p > 0 or q > 0 for p, q in placed.padding):
@@ -85,6 +90,8 @@ def debox(input: Tensor, *, window: Window, output_shape: Ints = (), normalize: 
     """The transpose of box; normalize divides by the volume of the window (border 'ignore': by the contributions)."""
     placed = window.reverse(input.shape, output_shape)
     extended, continued = extend_input(input, placed)
+    if window.border in ZERO_BORDERS:
+        continued = continued.trimmed()[0]
     result = crop_result(_over_active(extended, continued, _spread), continued)
     if not normalize:
         return result
@@ -106,7 +113,8 @@ def _extended(x: Tensor, window: PlacedWindow) -> Tensor:
 def max_pool(input: Tensor, *, window: Window) -> Tensor:
     """The largest element of each window (border 'constant': of the zeros around, too); 0 if no element is valid."""
     placed = window.forward(input.shape)
-    result = _over_active(_extended(input, placed), placed, _maxima)
+    seen, _ = distinct_elements(placed)
+    result = _over_active(_extended(input, seen), seen, _maxima)
     if window.border == "ignore":
         for dim in range(input.dim()):
             empty = placed.empty(dim)
@@ -119,7 +127,7 @@ def argmax_pool(input: Tensor, *, window: Window) -> Tensor:
     """Row-major index, inside the window, of its first largest element. int64."""
     placed = window.forward(input.shape)
     dims = placed.unpadded().active
-    if len(dims) > SPATIAL_LIMIT:
+    if len(dims) > SPATIAL_LIMIT or distinct_elements(placed)[0] is not placed:
         result: Tensor = numpy_operator("argmax_pool")(input, **window.attributes())
         return result
     x = _extended(input, placed)
@@ -130,6 +138,7 @@ def argmax_pool(input: Tensor, *, window: Window) -> Tensor:
 
 def _largest(x: Tensor, window: PlacedWindow) -> Tensor:
     """The position, in each of the windows that fit into x, of its largest element."""
+    ask_extent(math.prod(window.size), "its window")
     pool = _MAX_POOL[len(window.size) - 1]
     _, plane = pool(x, window.size, window.stride, 0, window.dilation, return_indices=True)
     result = torch.zeros_like(plane)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant
 from ....errors import FileError, FormatError
 from .composites import INPUT_MARK, MARK
 from .graph_edit import data_inputs, node_name, reachable, sinks, with_nodes
@@ -104,6 +105,7 @@ def _fold_once(graph_def: Any) -> Any:
     static = {op.name: _static_shape(op) for op in graph.get_operations() if op.type == "Shape"}
     constant = _constant_names(graph, nodes, {name for name, shape in static.items() if shape is not None})
     wanted = _frontier(graph_def, nodes, constant)
+    _ask_values(graph, constant)
     values: dict[str, Any] = {text: static[text] for text in wanted if static.get(text) is not None}
     rest = [text for text in wanted if text not in values]
     if rest:
@@ -114,6 +116,16 @@ def _fold_once(graph_def: Any) -> Any:
     if not values:
         return None
     return _with_constants(tf, graph, graph_def, values)
+
+
+def _ask_values(graph: Any, constant: set[str]) -> None:
+    """Asks the budget for the values that are evaluated, as far as TensorFlow knows their shapes. LimitError."""
+    for op in graph.get_operations():
+        if op.name in constant and op.type != "Const":
+            for output in op.outputs:
+                if output.shape.is_fully_defined():
+                    given = sum(t.shape.num_elements() or 0 for t in op.inputs if t.shape.is_fully_defined())
+                    ask_constant(output.shape.num_elements(), f"the value of {op.type} '{op.name}'", given=given)
 
 
 def _static_shape(op: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ....errors import FileError, FormatError
 from ....model.graph import Graph
+from ...files import read_consistently
 from ...mapped import Bytes, read_file
 from ...protobuf import Message, decode, parse_text
 from .build import InputShapes, build_graph
@@ -93,7 +94,7 @@ def parse_file(path: Path) -> tuple[Message, list[str] | None]:
 
         frozen, outputs = freeze_file(path)
         return parse(np.frombuffer(frozen, np.uint8)), outputs
-    data = read_file(path)
+    data = read_consistently(path, lambda: read_file(path))
     return _parse_text(data, path) if path.suffix.lower() == ".pbtxt" else parse(data), None
 
 

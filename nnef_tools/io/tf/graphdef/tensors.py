@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_constant, ask_rank
 from ....dialects.tf.types import Resource, Variant, dtype_class, dtype_name, dtype_number
 from ....errors import FormatError
 from ...protobuf import Message
@@ -15,10 +16,6 @@ from .schema import SCHEMA
 Array = np.ndarray[Any, Any]
 Shape = tuple[Any, ...]
 
-_MAX_RANK = 32
-
-# Limit of bytes that a few values are extended to: a message can claim any size.
-_MAX_FILLED_BYTES = 1 << 31
 
 # Kind or name of a type -> the field of TensorProto for values that are not raw (tensor.proto of TensorFlow).
 _FIELDS = {
@@ -87,8 +84,7 @@ def _checked_shape(tensor: Message) -> tuple[int, ...]:
     shape = shape_value(tensor["tensor_shape"])
     if shape is None or None in shape:
         raise FormatError("the shape of the tensor is not fully known")
-    if len(shape) > _MAX_RANK:
-        raise FormatError(f"rank {len(shape)} is above {_MAX_RANK}")
+    ask_rank(len(shape), "the tensor")
     if math.prod(dim for dim in shape if dim) >= 1 << 60:
         raise FormatError(f"shape {list(shape)} is too large")
     return shape
@@ -108,8 +104,7 @@ def _extended(values: Array, shape: tuple[int, ...], count: int) -> Array:
     result: Array
     if len(values) > count:
         raise FormatError(f"data has {len(values)} items, but the shape needs {count}")
-    if len(values) < count and count * values.dtype.itemsize > _MAX_FILLED_BYTES:
-        raise FormatError(f"shape {list(shape)} is too large")
+    ask_constant(count, given=len(values))
     if len(values) == count:
         result = values.reshape(shape)
     elif len(values) < 2:

@@ -1,0 +1,120 @@
+"""What a verification needs to know of a conversion: the inputs, outputs and inner tensors of both models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..model import Graph, Tensor
+from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_selected
+from ..model.copying import copy_graph
+
+if TYPE_CHECKING:  # a conversion that is not verified needs no runtimes
+    from ..execution.executor import Array, TensorInfo
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the source model. move: where its channels go in the other model, None if they stay."""
+
+    name: str
+    dtype: Any
+    move: ChannelMove | None = None
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Port:
+        """The port for a tensor of the source graph that has the same axes in the other model."""
+        return cls(tensor.name or "", tensor.dtype)
+
+    def transposed(self, selected: Selection, channels_last: bool) -> Port:
+        """The port with its channels moved, if it is selected. channels_last: are they last in the source?"""
+        if not is_selected(self.name, selected):
+            return self
+        return replace(self, move=TO_SECOND if channels_last else TO_LAST)
+
+    def moved(self, value: Array) -> Array:
+        """The source model's value, with its axes in the order of the other model."""
+        return value if self.move is None else self.move.array(value)
+
+    def source_shape(self, info: TensorInfo) -> tuple[int | None, ...] | None:
+        """The source model's shape for a shape of the other model."""
+        return info.shape if self.move is None or info.shape is None else self.move.back.shape(info.shape)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The inputs and outputs of the source graph, in order, as they were just before conversion.
+
+    empty: inputs without items, with their shapes. The converted model does not have them.
+    """
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    empty: tuple[tuple[Port, tuple[int | None, ...]], ...] = ()
+
+    @classmethod
+    def of(cls, graph: Graph, outputs: Sequence[Tensor]) -> Interface:
+        """The interface of a source graph, with the tensors that are outputs of the converted one."""
+        return cls(
+            tuple(Port.of(tensor) for tensor in graph.inputs if tensor.volume != 0),
+            tuple(map(Port.of, outputs)),
+            tuple((Port.of(tensor), tensor.shape or ()) for tensor in graph.inputs if tensor.volume == 0),
+        )
+
+    def transposed(self, selected: Selection, channels_last: bool) -> Interface:
+        """The interface if the converted model has the channels of the selected tensors elsewhere.
+
+        channels_last: are they last in the source (and become second), or second (and become last)?
+        """
+        inputs, outputs = (
+            tuple(port.transposed(selected, channels_last) for port in ports) for ports in (self.inputs, self.outputs)
+        )
+        return replace(self, inputs=inputs, outputs=outputs)
+
+
+@dataclass(frozen=True)
+class Insides:
+    """The tensors inside of both models, which are compared to find where a difference begins.
+
+    mapping: source name -> target name. source, target: tensor name -> type of the operator that produces it. sizes:
+    name in either model -> bytes, as far as they are known.
+    """
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+    target: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The NNEF graph in the middle of a conversion between two other dialects.
+
+    Its inputs and outputs have the names and axes of either the source or the target.
+    """
+
+    graph: Graph
+    has_source_axes: bool
+
+    @classmethod
+    def of(cls, graph: Graph, interface: Interface, target: Graph, *, has_source_axes: bool) -> Hub:
+        """Copies the NNEF graph, apart from its constants. interface: of the source. target: the converted graph."""
+        copy = copy_graph(graph)
+        inputs = [port.name for port in interface.inputs] if has_source_axes else [t.name for t in target.inputs]
+        outputs = [port.name for port in interface.outputs] if has_source_axes else [t.name for t in target.outputs]
+        for tensor in copy.tensors:
+            tensor.name = None
+        for tensor, name in (*zip(copy.inputs, inputs, strict=True), *zip(copy.outputs, outputs, strict=True)):
+            tensor.name = name
+        return cls(copy, has_source_axes)
+
+
+def operator_types(graph: Graph) -> dict[str, str]:
+    """Tensor name -> type of the operator that produces it."""
+    return {t.name: str(op.type) for op in graph.operations for t in op.outputs if t.name}
+
+
+def tensor_sizes(graph: Graph) -> dict[str, int]:
+    """Tensor name -> bytes, as far as shapes are known; an item counts as 4 bytes."""
+    return {t.name: 4 * t.volume for t in graph.tensors if t.name and t.volume is not None}
