@@ -6,6 +6,7 @@ from ..model import Graph
 from ..model.utils import place_operations
 from .custom import CustomOptimizers, custom_passes
 from .passes import PassResult, run_pass
+from .tflite.fusion import FUSION
 from .tflite.layout import LAYOUT
 
 
@@ -22,7 +23,7 @@ class Optimizer:
 
         only_required: nothing, since a file needs no more than the graph has.
         """
-        passes = [] if only_required else [LAYOUT, *self._custom_passes]
+        passes = [] if only_required else [LAYOUT, FUSION, *self._custom_passes]
         results = [run_pass(graph, item, debug=self._debug) for item in passes]
         if not only_required:
             place_operations(graph)
