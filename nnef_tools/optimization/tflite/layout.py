@@ -13,6 +13,7 @@ from ..passes import Pass, PassResult, run_pass
 from ..tf.layout import Array, GraphDefDialect
 from ..tf.parameters import Parameters
 from .fusion import fuse
+from .halves import store_halves
 from .layout_rules import RULES
 
 _SIGNATURES = {"RESHAPE": "Reshape", "STRIDED_SLICE": "StridedSlice", "MIRROR_PAD": "MirrorPad"}
@@ -35,8 +36,12 @@ def remove_transposes(graph: Graph) -> int:
 
 
 def run_layout(graph: Graph) -> PassResult:
-    """Removes transposes and fuses operators, as after the conversion of a format that has channels second."""
-    return run_pass(graph, Pass("remove-transposes-and-fuse", lambda graph: remove_transposes(graph) + fuse(graph)))
+    """Removes transposes, fuses and stores halves, as after the conversion of a format that has channels second."""
+    return run_pass(graph, Pass("remove-transposes-and-fuse", _finish))
+
+
+def _finish(graph: Graph) -> int:
+    return remove_transposes(graph) + fuse(graph) + store_halves(graph)
 
 
 def remaining_transposes(graph: Graph) -> list[str]:

@@ -10,9 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from ....errors import Unsupported
-from ....model import Graph, Operation
+from ....model import Graph, Operation, Tensor
+from ....model.dtypes import is_float
 from ....model.widths import is_double
+from ....optimization.tflite.halves import HALVES
 from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule
 from ...engine.rules import share_rules
 from ...engine.transform import Transform
@@ -54,12 +58,33 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         return compounds_without_rule("tflite")
 
     def _make_builder(self, graph: Graph) -> TfliteBuilder:
+        self._halves: set[Tensor] = set()
         return TfliteBuilder(graph)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
         if is_double(op):
             raise Unsupported("it computes in float64, for which TensorFlow Lite has no kernels")
         super()._convert(op, opset)
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        """Real numbers are computed with in float32, and halves remembered."""
+        if not is_float(data.dtype) or source.quant:
+            return super()._constant(source, data)
+        target = super()._constant(source, data.astype(np.float32, copy=False))
+        if np.float16 in (data.dtype.type, self._source_dtype(source)):
+            self._halves.add(target)
+        return target
+
+    def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        halves = [tensor.name for tensor in self._target.tensors if self._is_half(tensor)]
+        return {**super()._target_facts(metadata), **({HALVES: halves} if halves else {})}
+
+    def _is_half(self, tensor: Tensor) -> bool:
+        """Is it a constant that was in float16, or is derived from one?"""
+        base: Tensor | None = tensor
+        while base is not None and base not in self._halves:
+            base = self._builder.derived_from.get(base)
+        return base is not None
 
     def _name(self) -> None:
         ConverterFromNNEF._name(self)
