@@ -139,7 +139,7 @@ def _finish(graph: Graph, before: Operation, op: Operation) -> None:
 
 
 def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Any, str | None] | None:
-    """The weighted operation whose channels op changes, and the constant `[channels]` with its name; None for others."""
+    """The weighted operation whose channels op changes, and the constant `[channels]` with its name."""
     x, other = op.inputs
     if x.data is not None and op.type != "SUB":
         x, other = other, x
@@ -239,6 +239,16 @@ def _fuse_into(graph: Graph, op: Operation) -> bool:
     return True
 
 
+def _fuse_difference(graph: Graph, op: Operation) -> bool:
+    """The square of a difference is SQUARED_DIFFERENCE."""
+    before = source_of(graph, op.input)
+    if before is None or before.type != "SUB" or before.attribs.get(_FUSED, "NONE") != "NONE":
+        return False
+    before.type, before.attribs = "SQUARED_DIFFERENCE", {}
+    absorb(graph, before, op)
+    return True
+
+
 # item types
 
 
@@ -272,4 +282,5 @@ _RULES: dict[str, Callable[[Graph, Operation], bool]] = {
     "MUL": _fuse_factor,
     "RESHAPE": _fuse_reshape,
     "CAST": _fuse_cast,
+    "SQUARE": _fuse_difference,
 }

@@ -30,8 +30,10 @@ def recognize(graph: Graph) -> int:
 
 
 def _candidates(op: Operation) -> Iterator[tuple[Tensor, str]]:
-    factors, number = _factors(op.output)
-    if len(factors) == 2:
+    for depth in (1, 2):
+        factors, number = _factors(op.output, depth)
+        if len(factors) != 2:
+            continue
         for x, y in (factors, factors[::-1]):
             if _is_hard_sigmoid(y, x, number):
                 yield x, "HARD_SWISH"
@@ -44,7 +46,7 @@ def _candidates(op: Operation) -> Iterator[tuple[Tensor, str]]:
             yield x, "L2_NORMALIZATION"
 
 
-def _factors(tensor: Tensor, depth: int = 2) -> tuple[list[Tensor], float]:
+def _factors(tensor: Tensor, depth: int) -> tuple[list[Tensor], float]:
     """The tensors that a product has as factors, and the product of its numbers."""
     value = _number(tensor)
     if value is not None:
@@ -74,8 +76,8 @@ def _is_hard_sigmoid(y: Tensor, x: Tensor, number: float) -> bool:
         return False
     if line is x:
         return limit == 6.0
-    z, slope = _with_number(line, "MUL")
-    return z is x and bool(np.isclose(slope, limit / 6, rtol=_RTOL))
+    factors, slope = _factors(line, 1)
+    return factors == [x] and bool(np.isclose(slope, limit / 6, rtol=_RTOL))
 
 
 def _is_inverse_norm(y: Tensor, x: Tensor) -> bool:
