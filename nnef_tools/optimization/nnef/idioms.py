@@ -196,11 +196,14 @@ class _Finder:
         leaves, _ = self._factors(result, None)
         for y in leaves:
             z, one = self._with_number(self._operands(y, "add"))
+            sign, difference = 1, self._operands(y, "sub")
+            if z is None and len(difference) == 2:  # 1 - erf(-x), as of erfc
+                sign, one, z = -1, self._number(difference[0]), difference[1]
             unit, tanh = self._operand(z, "erf"), self._operand(z, "tanh")
             inner, slope = self._factors(unit or tanh or y, None)
             for x in inner[-1:] if unit is not None and len(inner) == 1 else self._cubic(inner, tanh):
                 factors, half = self._factors(result, x)
-                fits = isclose(slope, sqrt(1 / 2) if unit is not None else sqrt(2 / pi), rel_tol=_NEAR)
+                fits = isclose(sign * slope, sqrt(1 / 2) if unit is not None else sqrt(2 / pi), rel_tol=_NEAR)
                 if one == 1.0 and fits and isclose(half, 0.5) and factors in ([x, y], [y, x]):
                     yield Idiom(GELU, (x,), {"approximate": unit is None})
 
@@ -225,6 +228,10 @@ class _Finder:
         if y is not None and divisor is not None and self._number(divisor) and x is not whole and depth:
             factors, number = self._factors(y, whole, depth - 1)
             return factors, number / (self._number(divisor) or 1.0)
+        negated = self._operand(x, "neg")
+        if negated is not None and x is not whole and depth:
+            factors, number = self._factors(negated, whole, depth - 1)
+            return factors, -number
         first, second = _pair(self._operands(x, "mul"))
         if first is None or second is None or x is whole or not depth:
             return [x], 1.0

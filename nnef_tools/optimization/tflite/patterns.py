@@ -16,7 +16,7 @@ _L2_RANK = 4
 
 def recognize(graph: Graph) -> int:
     """Replaces the last operator of each group; what is not used any more stays. Returns the number of groups."""
-    count = 0
+    count = sum(_recognize_prelu(op) for op in graph.operations if op.type == "ADD" and not op.custom)
     for op in list(graph.operations):
         if op.custom or op.type not in ("MUL", "DIV") or op.attribs.get("fused_activation_function", "NONE") != "NONE":
             continue
@@ -27,6 +27,25 @@ def recognize(graph: Graph) -> int:
         op.attribs = {"fused_activation_function": "NONE"} if type == "L2_NORMALIZATION" else {}
         count += 1
     return count
+
+
+def _recognize_prelu(op: Operation) -> bool:
+    """PRELU, where it is relu(x) - slopes * relu(-x)."""
+    for positive, negative in (op.inputs, op.inputs[::-1]):
+        x, product = _operand(positive, "RELU"), _made_by(negative, "MUL")
+        for rest, slopes in (product.inputs, product.inputs[::-1]) if product is not None and x is not None else ():
+            data = None if slopes.has_producer or slopes.quant else slopes.data
+            if data is None or _operand(_operand(rest, "RELU"), "NEG") is not x or x is None or x.rank is None:
+                continue
+            values = -np.asarray(data)
+            while values.ndim >= x.rank and values.shape[0] == 1:
+                values = values[0]
+            is_plain = op.attribs.get("fused_activation_function", "NONE") == "NONE"
+            if is_plain and values.ndim == x.rank - 1 and x.shape == op.output.shape and x.dtype is np.float32:
+                slopes = Tensor(op.graph, slopes.name, values.shape, np.float32, values)
+                op.type, op.attribs, op.inputs = "PRELU", {}, (x, slopes)
+                return True
+    return False
 
 
 def _candidates(op: Operation) -> Iterator[tuple[Tensor, str]]:
