@@ -82,13 +82,9 @@ def absorb(graph: Graph, op: Operation, later: Operation) -> None:
 
 def _fuse_activation(graph: Graph, op: Operation) -> bool:
     before, last = _behind_reshape(graph, op.input)
-    if (
-        before is None
-        or last is None
-        or before.type not in _ACTIVATED
-        or op.output.quant
-        or op.output.dtype is not np.float32
-    ):
+    if before is None or last is None or before.type not in _ACTIVATED:
+        return False
+    if op.output.quant or op.output.dtype is not np.float32:
         return False
     if before.attribs.get(_FUSED, "NONE") != "NONE":
         return False
@@ -98,13 +94,10 @@ def _fuse_activation(graph: Graph, op: Operation) -> bool:
 
 
 def _behind_reshape(graph: Graph, tensor: Tensor) -> tuple[Operation | None, Operation | None]:
-    """The operation that computes the items of a tensor, before a reshape that keeps the last axis, and this last one."""
+    """The operation that computes the items of a tensor, and the reshape that they go through, or that one itself."""
     last = source_of(graph, tensor)
-    if last is None or last.type != "RESHAPE":
-        return last, last
-    x = last.inputs[0]
-    keeps = x.shape is not None and tensor.shape is not None and x.shape[-1:] == tensor.shape[-1:]
-    return (source_of(graph, x) if keeps else None), last
+    before = source_of(graph, last.inputs[0]) if last is not None and last.type == "RESHAPE" else last
+    return before, last
 
 
 # biases and factors
@@ -164,12 +157,14 @@ def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Operation, Any,
         return None
     if other.data is None or other.has_producer or other.quant or op.output.quant or other.dtype is not np.float32:
         return None
-    channels = (x.shape or (None,))[-1]
+    channels = (before.output.shape or (None,))[-1]
     weights = before.inputs[_WEIGHTED[before.type].weights]
     if channels is None or x.shape != op.output.shape or x.dtype is not np.float32 or weights.quant:
         return None
     values = np.asarray(other.data)
-    if values.size != 1 and (values.size != channels or values.shape[-1] != channels):
+    while values.ndim and values.shape[0] == 1:
+        values = values[0]
+    if values.size != 1 and (values.size != channels or values.shape != (x.shape or ())[-values.ndim :]):
         return None
     return before, last, np.broadcast_to(values.reshape(-1), (channels,)), other.name
 

@@ -16,7 +16,7 @@ _L2_RANK = 4
 
 def recognize(graph: Graph) -> int:
     """Replaces the last operator of each group; what is not used any more stays. Returns the number of groups."""
-    count = sum(_recognize_prelu(op) for op in graph.operations if op.type == "ADD" and not op.custom)
+    count = sum(_recognize_prelu(graph, op) for op in graph.operations if op.type == "ADD" and not op.custom)
     for op in list(graph.operations):
         if op.custom or op.type not in ("MUL", "DIV") or op.attribs.get("fused_activation_function", "NONE") != "NONE":
             continue
@@ -29,7 +29,7 @@ def recognize(graph: Graph) -> int:
     return count
 
 
-def _recognize_prelu(op: Operation) -> bool:
+def _recognize_prelu(graph: Graph, op: Operation) -> bool:
     """PRELU, where it is relu(x) - slopes * relu(-x)."""
     for positive, negative in (op.inputs, op.inputs[::-1]):
         x, product = _operand(positive, "RELU"), _made_by(negative, "MUL")
@@ -42,7 +42,7 @@ def _recognize_prelu(op: Operation) -> bool:
                 values = values[0]
             is_plain = op.attribs.get("fused_activation_function", "NONE") == "NONE"
             if is_plain and values.ndim == x.rank - 1 and x.shape == op.output.shape and x.dtype is np.float32:
-                slopes = Tensor(op.graph, slopes.name, values.shape, np.float32, values)
+                slopes = Tensor(graph, slopes.name, values.shape, np.float32, values)
                 op.type, op.attribs, op.inputs = "PRELU", {}, (x, slopes)
                 return True
     return False
