@@ -94,10 +94,18 @@ def _fuse_activation(graph: Graph, op: Operation) -> bool:
 
 
 def _behind_reshape(graph: Graph, tensor: Tensor) -> tuple[Operation | None, Operation | None]:
-    """The operation that computes the items of a tensor, and the reshape that they go through, or that one itself."""
+    """The operation that computes the items of a tensor, and the reshape or crop that they go through, or itself."""
     last = source_of(graph, tensor)
-    before = source_of(graph, last.inputs[0]) if last is not None and last.type == "RESHAPE" else last
-    return before, last
+    moves = last is not None and (last.type == "RESHAPE" or _is_crop(last))
+    return (source_of(graph, last.inputs[0]) if last is not None and moves else last), last
+
+
+def _is_crop(op: Operation) -> bool:
+    """Does the operation leave out items, but none along the last axis?"""
+    if op.type != "STRIDED_SLICE" or op.attribs.get("shrink_axis_mask") or op.attribs.get("new_axis_mask"):
+        return False
+    steps, x, y = op.inputs[3].data, op.inputs[0].shape, op.output.shape
+    return steps is not None and bool(np.asarray(steps)[-1] == 1) and x is not None and x[-1:] == (y or ())[-1:]
 
 
 # biases and factors
