@@ -29,7 +29,10 @@ MATRIX_RANK = 5
 
 
 class TfliteBuilder(TfBuilder):
-    """Builds builtin operators, in channels-last order."""
+    """Builds builtin operators, in channels-last order.
+
+    has_narrow_integers: will integers be int32 in the end, as they were in the source?
+    """
 
     dialect = "tflite"
     plain: ClassVar[Mapping[str, str]] = {
@@ -37,6 +40,7 @@ class TfliteBuilder(TfBuilder):
     }
     pool_rank = 2
     has_explicit_padding = False
+    has_narrow_integers = False
 
     def op(
         self, type: str, *inputs: Tensor | None, outputs: int | None = None, domain: str = "", **attribs: Any
@@ -49,7 +53,7 @@ class TfliteBuilder(TfBuilder):
             attribs = {options[name]: value for name, value in attribs.items() if name in options}
         elif not type.isupper():
             raise Unsupported(f"TensorFlow Lite has no operator {type}")
-        check_kernel(type, inputs)
+        check_kernel(type, inputs, narrow=self.has_narrow_integers)
         return super().op(type, *inputs, outputs=outputs, domain=domain, **attribs)
 
     def builtin(self, type: str, *inputs: Tensor | None, **options: Any) -> Tensor:
@@ -399,7 +403,7 @@ def _top_k(b: TfliteBuilder, x: Tensor, k: Tensor, *, sorted: bool = True) -> An
 
 def _floor_div(b: TfliteBuilder, x: Tensor, y: Tensor) -> Tensor:
     """FLOOR_DIV; of positions, which int32 holds, in that type."""
-    if x.dtype is not np.int64:
+    if x.dtype is not np.int64 or b.has_narrow_integers:
         return b.builtin("FLOOR_DIV", x, y)
     quotient = b.builtin("FLOOR_DIV", b.cast(x, np.int32), b.cast(y, np.int32))
     return b.cast_at_run_time(known(quotient, shape(x), np.int32), np.int64)

@@ -23,12 +23,15 @@ _RANKS = {"STRIDED_SLICE": 5, "PAD": 5, "PADV2": 5, "TRANSPOSE": 6, "TILE": 8, "
 """The highest rank of operators that have a limit."""
 
 
-def check_kernel(type: str, inputs: Sequence[Tensor | None]) -> None:
-    """Raises Unsupported if TensorFlow Lite has no kernel of an operator for the type or rank of its first input."""
+def check_kernel(type: str, inputs: Sequence[Tensor | None], *, narrow: bool) -> None:
+    """Raises Unsupported if TensorFlow Lite has no kernel of an operator for the type or rank of its first input.
+
+    narrow: will int64 become int32?
+    """
     x = inputs[0] if inputs else None
     if x is None:
         return
-    if type in _NOT_FOR.get(x.dtype, ()):
+    if type in _NOT_FOR.get(x.dtype, ()) and not (narrow and x.dtype is np.int64):
         raise Unsupported(f"TensorFlow Lite's {type} has no kernel for {x.dtype.__name__}")
     if type in _RANKS and x.shape is not None and len(shape(x)) > _RANKS[type]:
         raise Unsupported(f"TensorFlow Lite's {type} supports ranks up to {_RANKS[type]}, not {len(shape(x))}")

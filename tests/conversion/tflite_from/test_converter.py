@@ -14,7 +14,7 @@ from nnef_tools.io.tf.lite import Reader, Writer
 from nnef_tools.model import Graph, Operation, Tensor
 
 from ...support.nnef_models import nnef_graph
-from .checks import check_lite, converted_to_tflite, operators
+from .checks import check_lite, converted_to_tflite, operators, run_litert
 
 X = "x = external(shape = [1, 2, 3, 4]); "
 
@@ -68,6 +68,21 @@ def test_custom_operators(tmp_path: Path) -> None:
     first, second = Reader()(path).operations
     assert (first.type, first.custom, first.attribs) == ("Blend", True, {"factor": 0.5, "steps": [1, 2]})
     assert (second.type, second.custom, second.attribs) == ("Raw", True, {"custom_options": b"\x01\xff"})
+
+
+def test_integers_of_32_bits_stay() -> None:
+    pytest.importorskip("ai_edge_litert", reason="LiteRT runs the converted models")
+    body = "i = external<integer>(shape = [2, 3]); n = argmax_reduce(cast<scalar>(i), axes = [1]); "
+    graph = nnef_graph(body + "y = tile(n, repeats = [1, 2]); z = copy(i);", ("y", "z"))
+    wide = converted_to_tflite(graph)
+    assert {t.dtype for t in (*wide.inputs, *wide.outputs)} == {np.int64}
+    graph.metadata = {"tensors": {name: {"dtype": "int32"} for name in ("i", "n", "y", "z")}}
+    converted = converted_to_tflite(graph)
+    assert np.int64 not in {t.dtype for t in converted.tensors}
+    feeds = {"i": np.array([[3, 0, 1], [2, 7, 5]], np.int32)}
+    results = run_litert(converted, feeds, reference=True)
+    assert results["y"].tolist() == [[0, 0], [1, 1]]
+    assert results["z"].tolist() == [[3, 0, 1], [2, 7, 5]]
 
 
 def test_indices_in_int32_need_no_cast() -> None:

@@ -24,8 +24,11 @@ from ...tf.from_nnef.converter import Converter as TensorFlowConverter
 from ..building import TfliteBuilder
 from . import FAMILIES
 from .helpers import TfliteHelpers
+from .narrowing import narrow_integers
 
-share_rules("tflite", of="tf")
+_NARROW = 4  # bytes of the integers that most kernels compute with
+
+share_rules(TfliteBuilder.dialect, of=TensorFlowConverter.dialect)
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
 
@@ -37,6 +40,7 @@ class Converter(TfliteHelpers, TensorFlowConverter):
     """
 
     dialect = "tflite"
+    _builder: TfliteBuilder
     _globals: Mapping[str, Any] = {"_lite_": True}
 
     def __init__(
@@ -59,7 +63,10 @@ class Converter(TfliteHelpers, TensorFlowConverter):
 
     def _make_builder(self, graph: Graph) -> TfliteBuilder:
         self._halves: set[Tensor] = set()
-        return TfliteBuilder(graph)
+        types = {self._source_dtype(t) for t in self._source.tensors if t.dtype is np.int64 and t.name in self._facts}
+        builder = TfliteBuilder(graph)
+        builder.has_narrow_integers = bool(types) and all(np.dtype(type).itemsize <= _NARROW for type in types)
+        return builder
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
         if is_double(op):
@@ -74,6 +81,10 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         if np.float16 in (data.dtype.type, self._source_dtype(source)):
             self._halves.add(target)
         return target
+
+    def _finish_constants(self) -> None:
+        if self._builder.has_narrow_integers:
+            narrow_integers(self._target)
 
     def _mirror(self, op: Operation) -> None:
         """Options that NNEF carries in hexadecimal digits, since they are no FlexBuffer, are bytes again."""
