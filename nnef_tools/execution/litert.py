@@ -109,7 +109,7 @@ class LiteRtExecutor:
                 opened.resize_tensor_input(item["index"], array.shape)
             opened.allocate_tensors()
         for item, array in zip(details, arrays, strict=True):
-            opened.set_tensor(item["index"], np.ascontiguousarray(array))
+            opened.set_tensor(item["index"], np.asarray(array, order="C"))  # keeps rank 0
 
     def _failure(self, error: Exception) -> ExecutionError:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
