@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,27 @@ def test_every_operator_has_one_place() -> None:
     own = {rule.type for rule in all_rules("tflite")}
     assert not own & set(bridges())
     assert not (own | set(bridges())) & set(REASONS)
+
+
+def test_defaults_are_those_of_the_files() -> None:
+    """A file may leave out the options of an operator."""
+    schema = tflite_schema()
+    for rule in all_rules("tflite"):
+        fields = {field.name: field.default for field in schema.tables.get(schema.options.get(rule.type, ""), ())}
+        for name, parameter in inspect.signature(rule.function).parameters.items():
+            if name in fields and parameter.default is not parameter.empty and parameter.default is not None:
+                assert parameter.default == fields[name], f"{rule.type}.{name}"
+
+
+def test_operator_without_options() -> None:
+    graph = operator_graph("LEAKY_RELU", [random(3)], shapes=[(3,)])
+    [op] = computing(Converter()(graph))
+    assert op.attribs["alpha"] == 0.0
+    graph = operator_graph(
+        "ONE_HOT", [np.asarray([1, 0], np.int32), *map(Fixed, np.float32([3, 1, 0]))], shapes=[(3, 2)]
+    )
+    graph.operations[0].inputs[1].data = np.int32(3)
+    assert Converter()(graph).outputs[0].shape == (3, 2)
 
 
 # refusals

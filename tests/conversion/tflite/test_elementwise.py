@@ -62,6 +62,14 @@ def test_binary_of_integers(type: str) -> None:
     check(type, integers(3, 4, low=-50, high=50), Fixed(y) if type == "FLOOR_MOD" else y)
 
 
+@pytest.mark.parametrize("type", ["DIV", "FLOOR_DIV"])
+def test_division_of_integers(type: str) -> None:
+    y = integers(3, 4, seed=1)
+    y[y == 0] = 3
+    check(type, integers(3, 4, low=-50, high=50), y)
+    check(type, Fixed(integers(3, 4, low=-50, high=50)), y)
+
+
 @pytest.mark.parametrize("function", ["NONE", "RELU", "RELU_N1_TO_1", "RELU6"])
 @pytest.mark.parametrize("type", ["ADD", "SUB", "MUL", "DIV"])
 def test_fused_activation(type: str, function: str) -> None:

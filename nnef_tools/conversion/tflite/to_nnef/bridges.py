@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ....io.tf.lite.schema import tflite_schema
 
 _BRIDGES = """
 ABS Abs
@@ -132,18 +134,26 @@ INPUTS: Mapping[str, Sequence[int]] = {"EMBEDDING_LOOKUP": (1, 0)}
 
 
 class Bridge(NamedTuple):
-    """An operator of TensorFlow, and option -> attribute of it, None for an option without effect on values."""
+    """An operator of TensorFlow, and option -> attribute of it, None for an option without effect on values.
+
+    defaults: attribute -> value of its option in files that do not have it, which may differ from TensorFlow's.
+    """
 
     type: str
     attributes: Mapping[str, str | None]
+    defaults: Mapping[str, Any]
 
 
 @cache
 def bridges() -> Mapping[str, Bridge]:
     """Builtin operator -> bridge."""
+    schema = tflite_schema()
     found = {}
     for line in _BRIDGES.strip().splitlines():
         builtin, type, *options = line.split()
         pairs = (option.split("=") for option in options)
-        found[builtin] = Bridge(type, {option: attribute or None for option, attribute in pairs})
+        attributes = {option: attribute or None for option, attribute in pairs}
+        fields = schema.tables[schema.options[builtin]] if attributes else ()
+        defaults = {attributes.get(field.name): field.default for field in fields if not field.is_vector}
+        found[builtin] = Bridge(type, attributes, {name: value for name, value in defaults.items() if name})
     return found

@@ -67,8 +67,12 @@ class Converter(TensorFlowConverter):
         if bridge is None or rule is None:
             return None
         inputs = [op.inputs[k] for k in INPUTS[type]] if type in INPUTS else list(op.inputs)
-        called = {bridge.attributes.get(key, key): value for key, value in attribs.items()}
-        return Call(rule, inputs, {key: value for key, value in called.items() if key is not None}, after)
+        called = dict(bridge.defaults)
+        for option, value in attribs.items():
+            attribute = bridge.attributes.get(option, option)
+            if attribute is not None:
+                called[attribute] = value
+        return Call(rule, inputs, called, after)
 
     def _reason_against(self, op: Operation) -> str | None:
         return REASONS.get(str(op.type)) or (FOREIGN if op.custom else None)
