@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nnef_tools.errors import ExecutionError
+from nnef_tools.execution.executor import Executor
 from nnef_tools.io.tf.lite import Reader, Writer
 from nnef_tools.model import Graph, Operation, Tensor
 
@@ -74,8 +75,11 @@ def run_litert(graph: Graph, inputs: Sequence[Array], *, reference: bool = True)
         path = Path(folder) / "model.tflite"
         Writer()(graph, path)
         try:
-            executor: LiteRtExecutor = (LiteRtReferenceExecutor if reference else LiteRtExecutor)(path)
+            return _run((LiteRtReferenceExecutor if reference else LiteRtExecutor)(path), inputs)
         except ExecutionError:
-            executor = LiteRtExecutor(path)
-        results = executor.run({info.name: array for info, array in zip(executor.inputs, inputs, strict=True)})
-        return [results[info.name] for info in executor.outputs]
+            return _run(LiteRtExecutor(path), inputs)
+
+
+def _run(executor: Executor, inputs: Sequence[Array]) -> list[Array]:
+    results = executor.run({info.name: array for info, array in zip(executor.inputs, inputs, strict=True)})
+    return [results[info.name] for info in executor.outputs]
