@@ -95,6 +95,12 @@ class Converter(TensorFlowConverter):
         target.quant = dict(source.quant)
         return target
 
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
+        # What the source computes, but is a constant here (such as dequantized weights), may have another layout.
+        hidden = {t.name for t, target in self._tensors.items() if t.has_producer and target.data is not None}
+        return {name: target for name, target in super().tensor_mapping().items() if name not in hidden}
+
     # facts
 
     def _facts(self) -> dict[str, Any]:
