@@ -10,6 +10,7 @@ import pytest
 
 from nnef_tools.conversion import Transform
 from nnef_tools.conversion.engine.rules import all_rules, find_rule
+from nnef_tools.conversion.tflite.common import FUSING
 from nnef_tools.conversion.tflite.to_nnef.bridges import INPUTS, bridges
 from nnef_tools.conversion.tflite.to_nnef.refused import REASONS
 from nnef_tools.conversion.tflite_to_nnef import Converter
@@ -64,6 +65,14 @@ def test_every_operator_has_one_place() -> None:
     own = {rule.type for rule in all_rules("tflite")}
     assert not own & set(bridges())
     assert not (own | set(bridges())) & set(REASONS)
+
+
+def test_every_operator_with_a_fused_activation() -> None:
+    """Apart from the recurrent ones, which apply it inside."""
+    schema = tflite_schema()
+    option = "fused_activation_function"
+    having = {n for n, table in schema.options.items() if option in {field.name for field in schema.tables[table]}}
+    assert {name for name in having if not any(part in name for part in ("LSTM", "RNN", "SVDF"))} == FUSING
 
 
 def test_defaults_are_those_of_the_files() -> None:
