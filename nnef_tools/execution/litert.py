@@ -47,6 +47,7 @@ class LiteRtExecutor:
             _name(t, k) for k, t in enumerate(graph.tensors) if t in computed and t.dtype not in (np.void, np.object_)
         ]
         self._interpreters: dict[bool, Any] = {}
+        self._prepared: dict[Any, list[tuple[int, ...]]] = {}  # interpreter -> shapes of inputs that it is ready for
         opened = self._open(preserving=self._has_state)
         self.inputs = [_info(item) for item in opened.get_input_details()]
         self.outputs = [_info(item) for item in opened.get_output_details()]
@@ -81,7 +82,7 @@ class LiteRtExecutor:
 
     def reset(self) -> None:
         """Gives all variables their first value."""
-        for opened in self._interpreters.values():
+        for opened in self._prepared:
             opened.reset_all_variables()
 
     def _open(self, *, preserving: bool) -> Any:
@@ -93,7 +94,6 @@ class LiteRtExecutor:
                     experimental_op_resolver_type=self._observable_kernels if preserving else self._kernels,
                     experimental_preserve_all_tensors=preserving,
                 )
-                opened.allocate_tensors()
             except (RuntimeError, ValueError) as error:
                 raise self._failure(error) from error
             self._interpreters[preserving] = opened
@@ -101,15 +101,15 @@ class LiteRtExecutor:
 
     def _feed(self, opened: Any, arrays: Sequence[Array]) -> None:
         details = opened.get_input_details()
-        changed = [
-            item["index"] for item, array in zip(details, arrays, strict=True) if tuple(item["shape"]) != array.shape
-        ]
-        if changed:
-            for item, array in zip(details, arrays, strict=True):
-                opened.resize_tensor_input(item["index"], array.shape)
+        shapes = [array.shape for array in arrays]
+        if self._prepared.get(opened) != shapes:  # not before, as the extents of the file may be impossible
+            for item, shape in zip(details, shapes, strict=True):
+                if tuple(item["shape"]) != shape:
+                    opened.resize_tensor_input(item["index"], shape)
             opened.allocate_tensors()
+            self._prepared[opened] = shapes
         for item, array in zip(details, arrays, strict=True):
-            opened.set_tensor(item["index"], np.ascontiguousarray(array))
+            opened.set_tensor(item["index"], np.asarray(array, order="C"))  # keeps rank 0
 
     def _failure(self, error: Exception) -> ExecutionError:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -371,3 +371,13 @@ def test_half_precision_weights_stay_half(net: Net) -> None:
 def test_constant_operations_become_variables(net: Net) -> None:
     weights = net.constant(np.arange(8), 2, 4)
     check(net.done(net.mul(net.linear(net.external(3, 4), weights), 2.0)), fold_affine, ["linear"])
+
+
+def test_half_precision_weights_become_single_where_they_would_be_rounded(net: Net) -> None:
+    """What is stored in half precision is computed in float32, before and after."""
+    weights = net.variable(np.linspace(0.1, 1, 24, dtype=np.float16).reshape(6, 4))
+    exact = np.asarray(weights.data, np.float64) * 1.1
+    graph = net.done(net.mul(net.linear(net.external(2, 4), weights), 1.1))
+    check(graph, fold_affine, ["linear"])
+    assert weights.data.dtype == np.float32
+    np.testing.assert_allclose(weights.data, exact, rtol=1e-6)

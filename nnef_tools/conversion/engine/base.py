@@ -316,7 +316,7 @@ class Converter(ConverterBase, Helpers):
             self._target,
             type=op.type,
             name=op.name,
-            attribs=dict(op.attribs),
+            attribs={key: _literal(value) for key, value in op.attribs.items()},
             inputs=tuple(inputs) if isinstance(op.inputs, tuple) else inputs,
             outputs=tuple(outputs) if isinstance(op.outputs, tuple) else outputs,
             custom=True,
@@ -477,6 +477,11 @@ def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., 
 def is_missing(argument: Tensor | list[Tensor]) -> bool:
     """Is the input left out? Readers represent it by a tensor without a name."""
     return isinstance(argument, Tensor) and not argument.has_producer and argument.name == ""
+
+
+def _literal(value: Any) -> Any:
+    """The value of an attribute of a mirrored operation; bytes become hexadecimal digits."""
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _is_plain(value: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ...errors import Unsupported
 from ...model import Tensor
+from ...model.dtypes import is_integer
 from ..building.nnef import Builder
 
 FUSING = frozenset(
@@ -14,11 +15,19 @@ FUSING = frozenset(
 )  # fmt: skip
 """The operators whose option `fused_activation_function` is applied to their result."""
 
+
+def _limited(b: Builder, x: Tensor, low: int, high: int) -> Tensor:
+    """x between two numbers; integers stay integers."""
+    if is_integer(x.dtype):
+        return b.min(b.max(x, b.constant(low, x.dtype)), b.constant(high, x.dtype))
+    return b.clamp(x, float(low), float(high))
+
+
 _ACTIVATIONS: Mapping[str, Callable[[Builder, Tensor], Tensor]] = {
     "NONE": lambda b, x: x,
     "RELU": lambda b, x: b.relu(x),
-    "RELU_N1_TO_1": lambda b, x: b.clamp(x, -1.0, 1.0),
-    "RELU6": lambda b, x: b.clamp(x, 0.0, 6.0),
+    "RELU_N1_TO_1": lambda b, x: _limited(b, x, -1, 1),
+    "RELU6": lambda b, x: _limited(b, x, 0, 6),
     "TANH": lambda b, x: b.tanh(x),
     "SIGN_BIT": lambda b, x: b.cast(b.lt(x, 0.0), x.dtype),
 }

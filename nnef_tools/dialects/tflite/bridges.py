@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ....io.tf.lite.schema import tflite_schema
 
 _BRIDGES = """
 ABS Abs
@@ -19,17 +21,21 @@ ARG_MIN ArgMin output_type=
 ATAN2 Atan2
 BATCH_MATMUL BatchMatMulV3 adj_x=adj_x adj_y=adj_y asymmetric_quantize_inputs=
 BATCH_TO_SPACE_ND BatchToSpaceND
+BITWISE_XOR BitwiseXor
 BROADCAST_ARGS BroadcastArgs
 BROADCAST_TO BroadcastTo
+BUCKETIZE Bucketize boundaries=boundaries
 CEIL Ceil
 COS Cos
 CUMSUM Cumsum exclusive=exclusive reverse=reverse
 DEPTH_TO_SPACE DepthToSpace block_size=block_size
 DIV RealDiv
 ELU Elu
+EMBEDDING_LOOKUP Gather
 EQUAL Equal
 EXP Exp
 EXPAND_DIMS ExpandDims
+FAKE_QUANT FakeQuantWithMinMaxArgs min=min max=max num_bits=num_bits narrow_range=narrow_range
 FILL Fill
 FLOOR Floor
 FLOOR_DIV FloorDiv
@@ -47,12 +53,15 @@ LOGICAL_NOT LogicalNot
 LOGICAL_OR LogicalOr
 LOGISTIC Sigmoid
 LOG_SOFTMAX LogSoftmax
+MATRIX_DIAG MatrixDiag
+MATRIX_SET_DIAG MatrixSetDiag
 MAXIMUM Maximum
 MEAN Mean keep_dims=keep_dims
 MINIMUM Minimum
 MUL Mul
 NEG Neg
 NOT_EQUAL NotEqual
+ONE_HOT OneHot axis=axis
 PAD Pad
 PADV2 PadV2
 POW Pow
@@ -67,9 +76,11 @@ RELU Relu
 RELU6 Relu6
 REVERSE_SEQUENCE ReverseSequence seq_dim=seq_dim batch_dim=batch_dim
 REVERSE_V2 ReverseV2
+RIGHT_SHIFT RightShift
 ROUND Round
 RSQRT Rsqrt
 SCATTER_ND ScatterNd
+SEGMENT_SUM SegmentSum
 SELECT Select
 SELECT_V2 SelectV2
 SHAPE Shape out_type=
@@ -84,34 +95,67 @@ SQRT Sqrt
 SQUARE Square
 SQUARED_DIFFERENCE SquaredDifference
 SQUEEZE Squeeze squeeze_dims=squeeze_dims
+STABLEHLO_ABS Abs
+STABLEHLO_ADD AddV2
+STABLEHLO_COSINE Cos
+STABLEHLO_DIVIDE Div
+STABLEHLO_EXPONENTIAL Exp
+STABLEHLO_FLOOR Floor
+STABLEHLO_LOG Log
+STABLEHLO_LOGISTIC Sigmoid
+STABLEHLO_MAXIMUM Maximum
+STABLEHLO_MINIMUM Minimum
+STABLEHLO_MULTIPLY Mul
+STABLEHLO_NEGATE Neg
+STABLEHLO_POWER Pow
+STABLEHLO_REMAINDER TruncateMod
+STABLEHLO_RSQRT Rsqrt
+STABLEHLO_SELECT SelectV2
+STABLEHLO_SUBTRACT Sub
+STABLEHLO_TANH Tanh
 SUB Sub pot_scale_int16=
 SUM Sum keep_dims=keep_dims
 TANH Tanh
 TILE Tile
+TOPK_V2 TopKV2
 TRANSPOSE Transpose
+UNIQUE Unique idx_out_type=
 UNPACK Unpack num=num axis=axis
+UNSORTED_SEGMENT_MAX UnsortedSegmentMax
+UNSORTED_SEGMENT_MIN UnsortedSegmentMin
+UNSORTED_SEGMENT_PROD UnsortedSegmentProd
+UNSORTED_SEGMENT_SUM UnsortedSegmentSum
+WHERE Where
 ZEROS_LIKE ZerosLike
 """
 
-INPUTS: Mapping[str, Sequence[int]] = {}
+INPUTS: Mapping[str, Sequence[int]] = {"EMBEDDING_LOOKUP": (1, 0)}
 """Operators whose inputs are in another order there."""
 
 
 class Bridge(NamedTuple):
-    """An operator of TensorFlow, and option -> attribute of it, None for an option without effect on values."""
+    """An operator of TensorFlow, and option -> attribute of it, None for an option without effect on values.
+
+    defaults: attribute -> value of its option in files that do not have it, which may differ from TensorFlow's.
+    """
 
     type: str
     attributes: Mapping[str, str | None]
+    defaults: Mapping[str, Any]
 
 
 @cache
 def bridges() -> Mapping[str, Bridge]:
     """Builtin operator -> bridge."""
+    schema = tflite_schema()
     found = {}
     for line in _BRIDGES.strip().splitlines():
         builtin, type, *options = line.split()
         pairs = (option.split("=") for option in options)
-        found[builtin] = Bridge(type, {option: attribute or None for option, attribute in pairs})
+        attributes = {option: attribute or None for option, attribute in pairs}
+        fields = schema.tables[schema.options[builtin]] if attributes else ()
+        defaults = {attributes.get(field.name): field.default for field in fields if not field.is_vector}
+        found[builtin] = Bridge(type, attributes, {name: value for name, value in defaults.items() if name})
     return found
 
 

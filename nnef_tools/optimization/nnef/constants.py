@@ -11,8 +11,9 @@ from ...errors import NnefToolsError
 from ...model import Graph, Operation
 from ...model.utils import replace_tensor_in_consumers
 from ...ops.inference import evaluate
+from ...ops.precision import is_floating
 from ...ops.registry import find
-from .editor import Array, Editor
+from .editor import Array, Editor, narrowed, widened
 
 MAX_GROWTH = 1 << 20  # the number of items by which the value of an operation may exceed its inputs
 
@@ -91,9 +92,13 @@ def _evaluate(operation: Operation, editor: Editor) -> Array | None:
     size = sum(value.size for value in values)
     if operation.output.volume is None or operation.output.volume > size + MAX_GROWTH:
         return None
-    arguments = values if isinstance(operation.inputs, tuple) else [values]
+    wide = [widened(value) for value in values]
+    arguments = wide if isinstance(operation.inputs, tuple) else [wide]
     try:
         data = np.asarray(evaluate(operation.type or "", arguments, operation.attribs))
     except (NnefToolsError, ArithmeticError, ValueError, LookupError):
         return None
+    if is_floating(data.dtype) and any(a is not b for a, b in zip(values, wide, strict=True)):
+        stored = narrowed(data, *values)
+        data = data if stored is None else stored
     return data if data.size and data.shape == operation.output.shape else None

@@ -17,7 +17,7 @@ from ...model.widths import has_literal
 from ...ops.bind import bind
 from ...ops.inference import evaluate
 from ...ops.library import Library
-from ...ops.precision import common_float, is_floating
+from ...ops.precision import common_float, is_floating, is_narrow
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Argument = tuple[Operation, Tensor]
@@ -233,14 +233,23 @@ def real(array: Any) -> Array | None:
     return data.astype(np.float64) if is_floating(data.dtype) else None
 
 
+def widened(array: Array) -> Array:
+    """An array in the precision that it is computed in: float32 for half precision."""
+    return array.astype(np.float32) if is_floating(array.dtype) and is_narrow(array.dtype) else array
+
+
 def narrowed(data: Array, *sources: Array) -> Array | None:
     """A combination of constants in their common floating-point type; None if it does not fit.
 
     It does not fit if an item overflows, or underflows to 0. Scalars do not influence the type, unless all are scalars.
+    What is stored in half precision is computed in float32, so a combination that half precision rounds is float32.
     """
     ranked = [source for source in sources if source.ndim > 0] or sources
+    dtype = common_float(source.dtype for source in ranked)
     with np.errstate(all="ignore"):
-        result = np.asarray(data.astype(common_float(source.dtype for source in ranked)))
+        if is_narrow(dtype) and not np.array_equal(data.astype(dtype).astype(data.dtype), data):
+            dtype = np.float32
+        result = np.asarray(data.astype(dtype))
         lost = ~np.isfinite(result.astype(np.float64)) | ((result == 0) & (data != 0))
     return None if lost.any() else result
 

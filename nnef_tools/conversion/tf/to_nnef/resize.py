@@ -104,6 +104,13 @@ def _resize(
 ) -> Tensor:
     if align_corners and half:
         raise Unsupported("align_corners and half_pixel_centers exclude each other")
+    return resized(b, x, size, function, align_corners, half)
+
+
+def resized(
+    b: Builder, x: Tensor, size: list[int], function: Callable[..., Matrix], align_corners: bool, half: bool
+) -> Tensor:
+    """Images of another size. function: gives the weights, or the chosen elements, along an axis."""
     if len(size) != 2 or min(size) < 1:
         raise Unsupported(f"size {size}")
     source = to_channels_first(b, x, "NHWC")

@@ -3,6 +3,7 @@
 FAMILIES = (
     "activation",
     "conv",
+    "elementwise",
     "index",
     "linear",
     "move",
@@ -10,4 +11,5 @@ FAMILIES = (
     "pool",
     "quant",
     "resize",
+    "stablehlo",
 )

@@ -11,7 +11,7 @@ from ...maths import axis_orders
 from ...tf.common import from_channels_first, to_channels_first, window_padding
 
 
-def _biased(b: Builder, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor | float:
+def _bias(b: Builder, bias: Tensor | None) -> Tensor | float:
     return 0.0 if bias is None else reshape(b, bias, [1, shape(bias)[0]])
 
 
@@ -37,7 +37,7 @@ def conv_2d(
     y = b.conv(
         to_channels_first(b, x, "NHWC"),
         filter,
-        _biased(b, x, w, bias),
+        _bias(b, bias),
         padding=window_padding(padding, None, "NHWC"),
         stride=[stride_h, stride_w],
         dilation=[dilation_h_factor, dilation_w_factor],
@@ -65,7 +65,7 @@ def depthwise_conv_2d(
     y = b.conv(
         to_channels_first(b, x, "NHWC"),
         filter,
-        _biased(b, x, w, bias),
+        _bias(b, bias),
         padding=window_padding(padding, None, "NHWC"),
         stride=[stride_h, stride_w],
         dilation=[dilation_h_factor, dilation_w_factor],
@@ -91,9 +91,66 @@ def transpose_conv(
     x = b.deconv(
         to_channels_first(b, y, "NHWC"),
         transpose(b, w, [3, 0, 1, 2]),
-        _biased(b, y, w, bias),
+        _bias(b, bias),
         padding=window_padding(padding, None, "NHWC"),
         stride=[stride_h, stride_w],
         output_shape=[shape(y)[0], sizes[3], sizes[1], sizes[2]],
     )
     return from_channels_first(b, x, "NHWC")
+
+
+@to_nnef("tflite", "CONV_3D")
+def conv_3d(
+    b: Builder,
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None = None,
+    *,
+    padding: str,
+    stride_d: int,
+    stride_h: int,
+    stride_w: int,
+    dilation_d_factor: int = 1,
+    dilation_h_factor: int = 1,
+    dilation_w_factor: int = 1,
+) -> Tensor:
+    """CONV_3D -> conv. The filter is `[D, H, W, in, out]`."""
+    y = b.conv(
+        to_channels_first(b, x, "NDHWC"),
+        transpose(b, w, axis_orders.xcn_to_ncx_perm(5)),
+        _bias(b, bias),
+        padding=window_padding(padding, None, "NDHWC"),
+        stride=[stride_d, stride_h, stride_w],
+        dilation=[dilation_d_factor, dilation_h_factor, dilation_w_factor],
+        groups=shape(x)[-1] // shape(w)[-2],
+    )
+    return from_channels_first(b, y, "NDHWC")
+
+
+@to_nnef("tflite", "CONV_3D_TRANSPOSE")
+def conv_3d_transpose(
+    b: Builder,
+    sizes: Ints,
+    w: Tensor,
+    y: Tensor,
+    bias: Tensor | None = None,
+    *,
+    padding: str,
+    stride_d: int,
+    stride_h: int,
+    stride_w: int,
+    dilation_d_factor: int = 1,
+    dilation_h_factor: int = 1,
+    dilation_w_factor: int = 1,
+) -> Tensor:
+    """CONV_3D_TRANSPOSE -> deconv. The filter is `[D, H, W, out, in]`, `sizes` the shape of the result."""
+    x = b.deconv(
+        to_channels_first(b, y, "NDHWC"),
+        transpose(b, w, axis_orders.xcn_to_ncx_perm(5)),
+        _bias(b, bias),
+        padding=window_padding(padding, None, "NDHWC"),
+        stride=[stride_d, stride_h, stride_w],
+        dilation=[dilation_d_factor, dilation_h_factor, dilation_w_factor],
+        output_shape=[shape(y)[0], sizes[4], *sizes[1:4]],
+    )
+    return from_channels_first(b, x, "NDHWC")

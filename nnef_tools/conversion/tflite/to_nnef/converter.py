@@ -23,14 +23,19 @@ from ...building import shapes
 from ...building.quantized import QuantizedArray
 from ...engine.rules import Call, find_rule
 from ...tf.to_nnef.converter import Converter as TensorFlowConverter
+from ...tf.to_nnef.refused import FOREIGN
 from ..common import FUSING, activated
 from . import FAMILIES
 from .quantization import as_reals
+from .refused import REASONS
 
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
 
 _FUSED = "fused_activation_function"
+_SHAPED = ("STABLEHLO_BROADCAST_IN_DIM", "STABLEHLO_IOTA", "STABLEHLO_RESHAPE")
+_TYPED = ("CAST", "BITCAST", "STABLEHLO_CONVERT", "STABLEHLO_IOTA")
+"""Operators whose rules need the shape or the type of the result, which options do not tell, or tell in numbers."""
 
 
 class Converter(TensorFlowConverter):
@@ -51,17 +56,26 @@ class Converter(TensorFlowConverter):
         function = attribs.pop(_FUSED, "NONE") if type in FUSING else "NONE"
         after = None if function == "NONE" else partial(activated, self._builder, function=function)
         rule = find_rule(self.dialect, type, 1)
-        if type == "CAST":
-            attribs["out_data_type"] = op.outputs[0].dtype
+        if type in _TYPED:
+            attribs["result_type"] = op.outputs[0].dtype
+        if type in _SHAPED:
+            attribs["result_shape"] = op.outputs[0].shape
         if rule is not None:
             return Call(rule, list(op.inputs), attribs, after)
         bridge = bridges().get(type)
-        rule = None if bridge is None else find_rule("tf", bridge.type, 1)
+        rule = None if bridge is None else find_rule(TensorFlowConverter.dialect, bridge.type, 1)
         if bridge is None or rule is None:
             return None
         inputs = [op.inputs[k] for k in INPUTS[type]] if type in INPUTS else list(op.inputs)
-        called = {bridge.attributes.get(key, key): value for key, value in attribs.items()}
-        return Call(rule, inputs, {key: value for key, value in called.items() if key is not None}, after)
+        called = dict(bridge.defaults)
+        for option, value in attribs.items():
+            attribute = bridge.attributes.get(option, option)
+            if attribute is not None:
+                called[attribute] = value
+        return Call(rule, inputs, called, after)
+
+    def _reason_against(self, op: Operation) -> str | None:
+        return REASONS.get(str(op.type)) or (FOREIGN if op.custom else None)
 
     def _mapped(self, source: Tensor) -> Tensor:
         if source not in self._tensors and isinstance(source.data, QuantizedArray):
@@ -80,6 +94,12 @@ class Converter(TensorFlowConverter):
             target = self._copy(target)
         target.quant = dict(source.quant)
         return target
+
+    def tensor_mapping(self) -> dict[str, str]:
+        """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""
+        # What the source computes, but is a constant here (such as dequantized weights), may have another layout.
+        hidden = {t.name for t, target in self._tensors.items() if t.has_producer and target.data is not None}
+        return {name: target for name, target in super().tensor_mapping().items() if name not in hidden}
 
     # facts
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ...building import shapes
 from ...building.nnef import Builder
-from ...compose.number_types import convert_dtype
-from ...compose.slicing import joined, reshape_inferred
-from ...engine.rules import Array, Ints, to_nnef
+from ...building.shapes import shape, unsqueeze
+from ...compose.slicing import joined, padded, reshape_inferred, slice_axes
+from ...engine.rules import Array, Ints, Number, to_nnef
 from ...tf.to_nnef import move
 
 _MIRROR_MODES = ("REFLECT", "SYMMETRIC")
@@ -81,7 +80,54 @@ def strided_slice(
     )
 
 
-@to_nnef("tflite", "CAST")
-def cast(b: Builder, x: Tensor, *, in_data_type: Any = None, out_data_type: Any = None) -> Tensor:
-    """CAST -> cast, to the type of the result."""
-    return convert_dtype(b, x, out_data_type, saturate=False)
+@to_nnef("tflite", "DILATE")
+def dilate(b: Builder, x: Tensor, dilations: Ints, filling: Number) -> Tensor:
+    """DILATE: items at a distance along each axis, the filling between them."""
+    for k, step in enumerate(dilations):
+        extent = shape(x)[k]
+        if step < 1:
+            raise Unsupported(f"dilations {dilations}")
+        if step > 1 and extent > 1:
+            rank = len(shape(x))
+            pairs = [(0, step - 1 if axis == k + 1 else 0) for axis in range(rank + 1)]
+            spread = padded(b, unsqueeze(b, x, [k + 1]), pairs, "constant", filling)
+            joint = shapes.reshape(b, spread, [*shape(x)[:k], extent * step, *shape(x)[k + 1 :]])
+            x = slice_axes(b, joint, [0], [(extent - 1) * step + 1], [k], [1])
+    return x
+
+
+@to_nnef("tflite", "DYNAMIC_UPDATE_SLICE", "STABLEHLO_DYNAMIC_UPDATE_SLICE")
+def dynamic_update_slice(b: Builder, x: Tensor, update: Tensor, *start: Tensor) -> Tensor:
+    """DYNAMIC_UPDATE_SLICE: the update in its place, which is moved inside where it would leave the tensor.
+
+    The start is one tensor, or a scalar for each axis. A constant one -> slices and concat, others -> scatter_nd.
+    """
+    own, new = shape(x), shape(update)
+    limits = [n - m for n, m in zip(own, new, strict=True)]
+    known = [b.value(part) for part in start]
+    if all(part is not None for part in known):
+        first = np.concatenate([np.ravel(np.asarray(part)) for part in known])
+        return _updated(b, x, update, [int(k) for k in np.clip(first, 0, limits)])
+    parts = [shapes.reshape(b, part, [-1 if shape(part) else 1]) for part in start]
+    place = b.cast(parts[0] if len(parts) == 1 else b.concat(parts, axis=0), np.float32)
+    place = b.min(b.max(place, 0.0), b.constant(np.asarray(limits, np.float32)))
+    grid = np.moveaxis(np.indices(new), 0, -1).astype(np.float32)
+    place = shapes.reshape(b, place, [*[1] * len(new), len(own)])
+    indices = b.cast(b.add(b.constant(grid), place), np.int64)
+    return b.scatter_nd(x, indices, update, reduction="none")
+
+
+def _updated(b: Builder, x: Tensor, update: Tensor, start: list[int]) -> Tensor:
+    """x with the update at a known place: what is before and after it along the first axis that it does not fill."""
+    own, new = shape(x), shape(update)
+    k = next((k for k in range(len(own)) if own[k] != new[k]), None)
+    if k is None:
+        return update
+    end = start[k] + new[k]
+    inner = _updated(b, slice_axes(b, x, [start[k]], [end], [k], [1]), update, [*start[:k], 0, *start[k + 1 :]])
+    parts = [
+        slice_axes(b, x, [0], [start[k]], [k], [1]),
+        inner,
+        slice_axes(b, x, [end], [own[k]], [k], [1]),
+    ]
+    return joined(b, parts, k)

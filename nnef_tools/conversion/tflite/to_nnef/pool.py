@@ -37,3 +37,11 @@ def average_pool_2d(
 ) -> Tensor:
     """AVERAGE_POOL_2D -> avg_pool of the items that are there."""
     return _pool(b, "avg_pool", x, padding, [stride_h, stride_w], [filter_height, filter_width], "ignore")
+
+
+@to_nnef("tflite", "L2_POOL_2D")
+def l2_pool_2d(
+    b: Builder, x: Tensor, *, padding: str, stride_h: int, stride_w: int, filter_height: int, filter_width: int
+) -> Tensor:
+    """L2_POOL_2D -> rms_pool of the items that are there."""
+    return _pool(b, "rms_pool", x, padding, [stride_h, stride_w], [filter_height, filter_width], "ignore")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...engine.rules import to_nnef
@@ -11,5 +9,5 @@ from ...engine.rules import to_nnef
 
 @to_nnef("tflite", "QUANTIZE", "DEQUANTIZE")
 def quantize(b: Builder, x: Tensor) -> Tensor:
-    """The tensor itself; that of float16 becomes float32."""
-    return b.cast(x, np.float32)
+    """The tensor itself, since NNEF's scalar has no width: a constant of float16 stays one."""
+    return x

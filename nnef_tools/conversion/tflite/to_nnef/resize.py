@@ -20,5 +20,5 @@ def resize_bilinear(
 def resize_nearest(
     b: Builder, x: Tensor, size: Ints, *, align_corners: bool = False, half_pixel_centers: bool = False
 ) -> Tensor:
-    """RESIZE_NEAREST_NEIGHBOR."""
-    return resize.resize_nearest(b, x, size, align_corners=align_corners, half_pixel_centers=half_pixel_centers)
+    """RESIZE_NEAREST_NEIGHBOR, where both options go together."""
+    return resize.resized(b, x, size, resize.nearest_positions, align_corners, half_pixel_centers)
