@@ -53,15 +53,17 @@ def run_model(
     backend: str = "auto",
     output_names: Sequence[str] | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+    signature: str | None = None,
 ) -> dict[str, Array]:
     """Runs a model or Graph once and returns its outputs by name, in order.
 
     inputs: arrays by name, or in the order of the model's inputs. backend: 'auto', 'numpy', 'torch' or 'onnxruntime'.
     output_names: other tensors to return. custom_operators: operator name -> function of the backend's arrays.
-    UsageError for wrong inputs or names, ExecutionError if an operator fails.
+    signature: which one of a TFLite model to run. UsageError for wrong inputs or names, ExecutionError if an operator
+    fails.
     """
     check_lists(output_names=output_names, inputs=inputs)
-    executor = open_executor(model, format, backend=backend, custom_operators=custom_operators)
+    executor = open_executor(model, format, backend=backend, custom_operators=custom_operators, signature=signature)
     return executor.run(named_inputs(inputs, executor.inputs), output_names=output_names)
 
 

@@ -59,6 +59,7 @@ def convert_model(
     progress: Progress | None = None,
     dry_run: bool = False,
     keep_names: bool = False,
+    signature: str | None = None,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -79,7 +80,7 @@ def convert_model(
     random inputs before anything existing is replaced; random: their distribution, such as `normal(0, 1)` (default:
     floats uniform in [-1, 1), integers within what they index or are compared with, else from 0 to 9); seed: of them,
     by default 0. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
-    everything but write.
+    everything but write. signature: which one of a TFLite model with several to convert.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -112,6 +113,7 @@ def convert_model(
         random=random,
         dry_run=dry_run,
         keep_names=keep_names,
+        signature=signature,
     )
     return run(Job.of(source, target, input_format, output_format, options), Log(progress))
 
@@ -121,7 +123,14 @@ def run(job: Job, log: Log) -> Report:
     options = job.options
     log.warnings += job.plugins.warnings
     source = open_model(
-        job.source, job.format, options.input_shapes, options.input_names, options.output_names, job.plugins, log
+        job.source,
+        job.format,
+        options.input_shapes,
+        options.input_names,
+        options.output_names,
+        options.signature,
+        job.plugins,
+        log,
     )
     log.warnings += source.warnings
     source_types = operator_types(source.graph) if options.verify else {}

@@ -48,19 +48,21 @@ def open_graph(
     input_shapes: InputShapes | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    signature: str | None = None,
     plugins: Plugins = NO_PLUGINS,
 ) -> Graph:
     """The graph of a model file or folder in the dialect of its format, sorted.
 
     format: its name, by default recognized by content and suffix. input_shapes: name -> extents, for inputs that leave
-    them open. input_names, output_names: keep only the part between these tensors. UsageError, FormatError, FileError,
+    them open. input_names, output_names: keep only the part between these tensors. signature: which one of a TFLite
+    model. UsageError, FormatError, FileError,
     PluginError, MissingPackageError.
     """
     path = Path(source)
     found = detect_input(path, format)
     shapes = found.dialect.by_tensor_name(input_shapes or {})
     inputs, outputs = map(found.dialect.tensor_names, (input_names, output_names))
-    return open_model(path, found, shapes, inputs, outputs, plugins, Log()).graph
+    return open_model(path, found, shapes, inputs, outputs, signature, plugins, Log()).graph
 
 
 def open_model(
@@ -69,6 +71,7 @@ def open_model(
     input_shapes: InputShapes,
     input_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
+    signature: str | None,
     plugins: Plugins,
     log: Log,
 ) -> OpenModel:
@@ -76,9 +79,8 @@ def open_model(
     inner = {name: shape for name, shape in input_shapes.items() if name in (input_names or ())}
     outer = {name: shape for name, shape in input_shapes.items() if name not in inner}
     with log.stage("read"):
-        options = (
-            {"custom_shapes": plugins.shapes} if plugins.shapes and "custom_shapes" in format.reader_options else {}
-        )
+        given = {"custom_shapes": plugins.shapes, "signature": signature}
+        options = {key: value for key, value in given.items() if value and key in format.reader_options}
         reader = make_reader(format, **options)
         graph = reader(str(path), outer)
         facts = ModelFacts.of(graph, path, format.name, size_on_disk(getattr(reader, "files", (path,))))
@@ -347,6 +349,7 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
             seed=job.options.seed or 0,
             distribution=job.options.random,
             custom_operators=job.plugins.operators(),
+            signature=job.options.signature if "signature" in job.format.reader_options else None,
             quantization_steps=quantization_steps,
             insides=Insides(result.mapping(), source_types, operator_types(result.graph), tensor_sizes(result.graph)),
             hub=hub,

@@ -194,7 +194,9 @@ def test_routes(source: str, target: str, detour: bool, expected: list[str]) -> 
 def test_formats_without_converter() -> None:
     with pytest.raises(UsageError, match="unsupported conversion: caffe to onnx") as caught:
         find_route(FORMATS["caffe"], FORMATS["onnx"])
-    assert caught.value.hint == "formats that can be read: nnef, onnx, tf; that can be written: nnef, onnx, tf"
+    assert caught.value.hint == (
+        "formats that can be read: nnef, onnx, tf, tflite; that can be written: nnef, onnx, tf, tflite"
+    )
 
 
 @pytest.mark.parametrize(

@@ -307,12 +307,16 @@ class Converter(ConverterBase, Helpers):
             self._target,
             type=op.type,
             name=op.name,
-            attribs=dict(op.attribs),
+            attribs=self._mirrored(op.attribs),
             inputs=tuple(inputs) if isinstance(op.inputs, tuple) else inputs,
             outputs=tuple(outputs) if isinstance(op.outputs, tuple) else outputs,
             custom=True,
         )
         self._infer_custom([copied])
+
+    def _mirrored(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes of an operation that is copied as it is."""
+        return dict(attribs)
 
     def _fresh_output(self, source: Tensor) -> Tensor:
         target = Tensor(self._target, source.name, source.shape, source.dtype, quant=copy.deepcopy(source.quant))
