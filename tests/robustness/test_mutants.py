@@ -17,20 +17,23 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
+from nnef_tools.api import load_model
 from nnef_tools.cli.main import main
-from nnef_tools.errors import NnefToolsError
+from nnef_tools.errors import FormatError, NnefToolsError
 from nnef_tools.pipeline import convert_model
 
 from ..conformance.suite import all_cases
+from ..support.packages import member
+from .flatbuffer import damaged_tables, damaged_words
 from .graphdef import SAMPLES, damaged_graph
 from .mutation import damaged, damaged_text
-from .samples import archive, integer_model, nnef_files, onnx_model, write_folder
+from .samples import archive, integer_model, nnef_files, onnx_model, tflite_model, write_folder
 from .structure import damaged_structure
 
 MUTANTS = 100  # of a kind in a shard
 SHARDS = 4
 SECONDS = 20  # for one mutant, on a busy machine
-FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf"}
+FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf", ".tflite": "tflite"}
 EXIT_CODES = {2, 3}  # unreadable or invalid; not convertible
 
 
@@ -116,6 +119,20 @@ def graphdef_mutant(folder: Path, rng: np.random.Generator) -> Path:
     return path
 
 
+def tflite_mutant(folder: Path, rng: np.random.Generator) -> Path:
+    """A TensorFlow Lite model with damaged offsets, lengths and other bytes."""
+    path = folder / "model.tflite"
+    path.write_bytes(damaged_words(tflite_model(branches=bool(rng.integers(2))), rng))
+    return path
+
+
+def tflite_tables_mutant(folder: Path, rng: np.random.Generator) -> Path:
+    """A TensorFlow Lite model with damaged fields, which is a proper FlatBuffer."""
+    path = folder / "model.tflite"
+    path.write_bytes(damaged_tables(tflite_model(branches=bool(rng.integers(2))), rng))
+    return path
+
+
 KINDS = {
     "graphdef": graphdef_mutant,
     "onnx": onnx_mutant,
@@ -126,6 +143,8 @@ KINDS = {
     "quantization": quantization_mutant,
     "archive": archive_mutant,
     "members": member_mutant,
+    "tflite": tflite_mutant,
+    "tflite-tables": tflite_tables_mutant,
 }
 
 
@@ -136,10 +155,11 @@ def test_samples_are_valid(tmp_path: Path) -> None:
     (tmp_path / "c.tgz").write_bytes(archive(nnef_files()))
     (tmp_path / "d.tgz").write_bytes(archive(nnef_files(), compressed=False))
     write_folder(tmp_path / "e.nnef", nnef_files())
+    (tmp_path / "f.tflite").write_bytes(tflite_model(branches=False))
     graphs = [f"{k}.pb" for k in range(len(SAMPLES))]
     for name, sample in zip(graphs, SAMPLES, strict=True):
         (tmp_path / name).write_bytes(sample().SerializeToString())
-    for name in ("a.onnx", "b.onnx", "c.tgz", "d.tgz", "e.nnef", *graphs):
+    for name in ("a.onnx", "b.onnx", "c.tgz", "d.tgz", "e.nnef", "f.tflite", *graphs):
         assert convert_model(tmp_path / name, tmp_path / "target.nnef", output_format="nnef").written
 
 
@@ -173,6 +193,25 @@ def test_mutants(kind: str, shard: int, tmp_path: Path, capfd: pytest.CaptureFix
             before = target_files(tmp_path)
     assert not failures, "\n".join(failures)
     assert refused > MUTANTS / 10
+
+
+def test_mutants_of_a_real_tflite_model(tmp_path: Path) -> None:
+    data = member("basic-pitch", "basic_pitch/saved_models/icassp_2022/nmp.tflite").read_bytes()
+    path = tmp_path / "model.tflite"
+    refused, failures = 0, []
+    for seed in range(300):
+        rng = np.random.default_rng([seed, 1])
+        path.write_bytes((damaged_tables if seed % 3 else damaged_words)(data, rng))
+        try:
+            with time_limit(SECONDS):
+                load_model(path)
+        except FormatError as error:
+            refused += 1
+            failures += [f"seed {seed}: a long message"] * (len(str(error)) > 2000)
+        except BaseException as error:
+            failures.append(f"seed {seed}: {type(error).__name__}: {error}")
+    assert not failures, "\n".join(failures)
+    assert refused > 30
 
 
 def target_files(folder: Path) -> dict[str, bytes | None]:

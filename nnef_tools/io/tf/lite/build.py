@@ -66,7 +66,7 @@ class GraphBuilder:
             try:
                 self._graphs[index] = self._build(self._subgraphs[index])
             except FormatError as error:
-                if not (error.where or "").startswith("subgraph"):
+                if index != next(iter(self._open)) and not (error.where or "").startswith("subgraph"):
                     error.where = f"subgraph {index}" + (f", {error.where}" if error.where else "")
                 raise
             del self._open[index]
@@ -205,7 +205,7 @@ class GraphBuilder:
 
 
 def _is_given(key: str, value: Any) -> bool:
-    return value is not None and not (value == _MISSING and subgraph_option(key) != key)
+    return value is not None and (subgraph_option(key) == key or value != _MISSING)
 
 
 def _operator_type(code: Table) -> tuple[str, bool]:
