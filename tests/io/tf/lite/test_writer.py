@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nnef_tools.errors import FormatError
 from nnef_tools.io.tf.lite import Reader, Writer, writer
+from nnef_tools.io.tf.lite.flatbuffer import _Decoder
+from nnef_tools.io.tf.lite.schema import NUMBERS, tflite_schema
 from nnef_tools.model.graph import Graph, Operation, Tensor
 
 from .models import official, rewritten, run, sample, unary
@@ -123,3 +126,35 @@ def test_what_has_no_file(graph: Graph, message: str, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=message):
         Writer()(graph, tmp_path / "m.tflite")
     assert not (tmp_path / "m.tflite").exists()
+
+
+class Strict(_Decoder):
+    """Checks what the verifier of FlatBuffers checks beside offsets: alignment, and the zero behind strings."""
+
+    def _number(self, position: int, type: str) -> Any:
+        assert position % np.dtype(type).itemsize == 0, (position, type)
+        return super()._number(position, type)
+
+    def _string(self, position: int) -> str:
+        text = super()._string(position)
+        assert self._data[position + 4 + len(text.encode())] == 0
+        return text
+
+    def _vector(self, position: int, type: str) -> Any:
+        assert type not in NUMBERS or (position + 4) % np.dtype(type).itemsize == 0, (position, type)
+        return super()._vector(position, type)
+
+
+def test_everything_is_aligned(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    graph = sample()
+    graph.tensors[1].quant = {"scale": 0.5, "zero_point": 3}
+    Writer()(graph, path)
+    data = memoryview(path.read_bytes())
+    decoder = Strict(data, tflite_schema())
+    model = decoder.table(decoder.reference(0), "Model")
+    assert model["signature_defs"][0]["signature_key"] == "run"
+    constants = [buffer["data"] for buffer in model["buffers"] if buffer["data"] is not None]
+    base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
+    assert constants
+    assert all((constant.__array_interface__["data"][0] - base) % 16 == 0 for constant in constants)
