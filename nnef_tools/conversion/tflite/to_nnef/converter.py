@@ -47,6 +47,8 @@ class Converter(TensorFlowConverter):
     # operations
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
+        if op.custom:  # also one with the name of a builtin operator
+            return None
         type, attribs = str(op.type), dict(op.attribs)
         function = attribs.pop(_FUSED, "NONE") if type in FUSING else "NONE"
         after = None if function == "NONE" else partial(activated, self._builder, function=function)

@@ -165,10 +165,11 @@ class GraphBuilder:
             if tensor in known or not tensor.name:
                 raise FormatError(f"tensor '{tensor.name}' is computed by {type}, but has a value already")
             known.add(tensor)
-        if type == "DENSIFY" and len(inputs) == len(outputs) == 1 and inputs[0].data is not None:
+        if type == "DENSIFY" and not custom and len(inputs) == len(outputs) == 1 and inputs[0].data is not None:
             outputs[0].data = inputs[0].data  # which is dense already
             return
-        check_call(type, inputs, outputs, attribs)
+        if not custom:
+            check_call(type, inputs, outputs, attribs)
         Operation(graph, type=type, custom=custom, attribs=attribs, inputs=inputs, outputs=outputs)
 
     def _options(self, table: Table, type: str) -> dict[str, Any]:

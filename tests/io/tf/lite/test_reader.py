@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nnef_tools import convert_model, load_model, run_model
-from nnef_tools.errors import FileError, FormatError, UsageError
+from nnef_tools.errors import ConversionError, FileError, FormatError, UsageError
 from nnef_tools.io.tf.lite import Reader
 from nnef_tools.io.tf.lite.flatbuffer import Table
 
@@ -200,6 +200,14 @@ def test_options_and_version_of_custom_operators(tmp_path: Path) -> None:
         convert_model(tmp_path / "m.tflite", tmp_path / "m.nnef", mirror_unsupported=True)
         text = (tmp_path / "m.nnef" / "graph.nnef").read_text()
         assert "custom_version = 4" in text and (raw is None or "custom_options = '010203'" in text)
+
+
+def test_custom_operators_with_the_name_of_a_builtin_one(tmp_path: Path) -> None:
+    code = {"deprecated_builtin_code": 32, "builtin_code": 32, "custom_code": "RELU"}
+    path = write_tables(tmp_path / "m.tflite", model(relu(), [code]))
+    assert Reader()(path).operations[0].custom
+    with pytest.raises(ConversionError, match="RELU"):
+        convert_model(path, tmp_path / "m.nnef")
 
 
 # subgraphs
