@@ -96,6 +96,11 @@ def as_mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def as_list(value: Any) -> list[Any]:
+    """The same for a list."""
+    return value if isinstance(value, list) else []
+
+
 def from_text(text: Any) -> bytes:
     """The contents in base64. UsageError if they are not."""
     try:

@@ -18,7 +18,7 @@ from ...files import replace_file
 from .build import CUSTOM_OPTIONS, CUSTOM_VERSION, ORIGINAL_NAMES, VARIABLES
 from .calls import graphs_of, option_field
 from .flatbuffer import Table, encode
-from .metadata import as_mapping, from_text, write_archive
+from .metadata import as_list, as_mapping, from_text, write_archive
 from .quantization import quantization_table
 from .reader import IDENTIFIER, VERSION
 from .schema import tflite_schema
@@ -122,14 +122,14 @@ class _Model:
 
     def _subgraph(self, graph: Graph) -> Table:
         index = _numbered(graph)
-        variables = set(graph.metadata.get(VARIABLES) or ())
+        variables = as_list(graph.metadata.get(VARIABLES))
         names = as_mapping(graph.metadata.get(ORIGINAL_NAMES))
         open_axes = as_mapping(graph.metadata.get(OPEN_EXTENTS))
         return {
             "tensors": [
                 {
-                    **self._tensor(tensor, open_axes.get(tensor.name or "", ())),
-                    "name": names.get(tensor.name or "", tensor.name),
+                    **self._tensor(tensor, as_list(open_axes.get(tensor.name or ""))),
+                    "name": _original(tensor.name, names),
                     "is_variable": tensor.name in variables,
                 }
                 for tensor in index
@@ -254,11 +254,17 @@ def _signatures(graph: Graph) -> list[Table] | None:
     for role, bound in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         by_name = {tensor.name: tensor for tensor in bound}
         pairs = as_mapping(graph.metadata.get(f"signature_{role}")).items()
-        named = {str(name): by_name[tensor] for name, tensor in pairs if tensor in by_name}
+        named = {name: by_name[tensor] for name, tensor in pairs if isinstance(tensor, str) and tensor in by_name}
         rest = [tensor for tensor in by_name.values() if tensor not in named.values()]
         named.update((tensor.name or f"tensor_{index[tensor]}", tensor) for tensor in rest)
         maps[role] = [{"name": name, "tensor_index": index[tensor]} for name, tensor in named.items()]
     return [{"signature_key": key, **maps, "subgraph_index": 0}]
+
+
+def _original(name: str | None, originals: Mapping[str, Any]) -> str | None:
+    """The name in the file that a tensor is from."""
+    found = originals.get(name or "", name)
+    return found if found is None or isinstance(found, str) else name
 
 
 def _numbered(graph: Graph) -> dict[Tensor, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnef_tools.errors import FormatError
+from nnef_tools.errors import FormatError, UsageError
 from nnef_tools.io.tf.lite import Reader, Writer, writer
 from nnef_tools.io.tf.lite.flatbuffer import _Decoder
 from nnef_tools.io.tf.lite.schema import NUMBERS, tflite_schema
@@ -96,6 +96,19 @@ def test_signature_names_all_inputs_and_outputs(tmp_path: Path) -> None:
     found = official(tmp_path / "m.tflite").signatureDefs[0]
     assert [(item.name, item.tensorIndex) for item in found.inputs] == [(b"first", 0), (b"alias", 0), (b"b", 1)]
     assert [(item.name, item.tensorIndex) for item in found.outputs] == [(b"tensor_2", 2)]
+
+
+def test_metadata_of_other_types_counts_as_missing(tmp_path: Path) -> None:
+    """Somebody may have edited the file that it is from."""
+    graph = sample()
+    names = ("signature_inputs", "variables", "original_names", "open_extents", "description")
+    for value in (5, "x", [[1]], {"x": 5, "y": [1]}, None):
+        graph.metadata.update(dict.fromkeys(names, value))
+        Writer()(graph, tmp_path / "m.tflite")
+        assert run(tmp_path / "m.tflite", X)[0].shape == (1, 3)
+    graph.metadata["tflite_metadata"] = {"about": "no base64"}
+    with pytest.raises(UsageError, match="base64"):
+        Writer()(graph, tmp_path / "m.tflite")
 
 
 def test_changed_options_of_custom_operators(tmp_path: Path) -> None:
