@@ -168,6 +168,7 @@ _IN_PYTHON = {
     "--static-only": "static_only=True",
     "--mirror-unsupported": "mirror_unsupported=True",
     "--standard-only": "standard_only=True",
+    "--signature": "signature='..'",
     "--custom-converters": "custom_converters=[..]",
     "--custom-shapes": "custom_shapes=[..]",
 }

@@ -87,6 +87,7 @@ def _add_models(parser: Parser) -> None:
     group.add_argument(
         "--output-names", nargs="+", action=Names, metavar="NAME", help="convert only what leads to these tensors"
     )
+    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model to convert")
     group.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
 
 
@@ -217,6 +218,7 @@ def _run(args: argparse.Namespace) -> int:
             random=args.random,
             progress=show,
             dry_run=args.dry_run,
+            signature=args.signature,
         )
     _print_report(report, verbose=args.verbose)
     if args.json:

@@ -121,6 +121,7 @@ def _add_outputs(parser: Parser) -> None:
 def _add_running(parser: Parser) -> None:
     group = parser.add_argument_group("running")
     group.add_argument("--backend", choices=BACKENDS, default=AUTO, help="default: the fastest that there is")
+    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model to run")
     group.add_argument("--device", help="where torch or onnxruntime runs it: cpu, cuda, ..")
     group.add_argument(
         "--decompose",
@@ -272,6 +273,7 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
         custom_operators=functions,
         decomposed=decomposed,
         device=args.device,
+        signature=args.signature,
     )
     with _errors_of("--io-transpose"):
         transposed = names_or_all(args.io_transpose)

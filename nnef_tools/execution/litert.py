@@ -11,7 +11,9 @@ import numpy as np
 
 from ..errors import ExecutionError, FileError, MissingPackageError
 from ..io.tf.lite import Reader
-from ..model import Tensor
+from ..io.tf.lite.build import VARIABLES
+from ..model import Graph, Tensor
+from ..model.facts import OPEN_EXTENTS
 from .executor import Array, Observer, TensorInfo, no_such_tensor
 from .feeds.inputs import check_inputs
 
@@ -25,7 +27,8 @@ class LiteRtExecutor:
     """An `Executor` for a `.tflite` file, with LiteRT's optimized kernels.
 
     Inputs and outputs are what the model has: codes, where it is quantized. Variables keep their values from run to
-    run, `reset` gives them their first ones. Tensors without a name are called by their number, such as `#12`.
+    run, `reset` gives them their first ones. Tensors have the names that `io.tf.lite.Reader` gives them. signature: the
+    one to run, of models that have several.
     """
 
     backend = "litert"
@@ -34,24 +37,31 @@ class LiteRtExecutor:
     _kernels: ClassVar[Any] = OpResolverType.AUTO
     _observable_kernels: ClassVar[Any] = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # delegates hide tensors
 
-    def __init__(self, model: str | os.PathLike[str]) -> None:
+    def __init__(self, model: str | os.PathLike[str], signature: str | None = None) -> None:
         self._path = Path(model)
         if not self._path.exists():
             raise FileError("there is no such file", where=str(self._path))
-        graph = Reader()(self._path)  # LiteRT itself may crash on damaged files
-        self._custom = sorted({str(op.type) for op in graph.operations if op.custom})
-        self._has_state = any(op.type == "VAR_HANDLE" for op in graph.operations) or "variables" in graph.metadata
-        self._index = {_name(tensor, k): k for k, tensor in enumerate(graph.tensors) if tensor.name != ""}
+        reader = Reader(signature)
+        graph = reader(self._path)  # LiteRT itself may crash on damaged files
+        self._subgraph = reader.subgraph
+        self._facts = graph.metadata
+        graphs = _with_subgraphs(graph)
+        self._custom = sorted({str(op.type) for item in graphs for op in item.operations if op.custom})
+        self._has_state = any(
+            VARIABLES in item.metadata or any(op.type == "VAR_HANDLE" for op in item.operations) for item in graphs
+        )
+        self._index = {str(tensor.name): k for k, tensor in enumerate(graph.tensors) if tensor.name}
         computed = {tensor for op in graph.operations for tensor in op.outputs}
         self.tensor_names = [
-            _name(t, k) for k, t in enumerate(graph.tensors) if t in computed and t.dtype not in (np.void, np.object_)
+            str(tensor.name)
+            for tensor in graph.tensors
+            if tensor in computed and tensor.dtype not in (np.void, np.object_)
         ]
         self._interpreters: dict[bool, Any] = {}
         self._prepared: dict[Any, list[tuple[int, ...]]] = {}  # interpreter -> shapes of inputs that it is ready for
-        opened = self._open(preserving=self._has_state)
-        self.inputs = [_info(item) for item in opened.get_input_details()]
-        self.outputs = [_info(item) for item in opened.get_output_details()]
-        self._index.update({item["name"]: item["index"] for item in opened.get_output_details()})
+        self._open(preserving=self._has_state)
+        self.inputs = [_info(tensor, graph) for tensor in graph.inputs]
+        self.outputs = [_info(tensor, graph) for tensor in graph.outputs]
 
     def run(
         self,
@@ -70,12 +80,11 @@ class LiteRtExecutor:
         inner = observe is not None or not outputs.issuperset(names)
         opened = self._open(preserving=inner or self._has_state)
         try:
-            self._feed(opened, arrays)
-            opened.invoke()
-            values = {name: np.array(opened.get_tensor(self._index[name])) for name in names}
+            self._invoke(opened, arrays)
+            values = {name: np.array(self._value(opened, name)) for name in names}
             for name in self.tensor_names if observe is not None else ():
                 assert observe is not None
-                observe(name, opened.get_tensor(self._index[name]))
+                observe(name, self._value(opened, name))
         except (RuntimeError, ValueError) as error:
             raise self._failure(error) from error
         return values
@@ -98,6 +107,18 @@ class LiteRtExecutor:
                 raise self._failure(error) from error
             self._interpreters[preserving] = opened
         return self._interpreters[preserving]
+
+    def _invoke(self, opened: Any, arrays: Sequence[Array]) -> None:
+        if self._subgraph:  # only a signature leads to another subgraph than the first
+            by_name = {info.name: array for info, array in zip(self.inputs, arrays, strict=True)}
+            names = self._facts["signature_inputs"] if self.inputs else {}
+            opened.get_signature_runner(self._facts["signature"])(**{key: by_name[name] for key, name in names.items()})
+            return
+        self._feed(opened, arrays)
+        opened.invoke()
+
+    def _value(self, opened: Any, name: str) -> Any:
+        return opened.get_tensor(self._index[name], self._subgraph)
 
     def _feed(self, opened: Any, arrays: Sequence[Array]) -> None:
         details = opened.get_input_details()
@@ -125,11 +146,21 @@ class LiteRtReferenceExecutor(LiteRtExecutor):
     _observable_kernels = OpResolverType.BUILTIN_REF
 
 
-def _name(tensor: Tensor, index: int) -> str:
-    return tensor.name or f"#{index}"
+def _with_subgraphs(graph: Graph) -> list[Graph]:
+    """The graph and all that its operations have, each once."""
+    found = {graph: None}
+    waiting = [graph]
+    while waiting:
+        for op in waiting.pop().operations:
+            for value in op.attribs.values():
+                for item in value if isinstance(value, list) else (value,):
+                    if isinstance(item, Graph) and item not in found:
+                        found[item] = None
+                        waiting.append(item)
+    return list(found)
 
 
-def _info(details: Mapping[str, Any]) -> TensorInfo:
-    shape = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
-    extents = tuple(None if extent < 0 else int(extent) for extent in shape)
-    return TensorInfo(details["name"] or f"#{details['index']}", details["dtype"], extents)
+def _info(tensor: Tensor, graph: Graph) -> TensorInfo:
+    open_axes = graph.metadata.get(OPEN_EXTENTS, {}).get(tensor.name, ())
+    extents = tuple(None if axis in open_axes else extent for axis, extent in enumerate(tensor.shape or ()))
+    return TensorInfo(str(tensor.name), np.bytes_ if tensor.dtype is np.str_ else tensor.dtype, extents)

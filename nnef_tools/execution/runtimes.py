@@ -44,21 +44,22 @@ def make_executor(
     decomposed: Collection[str] | None = None,
     device: str | None = None,
     limits: Limits | None = None,
+    signature: str | None = None,
 ) -> Executor:
     """Makes an executor for a model file, or for a Graph in the NNEF dialect.
 
-    format: 'nnef', 'onnx' or 'tf'; the last two are run by their own runtime. backend: 'auto' takes, for NNEF, the
-    first of onnxruntime, torch and numpy that is installed and can run the model, even if that turns out only in a run;
-    `.backend` of the result tells which, and `.note` why not another. custom_operators: operator name -> function on
-    the arrays of torch (of numpy without torch, or if numpy is the backend); onnxruntime cannot call them, so 'auto'
-    takes another backend for models with such operators. decomposed: operators to run by the bodies of their fragments.
-    device: 'cpu', 'cuda', .., of torch or onnxruntime. limits: those of `nnef_tools.budget` that differ from the
-    defaults; LimitError for models beyond them. UsageError for an impossible combination, for a backend that
-    cannot run the model, and for operators to decompose that have no body; FormatError or ShapeError for an invalid
-    graph.
+    format: 'nnef', 'onnx', 'tf' or 'tflite'; all but the first are run by their own runtime. backend: 'auto' takes, for
+    NNEF, the first of onnxruntime, torch and numpy that is installed and can run the model, even if that turns out only
+    in a run; `.backend` of the result tells which, and `.note` why not another. custom_operators: operator name ->
+    function on the arrays of torch (of numpy without torch, or if numpy is the backend); onnxruntime cannot call them,
+    so 'auto' takes another backend for models with such operators. decomposed: operators to run by the bodies of their
+    fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. limits: those of `nnef_tools.budget` that differ from
+    the defaults; LimitError for models beyond them. signature: which one of a TFLite model to run. UsageError for an
+    impossible combination, for a backend that cannot run the model, and for operators to decompose that have no body;
+    FormatError or ShapeError for an invalid graph.
     """
     with within(limits):
-        return _make_executor(model, format, backend, custom_operators, decomposed, device)
+        return _make_executor(model, format, backend, custom_operators, decomposed, device, signature)
 
 
 def _make_executor(
@@ -68,12 +69,15 @@ def _make_executor(
     custom_operators: Functions | None,
     decomposed: Collection[str] | None,
     device: str | None,
+    signature: str | None,
 ) -> Executor:
     from ..model import Graph
 
     if backend not in BACKENDS:
         raise UsageError(f"unknown backend '{backend}'", hint=f"choose from {', '.join(BACKENDS)}")
     able = _runtimes(format)
+    if signature is not None and "signature" not in FORMATS[format].reader_options:
+        raise UsageError(f"{FORMATS[format].title} models have no signatures to choose from")
     chosen = [runtime for runtime in able if backend in (AUTO, runtime.name)]
     if not chosen:
         raise _cannot_run(format, backend, able)
@@ -88,7 +92,7 @@ def _make_executor(
     if isinstance(model, Graph):
         raise UsageError(f"{able[0].models} models are run from their file, not from a Graph")
     _check_device(device, chosen, able)
-    return _load(chosen[0], model, device)
+    return _load(chosen[0], model, device, signature)
 
 
 def _runtimes(format: str) -> list[Runtime]:
@@ -122,10 +126,11 @@ def _use(*names: str) -> str:
     return f"use {', '.join(names[:-1])} or {names[-1]}"
 
 
-def _load(runtime: Runtime, model: Model, device: str | None) -> Executor:
-    executor: Executor = (
-        load(runtime.executor)(model, device=device) if runtime.devices else load(runtime.executor)(model)
-    )
+def _load(runtime: Runtime, model: Model, device: str | None, signature: str | None = None) -> Executor:
+    options: dict[str, str | None] = {} if signature is None else {"signature": signature}
+    if runtime.devices:
+        options["device"] = device
+    executor: Executor = load(runtime.executor)(model, **options)
     return executor
 
 

@@ -29,6 +29,8 @@ HTML = Foreign("a web page, not a model", "the download failed, or needs the add
 ORT = Foreign("a model in onnxruntime's own format (.ort)", "convert the ONNX model that it was made of")
 PICKLE = Foreign("a Python pickle, such as PyTorch writes", _EXPORT)
 TORCH = Foreign("a PyTorch file", _EXPORT)
+CIRCLE = Foreign("a Circle model", "convert the TFLite model that it was made of")
+TASK = Foreign("a MediaPipe task, an archive of models", "unpack it, and give a .tflite file of it")
 ZIP = Foreign("a zip archive", "unpack it, and give the model in it")
 WEIGHTS = Foreign("weights without a network (safetensors)", "export the model that they belong to as ONNX")
 GGUF = Foreign("a GGUF file", "export the model that it was made of as ONNX")
@@ -67,6 +69,8 @@ def _by_content(path: Path, head: bytes) -> Foreign | None:
         return magic
     if head[4:8] == b"ORTM":
         return ORT
+    if head[4:8] == b"CIR0":
+        return CIRCLE
     if head[:4] == b"PK\x03\x04":
         return _zip(path)
     if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
@@ -105,6 +109,8 @@ def _zip(path: Path) -> Foreign | None:
         return None
     if any(name.endswith("data.pkl") for name in names):
         return TORCH
+    if any(name.endswith(".tflite") for name in names):
+        return TASK
     return ARRAY if names and all(name.endswith(".npy") for name in names) else ZIP
 
 

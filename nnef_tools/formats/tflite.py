@@ -24,6 +24,7 @@ FORMATS = (
         is_magic=lambda head: head[4:8] == b"TFL3",
         extra="tflite",
         reader="io.tf.lite:Reader",
+        reader_options=frozenset({"signature"}),
         writer="io.tf.lite:Writer",
         runtimes=(
             Runtime("litert", "TFLite", "execution.litert:LiteRtExecutor", package="ai_edge_litert"),

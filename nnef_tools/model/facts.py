@@ -24,6 +24,8 @@ FRAGMENTS = "fragments"
 """Name -> `language.types.Fragment`, of the operations that an NNEF file declares."""
 EXTENSIONS = "extensions"
 """See `unknown_extensions`."""
+OPEN_EXTENTS = "open_extents"
+"""Tensor name -> axes whose extents the file leaves open, although the graph has numbers for them."""
 
 TEXT_KEYS = (EXTENSIONS, FRAGMENTS)
 """What `graph.nnef` itself says, and `nnef_tools.json` need not."""

@@ -61,6 +61,7 @@ def convert_model(
     dry_run: bool = False,
     keep_names: bool = False,
     limits: Limits | None = None,
+    signature: str | None = None,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -82,7 +83,7 @@ def convert_model(
     floats uniform in [-1, 1), integers within what they index or are compared with, else from 0 to 9); seed: of them,
     by default 0. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
     everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
-    defaults (`nnef_tools.budget.Budget` explains them).
+    defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model with several to convert.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -115,6 +116,7 @@ def convert_model(
         random=random,
         dry_run=dry_run,
         keep_names=keep_names,
+        signature=signature,
     )
     with within(limits):
         return run(Job.of(source, target, input_format, output_format, options), Log(progress))
@@ -131,7 +133,14 @@ def _run(job: Job, log: Log) -> Report:
     log.warnings += job.in_place_warning()
     log.warnings += job.plugins.warnings
     source = open_model(
-        job.source, job.format, options.input_shapes, options.input_names, options.output_names, job.plugins, log
+        job.source,
+        job.format,
+        options.input_shapes,
+        options.input_names,
+        options.output_names,
+        options.signature,
+        job.plugins,
+        log,
     )
     log.warnings += source.warnings
     source_types = operator_types(source.graph) if options.verify else {}

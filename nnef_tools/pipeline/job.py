@@ -56,6 +56,7 @@ class Options:
     seed: int | None
     random: str | None
     dry_run: bool
+    signature: str | None
 
     def given(self) -> set[str]:
         """The names of the options that differ from their defaults."""
@@ -201,6 +202,9 @@ CONVERTER_OPTIONS = {
 }
 """Options for converters -> the names that converters have for them."""
 
+READER_OPTIONS = ("signature",)
+"""Options for the reader only."""
+
 WRITER_OPTIONS = ("generate_custom_fragments", "annotate_shapes", "external_data")
 """Options for the writer only."""
 
@@ -225,6 +229,7 @@ def unused_options(options: Options, source: Format, target: Format, route: Sequ
     on_target = [name for name in WRITER_OPTIONS if name not in used]
     if not target.archive_suffixes:
         on_target.append("compress")
+    unused |= {name: f"on {source.title} models" for name in READER_OPTIONS if name not in used}
     if not any("dequantize" in dialect.optimizer_options for dialect in dialects):
         on_target.append("dequantize")
     unused |= dict.fromkeys(on_target, f"on {target.title} models")

@@ -50,21 +50,23 @@ def open_graph(
     input_shapes: InputShapes | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    signature: str | None = None,
     plugins: Plugins = NO_PLUGINS,
     limits: Limits | None = None,
 ) -> Graph:
     """The graph of a model file or folder in the dialect of its format, sorted.
 
     format: its name, by default recognized by content and suffix. input_shapes: name -> extents, for inputs that leave
-    them open. input_names, output_names: keep only the part between these tensors. limits: see `convert_model`.
-    UsageError, FormatError, FileError, LimitError, PluginError, MissingPackageError.
+    them open. input_names, output_names: keep only the part between these tensors. signature: which one of a TFLite
+    model. limits: see `convert_model`. UsageError, FormatError, FileError, LimitError, PluginError,
+    MissingPackageError.
     """
     path = Path(source)
     found = detect_input(path, format)
     shapes = found.dialect.by_tensor_name(input_shapes or {})
     inputs, outputs = map(found.dialect.tensor_names, (input_names, output_names))
     with within(limits):
-        return open_model(path, found, shapes, inputs, outputs, plugins, Log()).graph
+        return open_model(path, found, shapes, inputs, outputs, signature, plugins, Log()).graph
 
 
 def open_model(
@@ -73,6 +75,7 @@ def open_model(
     input_shapes: InputShapes,
     input_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
+    signature: str | None,
     plugins: Plugins,
     log: Log,
 ) -> OpenModel:
@@ -80,9 +83,8 @@ def open_model(
     inner = {name: shape for name, shape in input_shapes.items() if name in (input_names or ())}
     outer = {name: shape for name, shape in input_shapes.items() if name not in inner}
     with log.stage("read"):
-        options = (
-            {"custom_shapes": plugins.shapes} if plugins.shapes and "custom_shapes" in format.reader_options else {}
-        )
+        given = {"custom_shapes": plugins.shapes, "signature": signature}
+        options = {key: value for key, value in given.items() if value and key in format.reader_options}
         reader = make_reader(format, **options)
         with paused_collector():
             graph = reader(str(path), outer)
@@ -356,6 +358,7 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
             seed=job.options.seed or 0,
             distribution=job.options.random,
             custom_operators=job.plugins.operators(),
+            signature=job.options.signature if "signature" in job.format.reader_options else None,
             quantization_steps=quantization_steps,
             insides=Insides(result.mapping(), source_types, operator_types(result.graph), tensor_sizes(result.graph)),
             hub=hub,

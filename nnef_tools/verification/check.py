@@ -54,6 +54,7 @@ def verify_conversion(
     seed: int = 0,
     distribution: str | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
+    signature: str | None = None,
     quantization_steps: QuantizationSteps | None = None,
     insides: Insides | None = None,
     hub: Hub | None = None,
@@ -61,16 +62,16 @@ def verify_conversion(
 ) -> Verification:
     """Runs source and target, each given as path and format name, on `samples` random inputs and compares the outputs.
 
-    Outputs and inputs correspond by their order. quantization_steps: of a model with quantized activations, whose
-    outputs may also differ by steps. insides: if given, a failure names the first tensor that differs. hub: the NNEF
-    graph between the two, if neither is NNEF. progress: called with `verify 2/3` before the second of three runs.
-    VerificationError, with a table of the outputs, if they differ by more than the tolerances; UsageError if a model
-    cannot be run.
+    Outputs and inputs correspond by their order. signature: of the source to run, if it has several.
+    quantization_steps: of a model with quantized activations, whose outputs may also differ by steps. insides: if
+    given, a failure names the first tensor that differs. hub: the NNEF graph between the two, if neither is NNEF.
+    progress: called with `verify 2/3` before the second of three runs. VerificationError, with a table of the outputs,
+    if they differ by more than the tolerances; UsageError if a model cannot be run.
     """
     graph, of_source = _kernel_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
     random = random_source(distribution, seed, _ranges(graph, interface))
     models = Models(
-        _executor(source, None),
+        _executor(source, None, signature),
         _executor(target, custom_operators),
         interface.inputs,
         interface.outputs,
@@ -127,12 +128,14 @@ def _failure(source: Path, result: Verification) -> VerificationError:
     return error
 
 
-def _executor(model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None) -> Executor:
+def _executor(
+    model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None, signature: str | None = None
+) -> Executor:
     """Opens a model for running. NNEF runs in kernels: onnxruntime would need the conversion that is being verified."""
     path, format = model
     backends = kernel_backends(format)
     if not backends:
-        return make_executor(path, format=format)
+        return make_executor(path, format=format, signature=signature)
     with _no_warnings():
         return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
 

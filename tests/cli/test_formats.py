@@ -86,6 +86,7 @@ def test_input_not_recognized(tmp_path: Path) -> None:
         ("m.ort", b"\x20\x00\x00\x00ORTM\x00\x00", "onnxruntime's own format", "the ONNX model"),
         ("m.pt", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "PyTorch", "torch.onnx.export"),
         ("m.safetensors", (60).to_bytes(8, "little") + b'{"w":{"dtype":"F32"}}', "weights without a network", "ONNX"),
+        ("m.circle", b"\x20\x00\x00\x00CIR0\x00\x00", "a Circle model", "the TFLite model"),
         ("m.gguf", b"GGUF\x03\x00", "GGUF", "ONNX"),
         (
             "m.json",
@@ -118,7 +119,12 @@ def test_known_files_that_are_no_models(name: str, content: bytes, what: str, hi
 
 @pytest.mark.parametrize(
     ("name", "member", "what"),
-    [("m.pth", "archive/data.pkl", "PyTorch"), ("x.npz", "a.npy", "numpy"), ("m.onnx", "model.onnx", "zip archive")],
+    [
+        ("m.pth", "archive/data.pkl", "PyTorch"),
+        ("x.npz", "a.npy", "numpy"),
+        ("m.onnx", "model.onnx", "zip archive"),
+        ("m.task", "a.tflite", "MediaPipe"),
+    ],
 )
 def test_zip_archives(name: str, member: str, what: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / name, "w") as archive:
@@ -194,7 +200,9 @@ def test_routes(source: str, target: str, detour: bool, expected: list[str]) -> 
 def test_formats_without_converter() -> None:
     with pytest.raises(UsageError, match="unsupported conversion: caffe to onnx") as caught:
         find_route(FORMATS["caffe"], FORMATS["onnx"])
-    assert caught.value.hint == "formats that can be read: nnef, onnx, tf; that can be written: nnef, onnx, tf"
+    assert caught.value.hint == (
+        "formats that can be read: nnef, onnx, tf, tflite; that can be written: nnef, onnx, tf, tflite"
+    )
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_spelling_is_american(plant: Any) -> None:
 def test_every_option_of_convert_is_in_a_table() -> None:
     """Of those in the tables, what a conversion does not follow is warned about; the others count in all."""
     always = {"input_shapes", "optimize", "decompose", "input_names", "output_names", "verify", "dry_run"}
-    tables = {*job.CONVERTER_OPTIONS, *job.WRITER_OPTIONS, *job.OPTIMIZER_OPTIONS}
+    tables = {*job.CONVERTER_OPTIONS, *job.READER_OPTIONS, *job.WRITER_OPTIONS, *job.OPTIMIZER_OPTIONS}
     tables |= {"compress", "random", "seed", "tensor_mapping"}
     assert not always & tables
     assert {field.name for field in fields(job.Options)} == always | tables

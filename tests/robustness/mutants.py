@@ -25,16 +25,17 @@ from nnef_tools.language.tensor_file import read_tensor
 from nnef_tools.pipeline import convert_model
 
 from ..conformance.suite import all_cases
+from .flatbuffer import damaged_tables, damaged_words
 from .graphdef import SAMPLES, damaged_graph
 from .mutation import damaged, damaged_json, damaged_text
 from .onnx_samples import integer_model, onnx_model
 from .plugin_modules import TABLES, damaged_module
-from .samples import SIDECAR, archive, nnef_files, write_folder
+from .samples import SIDECAR, archive, nnef_files, tflite_model, write_folder
 from .structure import damaged_structure
 from .watch import time_limit
 
 SECONDS = 20  # for one mutant, on a busy machine
-FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf"}
+FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf", ".tflite": "tflite"}
 EXIT_CODES = {2, 3}  # unreadable or invalid; not convertible
 LATER_CODES = {1, 2, 3}  # of what is done with a model that was converted: there may be no inputs for it
 MAX_ITEMS = 1 << 22
@@ -155,6 +156,20 @@ def plugin_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
     return Mutant(path, options, frozenset({*EXIT_CODES, 5}), output)
 
 
+def tflite_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
+    """A TensorFlow Lite model with damaged offsets, lengths and other bytes."""
+    path = folder / "model.tflite"
+    path.write_bytes(damaged_words(tflite_model(branches=bool(rng.integers(2))), rng))
+    return Mutant(path)
+
+
+def tflite_tables_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
+    """A TensorFlow Lite model with damaged fields, which is a proper FlatBuffer."""
+    path = folder / "model.tflite"
+    path.write_bytes(damaged_tables(tflite_model(branches=bool(rng.integers(2))), rng))
+    return Mutant(path)
+
+
 KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "graphdef": graphdef_mutant,
     "onnx": onnx_mutant,
@@ -167,6 +182,8 @@ KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "members": member_mutant,
     "sidecar": sidecar_mutant,
     "plugin": plugin_mutant,
+    "tflite": tflite_mutant,
+    "tflite-tables": tflite_tables_mutant,
 }
 
 

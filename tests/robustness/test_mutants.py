@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnef_tools.api import load_model
 from nnef_tools.cli.main import main
-from nnef_tools.errors import NnefToolsError
+from nnef_tools.errors import FormatError, NnefToolsError
 from nnef_tools.pipeline import convert_model
 
+from ..support.packages import member
+from .flatbuffer import damaged_tables, damaged_words
 from .graphdef import SAMPLES
-from .mutants import KINDS, SMALL, Mutant, attempt, cache_problem, follow, generator, small_problem
+from .mutants import KINDS, SECONDS, SMALL, Mutant, attempt, cache_problem, follow, generator, small_problem
 from .onnx_samples import integer_model, onnx_model
-from .samples import archive, nnef_files, write_folder
+from .samples import archive, nnef_files, tflite_model, write_folder
+from .watch import time_limit
 
 MUTANTS = 60  # of a kind in a shard
 SHARDS = 4
@@ -29,10 +33,11 @@ def test_samples_are_valid(tmp_path: Path) -> None:
     (tmp_path / "c.tgz").write_bytes(archive(nnef_files()))
     (tmp_path / "d.tgz").write_bytes(archive(nnef_files(), compressed=False))
     write_folder(tmp_path / "e.nnef", nnef_files())
+    (tmp_path / "f.tflite").write_bytes(tflite_model(branches=False))
     graphs = [f"{k}.pb" for k in range(len(SAMPLES))]
     for name, sample in zip(graphs, SAMPLES, strict=True):
         (tmp_path / name).write_bytes(sample().SerializeToString())
-    for name in ("a.onnx", "b.onnx", "c.tgz", "d.tgz", "e.nnef", *graphs):
+    for name in ("a.onnx", "b.onnx", "c.tgz", "d.tgz", "e.nnef", "f.tflite", *graphs):
         assert convert_model(tmp_path / name, tmp_path / "target.nnef", output_format="nnef").written
 
 
@@ -80,6 +85,25 @@ def test_small_mutants(kind: str, tmp_path: Path) -> None:
 
 def test_cache_mutants() -> None:
     assert not {seed: problem for seed in range(CACHED) if (problem := cache_problem(seed))}
+
+
+def test_mutants_of_a_real_tflite_model(tmp_path: Path) -> None:
+    data = member("basic-pitch", "basic_pitch/saved_models/icassp_2022/nmp.tflite").read_bytes()
+    path = tmp_path / "model.tflite"
+    refused, failures = 0, []
+    for seed in range(300):
+        rng = np.random.default_rng([seed, 1])
+        path.write_bytes((damaged_tables if seed % 3 else damaged_words)(data, rng))
+        try:
+            with time_limit(SECONDS):
+                load_model(path)
+        except FormatError as error:
+            refused += 1
+            failures += [f"seed {seed}: a long message"] * (len(str(error)) > 2000)
+        except BaseException as error:
+            failures.append(f"seed {seed}: {type(error).__name__}: {error}")
+    assert not failures, "\n".join(failures)
+    assert refused > 30
 
 
 def target_files(folder: Path) -> dict[str, bytes | None]:

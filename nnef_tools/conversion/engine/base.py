@@ -316,12 +316,16 @@ class Converter(ConverterBase, Helpers):
             self._target,
             type=op.type,
             name=op.name,
-            attribs={key: _literal(value) for key, value in op.attribs.items()},
+            attribs=self._mirrored(op.attribs),
             inputs=tuple(inputs) if isinstance(op.inputs, tuple) else inputs,
             outputs=tuple(outputs) if isinstance(op.outputs, tuple) else outputs,
             custom=True,
         )
         self._infer_custom([copied])
+
+    def _mirrored(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
+        """The attributes of an operation that is copied as it is."""
+        return dict(attribs)
 
     def _fresh_output(self, source: Tensor) -> Tensor:
         target = Tensor(self._target, source.name, source.shape, source.dtype, quant=copy.deepcopy(source.quant))
@@ -477,11 +481,6 @@ def _bound(function: Callable[..., Any], converter: Converter) -> Callable[..., 
 def is_missing(argument: Tensor | list[Tensor]) -> bool:
     """Is the input left out? Readers represent it by a tensor without a name."""
     return isinstance(argument, Tensor) and not argument.has_producer and argument.name == ""
-
-
-def _literal(value: Any) -> Any:
-    """The value of an attribute of a mirrored operation; bytes become hexadecimal digits."""
-    return value.hex() if isinstance(value, bytes) else value
 
 
 def _is_plain(value: Any) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from ....dialects.tflite.bridges import INPUTS, bridges
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
-from ....model.facts import TENSORS
+from ....model.facts import OPEN_EXTENTS, TENSORS, without
 from ...building import shapes
 from ...building.quantized import QuantizedArray
 from ...engine.rules import Call, find_rule
@@ -52,6 +52,8 @@ class Converter(TensorFlowConverter):
     # operations
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
+        if op.custom:  # also one with the name of a builtin operator
+            return None
         type, attribs = str(op.type), dict(op.attribs)
         function = attribs.pop(_FUSED, "NONE") if type in FUSING else "NONE"
         after = None if function == "NONE" else partial(activated, self._builder, function=function)
@@ -82,6 +84,14 @@ class Converter(TensorFlowConverter):
             self._tensors[source] = Tensor(self._target, source.name, source.data.shape, np.float32, source.data)
         return super()._mapped(source)
 
+    def _mirrored(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of custom operators that have no form in NNEF, and bytes, are hexadecimal numbers."""
+        shown = {key: value for key, value in attribs.items() if not key.startswith("_")}
+        raw = attribs.get("_custom_options")
+        if raw is not None and not all(map(_is_plain, shown.values())):
+            shown = {key: shown[key] for key in ("custom_version",) if key in shown} | {"custom_options": raw}
+        return {key: value.hex() if isinstance(value, bytes) else value for key, value in shown.items()}
+
     def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
         super()._bind_results(op, [self._rounded(*pair) for pair in zip(op.outputs, results, strict=False)])
 
@@ -105,7 +115,7 @@ class Converter(TensorFlowConverter):
 
     def _facts(self) -> dict[str, Any]:
         """Codes are integers in the source, so the type of these is a fact."""
-        facts = super()._facts()
+        facts = without(super()._facts(), (OPEN_EXTENTS,))  # shapes in NNEF are numbers
         tensors = facts.get(TENSORS, {})
         for source, target in self._origins():
             original = self._originals.get(source)
@@ -140,3 +150,9 @@ class Converter(TensorFlowConverter):
     def same_shape(self, first: Tensor, second: Tensor) -> bool:
         """Have both the same shape?"""
         return first.shape == second.shape
+
+
+def _is_plain(value: Any) -> bool:
+    """Has a value a form in the text of NNEF?"""
+    items = value if isinstance(value, list) else [value]
+    return all(isinstance(item, (bool, int, float, str)) for item in items)

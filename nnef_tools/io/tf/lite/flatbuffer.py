@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import FormatError
+from .budget import Budget
 from .schema import ENUM_NUMBER, NUMBERS, Field, Schema
 
 Table = dict[str, Any]
@@ -23,7 +24,6 @@ _STRUCTS = {type: struct.Struct(f"<{code}") for type, code in NUMBERS.items()}
 _U16, _U32, _I32 = _STRUCTS["uint16"], _STRUCTS["uint32"], _STRUCTS["int32"]
 _IDENTIFIER = slice(4, 8)
 _BLOB_ALIGNMENT = 16
-_MIN_WORK = 1 << 16  # number of items that a file of any size may have
 
 
 # reading
@@ -46,7 +46,7 @@ class _Decoder:
         self._data = data
         self._schema = schema
         self._tables: dict[tuple[int, str], Table] = {}
-        self._work = _MIN_WORK + len(data)
+        self._budget = Budget(len(data))
 
     def reference(self, position: int) -> int:
         """The position that the offset at a position leads to."""
@@ -65,7 +65,7 @@ class _Decoder:
         self._check(start, length)
         self._check(position, size)
         fields = self._schema.tables[name]
-        self._count(len(fields))
+        self._budget.spend(len(fields))
         values: Table = {}
         for field in fields:
             place = start + 4 + 2 * field.slot
@@ -107,13 +107,14 @@ class _Decoder:
 
     def _string(self, position: int) -> str:
         start, length = self._extent(position, 1)
+        self._budget.spend(length)
         return bytes(self._data[start : start + length]).decode("utf-8", "surrogateescape")
 
     def _vector(self, position: int, type: str) -> Any:
         start, count = self._extent(position, _STRUCTS[type].size if type in NUMBERS else 4)
         if type == "uint8":
             return np.frombuffer(self._data, np.uint8, count, start)
-        self._count(count)
+        self._budget.spend(count)
         if type in NUMBERS:
             return list(struct.unpack_from(f"<{count}{NUMBERS[type]}", self._data, start))
         read = self._string if type == "string" else lambda place: self.table(place, type)
@@ -134,11 +135,6 @@ class _Decoder:
     def _check(self, position: int, length: int) -> None:
         if not 0 <= position <= len(self._data) - length:
             raise self._damaged(position, f"{length} bytes from there are outside of the file")
-
-    def _count(self, items: int) -> None:
-        self._work -= items
-        if self._work < 0:
-            raise FormatError("the file is damaged: it has more items than bytes")
 
     def _damaged(self, position: int, what: str) -> FormatError:
         return FormatError(f"the file is damaged: {what}", where=f"byte {position}")

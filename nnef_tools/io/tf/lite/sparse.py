@@ -6,6 +6,7 @@ compressed one (CSR), segments tell which range of the indices belongs to each p
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,47 +29,46 @@ def densified(values: Array, shape: tuple[int, ...], sparsity: Table) -> Array:
         raise FormatError("the description of a sparse tensor is damaged")
     if any(k not in range(rank) for k in blocks) or len(set(blocks)) != len(blocks):
         raise FormatError("the blocks of a sparse tensor are damaged")
-    positions = np.zeros((1, len(order)), np.int64)  # of the stored items, in the order of traversal
-    for level, dim in enumerate(dims):
-        positions = _with_dimension(positions, level, dim, values.size)
-    if len(positions) != values.size:
-        raise FormatError(f"a sparse tensor has {values.size} items for {len(positions)} positions")
-    extents = np.ones(rank + len(blocks), np.int64)
-    for axis, dim in zip(order[::-1], dims[::-1], strict=True):
-        if axis >= rank:
-            extents[axis] = dim["dense_size"]
-    index = np.zeros((rank, values.size), np.int64)
-    for level, axis in enumerate(order):
+    sizes = {blocks[axis - rank]: dim["dense_size"] for axis, dim in zip(order, dims, strict=True) if axis >= rank}
+    if any(size < 1 or shape[axis] % size for axis, size in sizes.items()):
+        raise FormatError("the blocks of a sparse tensor do not fit its shape")
+    offsets = np.zeros(1, np.int64)  # of the stored items in the dense array
+    limit = max([1, values.size, *(_integers(dim["array_segments"]).size for dim in dims)])
+    for axis, dim in zip(order, dims, strict=True):
         if axis < rank:
-            block = rank + blocks.index(axis) if axis in blocks else None
-            index[axis] += positions[:, level] * (1 if block is None else extents[block])
+            size = sizes.get(axis, 1)
+            extent, stride = shape[axis] // size, prod(shape[axis + 1 :]) * size
         else:
-            index[blocks[axis - rank]] += positions[:, level]
-    if any(np.any((row < 0) | (row >= extent)) for row, extent in zip(index, shape, strict=True)):
-        raise FormatError("a sparse tensor has items outside of its shape")
-    result: Array = np.zeros(shape, values.dtype)
-    result[tuple(index)] = values
-    return result
+            extent, stride = sizes[blocks[axis - rank]], prod(shape[blocks[axis - rank] + 1 :])
+        counts, indices = _indices(dim, len(offsets), limit)
+        if np.any((indices < 0) | (indices >= extent)):
+            raise FormatError("a sparse tensor has items outside of its shape")
+        offsets = np.repeat(offsets, counts) + indices * stride
+    if len(offsets) != values.size:
+        raise FormatError(f"a sparse tensor has {values.size} items for {len(offsets)} positions")
+    result: Array = np.zeros(prod(shape), values.dtype)
+    result[offsets] = values
+    return result.reshape(shape)
 
 
-def _with_dimension(positions: Array, level: int, dim: Table, limit: int) -> Array:
-    """Each position of the dimensions so far, once for every index of one more dimension. limit: number of items."""
+def _indices(dim: Table, positions: int, limit: int) -> tuple[Array, Array]:
+    """The number of indices at each position of the dimensions before one, and the indices, one after the other.
+
+    limit: number of positions that the file has something for.
+    """
     if dim["format"] == _DENSE:
-        counts = np.full(len(positions), dim["dense_size"], np.int64)
-        if dim["dense_size"] < 0 or len(positions) * max(dim["dense_size"], 1) > max(limit, 1):
+        size = dim["dense_size"]
+        if size < 0 or positions * size > limit:
             raise FormatError("a sparse tensor has fewer items than positions")
-        indices = np.tile(np.arange(dim["dense_size"], dtype=np.int64), len(positions))
-    elif dim["format"] == _CSR:
-        segments, indices = (_integers(dim[key]) for key in ("array_segments", "array_indices"))
-        counts = np.diff(segments)
-        fits = len(segments) == len(positions) + 1 and segments[0] == 0 and np.all(counts >= 0)
-        if not fits or segments[-1] != len(indices):
-            raise FormatError("the segments of a sparse tensor are damaged")
-    else:
+        return np.full(positions, size, np.int64), np.tile(np.arange(size, dtype=np.int64), positions)
+    if dim["format"] != _CSR:
         raise FormatError(f"{dim['format']} is no format of a sparse dimension")
-    result = np.repeat(positions, counts, axis=0)
-    result[:, level] = indices
-    return result
+    segments, indices = (_integers(dim[key]) for key in ("array_segments", "array_indices"))
+    counts = np.diff(segments)
+    fits = len(segments) == positions + 1 and segments[0] == 0 and np.all(counts >= 0)
+    if not fits or segments[-1] != len(indices):
+        raise FormatError("the segments of a sparse tensor are damaged")
+    return counts, indices
 
 
 def _integers(vector: Table | None) -> Array:

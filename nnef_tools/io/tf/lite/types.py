@@ -68,7 +68,7 @@ def to_array(type: str, shape: tuple[int, ...], raw: NDArray[np.uint8]) -> Array
 
     FormatError if the size does not fit the shape, or the type cannot have values.
     """
-    count = _count(shape)
+    count = volume(shape)
     if type == "STRING":
         return _strings(raw, count).reshape(shape)
     if type in ("RESOURCE", "VARIANT"):
@@ -86,7 +86,8 @@ def to_array(type: str, shape: tuple[int, ...], raw: NDArray[np.uint8]) -> Array
     return result
 
 
-def _count(shape: tuple[int, ...]) -> int:
+def volume(shape: tuple[int, ...]) -> int:
+    """Number of items of a constant. FormatError if it cannot have such a shape."""
     if len(shape) > _MAX_RANK:
         raise FormatError(f"rank {len(shape)} is above {_MAX_RANK}")
     if any(extent < 0 for extent in shape):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ....errors import FormatError
 from ....model.graph import Operation, Tensor
 from .types import TYPE_NAMES
 
@@ -47,9 +48,15 @@ _Rule = Callable[[Operation], int]
 
 
 def operator_version(op: Operation) -> int:
-    """The lowest version of a builtin operator that is sufficient for an operation."""
+    """The lowest version of a builtin operator that is sufficient for an operation. FormatError if it lacks inputs."""
     rule = _RULES.get(str(op.type))
-    return _by_type().get((str(op.type), _type(op, 0)), 1) if rule is None else rule(op)
+    if rule is None:
+        return _by_type().get((str(op.type), _type(op, 0)), 1)
+    try:
+        return rule(op)
+    except IndexError as error:
+        numbers = f"{len(op.inputs)} inputs and {len(op.outputs)} outputs"
+        raise FormatError(f"{op.type} cannot have only {numbers}") from error
 
 
 def runtime_version(operators: Iterable[tuple[str, int]]) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +11,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import FormatError, UsageError
+from ....errors import FormatError
+from ....model.facts import OPEN_EXTENTS
 from ....model.graph import Graph, Operation, Tensor
 from ...files import replace_file
+from .build import CUSTOM_OPTIONS, CUSTOM_VERSION, ORIGINAL_NAMES, VARIABLES
+from .calls import graphs_of, option_field
 from .flatbuffer import Table, encode
+from .metadata import as_list, as_mapping, from_text, write_archive
+from .quantization import quantization_table
 from .reader import IDENTIFIER, VERSION
 from .schema import tflite_schema
 from .types import ITEM_TYPES, PACKED, TYPE_NAMES, packed
@@ -47,17 +48,17 @@ class Writer:
     def __call__(self, graph: Graph, filename: str | os.PathLike[str]) -> None:
         """Writes all or nothing. FormatError if the graph has no such file, FileError."""
         model = _Model(graph)
-        files = _archive(graph.metadata.get("associated_files"))
         with replace_file(Path(filename)) as stream:
             model.write(stream)
-            stream.write(files)
+            write_archive(stream, graph.metadata.get("associated_files"))
 
 
 @dataclass(frozen=True)
 class _Value:
-    """The bytes of a constant, written from where they are."""
+    """The bytes of a constant, written from where they are. owner: the array that they are the items of, if any."""
 
     array: NDArray[np.uint8]
+    owner: Any = None
 
     @property
     def nbytes(self) -> int:
@@ -75,7 +76,7 @@ class _Model:
         self._numbers = {name: code for code, name in self._schema.operators.items()}
         self._graphs: dict[Graph, int] = {}
         self._values: list[_Value] = []
-        self._places: dict[tuple[int, int, str, tuple[int, ...]], int] = {}
+        self._places: dict[tuple[Any, ...], int] = {}
         self._codes: dict[tuple[str, bool, int], int] = {}
         self._collect(graph)
         subgraphs = [self._subgraph(item) for item in self._graphs]
@@ -86,7 +87,7 @@ class _Model:
             "subgraphs": subgraphs,
             "description": _text(graph.metadata.get("description")),
             "metadata": metadata or None,
-            "signature_defs": self._signatures(graph),
+            "signature_defs": _signatures(graph),
         }
 
     def write(self, stream: BinaryIO) -> None:
@@ -97,7 +98,12 @@ class _Model:
             result.write(stream)
             return
         sizes = [value.nbytes for value in self._values]
+        # the tables take the same space, wherever the values are
         size = encode({**self._tables, "buffers": _outside(sizes, 0)}, self._schema, "Model", IDENTIFIER).size
+        if size > MAX_SIZE:
+            raise FormatError(
+                f"the model takes {size} bytes without its constants, TFLite files have at most {MAX_SIZE}"
+            )
         result = encode({**self._tables, "buffers": _outside(sizes, size)}, self._schema, "Model", IDENTIFIER)
         result.write(stream)
         for value in self._values:
@@ -110,37 +116,43 @@ class _Model:
         """Numbers the graph and, after it, those that its operations have."""
         self._graphs.setdefault(graph, len(self._graphs))
         for op in graph.operations:
-            for value in op.attribs.values():
-                if isinstance(value, Graph) and value not in self._graphs:
-                    self._collect(value)
+            for nested in (nested for value in op.attribs.values() for nested in graphs_of(value)):
+                if nested not in self._graphs:
+                    self._collect(nested)
 
     def _subgraph(self, graph: Graph) -> Table:
-        tensors = [tensor for tensor in graph.tensors if tensor.name != "" or tensor.producer is not None]
-        index = {tensor: k for k, tensor in enumerate(tensors)}
-        variables = set(graph.metadata.get("variables") or ())
+        index = _numbered(graph)
+        variables = as_list(graph.metadata.get(VARIABLES))
+        names = as_mapping(graph.metadata.get(ORIGINAL_NAMES))
+        open_axes = as_mapping(graph.metadata.get(OPEN_EXTENTS))
         return {
-            "tensors": [self._tensor(tensor, tensor.name in variables) for tensor in tensors],
+            "tensors": [
+                {
+                    **self._tensor(tensor, as_list(open_axes.get(tensor.name or ""))),
+                    "name": _original(tensor.name, names),
+                    "is_variable": tensor.name in variables,
+                }
+                for tensor in index
+            ],
             "inputs": [index[tensor] for tensor in graph.inputs],
             "outputs": [index[tensor] for tensor in graph.outputs],
             "operators": [self._operator(op, index) for op in graph.operations],
             "name": graph.name,
         }
 
-    def _tensor(self, tensor: Tensor, is_variable: bool) -> Table:
+    def _tensor(self, tensor: Tensor, open_axes: Sequence[int]) -> Table:
         type = TYPE_NAMES.get(tensor.dtype)
         if type is None:
             raise FormatError(f"tensor '{tensor.name}' has a type that TFLite does not have: {tensor.dtype}")
         if tensor.shape is None:
             raise FormatError(f"the rank of tensor '{tensor.name}' is not known")
-        is_open = None in tensor.shape
+        signature = [-1 if extent is None or k in open_axes else extent for k, extent in enumerate(tensor.shape)]
         return {
             "shape": [1 if extent is None else extent for extent in tensor.shape],
-            "shape_signature": [-1 if extent is None else extent for extent in tensor.shape] if is_open else None,
+            "shape_signature": signature if -1 in signature else None,
             "type": _TYPE_NUMBERS[type],
             "buffer": _NO_BUFFER if tensor.data is None else self._buffer(tensor, type),
-            "name": tensor.name,
-            "quantization": _quantization(tensor.quant or {}, tensor),
-            "is_variable": is_variable,
+            "quantization": quantization_table(tensor),
             "has_rank": True,
         }
 
@@ -151,9 +163,15 @@ class _Model:
             raise FormatError(
                 f"the value of '{tensor.name}' has shape {list(array.shape)}, not {list(tensor.shape or ())}"
             )
-        key = (array.__array_interface__["data"][0], array.nbytes, type, array.strides)
+        layout = array.nbytes if array.flags.c_contiguous else (array.shape, array.strides)
+        key = (array.__array_interface__["data"][0], layout, type)
         if key not in self._places or not array.nbytes:
-            self._values.append(_Value(_stored(array, type)))
+            try:
+                # the value keeps the array, so that no other one comes to be at its place
+                self._values.append(_Value(_stored(array, type), array))
+            except FormatError as error:
+                error.where = f"tensor '{tensor.name}'"
+                raise
             self._places[key] = len(self._values)
         return self._places[key]
 
@@ -162,7 +180,7 @@ class _Model:
     def _operator(self, op: Operation, index: Mapping[Tensor, int]) -> Table:
         type = str(op.type)
         attribs = {key: value for key, value in op.attribs.items() if not key.startswith("_")}
-        version = 1 if op.custom else operator_version(op)
+        version = attribs.pop(CUSTOM_VERSION, 1) if op.custom else operator_version(op)
         result: Table = {
             "opcode_index": self._codes.setdefault((type, op.custom, version), len(self._codes)),
             "inputs": [
@@ -172,7 +190,7 @@ class _Model:
             "intermediates": [index[tensor] for tensor in op.attribs.get("_intermediates", ())] or None,
         }
         if op.custom:
-            result["custom_options"] = _custom_options(type, attribs)
+            result["custom_options"] = _custom_options(type, attribs, op.attribs.get(CUSTOM_OPTIONS))
             return result
         if type not in self._numbers:
             raise FormatError(f"TFLite has no operator '{type}'")
@@ -185,7 +203,7 @@ class _Model:
         fields = {field.name: field for field in self._schema.tables[name]} if name else {}
         values: Table = {}
         for key, value in attribs.items():
-            called = f"{key}_index" if isinstance(value, Graph) and key not in fields else key
+            called = option_field(key, value)
             if called not in fields:
                 raise FormatError(f"{type} has no option '{key}'")
             values[called] = self._option(value)
@@ -198,6 +216,8 @@ class _Model:
     def _option(self, value: Any) -> Any:
         if isinstance(value, Graph):
             return self._graphs[value]
+        if graphs_of(value):
+            return [self._graphs[item] for item in value]
         if value in TYPE_NAMES if isinstance(value, type) else False:
             return _TYPE_NUMBERS[TYPE_NAMES[value]]
         return value.item() if isinstance(value, np.generic) else value
@@ -214,7 +234,7 @@ class _Model:
     # facts
 
     def _metadata(self, graph: Graph) -> list[Table]:
-        kept = {key: _bytes(value) for key, value in _mapping(graph.metadata.get("tflite_metadata")).items()}
+        kept = {key: from_text(value) for key, value in as_mapping(graph.metadata.get("tflite_metadata")).items()}
         version = runtime_version((type, number) for type, custom, number in self._codes if not custom)
         kept[_RUNTIME_VERSION] = version.encode("ascii").ljust(_RUNTIME_VERSION_SIZE, b"\0")
         tables = []
@@ -223,18 +243,34 @@ class _Model:
             tables.append({"name": name, "buffer": len(self._values)})
         return tables
 
-    def _signatures(self, graph: Graph) -> list[Table] | None:
-        """The signature of the model, as far as its tensors are still there."""
-        key = graph.metadata.get("signature")
-        if not isinstance(key, str):
-            return None
-        tensors = [tensor for tensor in graph.tensors if tensor.name != "" or tensor.producer is not None]
-        index = {tensor: k for k, tensor in enumerate(tensors)}
-        maps = {}
-        for role, bound in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-            named = {tensor: name for name, tensor in _mapping(graph.metadata.get(f"signature_{role}")).items()}
-            maps[role] = [{"name": str(named.get(t.name, t.name)), "tensor_index": index[t]} for t in bound]
-        return [{"signature_key": key, **maps, "subgraph_index": 0}]
+
+def _signatures(graph: Graph) -> list[Table] | None:
+    """The signature of the model, with all inputs and outputs; those that it does not name have names of tensors."""
+    key = graph.metadata.get("signature")
+    if not isinstance(key, str):
+        return None
+    index = _numbered(graph)
+    maps = {}
+    for role, bound in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        by_name = {tensor.name: tensor for tensor in bound}
+        pairs = as_mapping(graph.metadata.get(f"signature_{role}")).items()
+        named = {name: by_name[tensor] for name, tensor in pairs if isinstance(tensor, str) and tensor in by_name}
+        rest = [tensor for tensor in by_name.values() if tensor not in named.values()]
+        named.update((tensor.name or f"tensor_{index[tensor]}", tensor) for tensor in rest)
+        maps[role] = [{"name": name, "tensor_index": index[tensor]} for name, tensor in named.items()]
+    return [{"signature_key": key, **maps, "subgraph_index": 0}]
+
+
+def _original(name: str | None, originals: Mapping[str, Any]) -> str | None:
+    """The name in the file that a tensor is from."""
+    found = originals.get(name or "", name)
+    return found if found is None or isinstance(found, str) else name
+
+
+def _numbered(graph: Graph) -> dict[Tensor, int]:
+    """The tensors with their numbers; one that stands for a missing input has none."""
+    tensors = (tensor for tensor in graph.tensors if tensor.name != "" or tensor.producer is not None)
+    return {tensor: k for k, tensor in enumerate(tensors)}
 
 
 _ALIGNMENT = 16
@@ -255,7 +291,10 @@ def _stored(array: Array, type: str) -> NDArray[np.uint8]:
         return _strings(array)
     if type in PACKED:
         return packed(array, PACKED[type])
-    plain = np.ascontiguousarray(array, np.dtype(ITEM_TYPES[type]).newbyteorder("<"))
+    dtype = np.dtype(ITEM_TYPES[type])
+    plain = np.ascontiguousarray(array, dtype.newbyteorder("<"))
+    if array.dtype != dtype and not np.array_equal(plain, array, equal_nan=array.dtype.kind in "fc"):
+        raise FormatError(f"values of type {array.dtype} are no {type}")
     return plain.reshape(-1).view(np.uint8)
 
 
@@ -266,31 +305,20 @@ def _strings(array: Array) -> NDArray[np.uint8]:
     return np.frombuffer(head + b"".join(texts), np.uint8)
 
 
-def _quantization(quant: Mapping[str, Any], tensor: Tensor) -> Table | None:
-    if not quant:
-        return None
-    surplus = quant.keys() - {"min", "max", "scale", "zero_point", "quantized_dimension"}
-    if surplus:
-        raise FormatError(f"tensor '{tensor.name}' is quantized with '{min(surplus)}', which TFLite does not have")
-    lists = {
-        key: None if quant.get(key) is None else np.atleast_1d(quant[key]).tolist() for key in ("min", "max", "scale")
-    }
-    zero_point = quant.get("zero_point")
-    return {
-        **lists,
-        "zero_point": None if zero_point is None else np.atleast_1d(zero_point).tolist(),
-        "quantized_dimension": int(quant.get("quantized_dimension") or 0),
-    }
+def _custom_options(type: str, attribs: Mapping[str, Any], original: bytes | None) -> bytes | None:
+    """The options in bytes: those of the file that the operation is from, unless they have changed."""
+    from .flexbuffer import decode_map, encode_map
 
-
-def _custom_options(type: str, attribs: Mapping[str, Any]) -> bytes | None:
     raw = attribs.get("custom_options")
+    if isinstance(raw, (bytes, str)) and len(attribs) == 1:
+        try:
+            return raw if isinstance(raw, bytes) else bytes.fromhex(raw)
+        except ValueError as error:
+            raise FormatError(f"the options of the custom operator '{type}' are no hexadecimal number") from error
+    if original is not None and decode_map(original) == attribs:
+        return original
     if not attribs:
         return None
-    if isinstance(raw, bytes) and len(attribs) == 1:
-        return raw
-    from .flexbuffer import encode_map
-
     try:
         return encode_map(attribs)
     except (ValueError, TypeError, OverflowError) as error:
@@ -299,28 +327,5 @@ def _custom_options(type: str, attribs: Mapping[str, Any]) -> bytes | None:
         ) from error
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _bytes(text: Any) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise UsageError("metadata of TFLite models is in base64") from error
-
-
-def _archive(files: Any) -> bytes:
-    """The ZIP archive with the associated files, without times; nothing if there are none."""
-    named = _mapping(files)
-    if not named:
-        return b""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, text in sorted(named.items()):
-            archive.writestr(zipfile.ZipInfo(name), _bytes(text))
-    return content.getvalue()
