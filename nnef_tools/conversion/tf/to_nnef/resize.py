@@ -108,9 +108,9 @@ def _resize(
 
 
 def resized(
-    b: Builder, x: Tensor, size: list[int], function: Callable[..., Matrix], align_corners: bool, half: bool
+    b: Builder, x: Tensor, size: list[int], function: Callable[..., AxisMap], align_corners: bool, half: bool
 ) -> Tensor:
-    """Images of another size. function: gives the weights, or the chosen elements, along an axis."""
+    """Images of another size. function: gives the elements of each result along an axis, and their weights."""
     if len(size) != 2 or min(size) < 1:
         raise Unsupported(f"size {size}")
     source = to_channels_first(b, x, "NHWC")

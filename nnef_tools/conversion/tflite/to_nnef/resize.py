@@ -21,4 +21,4 @@ def resize_nearest(
     b: Builder, x: Tensor, size: Ints, *, align_corners: bool = False, half_pixel_centers: bool = False
 ) -> Tensor:
     """RESIZE_NEAREST_NEIGHBOR, where both options go together."""
-    return resize.resized(b, x, size, resize.nearest_positions, align_corners, half_pixel_centers)
+    return resize.resized(b, x, size, resize.nearest_map, align_corners, half_pixel_centers)
