@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnef_tools.conversion.tflite.to_nnef.bridges import bridges
-
 from nnef_tools.conversion.engine.rules import Rule, all_rules, find_rule
 from nnef_tools.conversion.tf.to_nnef.refused import REASONS as TF_REASONS
 from nnef_tools.conversion.tflite.common import FUSING
 from nnef_tools.conversion.tflite.to_nnef import converter  # noqa: F401  (registers the rules of both)
 from nnef_tools.conversion.tflite.to_nnef.refused import REASONS as TFLITE_REASONS
+from nnef_tools.dialects.tflite.bridges import bridges
 from nnef_tools.io.tf.lite.schema import tflite_schema
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"

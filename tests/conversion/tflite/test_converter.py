@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nnef_tools.conversion.tflite.to_nnef.bridges import INPUTS, bridges
 
 from nnef_tools.conversion import Transform
 from nnef_tools.conversion.engine.rules import all_rules, find_rule
 from nnef_tools.conversion.tflite.common import FUSING
 from nnef_tools.conversion.tflite.to_nnef.refused import REASONS
 from nnef_tools.conversion.tflite_to_nnef import Converter
+from nnef_tools.dialects.tflite.bridges import INPUTS, bridges
 from nnef_tools.errors import ConversionError
 from nnef_tools.io.tf.lite.schema import tflite_schema
 from nnef_tools.model import Graph, Operation, Tensor
