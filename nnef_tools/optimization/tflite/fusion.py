@@ -42,9 +42,9 @@ _FUSED = "fused_activation_function"
 
 
 def fuse(graph: Graph) -> int:
-    """Fuses until nothing more can be fused. Returns the number of operators that are gone."""
-    before = len(graph.operations)
-    if recognize(graph):
+    """Fuses until nothing more can be fused. Returns the number of rewrites."""
+    count = recognize(graph)
+    if count:
         remove_unreachable(graph)
     modified = True
     while modified:
@@ -53,9 +53,10 @@ def fuse(graph: Graph) -> int:
             rule = _RULES.get(op.type or "")
             if rule is not None and not op.custom and op.graph is graph and rule(graph, op):
                 modified = True
-    if len(graph.operations) != before:
+                count += 1
+    if count:
         remove_unreachable(graph)
-    return before - len(graph.operations)
+    return count
 
 
 FUSION = Pass("fuse-operators", fuse)
@@ -192,6 +193,30 @@ def _set_bias(graph: Graph, op: Operation, values: Any, name: str | None) -> Non
     graph.remove_tensors(t for t in old if not t.has_consumer and t not in graph.outputs)
 
 
+# padding
+
+
+def _fuse_padding(graph: Graph, op: Operation) -> bool:
+    """A convolution of what is padded by the zeros that SAME pads is one with that padding."""
+    pad = source_of(graph, op.inputs[0])
+    if pad is None or pad.type != "PAD" or op.attribs.get("padding") != "VALID" or pad.inputs[1].data is None:
+        return False
+    x, filter = pad.inputs[0], op.inputs[1]
+    if x.quant or x.shape is None or filter.shape is None or None in x.shape[1:3] or None in filter.shape[1:3]:
+        return False
+    wanted = [(0, 0)]
+    for axis, letter in ((1, "h"), (2, "w")):
+        extent, size, step = x.shape[axis] or 0, filter.shape[axis] or 0, op.attribs[f"stride_{letter}"]
+        span = (size - 1) * op.attribs.get(f"dilation_{letter}_factor", 1) + 1
+        total = max((-(-extent // step) - 1) * step + span - extent, 0)
+        wanted.append((total // 2, total - total // 2))
+    if np.asarray(pad.inputs[1].data).tolist() != [list(pair) for pair in (*wanted, (0, 0))]:
+        return False
+    op.inputs = (x, *op.inputs[1:])
+    op.attribs = {**op.attribs, "padding": "SAME"}
+    return True
+
+
 # reshapes
 
 
@@ -319,6 +344,8 @@ def _fuse_cast(graph: Graph, op: Operation) -> bool:
 _RULES: dict[str, Callable[[Graph, Operation], bool]] = {
     **dict.fromkeys(_ACTIVATIONS, _fuse_activation),
     **dict.fromkeys(_TAKES_INT32, _narrow_indices),
+    "CONV_2D": _fuse_padding,
+    "DEPTHWISE_CONV_2D": _fuse_padding,
     "ADD": _fuse_term,
     "SUB": _fuse_term,
     "MUL": _fuse_factor,

@@ -28,6 +28,10 @@ NETWORKS = [
     ("r = relu(batch_normalization(conv(x, w), b, 2.0, b, b, epsilon = 0.1));", ["CONV_2D"]),
     ("r = conv(x, w, padding = [(1, 1), (1, 1)], stride = [2, 1]);", ["PAD", "CONV_2D"]),
     ("r = conv(x, w, padding = [(1, 1), (1, 1)]);", ["CONV_2D"]),
+    ("p = pad(x, padding = [(0, 0), (0, 0), (0, 1), (1, 1)]); r = conv(p, w, padding = V, stride = [2, 2]);",
+     ["CONV_2D"]),
+    ("p = pad(x, padding = [(0, 0), (0, 0), (1, 0), (1, 1)]); r = conv(p, w, padding = V, stride = [2, 2]);",
+     ["PAD", "CONV_2D"]),
     ("c = conv(x, w); r = relu(c) + c;", ["CONV_2D", "RELU", "ADD"]),
     ("r = max(conv(x, w, b), 0.25);", ["CONV_2D", "MAXIMUM"]),
     ("r = relu(max_pool(x, size = [1, 1, 2, 2], border = 'ignore'));", ["MAX_POOL_2D"]),
@@ -39,7 +43,7 @@ NETWORKS = [
 
 @pytest.mark.parametrize(("body", "expected"), NETWORKS)
 def test_images(body: str, expected: list[str]) -> None:
-    check_lite(nnef_graph(IMAGE + FILTER + body + BACK), ops=expected)
+    check_lite(nnef_graph(IMAGE + FILTER + body.replace("V,", "[(0, 0), (0, 0)],") + BACK), ops=expected)
 
 
 @pytest.mark.parametrize(
