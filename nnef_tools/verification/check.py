@@ -21,6 +21,7 @@ from ..model import Graph, Tensor
 from ..model.channels import Selection
 from ..model.copying import copy_graph
 from ..ops.inference import infer_graph
+from ..ops.quantization import Quantization
 from ..report import FirstDifference, OutputCheck, Verification, format_table
 from .exact import ROUNDING, Judge
 from .first_difference import find_first_difference
@@ -66,6 +67,19 @@ class Interface:
             tuple(port.transposed(selected, channels_last) for port in ports) for ports in (self.inputs, self.outputs)
         )
         return replace(self, inputs=inputs, outputs=outputs)
+
+    def quantized_as(self, graph: Graph) -> Interface:
+        """The interface with the quantization that the inputs and outputs of an NNEF graph, in the same order, have."""
+
+        def quantized(ports: Sequence[Port], tensors: Sequence[Tensor]) -> tuple[Port, ...]:
+            if len(ports) != len(tensors):
+                return tuple(ports)
+            pairs = zip(ports, tensors, strict=True)
+            return tuple(replace(port, quantization=Quantization.of(tensor.quant)) for port, tensor in pairs)
+
+        return replace(
+            self, inputs=quantized(self.inputs, graph.inputs), outputs=quantized(self.outputs, graph.outputs)
+        )
 
 
 @dataclass(frozen=True)
@@ -146,6 +160,8 @@ def verify_conversion(
     cannot be run.
     """
     graph, of_source = _kernel_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
+    if graph is not None:
+        interface = interface.quantized_as(graph)
     random = random_source(distribution, seed, _ranges(graph, interface))
     models = Models(
         _executor(source, None),
@@ -237,7 +253,7 @@ def _ranges(graph: Graph | None, interface: Interface) -> dict[str, InputRange]:
         ends = np.iinfo(dtype)
         if known is not None and known.low <= ends.max and known.high >= ends.min:
             ranges[port.name] = InputRange(max(known.low, ends.min), min(known.high, ends.max), known.is_limit)
-        elif dtype.itemsize == 1:  # quantization codes or pixels: every value occurs
+        elif dtype.itemsize == 1 or port.quantization is not None:  # codes or pixels: every value occurs
             ranges[port.name] = InputRange(ends.min, ends.max, is_limit=False)
     return ranges
 

@@ -18,6 +18,8 @@ from ..execution.feeds.sources import RandomSource
 from ..execution.results.compare import OutputComparison, compare_outputs
 from ..model import Tensor
 from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_selected
+from ..model.dtypes import is_integer
+from ..ops.quantization import Quantization
 from .evidence import VARIATION_TOLERANCE, Evidence
 from .exact import ROUNDING_FACTOR, Exact, Judge, differences, largest
 from .quantization_tolerance import NO_DEVIATION, Deviation, Noise, QuantizationSteps
@@ -36,11 +38,15 @@ EQUAL, NEARER, DIFFERS = "equal", "nearer to float64", "differs"
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the source model. move: where its channels go in the other model, None if they stay."""
+    """An input or output of the source model. move: where its channels go in the other model, None if they stay.
+
+    quantization: if codes in one of the models are their real values in the other one, how these correspond.
+    """
 
     name: str
     dtype: Any
     move: ChannelMove | None = None
+    quantization: Quantization | None = None
 
     @classmethod
     def of(cls, tensor: Tensor) -> Port:
@@ -56,6 +62,14 @@ class Port:
     def moved(self, value: Array) -> Array:
         """The source model's value, with its axes in the order of the other model."""
         return value if self.move is None else self.move.array(value)
+
+    def translated(self, value: Array, dtype: Any) -> Array:
+        """A value in the terms of a model with items of that type: codes for real values, or real values for codes."""
+        if self.quantization is None or dtype is None or is_integer(value.dtype) == is_integer(dtype):
+            return value
+        if is_integer(dtype):
+            return self.quantization.codes(value).astype(dtype)
+        return self.quantization.real_values(value)
 
     def source_shape(self, info: TensorInfo) -> tuple[int | None, ...] | None:
         """The source model's shape for a shape of the other model."""
@@ -109,16 +123,24 @@ class Models:
 
     def _draw(self, random: RandomSource, port: Port, info: TensorInfo) -> Array:
         value = random.load(TensorInfo(port.name, port.dtype, port.source_shape(info)))
-        return value if info.dtype is None else value.astype(info.dtype).astype(value.dtype)
+        if info.dtype is None:
+            return value
+        return port.translated(port.translated(value, info.dtype).astype(info.dtype), port.dtype).astype(value.dtype)
 
     def run(self, given: Mapping[str, Array]) -> Run:
         """Runs both models."""
         given = {**self._empty, **given}
         converted = {
-            info.name: port.moved(given[port.name]).astype(info.dtype or given[port.name].dtype, copy=False)
+            info.name: port.translated(port.moved(given[port.name]), info.dtype).astype(
+                info.dtype or given[port.name].dtype, copy=False
+            )
             for port, info in zip(self.inputs, self.candidate.inputs, strict=True)
         }
-        return Run(given, converted, self.run_source(given), self.candidate.run(converted))
+        results = {
+            name: self.ports[name].translated(np.asarray(value), self.ports[name].dtype)
+            for name, value in self.candidate.run(converted).items()
+        }
+        return Run(given, converted, self.run_source(given), results)
 
     def run_source(self, given: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs of the reference, with the candidate's names and axes."""
@@ -330,7 +352,12 @@ def _deviation_of_runs(
     inner = [name for name in executor.tensor_names if name not in bound][:1]
     again = executor.run(inputs, output_names=[*results, *inner])
     return {
-        name: Deviation.between(value, again[name] if names is None else ports[names[name]].moved(again[name]))
+        name: Deviation.between(
+            value,
+            ports[name].translated(again[name], ports[name].dtype)
+            if names is None
+            else ports[names[name]].moved(again[name]),
+        )
         for name, value in results.items()
     }
 

@@ -42,7 +42,9 @@ class Converter(TensorFlowConverter):
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""
         reals, self._originals = as_reals(graph)
-        return super().__call__(reals)
+        result = super().__call__(reals)
+        self.outputs = [self._originals.get(tensor, tensor) for tensor in self.outputs]
+        return result
 
     # operations
 
@@ -84,11 +86,12 @@ class Converter(TensorFlowConverter):
     # facts
 
     def _facts(self) -> dict[str, Any]:
-        """Codes are integers in the source, so the type of these is a fact."""
+        """Codes are integers in the source: their type is a fact, unless the name is that of their real values."""
         facts = super()._facts()
         tensors = facts.get(TENSORS, {})
+        first: dict[Tensor, Tensor] = {}
         for source, target in self._origins():
-            original = self._originals.get(source)
+            original = self._originals.get(first.setdefault(target, source))
             if original is not None and original.dtype is not source.dtype and target.name in tensors:
                 tensors[target.name]["dtype"] = original.dtype.__name__
         return facts
