@@ -9,6 +9,10 @@ TFLITE = Dialect(
     title="TFLite",
     channels_last=True,
     to_nnef="conversion.tflite_to_nnef:Converter",
+    from_nnef="conversion.nnef_to_tflite:Converter",
+    optimizer="optimization.tflite_optimizer:Optimizer",
+    optimizer_options=frozenset({"custom_optimizers"}),
+    layout="optimization.tflite.layout",
 )
 
 FORMATS = (

@@ -203,6 +203,13 @@ _from_nnef: dict[tuple[str, str], Rule] = {}
 EVERY = "*"
 """In place of a dialect: the rule applies to all dialects that do not have one of their own."""
 
+_bases: dict[str, str] = {}
+
+
+def share_rules(dialect: str, *, of: str) -> None:
+    """Makes the rules from NNEF to the dialect `of` those of another one, too, but for those that it has itself."""
+    _bases[dialect] = of
+
 
 def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
     """Registers a rule for the NNEF operations with these names; its parameters are those of the fragment's signature.
@@ -221,7 +228,8 @@ def from_nnef(dialect: str, *operations: str) -> Callable[[F], F]:
 
 def find_from_nnef(dialect: str, operation: str) -> Rule | None:
     """The rule that converts an NNEF operation to a dialect, or None."""
-    return _from_nnef.get((dialect, operation)) or _from_nnef.get((EVERY, operation))
+    dialects = (dialect, _bases.get(dialect, dialect), EVERY)
+    return next((_from_nnef[name, operation] for name in dialects if (name, operation) in _from_nnef), None)
 
 
 def find_rule(dialect: str, type: str, version: int, domain: str = "") -> Rule | None:

@@ -42,9 +42,15 @@ REDUCTIONS = {**{row.nnef: row.tf for row in names.REDUCE}, "any_reduce": "Any",
 
 
 class TfBuilder(TfOperators):
-    """Builds TensorFlow operators. channels_last: the data format of operators that have one."""
+    """Builds TensorFlow operators. channels_last: the data format of operators that have one.
+
+    pool_rank: the most spatial dimensions of pooling. has_explicit_padding: can the operators with windows over images
+    have a padding for each side?
+    """
 
     dialect = "tf"
+    pool_rank: ClassVar[int] = 3
+    has_explicit_padding: ClassVar[bool] = True
     plain: ClassVar[Mapping[str, str]] = {**{row.nnef: row.tf for row in names.ELEMENTWISE}, **dict(_PLAIN)}
 
     def __init__(self, graph: Graph, channels_last: bool = True) -> None:

@@ -21,13 +21,14 @@ from ..layout.reshape import group_order, groups, merged_order, with_singletons
 Array = np.ndarray[Any, np.dtype[Any]]
 Value = Callable[[Tensor], "Array | None"]
 Rule = Callable[[Operation, Port, Perm, Choice, Value], Iterator[Choice]]
+Weights = Callable[[Tensor, Value], "list[tuple[Tensor, int]] | None"]
 Move = Callable[[Operation, Perm], "dict[str, Any] | None"]
 
 
 # operations whose tensors all have the axes of the frame
 
 
-def _uniform(move: Move) -> Rule:
+def uniform(move: Move) -> Rule:
     """The rule for operations whose inputs and outputs have the same axes.
 
     move: the attributes that change with the frame, None if that is impossible.
@@ -65,7 +66,7 @@ def _nothing(operation: Operation, frame: Perm) -> dict[str, Any]:
     return {}
 
 
-def _single(name: str) -> Move:
+def single(name: str) -> Move:
     """Moves an attribute that is an axis."""
 
     def move(operation: Operation, frame: Perm) -> dict[str, Any] | None:
@@ -199,10 +200,15 @@ def _matrices(left: str, right: str) -> Rule:
 
 
 def _reshape(operation: Operation, port: Port, layout: Perm, current: Choice, value: Value) -> Iterator[Choice]:
-    """The rule for Reshape: groups of axes that are split or merged can be in any order if each is kept together.
+    """The rule for Reshape; see `reshaping`."""
+    yield from reshaping(operation, port, layout, value, _weights_behind)
+
+
+def reshaping(operation: Operation, port: Port, layout: Perm, value: Value, behind: Weights) -> Iterator[Choice]:
+    """Choices of a reshape: groups of axes that are split or merged can be in any order if each is kept together.
 
     Axes that are merged can also change their order if all users of the result are products with constant matrices,
-    whose rows are then put in the same order.
+    whose rows are then put in the same order. behind: these matrices, with their axis for the last one of a tensor.
     """
     source = tuple(extent or 0 for extent in operation.inputs[0].shape or ())
     target = tuple(extent or 0 for extent in operation.outputs[0].shape or ())
@@ -212,7 +218,7 @@ def _reshape(operation: Operation, port: Port, layout: Perm, current: Choice, va
     order = group_order(parts, layout, outputs=port.is_output)
     if order is None:
         if not port.is_output:
-            yield from _reordered_merge(operation, layout, source, target, value)
+            yield from _reordered_merge(operation, layout, source, target, behind(operation.outputs[0], value))
         return
     axes = [axis for k in order for axis in (parts[k].inputs if port.is_output else parts[k].outputs)]
     other = with_singletons(axes, len(source if port.is_output else target))
@@ -221,11 +227,14 @@ def _reshape(operation: Operation, port: Port, layout: Perm, current: Choice, va
 
 
 def _reordered_merge(
-    operation: Operation, layout: Perm, source: tuple[int, ...], target: tuple[int, ...], value: Value
+    operation: Operation,
+    layout: Perm,
+    source: tuple[int, ...],
+    target: tuple[int, ...],
+    weights: list[tuple[Tensor, int]] | None,
 ) -> Iterator[Choice]:
     """The choice in which the result keeps its axes, but items along the last one follow the order of the input."""
     merged = merged_order(groups(source, target), layout, len(target))
-    weights = None if merged is None else _weights_behind(operation.outputs[0], value)
     if merged is None or weights is None:
         return
     axes, perm = merged
@@ -266,17 +275,17 @@ _ELEMENTWISE = (
 _REDUCING = ("All", "Any", "Max", "Mean", "Min", "Prod", "Sum")
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_ELEMENTWISE, _uniform(_nothing)),
+    **dict.fromkeys(_ELEMENTWISE, uniform(_nothing)),
     **dict.fromkeys(_REDUCING, _removing("reduction_indices", keeps=True)),
     **dict.fromkeys(("ArgMax", "ArgMin"), _removing("dimension")),
-    **dict.fromkeys(("ConcatV2", "Cumprod", "Cumsum"), _uniform(_single("axis"))),
-    **dict.fromkeys(("Split", "SplitV"), _uniform(_single("split_dim"))),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), _uniform(_last_stays)),
-    **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), _uniform(_per_axis("paddings"))),
+    **dict.fromkeys(("ConcatV2", "Cumprod", "Cumsum"), uniform(single("axis"))),
+    **dict.fromkeys(("Split", "SplitV"), uniform(single("split_dim"))),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), uniform(_last_stays)),
+    **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), uniform(_per_axis("paddings"))),
     **dict.fromkeys(("BiasAdd", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _with_vectors),
-    "Tile": _uniform(_per_axis("multiples")),
-    "StridedSlice": _uniform(_slice),
-    "Slice": _uniform(_begin_and_size),
+    "Tile": uniform(_per_axis("multiples")),
+    "StridedSlice": uniform(_slice),
+    "Slice": uniform(_begin_and_size),
     "ExpandDims": _inserting("dim"),
     "Pack": _inserting("axis"),
     "Squeeze": _removing("squeeze_dims"),

@@ -7,11 +7,11 @@ data are inputs. Afterwards they are constants again, the same ones if the value
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from ...dialects.tf.operators import find_operator
+from ...dialects.tf.operators import Operator
 from ...model import Graph, Operation, Tensor
 
 NAMES = frozenset(("axis", "begin", "dim", "dimension", "end", "multiples", "paddings", "perm", "reduction_indices",
@@ -19,19 +19,37 @@ NAMES = frozenset(("axis", "begin", "dim", "dimension", "end", "multiples", "pad
 """The inputs that are parameters, by their names in the signatures of operators."""
 
 
+class ParameterDialect(Protocol):
+    """What has to be known of the operators and constants of a graph."""
+
+    def signature(self, operation: Operation) -> Operator | None:
+        """The signature of an operator, in which parameters have names."""
+
+    def value(self, tensor: Tensor) -> Any:
+        """The value of a constant; None for anything else."""
+
+    def new_constant(self, data: np.ndarray[Any, Any]) -> Tensor:
+        """A constant of its own; operations must be sorted afterwards."""
+
+
 class Parameters:
     """Turns the parameters of operations of the given types into attributes, and later back into inputs."""
 
-    def __init__(self, graph: Graph, types: Callable[[str], bool], value: Callable[[Tensor], Any]) -> None:
+    def __init__(self, graph: Graph, types: Callable[[str], bool], dialect: ParameterDialect) -> None:
         self._graph = graph
-        self._value = value
+        self._dialect = dialect
+        self._value = dialect.value
         self._constants: dict[Operation, dict[str, Tensor]] = {}
         for op in graph.operations:
             if types(op.type or "") and not op.custom:
                 self._take(op)
 
     def _take(self, op: Operation) -> None:
-        taken = {position: name for position, name in parameter_inputs(op).items() if position < len(op.inputs)}
+        taken = {
+            position: name
+            for position, name in parameter_inputs(op, self._dialect.signature(op)).items()
+            if position < len(op.inputs)
+        }
         constants = {name: op.inputs[position] for position, name in taken.items()}
         values = {name: self._value(tensor) for name, tensor in constants.items()}
         if not taken or any(value is None for value in values.values()):
@@ -43,7 +61,7 @@ class Parameters:
     def put_back(self) -> None:
         """Turns parameters back into inputs, also those of new operations."""
         for op in list(self._graph.operations):
-            names = parameter_inputs(op, given=True)
+            names = parameter_inputs(op, self._dialect.signature(op), given=True)
             values = {name: op.attribs[name] for name in names.values() if name in op.attribs}
             if op.custom or not names or len(values) != len(names):
                 continue
@@ -60,7 +78,7 @@ class Parameters:
         if old is not None and np.asarray(self._value(old)).tolist() == value:
             return old
         data = np.asarray(value, np.int32 if old is None else old.dtype)
-        return add_constant(self._graph, data)
+        return self._dialect.new_constant(data)
 
     def _remove_unused(self, tensors: set[Tensor]) -> None:
         for tensor in self._graph.tensors[:]:
@@ -69,9 +87,8 @@ class Parameters:
                 self._graph.remove_tensor(tensor)
 
 
-def parameter_inputs(op: Operation, *, given: bool = False) -> dict[int, str]:
+def parameter_inputs(op: Operation, operator: Operator | None, *, given: bool = False) -> dict[int, str]:
     """Position -> name of the parameters among the inputs of a known operator. given: those that are attributes now."""
-    operator = find_operator(op.type or "")
     if operator is None:
         return {}
     single = [argument for argument in operator.inputs if argument.count is None and not argument.is_list]
@@ -87,10 +104,3 @@ def parameter_inputs(op: Operation, *, given: bool = False) -> dict[int, str]:
             # a group takes all inputs but the single ones
             position += 1 if argument in single else others - (len(single) - len(names))
     return positions
-
-
-def add_constant(graph: Graph, data: np.ndarray[Any, Any]) -> Tensor:
-    """Adds a Const and returns its result; operations must be sorted afterwards."""
-    tensor = Tensor(graph, shape=data.shape, dtype=data.dtype.type, data=data)
-    Operation(graph, type="Const", attribs={"dtype": data.dtype.type, "value": data}, inputs=[], outputs=[tensor])
-    return tensor

@@ -72,7 +72,9 @@ def _padded(b: TfBuilder, x: Tensor, window: PlacedWindow, explicit: bool) -> tu
     explicit: does the operator support a padding for each side?
     """
     positive = all(min(pair) >= 0 for pair in window.padding)
-    if window.border in ZERO_BORDERS and (not window.is_padded or is_same(window) or (explicit and positive)):
+    if window.border in ZERO_BORDERS and (
+        not window.is_padded or is_same(window) or (explicit and b.has_explicit_padding and positive)
+    ):
         return x, window
     return b.pad(x, [(0, 0), (0, 0), *window.padding], window.border), window.unpadded()
 
@@ -252,7 +254,7 @@ def _spread_padding(b: TfBuilder, window: PlacedWindow, before: list[int], after
         return {"padding": "SAME"}
     # the rest at the end must be smaller than a stride
     fits = all(p >= 0 for p in before) and all(-q < s for q, s in zip(after, window.stride, strict=True))
-    if not fits or (len(window.size) > 2 and own.is_padded):
+    if not fits or (own.is_padded and (len(window.size) > 2 or not b.has_explicit_padding)):
         return None
     return padding_attributes(b, own)
 

@@ -41,11 +41,12 @@ def _trailing(b: TfBuilder, x: Tensor, values: Sequence[int]) -> Tensor:
 @from_nnef("tf", "gather_elements")
 def gather_elements(b: TfBuilder, input: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     """gather_elements -> GatherNd with tuples of the own position, but for the axis."""
-    tuples = _element_tuples(b, input, indices, axis)
+    tuples = element_tuples(b, input, indices, axis)
     return known(b.GatherNd(input, tuples), shape(indices), input.dtype)
 
 
-def _element_tuples(b: TfBuilder, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+def element_tuples(b: TfBuilder, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+    """The full position that each index stands for, in a new last dimension."""
     own, where = shape(x), shape(indices)
     axis %= len(own)
     index = b.elementwise(b.FloorMod, indices, b.integer(own[axis]))
@@ -73,7 +74,7 @@ def scatter_elements(
     b: TfBuilder, input: Tensor, indices: Tensor, updates: Tensor, *, axis: int, reduction: str = "none"
 ) -> Tensor:
     """scatter_elements -> TensorScatter... with tuples of the own position, but for the axis."""
-    return _scatter(b, input, _element_tuples(b, input, indices, axis), updates, reduction)
+    return _scatter(b, input, element_tuples(b, input, indices, axis), updates, reduction)
 
 
 @from_nnef("tf", "scatter_nd")

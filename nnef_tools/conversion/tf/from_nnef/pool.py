@@ -24,11 +24,11 @@ from .conv import is_same, padding_attributes, widened
 Array = np.ndarray[Any, Any]
 
 
-def _spatial(window: PlacedWindow) -> PlacedWindow | None:
-    """The window over the spatial dimensions, if TensorFlow's pooling supports it; else None."""
+def _spatial(b: TfBuilder, window: PlacedWindow) -> PlacedWindow | None:
+    """The window over the spatial dimensions, if the target's pooling supports it; else None."""
     rank = len(window.size)
     axes = window.active
-    if not 3 <= rank <= 5 or (axes and min(axes) < 2) or set(window.dilation) != {1}:
+    if not 3 <= rank <= b.pool_rank + 2 or (axes and min(axes) < 2) or set(window.dilation) != {1}:
         return None
     return window.over(range(2, rank))
 
@@ -72,7 +72,7 @@ def _by_axis(b: TfBuilder, x: Tensor, window: PlacedWindow, combine: Callable[..
 def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False) -> Tensor:
     """box -> AvgPool, times the volume unless it is normalized; sums of slices for windows that AvgPool lacks."""
     placed = window.forward(shape(input))
-    spatial = _spatial(placed)
+    spatial = _spatial(b, placed)
     ignore = window.border == "ignore"
     if spatial is not None and normalize and ignore and is_same(spatial):
         return _pool(b, "AvgPool", input, spatial, padding_attributes(b, spatial))
@@ -80,7 +80,7 @@ def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False)
     counts = [np.asarray([n]) for n in placed.size]
     if ignore:
         counts = [placed.valid_counts(k) for k in range(len(placed.size))]
-    spatial = _spatial(plain)
+    spatial = _spatial(b, plain)
     if spatial is None:
         y = _by_axis(b, x, plain, b.AddV2, "sum")
         return b.divided(y, counts) if normalize else y
@@ -95,12 +95,12 @@ def box(b: TfBuilder, input: Tensor, *, window: Window, normalize: bool = False)
 def max_pool(b: TfBuilder, input: Tensor, *, window: Window) -> Tensor:
     """max_pool -> MaxPool, which ignores the border; other borders are padded."""
     placed = window.forward(shape(input))
-    spatial = _spatial(placed)
-    if spatial is not None and window.border == "ignore" and _takes_padding(spatial):
+    spatial = _spatial(b, placed)
+    if spatial is not None and window.border == "ignore" and _takes_padding(b, spatial):
         y = _pool(b, "MaxPool", input, spatial, padding_attributes(b, spatial))
     else:
         x, plain = _padded(b, input, placed)
-        spatial = _spatial(plain)
+        spatial = _spatial(b, plain)
         if spatial is not None:
             same = spatial.automatic and is_same(spatial)
             y = _pool(b, "MaxPool", x, spatial, {"padding": "SAME" if same else "VALID"})
@@ -124,12 +124,12 @@ def _along(b: TfBuilder, values: Array, axis: int) -> Tensor:
     return b.constant(values.reshape([*[1] * axis, -1]))
 
 
-def _takes_padding(window: PlacedWindow) -> bool:
+def _takes_padding(b: TfBuilder, window: PlacedWindow) -> bool:
     """Can MaxPool have that padding, as SAME or for each side?"""
     if is_same(window) or not window.is_padded:
         return True
     rows = zip(window.padding, window.size, strict=True)
-    return len(window.size) <= 2 and all(0 <= p < f and 0 <= q < f for (p, q), f in rows)
+    return b.has_explicit_padding and len(window.size) <= 2 and all(0 <= p < f and 0 <= q < f for (p, q), f in rows)
 
 
 # indices

@@ -1,8 +1,8 @@
 """TensorFlow Lite to NNEF: the converter, with the helper methods that plugin expressions may call.
 
-It is a bridge: most builtin operators are converted by the rules of TensorFlow's operators (bridges.py), others by
-rules of their own. Activations that are fused into an operator follow it, and results get the quantization of the
-source.
+It is a bridge: most builtin operators are converted by the rules of TensorFlow's operators (dialects.tflite.bridges),
+others by rules of their own. Activations that are fused into an operator follow it, and results get the quantization
+of the source.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ....dialects.tflite.bridges import INPUTS, bridges
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
 from ....model.facts import TENSORS
@@ -24,7 +25,6 @@ from ...engine.rules import Call, find_rule
 from ...tf.to_nnef.converter import Converter as TensorFlowConverter
 from ..common import FUSING, activated
 from . import FAMILIES
-from .bridges import INPUTS, bridges
 from .quantization import as_reals
 
 for _family in FAMILIES:

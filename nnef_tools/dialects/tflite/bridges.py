@@ -113,3 +113,13 @@ def bridges() -> Mapping[str, Bridge]:
         pairs = (option.split("=") for option in options)
         found[builtin] = Bridge(type, {option: attribute or None for option, attribute in pairs})
     return found
+
+
+@cache
+def builtins() -> Mapping[str, tuple[str, Mapping[str, str]]]:
+    """The inverse: operator of TensorFlow -> builtin, and attribute -> option."""
+    found = {
+        bridge.type: (builtin, {name: option for option, name in bridge.attributes.items() if name is not None})
+        for builtin, bridge in bridges().items()
+    }
+    return {**found, "BatchMatMulV2": found["BatchMatMulV3"]}

@@ -1,0 +1,3 @@
+"""Rules that make TensorFlow Lite's operators of NNEF operations, by family, as far as those for TensorFlow do not."""
+
+FAMILIES = ("activation", "elementwise", "index", "linear", "norm", "reduce")

@@ -1,0 +1,1 @@
+"""Rewrites of TensorFlow Lite graphs."""
