@@ -6,6 +6,7 @@ from ..model import Graph
 from ..model.utils import place_operations
 from .custom import CustomOptimizers, custom_passes
 from .passes import PassResult, run_pass
+from .tflite.integers import COMPUTE_WITH_CODES
 from .tflite.layout import LAYOUT
 
 
@@ -20,9 +21,9 @@ class Optimizer:
     def __call__(self, graph: Graph, only_required: bool = False) -> Graph:
         """Optimizes the graph and returns it. Each custom optimizer runs once.
 
-        only_required: nothing, since a file needs no more than the graph has.
+        only_required: the integer operators of quantized models only.
         """
-        passes = [] if only_required else [LAYOUT, *self._custom_passes]
+        passes = [COMPUTE_WITH_CODES] if only_required else [LAYOUT, COMPUTE_WITH_CODES, *self._custom_passes]
         results = [run_pass(graph, item, debug=self._debug) for item in passes]
         if not only_required:
             place_operations(graph)

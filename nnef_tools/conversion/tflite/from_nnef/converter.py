@@ -10,16 +10,24 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from ....errors import Unsupported
-from ....model import Graph, Operation
+from ....model import Graph, Operation, Tensor
+from ....model.copying import copy_graph
+from ....model.facts import FORMAT
+from ....model.utils import place_operations
 from ....model.widths import is_double
-from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule
+from ...building.quantized import QuantizedArray
+from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization
 from ...engine.rules import share_rules
 from ...engine.transform import Transform
+from ...maths.quantization import codes_of
 from ...tf.from_nnef.converter import Converter as TensorFlowConverter
 from ..building import TfliteBuilder
 from . import FAMILIES
 from .helpers import TfliteHelpers
+from .quantization import activation_form, constant_form, dequantize, lite_quant, quantize
 
 share_rules("tflite", of="tf")
 for _family in FAMILIES:
@@ -55,6 +63,69 @@ class Converter(TfliteHelpers, TensorFlowConverter):
 
     def _make_builder(self, graph: Graph) -> TfliteBuilder:
         return TfliteBuilder(graph)
+
+    # quantization
+
+    def __call__(self, graph: Graph) -> Graph:
+        """See `ConverterFromNNEF`."""
+        self._signed = graph.metadata.get(FORMAT) != self.dialect  # kernels for new models have signed codes
+        return super().__call__(graph)
+
+    def _prepared(self, graph: Graph) -> Graph:
+        """Makes an NNEF operation quantize the results whose quantization TensorFlow Lite does not have."""
+
+        def computed(tensor: Tensor) -> bool:
+            return self._is_rounded(tensor) and self._form(tensor.quant or {}) is None
+
+        if not any(map(computed, graph.tensors)):
+            return graph
+        result = copy_graph(graph)
+        for tensor in list(filter(computed, result.tensors)):
+            insert_quantization(result, tensor)
+        return result
+
+    def _form(self, quant: Mapping[str, Any]) -> QuantizedArray | None:
+        return activation_form(quant, signed=self._signed)
+
+    def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
+        form = self._form(source.quant or {})
+        assert form is not None, "what does not map was prepared"
+        return dequantize(self._builder, quantize(self._builder, target, form))
+
+    def _decoded(self, quant: Mapping[str, Any], codes: Tensor) -> Tensor:
+        outer, inner = activation_form(quant, signed=False), self._form(quant)
+        if outer is None or inner is None or outer.codes.dtype != codes.dtype:
+            return super()._decoded(quant, codes)
+        codes.quant = lite_quant(outer)
+        same = outer.codes.dtype == inner.codes.dtype
+        return dequantize(self._builder, codes if same else quantize(self._builder, codes, inner))
+
+    def _encoded(self, quant: Mapping[str, Any], values: Tensor, dtype: Any) -> Tensor:
+        form = activation_form(quant, signed=False)
+        if form is None or form.codes.dtype != dtype:
+            return super()._encoded(quant, values, dtype)
+        return quantize(self._builder, values, form)
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        if not source.quant:
+            return super()._constant(source, data)
+        codes = codes_of(data, source.quant)
+        form = constant_form(codes, source.quant, signed=self._signed)
+        if form is None:
+            return super()._constant(source, data)
+        self._tensors[source] = Tensor(self._target, source.name, codes.shape, np.float32, form)
+        return self._tensors[source]
+
+    def _finish_constants(self) -> None:
+        """Replaces quantized constants by codes and DEQUANTIZE."""
+        for tensor in list(self._target.tensors):
+            form = tensor.data
+            if isinstance(form, QuantizedArray):
+                codes = self._builder.constant(form.codes, base=tensor)
+                codes.quant = lite_quant(form)
+                tensor.data = None
+                Operation(self._target, type="DEQUANTIZE", inputs=(codes,), outputs=(tensor,))
+        place_operations(self._target)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
         if is_double(op):
