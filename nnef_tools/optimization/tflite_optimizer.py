@@ -6,6 +6,7 @@ from ..model import Graph
 from ..model.utils import place_operations
 from .custom import CustomOptimizers, custom_passes
 from .passes import PassResult, run_pass
+from .tflite.fusion import FUSION
 from .tflite.integers import COMPUTE_WITH_CODES
 from .tflite.layout import LAYOUT
 
@@ -23,7 +24,8 @@ class Optimizer:
 
         only_required: the integer operators of quantized models only.
         """
-        passes = [COMPUTE_WITH_CODES] if only_required else [LAYOUT, COMPUTE_WITH_CODES, *self._custom_passes]
+        required = [COMPUTE_WITH_CODES]
+        passes = required if only_required else [LAYOUT, FUSION, *required, *self._custom_passes]
         results = [run_pass(graph, item, debug=self._debug) for item in passes]
         if not only_required:
             place_operations(graph)

@@ -333,7 +333,7 @@ def _has_kernel(type: str, x: Tensor, weights: Tensor, axis: int) -> bool:
 def _finish(graph: Graph) -> int:
     """Gives codes the names of their values that nothing reads any more, and makes wide codes that are left real."""
     count = 0
-    for op in list(graph.operations):
+    for op in reversed(list(graph.operations)):  # those of this pass are the last ones, and their names count least
         if op.type != "DEQUANTIZE":
             continue
         codes, values = op.inputs[0], op.outputs[0]

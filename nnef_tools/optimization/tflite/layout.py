@@ -12,6 +12,7 @@ from ..layout import minimize_transposes, places_of_transposes
 from ..passes import Pass, PassResult, run_pass
 from ..tf.layout import Array, GraphDefDialect
 from ..tf.parameters import Parameters
+from .fusion import fuse
 from .layout_rules import RULES
 
 _SIGNATURES = {"RESHAPE": "Reshape", "STRIDED_SLICE": "StridedSlice", "MIRROR_PAD": "MirrorPad"}
@@ -34,8 +35,8 @@ def remove_transposes(graph: Graph) -> int:
 
 
 def run_layout(graph: Graph) -> PassResult:
-    """Runs `remove_transposes` by itself, as after the conversion of a format that has channels second."""
-    return run_pass(graph, LAYOUT)
+    """Removes transposes and fuses operators, as after the conversion of a format that has channels second."""
+    return run_pass(graph, Pass("remove-transposes-and-fuse", lambda graph: remove_transposes(graph) + fuse(graph)))
 
 
 def remaining_transposes(graph: Graph) -> list[str]:

@@ -1,0 +1,276 @@
+"""Fusion of operators, as far as TensorFlow Lite's own converter does it too: into as few builtins as compute the same.
+
+Biases and factors of channels go into convolutions and FULLY_CONNECTED, activations into the operator before, reshapes
+into what comes before or after. Nothing that is quantized, that a graph output shows or that has another use is fused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...model import Graph, Operation, Tensor
+from ...model.utils import remove_unreachable
+from ..passes import Pass
+from .patterns import recognize
+
+
+class _Weighted(NamedTuple):
+    """The positions of weights and bias among the inputs, and the axis of the weights for the channels."""
+
+    weights: int
+    bias: int
+    axis: int
+
+
+_WEIGHTED = {
+    "CONV_2D": _Weighted(1, 2, 0),
+    "CONV_3D": _Weighted(1, 2, 4),
+    "DEPTHWISE_CONV_2D": _Weighted(1, 2, 3),
+    "FULLY_CONNECTED": _Weighted(1, 2, 0),
+    "TRANSPOSE_CONV": _Weighted(1, 3, 0),
+}
+_ACTIVATED = frozenset((*_WEIGHTED, "ADD", "SUB", "MUL", "DIV", "AVERAGE_POOL_2D", "MAX_POOL_2D"))
+"""The operators that apply an activation in all their kernels."""
+_ACTIVATIONS = {"RELU": "RELU", "RELU6": "RELU6", "RELU_N1_TO_1": "RELU_N1_TO_1"}
+_REDUCERS = frozenset(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL"))
+_TAKES_INT32 = {"GATHER": 1, "GATHER_ND": 1}
+"""Operators that accept int32 as well as int64 at that position."""
+_FUSED = "fused_activation_function"
+
+
+def fuse(graph: Graph) -> int:
+    """Fuses until nothing more can be fused. Returns the number of operators that are gone."""
+    before = len(graph.operations)
+    if recognize(graph):
+        remove_unreachable(graph)
+    modified = True
+    while modified:
+        modified = False
+        for op in list(graph.operations):
+            rule = _RULES.get(op.type or "")
+            if rule is not None and not op.custom and op.graph is graph and rule(graph, op):
+                modified = True
+    if len(graph.operations) != before:
+        remove_unreachable(graph)
+    return before - len(graph.operations)
+
+
+FUSION = Pass("fuse-operators", fuse)
+
+
+def source_of(graph: Graph, tensor: Tensor) -> Operation | None:
+    """The operation that computes a tensor which nothing but one operation uses; None if there is more to it."""
+    op = tensor.producer
+    is_shown = tensor in graph.outputs or tensor.quant or len(tensor.consumers) != 1
+    return None if op is None or op.custom or is_shown or len(op.outputs) != 1 else op
+
+
+def absorb(graph: Graph, op: Operation, later: Operation) -> None:
+    """Makes an operation give the result of a later one, which is removed with what was between."""
+    between, result = op.output, later.output
+    graph.remove_operation(later, unlink=True)
+    op.outputs = (result,)
+    if not between.has_consumer:
+        graph.remove_tensor(between)
+
+
+# activations
+
+
+def _fuse_activation(graph: Graph, op: Operation) -> bool:
+    before = source_of(graph, op.input)
+    if before is None or before.type not in _ACTIVATED or op.output.quant or op.output.dtype is not np.float32:
+        return False
+    if before.attribs.get(_FUSED, "NONE") != "NONE":
+        return False
+    before.attribs = {**before.attribs, _FUSED: _ACTIVATIONS[op.type or ""]}
+    absorb(graph, before, op)
+    return True
+
+
+# biases and factors
+
+
+def _fuse_term(graph: Graph, op: Operation) -> bool:
+    """ADD and SUB of a constant for each channel become the bias."""
+    found = _by_channel(graph, op)
+    if found is None:
+        return False
+    before, values = found
+    if op.type == "SUB":
+        values = -values
+    place = _WEIGHTED[before.type or ""]
+    bias = _constant(before, place.bias)
+    if len(before.inputs) > place.bias and bias is None:
+        return False
+    total = values if bias is None else (bias.astype(np.float64) + values).astype(np.float32)
+    _set_bias(graph, before, total)
+    _finish(graph, before, op)
+    return True
+
+
+def _fuse_factor(graph: Graph, op: Operation) -> bool:
+    """MUL by a constant for each channel becomes a factor of weights and bias."""
+    found = _by_channel(graph, op)
+    if found is None:
+        return False
+    before, values = found
+    place = _WEIGHTED[before.type or ""]
+    weights, bias = _constant(before, place.weights), _constant(before, place.bias)
+    given = before.inputs[place.weights]
+    if weights is None or len(given.consumers) != 1 or given in graph.outputs:
+        return False
+    if len(before.inputs) > place.bias and bias is None:
+        return False
+    shape = [-1 if k == place.axis else 1 for k in range(weights.ndim)]
+    given.data = weights * values.reshape(shape)
+    if bias is not None:
+        _set_bias(graph, before, bias * values)
+    _finish(graph, before, op)
+    return True
+
+
+def _finish(graph: Graph, before: Operation, op: Operation) -> None:
+    before.attribs = {**before.attribs, _FUSED: op.attribs.get(_FUSED, "NONE")}
+    absorb(graph, before, op)
+
+
+def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Any] | None:
+    """The weighted operation without activation of which op changes each channel, and the constant `[channels]`."""
+    x, other = op.inputs
+    if x.data is not None and op.type != "SUB":
+        x, other = other, x
+    before = source_of(graph, x)
+    if before is None or before.type not in _WEIGHTED or before.attribs.get(_FUSED, "NONE") != "NONE":
+        return None
+    if other.data is None or other.has_producer or other.quant or op.output.quant or other.dtype is not np.float32:
+        return None
+    channels = (x.shape or (None,))[-1]
+    weights = before.inputs[_WEIGHTED[before.type].weights]
+    if channels is None or x.shape != op.output.shape or x.dtype is not np.float32 or weights.quant:
+        return None
+    values = np.asarray(other.data)
+    if values.size != 1 and (values.size != channels or values.shape[-1] != channels):
+        return None
+    return before, np.broadcast_to(values.reshape(-1), (channels,))
+
+
+def _constant(op: Operation, position: int) -> Any:
+    tensor = op.inputs[position] if position < len(op.inputs) else None
+    is_plain = tensor is not None and tensor.data is not None and not tensor.has_producer and not tensor.quant
+    return np.asarray(tensor.data) if tensor is not None and is_plain and tensor.dtype is np.float32 else None
+
+
+def _set_bias(graph: Graph, op: Operation, values: Any) -> None:
+    data = np.ascontiguousarray(values, np.float32)
+    position = _WEIGHTED[op.type or ""].bias
+    name = op.inputs[position].name if position < len(op.inputs) else None
+    bias = Tensor(graph, name, data.shape, np.float32, data)
+    old = op.inputs[position:]
+    op.inputs = (*op.inputs[:position], bias)
+    graph.remove_tensors(t for t in old if not t.has_consumer and t not in graph.outputs)
+
+
+# reshapes
+
+
+def _fuse_reshape(graph: Graph, op: Operation) -> bool:
+    return _drop_reshape(graph, op) or _merge_reshapes(graph, op) or _fuse_into(graph, op)
+
+
+def _drop_reshape(graph: Graph, op: Operation) -> bool:
+    """A reshape to the same shape is not needed."""
+    x, y = op.inputs[0], op.output
+    if x.shape != y.shape or x.data is not None or x in graph.inputs or x in graph.outputs or x.quant or y.quant:
+        return False
+    before = x.producer
+    if before is None:
+        return False
+    for consumer in list(x.consumers):
+        if consumer is not op:
+            consumer.inputs = tuple(y if t is x else t for t in consumer.inputs)
+    graph.remove_operation(op, unlink=True)
+    before.outputs = tuple(y if t is x else t for t in before.outputs)
+    graph.remove_tensor(x)
+    return True
+
+
+def _merge_reshapes(graph: Graph, op: Operation) -> bool:
+    """Of two reshapes in a row only the last one counts."""
+    before = source_of(graph, op.inputs[0])
+    if before is None or before.type != "RESHAPE" or len(op.inputs) < 2:
+        return False
+    x = op.inputs[0]
+    op.inputs = (before.inputs[0], *op.inputs[1:])
+    graph.remove_operation(before, unlink=True)
+    graph.remove_tensor(x)
+    return True
+
+
+def _fuse_into(graph: Graph, op: Operation) -> bool:
+    """A reshape that a reduction or FULLY_CONNECTED can make unnecessary."""
+    before = source_of(graph, op.inputs[0])
+    if before is None or op.output.quant:
+        return False
+    own, wanted = before.inputs[0].shape, op.output.shape
+    if before.type in _REDUCERS and before.attribs.get("keep_dims") and own is not None:
+        axes = before.inputs[1].data
+        if axes is None:
+            return False
+        gone = {int(axis) % len(own) for axis in np.asarray(axes).reshape(-1)}
+        if wanted != tuple(n for k, n in enumerate(own) if k not in gone):
+            return False
+        before.attribs = {**before.attribs, "keep_dims": False}
+    elif before.type == "FULLY_CONNECTED":
+        first = before.inputs[0].producer
+        origin = first.inputs[0] if first is not None and first.type == "RESHAPE" else None
+        units, depth = before.inputs[1].shape or (None, None)
+        if origin is None or origin.shape is None or origin.shape[-1:] != (depth,) or origin.quant:
+            return False
+        if wanted != (*origin.shape[:-1], units):
+            return False
+        before.inputs = (origin, *before.inputs[1:])
+        before.attribs = {**before.attribs, "keep_num_dims": len(origin.shape) != 2}
+    else:
+        return False
+    absorb(graph, before, op)
+    return True
+
+
+# item types
+
+
+def _narrow_indices(graph: Graph, op: Operation) -> bool:
+    """Indices need not become int64 where int32 will do."""
+    position = _TAKES_INT32[op.type or ""]
+    cast = op.inputs[position].producer
+    if cast is None or cast.type != "CAST" or cast.inputs[0].dtype is not np.int32:
+        return False
+    if op.inputs[position].dtype is not np.int64:
+        return False
+    op.inputs = tuple(cast.inputs[0] if k == position else t for k, t in enumerate(op.inputs))
+    return True
+
+
+def _fuse_cast(graph: Graph, op: Operation) -> bool:
+    """ARG_MAX and ARG_MIN give int32 themselves."""
+    before = source_of(graph, op.inputs[0])
+    if before is None or before.type not in ("ARG_MAX", "ARG_MIN") or op.output.dtype is not np.int32:
+        return False
+    before.attribs = {**before.attribs, "output_type": np.int32}
+    absorb(graph, before, op)
+    return True
+
+
+_RULES: dict[str, Callable[[Graph, Operation], bool]] = {
+    **dict.fromkeys(_ACTIVATIONS, _fuse_activation),
+    **dict.fromkeys(_TAKES_INT32, _narrow_indices),
+    "ADD": _fuse_term,
+    "SUB": _fuse_term,
+    "MUL": _fuse_factor,
+    "RESHAPE": _fuse_reshape,
+    "CAST": _fuse_cast,
+}
