@@ -99,7 +99,7 @@ def _fuse_term(graph: Graph, op: Operation) -> bool:
     found = _by_channel(graph, op)
     if found is None:
         return False
-    before, values = found
+    before, values, name = found
     if op.type == "SUB":
         values = -values
     place = _WEIGHTED[before.type or ""]
@@ -107,7 +107,7 @@ def _fuse_term(graph: Graph, op: Operation) -> bool:
     if len(before.inputs) > place.bias and bias is None:
         return False
     total = values if bias is None else (bias.astype(np.float64) + values).astype(np.float32)
-    _set_bias(graph, before, total)
+    _set_bias(graph, before, total, name)
     _finish(graph, before, op)
     return True
 
@@ -117,7 +117,7 @@ def _fuse_factor(graph: Graph, op: Operation) -> bool:
     found = _by_channel(graph, op)
     if found is None:
         return False
-    before, values = found
+    before, values, _ = found
     place = _WEIGHTED[before.type or ""]
     weights, bias = _constant(before, place.weights), _constant(before, place.bias)
     given = before.inputs[place.weights]
@@ -128,7 +128,7 @@ def _fuse_factor(graph: Graph, op: Operation) -> bool:
     shape = [-1 if k == place.axis else 1 for k in range(weights.ndim)]
     given.data = weights * values.reshape(shape)
     if bias is not None:
-        _set_bias(graph, before, bias * values)
+        _set_bias(graph, before, bias * values, before.inputs[place.bias].name)
     _finish(graph, before, op)
     return True
 
@@ -138,8 +138,8 @@ def _finish(graph: Graph, before: Operation, op: Operation) -> None:
     absorb(graph, before, op)
 
 
-def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Any] | None:
-    """The weighted operation without activation of which op changes each channel, and the constant `[channels]`."""
+def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Any, str | None] | None:
+    """The weighted operation whose channels op changes, and the constant `[channels]` with its name; None for others."""
     x, other = op.inputs
     if x.data is not None and op.type != "SUB":
         x, other = other, x
@@ -155,7 +155,7 @@ def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Any] | None:
     values = np.asarray(other.data)
     if values.size != 1 and (values.size != channels or values.shape[-1] != channels):
         return None
-    return before, np.broadcast_to(values.reshape(-1), (channels,))
+    return before, np.broadcast_to(values.reshape(-1), (channels,)), other.name
 
 
 def _constant(op: Operation, position: int) -> Any:
@@ -164,10 +164,9 @@ def _constant(op: Operation, position: int) -> Any:
     return np.asarray(tensor.data) if tensor is not None and is_plain and tensor.dtype is np.float32 else None
 
 
-def _set_bias(graph: Graph, op: Operation, values: Any) -> None:
+def _set_bias(graph: Graph, op: Operation, values: Any, name: str | None) -> None:
     data = np.ascontiguousarray(values, np.float32)
     position = _WEIGHTED[op.type or ""].bias
-    name = op.inputs[position].name if position < len(op.inputs) else None
     bias = Tensor(graph, name, data.shape, np.float32, data)
     old = op.inputs[position:]
     op.inputs = (*op.inputs[:position], bias)

@@ -85,7 +85,7 @@ def compute_with_codes(graph: Graph) -> int:
         elif op.type in _COMPUTING or op.type in _PLACES:
             count += _compute(graph, op)
     if count:
-        count += _finish(graph)
+        _name(graph)
         remove_unreachable(graph)
         place_operations(graph)
     return count
@@ -195,20 +195,25 @@ def _move_constant(graph: Graph, op: Operation, codes: Tensor) -> bool:
     data, quant = change(np.asarray(codes.data)), dict(codes.quant or {})
     if scale.ndim:
         axis = int(quant["quantized_dimension"])
-        index = np.arange(scale.size).reshape([-1 if k == axis else 1 for k in range(np.ndim(codes.data))])
-        moved = change(np.broadcast_to(index, np.shape(codes.data)))
-        varying = [k for k, n in enumerate(moved.shape) if n == scale.size]
-        fitting = (
-            k for k in varying
-            if np.array_equal(moved, np.broadcast_to(np.arange(scale.size).reshape([-1] + [1] * (moved.ndim - k - 1)), moved.shape))
-        )  # fmt: skip
-        found = next(fitting, None)
+        channels = _along(np.arange(scale.size), axis, np.ndim(codes.data))
+        moved = change(np.broadcast_to(channels, np.shape(codes.data)))
+        found = next((k for k, n in enumerate(moved.shape) if n == scale.size and _varies_along(moved, k)), None)
         if found is None:
             return False
         quant["quantized_dimension"] = found
     constant = Tensor(graph, codes.name, data.shape, codes.dtype, data, quant=quant)
     op.type, op.attribs, op.inputs = "DEQUANTIZE", {}, (constant,)
     return True
+
+
+def _along(values: Array, axis: int, rank: int) -> Array:
+    """A vector as an array of that rank with its items along an axis."""
+    return values.reshape([-1 if k == axis else 1 for k in range(rank)])
+
+
+def _varies_along(channels: Array, axis: int) -> bool:
+    """Are the numbers of channels those of the positions along an axis?"""
+    return bool(np.all(channels == _along(np.arange(channels.shape[axis]), axis, channels.ndim)))
 
 
 def _read_codes(op: Operation) -> None:
@@ -330,21 +335,34 @@ def _has_kernel(type: str, x: Tensor, weights: Tensor, axis: int) -> bool:
     return not np.any(zero_point)
 
 
-def _finish(graph: Graph) -> int:
-    """Gives codes the names of their values that nothing reads any more, and makes wide codes that are left real."""
-    count = 0
+def _name(graph: Graph) -> None:
+    """Gives codes the names of their values that nothing reads any more."""
     for op in reversed(list(graph.operations)):  # those of this pass are the last ones, and their names count least
-        if op.type != "DEQUANTIZE":
+        if op.type == "DEQUANTIZE":
+            codes, values = op.inputs[0], op.outputs[0]
+            used = values.has_consumer or values in graph.outputs
+            if not used and codes.data is None and codes not in (*graph.inputs, *graph.outputs):
+                codes.name = values.name
+
+
+def dequantize_wide_constants(graph: Graph) -> int:
+    """Makes constants real whose codes are too wide for DEQUANTIZE: biases of operators that are left for reals."""
+    count = 0
+    for op in list(graph.operations):
+        codes = op.inputs[0] if op.type == "DEQUANTIZE" else None
+        if codes is None or codes.data is None or codes.dtype not in (np.int32, np.int64):
             continue
-        codes, values = op.inputs[0], op.outputs[0]
-        used = values.has_consumer or values in graph.outputs
-        if not used and codes.data is None and codes not in (*graph.inputs, *graph.outputs):
-            codes.name = values.name
-        elif used and codes.data is not None and codes.dtype in (np.int32, np.int64):
-            scale, zero_point = _parameters(codes)
-            values.data = ((np.asarray(codes.data) - zero_point) * scale.astype(np.float64)).astype(np.float32)
-            graph.remove_operation(op, unlink=True)
-            count += 1
+        scale, zero_point = _parameters(codes)
+        if scale.ndim:
+            axis = int((codes.quant or {})["quantized_dimension"])
+            scale, zero_point = (_along(item, axis, np.ndim(codes.data)) for item in (scale, zero_point))
+        values = op.outputs[0]
+        graph.remove_operation(op, unlink=True)
+        values.data = ((np.asarray(codes.data) - zero_point) * scale.astype(np.float64)).astype(np.float32)
+        count += 1
+    if count:
+        remove_unreachable(graph)
     return count
 
 
+DEQUANTIZE_WIDE_CONSTANTS = Pass("dequantize-wide-constants", dequantize_wide_constants)

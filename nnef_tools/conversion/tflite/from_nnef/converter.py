@@ -15,9 +15,11 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
+from ....model.dtypes import is_float
 from ....model.facts import FORMAT
 from ....model.utils import place_operations
 from ....model.widths import is_double
+from ....optimization.tflite.halves import HALVES
 from ...building.quantized import QuantizedArray
 from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization
 from ...engine.rules import share_rules
@@ -62,6 +64,7 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         return compounds_without_rule("tflite")
 
     def _make_builder(self, graph: Graph) -> TfliteBuilder:
+        self._halves: set[Tensor] = set()
         return TfliteBuilder(graph)
 
     # quantization
@@ -106,11 +109,9 @@ class Converter(TfliteHelpers, TensorFlowConverter):
             return super()._encoded(quant, values, dtype)
         return quantize(self._builder, values, form)
 
-    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
-        if not source.quant:
-            return super()._constant(source, data)
-        codes = codes_of(data, source.quant)
-        form = constant_form(codes, source.quant, signed=self._signed)
+    def _quantized_constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        codes = codes_of(data, source.quant or {})
+        form = constant_form(codes, source.quant or {}, signed=self._signed)
         if form is None:
             return super()._constant(source, data)
         self._tensors[source] = Tensor(self._target, source.name, codes.shape, np.float32, form)
@@ -131,6 +132,28 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         if is_double(op):
             raise Unsupported("it computes in float64, for which TensorFlow Lite has no kernels")
         super()._convert(op, opset)
+
+    def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        """Real numbers are computed with in float32, and halves remembered."""
+        if source.quant:
+            return self._quantized_constant(source, data)
+        if not is_float(data.dtype):
+            return super()._constant(source, data)
+        target = super()._constant(source, data.astype(np.float32, copy=False))
+        if np.float16 in (data.dtype.type, self._source_dtype(source)):
+            self._halves.add(target)
+        return target
+
+    def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        halves = [tensor.name for tensor in self._target.tensors if self._is_half(tensor)]
+        return {**super()._target_facts(metadata), **({HALVES: halves} if halves else {})}
+
+    def _is_half(self, tensor: Tensor) -> bool:
+        """Is it a constant that was in float16, or is derived from one?"""
+        base: Tensor | None = tensor
+        while base is not None and base not in self._halves:
+            base = self._builder.derived_from.get(base)
+        return base is not None
 
     def _name(self) -> None:
         ConverterFromNNEF._name(self)
