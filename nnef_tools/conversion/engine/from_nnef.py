@@ -138,7 +138,7 @@ class ConverterFromNNEF(Converter):
     def _find_codes(self, graph: Graph) -> dict[str, Mapping[str, Any]]:
         """Name of an input or output -> its quantization, of those that were codes in the original model."""
         return {
-            str(t.name): dict(t.quant)
+            str(t.name): dict(t.quant or {})
             for t in (*graph.inputs, *graph.outputs)
             if (t.quant or {}).get("op-name") == LINEAR and is_float(t.dtype) and is_integer(self._source_dtype(t))
         }

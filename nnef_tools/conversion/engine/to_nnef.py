@@ -86,6 +86,7 @@ class ConverterToNNEF(Converter):
         self._static_only = static_only
         self._custom_fragments = custom_fragments or {}
         self._keep_names = keep_names
+        self._originals: Mapping[Tensor, Tensor] = {}  # what copies in which codes are real are copies of
 
     def __call__(self, graph: Graph) -> Graph:
         """Converts a graph to NNEF. ConversionError lists every operator that cannot be converted (`refused`)."""
@@ -111,6 +112,7 @@ class ConverterToNNEF(Converter):
             raise self._refusal_error()
         self._convert_outputs()
         self._finish()
+        self.outputs = [self._originals.get(tensor, tensor) for tensor in self.outputs]
         return self._target
 
     # inputs and outputs
@@ -425,8 +427,10 @@ class ConverterToNNEF(Converter):
             if target.graph is None or not target.name or not source.name or target.name in tensors:
                 continue
             tensors[target.name] = {"source": source.name}
-            if source.dtype is not None and source.dtype is not DEFAULT_DTYPES.get(nnef_dtype(source.dtype)):
-                tensors[target.name]["dtype"] = source.dtype.__name__
+            dtype = self._originals.get(source, source).dtype
+            is_coded = dtype is not source.dtype
+            if dtype is not None and (is_coded or dtype is not DEFAULT_DTYPES.get(nnef_dtype(dtype))):
+                tensors[target.name]["dtype"] = dtype.__name__
         return {**with_tensor_facts(self._source.metadata, tensors), FORMAT: self.dialect}
 
     def _origins(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -81,7 +81,7 @@ def compute_with_codes(graph: Graph) -> int:
         if op.type == "QUANTIZE":
             count += _requantize(graph, op)
         elif op.type in _MOVES:
-            count += _move(graph, op)
+            count += _move(graph, op) or (op.type == "CONCATENATION" and _join(graph, op))
         elif op.type in _COMPUTING or op.type in _PLACES:
             count += _compute(graph, op)
     if count:
@@ -181,6 +181,29 @@ def _move(graph: Graph, op: Operation) -> bool:
     return True
 
 
+def _join(graph: Graph, op: Operation) -> bool:
+    """Joins codes of different quantizations: they get that of the result first, which rounds each value once, too."""
+    found = _result(graph, op)
+    inputs = [_codes(t) for t in op.inputs]
+    if found is None or None in inputs or op.attribs.get("fused_activation_function", "NONE") != "NONE":
+        return False
+    chain, _, _, result = found
+    if len(chain) > 1:
+        return False
+    parts = [codes for codes in inputs if codes is not None]
+    if any(c.data is not None or not _is_per_tensor(c) or c.dtype is not result.dtype for c in parts):
+        return False
+    for k, codes in enumerate(parts):
+        if not _same(codes, result):
+            quant = dict(result.quant or {})
+            parts[k] = Tensor(graph, shape=codes.shape, dtype=result.dtype, quant=quant)
+            Operation(graph, type="QUANTIZE", inputs=(codes,), outputs=(parts[k],))
+    for other in chain:
+        graph.remove_operation(other, unlink=True)
+    op.inputs, op.outputs = tuple(parts), (result,)
+    return True
+
+
 def _move_constant(graph: Graph, op: Operation, codes: Tensor) -> bool:
     """Reshapes or transposes constant codes, if their parameters still belong to one axis then."""
     second = op.inputs[1].data if len(op.inputs) > 1 else None
@@ -232,16 +255,27 @@ def _compute(graph: Graph, op: Operation) -> bool:
     inputs = _weighted(graph, op, x, bias) if op.type in _PLACES else _operands(op, x, result)
     if inputs is None:
         return False
+    transpose = next((other for other in chain if other.type == "TRANSPOSE"), None)
     for other in chain:
-        graph.remove_operation(other, unlink=True)
-    op.inputs, op.outputs = tuple(inputs), (result,)
+        if other is not transpose:
+            graph.remove_operation(other, unlink=True)
+    op.inputs = tuple(inputs)
+    if transpose is None:
+        op.outputs = (result,)
+    else:  # follows, on codes
+        codes = Tensor(graph, shape=op.outputs[0].shape, dtype=result.dtype, quant=dict(result.quant or {}))
+        op.outputs = (codes,)
+        transpose.inputs, transpose.outputs = (codes, *transpose.inputs[1:]), (result,)
     if function != "NONE":
         op.attribs = {**op.attribs, "fused_activation_function": function}
     return True
 
 
 def _result(graph: Graph, op: Operation) -> tuple[list[Operation], Tensor | None, str, Tensor] | None:
-    """What follows an operator up to a QUANTIZE: operations, bias, activation, and the codes. None without that."""
+    """What follows an operator up to a QUANTIZE: operations, bias, activation, and the codes. None without that.
+
+    There may be a transpose among the operations, behind the bias.
+    """
     chain: list[Operation] = []
     bias, function, value = None, str(op.attribs.get("fused_activation_function", "NONE")), op.outputs[0]
     while value not in graph.outputs and len(value.consumers) == 1:
@@ -249,12 +283,12 @@ def _result(graph: Graph, op: Operation) -> tuple[list[Operation], Tensor | None
         chain.append(following)
         if following.type == "QUANTIZE":
             return chain, bias, function, following.outputs[0]
-        if following.type == "ADD" and op.type in _PLACES and bias is None and function == "NONE":
+        if following.type == "ADD" and op.type in _PLACES and bias is None and function == "NONE" and len(chain) == 1:
             bias = following.inputs[1] if following.inputs[0] is value else following.inputs[0]
             function = str(following.attribs.get("fused_activation_function", "NONE"))
         elif following.type in _FUSED and op.type in _FUSING and function == "NONE":
             function = str(following.type)
-        else:
+        elif following.type != "TRANSPOSE" or any(other.type == "TRANSPOSE" for other in chain[:-1]):
             return None
         value = following.outputs[0]
     return None

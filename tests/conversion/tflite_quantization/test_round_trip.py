@@ -62,6 +62,15 @@ def test_the_codes_of_the_results_are_the_same(tmp_path: Path, dtype: Any) -> No
         np.testing.assert_array_equal(first.run({"x": codes})["result"], second.run({"x": codes})["result"])
 
 
+def test_a_model_comes_back_from_onnx_bit_by_bit(tmp_path: Path) -> None:
+    source = written(classifier(), tmp_path)
+    convert_model(source, tmp_path / "model.onnx")
+    convert_model(tmp_path / "model.onnx", tmp_path / "back.tflite")
+    given, found = Reader()(str(source)), Reader()(str(tmp_path / "back.tflite"))
+    assert operators(found) == operators(given)
+    assert [t.dtype for t in (*found.inputs, *found.outputs)] == [np.int8, np.int8]
+
+
 def test_a_bias_with_another_scale_stays_real(tmp_path: Path) -> None:
     """There is no integer kernel for it: the operator is one on real numbers, between QUANTIZE and DEQUANTIZE."""
     graph = classifier(per_channel=False)

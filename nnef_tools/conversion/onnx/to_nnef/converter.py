@@ -16,6 +16,7 @@ from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
 from ...maths import padding
 from . import FAMILIES
+from .interface import with_real_interface
 from .qdq import absorb_copies, find_pairs, quantized_real
 from .refused import BLOCKED, BLOCKED_DOMAIN, DYNAMIC, REASONS
 
@@ -38,6 +39,8 @@ class Converter(ConverterToNNEF):
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""
         custom = {"QuantizeLinear", "DequantizeLinear"} & set(self._transforms)
+        if not custom:
+            graph, self._originals = with_real_interface(graph)
         self._pairs = {} if custom else find_pairs(graph)
         self._quantizers: dict[Operation, Tensor | None] = dict.fromkeys(self._pairs.values())
         return super().__call__(graph)

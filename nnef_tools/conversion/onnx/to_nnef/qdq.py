@@ -83,12 +83,12 @@ def find_pairs(graph: Graph) -> dict[Operation, Operation]:
         if op.type != "QuantizeLinear" or op.domain not in DOMAINS or len(op.outputs) != 1 or op.outputs[0] in bound:
             continue
         readers = op.outputs[0].consumers
-        if _is_plain(op) and readers and all(_restores(reader, op) for reader in readers):
+        if is_plain(op) and readers and all(restores(reader, op) for reader in readers):
             pairs.update(dict.fromkeys(readers, op))
     return pairs
 
 
-def _is_plain(op: Operation) -> bool:
+def is_plain(op: Operation) -> bool:
     """Does QuantizeLinear make integers, by constant parameters that are positive, not in blocks?"""
     if len(op.inputs) not in (2, 3) or not all(_is_constant(tensor) for tensor in op.inputs[1:]):
         return False
@@ -98,7 +98,7 @@ def _is_plain(op: Operation) -> bool:
     return positive and not blocked and is_integer(_codes_type(op))
 
 
-def _restores(op: Operation, quantizer: Operation) -> bool:
+def restores(op: Operation, quantizer: Operation) -> bool:
     """Is it a DequantizeLinear of the codes alone, with the same parameters?"""
     if op.type != "DequantizeLinear" or op.domain not in DOMAINS or len(op.inputs) not in (2, 3):
         return False
@@ -136,6 +136,18 @@ def _codes_type(op: Operation) -> Any:
         return op.inputs[2].dtype
     code = op.attribs.get("output_dtype", 0)
     return dtype_of(code) if code else np.uint8
+
+
+def parameters_of(op: Operation, codes: Tensor) -> tuple[float, int] | None:
+    """Scale and zero point by which DequantizeLinear reads all of these codes; None for others and other operators."""
+    if op.type != "DequantizeLinear" or op.domain not in DOMAINS or op.inputs[0] is not codes:
+        return None
+    if not all(_is_constant(tensor) for tensor in op.inputs[1:]) or op.inputs[1].dtype is not np.float32:
+        return None
+    scale, zero_point = _scale(op), _zero_point(op)
+    if scale.size != 1 or zero_point.size != 1 or not np.isfinite(scale).all() or not (scale > 0).all():
+        return None
+    return float(scale.reshape(())), int(zero_point.reshape(()))
 
 
 def quantized_real(b: Builder, x: Tensor, op: Operation) -> Tensor:

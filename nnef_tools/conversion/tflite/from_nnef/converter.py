@@ -43,6 +43,7 @@ class Converter(TfliteHelpers, TensorFlowConverter):
     """
 
     dialect = "tflite"
+    _builder: TfliteBuilder
     _globals: Mapping[str, Any] = {"_lite_": True}
 
     def __init__(

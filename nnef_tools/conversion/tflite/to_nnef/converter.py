@@ -18,7 +18,6 @@ import numpy as np
 from ....dialects.tflite.bridges import INPUTS, bridges
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
-from ....model.facts import TENSORS
 from ...building import shapes
 from ...building.quantized import QuantizedArray
 from ...engine.rules import Call, find_rule
@@ -42,9 +41,7 @@ class Converter(TensorFlowConverter):
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""
         reals, self._originals = as_reals(graph)
-        result = super().__call__(reals)
-        self.outputs = [self._originals.get(tensor, tensor) for tensor in self.outputs]
-        return result
+        return super().__call__(reals)
 
     # operations
 
@@ -82,19 +79,6 @@ class Converter(TensorFlowConverter):
             target = self._copy(target)
         target.quant = dict(source.quant)
         return target
-
-    # facts
-
-    def _facts(self) -> dict[str, Any]:
-        """Codes are integers in the source: their type is a fact, unless the name is that of their real values."""
-        facts = super()._facts()
-        tensors = facts.get(TENSORS, {})
-        first: dict[Tensor, Tensor] = {}
-        for source, target in self._origins():
-            original = self._originals.get(first.setdefault(target, source))
-            if original is not None and original.dtype is not source.dtype and target.name in tensors:
-                tensors[target.name]["dtype"] = original.dtype.__name__
-        return facts
 
     # helpers
 
