@@ -17,7 +17,7 @@ from ...language.types import item_name
 from ...model import Graph, Operation, Tensor
 from ...model.copying import copy_graph
 from ...model.dtypes import canonical_dtype, integer_range, is_float, is_integer, numpy_dtype
-from ...model.facts import TensorFact, tensor_facts, without_nnef_facts
+from ...model.facts import TensorFact, Ties, tensor_facts, ties_rule, without_nnef_facts
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
 from ...ops.bind import group_arguments
@@ -31,6 +31,9 @@ from ..building.target import TargetBuilder
 from .base import Converter
 from .refusal import is_known, unknown_shape
 from .rules import Call, find_from_nnef
+
+_TIES = {Ties.UP: "upwards", Ties.EVEN: "to even", Ties.AWAY: "away from zero"}
+_RULE_OF = {Ties.UP: "NNEF upwards", Ties.EVEN: "ONNX to even", Ties.AWAY: "TensorFlow Lite away from zero"}
 
 KEEP_TYPE_ITEMS = 4096
 """Constants of more items keep the item type that they are stored in."""
@@ -303,6 +306,13 @@ class ConverterFromNNEF(Converter):
     def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
         """The tensor, followed by the rounding that the quantization of its source describes."""
         raise Unsupported(f"'{source.name}' is quantized by '{(source.quant or {}).get('op-name')}'")
+
+    def _warn_of_ties(self, operator: str, own: Ties) -> None:
+        """Warns if the operator that rounds to codes has another rule for the middle of two than the model."""
+        rule = ties_rule(self._source.metadata)
+        if rule is not own:
+            text = f"{operator} rounds ties {_TIES[own]}, {_RULE_OF[rule]}: a code in the middle of two may differ"
+            self._builder.warnings[text] = None
 
     def _fresh_output(self, source: Tensor) -> Tensor:
         target = Tensor(self._target, source.name, source.shape, self._class(source.dtype or np.float32))

@@ -24,6 +24,9 @@ ACTIVATIONS = (np.int8, np.uint8, np.int16)
 SCALE_TOLERANCE = 1e-6
 """The relative difference of the scale of a bias from the product of the other scales that rounding explains."""
 
+HYBRID = "weights_beside_reals"
+"""In the metadata of a graph: name of codes that operators on real numbers read -> kind, see `facts.TensorFact`."""
+
 _BYTES = (np.int8, np.uint8)
 _MOVES: Mapping[str, tuple[Any, ...]] = {
     **dict.fromkeys(
@@ -74,10 +77,13 @@ def compute_with_codes(graph: Graph) -> int:
     """Replaces operators on real values by operators on codes; see the module. Returns the number of changes."""
     if not any(op.type in ("QUANTIZE", "DEQUANTIZE") for op in graph.operations):
         return 0
+    hybrid = graph.metadata.pop(HYBRID, {})
     count = 0
     for op in list(graph.operations):
         if op.graph is None:
             continue
+        if hybrid and op.type in _PLACES:
+            count += _read_weights(op, hybrid)
         if op.type == "QUANTIZE":
             count += _requantize(graph, op)
         elif op.type in _MOVES:
@@ -159,6 +165,19 @@ def _only_reads(codes: Tensor, values: Tensor) -> bool:
 
 def _set_outputs(op: Operation, old: Tensor, new: Tensor) -> None:
     op.outputs = tuple(new if t is old else t for t in op.outputs)
+
+
+def _read_weights(op: Operation, hybrid: Mapping[str | None, str]) -> bool:
+    """Lets an operator on real numbers read codes, as it did in the source."""
+    _, place, at_bias, _ = _PLACES[str(op.type)]
+    codes = _codes(op.inputs[place])
+    reals = [t for k, t in enumerate(op.inputs) if k not in (place, at_bias) and t.dtype is np.float32]
+    if codes is None or codes.name not in hybrid or any(_codes(t) is not None for t in reals):
+        return False
+    op.inputs = tuple(codes if k == place else t for k, t in enumerate(op.inputs))
+    if op.type == "FULLY_CONNECTED":
+        op.attribs = {**op.attribs, "asymmetric_quantize_inputs": hybrid[codes.name] == "asymmetric"}
+    return True
 
 
 def _move(graph: Graph, op: Operation) -> bool:

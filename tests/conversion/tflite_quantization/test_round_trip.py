@@ -10,10 +10,10 @@ import pytest
 
 from nnef_tools.execution.runtimes import make_executor
 from nnef_tools.io.tf.lite import Reader
-from nnef_tools.model import Graph, Tensor
+from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.pipeline import convert_model
 
-from .quantized_models import classifier, random_codes, written
+from .quantized_models import classifier, entry, random_codes, written
 
 
 def described(tensor: Tensor) -> tuple[Any, ...]:
@@ -95,3 +95,24 @@ def test_unsigned_weights_stay_as_they_are(tmp_path: Path) -> None:
     convert_model(source, tmp_path / "model.nnef")
     convert_model(tmp_path / "model.nnef", tmp_path / "back.tflite")
     assert operators(Reader()(str(tmp_path / "back.tflite"))) == operators(Reader()(str(source)))
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_weights_beside_real_inputs_stay_codes(tmp_path: Path, asymmetric: bool) -> None:
+    """With DEQUANTIZE, the operator would compute in reals; LiteRT quantizes the input of this one when it runs."""
+    random = np.random.default_rng(0)
+    graph = Graph("hybrid")
+    x, y = Tensor(graph, "x", (1, 64), np.float32), Tensor(graph, "y", (1, 16), np.float32)
+    codes = random.integers(-127, 127, (16, 64), endpoint=True).astype(np.int8)
+    w = Tensor(graph, "w", codes.shape, np.int8, codes, quant=entry(0.01))
+    b = Tensor(graph, "b", (16,), np.float32, random.normal(size=16).astype(np.float32))
+    options = {"weights_format": "DEFAULT", "keep_num_dims": False, "asymmetric_quantize_inputs": asymmetric}
+    attribs = {**options, "fused_activation_function": "NONE"}
+    Operation(graph, "FULLY_CONNECTED", attribs=attribs, inputs=(x, w, b), outputs=(y,))
+    graph.inputs, graph.outputs = [x], [y]
+    convert_model(written(graph, tmp_path), tmp_path / "model.nnef")
+    convert_model(tmp_path / "model.nnef", tmp_path / "back.tflite")
+    (op,) = Reader()(str(tmp_path / "back.tflite")).operations
+    assert op.type == "FULLY_CONNECTED"
+    assert op.attribs["asymmetric_quantize_inputs"] is asymmetric
+    assert described(op.inputs[1]) == described(w)

@@ -12,7 +12,7 @@ from ....dialects.onnx.types import ELEMENT_TYPES, find_data_type
 from ....errors import ConversionError, UsageError
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
-from ....model.facts import OPSET, tensor_facts
+from ....model.facts import OPSET, Ties, tensor_facts
 from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
 from ....optimization.nnef import idioms
@@ -135,6 +135,7 @@ class Converter(ConverterFromNNEF):
     def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
         form = linear(source.quant or {}, self._opset)
         assert form is not None, "what does not map was prepared"
+        self._warn_of_ties("QuantizeLinear", Ties.EVEN)
         return rounded(self._builder, target, form)
 
     def _decoded(self, quant: Mapping[str, Any], codes: Tensor) -> Tensor:

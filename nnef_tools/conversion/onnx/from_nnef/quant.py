@@ -119,7 +119,6 @@ def rounded(b: OnnxBuilder, x: Tensor, form: Linear) -> Tensor:
         lowest = b.constant((form.low - zero) * scale, np.float32)
         highest = b.constant((form.high - zero) * scale, np.float32)
         x = b.elementwise(b.Max, b.elementwise(b.Min, x, highest), lowest)
-    b.warnings["QuantizeLinear rounds ties to even, NNEF upwards: a code in the middle of two may differ"] = None
     return dequantized(b, quantized(b, x, form), form)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
 from ....model.dtypes import is_float, nnef_dtype
-from ....model.facts import opset_versions
+from ....model.facts import Ties, opset_versions
 from ....ops.window import Window
 from ...building import shapes
 from ...engine.rules import Call, find_rule
@@ -28,6 +28,7 @@ class Converter(ConverterToNNEF):
     """Converts a graph of io.onnx to NNEF."""
 
     dialect = "onnx"
+    _ties = Ties.EVEN
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
         """Ignores `consumed_inputs` of old operators, which tells which buffers may be overwritten."""

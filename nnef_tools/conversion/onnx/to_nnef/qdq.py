@@ -24,8 +24,6 @@ from ..common import dtype_of, shape
 
 DOMAINS = ("", "com.microsoft")
 
-TIES = "NNEF rounds ties upwards, QuantizeLinear to even: a code in the middle of two may differ"
-
 
 # constant codes
 
@@ -164,7 +162,6 @@ def quantized_real(b: Builder, x: Tensor, op: Operation) -> Tensor:
         return stored
     result = Tensor(b.graph, shape=x.shape, dtype=x.dtype, quant=form.quant())
     Operation(b.graph, type="copy", inputs=x, outputs=result)
-    b.warnings[TIES] = None
     return result
 
 

@@ -6,7 +6,7 @@ the NNEF graph, with transposes around what expects channels last; optimization.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -16,10 +16,11 @@ from ....errors import Unsupported
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
 from ....model.dtypes import is_float
-from ....model.facts import FORMAT
+from ....model.facts import FORMAT, Ties
 from ....model.utils import place_operations
 from ....model.widths import is_double
 from ....optimization.tflite.halves import HALVES
+from ....optimization.tflite.integers import HYBRID
 from ...building.quantized import QuantizedArray
 from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization
 from ...engine.rules import share_rules
@@ -66,6 +67,7 @@ class Converter(TfliteHelpers, TensorFlowConverter):
 
     def _make_builder(self, graph: Graph) -> TfliteBuilder:
         self._halves: set[Tensor] = set()
+        self._hybrid: dict[Tensor, str] = {}
         return TfliteBuilder(graph)
 
     # quantization
@@ -94,6 +96,7 @@ class Converter(TfliteHelpers, TensorFlowConverter):
     def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
         form = self._form(source.quant or {})
         assert form is not None, "what does not map was prepared"
+        self._warn_of_ties("QUANTIZE", Ties.AWAY)
         return dequantize(self._builder, quantize(self._builder, target, form))
 
     def _decoded(self, quant: Mapping[str, Any], codes: Tensor) -> Tensor:
@@ -116,6 +119,8 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         if form is None:
             return super()._constant(source, data)
         self._tensors[source] = Tensor(self._target, source.name, codes.shape, np.float32, form)
+        if kind := self._facts.get(source.name or "", {}).get("hybrid"):
+            self._hybrid[self._tensors[source]] = kind
         return self._tensors[source]
 
     def _finish_constants(self) -> None:
@@ -146,15 +151,18 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         return target
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        halves = [tensor.name for tensor in self._target.tensors if self._is_half(tensor)]
-        return {**super()._target_facts(metadata), **({HALVES: halves} if halves else {})}
+        facts = super()._target_facts(metadata)
+        halves = [tensor.name for tensor in self._target.tensors if self._origin(tensor, self._halves)]
+        found = {tensor.name: self._origin(tensor, self._hybrid) for tensor in self._target.tensors}
+        hybrid = {name: self._hybrid[origin] for name, origin in found.items() if origin is not None}
+        return {**facts, **({HALVES: halves} if halves else {}), **({HYBRID: hybrid} if hybrid else {})}
 
-    def _is_half(self, tensor: Tensor) -> bool:
-        """Is it a constant that was in float16, or is derived from one?"""
+    def _origin(self, tensor: Tensor, origins: Collection[Tensor]) -> Tensor | None:
+        """That one of these constants that it is, or is derived from."""
         base: Tensor | None = tensor
-        while base is not None and base not in self._halves:
+        while base is not None and base not in origins:
             base = self._builder.derived_from.get(base)
-        return base is not None
+        return base
 
     def _name(self) -> None:
         ConverterFromNNEF._name(self)

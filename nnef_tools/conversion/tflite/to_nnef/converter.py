@@ -18,13 +18,14 @@ import numpy as np
 from ....dialects.tflite.bridges import INPUTS, bridges
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
+from ....model.facts import TENSORS, Ties
 from ...building import shapes
 from ...building.quantized import QuantizedArray
 from ...engine.rules import Call, find_rule
 from ...tf.to_nnef.converter import Converter as TensorFlowConverter
 from ..common import FUSING, activated
 from . import FAMILIES
-from .quantization import as_reals
+from .quantization import as_reals, hybrid_kind
 
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
@@ -36,6 +37,7 @@ class Converter(TensorFlowConverter):
     """Converts a graph of io.tf.lite to NNEF."""
 
     dialect = "tflite"
+    _ties = Ties.AWAY
     _globals: Mapping[str, Any] = {"_lite_": True}
 
     def __call__(self, graph: Graph) -> Graph:
@@ -79,6 +81,19 @@ class Converter(TensorFlowConverter):
             target = self._copy(target)
         target.quant = dict(source.quant)
         return target
+
+    # facts
+
+    def _facts(self) -> dict[str, Any]:
+        """Weights beside real inputs are known by a fact: with DEQUANTIZE, the model would compute something else."""
+        facts = super()._facts()
+        for source, target in self._origins():
+            original = self._originals.get(source)
+            fact = facts.get(TENSORS, {}).get(target.name)
+            kind = None if original is None else hybrid_kind(original)
+            if fact is not None and original is not None and kind and fact.get("source") == original.name:
+                fact["hybrid"] = kind
+        return facts
 
     # helpers
 
