@@ -139,11 +139,18 @@ class TfliteBuilder(TfBuilder):
             matrix = self.reshape(y, other[-2:])
             weights = matrix if transpose_y else self.transpose(matrix, [1, 0])
             if transpose_x:
-                x = self.transpose(x, [*range(len(own) - 2), len(own) - 1, len(own) - 2])
+                x = self._turned(x)
             return known(self.fully_connected(x, weights, None), dims, x.dtype)
+        if x.data is not None and y.data is None and set(own[:-2]) <= {1} and 0 not in (*own, *other):
+            # the transpose of the product in reverse order, whose transposes the removal of these moves on
+            return self._turned(self.matmul(y, x, not transpose_y, not transpose_x))
         if len(dims) > MATRIX_RANK:
             raise Unsupported(f"matrix products of rank {len(dims)}; TensorFlow Lite has {MATRIX_RANK}")
         return known(self.builtin("BATCH_MATMUL", x, y, adj_x=transpose_x, adj_y=transpose_y), dims, x.dtype)
+
+    def _turned(self, x: Tensor) -> Tensor:
+        rank = len(shape(x))
+        return self.transpose(x, [*range(rank - 2), rank - 1, rank - 2])
 
     def fully_connected(self, x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
         """FULLY_CONNECTED with weights `[out, in]`; the rank of x stays."""

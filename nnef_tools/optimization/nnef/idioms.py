@@ -8,6 +8,7 @@ precision if the operators of targets compute in it, or runtimes implement them 
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from math import isclose, pi, sqrt
 from typing import Any, NamedTuple
 
 from ...model import Graph, Operation, Tensor
@@ -17,6 +18,8 @@ from ...model.widths import has_doubles, is_double
 from ..unused import remove_unused_tensors
 from .editor import Editor
 
+GELU = "idiom:gelu"
+"""(x, *, approximate): x * (1 + erf(x / sqrt(2))) / 2, or its form with tanh."""
 HARD_SIGMOID = "idiom:hard_sigmoid"
 """(x, *, alpha, beta): clamp(alpha * x + beta, 0, 1)."""
 LAYER_NORMALIZATION = "idiom:layer_normalization"
@@ -47,6 +50,7 @@ Runtimes fuse the two if the number is a vector of one item.
 Extents = tuple[int | None, ...]
 
 IDIOMS = (
+    GELU,
     HARD_SIGMOID,
     LAYER_NORMALIZATION,
     INSTANCE_NORMALIZATION,
@@ -61,6 +65,9 @@ IDIOMS = (
 
 _MEANS = ("mean_reduce", "sum_reduce")
 """Operations that compute means; a sum does if it is normalized."""
+
+_NEAR = 1e-5
+"""How near to a number its literals are."""
 
 _MAX_EXACT = 1 << 24
 """The extent up to which indices are exact in float32, the type that NNEF computes in."""
@@ -149,6 +156,7 @@ class _Finder:
             case "clamp", (x, low, high) if self._is_single(op):
                 yield from self._hard_sigmoid(x, low, high)
             case "mul", _ if self._is_single(op):
+                yield from self._gelu(op.output)
                 for x, scale, count, epsilon in self._scaled_layers(op.inputs):
                     yield Idiom(LAYER_NORMALIZATION, (x, scale), {"count": count, "epsilon": epsilon})
             case "batch_normalization", (_, _, _, _, _) if self._is_single(op):
@@ -183,6 +191,52 @@ class _Finder:
         limits = self._number(low), self._number(high)
         if z is not None and limits == (0.0, 1.0):
             yield Idiom(HARD_SIGMOID, (z,), {"alpha": alpha, "beta": beta})
+
+    def _gelu(self, result: Tensor) -> Iterator[Idiom]:
+        leaves, _ = self._factors(result, None)
+        for y in leaves:
+            z, one = self._with_number(self._operands(y, "add"))
+            sign, difference = 1, self._operands(y, "sub")
+            if z is None and len(difference) == 2:  # 1 - erf(-x), as of erfc
+                sign, one, z = -1, self._number(difference[0]), difference[1]
+            unit, tanh = self._operand(z, "erf"), self._operand(z, "tanh")
+            inner, slope = self._factors(unit or tanh or y, None)
+            for x in inner[-1:] if unit is not None and len(inner) == 1 else self._cubic(inner, tanh):
+                factors, half = self._factors(result, x)
+                fits = isclose(sign * slope, sqrt(1 / 2) if unit is not None else sqrt(2 / pi), rel_tol=_NEAR)
+                if one == 1.0 and fits and isclose(half, 0.5) and factors in ([x, y], [y, x]):
+                    yield Idiom(GELU, (x,), {"approximate": unit is None})
+
+    def _cubic(self, sums: Sequence[Tensor], tanh: Tensor | None) -> Iterator[Tensor]:
+        """x, if the only item is x + 0.044715 * x * x * x and the argument of a tanh."""
+        for x, term in _either_order(self._operands(sums[0], "add")) if tanh is not None and len(sums) == 1 else ():
+            factors, number = self._factors(term, x)
+            power = sum({x: 1}.get(t, 2 if self._squared(t) is x else 3 if self._cubed(t) is x else 9) for t in factors)
+            if power == 3 and isclose(number, 0.044715, rel_tol=_NEAR):
+                yield x
+
+    def _cubed(self, x: Tensor) -> Tensor | None:
+        base, exponent = _pair(self._operands(x, "pow"))
+        return base if exponent is not None and self._number(exponent) == 3.0 else None
+
+    def _factors(self, x: Tensor, whole: Tensor | None, depth: int = 4) -> tuple[list[Tensor], float]:
+        """The tensors whose product x is, and its constant factor. whole: a tensor that counts as one."""
+        number = self._number(x)
+        if number is not None:
+            return [], number
+        y, divisor = _pair(self._operands(x, "div"))
+        if y is not None and divisor is not None and self._number(divisor) and x is not whole and depth:
+            factors, number = self._factors(y, whole, depth - 1)
+            return factors, number / (self._number(divisor) or 1.0)
+        negated = self._operand(x, "neg")
+        if negated is not None and x is not whole and depth:
+            factors, number = self._factors(negated, whole, depth - 1)
+            return factors, -number
+        first, second = _pair(self._operands(x, "mul"))
+        if first is None or second is None or x is whole or not depth:
+            return [x], 1.0
+        left, right = self._factors(first, whole, depth - 1), self._factors(second, whole, depth - 1)
+        return left[0] + right[0], left[1] * right[1]
 
     def _column_bias(self, x: Tensor, y: Tensor) -> Iterator[Idiom]:
         product = self._made_by(x, "matmul")

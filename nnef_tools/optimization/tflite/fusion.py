@@ -81,14 +81,31 @@ def absorb(graph: Graph, op: Operation, later: Operation) -> None:
 
 
 def _fuse_activation(graph: Graph, op: Operation) -> bool:
-    before = source_of(graph, op.input)
-    if before is None or before.type not in _ACTIVATED or op.output.quant or op.output.dtype is not np.float32:
+    before, last = _behind_reshape(graph, op.input)
+    if before is None or last is None or before.type not in _ACTIVATED:
+        return False
+    if op.output.quant or op.output.dtype is not np.float32:
         return False
     if before.attribs.get(_FUSED, "NONE") != "NONE":
         return False
     before.attribs = {**before.attribs, _FUSED: _ACTIVATIONS[op.type or ""]}
-    absorb(graph, before, op)
+    absorb(graph, last, op)
     return True
+
+
+def _behind_reshape(graph: Graph, tensor: Tensor) -> tuple[Operation | None, Operation | None]:
+    """The operation that computes the items of a tensor, and the reshape or crop that they go through, or itself."""
+    last = source_of(graph, tensor)
+    moves = last is not None and (last.type == "RESHAPE" or _is_crop(last))
+    return (source_of(graph, last.inputs[0]) if last is not None and moves else last), last
+
+
+def _is_crop(op: Operation) -> bool:
+    """Does the operation leave out items, but none along the last axis?"""
+    if op.type != "STRIDED_SLICE" or op.attribs.get("shrink_axis_mask") or op.attribs.get("new_axis_mask"):
+        return False
+    steps, x, y = op.inputs[3].data, op.inputs[0].shape, op.output.shape
+    return steps is not None and bool(np.asarray(steps)[-1] == 1) and x is not None and x[-1:] == (y or ())[-1:]
 
 
 # biases and factors
@@ -99,7 +116,7 @@ def _fuse_term(graph: Graph, op: Operation) -> bool:
     found = _by_channel(graph, op)
     if found is None:
         return False
-    before, values, name = found
+    before, last, values, name = found
     if op.type == "SUB":
         values = -values
     place = _WEIGHTED[before.type or ""]
@@ -108,7 +125,7 @@ def _fuse_term(graph: Graph, op: Operation) -> bool:
         return False
     total = values if bias is None else (bias.astype(np.float64) + values).astype(np.float32)
     _set_bias(graph, before, total, name)
-    _finish(graph, before, op)
+    _finish(graph, before, last, op)
     return True
 
 
@@ -117,7 +134,7 @@ def _fuse_factor(graph: Graph, op: Operation) -> bool:
     found = _by_channel(graph, op)
     if found is None:
         return False
-    before, values, _ = found
+    before, last, values, _ = found
     place = _WEIGHTED[before.type or ""]
     weights, bias = _constant(before, place.weights), _constant(before, place.bias)
     given = before.inputs[place.weights]
@@ -129,33 +146,35 @@ def _fuse_factor(graph: Graph, op: Operation) -> bool:
     given.data = weights * values.reshape(shape)
     if bias is not None:
         _set_bias(graph, before, bias * values, before.inputs[place.bias].name)
-    _finish(graph, before, op)
+    _finish(graph, before, last, op)
     return True
 
 
-def _finish(graph: Graph, before: Operation, op: Operation) -> None:
+def _finish(graph: Graph, before: Operation, last: Operation, op: Operation) -> None:
     before.attribs = {**before.attribs, _FUSED: op.attribs.get(_FUSED, "NONE")}
-    absorb(graph, before, op)
+    absorb(graph, last, op)
 
 
-def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Any, str | None] | None:
-    """The weighted operation whose channels op changes, and the constant `[channels]` with its name; None for others."""
+def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Operation, Any, str | None] | None:
+    """The weighted operation whose channels op changes, the last one before op, and the constant with its name."""
     x, other = op.inputs
     if x.data is not None and op.type != "SUB":
         x, other = other, x
-    before = source_of(graph, x)
-    if before is None or before.type not in _WEIGHTED or before.attribs.get(_FUSED, "NONE") != "NONE":
+    before, last = _behind_reshape(graph, x)
+    if before is None or last is None or before.type not in _WEIGHTED or before.attribs.get(_FUSED, "NONE") != "NONE":
         return None
     if other.data is None or other.has_producer or other.quant or op.output.quant or other.dtype is not np.float32:
         return None
-    channels = (x.shape or (None,))[-1]
+    channels = (before.output.shape or (None,))[-1]
     weights = before.inputs[_WEIGHTED[before.type].weights]
     if channels is None or x.shape != op.output.shape or x.dtype is not np.float32 or weights.quant:
         return None
     values = np.asarray(other.data)
-    if values.size != 1 and (values.size != channels or values.shape[-1] != channels):
+    while values.ndim and values.shape[0] == 1:
+        values = values[0]
+    if values.size != 1 and (values.size != channels or values.shape != (x.shape or ())[-values.ndim :]):
         return None
-    return before, np.broadcast_to(values.reshape(-1), (channels,)), other.name
+    return before, last, np.broadcast_to(values.reshape(-1), (channels,)), other.name
 
 
 def _constant(op: Operation, position: int) -> Any:
@@ -177,7 +196,7 @@ def _set_bias(graph: Graph, op: Operation, values: Any, name: str | None) -> Non
 
 
 def _fuse_reshape(graph: Graph, op: Operation) -> bool:
-    return _drop_reshape(graph, op) or _merge_reshapes(graph, op) or _fuse_into(graph, op)
+    return any(rule(graph, op) for rule in (_drop_reshape, _merge_reshapes, _fuse_into, _move_blocks))
 
 
 def _drop_reshape(graph: Graph, op: Operation) -> bool:
@@ -239,6 +258,39 @@ def _fuse_into(graph: Graph, op: Operation) -> bool:
     return True
 
 
+def _move_blocks(graph: Graph, op: Operation) -> bool:
+    """The moves of blocks by a transpose between two reshapes are DEPTH_TO_SPACE and SPACE_TO_DEPTH."""
+    transpose = source_of(graph, op.inputs[0])
+    first = source_of(graph, transpose.inputs[0]) if transpose is not None and transpose.type == "TRANSPOSE" else None
+    if transpose is None or first is None or first.type != "RESHAPE" or transpose.inputs[1].data is None:
+        return False
+    x, grid, result = first.inputs[0], first.output.shape or (), op.output.shape
+    if tuple(np.asarray(transpose.inputs[1].data).tolist()) != (0, 1, 3, 2, 4, 5) or None in grid or x.quant:
+        return False
+    n, h, p, q, r, c = (extent or 0 for extent in grid)
+    if p == r and x.shape == (n, h * p, q * p, c) and result == (n, h, q, p * p * c):
+        type, size = "SPACE_TO_DEPTH", p
+    elif q == r and x.shape == (n, h, p, q * q * c) and result == (n, h * q, p * q, c):
+        type, size = "DEPTH_TO_SPACE", q
+    else:
+        return False
+    between = (first.output, transpose.output)
+    op.type, op.inputs, op.attribs = type, (x,), {"block_size": size}
+    graph.remove_operations([first, transpose], unlink=True)
+    graph.remove_tensors(between)
+    return True
+
+
+def _fuse_difference(graph: Graph, op: Operation) -> bool:
+    """The square of a difference is SQUARED_DIFFERENCE."""
+    before = source_of(graph, op.input)
+    if before is None or before.type != "SUB" or before.attribs.get(_FUSED, "NONE") != "NONE":
+        return False
+    before.type, before.attribs = "SQUARED_DIFFERENCE", {}
+    absorb(graph, before, op)
+    return True
+
+
 # item types
 
 
@@ -272,4 +324,5 @@ _RULES: dict[str, Callable[[Graph, Operation], bool]] = {
     "MUL": _fuse_factor,
     "RESHAPE": _fuse_reshape,
     "CAST": _fuse_cast,
+    "SQUARE": _fuse_difference,
 }

@@ -16,7 +16,7 @@ _L2_RANK = 4
 
 def recognize(graph: Graph) -> int:
     """Replaces the last operator of each group; what is not used any more stays. Returns the number of groups."""
-    count = 0
+    count = sum(_recognize_prelu(graph, op) for op in graph.operations if op.type == "ADD" and not op.custom)
     for op in list(graph.operations):
         if op.custom or op.type not in ("MUL", "DIV") or op.attribs.get("fused_activation_function", "NONE") != "NONE":
             continue
@@ -29,9 +29,30 @@ def recognize(graph: Graph) -> int:
     return count
 
 
+def _recognize_prelu(graph: Graph, op: Operation) -> bool:
+    """PRELU, where it is relu(x) - slopes * relu(-x)."""
+    for positive, negative in (op.inputs, op.inputs[::-1]):
+        x, product = _operand(positive, "RELU"), _made_by(negative, "MUL")
+        for rest, slopes in (product.inputs, product.inputs[::-1]) if product is not None and x is not None else ():
+            data = None if slopes.has_producer or slopes.quant else slopes.data
+            if data is None or _operand(_operand(rest, "RELU"), "NEG") is not x or x is None or x.rank is None:
+                continue
+            values = -np.asarray(data)
+            while values.ndim >= x.rank and values.shape[0] == 1:
+                values = values[0]
+            is_plain = op.attribs.get("fused_activation_function", "NONE") == "NONE"
+            if is_plain and values.ndim == x.rank - 1 and x.shape == op.output.shape and x.dtype is np.float32:
+                slopes = Tensor(graph, slopes.name, values.shape, np.float32, values)
+                op.type, op.attribs, op.inputs = "PRELU", {}, (x, slopes)
+                return True
+    return False
+
+
 def _candidates(op: Operation) -> Iterator[tuple[Tensor, str]]:
-    factors, number = _factors(op.output)
-    if len(factors) == 2:
+    for depth in (1, 2):
+        factors, number = _factors(op.output, depth)
+        if len(factors) != 2:
+            continue
         for x, y in (factors, factors[::-1]):
             if _is_hard_sigmoid(y, x, number):
                 yield x, "HARD_SWISH"
@@ -44,7 +65,7 @@ def _candidates(op: Operation) -> Iterator[tuple[Tensor, str]]:
             yield x, "L2_NORMALIZATION"
 
 
-def _factors(tensor: Tensor, depth: int = 2) -> tuple[list[Tensor], float]:
+def _factors(tensor: Tensor, depth: int) -> tuple[list[Tensor], float]:
     """The tensors that a product has as factors, and the product of its numbers."""
     value = _number(tensor)
     if value is not None:
@@ -74,8 +95,8 @@ def _is_hard_sigmoid(y: Tensor, x: Tensor, number: float) -> bool:
         return False
     if line is x:
         return limit == 6.0
-    z, slope = _with_number(line, "MUL")
-    return z is x and bool(np.isclose(slope, limit / 6, rtol=_RTOL))
+    factors, slope = _factors(line, 1)
+    return factors == [x] and bool(np.isclose(slope, limit / 6, rtol=_RTOL))
 
 
 def _is_inverse_norm(y: Tensor, x: Tensor) -> bool:

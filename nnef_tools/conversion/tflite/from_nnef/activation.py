@@ -5,6 +5,7 @@ from __future__ import annotations
 from ....model import Tensor
 from ....optimization.nnef import idioms
 from ...building.shapes import shape
+from ...building.target import known
 from ...engine.rules import from_nnef
 from ..building import TfliteBuilder
 from .elementwise import log1p
@@ -32,9 +33,13 @@ def prelu(b: TfliteBuilder, x: Tensor, alpha: Tensor) -> Tensor:
         return b.nnef.select(negative, b.nnef.mul(x, alpha), x)
     y = b.to_format(x)
     slopes = b.reshape(slopes, [*[1] * (len(own) - 2), own[1]])
-    result = b.op("PRELU", y, slopes)
-    result.shape = y.shape
-    return b.from_format(result)
+    return b.from_format(known(b.builtin("PRELU", y, slopes), shape(y)))
+
+
+@from_nnef("tflite", idioms.GELU)
+def gelu(b: TfliteBuilder, x: Tensor, *, approximate: bool) -> Tensor:
+    """GELU, exact with erf or the tanh form."""
+    return known(b.builtin("GELU", x, approximate=approximate), shape(x))
 
 
 @from_nnef("tflite", idioms.HARD_SIGMOID)

@@ -150,6 +150,13 @@ class Converter(TfliteHelpers, TensorFlowConverter):
             self._halves.add(target)
         return target
 
+    def _mirror(self, op: Operation) -> None:
+        """Options that NNEF carries in hexadecimal digits, since they are no FlexBuffer, are bytes again."""
+        super()._mirror(op)
+        copied, digits = self._target.operations[-1], op.attribs.get("custom_options")
+        if isinstance(digits, str):
+            copied.attribs = {**copied.attribs, "custom_options": bytes.fromhex(digits)}
+
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         facts = super()._target_facts(metadata)
         halves = [tensor.name for tensor in self._target.tensors if self._origin(tensor, self._halves)]

@@ -136,7 +136,7 @@ _ERF_TERMS = [2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k +
 def erf(b: TfliteBuilder, x: Tensor) -> Tensor:
     """erf: from GELU, z * (1 + erf(z / sqrt(2))) / 2; by its series, which converges at once, for small x."""
     z = b.nnef.mul(x, math.sqrt(2))
-    gelu = known(b.op("GELU", z, approximate=False), shape(z))
+    gelu = known(b.builtin("GELU", z, approximate=False), shape(z))
     is_small = b.nnef.lt(b.nnef.abs(x), 0.5)
     divisor = b.nnef.select(is_small, b.scalar(1.0), z)
     large = b.nnef.sub(b.nnef.mul(b.nnef.div(gelu, divisor), 2.0), 1.0)
