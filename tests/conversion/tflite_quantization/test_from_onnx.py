@@ -101,7 +101,8 @@ def test_weights_that_no_kernel_takes_stay_real_and_exact(tmp_path: Path) -> Non
         if item.name == "w_zero":
             item.CopyFrom(numpy_helper.from_array(np.uint8(120), "w_zero"))
     onnx.save(model, path)
-    convert_model(path, tmp_path / "model.tflite", verify=2)
+    report = convert_model(path, tmp_path / "model.tflite", verify=2)
+    assert any("'w' has zero points" in warning for warning in report.warnings)
     graph = Reader()(str(tmp_path / "model.tflite"))
     (conv,) = (op for op in graph.operations if op.type == "CONV_2D")
     assert conv.outputs[0].dtype is np.float32

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -116,3 +117,15 @@ def test_weights_beside_real_inputs_stay_codes(tmp_path: Path, asymmetric: bool)
     assert op.type == "FULLY_CONNECTED"
     assert op.attribs["asymmetric_quantize_inputs"] is asymmetric
     assert described(op.inputs[1]) == described(w)
+
+
+def test_weights_of_four_bits_come_back(tmp_path: Path) -> None:
+    graph = classifier()
+    for tensor in graph.tensors:
+        if tensor.dtype is np.int8 and tensor.data is not None:
+            tensor.data = (np.asarray(tensor.data) // 16).astype(ml_dtypes.int4)
+            tensor.dtype = ml_dtypes.int4
+    source = written(graph, tmp_path)
+    convert_model(source, tmp_path / "model.nnef")
+    convert_model(tmp_path / "model.nnef", tmp_path / "back.tflite")
+    assert operators(Reader()(str(tmp_path / "back.tflite"))) == operators(Reader()(str(source)))

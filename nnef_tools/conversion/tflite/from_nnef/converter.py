@@ -32,6 +32,8 @@ from . import FAMILIES
 from .helpers import TfliteHelpers
 from .quantization import activation_form, constant_form, dequantize, lite_quant, quantize
 
+_WEIGHTED = ("conv", "deconv", "linear", "matmul")
+
 share_rules("tflite", of="tf")
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
@@ -118,6 +120,12 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         form = constant_form(codes, source.quant or {}, signed=self._signed)
         if form is None:
             return super()._constant(source, data)
+        is_filter = any(op.type in _WEIGHTED and op.inputs[1] is source for op in source.consumers)
+        if is_filter and form.codes.dtype == np.int8 and form.zero_point.any():
+            text = (
+                f"'{source.name}' has zero points, for which TensorFlow Lite has no kernels with codes: it is computed"
+            )
+            self._builder.warnings[f"{text} with in real numbers"] = None
         self._tensors[source] = Tensor(self._target, source.name, codes.shape, np.float32, form)
         if kind := self._facts.get(source.name or "", {}).get("hybrid"):
             self._hybrid[self._tensors[source]] = kind
