@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypedDict
 
 Metadata = Mapping[str, Any]
@@ -27,18 +28,35 @@ EXTENSIONS = "extensions"
 OPEN_EXTENTS = "open_extents"
 """Tensor name -> axes whose extents the file leaves open, although the graph has numbers for them."""
 
+TIES = "ties"
+"""See `ties_rule`."""
+
 TEXT_KEYS = (EXTENSIONS, FRAGMENTS)
 """What `graph.nnef` itself says, and `nnef_tools.json` need not."""
+
+
+class Ties(Enum):
+    """The rounding of values in the middle of two codes.
+
+    UP is NNEF's own rule, EVEN that of ONNX, AWAY (from zero) that of TensorFlow Lite.
+    """
+
+    UP = "up"
+    EVEN = "even"
+    AWAY = "away"
 
 
 class TensorFact(TypedDict, total=False):
     """What the model that an NNEF graph was made of says about a tensor.
 
     source: its name there. dtype: the name of its numpy or ml_dtypes class, if it is not float32, int64 or bool.
+    hybrid: are they weights as codes beside real inputs, which TensorFlow Lite quantizes when the model runs?
+    'symmetric' or 'asymmetric' tells how.
     """
 
     source: str
     dtype: str
+    hybrid: str
 
 
 def tensor_facts(metadata: Metadata) -> Mapping[str, TensorFact]:
@@ -62,6 +80,14 @@ def keep_tensor_facts(metadata: dict[str, Any], names: Iterable[tuple[str, str]]
     facts = metadata.get(TENSORS)
     if isinstance(facts, Mapping):
         metadata[TENSORS] = {new: facts[old] for old, new in names if old in facts}
+
+
+def ties_rule(metadata: Metadata) -> Ties:
+    """How values in the middle of two codes are rounded where tensors are quantized: upwards, unless a fact tells."""
+    try:
+        return Ties(metadata.get(TIES))
+    except ValueError:
+        return Ties.UP
 
 
 def opset_versions(metadata: Metadata) -> dict[str, int]:
@@ -92,7 +118,7 @@ def without(metadata: Metadata, keys: Collection[str]) -> dict[str, Any]:
 
 def without_nnef_facts(metadata: Metadata) -> dict[str, Any]:
     """What of the metadata of an NNEF graph holds for a graph that it is converted to."""
-    return without(metadata, (*TEXT_KEYS, TENSORS))
+    return without(metadata, (*TEXT_KEYS, TENSORS, TIES))
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,12 @@ def round_half_up(x: Any) -> Array:
     return np.asarray(low + (x - low >= 0.5), x.dtype)
 
 
+def round_half_away(x: Any) -> Array:
+    """The nearest integer, the one away from zero in the middle of two."""
+    x = np.asarray(x)
+    return np.asarray(np.copysign(round_half_up(np.abs(x)), x))
+
+
 @op("select", shape=elementwise_shape)
 def select(condition: Any, true_value: Any, false_value: Any) -> Array:
     """Per element, true_value where the condition holds, else false_value."""

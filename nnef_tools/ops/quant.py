@@ -6,16 +6,17 @@ per channel. Codes are computed in float64, which is exact for all bits that flo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..language.attributes import MAX_BITS
+from ..model.facts import Ties
 from .broadcast import Array, align, broadcast_shape
 from .checks import check
 from .definition import op
-from .elementwise import round_half_up
+from .elementwise import round_half_away, round_half_up
 
 
 def check_bits(bits: int) -> None:
@@ -56,12 +57,21 @@ def _min_max_range(bits: int, signed: bool, symmetric: bool) -> tuple[int, int]:
     return 2**bits - 1 - (signed and symmetric), (2 ** (bits - 1) - symmetric if signed else 0)
 
 
-def _zero_point_codes(x: Any, zero_point: Any, scale: Any, bits: int, signed: bool, symmetric: bool) -> Array:
+_ROUNDING: Mapping[Ties, Callable[[Any], Any]] = {
+    Ties.UP: round_half_up,
+    Ties.EVEN: np.rint,
+    Ties.AWAY: round_half_away,
+}
+
+
+def _zero_point_codes(
+    x: Any, zero_point: Any, scale: Any, bits: int, signed: bool, symmetric: bool, ties: Ties = Ties.UP
+) -> Array:
     x, zero_point, scale = _align_real(x, zero_point, scale)
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -high if symmetric else -high - 1
     # fmax: NaN has no code, and gets the lowest one, as in onnxruntime
-    return np.asarray(np.fmin(np.fmax(round_half_up(x / scale) + zero_point, low), high))
+    return np.asarray(np.fmin(np.fmax(_ROUNDING[ties](x / scale) + zero_point, low), high))
 
 
 def _zero_point_values(codes: Any, zero_point: Any, scale: Any) -> Array:
@@ -130,10 +140,13 @@ def linear_quantize(x: Array, min: Any, max: Any, *, bits: int) -> Array:
 
 @op("zero_point_linear_quantize", shape=quantize_shape)
 def zero_point_linear_quantize(
-    x: Array, zero_point: Any, scale: Any, *, bits: int, signed: bool, symmetric: bool
+    x: Array, zero_point: Any, scale: Any, *, bits: int, signed: bool, symmetric: bool, ties: Ties = Ties.UP
 ) -> Array:
-    """Rounds to multiples of scale, limited to the range of codes around zero_point."""
-    codes = _zero_point_codes(x, zero_point, scale, bits, signed, symmetric)
+    """Rounds to multiples of scale, limited to the range of codes around zero_point.
+
+    ties: the rule for the middle of two codes, NNEF's by default.
+    """
+    codes = _zero_point_codes(x, zero_point, scale, bits, signed, symmetric, ties)
     return _zero_point_values(codes, zero_point, scale).astype(x.dtype)
 
 

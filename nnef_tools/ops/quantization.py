@@ -13,7 +13,7 @@ from ..language.types import item_name
 from ..model.dtypes import nnef_dtype, numpy_dtype
 from .broadcast import Array
 from .definition import OpDef
-from .quant import check_bits, dequantize
+from .quant import check_bits, dequantize, quantize
 from .registry import find
 
 
@@ -53,3 +53,7 @@ class Quantization:
         if nnef_dtype(data.dtype) == "integer":
             return dequantize(self.definition.name, data, **{**self.tensors, **self.attribs})
         return np.asarray(self.definition.run(data, *self.tensors.values(), **self.attribs))
+
+    def codes(self, values: Array) -> Array:
+        """The codes, as int64, that real values are rounded to."""
+        return quantize(self.definition.name, values, **{**self.tensors, **self.attribs})

@@ -69,6 +69,8 @@ def verify_conversion(
     if they differ by more than the tolerances; UsageError if a model cannot be run.
     """
     graph, of_source = _kernel_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
+    if graph is not None:
+        interface = interface.quantized_as(graph)
     random = random_source(distribution, seed, _ranges(graph, interface))
     models = Models(
         _executor(source, None, signature),
@@ -172,7 +174,7 @@ def _ranges(graph: Graph | None, interface: Interface) -> dict[str, InputRange]:
         ends = np.iinfo(dtype)
         if known is not None and known.low <= ends.max and known.high >= ends.min:
             ranges[port.name] = InputRange(max(known.low, ends.min), min(known.high, ends.max), known.is_limit)
-        elif dtype.itemsize == 1:  # quantization codes or pixels: every value occurs
+        elif dtype.itemsize == 1 or port.quantization is not None:  # codes or pixels: every value occurs
             ranges[port.name] = InputRange(ends.min, ends.max, is_limit=False)
     return ranges
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..model import Graph, Tensor
 from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_selected
 from ..model.copying import copy_graph
+from ..model.dtypes import is_integer
+from ..ops.quantization import Quantization
 
 if TYPE_CHECKING:  # a conversion that is not verified needs no runtimes
     from ..execution.executor import Array, TensorInfo
@@ -16,11 +18,15 @@ if TYPE_CHECKING:  # a conversion that is not verified needs no runtimes
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the source model. move: where its channels go in the other model, None if they stay."""
+    """An input or output of the source model. move: where its channels go in the other model, None if they stay.
+
+    quantization: if codes in one of the models are their real values in the other one, how these correspond.
+    """
 
     name: str
     dtype: Any
     move: ChannelMove | None = None
+    quantization: Quantization | None = None
 
     @classmethod
     def of(cls, tensor: Tensor) -> Port:
@@ -36,6 +42,14 @@ class Port:
     def moved(self, value: Array) -> Array:
         """The source model's value, with its axes in the order of the other model."""
         return value if self.move is None else self.move.array(value)
+
+    def translated(self, value: Array, dtype: Any) -> Array:
+        """A value in the terms of a model with items of that type: codes for real values, or real values for codes."""
+        if self.quantization is None or dtype is None or is_integer(value.dtype) == is_integer(dtype):
+            return value
+        if is_integer(dtype):
+            return self.quantization.codes(value).astype(dtype)
+        return self.quantization.real_values(value)
 
     def source_shape(self, info: TensorInfo) -> tuple[int | None, ...] | None:
         """The source model's shape for a shape of the other model."""
@@ -71,6 +85,19 @@ class Interface:
             tuple(port.transposed(selected, channels_last) for port in ports) for ports in (self.inputs, self.outputs)
         )
         return replace(self, inputs=inputs, outputs=outputs)
+
+    def quantized_as(self, graph: Graph) -> Interface:
+        """The interface with the quantization that the inputs and outputs of an NNEF graph, in the same order, have."""
+
+        def quantized(ports: Sequence[Port], tensors: Sequence[Tensor]) -> tuple[Port, ...]:
+            if len(ports) != len(tensors):
+                return tuple(ports)
+            pairs = zip(ports, tensors, strict=True)
+            return tuple(replace(port, quantization=Quantization.of(tensor.quant)) for port, tensor in pairs)
+
+        return replace(
+            self, inputs=quantized(self.inputs, graph.inputs), outputs=quantized(self.outputs, graph.outputs)
+        )
 
 
 @dataclass(frozen=True)

@@ -80,16 +80,24 @@ class Models:
 
     def _draw(self, random: RandomSource, port: Port, info: TensorInfo) -> Array:
         value = random.load(TensorInfo(port.name, port.dtype, port.source_shape(info)))
-        return value if info.dtype is None else value.astype(info.dtype).astype(value.dtype)
+        if info.dtype is None:
+            return value
+        return port.translated(port.translated(value, info.dtype).astype(info.dtype), port.dtype).astype(value.dtype)
 
     def run(self, given: Mapping[str, Array]) -> Run:
         """Runs both models."""
         given = {**self._empty, **given}
         converted = {
-            info.name: port.moved(given[port.name]).astype(info.dtype or given[port.name].dtype, copy=False)
+            info.name: port.translated(port.moved(given[port.name]), info.dtype).astype(
+                info.dtype or given[port.name].dtype, copy=False
+            )
             for port, info in zip(self.inputs, self.candidate.inputs, strict=True)
         }
-        return Run(given, converted, self.run_source(given), self.candidate.run(converted))
+        results = {
+            name: self.ports[name].translated(np.asarray(value), self.ports[name].dtype)
+            for name, value in self.candidate.run(converted).items()
+        }
+        return Run(given, converted, self.run_source(given), results)
 
     def run_source(self, given: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs of the reference, with the candidate's names and axes."""
@@ -301,7 +309,12 @@ def _deviation_of_runs(
     inner = [name for name in executor.tensor_names if name not in bound][:1]
     again = executor.run(inputs, output_names=[*results, *inner])
     return {
-        name: Deviation.between(value, again[name] if names is None else ports[names[name]].moved(again[name]))
+        name: Deviation.between(
+            value,
+            ports[name].translated(again[name], ports[name].dtype)
+            if names is None
+            else ports[names[name]].moved(again[name]),
+        )
         for name, value in results.items()
     }
 

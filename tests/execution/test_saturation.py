@@ -20,6 +20,7 @@ import nnef_tools
 from nnef_tools.execution.onnxruntime import onnx as onnx_executor
 from nnef_tools.execution.onnxruntime.onnx import OnnxExecutor
 from nnef_tools.execution.onnxruntime.unsigned import OPERATORS, make_unsigned
+from nnef_tools.ops.quantization import Quantization
 
 from ..support.arrays import Array
 from ..support.onnx_models import onnx_model
@@ -311,12 +312,17 @@ def test_external_weights(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("backend", ["numpy", "torch", "onnxruntime", "auto"])
 def test_converted_model(backend: str, tmp_path: Any) -> None:
-    """As NNEF, which the backends run, and verified."""
+    """As NNEF, which the backends run on the real values of the codes, and verified."""
     case = next(case for case in CASES if case.name == "Conv uint8 int8")
     onnx.save(onnx.shape_inference.infer_shapes(case.model), tmp_path / "m.onnx")
     nnef_tools.convert_model(tmp_path / "m.onnx", tmp_path / "m.nnef", verify=1, random="integers(0,255)")
-    (y,) = nnef_tools.run_model(tmp_path / "m.nnef", list(case.feeds.values()), backend=backend).values()
-    assert np.abs(y.astype(np.float64) - case.expected).max() <= 1
+    graph = nnef_tools.load_model(tmp_path / "m.nnef")
+    inputs, outputs = ([Quantization.of(t.quant) for t in tensors] for tensors in (graph.inputs, graph.outputs))
+    assert None not in (*inputs, *outputs)
+    feeds = [form.real_values(x) for form, x in zip(inputs, case.feeds.values(), strict=True) if form is not None]
+    (y,) = nnef_tools.run_model(tmp_path / "m.nnef", feeds, backend=backend).values()
+    found = outputs[0].codes(y) if outputs[0] is not None else y
+    assert np.abs(found.astype(np.float64) - case.expected).max() <= 1
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -18,6 +18,9 @@ from ...model.dtypes import integer_bits, integer_range
 
 Array = np.ndarray[Any, Any]
 
+LINEAR = "zero_point_linear_quantize"
+"""NNEF's quantization by scale and zero point, to which that of other formats corresponds."""
+
 
 @dataclass(frozen=True, eq=False)
 class QuantizedArray:
@@ -88,7 +91,7 @@ def zero_point_quantization(scale: Array, zero_point: Array, dtype: Any) -> dict
     if zero_point.size and np.all(zero_point == zero_point.flat[0]):
         zero_point = zero_point.reshape(-1)[0]
     return {
-        "op-name": "zero_point_linear_quantize",
+        "op-name": LINEAR,
         "zero_point": zero_point.astype(np.int64) if zero_point.ndim else int(zero_point),
         "scale": scale.astype(np.float32) if scale.ndim else float(scale),
         "bits": integer_bits(dtype),

@@ -17,8 +17,8 @@ from ...language.stdlib import standard_fragments
 from ...language.types import item_name
 from ...model import Graph, Operation, Tensor
 from ...model.copying import copy_graph
-from ...model.dtypes import ITEM_CLASSES, canonical_dtype, numpy_dtype
-from ...model.facts import TensorFact, tensor_facts, without_nnef_facts
+from ...model.dtypes import ITEM_CLASSES, canonical_dtype, integer_range, is_float, is_integer, numpy_dtype
+from ...model.facts import TensorFact, Ties, tensor_facts, ties_rule, without_nnef_facts
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
 from ...ops.bind import group_arguments
@@ -27,11 +27,14 @@ from ...ops.integers import as_signed
 from ...ops.library import Library
 from ...ops.registry import find
 from ...optimization.nnef.idioms import IDIOMS, with_idioms
-from ..building.quantized import QuantizedArray
+from ..building.quantized import LINEAR, QuantizedArray
 from ..building.target import TargetBuilder
 from .base import Converter
 from .refusal import is_known, unknown_shape
 from .rules import Call, find_from_nnef
+
+_TIES = {Ties.UP: "upwards", Ties.EVEN: "to even", Ties.AWAY: "away from zero"}
+_RULE_OF = {Ties.UP: "NNEF upwards", Ties.EVEN: "ONNX to even", Ties.AWAY: "TensorFlow Lite away from zero"}
 
 KEEP_TYPE_ITEMS = 4096
 """Constants of more items keep the item type that they are stored in."""
@@ -53,6 +56,7 @@ class ConverterFromNNEF(Converter):
         """Converts an NNEF graph. ConversionError lists every operation that cannot be converted (`refused`)."""
         self.outputs = graph.outputs
         self._facts = tensor_facts(graph.metadata)
+        self._coded = self._find_codes(graph)
         self._source = self._expanded(graph)
         self._target = Graph(graph.name)
         self._tensors = {}
@@ -135,6 +139,34 @@ class ConverterFromNNEF(Converter):
         """The class that a data type is computed in: float32, float64, int64 or bool."""
         return np.float64 if self._has_doubles and np.dtype(dtype) == np.float64 else canonical_dtype(dtype)
 
+    def _find_codes(self, graph: Graph) -> dict[str, Mapping[str, Any]]:
+        """Name of an input or output -> its quantization, of those that were codes in the original model."""
+        return {
+            str(t.name): dict(t.quant or {})
+            for t in (*graph.inputs, *graph.outputs)
+            if (t.quant or {}).get("op-name") == LINEAR and is_float(t.dtype) and is_integer(self._source_dtype(t))
+        }
+
+    def _is_rounded(self, tensor: Tensor) -> bool:
+        """Is the tensor computed, and then rounded to codes? Inputs that are codes are not."""
+        is_input = tensor.name in self._coded and getattr(tensor.producer, "type", "external") == "external"
+        return bool(tensor.quant) and tensor.data is None and not is_input
+
+    def _decoded(self, quant: Mapping[str, Any], codes: Tensor) -> Tensor:
+        """The real values of an input that is codes: by arithmetic, unless the dialect has an operator."""
+        b, (zero_point, scale) = self._builder, self._code_parameters(quant)
+        return b.nnef.mul(b.nnef.sub(b.cast_at_run_time(codes, np.float32), zero_point), scale)
+
+    def _encoded(self, quant: Mapping[str, Any], values: Tensor, dtype: Any) -> Tensor:
+        """The codes of an output that has been rounded to their values."""
+        b, (zero_point, scale) = self._builder, self._code_parameters(quant)
+        low, high = integer_range(dtype)
+        codes = b.nnef.add(b.nnef.round(b.nnef.div(values, scale)), zero_point)
+        return b.cast_at_run_time(b.nnef.clamp(codes, float(low), float(high)), dtype)
+
+    def _code_parameters(self, quant: Mapping[str, Any]) -> list[Tensor]:
+        return [self._builder.constant(quant[key], np.float32) for key in ("zero_point", "scale")]
+
     def _convert_inputs(self) -> None:
         self._check_transposed()
         inputs = []
@@ -144,6 +176,9 @@ class ConverterFromNNEF(Converter):
             dtype = self._source_dtype(source)
             outer = Tensor(self._target, source.name, source.shape, dtype)
             inputs.append(outer)
+            if source.name in self._coded:
+                self._tensors[source] = self._decoded(self._coded[source.name], outer)
+                continue
             computed = self._class(dtype)
             inner = outer if dtype is computed else self._builder.cast_at_run_time(outer, computed)
             self._tensors[source] = self._quantized(source, inner) if source.quant else inner
@@ -154,6 +189,8 @@ class ConverterFromNNEF(Converter):
         for source in self._source.outputs:
             target = self._mapped(source)
             dtype = self._source_dtype(source)
+            if source.name in self._coded and target.dtype is not dtype:
+                target = self._encoded(self._coded[source.name], target, dtype)
             if dtype is not target.dtype:
                 target = self._builder.cast_at_run_time(target, dtype)
             elif target.data is not None or target in outputs or target in self._target.inputs:
@@ -272,6 +309,13 @@ class ConverterFromNNEF(Converter):
     def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
         """The tensor, followed by the rounding that the quantization of its source describes."""
         raise Unsupported(f"'{source.name}' is quantized by '{(source.quant or {}).get('op-name')}'")
+
+    def _warn_of_ties(self, operator: str, own: Ties) -> None:
+        """Warns if the operator that rounds to codes has another rule for the middle of two than the model."""
+        rule = ties_rule(self._source.metadata)
+        if rule is not own:
+            text = f"{operator} rounds ties {_TIES[own]}, {_RULE_OF[rule]}: a code in the middle of two may differ"
+            self._builder.warnings[text] = None
 
     def _fresh_output(self, source: Tensor) -> Tensor:
         target = Tensor(self._target, source.name, source.shape, self._class(source.dtype or np.float32))

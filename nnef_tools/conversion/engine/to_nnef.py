@@ -25,7 +25,7 @@ from ...language.types import REQUIRED, Fragment
 from ...model import Graph, Operation, Tensor
 from ...model.channels import is_moved
 from ...model.dtypes import as_class, dtype_name, nnef_dtype
-from ...model.facts import FORMAT, TensorFact, opset_versions, with_tensor_facts
+from ...model.facts import FORMAT, TIES, TensorFact, Ties, opset_versions, with_tensor_facts
 from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ...model.widths import has_literal
 from ...ops.inference import infer_shapes, output_shapes, result_dtypes, spread
@@ -60,6 +60,8 @@ class ConverterToNNEF(Converter):
         *("keep_io_names", "infer_shapes", "io_transpose", "fold_constants", "standard_only", "static_only"),
         *("custom_fragments", "keep_names"),
     }
+    _ties: Ties = Ties.UP
+    """The rule of the source format for values in the middle of two codes."""
     _builder: Builder
     _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
 
@@ -87,6 +89,7 @@ class ConverterToNNEF(Converter):
         self._static_only = static_only
         self._custom_fragments = custom_fragments or {}
         self._keep_names = keep_names
+        self._originals: Mapping[Tensor, Tensor] = {}  # what copies in which codes are real are copies of
 
     def __call__(self, graph: Graph) -> Graph:
         """Converts a graph to NNEF. ConversionError lists every operator that cannot be converted (`refused`)."""
@@ -112,6 +115,7 @@ class ConverterToNNEF(Converter):
             raise self._refusal_error()
         self._convert_outputs()
         self._finish()
+        self.outputs = [self._originals.get(tensor, tensor) for tensor in self.outputs]
         return self._target
 
     # inputs and outputs
@@ -425,9 +429,14 @@ class ConverterToNNEF(Converter):
             if target.graph is None or not target.name or not source.name or target.name in tensors:
                 continue
             tensors[target.name] = {"source": source.name}
-            if source.dtype is not None and source.dtype is not DEFAULT_DTYPES.get(nnef_dtype(source.dtype)):
-                tensors[target.name]["dtype"] = source.dtype.__name__
-        return {**with_tensor_facts(self._source.metadata, tensors), FORMAT: self.dialect}
+            dtype = self._originals.get(source, source).dtype
+            is_coded = dtype is not source.dtype
+            if dtype is not None and (is_coded or dtype is not DEFAULT_DTYPES.get(nnef_dtype(dtype))):
+                tensors[target.name]["dtype"] = dtype.__name__
+        facts = {**with_tensor_facts(self._source.metadata, tensors), FORMAT: self.dialect}
+        if any(tensor.quant and tensor.data is None for tensor in self._target.tensors):
+            facts[TIES] = self._ties.value
+        return facts
 
     def _origins(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of source and target tensor; a tensor of the target takes the name of the first source that has one."""

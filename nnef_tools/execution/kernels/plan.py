@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from ...errors import ExecutionError, NnefToolsError, PluginCodeError
 from ...model import Graph, Operation, Tensor
+from ...model.facts import Ties, ties_rule
 from ...model.plugin_code import origin, own_lines, reason
 from ...ops.bind import BoundCall, bind, python_name
 from ...ops.inference import flat_results
@@ -80,6 +81,7 @@ class Plan:
         self._library = Library.of(graph, foreign=self._custom)
         self._functions: dict[str | None, Operator | None] = {}
         self._slots: dict[Tensor, int] = {}
+        self._ties = ties_rule(graph.metadata)
         self.inputs = [self._slot(tensor) for tensor in graph.inputs]
         self._check_operators()
         computed = [op for op in graph.operations if op.type not in SOURCES]
@@ -90,7 +92,7 @@ class Plan:
         self.tensors: list[Tensor] = list(self._slots)
         self.names: list[str | None] = [tensor.name for tensor in self.tensors]
         self._by_name = {name: slot for slot, name in reversed(list(enumerate(self.names))) if name}
-        self._input_quantizers = [quantizer(kernels, tensor) for tensor in graph.inputs]
+        self._input_quantizers = [quantizer(kernels, tensor, self._ties) for tensor in graph.inputs]
 
     @property
     def tensor_names(self) -> list[str]:
@@ -233,7 +235,7 @@ class Plan:
             ),
             attribs=self._attributes(op, call),
             outputs=tuple(self._slot(tensor) for tensor in op.outputs),
-            quantizers=tuple(quantizer(self._kernels, tensor) for tensor in op.outputs),
+            quantizers=tuple(quantizer(self._kernels, tensor, self._ties) for tensor in op.outputs),
             variable=self._slot(op.inputs[0]) if op.type == "update" else None,
         )
 
@@ -261,9 +263,10 @@ class Plan:
             step.frees = tuple(sorted(last))
 
 
-def quantizer(kernels: Kernels, tensor: Tensor) -> Operator | None:
+def quantizer(kernels: Kernels, tensor: Tensor, ties: Ties) -> Operator | None:
     """A function that rounds values according to the quantization of the tensor; None if it has none.
 
+    ties: the rule for values in the middle of two codes, for quantization by a zero point.
     Unsupported or FormatError for an unknown or malformed quantization.
     """
     quantization = Quantization.of(tensor.quant)
@@ -272,7 +275,10 @@ def quantizer(kernels: Kernels, tensor: Tensor) -> Operator | None:
     function = kernels.operator(quantization.definition.name)
     assert function is not None, quantization.definition.name
     parameters = [kernels.from_numpy(array) for array in quantization.tensors.values()]
-    return partial(_quantize, function, parameters, quantization.attribs)
+    attribs = dict(quantization.attribs)
+    if ties is not Ties.UP and quantization.definition.name == "zero_point_linear_quantize":
+        attribs["ties"] = ties
+    return partial(_quantize, function, parameters, attribs)
 
 
 def _quantize(function: Operator, parameters: Sequence[Any], attribs: Mapping[str, Any], value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from ...dialects.tf.operators import Operator, find_operator
 from ...dialects.tflite.bridges import bridges
 from ...model import Graph, Operation, Tensor
@@ -69,7 +71,14 @@ class _Dialect(GraphDefDialect):
         return None if name is None else find_operator(name)
 
     def value(self, tensor: Tensor) -> Array | None:
-        return super().value(tensor) if not tensor.has_producer else None
+        if tensor.has_producer or not (_is_uniform(tensor) or _is_matrix(tensor)):
+            return None
+        return super().value(tensor)
+
+    def add_constant(self, data: Array, like: Tensor) -> Tensor:
+        constant = self.new_constant(data)
+        constant.quant = dict(like.quant or {})
+        return constant
 
     def new_constant(self, data: Array) -> Tensor:
         return Tensor(self._graph, shape=data.shape, dtype=data.dtype.type, data=data)
@@ -81,3 +90,13 @@ class _Dialect(GraphDefDialect):
 
     def add_copy(self, source: Tensor, result: Tensor) -> None:
         self.add_reshape(source, result)
+
+
+def _is_uniform(tensor: Tensor) -> bool:
+    """Are there no parameters of quantization for each channel?"""
+    return np.ndim((tensor.quant or {}).get("scale", 0.0)) == 0
+
+
+def _is_matrix(tensor: Tensor) -> bool:
+    """Are the items weights of FULLY_CONNECTED, of which only the axis without channels is ever reordered?"""
+    return all(op.type == "FULLY_CONNECTED" and op.inputs[1] is tensor for op in tensor.consumers)

@@ -12,7 +12,7 @@ from ....dialects.onnx.types import ELEMENT_TYPES, find_data_type
 from ....errors import ConversionError, UsageError
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
-from ....model.facts import OPSET, tensor_facts
+from ....model.facts import OPSET, Ties, tensor_facts
 from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
 from ....optimization.nnef import idioms
@@ -27,7 +27,7 @@ from ...maths.quantization import codes_of, real_values
 from ..building import OnnxBuilder
 from . import FAMILIES
 from .attributes_to_inputs import attributes_to_inputs
-from .quant import dequantize_into, linear, rounded
+from .quant import dequantize_into, dequantized, linear, quantized, rounded
 
 OPSETS = range(13, 29)
 DEFAULT_OPSET = 21
@@ -123,7 +123,7 @@ class Converter(ConverterFromNNEF):
         """Makes an NNEF operation quantize the results whose quantization ONNX has no operators for."""
 
         def computed(tensor: Tensor) -> bool:
-            return bool(tensor.quant) and tensor.data is None and linear(tensor.quant or {}, self._opset) is None
+            return self._is_rounded(tensor) and linear(tensor.quant or {}, self._opset) is None
 
         if not any(map(computed, graph.tensors)):
             return graph
@@ -135,7 +135,23 @@ class Converter(ConverterFromNNEF):
     def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
         form = linear(source.quant or {}, self._opset)
         assert form is not None, "what does not map was prepared"
+        self._warn_of_ties("QuantizeLinear", Ties.EVEN)
         return rounded(self._builder, target, form)
+
+    def _decoded(self, quant: Mapping[str, Any], codes: Tensor) -> Tensor:
+        form = linear(quant, self._opset)
+        if form is None or form.dtype is not codes.dtype:
+            return super()._decoded(quant, codes)
+        return dequantized(self._builder, codes, form)
+
+    def _encoded(self, quant: Mapping[str, Any], values: Tensor, dtype: Any) -> Tensor:
+        form = linear(quant, self._opset)
+        if form is None or form.dtype is not dtype:
+            return super()._encoded(quant, values, dtype)
+        producer = values.producer
+        if producer is not None and producer.type == "DequantizeLinear" and producer.inputs[0].dtype is dtype:
+            return producer.inputs[0]  # values that have just been rounded
+        return quantized(self._builder, values, form)
 
     def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
         if not source.quant:

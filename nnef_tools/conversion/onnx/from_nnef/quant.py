@@ -122,7 +122,26 @@ def rounded(b: OnnxBuilder, x: Tensor, form: Linear) -> Tensor:
         lowest = b.constant((form.low - zero) * scale, np.float32)
         highest = b.constant((form.high - zero) * scale, np.float32)
         x = b.elementwise(b.Max, b.elementwise(b.Min, x, highest), lowest)
-    b.warnings["QuantizeLinear rounds ties to even, NNEF upwards: a code in the middle of two may differ"] = None
-    scale_input, zero_input = b.constant(form.scale), b.constant(form.zero.astype(form.dtype))
-    codes = known(b.QuantizeLinear(x, scale_input, zero_input, axis=form.axis), x.shape, form.dtype)
-    return known(b.DequantizeLinear(codes, scale_input, zero_input, axis=form.axis), x.shape, np.float32)
+    return dequantized(b, quantized(b, x, form), form)
+
+
+def quantized(b: OnnxBuilder, x: Tensor, form: Linear) -> Tensor:
+    """The codes of x, by QuantizeLinear."""
+    return known(b.QuantizeLinear(x, *_parameters(b, form), axis=form.axis), x.shape, form.dtype)
+
+
+def dequantized(b: OnnxBuilder, codes: Tensor, form: Linear) -> Tensor:
+    """The real values of codes, by DequantizeLinear."""
+    return known(b.DequantizeLinear(codes, *_parameters(b, form), axis=form.axis), codes.shape, np.float32)
+
+
+def _parameters(b: OnnxBuilder, form: Linear) -> tuple[Tensor, Tensor]:
+    """Scale and zero point, the same tensors for equal ones."""
+    arrays = {"scale": form.scale, "zero point": form.zero.astype(form.dtype)}
+    found = []
+    for name, array in arrays.items():
+        key = (name, array.dtype.name, array.shape, array.tobytes())
+        if key not in b.views:
+            b.views[key] = b.constant(array)
+        found.append(b.views[key])
+    return found[0], found[1]

@@ -9,7 +9,7 @@ from typing import Any
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
 from ....model.dtypes import is_float, nnef_dtype
-from ....model.facts import opset_versions
+from ....model.facts import Ties, opset_versions
 from ....ops.window import Window
 from ...building import shapes
 from ...engine.base import is_missing
@@ -17,6 +17,7 @@ from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
 from ...maths import padding
 from . import FAMILIES
+from .interface import with_real_interface
 from .qdq import absorb_copies, find_pairs, quantized_real
 from .refused import BLOCKED, BLOCKED_DOMAIN, DYNAMIC, REASONS
 
@@ -28,6 +29,7 @@ class Converter(ConverterToNNEF):
     """Converts a graph of io.onnx to NNEF."""
 
     dialect = "onnx"
+    _ties = Ties.EVEN
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
         """Ignores `consumed_inputs` of old operators, which tells which buffers may be overwritten."""
@@ -39,6 +41,8 @@ class Converter(ConverterToNNEF):
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""
         custom = {"QuantizeLinear", "DequantizeLinear"} & set(self._transforms)
+        if not custom:
+            graph, self._originals = with_real_interface(graph)
         self._pairs = {} if custom else find_pairs(graph)
         self._has_inferred = False
         self._quantizers: dict[Operation, Tensor | None] = dict.fromkeys(self._pairs.values())

@@ -24,8 +24,6 @@ from ..common import dtype_of, shape
 
 DOMAINS = ("", "com.microsoft")
 
-TIES = "NNEF rounds ties upwards, QuantizeLinear to even: a code in the middle of two may differ"
-
 
 # constant codes
 
@@ -83,12 +81,12 @@ def find_pairs(graph: Graph) -> dict[Operation, Operation]:
         if op.type != "QuantizeLinear" or op.domain not in DOMAINS or len(op.outputs) != 1 or op.outputs[0] in bound:
             continue
         readers = op.outputs[0].consumers
-        if _is_plain(op) and readers and all(_restores(reader, op) for reader in readers):
+        if is_plain(op) and readers and all(restores(reader, op) for reader in readers):
             pairs.update(dict.fromkeys(readers, op))
     return pairs
 
 
-def _is_plain(op: Operation) -> bool:
+def is_plain(op: Operation) -> bool:
     """Does QuantizeLinear make integers, by constant parameters that are positive, not in blocks?"""
     if len(op.inputs) not in (2, 3) or not all(_is_constant(tensor) for tensor in op.inputs[1:]):
         return False
@@ -98,7 +96,7 @@ def _is_plain(op: Operation) -> bool:
     return positive and not blocked and is_integer(_codes_type(op))
 
 
-def _restores(op: Operation, quantizer: Operation) -> bool:
+def restores(op: Operation, quantizer: Operation) -> bool:
     """Is it a DequantizeLinear of the codes alone, with the same parameters?"""
     if op.type != "DequantizeLinear" or op.domain not in DOMAINS or len(op.inputs) not in (2, 3):
         return False
@@ -138,6 +136,18 @@ def _codes_type(op: Operation) -> Any:
     return dtype_of(code) if code else np.uint8
 
 
+def parameters_of(op: Operation, codes: Tensor) -> tuple[float, int] | None:
+    """Scale and zero point by which DequantizeLinear reads all of these codes; None for others and other operators."""
+    if op.type != "DequantizeLinear" or op.domain not in DOMAINS or op.inputs[0] is not codes:
+        return None
+    if not all(_is_constant(tensor) for tensor in op.inputs[1:]) or op.inputs[1].dtype is not np.float32:
+        return None
+    scale, zero_point = _scale(op), _zero_point(op)
+    if scale.size != 1 or zero_point.size != 1 or not np.isfinite(scale).all() or not (scale > 0).all():
+        return None
+    return float(scale.reshape(())), int(zero_point.reshape(()))
+
+
 def quantized_real(b: Builder, x: Tensor, op: Operation) -> Tensor:
     """x as the QuantizeLinear of a pair leaves it: a constant stored as codes, or a quantized copy of x."""
     scale, zero_point, dtype = _scale(op), _zero_point(op), _codes_type(op)
@@ -152,7 +162,6 @@ def quantized_real(b: Builder, x: Tensor, op: Operation) -> Tensor:
         return stored
     result = Tensor(b.graph, shape=x.shape, dtype=x.dtype, quant=form.quant())
     Operation(b.graph, type="copy", inputs=x, outputs=result)
-    b.warnings[TIES] = None
     return result
 
 

@@ -74,10 +74,10 @@ class Converter(TfHelpers, ConverterFromNNEF):
 
     def _prepared(self, graph: Graph) -> Graph:
         """Makes an NNEF operation quantize each quantized result."""
-        if not any(tensor.quant and tensor.data is None for tensor in graph.tensors):
+        if not any(map(self._is_rounded, graph.tensors)):
             return graph
         result = copy_graph(graph)
-        for tensor in [t for t in result.tensors if t.quant and t.data is None]:
+        for tensor in list(filter(self._is_rounded, result.tensors)):
             insert_quantization(result, tensor)
         return result
 

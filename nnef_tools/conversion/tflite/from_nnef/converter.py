@@ -6,7 +6,7 @@ the NNEF graph, with transposes around what expects channels last; optimization.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -14,17 +14,26 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Graph, Operation, Tensor
+from ....model.copying import copy_graph
 from ....model.dtypes import is_float
+from ....model.facts import FORMAT, Ties
+from ....model.utils import place_operations
 from ....model.widths import is_double
 from ....optimization.tflite.halves import HALVES
-from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule
+from ....optimization.tflite.integers import HYBRID
+from ...building.quantized import QuantizedArray
+from ...engine.from_nnef import ConverterFromNNEF, compounds_without_rule, insert_quantization
 from ...engine.rules import share_rules
 from ...engine.transform import Transform
+from ...maths.quantization import codes_of
 from ...tf.from_nnef.converter import Converter as TensorFlowConverter
 from ..building import TfliteBuilder
 from . import FAMILIES
 from .helpers import TfliteHelpers
 from .narrowing import narrow_integers
+from .quantization import activation_form, constant_form, dequantize, lite_quant, quantize
+
+_WEIGHTED = ("conv", "deconv", "linear", "matmul")
 
 _NARROW = 4  # bytes of the integers that most kernels compute with
 
@@ -63,10 +72,81 @@ class Converter(TfliteHelpers, TensorFlowConverter):
 
     def _make_builder(self, graph: Graph) -> TfliteBuilder:
         self._halves: set[Tensor] = set()
+        self._hybrid: dict[Tensor, str] = {}
         types = {self._source_dtype(t) for t in self._source.tensors if t.dtype is np.int64 and t.name in self._facts}
         builder = TfliteBuilder(graph)
         builder.has_narrow_integers = bool(types) and all(np.dtype(type).itemsize <= _NARROW for type in types)
         return builder
+
+    # quantization
+
+    def __call__(self, graph: Graph) -> Graph:
+        """See `ConverterFromNNEF`."""
+        self._signed = graph.metadata.get(FORMAT) != self.dialect  # kernels for new models have signed codes
+        return super().__call__(graph)
+
+    def _prepared(self, graph: Graph) -> Graph:
+        """Makes an NNEF operation quantize the results whose quantization TensorFlow Lite does not have."""
+
+        def computed(tensor: Tensor) -> bool:
+            return self._is_rounded(tensor) and self._form(tensor.quant or {}) is None
+
+        if not any(map(computed, graph.tensors)):
+            return graph
+        result = copy_graph(graph)
+        for tensor in list(filter(computed, result.tensors)):
+            insert_quantization(result, tensor)
+        return result
+
+    def _form(self, quant: Mapping[str, Any]) -> QuantizedArray | None:
+        return activation_form(quant, signed=self._signed)
+
+    def _quantized(self, source: Tensor, target: Tensor) -> Tensor:
+        form = self._form(source.quant or {})
+        assert form is not None, "what does not map was prepared"
+        self._warn_of_ties("QUANTIZE", Ties.AWAY)
+        return dequantize(self._builder, quantize(self._builder, target, form))
+
+    def _decoded(self, quant: Mapping[str, Any], codes: Tensor) -> Tensor:
+        outer, inner = activation_form(quant, signed=False), self._form(quant)
+        if outer is None or inner is None or outer.codes.dtype != codes.dtype:
+            return super()._decoded(quant, codes)
+        codes.quant = lite_quant(outer)
+        same = outer.codes.dtype == inner.codes.dtype
+        return dequantize(self._builder, codes if same else quantize(self._builder, codes, inner))
+
+    def _encoded(self, quant: Mapping[str, Any], values: Tensor, dtype: Any) -> Tensor:
+        form = activation_form(quant, signed=False)
+        if form is None or form.codes.dtype != dtype:
+            return super()._encoded(quant, values, dtype)
+        return quantize(self._builder, values, form)
+
+    def _quantized_constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
+        codes = codes_of(data, source.quant or {})
+        form = constant_form(codes, source.quant or {}, signed=self._signed)
+        if form is None:
+            return super()._constant(source, data)
+        is_filter = any(op.type in _WEIGHTED and op.inputs[1] is source for op in source.consumers)
+        if is_filter and form.codes.dtype == np.int8 and form.zero_point.any():
+            text = (
+                f"'{source.name}' has zero points, for which TensorFlow Lite has no kernels with codes: it is computed"
+            )
+            self._builder.warnings[f"{text} with in real numbers"] = None
+        self._tensors[source] = Tensor(self._target, source.name, codes.shape, np.float32, form)
+        if kind := self._facts.get(source.name or "", {}).get("hybrid"):
+            self._hybrid[self._tensors[source]] = kind
+        return self._tensors[source]
+
+    def _finish_constants(self) -> None:
+        """Replaces quantized constants by codes and DEQUANTIZE."""
+        for tensor in list(self._target.tensors):
+            form = tensor.data
+            if isinstance(form, QuantizedArray):
+                codes = self._builder.constant(form.codes, base=tensor)
+                codes.quant = lite_quant(form)
+                tensor.data = None
+                Operation(self._target, type="DEQUANTIZE", inputs=(codes,), outputs=(tensor,))
+        place_operations(self._target)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
         if is_double(op):
@@ -75,7 +155,9 @@ class Converter(TfliteHelpers, TensorFlowConverter):
 
     def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
         """Real numbers are computed with in float32, and halves remembered."""
-        if not is_float(data.dtype) or source.quant:
+        if source.quant:
+            return self._quantized_constant(source, data)
+        if not is_float(data.dtype):
             return super()._constant(source, data)
         target = super()._constant(source, data.astype(np.float32, copy=False))
         if np.float16 in (data.dtype.type, self._source_dtype(source)):
@@ -94,15 +176,18 @@ class Converter(TfliteHelpers, TensorFlowConverter):
             copied.attribs = {**copied.attribs, "custom_options": bytes.fromhex(digits)}
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        halves = [tensor.name for tensor in self._target.tensors if self._is_half(tensor)]
-        return {**super()._target_facts(metadata), **({HALVES: halves} if halves else {})}
+        facts = super()._target_facts(metadata)
+        halves = [tensor.name for tensor in self._target.tensors if self._origin(tensor, self._halves)]
+        found = {tensor.name: self._origin(tensor, self._hybrid) for tensor in self._target.tensors}
+        hybrid = {name: self._hybrid[origin] for name, origin in found.items() if origin is not None}
+        return {**facts, **({HALVES: halves} if halves else {}), **({HYBRID: hybrid} if hybrid else {})}
 
-    def _is_half(self, tensor: Tensor) -> bool:
-        """Is it a constant that was in float16, or is derived from one?"""
+    def _origin(self, tensor: Tensor, origins: Collection[Tensor]) -> Tensor | None:
+        """That one of these constants that it is, or is derived from."""
         base: Tensor | None = tensor
-        while base is not None and base not in self._halves:
+        while base is not None and base not in origins:
             base = self._builder.derived_from.get(base)
-        return base is not None
+        return base
 
     def _name(self) -> None:
         ConverterFromNNEF._name(self)

@@ -18,7 +18,7 @@ import numpy as np
 from ....dialects.tflite.bridges import INPUTS, bridges
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
-from ....model.facts import OPEN_EXTENTS, TENSORS, without
+from ....model.facts import OPEN_EXTENTS, TENSORS, Ties, without
 from ...building import shapes
 from ...building.quantized import QuantizedArray
 from ...engine.rules import Call, find_rule
@@ -26,7 +26,7 @@ from ...tf.to_nnef.converter import Converter as TensorFlowConverter
 from ...tf.to_nnef.refused import FOREIGN
 from ..common import FUSING, activated
 from . import FAMILIES
-from .quantization import as_reals
+from .quantization import as_reals, hybrid_kind
 from .refused import REASONS
 
 for _family in FAMILIES:
@@ -42,6 +42,7 @@ class Converter(TensorFlowConverter):
     """Converts a graph of io.tf.lite to NNEF."""
 
     dialect = "tflite"
+    _ties = Ties.AWAY
     _globals: Mapping[str, Any] = {"_lite_": True}
 
     def __call__(self, graph: Graph) -> Graph:
@@ -114,13 +115,14 @@ class Converter(TensorFlowConverter):
     # facts
 
     def _facts(self) -> dict[str, Any]:
-        """Codes are integers in the source, so the type of these is a fact."""
+        """Weights beside real inputs are known by a fact: with DEQUANTIZE, the model would compute something else."""
         facts = without(super()._facts(), (OPEN_EXTENTS,))  # shapes in NNEF are numbers
-        tensors = facts.get(TENSORS, {})
         for source, target in self._origins():
             original = self._originals.get(source)
-            if original is not None and original.dtype is not source.dtype and target.name in tensors:
-                tensors[target.name]["dtype"] = original.dtype.__name__
+            fact = facts.get(TENSORS, {}).get(target.name)
+            kind = None if original is None else hybrid_kind(original)
+            if fact is not None and original is not None and kind and fact.get("source") == original.name:
+                fact["hybrid"] = kind
         return facts
 
     # helpers

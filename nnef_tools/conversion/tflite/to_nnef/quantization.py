@@ -22,6 +22,19 @@ def is_quantized(tensor: Tensor) -> bool:
     return bool(tensor.quant) and (tensor.quant or {}).get("scale") is not None and is_integer(tensor.dtype)
 
 
+def hybrid_kind(tensor: Tensor) -> str | None:
+    """How constant codes make operators on real numbers that read them quantize their inputs; None for other tensors.
+
+    See `TensorFact`.
+    """
+    readers = tensor.consumers
+    if tensor.data is None or not is_quantized(tensor) or not readers:
+        return None
+    if any(op.type == "DEQUANTIZE" or op.outputs[0].dtype is not np.float32 for op in readers):
+        return None
+    return "asymmetric" if readers[0].attribs.get("asymmetric_quantize_inputs") else "symmetric"
+
+
 def as_reals(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
     """A copy of the graph in which quantized tensors are real, and tensor of the copy -> its original.
 

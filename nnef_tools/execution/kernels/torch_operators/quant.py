@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 
+from ....model.facts import Ties
 from .common import Operator, Tensor, align
 from .elementwise import round_half_up
+
+
+def _round_half_away(x: Tensor) -> Tensor:
+    return torch.copysign(round_half_up(x.abs()), x)
 
 
 def min_max_linear_quantize(x: Tensor, min: Tensor, max: Tensor, *, bits: int, signed: bool, symmetric: bool) -> Tensor:
@@ -18,15 +25,29 @@ def min_max_linear_quantize(x: Tensor, min: Tensor, max: Tensor, *, bits: int, s
     return (q + p) / r * (max - min) + min
 
 
+_ROUNDING: Mapping[Ties, Callable[[Tensor], Tensor]] = {
+    Ties.UP: round_half_up,
+    Ties.EVEN: torch.round,
+    Ties.AWAY: _round_half_away,
+}
+
+
 def zero_point_linear_quantize(
-    x: Tensor, zero_point: Tensor, scale: Tensor, *, bits: int, signed: bool, symmetric: bool
+    x: Tensor,
+    zero_point: Tensor,
+    scale: Tensor,
+    *,
+    bits: int,
+    signed: bool,
+    symmetric: bool,
+    ties: Ties = Ties.UP,
 ) -> Tensor:
-    """Multiples of scale, shifted so that the integer zero_point stands for 0."""
+    """Multiples of scale, shifted so that the integer zero_point stands for 0. ties: see `facts.Ties`."""
     x, zero_point, scale = align(x, zero_point, scale)
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -high if symmetric else -high - 1
     # NaN has no code, and gets the lowest one, as in onnxruntime
-    q = torch.nan_to_num(round_half_up(x / scale) + zero_point, nan=low).clamp(low, high)
+    q = torch.nan_to_num(_ROUNDING[ties](x / scale) + zero_point, nan=low).clamp(low, high)
     return (q - zero_point) * scale
 
 
