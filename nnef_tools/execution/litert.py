@@ -40,14 +40,14 @@ class LiteRtExecutor:
             raise FileError("there is no such file", where=str(self._path))
         graph = Reader()(self._path)  # LiteRT itself may crash on damaged files
         self._custom = sorted({str(op.type) for op in graph.operations if op.custom})
-        self._has_state = any(op.type == "VAR_HANDLE" for op in graph.operations) or "variables" in graph.metadata
+        self.has_state = any(op.type == "VAR_HANDLE" for op in graph.operations) or "variables" in graph.metadata
         self._index = {_name(tensor, k): k for k, tensor in enumerate(graph.tensors) if tensor.name != ""}
         computed = {tensor for op in graph.operations for tensor in op.outputs}
         self.tensor_names = [
             _name(t, k) for k, t in enumerate(graph.tensors) if t in computed and t.dtype not in (np.void, np.object_)
         ]
         self._interpreters: dict[bool, Any] = {}
-        opened = self._open(preserving=self._has_state)
+        opened = self._open(preserving=self.has_state)
         self.inputs = [_info(item) for item in opened.get_input_details()]
         self.outputs = [_info(item) for item in opened.get_output_details()]
         self._index.update({item["name"]: item["index"] for item in opened.get_output_details()})
@@ -67,7 +67,7 @@ class LiteRtExecutor:
                 raise no_such_tensor(name, self.tensor_names)
         outputs = {info.name for info in self.outputs}
         inner = observe is not None or not outputs.issuperset(names)
-        opened = self._open(preserving=inner or self._has_state)
+        opened = self._open(preserving=inner or self.has_state)
         try:
             self._feed(opened, arrays)
             opened.invoke()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dialects.onnx.state import METADATA_PROPS, read_states
 from ..errors import NnefToolsError, VerificationError
 from ..execution.executor import Array, Executor
 from ..execution.feeds.distributions import parse_distribution
@@ -25,10 +26,14 @@ from ..report import FirstDifference, OutputCheck, Verification, format_table
 from .exact import ROUNDING, Judge
 from .first_difference import find_first_difference
 from .quantization_tolerance import MOST_STEPS, QuantizationSteps
+from .replay import replaying
 from .verdicts import ABSOLUTE_TOLERANCE, TOLERANCE, Models, Port, Run, Verdict, Verdicts
 
 MOST_INPUTS = 16
 """The largest number of inputs that are changed one at a time."""
+
+STEPS = 4
+"""The number of runs that follow each other in a sample of a model with a state."""
 
 REDRAWS = 4
 """How often a random input is drawn again to get a different one."""
@@ -50,11 +55,17 @@ class Interface:
 
     @classmethod
     def of(cls, graph: Graph, outputs: Sequence[Tensor]) -> Interface:
-        """The interface of a source graph, with the tensors that are outputs of the converted one."""
+        """The interface of a source graph, with the tensors that are outputs of the converted one.
+
+        Executors connect the states of ONNX models themselves.
+        """
+        states = read_states(graph.metadata.get(METADATA_PROPS, {}))
+        hidden = {name for state in states for name in (state.input, state.output)}
+        inputs = [tensor for tensor in graph.inputs if tensor.name not in hidden]
         return cls(
-            tuple(Port.of(tensor) for tensor in graph.inputs if tensor.volume != 0),
-            tuple(map(Port.of, outputs)),
-            tuple((Port.of(tensor), tensor.shape or ()) for tensor in graph.inputs if tensor.volume == 0),
+            tuple(Port.of(tensor) for tensor in inputs if tensor.volume != 0),
+            tuple(Port.of(tensor) for tensor in outputs if tensor.name not in hidden),
+            tuple((Port.of(tensor), tensor.shape or ()) for tensor in inputs if tensor.volume == 0),
         )
 
     def transposed(self, selected: Selection, channels_last: bool) -> Interface:
@@ -139,6 +150,8 @@ def verify_conversion(
 ) -> Verification:
     """Runs source and target, each given as path and format name, on `samples` random inputs and compares the outputs.
 
+    Models with a state run on a sequence of inputs for each sample.
+
     Outputs and inputs correspond by their order. quantization_steps: of a model with quantized activations, whose
     outputs may also differ by steps. insides: if given, a failure names the first tensor that differs. hub: the NNEF
     graph between the two, if neither is NNEF. progress: called with `verify 2/3` before the second of three runs.
@@ -159,7 +172,11 @@ def verify_conversion(
     for k in range(samples):
         if progress is not None:
             progress(f"verify {k + 1}/{samples}")
-        verdicts.add(models.run(models.draw(random)))
+        models.reset()
+        before: list[Run] = []
+        for _ in range(STEPS if models.has_state else 1):
+            before.append(models.run(models.draw(random), before))
+            verdicts.add(before[-1])
     idle = _idle_inputs(models, verdicts, random, samples)
     final = verdicts.final()
     outputs = tuple(_output_check(verdict, port.name) for verdict, port in zip(final, interface.outputs, strict=True))
@@ -266,7 +283,7 @@ def _idle_inputs(models: Models, verdicts: Verdicts, random: RandomSource, sampl
         if given is None:
             continue
         try:
-            outputs = models.run_source(given)
+            outputs = models.run_source(given, last.before)
         except NnefToolsError:  # the new value does not fit the other inputs
             continue
         verdicts.observe(outputs)
@@ -291,7 +308,11 @@ def _first_difference(
     mapping = {**insides.mapping, **{port.name: name for name, port in models.ports.items()}}
     try:
         found = find_first_difference(
-            (models.reference, run.given), (models.candidate, run.converted), mapping, insides.sizes, accept
+            (replaying(models.reference, [earlier.given for earlier in run.before]), run.given),
+            (replaying(models.candidate, [earlier.converted for earlier in run.before]), run.converted),
+            mapping,
+            insides.sizes,
+            accept,
         )
     except NnefToolsError as error:
         return (

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from ...errors import ExecutionError, NnefToolsError, PluginCodeError
 from ...model import Graph, Operation, Tensor
 from ...model.plugin_code import origin, own_lines, reason
+from ...model.state import updates
 from ...ops.bind import BoundCall, bind, python_name
 from ...ops.inference import flat_results
 from ...ops.library import Library
@@ -61,7 +62,8 @@ class Step:
     attribs: Mapping[str, Any]
     outputs: tuple[int, ...]
     quantizers: tuple[Operator | None, ...]
-    variable: int | None  # the slot that an `update` writes to after the run
+    variables: tuple[int, ...]  # the slots that an `update` writes to after the run: all variables of one label
+    quantize_variable: Operator | None
     frees: tuple[int, ...]
 
 
@@ -83,12 +85,18 @@ class Plan:
         self._check_operators()
         computed = [op for op in graph.operations if op.type not in SOURCES]
         self.constants: list[tuple[int, Tensor]] = list(self._find_constants())
+        self._updates = updates(graph)
         self.steps = self._release([self._prepare(op) for op in computed])
         self.outputs = [self._slot(tensor) for tensor in graph.outputs]
         self.tensors: list[Tensor] = list(self._slots)
         self.names: list[str | None] = [tensor.name for tensor in self.tensors]
         self._by_name = {name: slot for slot, name in reversed(list(enumerate(self.names))) if name}
         self._input_quantizers = [quantizer(kernels, tensor) for tensor in graph.inputs]
+
+    @property
+    def updated(self) -> set[int]:
+        """The slots of variables that a run changes."""
+        return {slot for step in self.steps for slot in step.variables}
 
     @property
     def tensor_names(self) -> list[str]:
@@ -119,7 +127,7 @@ class Plan:
         """
         values: list[Any] = [None] * len(self.tensors)
         results: dict[int, Any] = {}
-        updates: dict[int, Any] = {}
+        changed: dict[int, Any] = {}
 
         def store(slot: int, value: Any) -> None:
             values[slot] = value
@@ -137,12 +145,13 @@ class Plan:
             outputs = self._execute(step, values, overrides)
             for slot, quantize, value in zip(step.outputs, step.quantizers, outputs, strict=False):
                 store(slot, quantize(value) if quantize else value)
-            if step.variable is not None:
-                updates[step.variable] = values[step.outputs[0]]
+            for slot in step.variables:
+                value, quantize = values[step.outputs[0]], step.quantize_variable
+                changed[slot] = quantize(value) if quantize else value
             del outputs
             for slot in step.frees:
                 values[slot] = None
-        return results, updates
+        return results, changed
 
     def _execute(
         self, step: Step, values: list[Any], overrides: Mapping[str, Mapping[str, Any]] | None
@@ -230,7 +239,8 @@ class Plan:
             attribs=self._attributes(op, call),
             outputs=tuple(self._slot(tensor) for tensor in op.outputs),
             quantizers=tuple(quantizer(self._kernels, tensor) for tensor in op.outputs),
-            variable=self._slot(op.inputs[0]) if op.type == "update" else None,
+            variables=tuple(self._slot(tensor) for tensor, update in self._updates.items() if update is op),
+            quantize_variable=quantizer(self._kernels, op.inputs[0]) if op.type == "update" else None,
             frees=(),
         )
 

@@ -2,6 +2,7 @@
 
 FAMILIES = (
     "activation",
+    "control",
     "conv",
     "index",
     "linear",
@@ -9,5 +10,7 @@ FAMILIES = (
     "norm",
     "pool",
     "quant",
+    "recurrent",
     "resize",
+    "state",
 )

@@ -25,7 +25,8 @@ from ...tf.to_nnef.converter import Converter as TensorFlowConverter
 from ..common import FUSING, activated
 from . import FAMILIES
 from .bridges import INPUTS, bridges
-from .quantization import as_reals
+from .quantization import as_reals, first_value
+from .state import CARRYING, WITH_RESOURCES, Resource, Resources
 
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
@@ -42,6 +43,7 @@ class Converter(TensorFlowConverter):
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""
         reals, self._originals = as_reals(graph)
+        self._resources = Resources()
         return super().__call__(reals)
 
     # operations
@@ -51,6 +53,8 @@ class Converter(TensorFlowConverter):
         function = attribs.pop(_FUSED, "NONE") if type in FUSING else "NONE"
         after = None if function == "NONE" else partial(activated, self._builder, function=function)
         rule = find_rule(self.dialect, type, 1)
+        if type in WITH_RESOURCES:
+            attribs["resources"] = self._resources
         if type == "CAST":
             attribs["out_data_type"] = op.outputs[0].dtype
         if rule is not None:
@@ -66,7 +70,22 @@ class Converter(TensorFlowConverter):
     def _mapped(self, source: Tensor) -> Tensor:
         if source not in self._tensors and isinstance(source.data, QuantizedArray):
             self._tensors[source] = Tensor(self._target, source.name, source.data.shape, np.float32, source.data)
+        if source not in self._tensors and self._is_variable(source):
+            self._tensors[source] = self._builder.state(first_value(source), str(source.name))
         return super()._mapped(source)
+
+    def _is_variable(self, source: Tensor) -> bool:
+        """Is it a tensor that its operator changes, and that keeps its value from run to run?"""
+        computed = source.data is not None or source.producer is not None or source.graph is not self._source
+        return not computed and source.name in self._source.metadata.get("variables", ())
+
+    def _check_types(self, op: Operation) -> None:
+        if str(op.type) not in CARRYING:
+            super()._check_types(op)
+
+    def _check(self, source: Tensor, target: Tensor) -> None:
+        if not isinstance(target, Resource):
+            super()._check(source, target)
 
     def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
         super()._bind_results(op, [self._rounded(*pair) for pair in zip(op.outputs, results, strict=False)])
