@@ -149,6 +149,14 @@ def test_a_variable_for_one_run_only(tmp_path: Path) -> None:
     assert "variable" not in [op.type for op in converted.operations]
 
 
+def test_a_variable_that_is_never_assigned_is_a_constant(tmp_path: Path) -> None:
+    net = Net()
+    x, handle = net.tensor(), net.handle()
+    net.op("CALL_ONCE", outputs=[], init_subgraph=initial([[1, 2, 3]]))
+    agree(net.finish([x], [net.add(x, net.op("READ_VARIABLE", handle))]), tmp_path)
+    assert not make_executor(tmp_path / "m.nnef").has_state
+
+
 def refused(build: Callable[[Net, Tensor, Tensor], Tensor], match: str, init: Any = None) -> None:
     net = Net()
     x, handle = net.tensor(), net.handle()

@@ -1,7 +1,7 @@
 """Builtin operators that are operators of TensorFlow under another name, and are converted by the rules of these.
 
 A line is `BUILTIN Operator option=attribute ..`; an option with nothing behind the `=` has no effect on values. Inputs
-are the same in the same order, or as in `INPUTS`.
+are the same in the same order, or as in `INPUTS`. The operators on lists are not in files, but made by loops.py.
 """
 
 from __future__ import annotations
@@ -87,6 +87,8 @@ SQUEEZE Squeeze squeeze_dims=squeeze_dims
 SUB Sub pot_scale_int16=
 SUM Sum keep_dims=keep_dims
 TANH Tanh
+TensorListGetItem TensorListGetItem
+TensorListSetItem TensorListSetItem
 TILE Tile
 TRANSPOSE Transpose
 UNPACK Unpack num=num axis=axis

@@ -8,6 +8,7 @@ from ....model import Graph, Tensor
 from ...building.nnef import Builder
 from ...engine.rules import to_nnef
 from ...tf.to_nnef.control import if_else, while_loop
+from .loops import as_list, as_sequence, with_lists
 from .state import Resources
 
 
@@ -52,5 +53,10 @@ def branches(
 @to_nnef("tflite", "WHILE")
 def loop(b: Builder, *state: Tensor, resources: Resources, cond_subgraph: Graph, body_subgraph: Graph) -> list[Any]:
     """WHILE: a recurrent layer, or the body as often as the condition, which must follow from constants, says."""
+    body, read, written = with_lists(cond_subgraph, body_subgraph)
+    values = [as_list(b, x, written=k in written) if k in read | written else x for k, x in enumerate(state)]
     with resources.keeping():
-        return while_loop(b, *state, cond=cond_subgraph, body=body_subgraph)
+        results = while_loop(b, *values, cond=cond_subgraph, body=body)  # type: ignore[arg-type]
+    for k in written:
+        results[k] = as_sequence(b, results[k])
+    return [state[k] if k in read else result for k, result in enumerate(results)]

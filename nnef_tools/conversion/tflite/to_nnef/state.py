@@ -60,10 +60,14 @@ class Resource:
 
 
 class Resources:
-    """The resource variables of a model. fixed: must they keep their values, since it depends on data what is run?"""
+    """The resource variables of a model. fixed: must they keep their values, since it depends on data what is run?
 
-    def __init__(self) -> None:
+    Those that are never assigned after the initialization are constants.
+    """
+
+    def __init__(self, graph: Graph) -> None:
         self.fixed = False
+        self._assigned = _assigned(graph)
         self._items: dict[tuple[str, str], Resource] = {}
 
     def get(self, container: str, name: str) -> Resource:
@@ -81,16 +85,31 @@ class Resources:
 
     def initialize(self, b: Builder) -> None:
         """Makes what has been assigned so far the values before the first run."""
-        for resource in self._items.values():
-            value, resource.value = resource.value, None
-            if value is None:
+        for key, resource in self._items.items():
+            value = resource.value
+            if value is None or (key not in self._assigned and None not in self._assigned):
                 continue
+            resource.value = None
             initial = value.data if isinstance(value.data, QuantizedArray) else b.value(value)
             if initial is None:
                 raise Unsupported(f"the first value of variable '{resource.name}' is not constant")
             if initial.size == 0:
                 raise Unsupported(f"variable '{resource.name}' is empty, of shape {list(initial.shape)}")
             resource.variable = b.state(initial, resource.name)
+
+
+def _assigned(graph: Graph) -> set[tuple[str, str] | None]:
+    """Container and name of what operators other than CALL_ONCE assign; None for a variable that cannot be told."""
+    found: set[tuple[str, str] | None] = set()
+    for op in graph.operations:
+        handle = op.inputs[0].producer if op.type == "ASSIGN_VARIABLE" else None
+        if handle is not None and handle.type == "VAR_HANDLE":
+            found.add((handle.attribs.get("container", ""), handle.attribs.get("shared_name", "")))
+        elif op.type == "ASSIGN_VARIABLE":
+            found.add(None)
+        for item in op.attribs.values() if op.type != "CALL_ONCE" else ():
+            found |= _assigned(item) if isinstance(item, Graph) else set()
+    return found
 
 
 def _entry(tensor: Tensor) -> Any:
