@@ -34,13 +34,21 @@ NETS: dict[str, tuple[Callable[[], Any], str, int]] = {
 """Layer, and the operations that its loop becomes; one with another cell is unrolled."""
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_loops(name: str, tmp_path: Path) -> None:
-    make, type, count = NETS[name]
+def saved(layer: Any, path: Path, batch: int = SHAPE[0], *, quantized: bool = False) -> Path:
+    """The file of a Keras layer. quantized: do large weights have codes of 8 bits?"""
     keras.utils.set_random_seed(1)
-    model = keras.Sequential([layers.Input(SHAPE[1:], batch_size=SHAPE[0]), make()])
-    path = tmp_path / "model.tflite"
-    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    model = keras.Sequential([layers.Input(SHAPE[1:], batch_size=batch), layer])
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if quantized else []
+    path.write_bytes(converter.convert())
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("name", NETS)
+def test_loops(name: str, batch: int, tmp_path: Path) -> None:
+    make, type, count = NETS[name]
+    path = saved(make(), tmp_path / "model.tflite", batch)
     graph = Reader()(path)
     assert "WHILE" in all_types(graph)
     converter = Converter()
@@ -48,9 +56,16 @@ def test_loops(name: str, tmp_path: Path) -> None:
     assert converter.warnings == []
     types = all_types(converted)
     assert types.count(type) == count and "concat" not in types[: -1 if name == "both ways" else None]
-    x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(batch, *SHAPE[1:])).astype(np.float32)
     wanted = make_executor(path, format="tflite", backend="litert-reference").run({str(graph.inputs[0].name): x})
     for backend in ("numpy", "onnxruntime"):
         found = make_executor(converted, backend=backend).run({str(converted.inputs[0].name): x})
         for a, b in zip(wanted.values(), found.values(), strict=True):
             np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+
+
+def test_quantized_weights_keep_their_codes(tmp_path: Path) -> None:
+    path = saved(layers.LSTM(40), tmp_path / "model.tflite", quantized=True)
+    converted = Converter()(Reader()(path))
+    stored = {np.asarray(op.output.data).dtype for op in converted.operations if op.type == "variable"}
+    assert np.dtype(np.int8) in stored and "lstm_layer" not in all_types(converted)
