@@ -190,6 +190,8 @@ DAMAGED = [
     "[3]",
     '[{"label": "a", "input": "i", "output": "o", "dtype": "object", "shape": [1], "value": 0}]',
     '[{"label": "a", "input": "i", "output": "o", "dtype": "float32", "shape": [3], "data": "AAAA"}]',
+    '[{"label": "a", "input": "i", "output": "o", "dtype": "float32", "shape": [-1], "value": 0}]',
+    str([{"label": "a", "input": "i", "output": "o", "dtype": "bool", "shape": [1], "value": 1}] * 2).replace("'", '"'),
 ]
 
 
@@ -206,12 +208,13 @@ def test_damaged_metadata(counter: Path, tmp_path: Path, text: str) -> None:
             attempt()
 
 
-def test_a_changed_state_input_is_refused(counter: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", ["[2, 1]", "[2]", "[1, 2, 1]"])
+def test_a_changed_state_input_is_refused(counter: Path, tmp_path: Path, shape: str) -> None:
     path = tmp_path / "m.onnx"
     convert_model(counter, path)
     proto = onnx.load(path)
     (entry,) = [item for item in proto.metadata_props if item.key == KEY]
-    entry.value = entry.value.replace("[1, 2]", "[2, 1]")
+    entry.value = entry.value.replace("[1, 2]", shape)
     onnx.save(proto, path)
     with pytest.raises(ConversionError, match="another shape than its state"):
         convert_model(path, tmp_path / "n.nnef")

@@ -51,9 +51,13 @@ def read_states(props: Mapping[str, str]) -> list[State]:
     if text is None:
         return []
     try:
-        return [
+        found = [
             State(str(item["label"]), str(item["input"]), str(item["output"]), _read(item)) for item in json.loads(text)
         ]
+        for names in ([s.label for s in found], [s.input for s in found], [s.output for s in found]):
+            if len(set(names)) < len(names):
+                raise ValueError("two states have the same name")
+        return found
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"the metadata '{KEY}' do not describe states: {error}", hint="remove the entry to use plain inputs"
@@ -73,6 +77,8 @@ def _read(item: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     if item["dtype"] not in _TYPES:
         raise ValueError(f"dtype {item['dtype']!r}")
     dtype, shape = np.dtype(item["dtype"]), [int(extent) for extent in item["shape"]]
+    if min(shape, default=1) < 1:
+        raise ValueError(f"shape {shape}")
     if "value" in item:
         return np.broadcast_to(np.asarray(item["value"], dtype), shape)
     raw = base64.b64decode(item["data"], validate=True)

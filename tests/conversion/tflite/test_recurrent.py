@@ -205,6 +205,40 @@ def test_svdf(rank: int, memory: int, bias: bool, function: str, tmp_path: Path)
     agree(model.finish("SVDF", inputs, (N, H), rank=rank, fused_activation_function=function), tmp_path)
 
 
+def quantized(scale: float, zero_point: int = 0) -> dict[str, Any]:
+    return {"min": None, "max": None, "scale": scale, "zero_point": zero_point, "quantized_dimension": 0}
+
+
+def test_integer_svdf(tmp_path: Path) -> None:
+    """Codes of 8 bits, with a state and filters of 16 bits."""
+    rank, memory, filters = 2, 5, 2 * H
+    model, random = Model((N, I)), np.random.default_rng(0)
+
+    def codes(dtype: Any, limit: int, scale: float, *shape: int) -> Tensor:
+        tensor = model.weights(*shape)
+        tensor.data = random.integers(-limit, limit, shape).astype(dtype)
+        tensor.dtype, tensor.quant = dtype, quantized(scale)
+        return tensor
+
+    inputs = [model.x, codes(np.int8, 127, 0.01, filters, I), codes(np.int16, 32000, 2e-5, filters, memory)]
+    inputs += [codes(np.int32, 2000, 2e-8, H), model.state(N, filters * memory)]
+    for tensor, dtype, scale in ((model.x, np.int8, 0.02), (inputs[-1], np.int16, 1e-3)):
+        tensor.dtype, tensor.quant = dtype, quantized(scale)
+    graph = model.finish("SVDF", inputs, (N, H), rank=rank, fused_activation_function="RELU")
+    graph.outputs[0].dtype, graph.outputs[0].quant = np.int8, quantized(0.05, -10)
+    path = tmp_path / "model.tflite"
+    Writer()(graph, path)
+    converted = Converter()(Reader()(path))
+    reference = make_executor(path, format="tflite", backend="litert-reference")
+    executors = [make_executor(converted, backend=backend) for backend in ("numpy", "onnxruntime")]
+    for _ in range(8):
+        x = random.integers(-128, 128, (N, I)).astype(np.int8)
+        wanted = reference.run({"x": x})["y0"].astype(int)
+        for executor in executors:
+            (found,) = executor.run({executor.inputs[0].name: x * np.float32(0.02)}).values()
+            assert np.abs(np.round(found / 0.05) - 10 - wanted).max() <= 1
+
+
 def test_a_state_must_be_a_variable(tmp_path: Path) -> None:
     model = Model((N, I))
     inputs = [model.x, *rnn_inputs(model)[:3], model.weights(N, H)]

@@ -32,8 +32,8 @@ def connected(graph: Graph) -> list[Connected]:
         if state.input not in inputs or state.output not in outputs:
             continue  # they are not connected any more
         tensor = inputs[state.input]
-        shape = state.initial.shape
-        if tensor.shape is None or any(a not in (None, b) for a, b in zip(tensor.shape, shape, strict=False)):
+        shape, known = state.initial.shape, tensor.shape or ()
+        if len(known) != len(shape) or any(a not in (None, b) for a, b in zip(known, shape, strict=True)):
             raise ConversionError(f"input '{tensor.name}' has another shape than its state, {shape_text(shape)}")
         initial = state.initial.astype(tensor.dtype or state.initial.dtype)
         found.append(Connected(tensor, outputs[state.output], state.label, initial))

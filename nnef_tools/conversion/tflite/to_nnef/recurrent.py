@@ -422,4 +422,6 @@ def svdf(
     b.update(variable, kept)
     if bias is not None:
         total = b.add(total, unsqueeze(b, bias, [0]))
+    if x.quant:  # the integer kernel is limited by the range of the codes alone, whatever the function
+        return total
     return activated(b, total, fused_activation_function)
