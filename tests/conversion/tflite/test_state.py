@@ -123,6 +123,21 @@ def test_resource_variables(tmp_path: Path) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+def test_variables_of_integers(tmp_path: Path) -> None:
+    agree(accumulator(dtype=np.int32), tmp_path)
+
+
+def test_variables_of_truth_values(tmp_path: Path) -> None:
+    net = Net(dtype=np.bool_)
+    x, handle = net.tensor(), net.handle()
+    net.op("CALL_ONCE", outputs=[], init_subgraph=initial([[True, False, False]], dtype=np.bool_))
+    before = net.op("READ_VARIABLE", handle)
+    net.op("ASSIGN_VARIABLE", handle, net.op("LOGICAL_OR", before, x), outputs=[])
+    agree(net.finish([x], [before]), tmp_path)
+    convert_model(tmp_path / "m.onnx", tmp_path / "back.nnef", verify=True)
+    assert make_executor(tmp_path / "back.nnef").has_state
+
+
 def test_quantized_variables_store_codes(tmp_path: Path) -> None:
     agree(accumulator([[1, 2, -7]], dtype=np.int8, quant=QUANT), tmp_path)
     graph = load_model(tmp_path / "m.nnef")
