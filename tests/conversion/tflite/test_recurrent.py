@@ -205,6 +205,28 @@ def test_svdf(rank: int, memory: int, bias: bool, function: str, tmp_path: Path)
     agree(model.finish("SVDF", inputs, (N, H), rank=rank, fused_activation_function=function), tmp_path)
 
 
+def test_a_state_that_is_read_after_its_operator(tmp_path: Path) -> None:
+    graph = lstm("UNIDIRECTIONAL_SEQUENCE_LSTM", (N, T, I), {**TANH, "time_major": False})
+    (op,) = graph.operations
+    doubled = Tensor(graph, "doubled", (N, H), np.float32)
+    options = {"fused_activation_function": "NONE", "pot_scale_int16": False}
+    cell = op.inputs[19]
+    Operation(graph, type="ADD", attribs=options, inputs=(cell, cell), outputs=(doubled,))
+    graph.outputs = [*graph.outputs, doubled]
+    agree(graph, tmp_path)
+
+
+def test_a_state_of_two_operators(tmp_path: Path) -> None:
+    model = Model((N, I))
+    inputs = [model.x, *rnn_inputs(model)]
+    graph = model.finish("RNN", inputs, (N, H), fused_activation_function="TANH")
+    second = Tensor(graph, "second", (N, H), np.float32)
+    Operation(graph, type="RNN", attribs={"fused_activation_function": "TANH"}, inputs=tuple(inputs), outputs=(second,))
+    graph.outputs = [*graph.outputs, second]
+    with pytest.raises(ConversionError, match="a state is not a variable"):
+        Converter()(graph)
+
+
 def quantized(scale: float, zero_point: int = 0) -> dict[str, Any]:
     return {"min": None, "max": None, "scale": scale, "zero_point": zero_point, "quantized_dimension": 0}
 

@@ -80,6 +80,14 @@ class Converter(TensorFlowConverter):
         computed = source.data is not None or source.producer is not None or source.graph is not self._source
         return not computed and source.name in self._source.metadata.get("variables", ())
 
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        converted = super()._convert_by_rule(op, opset)
+        for source in filter(self._is_variable, op.inputs):  # what reads it from here on gets the new value
+            updates = [reader for reader in self._mapped(source).consumers if reader.type == "update"]
+            if updates:
+                self._tensors[source] = updates[0].output
+        return converted
+
     def _check_types(self, op: Operation) -> None:
         if str(op.type) not in CARRYING:
             super()._check_types(op)

@@ -171,7 +171,7 @@ def _lstm(b: Builder, lstm: _Lstm, x: Tensor, h: _Optional, c: _Optional, revers
 
 def _state(b: Builder, state: _Optional) -> Tensor:
     if state not in b.states or state is None:
-        raise Unsupported("a state is not a variable")
+        raise Unsupported("a state is not a variable of this operator alone")
     b.warnings["states of recurrent layers keep their values from run to run, as in LiteRT"] = None
     return state
 
