@@ -13,7 +13,7 @@ from nnef_tools.conversion.tflite.common import FUSING
 from nnef_tools.conversion.tflite.to_nnef import converter  # noqa: F401  (registers the rules of both)
 from nnef_tools.conversion.tflite.to_nnef.refused import REASONS as TFLITE_REASONS
 from nnef_tools.dialects.tflite.bridges import bridges
-from nnef_tools.io.tf.lite.schema import tflite_schema
+from nnef_tools.dialects.tflite.schema import tflite_schema
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 

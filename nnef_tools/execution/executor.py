@@ -32,7 +32,7 @@ class EngineError(ExecutionError):
 
 
 class Executor(Protocol):
-    """A model that is ready to run, any number of times."""
+    """A model that is ready to run, any number of times. Variables that it updates keep their value from run to run."""
 
     @property
     def backend(self) -> str:
@@ -45,6 +45,13 @@ class Executor(Protocol):
     @property
     def note(self) -> str:
         """Why a faster engine was not chosen; empty if there is nothing to tell."""
+
+    @property
+    def has_state(self) -> bool:
+        """Does a run depend on the runs before?"""
+
+    def reset(self) -> None:
+        """Gives all variables the values that they had before the first run."""
 
     @property
     def inputs(self) -> Sequence[TensorInfo]:

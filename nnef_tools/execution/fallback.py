@@ -18,6 +18,7 @@ class FallbackExecutor:
 
     def __init__(self, first: Executor, make_next: Callable[[str], Executor]) -> None:
         self._current = first
+        self._has_run = False
         self._make_next: Callable[[str], Executor] | None = make_next
         self._budget = current()
 
@@ -35,6 +36,16 @@ class FallbackExecutor:
     def note(self) -> str:
         """See `Executor.note`."""
         return self._current.note
+
+    @property
+    def has_state(self) -> bool:
+        """See `Executor.has_state`."""
+        return self._current.has_state
+
+    def reset(self) -> None:
+        """See `Executor.reset`."""
+        self._current.reset()
+        self._has_run = False
 
     @property
     def inputs(self) -> Sequence[TensorInfo]:
@@ -60,9 +71,11 @@ class FallbackExecutor:
     ) -> dict[str, Array]:
         """See `Executor.run`."""
         try:
-            return self._current.run(inputs, output_names=output_names, observe=observe)
+            results = self._current.run(inputs, output_names=output_names, observe=observe)
+            self._has_run = True
+            return results
         except (EngineError, ConversionError, FormatError) as error:  # the last two when inner tensors are asked for
-            if self._make_next is None:
+            if self._make_next is None or (self._has_run and self.has_state):  # the state would be lost
                 raise
             with within(self._budget):
                 following = self._make_next(error.message)

@@ -47,7 +47,7 @@ class LiteRtExecutor:
         self._facts = graph.metadata
         graphs = _with_subgraphs(graph)
         self._custom = sorted({str(op.type) for item in graphs for op in item.operations if op.custom})
-        self._has_state = any(
+        self.has_state = any(
             VARIABLES in item.metadata or any(op.type == "VAR_HANDLE" for op in item.operations) for item in graphs
         )
         self._index = {str(tensor.name): k for k, tensor in enumerate(graph.tensors) if tensor.name}
@@ -59,7 +59,7 @@ class LiteRtExecutor:
         ]
         self._interpreters: dict[bool, Any] = {}
         self._prepared: dict[Any, list[tuple[int, ...]]] = {}  # interpreter -> shapes of inputs that it is ready for
-        self._open(preserving=self._has_state)
+        self._open(preserving=self.has_state)
         self.inputs = [_info(tensor, graph) for tensor in graph.inputs]
         self.outputs = [_info(tensor, graph) for tensor in graph.outputs]
 
@@ -78,7 +78,7 @@ class LiteRtExecutor:
                 raise no_such_tensor(name, self.tensor_names)
         outputs = {info.name for info in self.outputs}
         inner = observe is not None or not outputs.issuperset(names)
-        opened = self._open(preserving=inner or self._has_state)
+        opened = self._open(preserving=inner or self.has_state)
         try:
             self._invoke(opened, arrays)
             values = {name: np.array(self._value(opened, name)) for name in names}

@@ -32,6 +32,7 @@ class TensorFlowExecutor:
     backend = "tensorflow"
     device = "cpu"
     note = ""
+    has_state = False  # variables of frozen graphs are constants
 
     def __init__(self, model: str | os.PathLike[str]) -> None:
         self._path = Path(model)
@@ -62,6 +63,9 @@ class TensorFlowExecutor:
             for tensor in op.outputs
             if _is_value(tensor)
         ]
+
+    def reset(self) -> None:
+        """See `Executor.reset`."""
 
     def run(
         self,

@@ -105,6 +105,14 @@ def integer_range(dtype: Any) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
+def integer_of(bits: int, *, signed: bool) -> type:
+    """The narrowest class of integers with at least so many bits (up to 64); those of 2 and 4 bits are ml_dtypes'."""
+    width = next(width for width in (2, 4, 8, 16, 32, 64) if width >= bits)
+    name = f"{'' if signed else 'u'}int{width}"
+    found: type = getattr(ml_dtypes if width < 8 else np, name)
+    return found
+
+
 def integer_bits(dtype: Any) -> int:
     """The width of an integer type; `int4` has 4 bits, though it is stored in a byte."""
     return int(ml_dtypes.iinfo(dtype).bits)  # type: ignore[no-untyped-call]

@@ -25,10 +25,14 @@ from .exact import ROUNDING, Judge
 from .first_difference import find_first_difference
 from .interface import Hub, Insides, Interface
 from .quantization_tolerance import MOST_STEPS, QuantizationSteps
+from .replay import replaying
 from .verdicts import ABSOLUTE_TOLERANCE, TOLERANCE, Models, Run, Verdict, Verdicts
 
 MOST_INPUTS = 16
 """The largest number of inputs that are changed one at a time."""
+
+STEPS = 4
+"""The number of runs that follow each other in a sample of a model with a state."""
 
 REDRAWS = 4
 """How often a random input is drawn again to get a different one."""
@@ -62,6 +66,8 @@ def verify_conversion(
 ) -> Verification:
     """Runs source and target, each given as path and format name, on `samples` random inputs and compares the outputs.
 
+    Models with a state run on a sequence of inputs for each sample.
+
     Outputs and inputs correspond by their order. signature: of the source to run, if it has several.
     quantization_steps: of a model with quantized activations, whose outputs may also differ by steps. insides: if
     given, a failure names the first tensor that differs. hub: the NNEF graph between the two, if neither is NNEF.
@@ -84,7 +90,11 @@ def verify_conversion(
     for k in range(samples):
         if progress is not None:
             progress(f"verify {k + 1}/{samples}")
-        verdicts.add(models.run(models.draw(random)))
+        models.reset()
+        before: list[Run] = []
+        for _ in range(STEPS if models.has_state else 1):
+            before.append(models.run(models.draw(random), before))
+            verdicts.add(before[-1])
     idle = _idle_inputs(models, verdicts, random, samples)
     final = verdicts.final()
     outputs = tuple(_output_check(verdict, port.name) for verdict, port in zip(final, interface.outputs, strict=True))
@@ -203,7 +213,7 @@ def _idle_inputs(models: Models, verdicts: Verdicts, random: RandomSource, sampl
         if given is None:
             continue
         try:
-            outputs = models.run_source(given)
+            outputs = models.run_source(given, last.before)
         except NnefToolsError:  # the new value does not fit the other inputs
             continue
         verdicts.observe(outputs)
@@ -228,7 +238,11 @@ def _first_difference(
     mapping = {**insides.mapping, **{port.name: name for name, port in models.ports.items()}}
     try:
         found = find_first_difference(
-            (models.reference, run.given), (models.candidate, run.converted), mapping, insides.sizes, accept
+            (replaying(models.reference, [earlier.given for earlier in run.before]), run.given),
+            (replaying(models.candidate, [earlier.converted for earlier in run.before]), run.converted),
+            mapping,
+            insides.sizes,
+            accept,
         )
     except NnefToolsError as error:
         return (

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ..dialects.onnx.state import METADATA_PROPS, read_states
 from ..model import Graph, Tensor
 from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_selected
 from ..model.copying import copy_graph
@@ -69,11 +70,17 @@ class Interface:
 
     @classmethod
     def of(cls, graph: Graph, outputs: Sequence[Tensor]) -> Interface:
-        """The interface of a source graph, with the tensors that are outputs of the converted one."""
+        """The interface of a source graph, with the tensors that are outputs of the converted one.
+
+        Executors connect the states of ONNX models themselves.
+        """
+        states = read_states(graph.metadata.get(METADATA_PROPS, {}))
+        hidden = {name for state in states for name in (state.input, state.output)}
+        inputs = [tensor for tensor in graph.inputs if tensor.name not in hidden]
         return cls(
-            tuple(Port.of(tensor) for tensor in graph.inputs if tensor.volume != 0),
-            tuple(map(Port.of, outputs)),
-            tuple((Port.of(tensor), tensor.shape or ()) for tensor in graph.inputs if tensor.volume == 0),
+            tuple(Port.of(tensor) for tensor in inputs if tensor.volume != 0),
+            tuple(Port.of(tensor) for tensor in outputs if tensor.name not in hidden),
+            tuple((Port.of(tensor), tensor.shape or ()) for tensor in inputs if tensor.volume == 0),
         )
 
     def transposed(self, selected: Selection, channels_last: bool) -> Interface:

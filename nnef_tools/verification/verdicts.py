@@ -20,6 +20,7 @@ from .evidence import VARIATION_TOLERANCE, Evidence
 from .exact import ROUNDING_FACTOR, Exact, Judge, differences, largest
 from .interface import Port
 from .quantization_tolerance import NO_DEVIATION, Deviation, Noise, QuantizationSteps
+from .replay import replaying
 
 TOLERANCE = 1e-4
 """The largest accepted error of an output, relative to the largest magnitude in it."""
@@ -35,12 +36,16 @@ EQUAL, NEARER, DIFFERS = "equal", "nearer to float64", "differs"
 
 @dataclass(frozen=True)
 class Run:
-    """The inputs and outputs of both models in one run; outputs have the candidate's names and axes."""
+    """The inputs and outputs of both models in one run; outputs have the candidate's names and axes.
+
+    before: the earlier runs since the models were reset, if they have a state.
+    """
 
     given: Mapping[str, Array]
     converted: Mapping[str, Array]
     expected: Mapping[str, Array]
     results: Mapping[str, Array]
+    before: tuple[Run, ...] = ()
 
 
 class Models:
@@ -84,8 +89,18 @@ class Models:
             return value
         return port.translated(port.translated(value, info.dtype).astype(info.dtype), port.dtype).astype(value.dtype)
 
-    def run(self, given: Mapping[str, Array]) -> Run:
-        """Runs both models."""
+    @property
+    def has_state(self) -> bool:
+        """Does a run of one of the models depend on those before?"""
+        return self.reference.has_state or self.candidate.has_state
+
+    def reset(self) -> None:
+        """Brings both models to the state before the first run."""
+        self.reference.reset()
+        self.candidate.reset()
+
+    def run(self, given: Mapping[str, Array], before: Sequence[Run] = ()) -> Run:
+        """Runs both models. before: the earlier runs since the last reset, if they have a state."""
         given = {**self._empty, **given}
         converted = {
             info.name: port.translated(port.moved(given[port.name]), info.dtype).astype(
@@ -97,11 +112,14 @@ class Models:
             name: self.ports[name].translated(np.asarray(value), self.ports[name].dtype)
             for name, value in self.candidate.run(converted).items()
         }
-        return Run(given, converted, self.run_source(given), results)
+        return Run(given, converted, self._expected(self.reference, given), results, tuple(before))
 
-    def run_source(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs of the reference, with the candidate's names and axes."""
-        results = self.reference.run({**self._empty, **given}, output_names=[port.name for port in self.ports.values()])
+    def run_source(self, given: Mapping[str, Array], before: Sequence[Run]) -> dict[str, Array]:
+        """The outputs of the reference after earlier runs, with the candidate's names and axes."""
+        return self._expected(replaying(self.reference, [run.given for run in before]), given)
+
+    def _expected(self, reference: Executor, given: Mapping[str, Array]) -> dict[str, Array]:
+        results = reference.run({**self._empty, **given}, output_names=[port.name for port in self.ports.values()])
         return {name: port.moved(np.asarray(results[port.name])) for name, port in self.ports.items()}
 
 
@@ -283,12 +301,10 @@ class Verdicts:
         """The distance between runs of one model in different ways, such as with and without optimizations."""
         ports = self._models.ports
         own = {port.name: name for name, port in ports.items()}
-        source = _deviation_of_runs(
-            self._models.reference, run.given, {p: run.expected[n] for p, n in own.items()}, ports, own
-        )
-        target = _deviation_of_runs(
-            self._models.candidate, run.converted, {name: run.results[name] for name in ports}, ports, None
-        )
+        reference = replaying(self._models.reference, [earlier.given for earlier in run.before])
+        candidate = replaying(self._models.candidate, [earlier.converted for earlier in run.before])
+        source = _deviation_of_runs(reference, run.given, {p: run.expected[n] for p, n in own.items()}, ports, own)
+        target = _deviation_of_runs(candidate, run.converted, {name: run.results[name] for name in ports}, ports, None)
         return {name: source[port.name] | target[name] for name, port in ports.items()}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnef_tools.errors import ConversionError, ExecutionError, UsageError
+from nnef_tools.errors import ExecutionError, UsageError
 from nnef_tools.execution import make_executor, runtimes
 from nnef_tools.execution.executor import TensorInfo
 from nnef_tools.execution.feeds.inputs import check_inputs
@@ -92,13 +92,6 @@ def test_auto_is_onnxruntime_unless_it_cannot_run_the_model(model: Path, tmp_pat
         make_executor(model, backend="onnxruntime", custom_operators={"relu": torch.relu})
     unused = make_executor(model, custom_operators={"other": torch.relu})
     assert unused.backend == "onnxruntime"
-    text = "graph g(x) -> (y) { x = external(shape = [2]); v = variable(shape = [2], label = 'v'); y = update(v, x); }"
-    updating = write_model(tmp_path / "updating", f"version 1.0;\n{text}", v=np.zeros(2, np.float32))
-    executor = make_executor(updating)
-    assert executor.backend == "torch"
-    assert executor.note.startswith("onnxruntime cannot run the model: ")
-    with pytest.raises(ConversionError, match="no counterpart"):
-        make_executor(updating, backend="onnxruntime")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -354,25 +347,6 @@ def test_quantized_tensors(tmp_path: Path, backend: str) -> None:
     assert got["v"].tolist() == [[1, 3]]
     assert got["m"].tolist() == [[1, -4]]  # round(-4.5) is -4
     assert got["y"].tolist() == [[2, -1]]
-
-
-@pytest.mark.parametrize("backend", KERNELS)
-def test_updated_variables_persist(tmp_path: Path, backend: str) -> None:
-    text = """version 1.0;
-graph net(x) -> (y)
-{
-    x = external(shape = [2]);
-    state = variable(shape = [2], label = 'state');
-    sum = add(state, x);
-    new = update(state, sum);
-    y = add(state, 0.0);
-}
-"""
-    folder = write_model(tmp_path / "m", text, state=np.array([1, 2], np.float32))
-    executor = make_executor(folder, backend=backend)
-    x = np.ones(2, np.float32)
-    assert [executor.run({"x": x})["y"].tolist() for _ in range(3)] == [[1, 2], [2, 3], [3, 4]]
-    assert make_executor(folder, backend=backend).run({"x": x})["y"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

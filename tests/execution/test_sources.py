@@ -116,6 +116,9 @@ class Doubler:
     inputs = (TensorInfo("x", np.float32, (1, 3)),)
     runs = 0
 
+    def reset(self) -> None:
+        """There is no state."""
+
     def run(self, inputs: dict[str, Array], *, output_names: Any = None, observe: Any = None) -> dict[str, Any]:
         self.runs += 1
         assert inputs["x"].shape[0] == self.inputs[0].shape[0]

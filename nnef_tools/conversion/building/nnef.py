@@ -20,6 +20,7 @@ from ...model.dtypes import is_integer, nnef_dtype
 from ...ops.inference import evaluate, infer_shapes
 from ...ops.integers import keeps_bits
 from .operations import Operand, Operations
+from .quantized import QuantizedArray
 from .typing import Signature, Types, kinds_of, signature_of, types_of
 
 ndarray = np.ndarray[Any, Any]
@@ -54,6 +55,7 @@ class Builder(Operations):
     derived_from: constant -> the one that it is another form of. named_after: constant -> the one that it was mainly
     computed from, whose name it takes if nothing else has it. views: the other forms that were made of constants.
     steps: of the loops that are unrolled.
+    states: variable that keeps its value from run to run -> its first value, an array or a QuantizedArray.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Builder(Operations):
         self.named_after: dict[Tensor, Tensor] = {}
         self.views: dict[tuple[Any, ...], Tensor] = {}
         self.steps = Steps()
+        self.states: dict[Tensor, Any] = {}
         self._computed: dict[Tensor, ndarray | None] = {}
         self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
 
@@ -89,6 +92,25 @@ class Builder(Operations):
         if base is not None:
             self.derived_from[tensor] = base
         return tensor
+
+    def state(self, initial: ndarray | QuantizedArray, label: str) -> Tensor:
+        """A variable that keeps its value from run to run, with the value before the first one."""
+        tensor = Tensor(self.graph, shape=initial.shape, dtype=initial.dtype.type)
+        if isinstance(initial, QuantizedArray):
+            tensor.quant = initial.quant()
+        attribs = {"shape": list(initial.shape), "label": "", "dtype": LITERAL_TYPES[nnef_dtype(tensor.dtype)]}
+        Operation(self.graph, type="variable", name=label, attribs=attribs, outputs=tensor)
+        self.states[tensor] = initial
+        return tensor
+
+    def update(self, state: Tensor, value: Tensor) -> Operation:
+        """Gives a variable its value for the next run, in place of what it may have been given before."""
+        earlier = [op for op in state.consumers if op.type == "update"]
+        self.graph.remove_operations(earlier, unlink=True)
+        result: Tensor = self.op("update", state, value)
+        result.quant = dict(state.quant or {})
+        assert result.producer is not None
+        return result.producer
 
     def value(self, tensor: Tensor) -> ndarray | None:
         """The array of a constant, or of a tensor that is computed from constants only; None for any other."""

@@ -15,12 +15,16 @@ import numpy as np
 
 from ...model import Operation, Tensor
 from ..building.nnef import Builder
+from ..building.quantized import QuantizedArray
 from ..building.shapes import shape, squeeze, transpose, unsqueeze
 
 ndarray = np.ndarray[Any, Any]
 
 ROWS = {"lstm_layer": 4, "gru_layer": 3, "rnn_layer": 1}
 """How many gates the weights of a layer hold."""
+
+VIEWS = ("reshape", "squeeze", "unsqueeze")
+"""Operations whose result has the same items in the same order."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ def _products(x: Tensor) -> Iterator[Tensor]:
         op = pending.pop().producer
         if op is not None and op.type == "mul":
             yield op.output
-        elif op is not None and op.type in ("add", "matmul", "split", "slice", "concat"):
+        elif op is not None and op.type in ("add", "matmul", "split", "slice", "concat", *VIEWS):
             pending.extend(op.inputs)
 
 
@@ -246,8 +250,19 @@ class _Sums:
             return None
         if op.type == "split":
             return self._split(op, x)
+        if op.type in VIEWS:
+            return self._of_view(op, x)
         reader = readers.get(str(op.type))
         return None if reader is None else reader(op)
+
+    def _of_view(self, op: Operation, x: Tensor) -> _Affine | None:
+        """The tensor of which a chain of views has the same shape again, as in loops over a batch of one."""
+        source = op.inputs[0]
+        while shape(source) != shape(x):
+            if source.producer is None or source.producer.type not in VIEWS:
+                return None
+            source = source.producer.inputs[0]
+        return self._of(source)
 
     def _sum(self, op: Operation) -> _Affine | None:
         for one, two in _operands(op.output, "add"):
@@ -261,6 +276,8 @@ class _Sums:
     def _product(self, op: Operation) -> _Affine | None:
         left, weights = op.inputs
         if weights.data is None or len(shape(weights)) != 2 or op.attribs.get("transposeA"):
+            return None
+        if isinstance(weights.data, QuantizedArray):  # a layer would not keep the codes
             return None
         matrix = np.asarray(weights.data)
         return self._times(left, matrix.T if op.attribs.get("transposeB") else matrix, weights)

@@ -364,9 +364,12 @@ class ConverterFromNNEF(Converter):
             folded = target.data is not None and target in self._builder.derived_from  # takes the name of its origin
             if source.name and target not in wanted and (fact or not folded):
                 wanted[target] = fact or source.name
-        bound = [*self._target.outputs, *self._target.inputs]
-        for source, target in zip((*self._source.outputs, *self._source.inputs), bound, strict=True):
-            wanted[target] = self._source_name(source) or source.name or "tensor"
+        for sources, targets in (
+            (self._source.outputs, self._target.outputs),
+            (self._source.inputs, self._target.inputs),
+        ):
+            for source, target in zip(sources, targets, strict=False):  # states follow
+                wanted[target] = self._source_name(source) or source.name or "tensor"
         for tensor in self._target.tensors:
             base: Tensor | None = tensor
             while base is not None and tensor not in wanted:

@@ -19,12 +19,13 @@ from ...errors import (
     shape_hint,
     shape_text,
 )
+from ...io.nnef.labels import FreshLabels
 from ...language.names import sanitize_identifier
 from ...language.parser import parse_fragments
 from ...language.types import REQUIRED, Fragment
 from ...model import Graph, Operation, Tensor
 from ...model.channels import is_moved
-from ...model.dtypes import as_class, dtype_name, nnef_dtype
+from ...model.dtypes import as_class, dtype_name, integer_of, nnef_dtype
 from ...model.facts import FORMAT, TIES, TensorFact, Ties, opset_versions, with_tensor_facts
 from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ...model.widths import has_literal
@@ -36,6 +37,7 @@ from ..building.nnef import Builder
 from ..building.quantized import QuantizedArray
 from ..building.shapes import unsqueeze
 from ..maths import axis_orders
+from ..maths.quantization import codes_of
 from .base import Converter, is_missing
 from .refusal import DependsOnRefused, is_known, unknown_shape
 from .rules import Call, find_rule
@@ -64,6 +66,8 @@ class ConverterToNNEF(Converter):
     """The rule of the source format for values in the middle of two codes."""
     _builder: Builder
     _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
+    _given: Sequence[Tensor]
+    _results: Sequence[Tensor]
 
     def __init__(
         self,
@@ -94,6 +98,7 @@ class ConverterToNNEF(Converter):
     def __call__(self, graph: Graph) -> Graph:
         """Converts a graph to NNEF. ConversionError lists every operator that cannot be converted (`refused`)."""
         self._source = graph
+        self._given, self._results = self._bound(graph)
         self._target = Graph(graph.name)
         self._tensors = {}
         self._captured = {}
@@ -120,21 +125,25 @@ class ConverterToNNEF(Converter):
 
     # inputs and outputs
 
+    def _bound(self, graph: Graph) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """The inputs and outputs of the source that are inputs and outputs of the target."""
+        return graph.inputs, graph.outputs
+
     def _convert_inputs(self) -> None:
-        dynamic = [t for t in self._source.inputs if t.shape is None or None in t.shape]
+        dynamic = [t for t in self._given if t.shape is None or None in t.shape]
         if dynamic:
             names = ", ".join(f"'{t.name}'" for t in dynamic)
             raise ConversionError(
                 f"Input graph contains tensors with dynamic shape: {names}",
                 hint=shape_hint({str(t.name): t.shape for t in dynamic}),
             )
-        for source in self._source.inputs:
+        for source in self._given:
             if source.volume == 0:
                 shape = tuple(source.shape or ())
                 self.warnings.append(f"input '{source.name}' is left out, since it is empty (shape {list(shape)})")
                 self._tensors[source] = self._builder.constant(np.empty(shape, source.dtype))
         self._check_transposed()
-        filled = [source for source in self._source.inputs if source.volume != 0]
+        filled = [source for source in self._given if source.volume != 0]
         self._interface = [(source, self._convert_input(source)) for source in filled]
         self._target.inputs = [target for _, target in self._interface]
         if not self._target.inputs:
@@ -185,8 +194,8 @@ class ConverterToNNEF(Converter):
         """
         left_out = {op: None for op in self._source.operations if any(t in self._unknown for t in op.outputs)}
         if not left_out:
-            return list(self._source.outputs)
-        kept = [t for t in dict.fromkeys(self._source.outputs) if t not in self._unknown]
+            return list(self._results)
+        kept = [t for t in dict.fromkeys(self._results) if t not in self._unknown]
         targets = {self._mapped(source) for source in kept} | set(self._target.inputs)
         for source in cut_tensors(self._source, left_out):
             target = self._tensors.get(source)
@@ -365,7 +374,8 @@ class ConverterToNNEF(Converter):
     # the finished graph
 
     def _finish(self) -> None:
-        remove_unreachable(self._target, keep=[op for op in self._target.operations if op.type == "external"])
+        kept = ("external", "update")
+        remove_unreachable(self._target, keep=[op for op in self._target.operations if op.type in kept])
         self._make_variables()
         self._target.sort()
         taken = set(Library().fragments)
@@ -383,9 +393,10 @@ class ConverterToNNEF(Converter):
         if self._keep_io_names:
             self._name_io()
         generate_tensor_names_from_op_type(self._target, keep_io_names=self._keep_io_names)
+        labels = FreshLabels()
         for op in self._target.operations:
             if op.type == "variable":
-                op.attribs["label"] = op.name or op.output.name
+                op.attribs["label"] = labels(op.name or op.output.name)
 
     def _name_io(self) -> None:
         taken: set[str] = set()
@@ -395,6 +406,9 @@ class ConverterToNNEF(Converter):
 
     def _make_variables(self) -> None:
         """Makes variables of constants, apart from numbers of rank 0 that have a literal and are not quantized."""
+        for tensor, initial in self._builder.states.items():
+            if tensor.graph is not None:
+                self._set_initial(tensor, initial)
         for tensor in list(self._target.tensors):
             if tensor.data is None or tensor.has_producer:
                 continue
@@ -412,6 +426,16 @@ class ConverterToNNEF(Converter):
                     continue
             attribs = {"shape": list(tensor.shape or ()), "label": "", "dtype": dtype}
             Operation(self._target, type="variable", attribs=attribs, outputs=tensor)
+
+    def _set_initial(self, state: Tensor, initial: Any) -> None:
+        """Gives a variable that is updated its first value; codes, if it is quantized."""
+        if isinstance(initial, QuantizedArray):
+            initial = initial.codes
+        elif state.quant:
+            codes, quant = codes_of(np.asarray(initial), state.quant), state.quant
+            initial = codes.astype(integer_of(int(quant["bits"]), signed=bool(quant["signed"])))
+        state.data = np.asarray(initial)
+        state.dtype = state.data.dtype.type
 
     def _warn(self) -> None:
         self._warn_of_unmatched()

@@ -1,7 +1,7 @@
 """Builtin operators that are operators of TensorFlow under another name, and are converted by the rules of these.
 
 A line is `BUILTIN Operator option=attribute ..`; an option with nothing behind the `=` has no effect on values. Inputs
-are the same in the same order, or as in `INPUTS`.
+are the same in the same order, or as in `INPUTS`. The operators on lists are not in files, but made by loops.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from ....io.tf.lite.schema import tflite_schema
+from .schema import tflite_schema
 
 _BRIDGES = """
 ABS Abs
@@ -116,6 +116,8 @@ STABLEHLO_TANH Tanh
 SUB Sub pot_scale_int16=
 SUM Sum keep_dims=keep_dims
 TANH Tanh
+TensorListGetItem TensorListGetItem
+TensorListSetItem TensorListSetItem
 TILE Tile
 TOPK_V2 TopKV2
 TRANSPOSE Transpose

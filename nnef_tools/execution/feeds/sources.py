@@ -143,12 +143,14 @@ def run_batches(
 ) -> dict[str, Array]:
     """Runs a model with a fixed batch on inputs with a larger batch, part by part, and concatenates the outputs.
 
-    A part is as large as dimension 0 of the model's inputs (1 where the model leaves it open). UsageError if the inputs
-    do not have a common batch that is a multiple of that, or if an output has no batch dimension.
+    Each part starts with the first values of variables. It is as large as dimension 0 of the model's inputs (1 where
+    the model leaves it open). UsageError if the inputs do not have a common batch that is a multiple of that, or if
+    an output has no batch dimension.
     """
     part, count = _parts(executor.inputs, inputs)
     results: dict[str, list[Array]] = {}
     for k in range(count):
+        executor.reset()
         sample = {name: array[k * part : (k + 1) * part] for name, array in inputs.items()}
         for name, array in executor.run(sample, output_names=output_names, observe=observe).items():
             results.setdefault(name, []).append(array)

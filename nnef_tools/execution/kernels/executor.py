@@ -49,11 +49,17 @@ class GraphExecutor:
         self._constants: MutableMapping[int, Any] = {
             slot: kernels.from_numpy(constant_data(tensor)) for slot, tensor in self._plan.constants
         }
+        self._first = {slot: value for slot, value in self._constants.items() if slot in self._plan.updated}
+        self.has_state = bool(self._first)
         self.backend = kernels.name
         self.device = kernels.device
         self.inputs = [tensor_info(tensor) for tensor in graph.inputs]
         self.outputs = [tensor_info(tensor) for tensor in graph.outputs]
         self.tensor_names = self._plan.tensor_names
+
+    def reset(self) -> None:
+        """See `Executor.reset`."""
+        self._constants.update(self._first)
 
     def run(
         self,
@@ -69,12 +75,12 @@ class GraphExecutor:
         to_numpy = self._kernels.to_numpy
         watch = None if observe is None else (lambda name, value: observe(name, to_numpy(value)))
         with self._kernels.context(), within(self._budget):
-            values, updates = self._plan.run(arrays, self._constants, set(slots), watch)
-        self._constants.update(updates)
-        kept = {id(value) for value in updates.values()}
+            values, changed = self._plan.run(arrays, self._constants, set(slots), watch)
+        # copies, since a new value may be a view of an input
+        self._constants.update({slot: self._kernels.from_numpy(to_numpy(x).copy()) for slot, x in changed.items()})
         results = {}
         for name, slot in zip(names, slots, strict=True):
             array = to_numpy(values[slot])
             # a view may share memory with a constant or input, which must not change if the caller writes to the result
-            results[name] = array if array.flags.owndata and id(values[slot]) not in kept else array.copy()
+            results[name] = array if array.flags.owndata else array.copy()
         return results

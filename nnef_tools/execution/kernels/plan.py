@@ -17,6 +17,7 @@ from ...errors import ExecutionError, NnefToolsError, PluginCodeError
 from ...model import Graph, Operation, Tensor
 from ...model.facts import Ties, ties_rule
 from ...model.plugin_code import origin, own_lines, reason
+from ...model.state import updates
 from ...ops.bind import BoundCall, bind, python_name
 from ...ops.inference import flat_results
 from ...ops.library import Library
@@ -62,7 +63,8 @@ class Step:
     attribs: Mapping[str, Any]
     outputs: tuple[int, ...]
     quantizers: tuple[Operator | None, ...]
-    variable: int | None  # the slot that an `update` writes to after the run
+    variables: tuple[int, ...]  # the slots that an `update` writes to after the run: all variables of one label
+    quantize_variable: Operator | None
     frees: tuple[int, ...] = ()
 
 
@@ -86,6 +88,7 @@ class Plan:
         self._check_operators()
         computed = [op for op in graph.operations if op.type not in SOURCES]
         self.constants: list[tuple[int, Tensor]] = list(self._find_constants())
+        self._updates = updates(graph)
         self.steps = [self._prepare(op) for op in computed]
         self._release(self.steps)
         self.outputs = [self._slot(tensor) for tensor in graph.outputs]
@@ -93,6 +96,11 @@ class Plan:
         self.names: list[str | None] = [tensor.name for tensor in self.tensors]
         self._by_name = {name: slot for slot, name in reversed(list(enumerate(self.names))) if name}
         self._input_quantizers = [quantizer(kernels, tensor, self._ties) for tensor in graph.inputs]
+
+    @property
+    def updated(self) -> set[int]:
+        """The slots of variables that a run changes."""
+        return {slot for step in self.steps for slot in step.variables}
 
     @property
     def tensor_names(self) -> list[str]:
@@ -123,7 +131,7 @@ class Plan:
         """
         values: list[Any] = [None] * len(self.tensors)
         results: dict[int, Any] = {}
-        updates: dict[int, Any] = {}
+        changed: dict[int, Any] = {}
 
         def store(slot: int, value: Any) -> None:
             values[slot] = value
@@ -141,12 +149,13 @@ class Plan:
             outputs = self._execute(step, values, overrides)
             for slot, quantize, value in zip(step.outputs, step.quantizers, outputs, strict=False):
                 store(slot, quantize(value) if quantize else value)
-            if step.variable is not None:
-                updates[step.variable] = values[step.outputs[0]]
+            for slot in step.variables:
+                value, quantize = values[step.outputs[0]], step.quantize_variable
+                changed[slot] = quantize(value) if quantize else value
             del outputs
             for slot in step.frees:
                 values[slot] = None
-        return results, updates
+        return results, changed
 
     def _execute(
         self, step: Step, values: list[Any], overrides: Mapping[str, Mapping[str, Any]] | None
@@ -236,7 +245,8 @@ class Plan:
             attribs=self._attributes(op, call),
             outputs=tuple(self._slot(tensor) for tensor in op.outputs),
             quantizers=tuple(quantizer(self._kernels, tensor, self._ties) for tensor in op.outputs),
-            variable=self._slot(op.inputs[0]) if op.type == "update" else None,
+            variables=tuple(self._slot(tensor) for tensor, update in self._updates.items() if update is op),
+            quantize_variable=quantizer(self._kernels, op.inputs[0], self._ties) if op.type == "update" else None,
         )
 
     def _attributes(self, op: Operation, call: BoundCall) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -14,11 +14,13 @@ from ...budget import current, within
 from ...errors import ExecutionError, FormatError, NnefToolsError
 from ...language.gc_pause import paused_collector
 from ...model import Graph, Tensor
+from ...model.state import updates
 from ..executor import Array, EngineError, Observer, no_such_tensor
 from ..feeds.inputs import check_inputs, tensor_info
 from .compiled import CompiledModel
 from .model_cache import find_cache
 from .onnx import VERSION, first_line, open_session, providers, shared_values
+from .state import Memory, states_of
 
 
 class NnefOnnxExecutor:
@@ -41,14 +43,16 @@ class NnefOnnxExecutor:
         self._model = model
         self._warned: list[str] = []  # of what is ignored in the model, which is not cached then, to tell it every time
         self._sessions: dict[tuple[str, ...], _Session] = {}
+        self._memory = Memory()
         self._cache = None if isinstance(model, Graph) else find_cache(Path(model), VERSION)
         if not self._open_cached():
             with paused_collector():  # one pause for all steps: after each, everything would be walked
                 self._open_uncached()
         self._output_names = [info.name for info in self.outputs]
+        self.has_state = any(session.states for session in self._sessions.values())
         session = self._sessions.get(tuple(self._output_names))
         # the session of all outputs, if it takes the inputs unchanged
-        fits = session is not None and session.inputs == [info.name for info in self.inputs]
+        fits = session is not None and session.inputs == [info.name for info in self.inputs] and not self.has_state
         self._direct = partial(session.run, session.outputs) if session is not None and fits else None
 
     def _open_cached(self) -> bool:
@@ -112,11 +116,19 @@ class NnefOnnxExecutor:
     def _tensors(self) -> dict[str, Tensor]:
         return {t.name: t for t in reversed(self._graph.tensors) if t.name}
 
+    @cached_property
+    def _updated(self) -> Collection[Tensor]:
+        return updates(self._graph).keys()
+
     @property
     def tensor_names(self) -> Sequence[str]:
         """See `Executor.tensor_names`."""
         produced = (tensor for op in self._graph.operations for tensor in op.outputs)
         return list(dict.fromkeys(t.name for t in (*self._graph.inputs, *produced) if t.name))
+
+    def reset(self) -> None:
+        """See `Executor.reset`."""
+        self._memory.clear()
 
     def run(
         self,
@@ -138,7 +150,7 @@ class NnefOnnxExecutor:
                 pass
         arrays = check_inputs(self.inputs, inputs)
         names = self._output_names if output_names is None else list(output_names)
-        if self._direct is not None and names == self._output_names and observe is None:
+        if tuple(names) in self._sessions and observe is None:
             return dict(zip(names, self._compute(tuple(names), arrays), strict=True))
         for name in names:
             self._check_name(name)
@@ -157,7 +169,9 @@ class NnefOnnxExecutor:
         tensor = self._tensors[name]
         producer = tensor.producer
         constant = producer is None or producer.type in ("variable", "constant")
-        return constant or (producer is not None and producer.type == "external" and not tensor.quant)
+        if constant:
+            return tensor not in self._updated
+        return producer is not None and producer.type == "external" and not tensor.quant
 
     def _known(self, name: str, feeds: Mapping[str, Array]) -> Array:
         from ..kernels.constants import constant_data
@@ -169,22 +183,27 @@ class NnefOnnxExecutor:
             raise no_such_tensor(name, self.tensor_names)
 
     def _compute(self, names: tuple[str, ...], inputs: Sequence[Array]) -> list[Array]:
-        if not names:
+        if not names and not self.has_state:
             return []
         if names not in self._sessions:
             self._open(names)
         session = self._sessions[names]
         try:
-            results: list[Array] = session.run(session.outputs, dict(zip(session.inputs, inputs, strict=True)))
+            feeds = {**dict(zip(session.inputs, inputs, strict=True)), **self._memory.feeds(session.states)}
+            results: list[Array] = session.run([*session.outputs, *(state.output for state in session.states)], feeds)
         except Exception as error:  # onnxruntime raises a class of its own for each status
             raise EngineError(f"onnxruntime failed: {first_line(error)}") from error
-        return results
+        count = len(session.outputs)
+        self._memory.keep(session.states, results[count:])
+        return results[:count]
 
 
 class _Session:
-    """A session of onnxruntime, with the names of its inputs and outputs."""
+    """A session of onnxruntime, with the names of its inputs and outputs other than states."""
 
     def __init__(self, session: Any) -> None:
         self.run: Callable[..., list[Array]] = session.run
-        self.inputs = [item.name for item in session.get_inputs()]
-        self.outputs = [item.name for item in session.get_outputs()]
+        self.states = states_of(session)
+        own = {name for state in self.states for name in (state.input, state.output)}
+        self.inputs = [item.name for item in session.get_inputs() if item.name not in own]
+        self.outputs = [item.name for item in session.get_outputs() if item.name not in own]

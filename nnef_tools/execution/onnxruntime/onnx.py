@@ -18,6 +18,7 @@ from ...io.onnx.wire import skeleton
 from ...io.protobuf.wire import VARINT, delimited, tag, varint
 from ..executor import Array, Observer, TensorInfo, no_such_tensor
 from ..feeds.inputs import check_inputs
+from .state import Memory, states_of
 
 try:
     import onnxruntime as ort
@@ -53,6 +54,9 @@ class OnnxExecutor:
 
     Inner tensors are those of the unoptimized model: a second session computes them, from the model with these tensors
     as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses. device: see `providers`.
+
+    Inputs and outputs that are a state (`dialects.onnx.state`) are connected from run to run, and not among `inputs`
+    and `outputs`.
     """
 
     backend = "onnxruntime"
@@ -71,9 +75,14 @@ class OnnxExecutor:
         self._session = self._make_session(os.fspath(self._path) if self._path is not None else model, observed=False)
         self._sessions: dict[tuple[str, ...], Any] = {}
         self._proto: Any = None
-        initializers = {item.name for item in self._session.get_overridable_initializers()}
-        self.inputs = [_info(item) for item in self._session.get_inputs() if item.name not in initializers]
-        self.outputs = [_info(item) for item in self._session.get_outputs()]
+        self._states = states_of(self._session)
+        self._memory = Memory()
+        self.has_state = bool(self._states)
+        given = {item.name for item in self._session.get_overridable_initializers()}
+        given.update(state.input for state in self._states)
+        taken = {state.output for state in self._states}
+        self.inputs = [_info(item) for item in self._session.get_inputs() if item.name not in given]
+        self.outputs = [_info(item) for item in self._session.get_outputs() if item.name not in taken]
 
     @property
     def tensor_names(self) -> list[str]:
@@ -82,6 +91,10 @@ class OnnxExecutor:
         names = [info.name for info in self.inputs]
         names += [output for node in nodes for output in node.output if output]
         return list(dict.fromkeys(names))
+
+    def reset(self) -> None:
+        """See `Executor.reset`."""
+        self._memory.clear()
 
     def run(
         self,
@@ -106,16 +119,21 @@ class OnnxExecutor:
         return {name: values[name] for name in names}
 
     def _compute(self, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
-        if not wanted:
+        if not wanted and not self._states:
             return {}
-        own = {info.name for info in self.outputs}
+        feeds = {**feeds, **self._memory.feeds(self._states)}
+        following = [state.output for state in self._states]
+        wanted = list(dict.fromkeys([*wanted, *following]))
+        own = {info.name for info in self.outputs} | {*following}
         extra = tuple(name for name in wanted if name not in own)
         session = self._observed_session(extra) if extra else self._session
         try:
             results = session.run(wanted, dict(feeds))
         except Exception as error:  # onnxruntime raises a class of its own for each status
             raise ExecutionError(f"onnxruntime failed: {first_line(error)}", where=self._where) from error
-        return dict(zip(wanted, results, strict=True))
+        values = dict(zip(wanted, results, strict=True))
+        self._memory.keep(self._states, [values[name] for name in following])
+        return values
 
     def _observed_session(self, names: tuple[str, ...]) -> Any:
         if names not in self._sessions:

@@ -17,6 +17,7 @@ from ...execution.kernels.plan import Plan
 from ...execution.kernels.torch import TorchKernels, find_operator, tensor_from_numpy
 from ...io.nnef import Writer
 from ...model import Tensor
+from ...model.state import updates
 from ...model.widths import has_doubles
 
 ActivationCallback = Callable[[str, torch.Tensor], None]
@@ -76,16 +77,22 @@ class NNEFModule(torch.nn.Module):
         # results may be views of a variable, and must keep its old value when it is updated
         constants = {slot: value.view_as(value) for slot, value in parameters.items()}
         overrides = self._training_attributes if self.training else None
-        results, updates = plan.run(
+        results, changed = plan.run(
             [self._as_input(*pair) for pair in zip(inputs, self._graph.inputs, strict=True)],
             constants,
             set(plan.outputs),
             self._activation_callback,
             overrides,
         )
-        for slot, value in updates.items():
+        for slot, value in changed.items():
             parameters[slot].data = value.detach().clone()
         return tuple(results[slot] for slot in plan.outputs)
+
+    def reset(self) -> None:
+        """Gives the variables that a run changes the values that they were loaded with."""
+        for tensor in updates(self._graph):
+            parameter = self._value(tensor)
+            parameter.data = self._constant(tensor).clone().to(parameter)
 
     def save_nnef(self, path: str | PathLike[str]) -> None:
         """Writes the model with the current values of its parameters to a folder, or to an archive if it ends in .tgz.

@@ -90,14 +90,6 @@ def test_opsets() -> None:
         assert model.opset_import[0].version == opset
 
 
-def test_variables_that_change_are_refused() -> None:
-    body = "x = external(shape = [2]); v = variable(shape = [2], label = 'v'); w = update(v, x); y = copy(w);"
-    graph = nnef_graph(body)
-    graph.operations[1].output.data = np.zeros(2, np.float32)
-    with pytest.raises(ConversionError, match="no counterpart"):
-        Converter()(graph)
-
-
 def test_structure() -> None:
     """Operations with a counterpart become that one operator."""
     for call, op in {

@@ -14,8 +14,8 @@ from nnef_tools.conversion.tflite.common import FUSING
 from nnef_tools.conversion.tflite.to_nnef.refused import REASONS
 from nnef_tools.conversion.tflite_to_nnef import Converter
 from nnef_tools.dialects.tflite.bridges import INPUTS, bridges
+from nnef_tools.dialects.tflite.schema import tflite_schema
 from nnef_tools.errors import ConversionError
-from nnef_tools.io.tf.lite.schema import tflite_schema
 from nnef_tools.model import Graph, Operation, Tensor
 
 from ...support.arrays import logicals, random

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ....dialects.onnx.types import ELEMENT_TYPES, find_data_type
-from ....errors import ConversionError, UsageError
+from ....errors import ConversionError, Unsupported, UsageError
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
 from ....model.facts import OPSET, Ties, tensor_facts
+from ....model.state import updates
 from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
 from ....optimization.nnef import idioms
@@ -28,6 +29,7 @@ from ..building import OnnxBuilder
 from . import FAMILIES
 from .attributes_to_inputs import attributes_to_inputs
 from .quant import dequantize_into, dequantized, linear, quantized, rounded
+from .variable import StateTensors, first_value, state_names, with_states
 
 OPSETS = range(13, 29)
 DEFAULT_OPSET = 21
@@ -86,6 +88,7 @@ class Converter(ConverterFromNNEF):
             raise UsageError(f"opset {opset} is not supported", hint=f"{OPSETS[0]} to {OPSETS[-1]} are")
         self._wanted_opset = opset
         self._opset = opset or DEFAULT_OPSET
+        self._states: list[StateTensors] = []
 
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterFromNNEF`."""
@@ -116,7 +119,7 @@ class Converter(ConverterFromNNEF):
 
     def _target_facts(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         domains = {op.domain for op in self._target.operations} - {""}
-        facts = super()._target_facts(metadata)
+        facts = with_states(super()._target_facts(metadata), self._states)
         return {**facts, OPSET: {"": self._opset, **dict.fromkeys(sorted(domains), 1)}}
 
     def _prepared(self, graph: Graph) -> Graph:
@@ -172,10 +175,46 @@ class Converter(ConverterFromNNEF):
                 dequantize_into(self._builder, tensor.data, tensor)
         place_operations(self._target)
 
+    def _convert_inputs(self) -> None:
+        super()._convert_inputs()
+        self._states = []
+        for variable, update in updates(self._source).items():
+            known = next((state for state in self._states if state.update is update), None)
+            state = known or self._state(variable, update)
+            self._tensors[variable] = state.quantized
+
+    def _state(self, variable: Tensor, update: Operation) -> StateTensors:
+        """A variable that is updated as a further input. Its next value becomes a further output."""
+        if variable.quant and linear(variable.quant, self._opset) is None:
+            raise Unsupported(f"variable '{variable.name}' is updated, and quantized as ONNX cannot")
+        initial = first_value(variable, self._class)
+        tensor = Tensor(self._target, shape=initial.shape, dtype=initial.dtype.type)
+        self._target.inputs = [*self._target.inputs, tensor]
+        quantized = self._quantized(variable, tensor) if variable.quant else tensor
+        self._states.append(StateTensors(variable, update, tensor, quantized, initial))
+        return self._states[-1]
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        if op.type == "variable" and op.output in self._tensors:
+            return True
+        return super()._convert_by_rule(op, opset)
+
+    def _wanted_names(self) -> dict[Tensor, str]:
+        return super()._wanted_names() | state_names(self._states)
+
     def _convert_outputs(self) -> None:
         for source in self._source.outputs:
             shape_of(source)  # outputs of ONNX models must have a rank
         super()._convert_outputs()
+        for state in self._states:
+            value = self._mapped(state.update.output)
+            if state.variable.quant and state.update.output.quant != state.variable.quant:
+                value = self._quantized(state.variable, value)
+            bound = (*self._target.inputs, *self._target.outputs)
+            if value.data is not None or value in bound:
+                value = self._builder.identity(value)
+            state.output = value
+            self._target.outputs = [*self._target.outputs, value]
         if self._transforms:
             for op in self._target.operations:
                 attributes_to_inputs(self._builder, op)

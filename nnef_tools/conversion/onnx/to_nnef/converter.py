@@ -20,6 +20,7 @@ from . import FAMILIES
 from .interface import with_real_interface
 from .qdq import absorb_copies, find_pairs, quantized_real
 from .refused import BLOCKED, BLOCKED_DOMAIN, DYNAMIC, REASONS
+from .variable import connected, update_state, without_states
 
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
@@ -53,6 +54,25 @@ class Converter(ConverterToNNEF):
             for tensor, (dtype, shape) in self._undeclared.items():
                 tensor.dtype, tensor.shape = dtype, shape
 
+    def _bound(self, graph: Graph) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Without what passes from run to run."""
+        self._states = connected(graph)
+        hidden = {tensor for state in self._states for tensor in (state.input, state.output)}
+        return [t for t in graph.inputs if t not in hidden], [t for t in graph.outputs if t not in hidden]
+
+    def _convert_inputs(self) -> None:
+        super()._convert_inputs()
+        for state in self._states:
+            self._tensors[state.input] = self._builder.state(state.initial, state.label)
+
+    def _convert_outputs(self) -> None:
+        super()._convert_outputs()
+        for state in self._states:
+            update_state(self._builder, self._mapped(state.input), self._mapped(state.output), state.label)
+
+    def _facts(self) -> dict[str, Any]:
+        return without_states(super()._facts())
+
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         if op in self._quantizers and is_float(self._mapped(op.inputs[0]).dtype):
             self._quantizers[op] = quantized_real(self._builder, self._mapped(op.inputs[0]), op)
@@ -65,6 +85,8 @@ class Converter(ConverterToNNEF):
 
     def _finish(self) -> None:
         replaced = absorb_copies(self._target)
+        states = self._builder.states
+        self._builder.states = {replaced.get(tensor, tensor): initial for tensor, initial in states.items()}
         self._interface = [(source, replaced.get(target, target)) for source, target in self._interface]
         self._tensors.update(reversed(self._interface))
         self._drop_annotations()

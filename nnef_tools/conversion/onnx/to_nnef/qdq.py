@@ -184,12 +184,16 @@ def absorb_copies(graph: Graph) -> dict[Tensor, Tensor]:
         if op.type != "copy" or not op.output.quant:
             continue
         real, result = op.input, op.output
-        if real.consumer is not op or real.quant or real.producer is None or real in graph.outputs:
+        updates = [reader for reader in real.consumers if reader.type == "update" and reader.inputs[0] is real]
+        if {*real.consumers} != {op, *updates} or real.quant or real.producer is None or real in graph.outputs:
             continue
         if real in graph.inputs and result in graph.outputs:
             continue
         graph.remove_operation(op, unlink=True)
         replace_tensor_in_producers(graph, real, result)
+        for update in updates:  # of a variable, which then stores codes
+            update.inputs = (result, *update.inputs[1:])
+            update.output.quant = dict(result.quant or {})
         replaced[real] = result
         graph.remove_tensor(real)
     return replaced

@@ -74,7 +74,8 @@ def _known_extents(element_shape: Array) -> tuple[int, ...] | None:
     return None if element_shape.ndim == 0 else _extents(element_shape.tolist())
 
 
-def _stacked(b: Builder, items: list[Tensor], dtype: Any, extents: tuple[int, ...] | None) -> Tensor:
+def stacked(b: Builder, items: list[Tensor], dtype: Any, extents: tuple[int, ...] | None) -> Tensor:
+    """The items along a new first axis: the tensor that they are the parts of, if they are all of them."""
     if not items:
         if extents is None:
             raise Unsupported("a list without items has no shape")
@@ -91,7 +92,7 @@ def _unwritten(count: int) -> tuple[None, ...]:
     return (None,) * count
 
 
-def _parts(b: Builder, x: Tensor) -> tuple[Tensor, ...]:
+def parts(b: Builder, x: Tensor) -> tuple[Tensor, ...]:
     """The parts of a tensor along its first axis, which is dropped."""
     count = shape(x)[0]
     if count == 0:
@@ -121,7 +122,7 @@ def empty_tensor_list(
 @to_nnef("tf", "TensorListFromTensor")
 def tensor_list_from_tensor(b: Builder, x: Tensor, element_shape: Array) -> TensorList:
     """TensorListFromTensor: the parts along the first axis."""
-    return TensorList(_parts(b, x), x.dtype, tuple(shape(x)[1:]))
+    return TensorList(parts(b, x), x.dtype, tuple(shape(x)[1:]))
 
 
 @to_nnef("tf", "TensorListStack")
@@ -130,7 +131,7 @@ def tensor_list_stack(
 ) -> Tensor:
     """TensorListStack -> stack."""
     values = _as_list(items)
-    return _stacked(b, values.all_items(b), values.dtype, values.extents or _known_extents(element_shape))
+    return stacked(b, values.all_items(b), values.dtype, values.extents or _known_extents(element_shape))
 
 
 @to_nnef("tf", "TensorListGetItem")
@@ -201,7 +202,7 @@ def tensor_list_gather(
 ) -> Tensor:
     """TensorListGather -> stack of some items."""
     values = _as_list(items)
-    return _stacked(b, [values.item(b, k) for k in indices], values.dtype, values.extents)
+    return stacked(b, [values.item(b, k) for k in indices], values.dtype, values.extents)
 
 
 @to_nnef("tf", "TensorListScatterV2")
@@ -222,7 +223,7 @@ def tensor_list_scatter_into(
 
 
 def _written(b: Builder, values: TensorList, indices: Sequence[int], x: Tensor) -> TensorList:
-    for index, item in zip(indices, _parts(b, x), strict=True):
+    for index, item in zip(indices, parts(b, x), strict=True):
         values = values.with_item(index, item)
     return values
 
@@ -290,7 +291,7 @@ def tensor_array_gather(
     """TensorArrayGatherV3 -> stack of some items."""
     values = _as_list(flow)
     extents = values.extents or _extents(element_shape)
-    return _stacked(b, [values.item(b, k) for k in indices], values.dtype, extents)
+    return stacked(b, [values.item(b, k) for k in indices], values.dtype, extents)
 
 
 @to_nnef("tf", "TensorArraySizeV3")

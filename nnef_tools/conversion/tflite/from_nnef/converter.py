@@ -138,7 +138,9 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         return self._tensors[source]
 
     def _finish_constants(self) -> None:
-        """Replaces quantized constants by codes and DEQUANTIZE."""
+        """Replaces quantized constants by codes and DEQUANTIZE, and integers of 64 bits where those of 32 will do."""
+        if self._builder.has_narrow_integers:
+            narrow_integers(self._target)
         for tensor in list(self._target.tensors):
             form = tensor.data
             if isinstance(form, QuantizedArray):
@@ -163,10 +165,6 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         if np.float16 in (data.dtype.type, self._source_dtype(source)):
             self._halves.add(target)
         return target
-
-    def _finish_constants(self) -> None:
-        if self._builder.has_narrow_integers:
-            narrow_integers(self._target)
 
     def _mirror(self, op: Operation) -> None:
         """Options that NNEF carries in hexadecimal digits, since they are no FlexBuffer, are bytes again."""

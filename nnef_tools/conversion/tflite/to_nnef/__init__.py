@@ -2,6 +2,7 @@
 
 FAMILIES = (
     "activation",
+    "control",
     "conv",
     "elementwise",
     "index",
@@ -10,6 +11,8 @@ FAMILIES = (
     "norm",
     "pool",
     "quant",
+    "recurrent",
     "resize",
+    "state",
     "stablehlo",
 )

@@ -23,11 +23,13 @@ from ...building import shapes
 from ...building.quantized import QuantizedArray
 from ...engine.rules import Call, find_rule
 from ...tf.to_nnef.converter import Converter as TensorFlowConverter
+from ...tf.to_nnef.lists import TensorList
 from ...tf.to_nnef.refused import FOREIGN
 from ..common import FUSING, activated
 from . import FAMILIES
-from .quantization import as_reals, hybrid_kind
+from .quantization import as_reals, first_value, hybrid_kind
 from .refused import REASONS
+from .state import CARRYING, WITH_RESOURCES, Resource, Resources
 
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
@@ -48,6 +50,7 @@ class Converter(TensorFlowConverter):
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""
         reals, self._originals = as_reals(graph)
+        self._resources = Resources(reals)
         return super().__call__(reals)
 
     # operations
@@ -59,6 +62,8 @@ class Converter(TensorFlowConverter):
         function = attribs.pop(_FUSED, "NONE") if type in FUSING else "NONE"
         after = None if function == "NONE" else partial(activated, self._builder, function=function)
         rule = find_rule(self.dialect, type, 1)
+        if type in WITH_RESOURCES:
+            attribs["resources"] = self._resources
         if type in _TYPED:
             attribs["result_type"] = op.outputs[0].dtype
         if type in _SHAPED:
@@ -83,7 +88,34 @@ class Converter(TensorFlowConverter):
     def _mapped(self, source: Tensor) -> Tensor:
         if source not in self._tensors and isinstance(source.data, QuantizedArray):
             self._tensors[source] = Tensor(self._target, source.name, source.data.shape, np.float32, source.data)
+        if source not in self._tensors and self._is_variable(source):
+            self._tensors[source] = self._builder.state(first_value(source), str(source.name))
         return super()._mapped(source)
+
+    def _is_variable(self, source: Tensor) -> bool:
+        """Is it a tensor that its operator changes, and that keeps its value from run to run?"""
+        computed = source.data is not None or source.producer is not None or source.graph is not self._source
+        return not computed and source.name in self._source.metadata.get("variables", ())
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        converted = super()._convert_by_rule(op, opset)
+        for source in filter(self._is_variable, op.inputs):  # what reads it from here on gets the new value
+            updates = [reader for reader in self._mapped(source).consumers if reader.type == "update"]
+            if updates:
+                self._tensors[source] = updates[0].output
+        return converted
+
+    def _check_types(self, op: Operation) -> None:
+        if str(op.type) not in CARRYING:
+            super()._check_types(op)
+
+    def _check(self, source: Tensor, target: Tensor) -> None:
+        """Shapes in subgraphs are those of one step, or of none where they change, and need not hold."""
+        if isinstance(target, Resource):
+            return
+        if source.graph is not self._source and not isinstance(target, TensorList):
+            source = Tensor(Graph(), source.name, None, source.dtype)
+        super()._check(source, target)
 
     def _mirrored(self, attribs: Mapping[str, Any]) -> dict[str, Any]:
         """Options of custom operators that have no form in NNEF, and bytes, are hexadecimal numbers."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ....errors import FormatError
 from ....model import Graph, Tensor
 from ....model.copying import copy_graph
-from ....model.dtypes import is_integer
+from ....model.dtypes import integer_of, is_integer
 from ...building.quantized import QuantizedArray, zero_point_quantization
 
 
@@ -38,11 +39,22 @@ def hybrid_kind(tensor: Tensor) -> str | None:
 def as_reals(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
     """A copy of the graph in which quantized tensors are real, and tensor of the copy -> its original.
 
-    Their `quant` is NNEF's. FormatError if parameters do not fit their tensor.
+    Their `quant` is NNEF's. Subgraphs are copied, too. FormatError if parameters do not fit their tensor.
     """
-    result = copy_graph(graph)
-    originals = dict(zip(result.tensors, graph.tensors, strict=True))
-    for tensor, original in originals.items():
+    originals: dict[Tensor, Tensor] = {}
+    return _with_real_tensors(graph, {}, originals), originals
+
+
+def _with_real_tensors(graph: Graph, copies: dict[Graph, Graph], originals: dict[Tensor, Tensor]) -> Graph:
+    if graph in copies:
+        return copies[graph]
+    result = copies[graph] = copy_graph(graph)
+    for op in result.operations:
+        nested = {key: item for key, item in op.attribs.items() if isinstance(item, Graph)}
+        op.attribs.update({key: _with_real_tensors(item, copies, originals) for key, item in nested.items()})
+    own = dict(zip(result.tensors, graph.tensors, strict=True))
+    originals.update(own)
+    for tensor, original in own.items():
         if not is_quantized(original):
             tensor.quant = {}
             continue
@@ -51,7 +63,7 @@ def as_reals(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
         tensor.dtype = np.float32
         if original.data is not None:
             tensor.data = form
-    return result, originals
+    return result
 
 
 def quantized_form(tensor: Tensor) -> QuantizedArray:
@@ -71,6 +83,22 @@ def quantized_form(tensor: Tensor) -> QuantizedArray:
         raise FormatError(f"tensor '{tensor.name}' has a scale that is not finite")
     codes = np.asarray(tensor.data) if tensor.data is not None else np.zeros([1] * len(extents), tensor.dtype)
     return QuantizedArray(codes, scale, zero_point, axis)
+
+
+def first_value(variable: Tensor) -> NDArray[Any] | QuantizedArray:
+    """What an `is_variable` tensor, of a graph with real tensors, holds before the first run: zeros.
+
+    LiteRT fills codes of 8 bits with their zero point, and others with the code 0.
+    """
+    extents = [extent or 1 for extent in variable.shape or ()]
+    if not variable.quant:
+        return np.zeros(extents, variable.dtype)
+    quant = variable.quant
+    bits, zero_point = int(quant["bits"]), np.asarray(quant["zero_point"], np.int64)
+    codes: NDArray[Any] = np.zeros(extents, integer_of(bits, signed=bool(quant["signed"])))
+    if codes.dtype == np.int8:
+        codes += zero_point.astype(np.int8)
+    return QuantizedArray(codes, np.asarray(quant["scale"], np.float32), zero_point)
 
 
 def quantization_of(tensor: Tensor) -> dict[str, Any]:

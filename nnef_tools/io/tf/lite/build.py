@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ....dialects.tflite.schema import tflite_schema
 from ....errors import FormatError
 from ....model.facts import OPEN_EXTENTS
 from ....model.graph import Graph, Operation, Tensor
@@ -17,7 +18,6 @@ from .buffers import Buffers, Bytes
 from .calls import check_call, subgraph_option
 from .flatbuffer import Table, as_array
 from .quantization import quantization
-from .schema import tflite_schema
 from .sparse import densified
 from .types import ITEM_TYPES, PACKED, item_type, storage_size, to_array, volume
 

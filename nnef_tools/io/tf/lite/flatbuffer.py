@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, Protocol, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from ....dialects.tflite.schema import ENUM_NUMBER, NUMBERS, Field, Schema
 from ....errors import FormatError
 from .budget import Budget
-from .schema import ENUM_NUMBER, NUMBERS, Field, Schema
 
 Table = dict[str, Any]
 Bytes = Union[bytes, memoryview]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ....dialects.tflite.schema import tflite_schema
 from ....errors import FormatError, UsageError, shape_text
 from ....model.facts import OPEN_EXTENTS
 from ....model.graph import Graph, Tensor
@@ -16,7 +17,6 @@ from .buffers import Buffers
 from .build import GraphBuilder
 from .flatbuffer import Table, decode
 from .metadata import associated_files, metadata
-from .schema import tflite_schema
 
 InputShapes = Mapping[str, Sequence[Any]]
 

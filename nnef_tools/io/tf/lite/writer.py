@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ....dialects.tflite.schema import tflite_schema
 from ....errors import FormatError
 from ....model.facts import OPEN_EXTENTS
 from ....model.graph import Graph, Operation, Tensor
@@ -21,7 +22,6 @@ from .flatbuffer import Table, encode
 from .metadata import as_list, as_mapping, from_text, write_archive
 from .quantization import quantization_table
 from .reader import IDENTIFIER, VERSION
-from .schema import tflite_schema
 from .types import ITEM_TYPES, PACKED, TYPE_NAMES, packed
 from .versions import operator_version, runtime_version
 

@@ -24,12 +24,16 @@ class ToyExecutor:
     backend = "toy"
     device = "cpu"
     note = ""
+    has_state = False
 
     def __init__(self, model: str | os.PathLike[str]) -> None:
         self._graph = Reader()(os.fspath(model))
         self.inputs = [tensor_info(t) for t in self._graph.inputs]
         self.outputs = [tensor_info(t) for t in self._graph.outputs]
         self.tensor_names = [str(t.name) for t in self._graph.tensors]
+
+    def reset(self) -> None:
+        """See `Executor.reset`."""
 
     def run(
         self,

@@ -10,10 +10,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from nnef_tools.dialects.tflite.schema import tflite_schema
 from nnef_tools.io.tf.lite import Reader, Writer
 from nnef_tools.io.tf.lite.flatbuffer import Table, encode
 from nnef_tools.io.tf.lite.reader import IDENTIFIER
-from nnef_tools.io.tf.lite.schema import tflite_schema
 from nnef_tools.io.tf.lite.types import ITEM_TYPES
 from nnef_tools.model.graph import Graph, Operation, Tensor
 

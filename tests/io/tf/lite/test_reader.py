@@ -62,9 +62,9 @@ def test_names_are_unique_and_come_back(tmp_path: Path) -> None:
 
 
 def _tables(path: Path) -> list[Table]:
+    from nnef_tools.dialects.tflite.schema import tflite_schema
     from nnef_tools.io.tf.lite.flatbuffer import decode
     from nnef_tools.io.tf.lite.reader import IDENTIFIER
-    from nnef_tools.io.tf.lite.schema import tflite_schema
 
     tables = decode(memoryview(path.read_bytes()), tflite_schema(), "Model", IDENTIFIER)["subgraphs"][0]["tensors"]
     return list(tables)

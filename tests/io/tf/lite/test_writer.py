@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnef_tools.dialects.tflite.schema import NUMBERS, tflite_schema
 from nnef_tools.errors import FormatError, UsageError
 from nnef_tools.io.tf.lite import Reader, Writer, writer
 from nnef_tools.io.tf.lite.flatbuffer import _Decoder
-from nnef_tools.io.tf.lite.schema import NUMBERS, tflite_schema
 from nnef_tools.model.graph import Graph, Operation, Tensor
 
 from .models import official, rewritten, run, sample, unary
