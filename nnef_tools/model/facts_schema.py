@@ -10,7 +10,7 @@ from typing import Any, Union
 import numpy as np
 
 from .dtypes import ITEM_CLASSES, is_float, nnef_dtype
-from .facts import FORMAT, IR_VERSION, OPSET, TENSORS, symbolic_extents, tensor_facts, with_tensor_facts
+from .facts import FORMAT, IR_VERSION, OPSET, TENSORS, TIES, Ties, symbolic_extents, tensor_facts, with_tensor_facts
 from .graph import Graph, Tensor
 
 _MAX_DEPTH = 32  # of nested lists and objects under a key that this package does not know
@@ -65,9 +65,14 @@ def _is_shape(value: Any) -> bool:
     )
 
 
+def _one_of(*values: Any) -> Fits:
+    return lambda value: isinstance(value, str) and value in values
+
+
 SCHEMA: Mapping[str, Kind] = {
     FORMAT: is_text,
-    TENSORS: Table(Record({"source": is_text, "dtype": _is_item_type})),
+    TENSORS: Table(Record({"source": is_text, "dtype": _is_item_type, "hybrid": _one_of("symmetric", "asymmetric")})),
+    TIES: _one_of(*(rule.value for rule in Ties)),
     OPSET: Table(_integer(1, _MAX_OPSET)),
     IR_VERSION: _integer(0, _NEWEST_IR_VERSION),
     "producer": is_text,
@@ -77,6 +82,13 @@ SCHEMA: Mapping[str, Kind] = {
     "symbolic": Table(_is_shape),
     "versions": Record({"producer": _integer(0, 2**31 - 1), "min_consumer": _integer(0, 2**31 - 1)}),
     "aliases": Table(is_text),
+    "description": is_text,
+    "signature": is_text,
+    "signature_inputs": Table(is_text),
+    "signature_outputs": Table(is_text),
+    "variables": lambda value: isinstance(value, list) and all(map(is_text, value)),
+    "tflite_metadata": Table(is_text),
+    "associated_files": Table(is_text),
 }
 """Key -> kind of its value. Under other keys, which are those of other programs, there may be anything plain."""
 

@@ -294,7 +294,7 @@ def test_verbose_tables(run: Run, model: Path, tmp_path: Path) -> None:
         ([], 1, "no model to convert"),
         (["{model}", "{tmp}/out.nnef", "{tmp}/more.nnef"], 1, "unrecognized arguments"),
         (["--input-model", "{model}", "{tmp}/a.nnef", "--output-model", "{tmp}/b.nnef"], 1, "one model too many"),
-        (["{model}", "{tmp}/out.tflite"], 1, "unsupported conversion: onnx to tflite"),
+        (["{model}", "{tmp}/out.prototxt"], 1, "unsupported conversion: onnx to caffe"),
         (["{model}", "{tmp}/out.xyz"], 1, "cannot tell the format to write"),
         (["{model}", "{tmp}/out.nnef", "--input-format", "caffe"], 1, "unsupported conversion: caffe to nnef"),
         (["{model}", "{tmp}/out.nnef", "--input-shapes", "{{1: 2}}"], 1, "--input-shapes"),
@@ -325,14 +325,15 @@ def test_plugin_options_need_optimize(run: Run, model: Path, tmp_path: Path) -> 
 
 
 def test_missing_package(model: Path, tmp_path: Path) -> None:
+    """ONNX is read without the package, but not written."""
     code = (
         "import sys; sys.modules['onnx'] = None; from nnef_tools.cli.main import main;"
-        f"sys.exit(main(['convert', {str(model)!r}, {str(tmp_path / 'out.nnef')!r}]))"
+        f"sys.exit(main(['convert', {str(model)!r}, {str(tmp_path / 'out.onnx')!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 6, done.stderr
     assert "hint: pip install 'nnef-tools[onnx]'" in done.stderr
-    assert not (tmp_path / "out.nnef").exists()
+    assert not (tmp_path / "out.onnx").exists()
 
 
 def test_verification_of_what_the_source_runtime_cannot_run(run: Run, custom_model: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnef_tools.budget import LimitError
 from nnef_tools.errors import FileError, UsageError
 from nnef_tools.execution.executor import TensorInfo
 from nnef_tools.execution.feeds.distributions import Distribution, default_distribution, parse_distribution
@@ -144,8 +145,10 @@ def test_batches() -> None:
 def test_seeds_and_shapes_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="the seed cannot be -1"):
         RandomSource(None, -1)
-    for shape in ((1,) * 65, (2**62, 2), (2**70,)):
-        with pytest.raises(UsageError, match=r"no array can have the shape .* of input 'x'"):
+    with pytest.raises(UsageError, match=r"no array can have the shape .* of input 'x'"):
+        RandomSource(None, 0).load(TensorInfo("x", np.float32, (1,) * 65))
+    for shape in ((2**62, 2), (2**70,)):
+        with pytest.raises(LimitError, match=r"input 'x' would have [0-9,]* items, more than the limit"):
             RandomSource(None, 0).load(TensorInfo("x", np.float32, shape))
 
 

@@ -163,9 +163,13 @@ def bridges() -> Mapping[str, Bridge]:
 
 @cache
 def builtins() -> Mapping[str, tuple[str, Mapping[str, str]]]:
-    """The inverse: operator of TensorFlow -> builtin, and attribute -> option."""
+    """The inverse: operator of TensorFlow -> builtin, and attribute -> option.
+
+    Operators of StableHLO are left out: runtimes have kernels for few of them, and there is another builtin for each.
+    """
     found = {
         bridge.type: (builtin, {name: option for option, name in bridge.attributes.items() if name is not None})
         for builtin, bridge in bridges().items()
+        if not builtin.startswith("STABLEHLO_")
     }
     return {**found, "BatchMatMulV2": found["BatchMatMulV3"]}

@@ -31,7 +31,7 @@ def hybrid_kind(tensor: Tensor) -> str | None:
     readers = tensor.consumers
     if tensor.data is None or not is_quantized(tensor) or not readers:
         return None
-    if any(op.type == "DEQUANTIZE" or op.outputs[0].dtype is not np.float32 for op in readers):
+    if any(op.type == "DEQUANTIZE" or {t.dtype for t in op.outputs} != {np.float32} for op in readers):
         return None
     return "asymmetric" if readers[0].attribs.get("asymmetric_quantize_inputs") else "symmetric"
 
