@@ -90,13 +90,20 @@ def canonical_dtype(dtype: Any) -> type:
 
 
 def is_integer(dtype: Any) -> bool:
-    """Is the class an integer type of any width? Booleans are not."""
-    return nnef_dtype(dtype) == "integer"
+    """Is the class an integer type of any width? Booleans are not, nor types that NNEF lacks."""
+    return _has_name(dtype, "integer")
 
 
 def is_float(dtype: Any) -> bool:
     """Is the class a real floating point type of any width?"""
-    return nnef_dtype(dtype) == "scalar"
+    return _has_name(dtype, "scalar")
+
+
+def _has_name(dtype: Any, name: str) -> bool:
+    try:
+        return nnef_dtype(dtype) == name
+    except UsageError:
+        return False
 
 
 def integer_range(dtype: Any) -> tuple[int, int]:

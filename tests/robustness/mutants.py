@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -309,7 +310,8 @@ def cached_model() -> tuple[Path, Path, Any]:
     folder = Path(mkdtemp())
     model, cached = write_folder(folder / "model.nnef", nnef_files()), folder / "cache"
     for file in [*model.rglob("*"), model]:
-        os.utime(file, (1e9, 1e9))  # the cache trusts no file that may just be changing
+        os.utime(file, (1e9, 1e9))
+    time.sleep(0.2)  # the cache trusts no file that may just be changing
     return model, cached, _run_cached(model, cached)
 
 

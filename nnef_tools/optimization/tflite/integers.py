@@ -105,18 +105,23 @@ COMPUTE_WITH_CODES = Pass("compute-with-codes", compute_with_codes)
 
 def _codes(tensor: Tensor) -> Tensor | None:
     """The codes whose real values a tensor has, None if there are none."""
-    op = tensor.producer
-    if op is None or op.type != "DEQUANTIZE" or not is_integer(op.inputs[0].dtype):
+    return None if tensor.producer is None else _dequantized(tensor.producer)
+
+
+def _dequantized(op: Operation) -> Tensor | None:
+    """The codes that an operation makes real values of; None for other operations, and those that a file damaged."""
+    if op.type != "DEQUANTIZE" or len(op.inputs) != 1 or len(op.outputs) != 1:
         return None
     codes: Tensor = op.inputs[0]
-    return codes
+    return codes if is_integer(codes.dtype) and (codes.quant or {}).get("scale") is not None else None
 
 
 def _parameters(codes: Tensor) -> tuple[Array, Array]:
     """Scale and zero point."""
     quant: Mapping[str, Any] = codes.quant or {}
     scale = np.asarray(quant["scale"], np.float32)
-    return scale, np.asarray(quant.get("zero_point") or 0 if scale.ndim == 0 else quant["zero_point"], np.int64)
+    zero_point = quant.get("zero_point")
+    return scale, np.zeros(scale.shape, np.int64) if zero_point is None else np.asarray(zero_point, np.int64)
 
 
 def _is_per_tensor(codes: Tensor) -> bool:
@@ -402,7 +407,7 @@ def dequantize_wide_constants(graph: Graph) -> int:
     """Makes constants real whose codes are too wide for DEQUANTIZE: biases of operators that are left for reals."""
     count = 0
     for op in list(graph.operations):
-        codes = op.inputs[0] if op.type == "DEQUANTIZE" else None
+        codes = _dequantized(op)
         if codes is None or codes.data is None or codes.dtype not in (np.int32, np.int64):
             continue
         scale, zero_point = _parameters(codes)

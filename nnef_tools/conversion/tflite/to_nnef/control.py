@@ -24,7 +24,7 @@ def composite(
     b: Builder,
     *xs: Tensor,
     decomposition_subgraph: Graph,
-    name: str = "",
+    name: str | None = None,
     composite_attributes: Any = None,
     composite_attributes_format: int = 0,
     version: int = 0,

@@ -126,7 +126,7 @@ def _resource(value: Any) -> Resource:
 
 
 @to_nnef("tflite", "VAR_HANDLE")
-def var_handle(b: Builder, *, resources: Resources, container: str = "", shared_name: str = "") -> Any:
+def var_handle(b: Builder, *, resources: Resources, container: str | None = None, shared_name: str | None = None) -> Any:
     """VAR_HANDLE: the variable of that name."""
     return resources.get(container, shared_name)
 
