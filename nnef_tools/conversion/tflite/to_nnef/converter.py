@@ -128,6 +128,12 @@ class Converter(TensorFlowConverter):
     def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
         super()._bind_results(op, [self._rounded(*pair) for pair in zip(op.outputs, results, strict=False)])
 
+    def _copy(self, tensor: Tensor) -> Tensor:
+        """A copy has the same codes."""
+        result = super()._copy(tensor)
+        result.quant = dict(tensor.quant or {})
+        return result
+
     def _rounded(self, source: Tensor, target: Tensor | None) -> Tensor | None:
         """The result with the quantization of its source: itself if nothing else uses it, or a copy."""
         if target is None or not source.quant or source.quant == target.quant:

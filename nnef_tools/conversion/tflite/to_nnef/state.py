@@ -104,7 +104,7 @@ def _assigned(graph: Graph) -> set[tuple[str, str] | None]:
     for op in graph.operations:
         handle = op.inputs[0].producer if op.type == "ASSIGN_VARIABLE" else None
         if handle is not None and handle.type == "VAR_HANDLE":
-            found.add((handle.attribs.get("container", ""), handle.attribs.get("shared_name", "")))
+            found.add((handle.attribs.get("container") or "", handle.attribs.get("shared_name") or ""))
         elif op.type == "ASSIGN_VARIABLE":
             found.add(None)
         for item in op.attribs.values() if op.type != "CALL_ONCE" else ():
@@ -126,9 +126,11 @@ def _resource(value: Any) -> Resource:
 
 
 @to_nnef("tflite", "VAR_HANDLE")
-def var_handle(b: Builder, *, resources: Resources, container: str | None = None, shared_name: str | None = None) -> Any:
+def var_handle(
+    b: Builder, *, resources: Resources, container: str | None = None, shared_name: str | None = None
+) -> Any:
     """VAR_HANDLE: the variable of that name."""
-    return resources.get(container, shared_name)
+    return resources.get(container or "", shared_name or "")
 
 
 @to_nnef("tflite", "READ_VARIABLE")
