@@ -99,4 +99,4 @@ def _is_uniform(tensor: Tensor) -> bool:
 
 def _is_matrix(tensor: Tensor) -> bool:
     """Are the items weights of FULLY_CONNECTED, of which only the axis without channels is ever reordered?"""
-    return all(op.type == "FULLY_CONNECTED" and op.inputs[1] is tensor for op in tensor.consumers)
+    return all(op.type == "FULLY_CONNECTED" and tensor in op.inputs[1:2] for op in tensor.consumers)

@@ -74,7 +74,7 @@ class Converter(TensorFlowConverter):
         rule = None if bridge is None else find_rule(TensorFlowConverter.dialect, bridge.type, 1)
         if bridge is None or rule is None:
             return None
-        inputs = [op.inputs[k] for k in INPUTS[type]] if type in INPUTS else list(op.inputs)
+        inputs = [op.inputs[k] for k in INPUTS[type] if k < len(op.inputs)] if type in INPUTS else list(op.inputs)
         called = dict(bridge.defaults)
         for option, value in attribs.items():
             attribute = bridge.attributes.get(option, option)
