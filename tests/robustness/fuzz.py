@@ -25,7 +25,9 @@ with atheris.instrument_imports(include=["nnef_tools"]):
     from nnef_tools.errors import NnefToolsError
     from nnef_tools.io.nnef import Reader
     from nnef_tools.io.nnef.sidecar import parse_facts
+    from nnef_tools.io.onnx.reader import Reader as OnnxReader
     from nnef_tools.io.tf.graphdef.reader import Reader as GraphDefReader
+    from nnef_tools.io.tf.lite.reader import Reader as LiteReader
     from nnef_tools.language.quant_file import parse_quantization
     from nnef_tools.language.tensor_file import parse_tensor
     from nnef_tools.model.facts_schema import facts_of_graph
@@ -35,6 +37,8 @@ from .samples import GRAPH, QUANTIZATION, SIDECAR, archive, nnef_files, write_fo
 FOLDER = Path(tempfile.mkdtemp())
 FILES = nnef_files()
 GRAPHDEF = Path(__file__).with_name("sample.pb").read_bytes()
+ONNX = Path(__file__).with_name("sample.onnx").read_bytes()
+TFLITE = Path(__file__).with_name("sample.tflite").read_bytes()
 PLAIN = Reader()(write_folder(FOLDER / "plain", FILES))
 
 
@@ -58,6 +62,18 @@ def read_graphdef(data: bytes) -> None:
     GraphDefReader()(path)
 
 
+def read_tflite(data: bytes) -> None:
+    path = FOLDER / "model.tflite"
+    path.write_bytes(data)
+    LiteReader()(path)
+
+
+def read_onnx(data: bytes) -> None:
+    path = FOLDER / "model.onnx"
+    path.write_bytes(data)
+    OnnxReader()(path)
+
+
 def read_mapping(data: bytes) -> None:
     path = FOLDER / "map.json"
     path.write_bytes(data)
@@ -72,6 +88,8 @@ TARGETS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
     "mapping": (read_mapping, [b'{"a": "b"}']),
     "archive": (read_archive, [archive(FILES, compressed=False), archive(FILES)]),
     "graphdef": (read_graphdef, [GRAPHDEF]),
+    "tflite": (read_tflite, [TFLITE]),
+    "onnx": (read_onnx, [ONNX]),
 }
 
 

@@ -31,8 +31,9 @@ from .graphdef import SAMPLES, damaged_graph
 from .mutation import damaged, damaged_json, damaged_text
 from .onnx_samples import integer_model, onnx_model
 from .plugin_modules import TABLES, damaged_module
-from .samples import SIDECAR, archive, nnef_files, tflite_model, write_folder
+from .samples import SIDECAR, archive, nnef_files, write_folder
 from .structure import damaged_structure
+from .tflite_samples import tflite_model
 from .watch import time_limit
 
 SECONDS = 20  # for one mutant, on a busy machine

@@ -18,7 +18,8 @@ from .flatbuffer import damaged_tables, damaged_words
 from .graphdef import SAMPLES
 from .mutants import KINDS, SECONDS, SMALL, Mutant, attempt, cache_problem, follow, generator, small_problem
 from .onnx_samples import integer_model, onnx_model
-from .samples import archive, nnef_files, tflite_model, write_folder
+from .samples import archive, nnef_files, write_folder
+from .tflite_samples import tflite_model
 from .watch import time_limit
 
 MUTANTS = 60  # of a kind in a shard
