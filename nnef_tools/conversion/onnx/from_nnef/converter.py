@@ -18,6 +18,7 @@ from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
 from ....optimization.nnef import idioms
 from ....optimization.onnx.branches import restore_branches
+from ....optimization.onnx.quant_products import restore_integer_products
 from ... import shared
 from ...building.quantized import QuantizedArray
 from ...building.shapes import shape as shape_of
@@ -72,7 +73,7 @@ class Converter(ConverterFromNNEF):
     _builder: OnnxBuilder
     honors = ConverterFromNNEF.honors | {"opset"}
     opsets = OPSETS
-    _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
+    _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer", "dynamic_quantize"))
 
     def __init__(
         self,
@@ -169,10 +170,11 @@ class Converter(ConverterFromNNEF):
         return self._tensors[source]
 
     def _finish_constants(self) -> None:
-        """Replaces quantized constants by codes and DequantizeLinear."""
+        """Replaces quantized constants by codes and DequantizeLinear, and products of them by those of integers."""
         for tensor in list(self._target.tensors):
             if isinstance(tensor.data, QuantizedArray):
                 dequantize_into(self._builder, tensor.data, tensor)
+        restore_integer_products(self._target)
         place_operations(self._target)
 
     def _convert_inputs(self) -> None:

@@ -19,6 +19,7 @@ from ....model import Operation, Tensor
 from ....model.dtypes import integer_range
 from ...building.quantized import QuantizedArray
 from ...building.target import Array, known
+from ...engine.rules import from_nnef
 from ..building import OnnxBuilder
 from ..common import shape
 
@@ -133,6 +134,14 @@ def quantized(b: OnnxBuilder, x: Tensor, form: Linear) -> Tensor:
 def dequantized(b: OnnxBuilder, codes: Tensor, form: Linear) -> Tensor:
     """The real values of codes, by DequantizeLinear."""
     return known(b.DequantizeLinear(codes, *_parameters(b, form), axis=form.axis), codes.shape, np.float32)
+
+
+@from_nnef("onnx", "dynamic_quantize")
+def dynamic_quantize(b: OnnxBuilder, x: Tensor) -> Tensor:
+    """dynamic_quantize -> DynamicQuantizeLinear, DequantizeLinear; runtimes fuse products with these."""
+    codes, scale, zero_point = b.DynamicQuantizeLinear(x, outputs=3)
+    parameters = known(scale, (), np.float32), known(zero_point, (), np.uint8)
+    return known(b.DequantizeLinear(known(codes, x.shape, np.uint8), *parameters), x.shape, np.float32)
 
 
 def _parameters(b: OnnxBuilder, form: Linear) -> tuple[Tensor, Tensor]:
