@@ -25,7 +25,8 @@ SCALE_TOLERANCE = 1e-6
 """The relative difference of the scale of a bias from the product of the other scales that rounding explains."""
 
 HYBRID = "weights_beside_reals"
-"""In the metadata of a graph: name of codes that operators on real numbers read -> kind, see `facts.TensorFact`."""
+"""In the metadata of a graph that was converted, with QUANTIZE and DEQUANTIZE around operators on real numbers: name of
+codes that such operators read -> kind, see `facts.TensorFact`. The pass takes it away; graphs of files lack it."""
 
 _BYTES = (np.int8, np.uint8)
 _MOVES: Mapping[str, tuple[Any, ...]] = {
@@ -75,8 +76,6 @@ _FUSING = ("ADD", "SUB", "MUL", "AVERAGE_POOL_2D", *_PLACES)
 
 def compute_with_codes(graph: Graph) -> int:
     """Replaces operators on real values by operators on codes; see the module. Returns the number of changes."""
-    if not any(op.type in ("QUANTIZE", "DEQUANTIZE") for op in graph.operations):
-        return 0
     hybrid = graph.metadata.pop(HYBRID, {})
     count = 0
     for op in list(graph.operations):
