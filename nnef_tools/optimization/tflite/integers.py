@@ -15,6 +15,7 @@ import numpy as np
 
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_float, is_integer
+from ...model.facts import FORMAT
 from ...model.utils import place_operations, remove_unreachable, replace_tensor_in_consumers
 from ..passes import Pass
 
@@ -363,6 +364,9 @@ def _weighted(graph: Graph, op: Operation, x: Tensor, bias: Tensor | None) -> li
         of_bias, zero_point = _parameters(codes)
         if np.any(zero_point) or not np.allclose(of_bias, scale, rtol=SCALE_TOLERANCE, atol=0):
             return None
+        if x.dtype is np.int16 and codes.dtype is np.int32 and graph.metadata.get(FORMAT) != "tflite":
+            data = np.asarray(codes.data).astype(np.int64)  # with those of 32 bits, kernels add in 32 bits
+            codes = codes.copy_with(dtype=np.int64, data=data)
     inputs = list(op.inputs[:at_bias])
     inputs[at_x], inputs[at_weights] = x, weights
     return inputs if codes is None else [*inputs, codes]

@@ -29,7 +29,7 @@ from ...maths.quantization import codes_of, real_values
 from ..building import OnnxBuilder
 from . import FAMILIES
 from .attributes_to_inputs import attributes_to_inputs
-from .quant import dequantize_into, dequantized, linear, quantized, rounded
+from .quant import dequantize_into, dequantized, linear, narrowed, quantized, rounded
 from .variable import StateTensors, first_value, state_names, with_states
 
 OPSETS = range(13, 29)
@@ -160,7 +160,9 @@ class Converter(ConverterFromNNEF):
     def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
         if not source.quant:
             return super()._constant(source, data)
-        form = linear(source.quant, self._opset, constant=True)
+        wide = int(source.quant.get("bits") or 0) > 32
+        quant = narrowed(source.quant, codes_of(data, source.quant)) if wide else source.quant
+        form = linear(quant, self._opset, constant=True)
         if form is None:
             self._builder.warnings[f"'{source.name}' is not quantized any more: ONNX has no such quantization"] = None
             return super()._constant(source, real_values(data, source.quant))

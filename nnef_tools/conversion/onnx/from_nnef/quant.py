@@ -90,6 +90,13 @@ def linear(quant: Mapping[str, Any], version: int, *, constant: bool = False) ->
     return Linear(scale, whole, low, high, found, axis)
 
 
+def narrowed(quant: Mapping[str, Any], codes: Array) -> Mapping[str, Any]:
+    """The entry of constant codes; that of 32 bits for biases of 64 bits which fit, as DequantizeLinear has no more."""
+    ends = np.iinfo(np.int32)
+    fits = codes.size and int(codes.min()) >= ends.min and int(codes.max()) <= ends.max
+    return {**quant, "bits": 32} if fits and int(quant.get("bits") or 0) > 32 else quant
+
+
 def _dtype(bits: int, signed: bool, version: int, constant: bool) -> Any:
     """The narrowest type of codes that holds that many bits, None if there is none."""
     for (width, sign), (dtype, since) in CODES.items():
