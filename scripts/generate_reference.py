@@ -167,9 +167,9 @@ for each step. They become one of the operations below. A model that uses one de
 extension `KHR_enable_fragment_definitions`), so that every NNEF parser can read the model. The backends numpy, torch
 and onnxruntime run them.
 
-Most are declared without a body: `convert --standard-only` refuses operators that need one. `lstm_layer`, `gru_layer`
-and `rnn_layer` have a body of standard operations, by which any NNEF parser can expand them. With `--standard-only`
-recurrent layers are unrolled instead; `convert --decompose lstm_layer` expands those of an ONNX or NNEF model.
+Most are declared without a body: `convert --standard-only` refuses operators that need one. `lstm_layer`, `gru_layer`,
+`rnn_layer` and `dynamic_quantize` have a body of standard operations, by which any NNEF parser can expand them. With
+`--standard-only` they are written out instead; `convert --decompose lstm_layer` expands those of an ONNX or NNEF model.
 
 If a model declares one of these names with another body, its own body counts: such operations are expanded when the
 model is read.

@@ -20,11 +20,16 @@ Observer = Callable[[str, Array], None]
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output. dtype: numpy class, None if not known. shape: None if not known, with None for any extent."""
+    """An input or output. dtype: numpy class, None if not known. shape: None if not known, with None for any extent.
+
+    codes: numpy class of the codes by which real items are quantized, None if they are not, or if codes are their own
+    values.
+    """
 
     name: str
     dtype: type | None
     shape: tuple[int | None, ...] | None
+    codes: type | None = None
 
 
 class EngineError(ExecutionError):

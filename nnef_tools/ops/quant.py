@@ -155,3 +155,21 @@ def logarithmic_quantize(x: Array, max: Any, *, bits: int) -> Array:
     """Rounds magnitudes to powers of two; 0 stays 0."""
     exponents, _ = _exponents(x, max, bits)
     return (np.sign(np.asarray(x, np.float64)) * np.exp2(exponents)).astype(x.dtype)
+
+
+def _dynamic_quantize_shape(x: Sequence[int]) -> list[int]:
+    """Shape rule: that of x."""
+    check(len(x) > 0, "'x' must have at least one dimension")
+    return list(x)
+
+
+@op("dynamic_quantize", shape=_dynamic_quantize_shape)
+def dynamic_quantize(x: Array) -> Array:
+    """Rounds to 256 evenly spaced values that span the range of x and 0; as ONNX DynamicQuantizeLinear."""
+    zero = x.dtype.type(0)
+    with np.errstate(all="ignore"):
+        low = np.minimum(np.min(x), zero)
+        span = np.maximum(np.max(x), zero) - low
+        scale = span / x.dtype.type(255) if span else x.dtype.type(1)
+        middle = np.rint(-low / scale)
+        return np.asarray((np.clip(np.rint(x / scale) + middle, 0, 255) - middle) * scale)

@@ -11,10 +11,15 @@ import torch
 
 from nnef_tools.errors import FormatError, ShapeError, Unsupported
 from nnef_tools.execution.kernels.torch import TorchKernels
+from nnef_tools.execution.kernels.torch_operators.quant import OPERATORS
+from nnef_tools.model import Graph
+from nnef_tools.ops.decomposition import decompose_operations
 from nnef_tools.ops.inference import evaluate, infer_shapes
+from nnef_tools.ops.library import Library
 from nnef_tools.ops.quant import dequantize, quantize
 from nnef_tools.ops.quantization import Quantization
 
+from ..support.nnef_models import nnef_graph, run_nnef
 from ..support.onnx_models import Typed, onnx_model, run_onnx
 
 MIN_MAX = "min_max_linear_quantize"
@@ -159,3 +164,41 @@ def test_stored_codes_and_stored_reals() -> None:
     quantization = Quantization.of({"op-name": "linear_quantize", "min": 0.0, "max": 3.0, "bits": 2})
     np.testing.assert_array_equal(quantization.real_values(np.asarray([0, 3], np.uint8)), np.float32([0, 3]))
     np.testing.assert_array_equal(quantization.real_values(np.float32([0.4, 1.6, 7])), np.float32([0, 2, 3]))
+
+
+RANGES = {
+    "both sides": [-1.3, 0.2, 2.7, -0.4],
+    "positive": [0.5, 3.0, 1.7],
+    "negative": [-0.5, -3.0, -1.7],
+    "nothing but 0": [0.0, 0.0],
+    "ties": [0.0, 0.5, 1.5, 2.5, 254.5, 255.0],
+    "a tie of the zero point": [-100.5, 154.5],
+}
+
+
+@pytest.mark.parametrize("values", RANGES.values(), ids=RANGES)
+def test_dynamic_quantize(values: list[float]) -> None:
+    x = np.array(values, np.float32).reshape(1, -1, 1)
+    names = ["codes", "scale", "zero"]
+    nodes = [
+        onnx.helper.make_node("DynamicQuantizeLinear", ["x"], names),
+        onnx.helper.make_node("DequantizeLinear", names, ["y"]),
+    ]
+    (expected,) = run_onnx(onnx_model(nodes, {"x": x}, {"y": Typed(np.float32)}), [x])
+    np.testing.assert_array_equal(evaluate("dynamic_quantize", [x], {}), expected)
+    np.testing.assert_array_equal(OPERATORS["dynamic_quantize"](torch.from_numpy(x)), expected)
+    (expanded,) = run_nnef(expanded_model(x.shape), [x])
+    np.testing.assert_array_equal(expanded, expected)
+
+
+def expanded_model(shape: tuple[int, ...]) -> Graph:
+    """`dynamic_quantize` as standard operations."""
+    graph = nnef_graph(f"x = external(shape = {list(shape)}); y = dynamic_quantize(x);")
+    decompose_operations(graph, ["dynamic_quantize"], Library.of(graph))
+    assert "round" in {op.type for op in graph.operations}
+    return graph
+
+
+def test_dynamic_quantize_needs_a_dimension() -> None:
+    with pytest.raises(ShapeError, match="at least one dimension"):
+        infer_shapes("dynamic_quantize", [[]], {})

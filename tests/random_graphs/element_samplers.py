@@ -413,6 +413,11 @@ def by_zero_point(d: Drawing) -> Call:
     return [x, *literals], {"bits": d.pick([4, 8]), "signed": d.chance(0.5), "symmetric": d.chance(0.5)}
 
 
+@sampler("dynamic_quantize")
+def by_own_range(d: Drawing) -> Call:
+    return [d.some(low=1)], {}
+
+
 @sampler("logarithmic_quantize")
 def logarithmic(d: Drawing) -> Call:
     high = Operand("3.0", np.float32(3), np.float32(3))

@@ -48,6 +48,7 @@ ROUNDING = {
     "linear_quantize",
     "zero_point_linear_quantize",
     "logarithmic_quantize",
+    "dynamic_quantize",
     "fmod",
 }
 """Operations that round a quotient, which engines compute in different ways: no value may hang on its last digit."""
@@ -60,6 +61,7 @@ WEIGHTED = {
     "local_response_normalization", "local_mean_normalization", "local_variance_normalization",
     "local_contrast_normalization", "l1_normalization", "l2_normalization", "max_pool", "max_pool_with_index",
     "argmax_pool", "max_roi_pool", "lstm_layer", "gru_layer", "rnn_layer", "logarithmic_quantize",
+    "dynamic_quantize",
 }
 # fmt: on
 """Operations that engines compute with factors of 0, or from the lowest number on: for infinities results are open."""

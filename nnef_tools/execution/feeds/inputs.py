@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ...errors import UsageError, shape_text
 from ...model import Tensor
+from ...model.dtypes import integer_of
 from ..executor import Array, TensorInfo
 
 
@@ -40,6 +42,7 @@ def _check_input(info: TensorInfo, array: Array) -> Array:
     if not np.can_cast(array.dtype, info.dtype, "same_kind"):
         wanted = np.dtype(info.dtype).name
         raise UsageError(f"input '{info.name}' has items of type {array.dtype.name}, the model wants {wanted}")
+    refuse_codes(info, array)
     items: Array = array.astype(info.dtype)
     if array.dtype.kind in "iu" and items.dtype.kind in "iu" and not np.array_equal(items, array):
         raise UsageError(f"input '{info.name}' has values that do not fit its item type {items.dtype.name}")
@@ -53,4 +56,22 @@ def fits(expected: Sequence[int | None], shape: Sequence[int]) -> bool:
 
 def tensor_info(tensor: Tensor) -> TensorInfo:
     """The name, item type and shape of a tensor of a graph."""
-    return TensorInfo(tensor.name or "", tensor.dtype, tensor.shape)
+    return TensorInfo(tensor.name or "", tensor.dtype, tensor.shape, _codes(tensor.quant or {}))
+
+
+def _codes(quant: Mapping[str, Any]) -> type | None:
+    """The class of the codes of a quantized tensor, unless they are their own values."""
+    bits = quant.get("bits")
+    are_values = np.all(np.equal(quant.get("scale", 0), 1)) and not np.any(quant.get("zero_point", 0))
+    if bits not in (8, 16) or are_values:
+        return None
+    return integer_of(bits, signed=bool(quant.get("signed")))
+
+
+def refuse_codes(info: TensorInfo, array: Array) -> None:
+    """UsageError for codes that are given for real numbers: as numbers they would be accepted, and wrong."""
+    if info.codes is not None and array.dtype.type is info.codes:
+        raise UsageError(
+            f"input '{info.name}' takes real numbers, but items of type {array.dtype.name} would be codes of them",
+            hint="give (code - zero point) * scale, with the numbers in graph.quant; or real numbers of a float type",
+        )

@@ -16,7 +16,7 @@ from ...model.dtypes import nnef_dtype
 from ..executor import Array, Executor, Observer, TensorInfo
 from .distributions import INTEGRAL, Distribution, default_distribution
 from .input_ranges import InputRange
-from .inputs import fits
+from .inputs import fits, refuse_codes
 from .tensor_files import tensor_file
 
 
@@ -188,4 +188,5 @@ def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
             f"input '{info.name}' has values of shape {list(array.shape)}, the model wants {shape_text(info.shape)}",
             hint="a batch size that differs from the model's has to be given" if batch is None else None,
         )
+    refuse_codes(info, array)
     return array if info.dtype is None else array.astype(info.dtype, copy=False)

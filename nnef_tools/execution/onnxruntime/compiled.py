@@ -14,7 +14,7 @@ import numpy as np
 from ...io.nnef.labels import label_file
 from ..executor import Array, TensorInfo
 
-_MAGIC = b"nnef_tools compiled 3\n"
+_MAGIC = b"nnef_tools compiled 4\n"
 _TYPES: dict[str, type] = {
     np.dtype(item).name: item
     for item in (
@@ -92,12 +92,14 @@ def _signature(key: str, *parts: bytes | memoryview) -> bytes:
 
 def _described(info: TensorInfo) -> list[Any]:
     dtype = None if info.dtype is None else np.dtype(info.dtype).name
-    return [info.name, dtype, None if info.shape is None else list(info.shape)]
+    codes = None if info.codes is None else np.dtype(info.codes).name
+    return [info.name, dtype, None if info.shape is None else list(info.shape), codes]
 
 
-def _info(name: object, dtype: str | None, shape: Iterable[object] | None) -> TensorInfo:
+def _info(name: object, dtype: str | None, shape: Iterable[object] | None, codes: str | None = None) -> TensorInfo:
     extents = None if shape is None else tuple(None if extent is None else _extent(extent) for extent in shape)
-    return TensorInfo(_name(name), None if dtype is None else _TYPES[dtype], extents)
+    classes = (None if item is None else _TYPES[item] for item in (dtype, codes))
+    return TensorInfo(_name(name), next(classes), extents, next(classes))
 
 
 def _array(file: object, dtype: str, shape: Iterable[object], read: Callable[[str], Array]) -> Array:

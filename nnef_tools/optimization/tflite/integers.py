@@ -15,6 +15,7 @@ import numpy as np
 
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_float, is_integer
+from ...model.facts import FORMAT
 from ...model.utils import place_operations, remove_unreachable, replace_tensor_in_consumers
 from ..passes import Pass
 
@@ -25,7 +26,8 @@ SCALE_TOLERANCE = 1e-6
 """The relative difference of the scale of a bias from the product of the other scales that rounding explains."""
 
 HYBRID = "weights_beside_reals"
-"""In the metadata of a graph: name of codes that operators on real numbers read -> kind, see `facts.TensorFact`."""
+"""In the metadata of a graph that was converted, with QUANTIZE and DEQUANTIZE around operators on real numbers: name of
+codes that such operators read -> kind, see `facts.TensorFact`. The pass takes it away; graphs of files lack it."""
 
 _BYTES = (np.int8, np.uint8)
 _MOVES: Mapping[str, tuple[Any, ...]] = {
@@ -75,8 +77,6 @@ _FUSING = ("ADD", "SUB", "MUL", "AVERAGE_POOL_2D", *_PLACES)
 
 def compute_with_codes(graph: Graph) -> int:
     """Replaces operators on real values by operators on codes; see the module. Returns the number of changes."""
-    if not any(op.type in ("QUANTIZE", "DEQUANTIZE") for op in graph.operations):
-        return 0
     hybrid = graph.metadata.pop(HYBRID, {})
     count = 0
     for op in list(graph.operations):
@@ -364,6 +364,9 @@ def _weighted(graph: Graph, op: Operation, x: Tensor, bias: Tensor | None) -> li
         of_bias, zero_point = _parameters(codes)
         if np.any(zero_point) or not np.allclose(of_bias, scale, rtol=SCALE_TOLERANCE, atol=0):
             return None
+        if x.dtype is np.int16 and codes.dtype is np.int32 and graph.metadata.get(FORMAT) != "tflite":
+            data = np.asarray(codes.data).astype(np.int64)  # with those of 32 bits, kernels add in 32 bits
+            codes = codes.copy_with(dtype=np.int64, data=data)
     inputs = list(op.inputs[:at_bias])
     inputs[at_x], inputs[at_weights] = x, weights
     return inputs if codes is None else [*inputs, codes]

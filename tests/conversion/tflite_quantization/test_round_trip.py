@@ -63,13 +63,23 @@ def test_the_codes_of_the_results_are_the_same(tmp_path: Path, dtype: Any) -> No
         np.testing.assert_array_equal(first.run({"x": codes})["result"], second.run({"x": codes})["result"])
 
 
-def test_a_model_comes_back_from_onnx_bit_by_bit(tmp_path: Path) -> None:
-    source = written(classifier(), tmp_path)
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_a_model_comes_back_from_onnx_bit_by_bit(tmp_path: Path, dtype: Any) -> None:
+    source = written(classifier(dtype), tmp_path)
     convert_model(source, tmp_path / "model.onnx")
     convert_model(tmp_path / "model.onnx", tmp_path / "back.tflite")
     given, found = Reader()(str(source)), Reader()(str(tmp_path / "back.tflite"))
     assert operators(found) == operators(given)
-    assert [t.dtype for t in (*found.inputs, *found.outputs)] == [np.int8, np.int8]
+    assert [t.dtype for t in (*found.inputs, *found.outputs)] == [dtype, dtype]
+
+
+def test_biases_of_64_bits_that_onnx_cannot_hold_are_named(tmp_path: Path) -> None:
+    graph = classifier(np.int16)
+    for tensor in graph.tensors:
+        if tensor.dtype is np.int64 and tensor.data is not None:
+            tensor.data = np.asarray(tensor.data) + (1 << 33)
+    report = convert_model(written(graph, tmp_path), tmp_path / "model.onnx")
+    assert sum("is not quantized any more: ONNX has no such quantization" in text for text in report.warnings) == 2
 
 
 def test_a_bias_with_another_scale_stays_real(tmp_path: Path) -> None:

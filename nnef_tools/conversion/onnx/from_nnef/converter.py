@@ -18,6 +18,7 @@ from ....model.utils import place_operations
 from ....ops.inference import infer_shapes
 from ....optimization.nnef import idioms
 from ....optimization.onnx.branches import restore_branches
+from ....optimization.onnx.quant_products import restore_integer_products
 from ... import shared
 from ...building.quantized import QuantizedArray
 from ...building.shapes import shape as shape_of
@@ -28,7 +29,7 @@ from ...maths.quantization import codes_of, real_values
 from ..building import OnnxBuilder
 from . import FAMILIES
 from .attributes_to_inputs import attributes_to_inputs
-from .quant import dequantize_into, dequantized, linear, quantized, rounded
+from .quant import dequantize_into, dequantized, linear, narrowed, quantized, rounded
 from .variable import StateTensors, first_value, state_names, with_states
 
 OPSETS = range(13, 29)
@@ -72,7 +73,7 @@ class Converter(ConverterFromNNEF):
     _builder: OnnxBuilder
     honors = ConverterFromNNEF.honors | {"opset"}
     opsets = OPSETS
-    _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer"))
+    _single_precision = frozenset(("lstm_layer", "gru_layer", "rnn_layer", "dynamic_quantize"))
 
     def __init__(
         self,
@@ -159,7 +160,9 @@ class Converter(ConverterFromNNEF):
     def _constant(self, source: Tensor, data: np.ndarray[Any, Any]) -> Tensor:
         if not source.quant:
             return super()._constant(source, data)
-        form = linear(source.quant, self._opset, constant=True)
+        wide = int(source.quant.get("bits") or 0) > 32
+        quant = narrowed(source.quant, codes_of(data, source.quant)) if wide else source.quant
+        form = linear(quant, self._opset, constant=True)
         if form is None:
             self._builder.warnings[f"'{source.name}' is not quantized any more: ONNX has no such quantization"] = None
             return super()._constant(source, real_values(data, source.quant))
@@ -169,10 +172,11 @@ class Converter(ConverterFromNNEF):
         return self._tensors[source]
 
     def _finish_constants(self) -> None:
-        """Replaces quantized constants by codes and DequantizeLinear."""
+        """Replaces quantized constants by codes and DequantizeLinear, and products of them by those of integers."""
         for tensor in list(self._target.tensors):
             if isinstance(tensor.data, QuantizedArray):
                 dequantize_into(self._builder, tensor.data, tensor)
+        restore_integer_products(self._target)
         place_operations(self._target)
 
     def _convert_inputs(self) -> None:

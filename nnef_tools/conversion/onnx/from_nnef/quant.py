@@ -19,6 +19,7 @@ from ....model import Operation, Tensor
 from ....model.dtypes import integer_range
 from ...building.quantized import QuantizedArray
 from ...building.target import Array, known
+from ...engine.rules import from_nnef
 from ..building import OnnxBuilder
 from ..common import shape
 
@@ -89,6 +90,13 @@ def linear(quant: Mapping[str, Any], version: int, *, constant: bool = False) ->
     return Linear(scale, whole, low, high, found, axis)
 
 
+def narrowed(quant: Mapping[str, Any], codes: Array) -> Mapping[str, Any]:
+    """The entry of constant codes; that of 32 bits for biases of 64 bits which fit, as DequantizeLinear has no more."""
+    ends = np.iinfo(np.int32)
+    fits = codes.size and int(codes.min()) >= ends.min and int(codes.max()) <= ends.max
+    return {**quant, "bits": 32} if fits and int(quant.get("bits") or 0) > 32 else quant
+
+
 def _dtype(bits: int, signed: bool, version: int, constant: bool) -> Any:
     """The narrowest type of codes that holds that many bits, None if there is none."""
     for (width, sign), (dtype, since) in CODES.items():
@@ -133,6 +141,14 @@ def quantized(b: OnnxBuilder, x: Tensor, form: Linear) -> Tensor:
 def dequantized(b: OnnxBuilder, codes: Tensor, form: Linear) -> Tensor:
     """The real values of codes, by DequantizeLinear."""
     return known(b.DequantizeLinear(codes, *_parameters(b, form), axis=form.axis), codes.shape, np.float32)
+
+
+@from_nnef("onnx", "dynamic_quantize")
+def dynamic_quantize(b: OnnxBuilder, x: Tensor) -> Tensor:
+    """dynamic_quantize -> DynamicQuantizeLinear, DequantizeLinear; runtimes fuse products with these."""
+    codes, scale, zero_point = b.DynamicQuantizeLinear(x, outputs=3)
+    parameters = known(scale, (), np.float32), known(zero_point, (), np.uint8)
+    return known(b.DequantizeLinear(known(codes, x.shape, np.uint8), *parameters), x.shape, np.float32)
 
 
 def _parameters(b: OnnxBuilder, form: Linear) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,8 @@ from ...engine.to_nnef import ConverterToNNEF
 from ...maths import padding
 from . import FAMILIES
 from .interface import with_real_interface
-from .qdq import absorb_copies, find_pairs, quantized_real
+from .qdq import QUANTIZERS, absorb_copies, find_pairs, quantized_real
+from .quant_reals import with_real_operators
 from .refused import BLOCKED, BLOCKED_DOMAIN, DYNAMIC, REASONS
 from .variable import connected, update_state, without_states
 
@@ -41,9 +42,9 @@ class Converter(ConverterToNNEF):
 
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""
-        custom = {"QuantizeLinear", "DequantizeLinear"} & set(self._transforms)
+        custom = QUANTIZERS & set(self._transforms)
         if not custom:
-            graph, self._originals = with_real_interface(graph)
+            graph, self._originals = self._with_reals(graph)
         self._pairs = {} if custom else find_pairs(graph)
         self._has_inferred = False
         self._quantizers: dict[Operation, Tensor | None] = dict.fromkeys(self._pairs.values())
@@ -53,6 +54,12 @@ class Converter(ConverterToNNEF):
         finally:  # another conversion may find others
             for tensor, (dtype, shape) in self._undeclared.items():
                 tensor.dtype, tensor.shape = dtype, shape
+
+    def _with_reals(self, graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
+        """The graph, or a copy in which what can be real is no codes; and tensor of the copy -> its original."""
+        graph, operators = with_real_operators(graph, kept=self._transforms)
+        graph, interface = with_real_interface(graph)
+        return graph, {copy: operators.get(t, t) for copy, t in interface.items()} or operators
 
     def _bound(self, graph: Graph) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Without what passes from run to run."""
@@ -74,7 +81,7 @@ class Converter(ConverterToNNEF):
         return without_states(super()._facts())
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
-        if op in self._quantizers and is_float(self._mapped(op.inputs[0]).dtype):
+        if op in self._quantizers and self._is_quantizable(op):
             self._quantizers[op] = quantized_real(self._builder, self._mapped(op.inputs[0]), op)
             return True
         quantized = self._quantizers[self._pairs[op]] if op in self._pairs else None
@@ -82,6 +89,13 @@ class Converter(ConverterToNNEF):
             self._bind_results(op, [quantized])
             return True
         return super()._convert_by_rule(op, opset)
+
+    def _is_quantizable(self, op: Operation) -> bool:
+        """Can the values that an operator quantizes be quantized in NNEF?"""
+        x = self._mapped(op.inputs[0])
+        if op.type == "DynamicQuantizeLinear" and (self._standard_only or not x.shape):
+            return False
+        return is_float(x.dtype)
 
     def _finish(self) -> None:
         replaced = absorb_copies(self._target)

@@ -1,10 +1,11 @@
 """QuantizeLinear and DequantizeLinear as quantization of tensors in NNEF, instead of arithmetic.
 
 * DequantizeLinear of constant codes: a variable that stores the codes.
+* DynamicQuantizeLinear whose results only DequantizeLinear reads: `dynamic_quantize`.
 * QuantizeLinear whose codes nothing but DequantizeLinear with equal parameters reads: the result of the latter is a
   `copy` of the real tensor that is quantized. `absorb_copies` drops it where nothing reads the real tensor itself.
 
-Either way the parameters must be constant, per tensor or per axis, and the codes integers. Blocks, small floats, and
+Otherwise the parameters must be constant, per tensor or per axis, and the codes integers. Blocks, small floats, and
 codes that are used otherwise are left to the arithmetic of `quant.py`.
 """
 
@@ -23,6 +24,7 @@ from ...building.quantized import Array, QuantizedArray, quantized_constant
 from ..common import dtype_of, shape
 
 DOMAINS = ("", "com.microsoft")
+QUANTIZERS = frozenset(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"))
 
 
 # constant codes
@@ -73,17 +75,26 @@ def _parameters(
 
 
 def find_pairs(graph: Graph) -> dict[Operation, Operation]:
-    """DequantizeLinear -> the QuantizeLinear whose codes only it and its equals read, and the parameters."""
+    """DequantizeLinear -> the QuantizeLinear or DynamicQuantizeLinear whose codes only it and its equals read."""
     captured = {tensor for op in graph.operations for tensor in op.captures}
     bound = {*graph.outputs, *captured}
     pairs: dict[Operation, Operation] = {}
     for op in graph.operations:
+        if op.type == "DynamicQuantizeLinear" and op.domain == "" and not bound & {*op.outputs}:
+            readers = [reader for tensor in op.outputs for reader in tensor.consumers]
+            if len(op.outputs) == 3 and all(_restores_all(reader, op) for reader in readers):
+                pairs.update(dict.fromkeys(readers, op))
         if op.type != "QuantizeLinear" or op.domain not in DOMAINS or len(op.outputs) != 1 or op.outputs[0] in bound:
             continue
         readers = op.outputs[0].consumers
         if is_plain(op) and readers and all(restores(reader, op) for reader in readers):
             pairs.update(dict.fromkeys(readers, op))
     return pairs
+
+
+def _restores_all(op: Operation, quantizer: Operation) -> bool:
+    """Is it a DequantizeLinear of the three results of a DynamicQuantizeLinear?"""
+    return op.type == "DequantizeLinear" and op.domain in DOMAINS and [*op.inputs] == [*quantizer.outputs]
 
 
 def is_plain(op: Operation) -> bool:
@@ -149,7 +160,9 @@ def parameters_of(op: Operation, codes: Tensor) -> tuple[float, int] | None:
 
 
 def quantized_real(b: Builder, x: Tensor, op: Operation) -> Tensor:
-    """x as the QuantizeLinear of a pair leaves it: a constant stored as codes, or a quantized copy of x."""
+    """x as the quantizing operator of a pair leaves it: a constant stored as codes, or a quantized copy of x."""
+    if op.type == "DynamicQuantizeLinear":
+        return b.dynamic_quantize(x)
     scale, zero_point, dtype = _scale(op), _zero_point(op), _codes_type(op)
     parameters = _parameters(shape(x), scale, zero_point, _attribute(op, "axis"))
     if parameters is None:

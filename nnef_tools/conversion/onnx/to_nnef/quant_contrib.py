@@ -10,9 +10,10 @@ from ....model import Tensor
 from ...building.nnef import Builder
 from ...engine.rules import Array, to_nnef
 from ...maths.generated import filled
-from ..common import aligned, reshape, right_aligned, shape, transpose
+from ..common import aligned, positive, reshape, right_aligned, shape, transpose
 from .activation import leaky_relu, softmax
 from .attention import attend_joined
+from .elementwise import where
 from .linear import matmul
 from .microsoft import embed_layer_normalization
 from .move import concat
@@ -183,6 +184,42 @@ def qlinear_concat(b: Builder, y_scale: Tensor, y_zero_point: Tensor, *inputs: T
         raise Unsupported(f"{len(inputs)} inputs are not triples of tensor, scale and zero point")
     values = [_value(b, *inputs[k : k + 3]) for k in range(0, len(inputs), 3)]
     return _codes(b, concat(b, *values, axis=axis), y_scale, y_zero_point, None)
+
+
+@to_nnef("onnx", "QLinearWhere", domain=MICROSOFT)
+def qlinear_where(
+    b: Builder,
+    condition: Tensor,
+    x: Tensor,
+    x_scale: Tensor,
+    x_zero_point: Tensor,
+    y: Tensor,
+    y_scale: Tensor,
+    y_zero_point: Tensor,
+    z_scale: Tensor,
+    z_zero_point: Tensor,
+) -> Tensor:
+    """QLinearWhere: the values of x where the condition holds, else those of y."""
+    values = where(b, condition, _value(b, x, x_scale, x_zero_point), _value(b, y, y_scale, y_zero_point))
+    return _codes(b, values, z_scale, z_zero_point, None)
+
+
+@to_nnef("onnx", "QLinearReduceMean", domain=MICROSOFT)
+def qlinear_reduce_mean(
+    b: Builder,
+    x: Tensor,
+    x_scale: Tensor,
+    x_zero_point: Tensor | None,
+    y_scale: Tensor,
+    y_zero_point: Tensor | None = None,
+    *,
+    axes: list[int],
+    keepdims: int = 1,
+) -> Tensor:
+    """QLinearReduceMean: the mean of the values over the axes."""
+    axes = [positive(axis, len(shape(x))) for axis in axes]
+    mean = b.mean_reduce(_value(b, x, x_scale, x_zero_point), axes=axes)
+    return _codes(b, mean if keepdims else b.squeeze(mean, axes=axes), y_scale, y_zero_point, x.dtype)
 
 
 @to_nnef("onnx", "QGemm", domain=MICROSOFT)

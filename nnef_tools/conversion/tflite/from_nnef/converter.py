@@ -178,7 +178,8 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         halves = [tensor.name for tensor in self._target.tensors if self._origin(tensor, self._halves)]
         found = {tensor.name: self._origin(tensor, self._hybrid) for tensor in self._target.tensors}
         hybrid = {name: self._hybrid[origin] for name, origin in found.items() if origin is not None}
-        return {**facts, **({HALVES: halves} if halves else {}), **({HYBRID: hybrid} if hybrid else {})}
+        is_quantized = any(op.type in ("QUANTIZE", "DEQUANTIZE") for op in self._target.operations)
+        return {**facts, **({HALVES: halves} if halves else {}), **({HYBRID: hybrid} if is_quantized else {})}
 
     def _origin(self, tensor: Tensor, origins: Collection[Tensor]) -> Tensor | None:
         """That one of these constants that it is, or is derived from."""

@@ -65,9 +65,19 @@ def logarithmic_quantize(x: Tensor, max: Tensor, *, bits: int) -> Tensor:
     return torch.sign(x) * torch.exp2(exponent)
 
 
+def dynamic_quantize(x: Tensor) -> Tensor:
+    """256 evenly spaced values that span the range of x and 0."""
+    low, high = x.min().clamp(max=0), x.max().clamp(min=0)
+    span = high - low
+    scale = torch.where(span == 0, 1.0, span / 255).to(x.dtype)
+    zero_point = torch.round(-low / scale)
+    return ((torch.round(x / scale) + zero_point).clamp(0, 255) - zero_point) * scale
+
+
 OPERATORS: dict[str, Operator] = {
     "min_max_linear_quantize": min_max_linear_quantize,
     "zero_point_linear_quantize": zero_point_linear_quantize,
     "linear_quantize": linear_quantize,
     "logarithmic_quantize": logarithmic_quantize,
+    "dynamic_quantize": dynamic_quantize,
 }
