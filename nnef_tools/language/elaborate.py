@@ -70,8 +70,7 @@ def decompose(
     not match its signature; the graph is then unchanged.
     """
     wanted = set(names)
-    known = {**standard_fragments(), **(fragments or {})}
-    signatures = Signatures(known.values())
+    signatures = Signatures(standard_fragments(), fragments or {})
     fresh = FreshNames(tensor.name for tensor in graph.tensors if tensor.name)
     evaluator = Evaluator(graph, signatures, standard_fragments(), wanted, fresh)
     before = list(graph.operations)
@@ -149,7 +148,7 @@ class _GraphBuilder:
         self.body = document.graph.body
         self.source = self.body.source
         self.standard = standard_fragments()
-        self.signatures = Signatures({**self.standard, **fragments}.values())
+        self.signatures = Signatures(self.standard, fragments)
         self.graph = Graph(document.graph.name)
         self.evaluator = Evaluator(self.graph, self.signatures, self.standard, decomposed, self._fresh, real)
         self.checker = Checker(self.source, self.signatures, {})

@@ -39,7 +39,7 @@ def test_there_are_118() -> None:
 
 
 def test_every_body_passes_the_checker() -> None:
-    signatures = Signatures(standard_fragments().values())
+    signatures = Signatures(standard_fragments())
     for fragment in standard_fragments().values():
         if fragment.body is not None:
             check_fragment(fragment, signatures)

@@ -6,9 +6,8 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ...errors import FormatError
 from ..archive import TarWriter, gzip_stream
@@ -19,8 +18,7 @@ from .model_files import GRAPH, QUANTIZATION, SIDECAR
 _LABEL = re.compile(r"""\blabel\s*=\s*(?:'([^'\n]*)'|"([^"\n]*)")""")
 
 
-@dataclass(frozen=True)
-class NewFile:
+class NewFile(NamedTuple):
     """A file to be written. size: bytes that `write` puts into the stream it is given."""
 
     size: int
