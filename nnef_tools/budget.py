@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from difflib import get_close_matches
 from math import prod
 from typing import NamedTuple, TypeAlias
 
@@ -68,6 +67,8 @@ def changed(limits: Limits) -> Budget:
     """The budget in force with other values for some limits. UsageError for unknown names and wrong values."""
     for name, value in limits.items():
         if name not in LIMITS:
+            from difflib import get_close_matches  # many modules, for what is rare
+
             near = get_close_matches(str(name), LIMITS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(LIMITS)}"
             raise UsageError(f"there is no limit '{name}'", hint=hint)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -100,6 +98,9 @@ class Destination(NamedTuple):
 
         The folder is on the same file system, unless the target is a stream.
         """
+        import shutil  # many modules, for what is rare
+        import tempfile
+
         if is_stream(self.path):
             suffix = self.format.suffixes[1 if self.compression is not None else 0]
             folder, name = Path(tempfile.mkdtemp(prefix="nnef-tools-")), f"{self.path.name}{suffix}"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ...errors import FormatError
-from ..archive import TarWriter, gzip_stream
 from ..files import create_file, replace_file, replace_folder
 from .labels import label_file
 from .model_files import GRAPH, QUANTIZATION, SIDECAR
@@ -42,6 +41,8 @@ def write_folder(path: Path, files: Mapping[str, NewFile]) -> None:
 
 def write_archive(path: Path, files: Mapping[str, NewFile], level: int) -> None:
     """Writes a .tgz with the files at its root, in the order of their names; the same files give the same bytes."""
+    from ..archive import TarWriter, gzip_stream  # imports many modules
+
     with replace_file(path) as stream, gzip_stream(stream, level) as compressed:
         archive = TarWriter(compressed)
         for name, file in sorted(files.items()):
