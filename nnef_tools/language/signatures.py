@@ -16,14 +16,11 @@ def complete(fragment: Fragment, attribs: Mapping[str, Any]) -> dict[str, Any]:
 
     None stands for an attribute that is left out. Those that have no value are missing from the result.
     """
-    result = {}
-    for name, parameter in fragment.attributes.items():
-        value = attribs.get(name)
-        if value is None:
-            value = parameter.default
-        if value is not REQUIRED:
+    result = fragment.defaults.copy()
+    for name, value in attribs.items():
+        if value is not None and name in result:
             result[name] = value
-    return result
+    return {k: v for k, v in result.items() if v is not REQUIRED} if fragment.has_required else result
 
 
 def regroup(types: Sequence[Type], items: Sequence[T], name: str) -> list[Any]:

@@ -136,6 +136,16 @@ class Fragment:
         """The other parameters, by name, in order."""
         return {p.name: p for p in self.parameters if not has_tensor(p.type)}
 
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """Their defaults, or REQUIRED."""
+        return {name: parameter.default for name, parameter in self.attributes.items()}
+
+    @cached_property
+    def has_required(self) -> bool:
+        """Is there an attribute without default?"""
+        return any(default is REQUIRED for default in self.defaults.values())
+
     @property
     def is_compound(self) -> bool:
         return self.body is not None
