@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from math import prod
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .errors import LimitError, UsageError
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(NamedTuple):
     """The limits, each of which a model may reach but not exceed.
 
     items: of one tensor that is computed or generated while a model runs. constants: items of one constant that is
@@ -40,7 +37,7 @@ class Budget:
 Limits: TypeAlias = Mapping[str, float]
 """Name of a limit -> its value, for those that differ from the budget in force."""
 
-LIMITS = tuple(field.name for field in fields(Budget))
+LIMITS = Budget._fields
 
 _current: ContextVar[Budget] = ContextVar("budget", default=Budget())  # noqa: B039  # frozen
 
@@ -70,12 +67,14 @@ def changed(limits: Limits) -> Budget:
     """The budget in force with other values for some limits. UsageError for unknown names and wrong values."""
     for name, value in limits.items():
         if name not in LIMITS:
+            from difflib import get_close_matches  # many modules, for what is rare
+
             near = get_close_matches(str(name), LIMITS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(LIMITS)}"
             raise UsageError(f"there is no limit '{name}'", hint=hint)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value < float("inf"):
             raise UsageError(f"limit '{name}' must be a number of 1 or more, got {value!r}")
-    return replace(current(), **{name: int(value) for name, value in limits.items()})
+    return current()._replace(**{name: int(value) for name, value in limits.items()})
 
 
 def ask_items(count: int, what: str = "its result") -> None:

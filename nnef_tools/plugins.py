@@ -72,7 +72,7 @@ def check_fragments(fragments: Mapping[str, str], others: Mapping[str, Fragment]
     """Raises PluginError for a wrong body, such as a call of an undeclared name. others: those of the model."""
     texts = {key: parse_fragments(text, _place(fragments, key)) for key, text in fragments.items()}
     own = {name: fragment for declared in texts.values() for name, fragment in declared.items()}
-    signatures = Signatures(Library(others, own).fragments.values())
+    signatures = Signatures(Library(others, own).fragments)
     for declared in texts.values():
         for fragment in declared.values():
             if fragment.is_compound:

@@ -6,7 +6,6 @@ A subcommand module has `build_parser(prog) -> Parser` and `main(args) -> int`, 
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -44,6 +43,8 @@ def _explain(first: str | None) -> int:
     if first is None:
         print(_help(), file=sys.stderr)
         return UsageError.exit_code
+    import difflib  # many modules, for what is rare
+
     similar = difflib.get_close_matches(first, COMMANDS, n=1)
     hint = f"did you mean '{similar[0]}'?" if similar else f"commands: {', '.join(COMMANDS)}"
     print_error(UsageError(f"unknown command '{first}'", hint=hint))

@@ -9,7 +9,6 @@ import argparse
 import ast
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -88,6 +87,8 @@ def _after_broken_pipe() -> int:
 
 def _place(error: Exception) -> str | None:
     """The innermost line of this package in the traceback of an error."""
+    import traceback  # many modules, for what is rare
+
     package = Path(__file__).parents[1]
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     ours = [f"{path.relative_to(package)}:{line}" for path, line in frames if path.is_relative_to(package)]

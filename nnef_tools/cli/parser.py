@@ -6,7 +6,6 @@ Errors are UsageErrors. Options may stand anywhere, may be shortened, and take n
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,6 +82,8 @@ class Parser(argparse.ArgumentParser):
         words = list(self._expanded(argv))
         args, unknown = self.parse_known_intermixed_args(words)
         if unknown:
+            import difflib  # many modules, for what is rare
+
             similar = difflib.get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, n=1)
             hint = f"did you mean '{similar[0]}'?" if similar else f"{self.prog} --help"
             raise UsageError(f"unrecognized arguments: {' '.join(unknown)}", hint=hint)

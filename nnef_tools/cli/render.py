@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -105,6 +103,8 @@ def print_error(error: NnefToolsError) -> None:
 
 def print_traceback() -> None:
     """Prints the traceback of the exception that is being handled on standard error."""
+    import traceback  # many modules, for what is rare
+
     for line in traceback.format_exc().splitlines():
         _line(line)
 
@@ -228,6 +228,8 @@ class _Clock:
             _line(f"{self._text}: {seconds:.1f} s", style="dim")
 
     def _paint(self) -> None:
+        import shutil  # many modules, for what is rare
+
         width = shutil.get_terminal_size().columns - 1
         text = f"{printable(self._text)} {perf_counter() - self._start:.0f} s"
         _write(sys.stderr, f"\r\x1b[K{text[:width]}")
@@ -240,6 +242,8 @@ class _Clock:
 
 
 def _table(rows: Rows) -> None:
+    import shutil  # many modules, for what is rare
+
     from ..report import format_table
 
     printed = [[printable(cell) for cell in row] for row in rows]  # first, since escapes change the width

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import FileError, UsageError
 from ..io.files import check_path, is_stream, lock, named_as, staging_path
@@ -19,8 +16,7 @@ from . import NNEF, Format, detect_output, find_format, has_suffix, make_writer
 DEFAULT_COMPRESSION = 1
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """The result of writing. paths: of what was written, the model itself first. warnings: of the writer."""
 
     paths: tuple[Path, ...] = ()
@@ -34,8 +30,7 @@ def target_format(path: str | PathLike[str] | None, name: str | None = None) -> 
     return NNEF if path is None else detect_output(Path(path))
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(NamedTuple):
     """A file or folder that is to be written. compression: level of an NNEF archive, None for anything else."""
 
     path: Path
@@ -103,6 +98,9 @@ class Destination:
 
         The folder is on the same file system, unless the target is a stream.
         """
+        import shutil  # many modules, for what is rare
+        import tempfile
+
         if is_stream(self.path):
             suffix = self.format.suffixes[1 if self.compression is not None else 0]
             folder, name = Path(tempfile.mkdtemp(prefix="nnef-tools-")), f"{self.path.name}{suffix}"
@@ -115,6 +113,6 @@ class Destination:
             raise FileError(f"cannot write: {error.strerror} ('{folder.parent}')", where=str(self.path)) from error
         try:
             with named_as(trial := folder / name, self.path):
-                yield replace(self, path=trial)
+                yield self._replace(path=trial)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,6 +99,8 @@ def _by_text(head: bytes) -> Foreign | None:
 
 def _zip(path: Path) -> Foreign | None:
     """The kind of a zip archive; None for a Keras model, which can be read."""
+    import zipfile  # many modules, for what is rare
+
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

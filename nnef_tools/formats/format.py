@@ -6,7 +6,6 @@ Classes and functions are given as `module:name` and imported when they are need
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -40,8 +39,7 @@ class Optimizer(Protocol):
     def __call__(self, graph: Graph, only_required: bool = False) -> Graph: ...
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """The set of operations that the graphs of a format consist of.
 
     owns: tells whether a graph clearly holds operations of the dialect; None if that cannot be told. channels_last: do
@@ -96,8 +94,7 @@ class Runtime(NamedTuple):
         return find_spec(self.package or self.name) is not None
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """A model format: how its files are recognized, read, written and run.
 
     The first suffix is the one that a new file gets; files with `read_suffixes` are only read. archive_suffixes: those

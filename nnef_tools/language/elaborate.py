@@ -15,6 +15,7 @@ from ..errors import ParseError, ShapeError
 from ..model.graph import Graph, Operation, Tensor
 from ..model.widths import is_double
 from .ast import Array, Assignment, Call, Expression, Name, Tuple
+from .attributes import check_attributes
 from .evaluate import Evaluator, Frame, Wanted
 from .gc_pause import paused_collector
 from .lexer import Source, nearest
@@ -70,8 +71,7 @@ def decompose(
     not match its signature; the graph is then unchanged.
     """
     wanted = set(names)
-    known = {**standard_fragments(), **(fragments or {})}
-    signatures = Signatures(known.values())
+    signatures = Signatures(standard_fragments(), fragments or {})
     fresh = FreshNames(tensor.name for tensor in graph.tensors if tensor.name)
     evaluator = Evaluator(graph, signatures, standard_fragments(), wanted, fresh)
     before = list(graph.operations)
@@ -149,7 +149,7 @@ class _GraphBuilder:
         self.body = document.graph.body
         self.source = self.body.source
         self.standard = standard_fragments()
-        self.signatures = Signatures({**self.standard, **fragments}.values())
+        self.signatures = Signatures(self.standard, fragments)
         self.graph = Graph(document.graph.name)
         self.evaluator = Evaluator(self.graph, self.signatures, self.standard, decomposed, self._fresh, real)
         self.checker = Checker(self.source, self.signatures, {})
@@ -185,7 +185,8 @@ class _GraphBuilder:
             self._statement(assignment)
 
         types, values = self.checker.types, self.frame.values
-        reader = StatementReader(self.graph, types, values, self.inputs, STATEMENTS_ONLY, evaluate)
+        unlike = [name for name in STATEMENTS_ONLY if name != "variable"]
+        reader = StatementReader(self.graph, types, values, self.inputs, unlike, self._repeat_variable, evaluate)
         reader.read(unread.text, unread.start, unread.filename, operators=unread.operators)
         self.source = self.body.source
 
@@ -254,6 +255,14 @@ class _GraphBuilder:
         if other[0] != shape:
             message = f"label '{label}' has shape {shape} here and {other[0]} for '{other[1]}'"
             self.fail(message, call.at, "labels are the same if they differ in upper and lower case only")
+
+    def _repeat_variable(self, name: str, attributes: dict[str, Any]) -> bool:
+        """Notes a variable that is like an earlier one but for its label; False if that is wrong."""
+        shape, label = attributes["shape"], attributes["label"]
+        if check_attributes("variable", attributes) or self.labels.setdefault(label.lower(), (shape, name))[0] != shape:
+            return False
+        self.variables.add(name)
+        return True
 
     def _bind_interface(self) -> None:
         values = self.frame.values

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..errors import ParseError
 from .ast import Assignment, Body, GraphDeclaration, Name
@@ -51,8 +51,7 @@ class Document:
     unread: UnreadBody | None = None
 
 
-@dataclass(frozen=True)
-class UnreadBody:
+class UnreadBody(NamedTuple):
     """The statements of a graph, from `start` in the text on. operators: operator expressions are enabled."""
 
     text: str

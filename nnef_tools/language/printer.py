@@ -19,7 +19,7 @@ from ..model.graph import Graph, Operation, Tensor
 from ..model.widths import is_double
 from .constants import INTEGER_MAX, INTEGER_MIN
 from .lexer import is_identifier
-from .signatures import regroup
+from .signatures import Overlay, regroup
 from .stdlib import standard_fragments
 from .types import REQUIRED, ArrayType, Fragment, TupleType
 from .values import item_of_dtype
@@ -47,7 +47,8 @@ def format_graph(
     operations, needed only for those that mix arrays of tensors with single ones. FormatError for names and values
     without a form in NNEF.
     """
-    known = {**standard_fragments(), **(signatures or {})}
+    fragments_of = Overlay(standard_fragments(), signatures or {})
+    known = {name: fragments_of.get(name) for name in {operation.type or "" for operation in graph.operations}}
     inputs = ", ".join(_name(tensor) for tensor in graph.inputs)
     outputs = ", ".join(_name(tensor) for tensor in graph.outputs)
     name = graph.name if graph.name is not None else "G"
@@ -57,7 +58,7 @@ def format_graph(
     lines += [fragments.strip("\n"), ""] if fragments.strip() else []
     lines += [f"graph {_identifier(name, 'graph')}({inputs}) -> ({outputs})", "{"]
     for operation in graph.operations:
-        line = INDENT + format_operation(operation, known.get(operation.type or ""))
+        line = INDENT + format_operation(operation, known[operation.type or ""])
         if annotate_shapes:
             line += INDENT + "# " + ", ".join(map(_annotation, operation.outputs))
         lines.append(line)

@@ -13,6 +13,7 @@ from .attributes import check_attributes
 from .expressions import ExpressionParser
 from .lexer import Source, is_identifier, nearest, unquote
 from .printer import format_value
+from .signatures import Overlay
 from .stdlib import standard_fragments
 from .types import REQUIRED, Fragment, Parameter, Primitive, TensorType, has_tensor
 from .values import DTYPES, castable, type_of_value
@@ -26,7 +27,7 @@ def parse_quantization(
     A parameter of tensor type that is given an array becomes a numpy array. fragments: custom quantization operations.
     ParseError if the text is not valid.
     """
-    return _QuantizationParser(Source(text, filename), {**standard_fragments(), **(fragments or {})}).entries()
+    return _QuantizationParser(Source(text, filename), Overlay(standard_fragments(), fragments or {})).entries()
 
 
 def format_quantization(entries: Mapping[str, Mapping[str, Any]]) -> str:

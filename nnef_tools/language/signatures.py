@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import ShapeError
@@ -16,14 +16,11 @@ def complete(fragment: Fragment, attribs: Mapping[str, Any]) -> dict[str, Any]:
 
     None stands for an attribute that is left out. Those that have no value are missing from the result.
     """
-    result = {}
-    for name, parameter in fragment.attributes.items():
-        value = attribs.get(name)
-        if value is None:
-            value = parameter.default
-        if value is not REQUIRED:
+    result = fragment.defaults.copy()
+    for name, value in attribs.items():
+        if value is not None and name in result:
             result[name] = value
-    return result
+    return {k: v for k, v in result.items() if v is not REQUIRED} if fragment.has_required else result
 
 
 def regroup(types: Sequence[Type], items: Sequence[T], name: str) -> list[Any]:
@@ -45,3 +42,25 @@ def regroup(types: Sequence[Type], items: Sequence[T], name: str) -> list[Any]:
         raise ShapeError("the tensors do not match the signature", where=f"operation '{name}'")
     k = arrays[0]
     return [*items[:k], list(items[k : k + count]), *items[k + count :]]
+
+
+class Overlay(Mapping[str, Fragment]):
+    """Several sets of declarations as one; the last one that has a name counts."""
+
+    def __init__(self, *layers: Mapping[str, Fragment]) -> None:
+        self._layers = layers[::-1]
+
+    def __getitem__(self, name: str) -> Fragment:
+        for layer in self._layers:
+            if name in layer:
+                return layer[name]
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in layer for layer in self._layers)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for layer in reversed(self._layers) for name in layer))
+
+    def __len__(self) -> int:
+        return len(set().union(*self._layers))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
-from .parser import parse_fragments
+from .declarations import Declarations
 from .types import Fragment
 
 
@@ -15,4 +14,4 @@ from .types import Fragment
 def standard_fragments() -> Mapping[str, Fragment]:
     """The 118 standard operations by name, in the order of their declaration."""
     path = Path(__file__).with_name("stdlib.nnef")
-    return MappingProxyType(parse_fragments(path.read_text(encoding="ascii"), path.name))
+    return Declarations(path.read_text(encoding="ascii"), path.name)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -57,8 +56,7 @@ _ANY_WIDTH = range(1, 65)
 SIGNED_TYPES = (ItemType.SIGNED, ItemType.QUANTIZED_SIGNED)
 
 
-@dataclass(frozen=True)
-class TensorHeader:
+class TensorHeader(NamedTuple):
     """What the header says, in the terms of NNEF 1.0.5 (older forms are translated).
 
     code: an ItemType. vendor: 0 (others are refused). parameters: the 32 deprecated bytes. data_offset: where the

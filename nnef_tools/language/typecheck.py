@@ -25,6 +25,7 @@ from .ast import (
     Unary,
 )
 from .lexer import Source, nearest
+from .signatures import Overlay
 from .types import REQUIRED, ArrayType, Fragment, Parameter, Primitive, TensorType, TupleType, Type, has_tensor
 from .values import (
     EMPTY,
@@ -88,12 +89,14 @@ class Signature:
 class Signatures:
     """The operations that can be called, by name."""
 
-    def __init__(self, fragments: Iterable[Fragment] = ()) -> None:
-        self._fragments = {fragment.name: fragment for fragment in fragments}
+    def __init__(self, *fragments: Mapping[str, Fragment]) -> None:
+        """fragments: by name; the last one with a name counts."""
+        self._added: dict[str, Fragment] = {}
+        self._fragments = Overlay(*fragments, self._added)
         self._signatures: dict[str, Signature] = {}  # filled when an operation is looked up
 
     def add(self, fragment: Fragment) -> None:
-        self._fragments[fragment.name] = fragment
+        self._added[fragment.name] = fragment
         self._signatures.pop(fragment.name, None)
 
     def find(self, name: str) -> Signature | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 PRIMITIVES = ("integer", "scalar", "logical", "string")
 
@@ -80,8 +80,7 @@ class _Required:
 REQUIRED: Any = _Required()
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A parameter; `default` is a Python value (int, float, bool, str, list, tuple) or REQUIRED."""
 
     name: str
@@ -89,8 +88,7 @@ class Parameter:
     default: Any = REQUIRED
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """A result; its type always contains a tensor."""
 
     name: str
@@ -137,6 +135,16 @@ class Fragment:
     def attributes(self) -> dict[str, Parameter]:
         """The other parameters, by name, in order."""
         return {p.name: p for p in self.parameters if not has_tensor(p.type)}
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """Their defaults, or REQUIRED."""
+        return {name: parameter.default for name, parameter in self.attributes.items()}
+
+    @cached_property
+    def has_required(self) -> bool:
+        """Is there an attribute without default?"""
+        return any(default is REQUIRED for default in self.defaults.values())
 
     @property
     def is_compound(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from ..errors import UsageError
 from .facts import merged_tensors
@@ -47,6 +46,8 @@ def _find(graph: Graph, names: Sequence[str]) -> list[Tensor]:
             by_name.setdefault(alias, by_name[name])
     missing = [name for name in names if name not in by_name]
     if missing:
+        from difflib import get_close_matches  # many modules, for what is rare
+
         near = sorted({match for name in missing for match in get_close_matches(name, filter(None, by_name), n=2)})
         hint = f"similar names are {_quoted(near)}" if near else None
         raise UsageError(f"could not find tensor(s) in the graph: {_quoted(missing)}", hint=hint)

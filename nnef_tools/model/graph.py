@@ -262,11 +262,12 @@ class Operation:
             return []
         captured: dict[Tensor, None] = {}
         for value in self._attribs.values():
-            if type(value) in _PLAIN:
+            kind = type(value)
+            if kind in _PLAIN or (kind is list and _PLAIN.issuperset(map(type, value))):
                 continue
             if isinstance(value, Graph):
                 captured.update(dict.fromkeys(value._captures()))
-            elif isinstance(value, (list, tuple)) and not _PLAIN.issuperset(map(type, value)):
+            elif isinstance(value, (list, tuple)):
                 for nested in value:
                     if isinstance(nested, Graph):
                         captured.update(dict.fromkeys(nested._captures()))

@@ -14,11 +14,16 @@ BLOCK = 1 << 20  # bytes
 
 
 def blocks(array: Array, size: int = BLOCK) -> Iterator[Array]:
-    """The items in row-major order, as contiguous arrays of one dimension and at most `size` bytes."""
+    """The items in row-major order, as contiguous arrays of one dimension and at most `size` bytes.
+
+    Pages of a mapped file under a block do not stay in memory when the next one is taken.
+    """
     if array.flags.c_contiguous:
         flat, count = array.reshape(-1), max(1, size // max(1, array.itemsize))
         for start in range(0, flat.size, count):
-            yield flat[start : start + count]
+            part = flat[start : start + count]
+            yield part
+            _release(part)
     elif array[0].nbytes > size:
         for item in array:
             yield from blocks(item, size)

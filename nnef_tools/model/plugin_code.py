@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import linecache
 import os
-import traceback
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,8 @@ def own_lines(error: BaseException | None, function: Any = None) -> list[str]:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return [source_line(error.filename, error.lineno or 1)]
+    import traceback  # many modules, for what is rare
+
     passed = traceback.extract_tb(error.__traceback__) if error is not None else []
     frames = [frame for frame in passed if not frame.filename.startswith(_NOT_PLUGINS)]
     own = [frame for frame in frames if frame.filename == frames[0].filename]

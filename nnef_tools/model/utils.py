@@ -43,6 +43,8 @@ def generate_tensor_names_from_op_type(graph: Graph, keep_io_names: bool = False
 
 def generate_missing_tensor_names_from_op_type(graph: Graph) -> None:
     """Names each unnamed result of an operation `<type><k>`, k counted on from the largest number in use."""
+    if not any(tensor.name is None for operation in graph.operations for tensor in operation.outputs):
+        return
     types = {operation.type for operation in graph.operations}
     used = {tensor.name for tensor in graph.tensors}
     last: Counter[str] = Counter()

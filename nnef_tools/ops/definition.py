@@ -26,8 +26,7 @@ precision and suppresses numpy's warnings, so that decorated functions need not.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..errors import ShapeError
 from ..language.signatures import complete
@@ -40,8 +39,7 @@ K = TypeVar("K", bound=Kernel)
 MacsRule = Callable[[Sequence[Any], Sequence[Any], Mapping[str, Any]], int]
 
 
-@dataclass(frozen=True)
-class OpDef:
+class OpDef(NamedTuple):
     """A known operation. macs_group is '' (always counted), 'pooling', 'upsampling', 'normalization' or 'reduction'."""
 
     fragment: Fragment

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from ..language.parser import parse_fragments
+from ..language.declarations import Declarations
 from ..language.types import Fragment
 
 
@@ -16,7 +16,7 @@ from ..language.types import Fragment
 def extension_fragments() -> Mapping[str, Fragment]:
     """The custom operations by name, in the order of their declaration."""
     path = Path(__file__).with_name("extensions.nnef")
-    return MappingProxyType(parse_fragments(path.read_text(encoding="ascii"), path.name))
+    return Declarations(path.read_text(encoding="ascii"), path.name)
 
 
 @cache

@@ -54,10 +54,11 @@ def infer_shapes(
             where=name,
             hint="give its shape function with --custom-shapes",
         )
-    return _result_shapes(definition, shapes, attribs)
+    return result_shapes(definition, shapes, attribs)
 
 
-def _result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapping[str, Any]) -> Any:
+def result_shapes(definition: OpDef, shapes: Sequence[list[Any]], attribs: Mapping[str, Any]) -> Any:
+    """What `infer_shapes` gives for a known operation, from lists of int."""
     attribs = definition.complete(attribs)
     _check_count(definition.fragment, shapes)
     try:
@@ -327,7 +328,7 @@ class _Inference:
         if definition is None or op.type in self._custom_shapes:
             found = infer_shapes(str(op.type), shapes, op.attribs, self._custom_shapes)
         else:
-            found = _result_shapes(definition, shapes, op.attribs)
+            found = result_shapes(definition, shapes, op.attribs)
         for output, shape in zip(op.outputs, output_shapes(op, found, self._custom_shapes), strict=True):
             output.shape = shape
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from functools import cached_property
 
+from ..language.signatures import Overlay
 from ..language.stdlib import standard_fragments
 from ..language.types import Fragment
 from ..model.facts import FRAGMENTS
@@ -33,7 +34,7 @@ class Library:
     @cached_property
     def fragments(self) -> Mapping[str, Fragment]:
         """All declarations by name."""
-        return {**standard_fragments(), **extension_fragments(), **self.declared}
+        return Overlay(standard_fragments(), extension_fragments(), self.declared)
 
     @cached_property
     def compounds(self) -> list[str]:

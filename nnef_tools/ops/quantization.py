@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from .quant import check_bits, dequantize, quantize
 from .registry import find
 
 
-@dataclass(frozen=True)
-class Quantization:
+class Quantization(NamedTuple):
     """The quantization of a tensor: an operation with these tensors after the first one, and these attributes."""
 
     definition: OpDef

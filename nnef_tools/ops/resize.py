@@ -6,10 +6,9 @@ These, `resize` and `grid_sample`, follow the ONNX operators Resize and GridSamp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -266,8 +265,7 @@ def _taps(
     return np.clip(position, 0, extent - 1), weight
 
 
-@dataclass(frozen=True)
-class AxisMap:
+class AxisMap(NamedTuple):
     """A constant linear map of an axis by the few elements that each result takes.
 
     y[i] = sum over k of weights[i, k] * x[positions[i, k]]. extent: of x. positions, weights: `[size, taps]`; weights
@@ -321,8 +319,7 @@ class AxisMap:
         return dense
 
 
-@dataclass(frozen=True)
-class ResizedAxis:
+class ResizedAxis(NamedTuple):
     """What becomes of an axis; outside: marks the results that are the extrapolation value.
 
     Those take the first element, or nothing, in the map.

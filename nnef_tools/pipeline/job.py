@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +25,7 @@ MODULES = ("custom_converters", "custom_shapes", "custom_fragments", "custom_opt
 """Options that name plugin modules."""
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The options of `convert_model`, which explains them; tensors are named as in graphs."""
 
     input_shapes: InputShapes
@@ -60,7 +59,7 @@ class Options:
 
     def given(self) -> set[str]:
         """The names of the options that differ from their defaults."""
-        values = {**vars(self), "compress": self.compress is not None, "seed": self.seed is not None}
+        values = {**self._asdict(), "compress": self.compress is not None, "seed": self.seed is not None}
         return {name for name, value in values.items() if value}
 
 
@@ -77,8 +76,7 @@ class Step(NamedTuple):
         return f"{self.source.title} to {self.target.title}"
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A conversion that is to be carried out. route: its steps, none if the model keeps its dialect.
 
     detour: may the route be left out? It is only there because NNEF can be optimized.
@@ -169,8 +167,7 @@ def _is_optimized_over_hub(dialect: Dialect, options: Options) -> bool:
 def _with_tensor_names(options: Options, dialect: Dialect) -> Options:
     """The options, with the names that tensors have in graphs of the dialect."""
     selected = options.io_transpose
-    return replace(
-        options,
+    return options._replace(
         input_names=dialect.tensor_names(options.input_names),
         output_names=dialect.tensor_names(options.output_names),
         io_transpose=selected if isinstance(selected, bool) else dialect.tensor_names(selected) or (),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..budget import Limits, within
 from ..conversion.engine.base import unmatched_warning
@@ -33,8 +32,7 @@ NO_PLUGINS = Plugins()
 # opening
 
 
-@dataclass(frozen=True)
-class OpenModel:
+class OpenModel(NamedTuple):
     """A model that has been read, cut and sorted. facts: of the model as it was read. warnings: of the reader."""
 
     graph: Graph
@@ -131,8 +129,7 @@ def _sort(graph: Graph) -> None:
 # conversion
 
 
-@dataclass(frozen=True)
-class Conversion:
+class Conversion(NamedTuple):
     """The state of a conversion: the graph after the steps so far, and what is known about it.
 
     interface: inputs and outputs of the source. mapping: source tensor name -> present name, of the tensors that are
@@ -173,7 +170,7 @@ def convert_graph(job: Job, source: OpenModel, log: Log) -> Conversion:
         hint = f" ({error.hint})" if error.hint else ""
         reason = f"{HUB.title} cannot express it: {'; '.join([error.message, *error.details])}{hint}"
     log.warnings[:] = [*warnings, f"the model is not optimized: {reason}"]
-    return replace(_follow(job, source, (), log), between=between)
+    return _follow(job, source, (), log)._replace(between=between)
 
 
 def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Conversion:
@@ -186,7 +183,7 @@ def _follow(job: Job, source: OpenModel, route: Sequence[Step], log: Log) -> Con
     interface = Interface.of(graph, graph.outputs)
     state = Conversion(graph, interface, lambda: _surviving(names))
     if dialect is HUB:
-        state = replace(state, quantization_steps=QuantizationSteps.of(graph, of_source=True))
+        state = state._replace(quantization_steps=QuantizationSteps.of(graph, of_source=True))
     if not route or dialect is HUB:
         with log.stage("convert"):
             _decompose(job, graph, dialect, route)
@@ -239,8 +236,7 @@ def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bo
         declared = parse_fragments("\n".join(job.plugins.fragments.values()), "custom fragments")
         graph.metadata[FRAGMENTS] = {**graph.metadata.get(FRAGMENTS, {}), **declared}
         between = graph, not transposes
-    return replace(
-        state,
+    return state._replace(
         graph=graph,
         interface=interface,
         mapping=lambda: _joined(names, converter.tensor_mapping()) if not is_first else converter.tensor_mapping(),
@@ -285,7 +281,7 @@ def _optimized(job: Job, state: Conversion, dialect: Dialect, *, layout_changes:
     if quantization_steps is None and dialect is HUB:
         quantization_steps = QuantizationSteps.of(graph, of_source=False)
     transposes = tuple(layout.remaining_transposes(graph)) if layout is not None else state.transposes
-    return replace(state, passes=passes, transposes=transposes, quantization_steps=quantization_steps)
+    return state._replace(passes=passes, transposes=transposes, quantization_steps=quantization_steps)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dialects.onnx.state import METADATA_PROPS, read_states
 from ..model import Graph, Tensor
@@ -17,8 +17,7 @@ if TYPE_CHECKING:  # a conversion that is not verified needs no runtimes
     from ..execution.executor import Array, TensorInfo
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(NamedTuple):
     """An input or output of the source model. move: where its channels go in the other model, None if they stay.
 
     quantization: if codes in one of the models are their real values in the other one, how these correspond.
@@ -38,7 +37,7 @@ class Port:
         """The port with its channels moved, if it is selected. channels_last: are they last in the source?"""
         if not is_selected(self.name, selected):
             return self
-        return replace(self, move=TO_SECOND if channels_last else TO_LAST)
+        return self._replace(move=TO_SECOND if channels_last else TO_LAST)
 
     def moved(self, value: Array) -> Array:
         """The source model's value, with its axes in the order of the other model."""
@@ -57,8 +56,7 @@ class Port:
         return info.shape if self.move is None or info.shape is None else self.move.back.shape(info.shape)
 
 
-@dataclass(frozen=True)
-class Interface:
+class Interface(NamedTuple):
     """The inputs and outputs of the source graph, in order, as they were just before conversion.
 
     empty: inputs without items, with their shapes. The converted model does not have them.
@@ -91,7 +89,7 @@ class Interface:
         inputs, outputs = (
             tuple(port.transposed(selected, channels_last) for port in ports) for ports in (self.inputs, self.outputs)
         )
-        return replace(self, inputs=inputs, outputs=outputs)
+        return self._replace(inputs=inputs, outputs=outputs)
 
     def quantized_as(self, graph: Graph) -> Interface:
         """The interface with the quantization that the inputs and outputs of an NNEF graph, in the same order, have."""
@@ -100,10 +98,10 @@ class Interface:
             if len(ports) != len(tensors):
                 return tuple(ports)
             pairs = zip(ports, tensors, strict=True)
-            return tuple(replace(port, quantization=Quantization.of(tensor.quant)) for port, tensor in pairs)
+            return tuple(port._replace(quantization=Quantization.of(tensor.quant)) for port, tensor in pairs)
 
-        return replace(
-            self, inputs=quantized(self.inputs, graph.inputs), outputs=quantized(self.outputs, graph.outputs)
+        return self._replace(
+            inputs=quantized(self.inputs, graph.inputs), outputs=quantized(self.outputs, graph.outputs)
         )
 
 
@@ -121,8 +119,7 @@ class Insides:
     sizes: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Hub:
+class Hub(NamedTuple):
     """The NNEF graph in the middle of a conversion between two other dialects.
 
     Its inputs and outputs have the names and axes of either the source or the target.

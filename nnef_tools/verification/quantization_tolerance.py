@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,7 @@ NARROW = (np.int8, np.uint8, np.int16, np.uint16)
 """Item types of outputs that may be quantization codes; indices are wider."""
 
 
-@dataclass(frozen=True)
-class QuantizationSteps:
+class QuantizationSteps(NamedTuple):
     """The sizes of the steps between codes in an NNEF graph with quantized activations.
 
     bits: the fewest of any activation. steps: name of a quantized output -> step. of_source: are names those of the

@@ -45,6 +45,22 @@ graph net(x, k) -> (y, z)
 }
 """
 
+VARIABLES = """version 1.0;
+graph net(x) -> (y, z)
+{
+    x = external<scalar>(shape = [1, 2]);
+    a = variable<scalar>(shape = [1, 2], label = 'a');
+    b = variable<scalar>(shape = [1, 2], label = 'b/c');
+    c = variable<scalar>(shape = [1, 2], label = 'A');
+    d = variable<scalar>(label = 'd', shape = [1, 2]);
+    e = variable<scalar>(label = 'e', shape = [1, 2]);
+    f = variable<integer>(shape = [1, 2], label = 'f');
+    g = variable<scalar>(shape = [3, 2], label = 'g');
+    y = update(b, x);
+    z = add(c, e);
+}
+"""
+
 
 def outcome(document: Any, decomposed: tuple[str, ...] = ()) -> list[str]:
     """The whole graph as lines, or the error."""
@@ -72,7 +88,17 @@ def check(text: str, decomposed: tuple[str, ...] = ()) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [MINIMAL, FLAT, COMPOSITIONAL, REPEATED, "\ufeff" + MINIMAL, REPEATED.replace(" ", "")]
+    "text",
+    [
+        MINIMAL,
+        FLAT,
+        COMPOSITIONAL,
+        REPEATED,
+        VARIABLES,
+        REPEATED.replace("w;2", "w2"),
+        "\ufeff" + MINIMAL,
+        REPEATED.replace(" ", ""),
+    ],
 )
 def test_valid_documents_give_the_same_graph(text: str) -> None:
     check(text)
@@ -84,7 +110,7 @@ def test_rejected_documents_give_the_same_error(text: str) -> None:
     check(text)
 
 
-@pytest.mark.parametrize("text", [MINIMAL, FLAT, COMPOSITIONAL, REPEATED])
+@pytest.mark.parametrize("text", [MINIMAL, FLAT, COMPOSITIONAL, REPEATED, VARIABLES])
 def test_mutants_give_the_same_graph_or_error(text: str) -> None:
     chance = random.Random(1)
     for _ in range(150):
@@ -110,6 +136,27 @@ def test_mutants_give_the_same_graph_or_error(text: str) -> None:
 def test_a_repeated_statement_is_checked(old: str, new: str) -> None:
     assert old in REPEATED
     check(REPEATED.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("'b/c'", "''"),
+        ("'b/c'", "'b c'"),
+        ("'b/c'", "'../b'"),
+        ("'b/c'", "'b\\\\c'"),
+        ("'b/c'", "'b', label = 'c'"),
+        ("label = 'b/c'", 'label = "b"'),
+        ("[3, 2], label = 'g'", "[3, 2], label = 'B/C'"),
+        ("b = variable", "a = variable"),
+        ("b = variable", "x = variable"),
+        ("z = add(c, e)", "c2 = variable<scalar>(shape = [1, 2], label = 'c2'); z = update(c2, x)"),
+        ("z = add(c, e)", "z = update(b, x)"),
+    ],
+)
+def test_a_repeated_variable_is_checked(old: str, new: str) -> None:
+    assert old in VARIABLES
+    check(VARIABLES.replace(old, new))
 
 
 def test_repeated_statements_share_nothing() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nnef
 import pytest
 
+from nnef_tools.language import stdlib
+from nnef_tools.language.parser import parse_fragments
+from nnef_tools.language.signatures import Overlay
 from nnef_tools.language.stdlib import standard_fragments
 from nnef_tools.language.typecheck import Signatures, check_fragment
 from nnef_tools.language.types import REQUIRED, ArrayType, has_tensor
@@ -39,7 +44,7 @@ def test_there_are_118() -> None:
 
 
 def test_every_body_passes_the_checker() -> None:
-    signatures = Signatures(standard_fragments().values())
+    signatures = Signatures(standard_fragments())
     for fragment in standard_fragments().values():
         if fragment.body is not None:
             check_fragment(fragment, signatures)
@@ -104,3 +109,28 @@ def test_tensor_defaults() -> None:
     with_default = {name: values for name, values in defaults.items() if values}
     assert list(with_default) == ["conv", "deconv", "separable_conv", "separable_deconv", "linear"]
     assert all(values == [0.0] for values in with_default.values())
+
+
+def test_declarations_that_are_parsed_when_asked_for_are_those_of_the_text() -> None:
+    path = Path(stdlib.__file__).with_name("stdlib.nnef")
+    whole = parse_fragments(path.read_text("ascii"), path.name)
+    assert list(standard_fragments()) == list(whole)
+    assert "conv" in standard_fragments() and "none" not in standard_fragments()
+    with pytest.raises(KeyError):
+        standard_fragments()["none"]
+    for name, fragment in whole.items():
+        own = standard_fragments()[name]
+        assert own is standard_fragments()[name]
+        assert (own.name, own.text, own.parameters, own.results) == (
+            name, fragment.text, fragment.parameters, fragment.results,
+        )  # fmt: skip
+        if fragment.body is not None:
+            places = [item.body.source.location(item.body.at) for item in (own, fragment)]
+            assert places[0] == places[1]
+
+
+def test_of_several_declarations_the_last_one_counts() -> None:
+    first, second = ({name: standard_fragments()[name]} for name in ("relu", "tanh"))
+    both = Overlay(first, second, {"relu": standard_fragments()["sin"]})
+    assert list(both) == ["relu", "tanh"] and len(both) == 2
+    assert both["relu"].name == "sin" and both.get("cos") is None

@@ -47,3 +47,21 @@ def test_reordered_copy_of_a_mapped_file(perm: tuple[int, ...], tmp_path: Path) 
             np.testing.assert_array_equal(view, expected)
             np.testing.assert_array_equal(reordered(view.T, perm), expected.T.transpose(perm))
             np.testing.assert_array_equal(reordered(view[::2, 1:], perm), expected[::2, 1:].transpose(perm))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells how much of a map is in memory")
+def test_blocks_of_a_mapped_file_do_not_stay_in_memory(tmp_path: Path) -> None:
+    size = 64 << 20
+    path = tmp_path / "data"
+    path.write_bytes(bytes(size))
+    with path.open("rb") as file:
+        array = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.float32)
+    before = _mapped_kilobytes()
+    assert sum(int(block.view(np.uint8).sum()) for block in blocks(array[7:-5])) == 0
+    assert _mapped_kilobytes() - before < size >> 12  # a quarter
+
+
+def _mapped_kilobytes() -> int:
+    """The pages of files in the memory of this process."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))

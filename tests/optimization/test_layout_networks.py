@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +256,7 @@ def test_the_report_counts_what_is_left(
     assert plain.transposes is None and plain.target.operations["transpose"] == 3
 
     onnx_format = FORMATS["onnx"]
-    last = replace(onnx_format, dialect=replace(onnx_format.dialect, channels_last=True))
+    last = onnx_format._replace(dialect=onnx_format.dialect._replace(channels_last=True))
     monkeypatch.setitem(FORMATS, "onnx", last)
     report = pipeline.convert_model(path, tmp_path / "net.nnef", verify=2, keep_io_names=True)
     assert report.target.operations["transpose"] == 1

@@ -17,7 +17,7 @@ from ...budget import Steps, ask_repeated
 from ...errors import Unsupported
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer, nnef_dtype
-from ...ops.inference import evaluate, infer_shapes
+from ...ops.inference import evaluate, infer_shapes, result_shapes
 from ...ops.integers import keeps_bits
 from .operations import Operand, Operations
 from .quantized import QuantizedArray
@@ -145,20 +145,22 @@ class Builder(Operations):
         plain = _TENSORS.issuperset(map(type, inputs))
         arguments: list[Any] = list(inputs) if plain else _operands(self, signature, inputs)
         tensors: list[Any] = _flat_arguments(arguments) if signature.has_array else arguments
-        completed = definition.complete(attribs) if name in self.custom_shapes else attribs
-        inferred = infer_shapes(name, [_shapes(argument) for argument in arguments], completed, self.custom_shapes)
-        result_shapes = list(inferred) if isinstance(inferred, tuple) else _as_list(inferred)
-        types = types_of(name, kinds_of(arguments), attribs.get("dtype"), len(result_shapes))
+        given = [_shapes(argument) for argument in arguments]
+        if name in self.custom_shapes:
+            inferred = infer_shapes(name, given, definition.complete(attribs), self.custom_shapes)
+        else:
+            inferred = result_shapes(definition, given, attribs)
+        shapes = list(inferred) if isinstance(inferred, tuple) else _as_list(inferred)
+        types = types_of(name, kinds_of(arguments), attribs.get("dtype"), len(shapes))
         constant = self._is_constant(tensors)
-        if constant and self._is_folded(tensors, result_shapes):
+        if constant and self._is_folded(tensors, shapes):
             return self._fold(signature, arguments, attribs, types)
-        filled = [shape for shape in result_shapes if 0 not in shape]
-        if not filled:  # without items the value is known
-            empty = zip(result_shapes, types.results, strict=True)
+        if all(0 in shape for shape in shapes):  # without items the value is known
+            empty = zip(shapes, types.results, strict=True)
             return _as_results(signature, [self.constant(np.zeros(shape, dtype)) for shape, dtype in empty])
         if self.standard_only and not definition.standard:
             raise Unsupported(f"needs the custom fragment '{name}', which --standard-only excludes")
-        return self._create(signature, arguments, attribs, result_shapes, types, constant)
+        return self._create(signature, arguments, attribs, shapes, types, constant)
 
     def _is_constant(self, tensors: Sequence[Tensor]) -> bool:
         """Are the operands known, or computed from constants only?"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -21,8 +20,7 @@ Kind = tuple[Any, bool]
 """What of an operand decides about the types of results: its class, and whether it is a literal."""
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(NamedTuple):
     """The signature of an operation. items: item type of each tensor parameter. has_array: is one of them an array?"""
 
     definition: OpDef

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -46,8 +45,7 @@ def unknown_shape(tensor: Tensor) -> Unsupported:
     return Unsupported(f"shape of tensor '{tensor.name}' is not known", hint=hint)
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """An operator that cannot be converted.
 
     type: with the domain, unless that is the default one. replaceable: could a plugin supply another operator?

@@ -30,8 +30,7 @@ from ...ops.window import by_keywords
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Const:
+class Const(NamedTuple):
     """Annotation of an input that must be constant; `read` turns its array into the value that the rule gets."""
 
     read: Callable[[np.ndarray[Any, Any]], Any]
@@ -57,8 +56,7 @@ Number = Annotated[float, Const(_number)]
 Bool = Annotated[bool, Const(lambda array: bool(_single(array)))]
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """An input of a rule. const: how to read it as a constant, or None for a tensor."""
 
     name: str

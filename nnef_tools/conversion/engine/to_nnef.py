@@ -40,7 +40,7 @@ from ..maths import axis_orders
 from ..maths.quantization import codes_of
 from .base import Converter, is_missing
 from .refusal import DependsOnRefused, is_known, unknown_shape
-from .rules import Call, find_rule
+from .rules import Call, Rule, find_rule
 from .source_names import keep_source_names
 from .transform import CompiledTransform, Scope, Transform
 
@@ -68,6 +68,7 @@ class ConverterToNNEF(Converter):
     _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
     _given: Sequence[Tensor]
     _results: Sequence[Tensor]
+    _rules: dict[tuple[str | None, int, str], Rule | None]  # those that were looked up
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class ConverterToNNEF(Converter):
         self._captured = {}
         self._refused = []
         self._unknown = set()
+        self._rules = {}
         self.warnings = []
         self._builder = Builder(
             self._target,
@@ -235,11 +237,14 @@ class ConverterToNNEF(Converter):
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
         version = opset.get(op.domain, 1)
-        rule = find_rule(self.dialect, str(op.type), version, op.domain)
+        key = (op.type, version, op.domain)
+        if key not in self._rules:
+            self._rules[key] = find_rule(self.dialect, str(op.type), version, op.domain)
+        rule = self._rules[key]
         if rule is None:
             return None
         self._builder.version = version
-        return Call(rule, list(op.inputs), op.attribs)
+        return Call(rule, op.inputs, op.attribs)
 
     def _check_types(self, op: Operation) -> None:
         for tensor in (*op.inputs, *op.outputs):

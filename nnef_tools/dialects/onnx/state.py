@@ -10,9 +10,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +29,7 @@ NEXT = "_next"
 _TYPES = ("float32", "float64", "int64", "bool")
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """A variable: its label, the names of its input and output, and its first value."""
 
     label: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -61,6 +60,8 @@ def keep_others(old: Path, new: Path, replaced: Collection[str], owned: Collecti
 
     OSError if that is not possible.
     """
+    import shutil  # many modules, for what is rare
+
     if (old.stat().st_uid, old.stat().st_gid) != (new.stat().st_uid, new.stat().st_gid):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(old))
     emptied = {str(parent) for name in (*replaced, *owned) for parent in PurePosixPath(name).parents}

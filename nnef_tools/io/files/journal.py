@@ -12,8 +12,8 @@ import stat
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .locks import BusyError, lock
 from .paths import named_as
@@ -34,8 +34,7 @@ def identity(path: Path) -> Identity | None:
     return status.st_ino, status.st_mtime_ns
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(NamedTuple):
     """A file or folder that is to be renamed. Doing or undoing it twice is the same as once."""
 
     source: Path

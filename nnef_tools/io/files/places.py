@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -64,6 +62,8 @@ def remove_leftovers(place: Path) -> None:
 def remove(path: Path) -> None:
     """Removes a file or a folder, as far as possible."""
     if path.is_dir() and not path.is_symlink():
+        import shutil  # many modules, for what is rare
+
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):
@@ -72,4 +72,8 @@ def remove(path: Path) -> None:
 
 def _short(name: str) -> str:
     raw = os.fsencode(name)
-    return name if len(raw) <= _MAX_NAME else hashlib.blake2b(raw, digest_size=16).hexdigest()
+    if len(raw) <= _MAX_NAME:
+        return name
+    import hashlib  # many modules, for what is rare
+
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()

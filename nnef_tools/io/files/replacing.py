@@ -8,9 +8,8 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from ...errors import FileError
 from .exchange import can_exchange, entries, exchange, keep_others, rescue_others
@@ -20,8 +19,7 @@ from .paths import PathLike, check_writable, file_errors, named_as, open_file
 from .places import journal_path, place_of, remove, staging_path
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """A file or folder that is to be replaced. place: where it is. staged: its next version. old: for the former one.
 
     shown: the place as the caller calls it. files: the relative names in a folder. owned, main: see `replace_folder`.

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ...errors import FileError, FormatError
 from ...language.tensor_file import TensorHeader, parse_tensor, read_tensor
-from ..archive import below_top_folder, read_archive
 
 PathLike = Union[str, "os.PathLike[str]"]
 Array = NDArray[Any]
@@ -47,6 +46,8 @@ def open_model(path: PathLike) -> ModelFiles:
         elif place.name == GRAPH:
             raise FileError("a model is a folder or an archive", where=str(place), hint=f"give '{place.parent}'")
         else:
+            from ..archive import below_top_folder, read_archive  # imports many modules
+
             members = below_top_folder(read_archive(place), GRAPH)
             files = _Archive(members, str(place))
             found = GRAPH in members

@@ -16,6 +16,7 @@ from ...model.facts import TEXT_KEYS, without
 from ...model.facts_schema import checked_facts
 from ..json_object import parse_object
 
+_PLAIN = {str, int, bool, type(None)}
 _MIN_LIMIT, _LIMIT_BY_TEXT = 1 << 24, 8
 
 
@@ -51,7 +52,7 @@ def _plain(value: Any, place: str) -> Any:
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise FormatError(f"metadata '{place}' has keys that are not strings")
-        return {key: _plain(item, f"{place}.{key}") for key, item in value.items()}
+        return {k: v if type(v) in _PLAIN else _plain(v, f"{place}.{k}") for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item, place) for item in value]
     if isinstance(value, (np.ndarray, np.generic)):

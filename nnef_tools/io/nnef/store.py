@@ -6,12 +6,10 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ...errors import FormatError
-from ..archive import TarWriter, gzip_stream
 from ..files import create_file, replace_file, replace_folder
 from .labels import label_file
 from .model_files import GRAPH, QUANTIZATION, SIDECAR
@@ -19,8 +17,7 @@ from .model_files import GRAPH, QUANTIZATION, SIDECAR
 _LABEL = re.compile(r"""\blabel\s*=\s*(?:'([^'\n]*)'|"([^"\n]*)")""")
 
 
-@dataclass(frozen=True)
-class NewFile:
+class NewFile(NamedTuple):
     """A file to be written. size: bytes that `write` puts into the stream it is given."""
 
     size: int
@@ -44,6 +41,8 @@ def write_folder(path: Path, files: Mapping[str, NewFile]) -> None:
 
 def write_archive(path: Path, files: Mapping[str, NewFile], level: int) -> None:
     """Writes a .tgz with the files at its root, in the order of their names; the same files give the same bytes."""
+    from ..archive import TarWriter, gzip_stream  # imports many modules
+
     with replace_file(path) as stream, gzip_stream(stream, level) as compressed:
         archive = TarWriter(compressed)
         for name, file in sorted(files.items()):

@@ -94,7 +94,7 @@ class Writer:
 
     def _text(self, graph: Graph) -> str:
         types = custom_types(graph)
-        texts = known_texts(graph, self._fragments)
+        texts = known_texts(graph, self._fragments) if types else {}
         declared, missing = needed_declarations(types, texts, self._dependencies)
         if missing and self._generate:
             taken = {*types, *texts, *standard_fragments()}

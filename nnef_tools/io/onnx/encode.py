@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from ...dialects.onnx.types import ELEMENT_TYPES, STRING, find_data_type
 from ...errors import FormatError
+from ...model.memory import blocks
 
 if TYPE_CHECKING:
     from onnx import TensorProto
@@ -41,6 +43,15 @@ def raw_data(array: Array) -> memoryview:
     if sys.byteorder == "big" or flat.dtype.byteorder == ">":
         flat = flat.byteswap() if flat.dtype.isnative else flat.astype(flat.dtype.newbyteorder("<"))
     return flat.view(np.uint8).data
+
+
+def raw_parts(array: Array) -> Iterator[memoryview]:
+    """The bytes of `raw_data` in parts, so that pages of mapped files need not stay in memory."""
+    if raw_size(array) != array.nbytes:  # several items in a byte, perhaps of two parts
+        yield raw_data(array)
+        return
+    for block in blocks(array):
+        yield raw_data(block)
 
 
 def is_text(array: Array) -> bool:

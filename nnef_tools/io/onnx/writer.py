@@ -16,7 +16,7 @@ from ...errors import FileError, FormatError, MissingPackageError
 from ...model.graph import Graph
 from ..files import is_stream, replace_file, transaction
 from ..protobuf.wire import BYTES, tag, varint
-from .encode import Array, is_text, raw_data, raw_size, tensor_header, tensor_message
+from .encode import Array, is_text, raw_parts, raw_size, tensor_header, tensor_message
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -144,7 +144,7 @@ class Layout:
         for head, array in self._heads:
             yield head
             if array is not None:
-                yield raw_data(array)
+                yield from raw_parts(array)
 
 
 def _initializer(name: str, array: Array, external: tuple[str, int] | None) -> tuple[bytes, Array | None]:
@@ -181,7 +181,8 @@ def external_offsets(arrays: Mapping[str, Array]) -> dict[str, int]:
 def _write_data(file: BinaryIO, offsets: Mapping[str, int], arrays: Mapping[str, Array]) -> None:
     for name, offset in offsets.items():
         file.write(bytes(offset - file.tell()))
-        file.write(raw_data(arrays[name]))
+        for part in raw_parts(arrays[name]):
+            file.write(part)
 
 
 def light_model(message: ModelMessage) -> ModelProto:

@@ -118,7 +118,8 @@ class Connections:
         for original in originals:
             made = self.made(original, choices)
             for needed in {self.needed(use, choices) for use in self.uses.get(original, ())}:
-                total = total.plus(self.transposition_cost(original, made, needed))
+                if needed != made:
+                    total = total.plus(self.transposition_cost(original, made, needed))
         return total
 
     def transposition_cost(self, original: Tensor, made: Perm, needed: Perm) -> Cost:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 T = TypeVar("T")
 Perm = tuple[int, ...]
 
 
+@lru_cache(64)
 def identity(rank: int) -> Perm:
     """`(0, 1, .., rank - 1)`."""
     return tuple(range(rank))
 
 
+@lru_cache(1024)
 def inverse(perm: Perm) -> Perm:
     """The permutation that undoes another: `(0, 3, 1, 2)` -> `(0, 2, 3, 1)`. Item k is the new position of axis k."""
     result = [0] * len(perm)
@@ -22,6 +25,7 @@ def inverse(perm: Perm) -> Perm:
     return tuple(result)
 
 
+@lru_cache(1024)
 def compose(first: Perm, second: Perm) -> Perm:
     """The permutation that does the same as the first one followed by the second."""
     return tuple([first[axis] for axis in second])

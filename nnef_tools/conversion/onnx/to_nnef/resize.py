@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ def _axis(k: int, extent: int, size: int, scale: float, options: Options) -> lis
         return []
     found = resized_axes([extent], output_size=[size], scales=[scale], **options)
     changed = [item for item in found if item.outside.any() or not item.map.is_identity()]
-    return [replace(item, axis=k) for item in changed]
+    return [item._replace(axis=k) for item in changed]
 
 
 def _interpolated(b: Builder, x: Tensor, maps: Mapping[int, AxisMap], options: Options) -> Tensor:

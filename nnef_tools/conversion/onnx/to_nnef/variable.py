@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ....dialects.onnx.state import KEY, METADATA_PROPS, read_states
 from ....errors import ConversionError, shape_text
@@ -13,8 +12,7 @@ from ...building.nnef import Builder
 from ...building.quantized import Array
 
 
-@dataclass(frozen=True)
-class Connected:
+class Connected(NamedTuple):
     """An input of the source and the output that gives its next value, with the label and first value in NNEF."""
 
     input: Tensor
