@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...model import Graph, Operation, Tensor
+from ...model.state import effects
 from ...model.utils import remove_unreachable
 from ..passes import Pass
 from .patterns import recognize
@@ -45,7 +46,7 @@ def fuse(graph: Graph) -> int:
     """Fuses until nothing more can be fused. Returns the number of rewrites."""
     count = recognize(graph)
     if count:
-        remove_unreachable(graph)
+        remove_unreachable(graph, keep=effects(graph))
     modified = True
     while modified:
         modified = False
@@ -55,7 +56,7 @@ def fuse(graph: Graph) -> int:
                 modified = True
                 count += 1
     if count:
-        remove_unreachable(graph)
+        remove_unreachable(graph, keep=effects(graph))
     return count
 
 

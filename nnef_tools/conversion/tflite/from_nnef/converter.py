@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import Unsupported
+from ....errors import Unsupported, shape_text
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
 from ....model.dtypes import is_float
 from ....model.facts import FORMAT, Ties
+from ....model.state import updates
 from ....model.utils import place_operations
 from ....model.widths import is_double
 from ....optimization.tflite.halves import HALVES
@@ -32,6 +33,7 @@ from . import FAMILIES
 from .helpers import TfliteHelpers
 from .narrowing import narrow_integers
 from .quantization import activation_form, constant_form, dequantize, lite_quant, quantize
+from .variable import State, assign, initialize_states, read_state
 
 _WEIGHTED = ("conv", "deconv", "linear", "matmul")
 
@@ -137,6 +139,66 @@ class Converter(TfliteHelpers, TensorFlowConverter):
             self._hybrid[self._tensors[source]] = kind
         return self._tensors[source]
 
+    # state
+
+    def _convert_inputs(self) -> None:
+        self._updates = updates(self._source)
+        self._states: dict[Operation, State] = {}
+        self._initial = {update: self._first_value(variable) for variable, update in self._updates.items()}
+        super()._convert_inputs()
+
+    def _mapped(self, source: Tensor) -> Tensor:
+        if source in self._updates and source not in self._tensors:
+            self._read(source)
+        return super()._mapped(source)
+
+    def _first_value(self, variable: Tensor) -> np.ndarray[Any, Any] | QuantizedArray:
+        """What a variable holds before the first run. Unsupported if TensorFlow Lite has no such variable."""
+        if variable.data is None:
+            raise Unsupported(f"variable '{variable.name}' has no data")
+        if not variable.volume:
+            raise Unsupported(
+                f"variable '{variable.name}' is updated, and empty, of shape {shape_text(variable.shape)}"
+            )
+        data = self._data(variable)
+        if not variable.quant:
+            return data.astype(self._class(data.dtype), copy=False)
+        if self._form(variable.quant) is None:
+            raise Unsupported(f"variable '{variable.name}' is updated, and quantized as TensorFlow Lite cannot")
+        form = constant_form(codes_of(data, variable.quant), variable.quant, signed=self._signed)
+        assert form is not None, "constants can have what activations have"
+        return form
+
+    def _read(self, variable: Tensor) -> None:
+        """Reads a variable, before it is assigned, for all that have its label."""
+        assert variable.producer is not None
+        update = self._updates[variable]
+        state = read_state(self._target, str(variable.producer.attribs["label"]), self._initial[update])
+        self._states[update] = state
+        value = dequantize(self._builder, state.stored) if variable.quant else state.stored
+        self._tensors.update((other, value) for other, op in self._updates.items() if op is update)
+
+    def _assign(self, update: Operation) -> None:
+        """Assigns a variable its next value, as codes if it is quantized."""
+        variable, value = update.inputs[0], self._mapped(update.inputs[1])
+        self._mapped(variable)
+        state = self._states[update]
+        if variable.quant:
+            codes = self._quantized(variable, value).producer
+            assert codes is not None
+            value = codes.inputs[0]
+        elif value.dtype is not state.stored.dtype:
+            value = self._builder.cast_at_run_time(value, state.stored.dtype)
+        assign(self._target, state.handle, value)
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        if op.type == "variable" and op.output in self._updates:
+            return True
+        converted = super()._convert_by_rule(op, opset)
+        if op in self._updates.values():
+            self._assign(op)
+        return converted
+
     def _finish_constants(self) -> None:
         """Replaces quantized constants by codes and DEQUANTIZE, and integers of 64 bits where those of 32 will do."""
         if self._builder.has_narrow_integers:
@@ -148,6 +210,7 @@ class Converter(TfliteHelpers, TensorFlowConverter):
                 codes.quant = lite_quant(form)
                 tensor.data = None
                 Operation(self._target, type="DEQUANTIZE", inputs=(codes,), outputs=(tensor,))
+        initialize_states(self._target, list(self._states.values()))
         place_operations(self._target)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
