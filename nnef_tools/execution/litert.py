@@ -11,9 +11,9 @@ import numpy as np
 
 from ..errors import ExecutionError, FileError, MissingPackageError
 from ..io.tf.lite import Reader
-from ..io.tf.lite.build import VARIABLES
 from ..model import Graph, Tensor
 from ..model.facts import OPEN_EXTENTS
+from ..model.state import VARIABLES
 from .executor import Array, Observer, TensorInfo, no_such_tensor
 from .feeds.inputs import check_inputs
 

@@ -9,6 +9,12 @@ from collections.abc import Iterable
 
 from .graph import Graph, Operation, Tensor
 
+VARIABLES = "variables"
+"""In the metadata of a Graph of the TFLite dialect: names of the tensors that keep their values from run to run.
+
+They have no value in the graph; the operators that read them change them.
+"""
+
 
 def updates(graph: Graph) -> dict[Tensor, Operation]:
     """Variable of NNEF -> the `update` that gives its next value. Variables of one label share their storage."""

@@ -13,8 +13,9 @@ import numpy as np
 
 from ...model import Graph, Operation, Tensor
 from ...model.state import effects
-from ...model.utils import remove_unreachable
+from ...model.utils import remove_unreachable, replace_tensor_in_consumers
 from ..passes import Pass
+from .fusion_sequences import SEQUENCES, fuse_directions, fuse_order, fuse_results
 from .patterns import recognize
 
 
@@ -228,11 +229,16 @@ def _fuse_reshape(graph: Graph, op: Operation) -> bool:
 def _drop_reshape(graph: Graph, op: Operation) -> bool:
     """A reshape to the same shape is not needed."""
     x, y = op.inputs[0], op.output
-    if x.shape != y.shape or x.data is not None or x in graph.inputs or x in graph.outputs or x.quant or y.quant:
+    if x.shape != y.shape or x.data is not None or x.quant or y.quant:
         return False
     before = x.producer
-    if before is None:
-        return False
+    if before is None or x in graph.inputs or x in graph.outputs:
+        if y in graph.outputs:
+            return False
+        graph.remove_operation(op, unlink=True)
+        replace_tensor_in_consumers(graph, y, x)
+        graph.remove_tensor(y)
+        return True
     for consumer in list(x.consumers):
         if consumer is not op:
             consumer.inputs = tuple(y if t is x else t for t in consumer.inputs)
@@ -353,4 +359,7 @@ _RULES: dict[str, Callable[[Graph, Operation], bool]] = {
     "RESHAPE": _fuse_reshape,
     "CAST": _fuse_cast,
     "SQUARE": _fuse_difference,
+    "CONCATENATION": fuse_results,
+    "REVERSE_V2": fuse_directions,
+    **dict.fromkeys(SEQUENCES, fuse_order),
 }

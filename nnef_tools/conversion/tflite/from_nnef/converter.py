@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from ....errors import Unsupported, shape_text
+from ....language.elaborate import decompose
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
 from ....model.dtypes import is_float
-from ....model.facts import FORMAT, Ties
-from ....model.state import updates
+from ....model.facts import FORMAT, Ties, without
+from ....model.state import VARIABLES, updates
 from ....model.utils import place_operations
 from ....model.widths import is_double
+from ....ops.library import Library
 from ....optimization.tflite.halves import HALVES
 from ....optimization.tflite.integers import HYBRID
 from ...building.quantized import QuantizedArray
@@ -33,6 +35,7 @@ from . import FAMILIES
 from .helpers import TfliteHelpers
 from .narrowing import narrow_integers
 from .quantization import activation_form, constant_form, dequantize, lite_quant, quantize
+from .recurrent import LAYERS, with_sequences
 from .variable import State, assign, initialize_states, read_state
 
 _WEIGHTED = ("conv", "deconv", "linear", "matmul")
@@ -88,7 +91,11 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         return super().__call__(graph)
 
     def _prepared(self, graph: Graph) -> Graph:
-        """Makes an NNEF operation quantize the results whose quantization TensorFlow Lite does not have."""
+        """Prepares recurrent layers, and results whose quantization TensorFlow Lite does not have.
+
+        An NNEF operation quantizes these.
+        """
+        graph = self._with_sequences(graph)
 
         def computed(tensor: Tensor) -> bool:
             return self._is_rounded(tensor) and self._form(tensor.quant or {}) is None
@@ -98,6 +105,16 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         result = copy_graph(graph)
         for tensor in list(filter(computed, result.tensors)):
             insert_quantization(result, tensor)
+        return result
+
+    def _with_sequences(self, graph: Graph) -> Graph:
+        """The graph, or a copy in which recurrent layers are expanded, unless there are operators for them."""
+        if self._transforms.keys() & set(LAYERS):
+            return graph
+        result, others = with_sequences(graph)
+        if others:
+            library = Library.of(graph)
+            decompose(result, library.compounds, library.fragments, only=others.__contains__)
         return result
 
     def _form(self, quant: Mapping[str, Any]) -> QuantizedArray | None:
@@ -241,6 +258,8 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         halves = [tensor.name for tensor in self._target.tensors if self._origin(tensor, self._halves)]
         found = {tensor.name: self._origin(tensor, self._hybrid) for tensor in self._target.tensors}
         hybrid = {name: self._hybrid[origin] for name, origin in found.items() if origin is not None}
+        variables = [tensor.name for tensor in self._builder.variables]
+        facts = {**without(facts, (VARIABLES,)), **({VARIABLES: variables} if variables else {})}
         return {**facts, **({HALVES: halves} if halves else {}), **({HYBRID: hybrid} if hybrid else {})}
 
     def _origin(self, tensor: Tensor, origins: Collection[Tensor]) -> Tensor | None:
