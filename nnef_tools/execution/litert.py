@@ -11,9 +11,9 @@ import numpy as np
 
 from ..errors import ExecutionError, FileError, MissingPackageError
 from ..io.tf.lite import Reader
-from ..io.tf.lite.build import VARIABLES
 from ..model import Graph, Tensor
 from ..model.facts import OPEN_EXTENTS
+from ..model.state import VARIABLES
 from .executor import Array, Observer, TensorInfo, no_such_tensor
 from .feeds.inputs import check_inputs
 
@@ -90,9 +90,10 @@ class LiteRtExecutor:
         return values
 
     def reset(self) -> None:
-        """Gives all variables their first value."""
-        for opened in self._prepared:
-            opened.reset_all_variables()
+        """Gives all variables their first value, by new interpreters: LiteRT's own reset leaves out resources."""
+        if self.has_state:
+            self._interpreters.clear()
+            self._prepared.clear()
 
     def _open(self, *, preserving: bool) -> Any:
         """The interpreter, made when it is first needed. preserving: do the values of inner tensors stay?"""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..errors import UsageError
 from .facts import merged_tensors
 from .graph import Graph, Operation, Tensor
+from .state import effects_on
 from .utils import remove_unreachable
 
 _INPUT_TYPES = ("external", "Placeholder")
@@ -15,6 +16,8 @@ _INPUT_TYPES = ("external", "Placeholder")
 
 def cut(graph: Graph, input_names: Sequence[str] | None = None, output_names: Sequence[str] | None = None) -> None:
     """Keeps, in place, only what leads from the named tensors to the named tensors, which become inputs and outputs.
+
+    What changes variables that these depend on stays, too.
 
     None keeps the present inputs or outputs. UsageError if a name is not in the graph, is that of a constant, or if
     the outputs need an input that is not named.
@@ -33,7 +36,7 @@ def cut(graph: Graph, input_names: Sequence[str] | None = None, output_names: Se
                 if producer.inputs:
                     _detach(producer, tensor)
         graph.inputs = inputs
-    remove_unreachable(graph)
+    remove_unreachable(graph, keep=effects_on(graph, graph.outputs))
     _check_inputs(graph)
 
 

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..execution.executor import Array, Executor, Observer, TensorInfo
+from ..execution.executor import Array, Executor, Observer
+from ..execution.forwarding import ForwardingExecutor
 
 
-class Replay:
+class Replay(ForwardingExecutor):
     """An executor that makes the same runs from the beginning before each run, so that it always starts alike."""
 
     has_state = False
 
     def __init__(self, executor: Executor, before: Sequence[Mapping[str, Array]]) -> None:
-        self._executor = executor
+        super().__init__(executor)
         self._before = before
-        self.backend = executor.backend
-        self.device = executor.device
-        self.note = executor.note
-
-    @property
-    def inputs(self) -> Sequence[TensorInfo]:
-        """See `Executor.inputs`."""
-        return self._executor.inputs
-
-    @property
-    def outputs(self) -> Sequence[TensorInfo]:
-        """See `Executor.outputs`."""
-        return self._executor.outputs
-
-    @property
-    def tensor_names(self) -> Sequence[str]:
-        """See `Executor.tensor_names`."""
-        return self._executor.tensor_names
-
-    def reset(self) -> None:
-        """See `Executor.reset`."""
 
     def run(
         self,
@@ -45,10 +25,10 @@ class Replay:
         observe: Observer | None = None,
     ) -> dict[str, Array]:
         """See `Executor.run`."""
-        self._executor.reset()
+        self.reset()
         for earlier in self._before:
-            self._executor.run(earlier)
-        return self._executor.run(inputs, output_names=output_names, observe=observe)
+            super().run(earlier)
+        return super().run(inputs, output_names=output_names, observe=observe)
 
 
 def replaying(executor: Executor, before: Sequence[Mapping[str, Array]]) -> Executor:

@@ -19,6 +19,7 @@ from ...model import Graph, Operation, Tensor
 from ...model.copying import copy_graph
 from ...model.dtypes import ITEM_CLASSES, canonical_dtype, integer_range, is_float, is_integer, numpy_dtype
 from ...model.facts import TensorFact, Ties, tensor_facts, ties_rule, without_nnef_facts
+from ...model.state import effects
 from ...model.utils import remove_unreachable
 from ...model.widths import has_doubles, is_double, is_marked, mark_doubles
 from ...ops.bind import group_arguments
@@ -74,7 +75,7 @@ class ConverterFromNNEF(Converter):
         if self._refused:
             raise self._refusal_error()
         self._convert_outputs()
-        remove_unreachable(self._target)
+        remove_unreachable(self._target, keep=effects(self._target))
         self._finish_constants()
         self._name()
         self._warn_of_unmatched()

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...dialects.tflite.bridges import builtins
 from ...errors import Unsupported
-from ...model import Tensor
+from ...model import Graph, Tensor
 from ..building.shapes import shape
 from ..building.target import Array, known
 from ..maths.padding import Pairs
@@ -31,7 +31,8 @@ MATRIX_RANK = 5
 class TfliteBuilder(TfBuilder):
     """Builds builtin operators, in channels-last order.
 
-    has_narrow_integers: will integers be int32 in the end, as they were in the source?
+    has_narrow_integers: will integers be int32 in the end, as they were in the source? variables: the tensors that
+    keep their values from run to run.
     """
 
     dialect = "tflite"
@@ -41,6 +42,17 @@ class TfliteBuilder(TfBuilder):
     pool_rank = 2
     has_explicit_padding = False
     has_narrow_integers = False
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+        self.variables: list[Tensor] = []
+
+    def variable(self, dims: Sequence[int], base: Tensor) -> Tensor:
+        """A tensor of zeros that its operator changes and that keeps its value from run to run. base: for its name."""
+        tensor = Tensor(self.graph, shape=dims, dtype=np.float32)
+        self.derived_from[tensor] = base
+        self.variables.append(tensor)
+        return tensor
 
     def op(
         self, type: str, *inputs: Tensor | None, outputs: int | None = None, domain: str = "", **attribs: Any

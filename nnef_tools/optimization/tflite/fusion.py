@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...model import Graph, Operation, Tensor
+from ...model.state import effects
 from ...model.utils import remove_unreachable
 from ..passes import Pass
+from .fusion_constants import FOLDING, FUSED, bypass, drop_neutral, fold, fold_reshape, fuse_before
+from .fusion_sequences import SEQUENCES, fuse_directions, fuse_order, fuse_results
 from .patterns import recognize
 
 
@@ -38,24 +41,20 @@ _ACTIVATIONS = {"RELU": "RELU", "RELU6": "RELU6", "RELU_N1_TO_1": "RELU_N1_TO_1"
 _REDUCERS = frozenset(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL"))
 _TAKES_INT32 = {"GATHER": 1, "GATHER_ND": 1}
 """Operators that accept int32 as well as int64 at that position."""
-_FUSED = "fused_activation_function"
 
 
 def fuse(graph: Graph) -> int:
     """Fuses until nothing more can be fused. Returns the number of rewrites."""
     count = recognize(graph)
-    if count:
-        remove_unreachable(graph)
     modified = True
     while modified:
         modified = False
+        remove_unreachable(graph, keep=effects(graph))  # what is not needed would count as another use
         for op in list(graph.operations):
             rule = _RULES.get(op.type or "")
             if rule is not None and not op.custom and op.graph is graph and rule(graph, op):
                 modified = True
                 count += 1
-    if count:
-        remove_unreachable(graph)
     return count
 
 
@@ -87,9 +86,9 @@ def _fuse_activation(graph: Graph, op: Operation) -> bool:
         return False
     if op.output.quant or op.output.dtype is not np.float32:
         return False
-    if before.attribs.get(_FUSED, "NONE") != "NONE":
+    if before.attribs.get(FUSED, "NONE") != "NONE":
         return False
-    before.attribs = {**before.attribs, _FUSED: _ACTIVATIONS[op.type or ""]}
+    before.attribs = {**before.attribs, FUSED: _ACTIVATIONS[op.type or ""]}
     absorb(graph, last, op)
     return True
 
@@ -152,7 +151,7 @@ def _fuse_factor(graph: Graph, op: Operation) -> bool:
 
 
 def _finish(graph: Graph, before: Operation, last: Operation, op: Operation) -> None:
-    before.attribs = {**before.attribs, _FUSED: op.attribs.get(_FUSED, "NONE")}
+    before.attribs = {**before.attribs, FUSED: op.attribs.get(FUSED, "NONE")}
     absorb(graph, last, op)
 
 
@@ -162,7 +161,7 @@ def _by_channel(graph: Graph, op: Operation) -> tuple[Operation, Operation, Any,
     if x.data is not None and op.type != "SUB":
         x, other = other, x
     before, last = _behind_reshape(graph, x)
-    if before is None or last is None or before.type not in _WEIGHTED or before.attribs.get(_FUSED, "NONE") != "NONE":
+    if before is None or last is None or before.type not in _WEIGHTED or before.attribs.get(FUSED, "NONE") != "NONE":
         return None
     if other.data is None or other.has_producer or other.quant or op.output.quant or other.dtype is not np.float32:
         return None
@@ -221,24 +220,12 @@ def _fuse_padding(graph: Graph, op: Operation) -> bool:
 
 
 def _fuse_reshape(graph: Graph, op: Operation) -> bool:
-    return any(rule(graph, op) for rule in (_drop_reshape, _merge_reshapes, _fuse_into, _move_blocks))
+    return any(rule(graph, op) for rule in (fold_reshape, _drop_reshape, _merge_reshapes, _fuse_into, _move_blocks))
 
 
 def _drop_reshape(graph: Graph, op: Operation) -> bool:
     """A reshape to the same shape is not needed."""
-    x, y = op.inputs[0], op.output
-    if x.shape != y.shape or x.data is not None or x in graph.inputs or x in graph.outputs or x.quant or y.quant:
-        return False
-    before = x.producer
-    if before is None:
-        return False
-    for consumer in list(x.consumers):
-        if consumer is not op:
-            consumer.inputs = tuple(y if t is x else t for t in consumer.inputs)
-    graph.remove_operation(op, unlink=True)
-    before.outputs = tuple(y if t is x else t for t in before.outputs)
-    graph.remove_tensor(x)
-    return True
+    return bypass(graph, op, op.inputs[0])
 
 
 def _merge_reshapes(graph: Graph, op: Operation) -> bool:
@@ -267,6 +254,14 @@ def _fuse_into(graph: Graph, op: Operation) -> bool:
         if wanted != tuple(n for k, n in enumerate(own) if k not in gone):
             return False
         before.attribs = {**before.attribs, "keep_dims": False}
+    elif before.type in _REDUCERS and own is not None:
+        axes = before.inputs[1].data
+        if axes is None:
+            return False
+        kept = {int(axis) % len(own) for axis in np.asarray(axes).reshape(-1)}
+        if wanted != tuple(1 if k in kept else n for k, n in enumerate(own)):
+            return False
+        before.attribs = {**before.attribs, "keep_dims": True}
     elif before.type == "FULLY_CONNECTED":
         first = before.inputs[0].producer
         origin = first.inputs[0] if first is not None and first.type == "RESHAPE" else None
@@ -309,7 +304,7 @@ def _move_blocks(graph: Graph, op: Operation) -> bool:
 def _fuse_difference(graph: Graph, op: Operation) -> bool:
     """The square of a difference is SQUARED_DIFFERENCE."""
     before = source_of(graph, op.input)
-    if before is None or before.type != "SUB" or before.attribs.get(_FUSED, "NONE") != "NONE":
+    if before is None or before.type != "SUB" or before.attribs.get(FUSED, "NONE") != "NONE":
         return False
     before.type, before.attribs = "SQUARED_DIFFERENCE", {}
     absorb(graph, before, op)
@@ -341,15 +336,29 @@ def _fuse_cast(graph: Graph, op: Operation) -> bool:
     return True
 
 
-_RULES: dict[str, Callable[[Graph, Operation], bool]] = {
+_Rule = Callable[[Graph, Operation], bool]
+
+
+def _first(*rules: _Rule) -> _Rule:
+    """The first of the rules that changes something."""
+    return lambda graph, op: any(rule(graph, op) for rule in rules)
+
+
+_RULES: dict[str, _Rule] = {
+    **dict.fromkeys(FOLDING, fold),
     **dict.fromkeys(_ACTIVATIONS, _fuse_activation),
     **dict.fromkeys(_TAKES_INT32, _narrow_indices),
-    "CONV_2D": _fuse_padding,
-    "DEPTHWISE_CONV_2D": _fuse_padding,
-    "ADD": _fuse_term,
-    "SUB": _fuse_term,
-    "MUL": _fuse_factor,
+    "CONV_2D": _first(_fuse_padding, fuse_before),
+    "DEPTHWISE_CONV_2D": _first(_fuse_padding, fuse_before),
+    "FULLY_CONNECTED": fuse_before,
+    "ADD": _first(fold, drop_neutral, _fuse_term),
+    "SUB": _first(fold, drop_neutral, _fuse_term),
+    "MUL": _first(fold, drop_neutral, _fuse_factor),
+    "DIV": _first(fold, drop_neutral),
     "RESHAPE": _fuse_reshape,
     "CAST": _fuse_cast,
     "SQUARE": _fuse_difference,
+    "CONCATENATION": fuse_results,
+    "REVERSE_V2": fuse_directions,
+    **dict.fromkeys(SEQUENCES, fuse_order),
 }

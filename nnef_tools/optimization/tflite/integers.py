@@ -16,6 +16,7 @@ import numpy as np
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_float, is_integer
 from ...model.facts import FORMAT
+from ...model.state import effects
 from ...model.utils import place_operations, remove_unreachable, replace_tensor_in_consumers
 from ..passes import Pass
 
@@ -92,7 +93,7 @@ def compute_with_codes(graph: Graph) -> int:
             count += _compute(graph, op)
     if count:
         _name(graph)
-        remove_unreachable(graph)
+        remove_unreachable(graph, keep=effects(graph))
         place_operations(graph)
     return count
 
@@ -422,7 +423,7 @@ def dequantize_wide_constants(graph: Graph) -> int:
         values.data = ((np.asarray(codes.data) - zero_point) * scale.astype(np.float64)).astype(np.float32)
         count += 1
     if count:
-        remove_unreachable(graph)
+        remove_unreachable(graph, keep=effects(graph))
     return count
 
 

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnef_tools import convert_model
+from nnef_tools.conversion.nnef_to_tflite import Converter as NnefConverter
 from nnef_tools.conversion.tflite.to_nnef.converter import Converter
 from nnef_tools.errors import ConversionError
 from nnef_tools.execution import make_executor
 from nnef_tools.io.tf.lite import Reader, Writer
 from nnef_tools.model import Graph, Operation, Tensor
+from nnef_tools.optimization.tflite.layout import run_layout
 
 from ...support.arrays import Array
 from ...support.graphs import all_types
@@ -78,8 +81,13 @@ def lstm(type: str, x: Sequence[int], options: dict[str, Any], **forms: bool) ->
     return model.finish(type, inputs, (*x[:-1], out), **options)
 
 
-def agree(graph: Graph, tmp_path: Path, types: set[str] | None = None, tolerance: float = 2e-6) -> Graph:
-    """Converts, and compares the outputs of several runs with those of LiteRT, before and after a reset."""
+def agree(
+    graph: Graph, tmp_path: Path, types: set[str] | None = None, tolerance: float = 2e-6, *, same: bool = False
+) -> Graph:
+    """Converts, and compares the outputs of several runs with those of LiteRT, before and after a reset.
+
+    The way back is compared, too. types: that must be in the NNEF graph. same: does the operator come back?
+    """
     path = tmp_path / "model.tflite"
     Writer()(graph, path)
     converter = Converter()
@@ -87,6 +95,12 @@ def agree(graph: Graph, tmp_path: Path, types: set[str] | None = None, tolerance
     assert types is None or types <= set(all_types(converted))
     reference = make_executor(path, format="tflite", backend="litert-reference")
     executors = [make_executor(converted, backend=backend) for backend in ("numpy", "onnxruntime")]
+    back = NnefConverter()(converted)
+    run_layout(back)
+    Writer()(back, tmp_path / "back.tflite")
+    if same or types is not None:
+        assert [op.type for op in back.operations] == [op.type for op in graph.operations]
+    executors.append(make_executor(tmp_path / "back.tflite", format="tflite", backend="litert-reference"))
     random = np.random.default_rng(3)
     first: list[Array] = []
     inputs = [random.normal(size=graph.inputs[0].shape or ()).astype(np.float32) for _ in range(RUNS)]
@@ -162,7 +176,22 @@ def test_bidirectional_lstm(form: dict[str, bool], merged: bool, tmp_path: Path)
     inputs += [model.missing()] * 9
     shapes = [(*shape, 2 * out)] if merged else [(*shape, out)] * 2
     options = {**TANH, "merge_outputs": merged, "time_major": merged}
-    agree(model.finish("BIDIRECTIONAL_SEQUENCE_LSTM", inputs, *shapes, **options), tmp_path)
+    agree(model.finish("BIDIRECTIONAL_SEQUENCE_LSTM", inputs, *shapes, **options), tmp_path, same=not form)
+
+
+def test_merged_results_with_the_batch_first(tmp_path: Path) -> None:
+    """They stay apart where LiteRT would mix them up, and are one result for one sequence."""
+    for batch, types in ((1, []), (2, ["CONCATENATION"])):
+        model = Model((batch, T, I))
+        states = [model.state(batch, H) for _ in range(4)]
+        inputs = [model.x, *lstm_weights(model), *lstm_weights(model), *states, *[model.missing()] * 9]
+        options = {**TANH, "merge_outputs": True, "time_major": False}
+        graph = model.finish("BIDIRECTIONAL_SEQUENCE_LSTM", inputs, (batch, T, 2 * H), **options)
+        back = NnefConverter()(Converter()(graph))
+        run_layout(back)
+        assert [op.type for op in back.operations] == ["BIDIRECTIONAL_SEQUENCE_LSTM", *types]
+        assert back.operations[0].attribs["merge_outputs"] is (batch == 1)
+    agree(back, tmp_path)
 
 
 def rnn_inputs(model: Model) -> list[Tensor]:
@@ -192,7 +221,7 @@ def test_bidirectional_rnn(merged: bool, tmp_path: Path) -> None:
     inputs = [model.x, *rnn_inputs(model), *rnn_inputs(model), *[model.missing()] * 3]
     shapes = [(N, T, 2 * H)] if merged else [(N, T, H)] * 2
     options = {"fused_activation_function": "TANH", "time_major": False, "merge_outputs": merged}
-    agree(model.finish("BIDIRECTIONAL_SEQUENCE_RNN", inputs, *shapes, **options), tmp_path)
+    agree(model.finish("BIDIRECTIONAL_SEQUENCE_RNN", inputs, *shapes, **options), tmp_path, same=True)
 
 
 @pytest.mark.parametrize(
@@ -274,3 +303,37 @@ def test_states_are_reported(tmp_path: Path) -> None:
     converter = Converter()
     converter(model.finish("RNN", [model.x, *rnn_inputs(model)], (N, H), fused_activation_function="TANH"))
     assert any("keep their values from run to run" in warning for warning in converter.warnings)
+
+
+@pytest.mark.parametrize("type", ["UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN"])
+def test_layers_come_back_by_way_of_onnx(type: str, tmp_path: Path) -> None:
+    if type.endswith("LSTM"):
+        graph = lstm(type, (N, T, I), {**TANH, "time_major": False})
+    else:
+        model = Model((N, T, I))
+        options = {"fused_activation_function": "TANH", "time_major": False}
+        graph = model.finish(type, [model.x, *rnn_inputs(model)], (N, T, H), **options)
+    Writer()(graph, tmp_path / "model.tflite")
+    convert_model(tmp_path / "model.tflite", tmp_path / "model.onnx", verify=True)
+    convert_model(tmp_path / "model.onnx", tmp_path / "back.tflite", verify=True)
+    assert [op.type for op in Reader()(tmp_path / "back.tflite").operations] == [type]
+
+
+def test_layers_that_begin_anew_are_steps(tmp_path: Path) -> None:
+    """The operators of TensorFlow Lite would go on with the states of the run before."""
+    graph = lstm("UNIDIRECTIONAL_SEQUENCE_LSTM", (N, T, I), {**TANH, "time_major": False})
+    converted = Converter()(graph)
+    for op in list(converted.operations):
+        if op.type == "update":
+            converted.remove_operation(op, unlink=True)
+    back = NnefConverter()(converted)
+    run_layout(back)
+    assert not back.metadata.get("variables")
+    assert "ASSIGN_VARIABLE" not in [op.type for op in back.operations]
+    Writer()(back, tmp_path / "back.tflite")
+    first, lite = make_executor(converted, backend="numpy"), make_executor(tmp_path / "back.tflite", format="tflite")
+    x = np.random.default_rng(0).normal(size=(N, T, I)).astype(np.float32)
+    for _ in range(2):
+        (wanted,) = first.run({first.inputs[0].name: x}).values()
+        (found,) = lite.run({lite.inputs[0].name: x}).values()
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-6)

@@ -84,7 +84,10 @@ def accumulator(value: Any = ((1, 2, -1),), **options: Any) -> Graph:
 
 
 def agree(graph: Graph, tmp_path: Path, runs: int = 4) -> Path:
-    """Compares several runs with LiteRT: numpy and onnxruntime on NNEF, and an ONNX model fed by the caller."""
+    """Compares several runs with LiteRT: NNEF in three runtimes, ONNX, and TensorFlow Lite again, made of NNEF or ONNX.
+
+    After a reset, they begin again.
+    """
     path = tmp_path / "model.tflite"
     Writer()(graph, path)
     quant = dict(graph.inputs[0].quant or {})
@@ -93,8 +96,16 @@ def agree(graph: Graph, tmp_path: Path, runs: int = 4) -> Path:
     reference = make_executor(path, format="tflite", backend="litert-reference")
     executors = [make_executor(tmp_path / "m.nnef", backend=backend) for backend in ("numpy", "torch", "onnxruntime")]
     executors += [] if quant else [make_executor(tmp_path / "m.onnx", format="onnx")]
+    for source in ("m.nnef",) if quant else ("m.nnef", "m.onnx"):
+        back = tmp_path / f"from_{source}.tflite"
+        convert_model(tmp_path / source, back, verify=True)
+        executors.append(make_executor(back, format="tflite", backend="litert-reference"))
     random = np.random.default_rng(1)
-    for _ in range(runs):
+    for k in range(2 * runs):
+        if k == runs:
+            reference.reset()
+            for executor in executors:
+                executor.reset()
         x = random.integers(-9, 10, graph.inputs[0].shape).astype(graph.inputs[0].dtype)
         wanted = reference.run({reference.inputs[0].name: x})
         real = (x - quant["zero_point"]).astype(np.float32) * np.float32(quant["scale"]) if quant else x

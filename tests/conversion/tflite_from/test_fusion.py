@@ -38,12 +38,31 @@ NETWORKS = [
     ("c = constant(shape = [1, 3], value = [0.1, -0.2, 0.3]); r = prelu(x, c);", ["PRELU"]),
     ("d = constant(shape = [3, 4, 3, 3], value = [0.1]); r = deconv(x, d, b, padding = [(1, 1), (1, 1)]);",
      ["TRANSPOSE_CONV"]),
+    # constants before weights, of which only factors may be followed by a padding
+    ("r = conv(x * c, w, b, padding = []);", ["CONV_2D"]),
+    ("r = conv((x * 2.0 + 0.0) / 1.0, w, padding = []);", ["CONV_2D"]),
+    ("r = conv(x - c, w, b, padding = V);", ["CONV_2D"]),
+    ("r = conv(c - x, w, b, padding = V);", ["SUB", "CONV_2D"]),
+    ("r = conv(x + c, w, b, padding = []);", ["ADD", "CONV_2D"]),
+    ("m = x * c; r = concat([conv(m, w, padding = []), m], axis = 1);", ["MUL", "CONV_2D", "CONCATENATION"]),
+    ("r = conv(x * c, v, padding = [], groups = 3);", ["DEPTHWISE_CONV_2D"]),
+    ("r = relu(batch_normalization(conv(x, large), much, much, much, much, epsilon = 0.1));", ["CONV_2D"]),
+    ("r = mean_reduce(x, axes = [2, 3]);", ["MEAN"]),
+    ("s = reshape(squeeze(mean_reduce(x, axes = [2, 3]), axes = [2, 3]), shape = [1, 3, 1, 1]); r = conv(s, w1);",
+     ["MEAN", "CONV_2D"]),
 ]  # fmt: skip
+CONSTANTS = (
+    "c = constant(shape = [1, 3], value = [0.5, -0.25, 2.0]); v = constant(shape = [6, 1, 3, 3], value = [0.1]); "
+    "large = constant(shape = [1100, 3, 1, 1], value = [0.1]); much = constant(shape = [1, 1100], value = [0.7]); "
+    "w1 = constant(shape = [2, 3, 1, 1], value = [0.3]); "
+)
 
 
 @pytest.mark.parametrize(("body", "expected"), NETWORKS)
 def test_images(body: str, expected: list[str]) -> None:
-    check_lite(nnef_graph(IMAGE + FILTER + body.replace("V,", "[(0, 0), (0, 0)],") + BACK), ops=expected)
+    valid = body.replace(" V", " [(0, 0), (0, 0)]")
+    constants = "" if " constant(" in body or "c = " in body else CONSTANTS
+    check_lite(nnef_graph(IMAGE + FILTER + constants + valid + BACK), ops=expected)
 
 
 @pytest.mark.parametrize(

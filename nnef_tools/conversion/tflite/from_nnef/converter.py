@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import Unsupported
+from ....errors import Unsupported, shape_text
+from ....language.elaborate import decompose
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
 from ....model.dtypes import is_float
-from ....model.facts import FORMAT, Ties
+from ....model.facts import FORMAT, Ties, without
+from ....model.state import VARIABLES, updates
 from ....model.utils import place_operations
 from ....model.widths import is_double
+from ....ops.library import Library
 from ....optimization.tflite.halves import HALVES
 from ....optimization.tflite.integers import HYBRID
 from ...building.quantized import QuantizedArray
@@ -32,6 +35,8 @@ from . import FAMILIES
 from .helpers import TfliteHelpers
 from .narrowing import narrow_integers
 from .quantization import activation_form, constant_form, dequantize, lite_quant, quantize
+from .recurrent import LAYERS, with_sequences
+from .variable import State, assign, initialize_states, read_state
 
 _WEIGHTED = ("conv", "deconv", "linear", "matmul")
 
@@ -86,7 +91,11 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         return super().__call__(graph)
 
     def _prepared(self, graph: Graph) -> Graph:
-        """Makes an NNEF operation quantize the results whose quantization TensorFlow Lite does not have."""
+        """Prepares recurrent layers, and results whose quantization TensorFlow Lite does not have.
+
+        An NNEF operation quantizes these.
+        """
+        graph = self._with_sequences(graph)
 
         def computed(tensor: Tensor) -> bool:
             return self._is_rounded(tensor) and self._form(tensor.quant or {}) is None
@@ -96,6 +105,16 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         result = copy_graph(graph)
         for tensor in list(filter(computed, result.tensors)):
             insert_quantization(result, tensor)
+        return result
+
+    def _with_sequences(self, graph: Graph) -> Graph:
+        """The graph, or a copy in which recurrent layers are expanded, unless there are operators for them."""
+        if self._transforms.keys() & set(LAYERS):
+            return graph
+        result, others = with_sequences(graph)
+        if others:
+            library = Library.of(graph)
+            decompose(result, library.compounds, library.fragments, only=others.__contains__)
         return result
 
     def _form(self, quant: Mapping[str, Any]) -> QuantizedArray | None:
@@ -137,6 +156,66 @@ class Converter(TfliteHelpers, TensorFlowConverter):
             self._hybrid[self._tensors[source]] = kind
         return self._tensors[source]
 
+    # state
+
+    def _convert_inputs(self) -> None:
+        self._updates = updates(self._source)
+        self._states: dict[Operation, State] = {}
+        self._initial = {update: self._first_value(variable) for variable, update in self._updates.items()}
+        super()._convert_inputs()
+
+    def _mapped(self, source: Tensor) -> Tensor:
+        if source in self._updates and source not in self._tensors:
+            self._read(source)
+        return super()._mapped(source)
+
+    def _first_value(self, variable: Tensor) -> np.ndarray[Any, Any] | QuantizedArray:
+        """What a variable holds before the first run. Unsupported if TensorFlow Lite has no such variable."""
+        if variable.data is None:
+            raise Unsupported(f"variable '{variable.name}' has no data")
+        if not variable.volume:
+            raise Unsupported(
+                f"variable '{variable.name}' is updated, and empty, of shape {shape_text(variable.shape)}"
+            )
+        data = self._data(variable)
+        if not variable.quant:
+            return data.astype(self._class(data.dtype), copy=False)
+        if self._form(variable.quant) is None:
+            raise Unsupported(f"variable '{variable.name}' is updated, and quantized as TensorFlow Lite cannot")
+        form = constant_form(codes_of(data, variable.quant), variable.quant, signed=self._signed)
+        assert form is not None, "constants can have what activations have"
+        return form
+
+    def _read(self, variable: Tensor) -> None:
+        """Reads a variable, before it is assigned, for all that have its label."""
+        assert variable.producer is not None
+        update = self._updates[variable]
+        state = read_state(self._target, str(variable.producer.attribs["label"]), self._initial[update])
+        self._states[update] = state
+        value = dequantize(self._builder, state.stored) if variable.quant else state.stored
+        self._tensors.update((other, value) for other, op in self._updates.items() if op is update)
+
+    def _assign(self, update: Operation) -> None:
+        """Assigns a variable its next value, as codes if it is quantized."""
+        variable, value = update.inputs[0], self._mapped(update.inputs[1])
+        self._mapped(variable)
+        state = self._states[update]
+        if variable.quant:
+            codes = self._quantized(variable, value).producer
+            assert codes is not None
+            value = codes.inputs[0]
+        elif value.dtype is not state.stored.dtype:
+            value = self._builder.cast_at_run_time(value, state.stored.dtype)
+        assign(self._target, state.handle, value)
+
+    def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
+        if op.type == "variable" and op.output in self._updates:
+            return True
+        converted = super()._convert_by_rule(op, opset)
+        if op in self._updates.values():
+            self._assign(op)
+        return converted
+
     def _finish_constants(self) -> None:
         """Replaces quantized constants by codes and DEQUANTIZE, and integers of 64 bits where those of 32 will do."""
         if self._builder.has_narrow_integers:
@@ -148,6 +227,7 @@ class Converter(TfliteHelpers, TensorFlowConverter):
                 codes.quant = lite_quant(form)
                 tensor.data = None
                 Operation(self._target, type="DEQUANTIZE", inputs=(codes,), outputs=(tensor,))
+        initialize_states(self._target, list(self._states.values()))
         place_operations(self._target)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
@@ -179,6 +259,8 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         found = {tensor.name: self._origin(tensor, self._hybrid) for tensor in self._target.tensors}
         hybrid = {name: self._hybrid[origin] for name, origin in found.items() if origin is not None}
         is_quantized = any(op.type in ("QUANTIZE", "DEQUANTIZE") for op in self._target.operations)
+        variables = [tensor.name for tensor in self._builder.variables]
+        facts = {**without(facts, (VARIABLES,)), **({VARIABLES: variables} if variables else {})}
         return {**facts, **({HALVES: halves} if halves else {}), **({HYBRID: hybrid} if is_quantized else {})}
 
     def _origin(self, tensor: Tensor, origins: Collection[Tensor]) -> Tensor | None:

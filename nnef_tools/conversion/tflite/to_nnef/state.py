@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ....errors import Unsupported
+from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
 from ...building.nnef import Builder
 from ...building.quantized import QuantizedArray
@@ -42,7 +42,7 @@ class Resource:
         """The present value."""
         found = self.value or self.variable
         if found is None:
-            raise Unsupported(f"variable '{self.name}' is read before it has a value")
+            raise InvalidOperator(f"variable '{self.name}' is read before it has a value")
         return found
 
     def assign(self, b: Builder, value: Tensor) -> None:
@@ -121,7 +121,7 @@ def _entry(tensor: Tensor) -> Any:
 
 def _resource(value: Any) -> Resource:
     if not isinstance(value, Resource):
-        raise Unsupported("a resource is expected")
+        raise InvalidOperator("a resource is expected")
     return value
 
 

@@ -13,6 +13,7 @@ from ....dialects.tflite.schema import tflite_schema
 from ....errors import FormatError
 from ....model.facts import OPEN_EXTENTS
 from ....model.graph import Graph, Operation, Tensor
+from ....model.state import VARIABLES
 from .budget import Budget
 from .buffers import Buffers, Bytes
 from .calls import check_call, subgraph_option
@@ -21,8 +22,6 @@ from .quantization import quantization
 from .sparse import densified
 from .types import ITEM_TYPES, PACKED, item_type, storage_size, to_array, volume
 
-VARIABLES = "variables"
-"""Names of the tensors that keep their values from run to run, in the metadata of a Graph."""
 ORIGINAL_NAMES = "original_names"
 """Name in the Graph -> that in the file, None for none, where they differ."""
 CUSTOM_OPTIONS = "_custom_options"

@@ -15,8 +15,9 @@ from ....dialects.tflite.schema import tflite_schema
 from ....errors import FormatError
 from ....model.facts import OPEN_EXTENTS
 from ....model.graph import Graph, Operation, Tensor
+from ....model.state import VARIABLES
 from ...files import replace_file
-from .build import CUSTOM_OPTIONS, CUSTOM_VERSION, ORIGINAL_NAMES, VARIABLES
+from .build import CUSTOM_OPTIONS, CUSTOM_VERSION, ORIGINAL_NAMES
 from .calls import graphs_of, option_field
 from .flatbuffer import Table, encode
 from .metadata import as_list, as_mapping, from_text, write_archive
