@@ -19,6 +19,8 @@ from .render import prepare_streams, print_error
 COMMANDS = {
     "convert": "convert a model to another format, or optimize it within its format",
     "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
+    "inspect": "show what a model is, takes and costs: inputs, operators, parameters, memory, MACs",
+    "gmac": "count the multiply-accumulate operations of a model, and the memory of its tensors",
     "cache": "show, limit or clear the cache that makes NNEF models load faster in onnxruntime",
 }
 

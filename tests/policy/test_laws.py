@@ -42,10 +42,15 @@ LAYERS = {
     "verification": 8,
     "pipeline": 9,
     "api": 9,
-    "cli": 10,
-    "convert": 11,
-    "execute": 11,
-    "__main__": 11,
+    "inspection": 10,
+    "cli": 11,
+    "convert": 12,
+    "execute": 12,
+    "generate": 12,
+    "gmac": 12,
+    "image_tensor": 12,
+    "random_tensor": 12,
+    "__main__": 12,
 }
 
 CORE = {"numpy", "ml_dtypes"}

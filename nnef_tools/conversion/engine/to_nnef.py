@@ -65,6 +65,7 @@ class ConverterToNNEF(Converter):
     _ties: Ties = Ties.UP
     """The rule of the source format for values in the middle of two codes."""
     _builder: Builder
+    _made: dict[Operation, Sequence[Operation]]  # operation of the source -> those that it became
     _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
     _given: Sequence[Tensor]
     _results: Sequence[Tensor]
@@ -103,6 +104,7 @@ class ConverterToNNEF(Converter):
         self._tensors = {}
         self._captured = {}
         self._refused = []
+        self._made = {}
         self._unknown = set()
         self.warnings = []
         self._builder = Builder(
@@ -115,7 +117,9 @@ class ConverterToNNEF(Converter):
         self._convert_inputs()
         opset = opset_versions(graph.metadata)
         for op in graph.operations:
+            first = len(self._target.operations)
             self._convert_or_refuse(op, opset)
+            self._made[op] = self._target.operations[first:]
         if self._refused:
             raise self._refusal_error()
         self._convert_outputs()
