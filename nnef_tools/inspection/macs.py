@@ -87,8 +87,8 @@ def count_macs(graph: Graph, format: Format, custom_shapes: ShapeFunctions | Non
 
 
 def all_items(graph: Graph, count: Count) -> int:
-    """The number of items of all tensors of a graph, weights among them, as far as their shapes are known."""
-    shapes = [count.shapes.get(tensor, tensor.shape) for tensor in graph.tensors if tensor.name != ""]
+    """The number of items of all tensors with a name, weights among them, as far as their shapes are known."""
+    shapes = [count.shapes.get(tensor, tensor.shape) for tensor in graph.tensors if tensor.name]
     return sum(prod(extent or 0 for extent in shape) for shape in shapes if shape is not None)
 
 

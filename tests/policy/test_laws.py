@@ -59,6 +59,7 @@ CORE = {"numpy", "ml_dtypes"}
 OWNERS = {
     "ai_edge_litert": ("execution/litert.py",),
     "google": ("io/onnx/", "io/tf/graphdef/"),  # protobuf, which onnx and tensorflow require
+    "PIL": ("execution/feeds/images.py",),
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),
     "tensorflow": ("io/tf/", "execution/tensorflow.py"),
