@@ -21,6 +21,7 @@ COMMANDS = {
     "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
     "inspect": "show what a model is, takes and costs: inputs, operators, parameters, memory, MACs",
     "gmac": "count the multiply-accumulate operations of a model, and the memory of its tensors",
+    "ops": "list what conversions support, or what a model needs and they lack, with a plugin to complete",
     "random_tensor": "make a tensor of random numbers",
     "image_tensor": "make a tensor of images",
     "generate": "fill an NNEF model folder with random weights and inputs",

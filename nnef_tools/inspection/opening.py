@@ -58,7 +58,7 @@ class SizedModel:
     """A model whose inputs have extents, as far as they are given or can be assumed.
 
     model: with these extents. inputs, outputs: as the file has them. assumed: input name -> the shape that it was given
-    because only the batch is open.
+    because only the batch is open. shapes: all that were given to inputs, these among them.
     """
 
     model: OpenModel
@@ -66,6 +66,7 @@ class SizedModel:
     inputs: tuple[Interface, ...]
     outputs: tuple[Interface, ...]
     assumed: Mapping[str, Shape]
+    shapes: InputShapes
     plugins: Plugins
 
     @property
@@ -154,7 +155,7 @@ def open_sized(
             del model, graph
             gc.collect()  # two maps of a file would count as memory twice; graphs are circular
             model = opened({**shapes, **assumed})
-        return SizedModel(model, path, inputs, outputs, assumed, plugins)
+        return SizedModel(model, path, inputs, outputs, assumed, {**shapes, **assumed}, plugins)
 
 
 def quantization_of(tensor: Tensor) -> str | None:

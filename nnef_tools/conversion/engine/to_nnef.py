@@ -40,7 +40,7 @@ from ..maths import axis_orders
 from ..maths.quantization import codes_of
 from .base import Converter, is_missing
 from .refusal import DependsOnRefused, is_known, unknown_shape
-from .rules import Call, find_rule
+from .rules import Call, Rule, all_rules, find_rule
 from .source_names import keep_source_names
 from .transform import CompiledTransform, Scope, Transform
 
@@ -95,6 +95,16 @@ class ConverterToNNEF(Converter):
         self._custom_fragments = custom_fragments or {}
         self._keep_names = keep_names
         self._originals: Mapping[Tensor, Tensor] = {}  # what copies in which codes are real are copies of
+
+    @classmethod
+    def rules(cls) -> list[tuple[str, Rule]]:
+        """The operators that have a rule, with their domain if they have one, and the rule; one item for each rule."""
+        return [(f"{rule.domain}.{rule.type}".lstrip("."), rule) for rule in all_rules(cls.dialect)]
+
+    @classmethod
+    def reasons(cls) -> dict[str, str]:
+        """Operators, with their domain if they have one, for which there cannot be a rule -> why."""
+        return {}
 
     def __call__(self, graph: Graph) -> Graph:
         """Converts a graph to NNEF. ConversionError lists every operator that cannot be converted (`refused`)."""
