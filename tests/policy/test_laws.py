@@ -62,6 +62,7 @@ OWNERS = {
     "PIL": ("execution/feeds/images.py",),
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),
+    "shtab": ("cli/completion.py",),
     "tensorflow": ("io/tf/", "execution/tensorflow.py"),
     "torch": ("execution/kernels/torch", "interpreter/pytorch/"),
 }
