@@ -194,6 +194,11 @@ def _texts(graph: Graph) -> dict[str, str]:
     found = {key: metadata[key] for key in SHOWN_KEYS if isinstance(metadata.get(key), str) and metadata[key]}
     found |= {key: value for key, value in metadata.items() if isinstance(value, str) and key != FORMAT and value}
     found |= OnnxFacts.of(metadata).metadata_props
+    contents = metadata.get("tflite_metadata")
+    if contents:
+        from ..io.tf.lite.metadata import model_texts
+
+        found |= model_texts(contents)
     files = [*metadata.get("associated_files", {}), *metadata.get("tflite_metadata", {})]
     return {**found, **({"files": ", ".join(files)} if files else {})}
 
