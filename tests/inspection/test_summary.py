@@ -138,3 +138,12 @@ def test_weights_stay_on_disk(tmp_path: Path, target: str) -> None:
         tracemalloc.stop()
     assert found.macs == 4 * 1024 * 1024
     assert peak < 4_000_000
+
+
+def test_a_model_without_its_weights(tmp_path: Path) -> None:
+    text = "version 1.0;\ngraph n(x) -> (y) { x = external(shape = [2, 3]); w = variable(shape = [4, 3], label = 'w'); "
+    (tmp_path / "graph.nnef").write_text(text + "y = linear(x, w); }", "utf-8")
+    found = summarize(open_sized(tmp_path))
+    assert (found.macs, found.parameters, found.weight_size) == (2 * 4 * 3, {"float32": 12}, 48)
+    assert found.operators == {"linear": 1}
+    assert found.warnings == ("without weights: there is no file 'w.dat'",)
