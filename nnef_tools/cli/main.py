@@ -18,6 +18,12 @@ from .render import prepare_streams, print_error
 COMMANDS = {
     "convert": "convert a model to another format, or optimize it within its format",
     "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
+    "inspect": "show what a model is, takes and costs: inputs, operators, parameters, memory, MACs",
+    "gmac": "count the multiply-accumulate operations of a model, and the memory of its tensors",
+    "ops": "list what conversions support, or what a model needs and they lack, with a plugin to complete",
+    "random_tensor": "make a tensor of random numbers",
+    "image_tensor": "make a tensor of images",
+    "generate": "fill an NNEF model folder with random weights and inputs",
     "cache": "show, limit or clear the cache that makes NNEF models load faster in onnxruntime",
 }
 
@@ -29,16 +35,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if first in COMMANDS:
         return run_command(first, arguments[1:])
     prepare_streams()
-    return guarded(lambda _: _explain(first), argparse.Namespace(debug=False, json=False))
+    return guarded(lambda _: _explain(first, arguments[1:]), argparse.Namespace(debug=False, json=False))
 
 
-def _explain(first: str | None) -> int:
-    """Prints the help or the version, or an error about the first argument."""
+def _explain(first: str | None, rest: Sequence[str]) -> int:
+    """Prints the help, the version or a script for a shell, or an error about the first argument."""
     if first in ("-h", "--help"):
         print(_help())
         return 0
     if first in ("-V", "--version"):
         print(f"nnef-tools {__version__}")
+        return 0
+    if first == "--print-completion":
+        from .completion import completion_script
+
+        print(completion_script(rest[0] if rest else None, COMMANDS))
         return 0
     if first is None:
         print(_help(), file=sys.stderr)
@@ -78,7 +89,8 @@ Convert and run Khronos NNEF neural network models.
 commands:
 {commands}
 
-`nnef-tools COMMAND --help` explains a command; `--version` prints the version.
+`nnef-tools COMMAND --help` explains a command; `--version` prints the version;
+`--print-completion bash` (zsh, tcsh) a script that completes commands and options.
 
 {EXIT_CODES}"""
 

@@ -42,10 +42,15 @@ LAYERS = {
     "verification": 8,
     "pipeline": 9,
     "api": 9,
-    "cli": 10,
-    "convert": 11,
-    "execute": 11,
-    "__main__": 11,
+    "inspection": 10,
+    "cli": 11,
+    "convert": 12,
+    "execute": 12,
+    "generate": 12,
+    "gmac": 12,
+    "image_tensor": 12,
+    "random_tensor": 12,
+    "__main__": 12,
 }
 
 CORE = {"numpy", "ml_dtypes"}
@@ -54,8 +59,10 @@ CORE = {"numpy", "ml_dtypes"}
 OWNERS = {
     "ai_edge_litert": ("execution/litert.py",),
     "google": ("io/onnx/", "io/tf/graphdef/"),  # protobuf, which onnx and tensorflow require
+    "PIL": ("execution/feeds/images.py",),
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),
+    "shtab": ("cli/completion.py",),
     "tensorflow": ("io/tf/", "execution/tensorflow.py"),
     "torch": ("execution/kernels/torch", "interpreter/pytorch/"),
 }
