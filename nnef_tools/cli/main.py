@@ -19,6 +19,7 @@ from .render import prepare_streams, print_error
 COMMANDS = {
     "convert": "convert a model to another format, or optimize it within its format",
     "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
+    "visualize": "draw a model as svg, pdf, png, or text for Graphviz",
     "cache": "show, limit or clear the cache that makes NNEF models load faster in onnxruntime",
 }
 

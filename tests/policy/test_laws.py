@@ -42,10 +42,12 @@ LAYERS = {
     "verification": 8,
     "pipeline": 9,
     "api": 9,
-    "cli": 10,
-    "convert": 11,
-    "execute": 11,
-    "__main__": 11,
+    "inspection": 10,
+    "cli": 11,
+    "convert": 12,
+    "execute": 12,
+    "visualize": 12,
+    "__main__": 12,
 }
 
 CORE = {"numpy", "ml_dtypes"}
@@ -57,6 +59,8 @@ OWNERS = {
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),
     "tensorflow": ("io/tf/", "execution/tensorflow.py"),
+    "reportlab": ("inspection/picture/raster.py",),
+    "resvg_py": ("inspection/picture/raster.py",),
     "torch": ("execution/kernels/torch", "interpreter/pytorch/"),
 }
 

@@ -1,0 +1,1 @@
+"""Looking at models: pictures, differences, and what they cost."""
