@@ -19,7 +19,7 @@ from .render import prepare_streams, print_error
 COMMANDS = {
     "convert": "convert a model to another format, or optimize it within its format",
     "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
-    "visualize": "draw a model as svg, pdf, png, or text for Graphviz",
+    "visualize": "draw a model, or make a page to look around in: svg, html, pdf, png, dot",
     "cache": "show, limit or clear the cache that makes NNEF models load faster in onnxruntime",
 }
 

@@ -20,7 +20,7 @@ from .options import (
 from .paths import check_output, file_name, source_path
 from .render import note, print_json, print_result, progress, warn, warn_all
 
-KINDS = ("svg", "pdf", "png", "dot")
+KINDS = ("svg", "html", "pdf", "png", "dot")
 
 SHORTENED = ("--format", "--decompose", "--show-variables", "--infer-shapes")
 """The options of the 1.0 series, which may be shortened as there."""
@@ -41,7 +41,8 @@ def build_parser(prog: str = "nnef-tools visualize") -> Parser:
     group.add_argument(
         "--format",
         choices=KINDS,
-        help="of the picture: svg, pdf, png, or text for Graphviz (dot) (default: by the suffix of --output, else svg)",
+        help="of the picture: svg, html (a page to look around in), pdf, png, or dot (text for Graphviz) (default: by "
+        "the suffix of --output, else svg)",
     )
     group.add_argument("-o", "--output", metavar="FILE", help="file to write (default: MODEL.FORMAT)")
     group.add_argument("--expand", action="store_true", help="draw every occurrence of repeated blocks")
@@ -77,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     from ..formats import detect_input
     from ..inspection.picture.nodes import Look
-    from ..inspection.picture.render import PICTURES, prepare, scene_of
+    from ..inspection.picture.render import picture, prepare
     from ..inspection.picture.scene import groups_of, nodes_of
     from ..io.files import replace_file
     from ..pipeline import open_graph
@@ -99,11 +100,11 @@ def _run(args: argparse.Namespace) -> int:
         unknown = prepare(graph, format.dialect, names_or_all(args.decompose))
         show("draw")
         look = Look(variables=args.show_variables, verbose=args.verbose, expand=args.expand)
-        scene = scene_of(graph, look)
-        picture = PICTURES[kind](scene)
+        made = picture(graph, look, kind, path.name)
         with replace_file(output) as file:
-            file.write(picture.content)
-    warn_all(picture.warnings)
+            file.write(made.content)
+    scene = made.scene
+    warn_all(made.warnings)
     if args.infer_shapes and unknown:
         warn(
             f"the shapes of {unknown} tensors remain unknown"

@@ -10,6 +10,8 @@ from .layers import Cell, Wire
 
 SWEEPS = 30
 STRAIGHTENED = 3
+SETTLED = 0.1
+"""If no cell moves farther in a sweep, it was the last one."""
 GAP = 18.0
 """Between two neighbors in a layer."""
 
@@ -39,8 +41,11 @@ def place(layers: Sequence[Sequence[Cell]], width: Callable[[Cell], float], offs
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
         both = sweep >= SWEEPS // 2
+        moved = 0.0
         for layer in layers if down else reversed(layers):
-            _settle(layer, x, pulls, width, above=down or both, below=not down or both)
+            moved = max(moved, _settle(layer, x, pulls, width, above=down or both, below=not down or both))
+        if both and moved < SETTLED:
+            break
     for _ in range(STRAIGHTENED):
         for run in _runs(layers):
             _straighten(run, x, width, offset)
@@ -119,7 +124,8 @@ def _settle(
     *,
     above: bool,
     below: bool,
-) -> None:
+) -> float:
+    """Puts a layer where it wants to be, and returns how far a cell moves at most."""
     means, weights, shifts = [], [], []
     shift = 0.0
     for k, cell in enumerate(layer):
@@ -131,8 +137,11 @@ def _settle(
         means.append(wanted - shift)
         weights.append(total if own else 0.05)
         shifts.append(shift)
+    moved = 0.0
     for cell, value, shift in zip(layer, _monotone(means, weights), shifts, strict=True):
+        moved = max(moved, abs(x[cell] - value - shift))
         x[cell] = value + shift
+    return moved
 
 
 def _monotone(means: Sequence[float], weights: Sequence[float]) -> list[float]:

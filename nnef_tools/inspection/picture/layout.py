@@ -59,9 +59,9 @@ class Layout:
 
     def __init__(self, scene: Scene, *, wraps: bool = True) -> None:
         self.scene = scene
-        self.sizes = _sizes(scene)
+        self.sizes = sizes_of(scene)
         self.groups: dict[Group, Laid] = {}
-        links = _links_by_group(scene)
+        links = links_by_group(scene)
         for group in reversed(list(groups_of(scene.children))):
             self.groups[group] = self._lay_out(plan(group.children, links[group]), group)
         self.top = self._lay_out(plan(scene.children, scene.links), None)
@@ -254,7 +254,8 @@ def group_title(group: Group) -> str:
     return f"{group.title} ×{group.count}".strip() if group.count > 1 else group.title
 
 
-def _sizes(scene: Scene) -> dict[Node, Size]:
+def sizes_of(scene: Scene) -> dict[Node, Size]:
+    """The size of every box."""
     used: dict[Node, dict[Tensor, None]] = {}
     for link in scene.links:
         used.setdefault(link.source, {})[link.tensor] = None
@@ -262,7 +263,7 @@ def _sizes(scene: Scene) -> dict[Node, Size]:
     return {node: boxes.measure(node, tensors) for node, tensors in ordered.items()}
 
 
-def _links_by_group(scene: Scene) -> dict[Group, list[Link]]:
+def links_by_group(scene: Scene) -> dict[Group, list[Link]]:
     """The links that begin or end in each group."""
     owners: dict[Node, list[Group]] = {}
 

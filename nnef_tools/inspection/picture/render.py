@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import NnefToolsError, UsageError
 from ...formats import NNEF, Dialect, load
-from ...model import Graph
+from ...model import Graph, Operation
 from ...ops.decomposition import decompose_operations
 from ...ops.library import Library
 from .dot import to_dot
 from .layout import Layout
 from .nodes import Look, flat_scene
+from .page import Cost, Side, page
 from .raster import to_pdf, to_png
 from .repeats import folded
 from .scene import Scene
@@ -23,9 +24,10 @@ from .svg import to_svg
 
 @dataclass(frozen=True)
 class Picture:
-    """The contents of a picture file. warnings: about what the file does not show as asked for."""
+    """A picture file. scene: what it shows. warnings: about what it does not show as asked for."""
 
     content: bytes
+    scene: Scene
     warnings: tuple[str, ...] = ()
 
 
@@ -55,29 +57,34 @@ def scene_of(graph: Graph, look: Look) -> Scene:
     return scene if look.expand else folded(scene)
 
 
-def _svg(scene: Scene) -> Picture:
-    return Picture(to_svg(Layout(scene).draw()).encode())
+def views_of(graph: Graph, look: Look) -> dict[str, Scene]:
+    """The scenes between which a page can change: repeated blocks once, and all of them. The first is shown first."""
+    views = {"once": scene_of(graph, replace(look, expand=False)), "all": scene_of(graph, replace(look, expand=True))}
+    return dict(reversed(views.items())) if look.expand else views
 
 
-def _png(scene: Scene) -> Picture:
+def picture(
+    graph: Graph, look: Look, kind: str, title: str, costs: Callable[[], Mapping[Operation, Cost]] | None = None
+) -> Picture:
+    """A picture of a sorted graph as 'svg', 'html', 'pdf', 'png' or 'dot'.
+
+    title: of a page. costs: what its operations cost, for the colors of a page. MissingPackageError for pdf and png.
+    """
+    if kind == "html":
+        views = views_of(graph, look)
+        side = Side(title, graph, views, costs() if costs else {})
+        return Picture(page(title, [side]).encode(), next(iter(views.values())))
+    scene = scene_of(graph, look)
+    if kind == "dot":
+        return Picture(to_dot(scene).encode(), scene)
     drawing = Layout(scene).draw()
-    content, scale = to_png(drawing)
-    size = f"{drawing.width:.0f} by {drawing.height:.0f}"
-    small = f"the picture has {size} points, and is painted with {scale:.2g} pixels for each"
-    return Picture(content, (f"{small}; --format svg or html stays sharp",) if scale < 1 else ())
-
-
-def _pdf(scene: Scene) -> Picture:
-    content, lacking = to_pdf(Layout(scene).draw())
-    text = (
-        f"{len(lacking)} labels have letters that the font of the PDF lacks, such as '{lacking[0]}'" if lacking else ""
-    )
-    return Picture(content, (f"{text}; --format svg shows them",) if lacking else ())
-
-
-def _dot(scene: Scene) -> Picture:
-    return Picture(to_dot(scene).encode())
-
-
-PICTURES: dict[str, Callable[[Scene], Picture]] = {"svg": _svg, "pdf": _pdf, "png": _png, "dot": _dot}
-"""Kind of file -> what makes it of a scene."""
+    if kind == "png":
+        content, scale = to_png(drawing)
+        size = f"{drawing.width:.0f} by {drawing.height:.0f}"
+        small = f"the picture has {size} points, and is painted with {scale:.2g} pixels for each"
+        return Picture(content, scene, (f"{small}; --format svg or html stays sharp",) if scale < 1 else ())
+    if kind == "pdf":
+        content, lacking = to_pdf(drawing)
+        text = f"{len(lacking)} labels have letters that the font of the PDF lacks, such as '{''.join(lacking[:1])}'"
+        return Picture(content, scene, (f"{text}; --format svg shows them",) if lacking else ())
+    return Picture(to_svg(drawing).encode(), scene)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,26 +26,48 @@ MAX_PERIODS = 12
 Reference = tuple[Node, int, int, int, int]
 """Source box, distance of its item, number of the box in that item and of the tensor, number of the target box."""
 
+Links = dict[int, Link]
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """`count` blocks of `period` items in a row. saved: boxes that are left out if it is drawn once."""
+
+    start: int
+    period: int
+    count: int
+    saved: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.period * self.count
+
 
 def folded(scene: Scene) -> Scene:
     """The scene with repeated blocks drawn once, those in inner groups first."""
-    children, links = _folded_level(scene.children, scene.links)
-    return Scene(scene.title, children, links, scene.left_out)
+    links = dict(enumerate(scene.links))
+    children = _folded_level(scene.children, list(links), links)
+    return Scene(scene.title, children, list(links.values()), scene.left_out)
 
 
-def _folded_level(items: list[Item], links: list[Link]) -> tuple[list[Item], list[Link]]:
-    result: list[Item] = []
-    for item in items:
+def _folded_level(items: list[Item], touching: list[int], links: Links) -> list[Item]:
+    """The items with repetitions folded. touching: the links with an end in them; those of `links` change in place."""
+    index = children_by_node(items)
+    inner: dict[int, list[int]] = {}
+    for k in touching:
+        for child in {index.get(links[k].source, -1), index.get(links[k].target, -1)} - {-1}:
+            inner.setdefault(child, []).append(k)
+    for child, item in enumerate(items):
         if isinstance(item, Group):
-            item.children, links = _folded_level(item.children, links)
-        result.append(item)
-    while len(result) > 1:
-        level = _Level(result, links)
-        found = level.best_repetition()
-        if found is None:
+            item.children = _folded_level(item.children, [k for k in inner.get(child, ()) if k in links], links)
+    while len(items) > 1:
+        touching = [k for k in touching if k in links]
+        level = _Level(items, [links[k] for k in touching])
+        found = level.repetitions()
+        if not found:
             break
-        result, links = level.fold(*found)
-    return result, links
+        items = level.fold(found, touching, links)
+    return items
 
 
 class _Level:
@@ -60,7 +83,10 @@ class _Level:
             k = self.index.get(link.source)
             if k is not None and k == self.index.get(link.target):
                 own[k].append((self.place[link.source], self.place[link.target], _tensor_number(link)))
-        self.signatures = [signature(item, tuple(sorted(own[k]))) for k, item in enumerate(self.items)]
+        known: dict[Hashable, int] = {}
+        self.signatures = [
+            known.setdefault(signature(item, tuple(sorted(own[k]))), len(known)) for k, item in enumerate(self.items)
+        ]
         self.references = self._references()
 
     def _references(self) -> list[list[Reference]]:
@@ -94,22 +120,30 @@ class _Level:
                 return False
         return True
 
-    def best_repetition(self) -> tuple[int, int, int] | None:
-        """Start, period and count of the repetition that leaves out most boxes."""
-        best: tuple[float, tuple[int, int, int]] | None = None
+    def repetitions(self) -> list[Repetition]:
+        """The repetitions that leave out most boxes, and do not overlap, in order."""
+        found: list[Repetition] = []
         weights = [sum(1 for _ in nodes_of([item])) for item in self.items]
         for period in self._periods():
-            start = 0
-            while start + period < len(self.items):
+            start, last = 0, len(self.items) - period
+            while start < last:
+                if self.signatures[start] != self.signatures[start + period]:
+                    start += 1
+                    continue
                 length = self._run(start, period)
                 count = length // period + 1
                 if count > 1:
                     first = min(range(start, start + length % period + 1), key=lambda a: (self._crossing(a, period), a))
                     saved = sum(weights[first + period : first + count * period])
-                    if saved >= MIN_SAVED and (best is None or saved > best[0]):
-                        best = saved, (first, period, count)
+                    found += [Repetition(first, period, count, saved)] if saved >= MIN_SAVED else []
                 start += max(1, length)
-        return best[1] if best else None
+        chosen: list[Repetition] = []
+        taken: set[int] = set()
+        for one in sorted(found, key=lambda one: (-one.saved, one.period, one.start)):
+            if taken.isdisjoint(range(one.start, one.end)):
+                chosen.append(one)
+                taken.update(range(one.start, one.end))
+        return sorted(chosen, key=lambda one: one.start)
 
     def _run(self, start: int, period: int) -> int:
         """How many items from a start on agree with those one period later."""
@@ -138,31 +172,49 @@ class _Level:
                     crossing.add((source, number))
         return len(crossing)
 
-    def fold(self, start: int, period: int, count: int) -> tuple[list[Item], list[Link]]:
-        """The items with a group in the place of a repetition, and the links with its first block in that of all."""
-        copies = [self.items[start + k * period : start + (k + 1) * period] for k in range(count)]
-        first = list(nodes_of(copies[0]))
-        copy = {node: (k, j) for k, items in enumerate(copies) for j, node in enumerate(nodes_of(items))}
-        hidden = {node: first[j] for node, (k, j) in copy.items() if k}
-        for group in groups_of([item for items in copies[1:] for item in items]):
-            hidden.update({node: hidden[shown] for node, shown in group.hidden.items()})
-        links: dict[Link, None] = {}
-        for link in self.links:
+    def fold(self, found: Sequence[Repetition], touching: Sequence[int], links: Links) -> list[Item]:
+        """The items with a group in the place of each repetition; links of its first block stand for those of all."""
+        result: list[Item] = []
+        copy: dict[Node, tuple[int, int]] = {}
+        hidden: dict[Node, Node] = {}
+        at = 0
+        for one in found:
+            copies = [self.items[k : k + one.period] for k in range(one.start, one.end, one.period)]
+            first = list(nodes_of(copies[0]))
+            own: dict[Node, Node] = {}
+            for k, items in enumerate(copies):
+                for shown, node in zip(first, nodes_of(items), strict=True):
+                    copy[node] = one.start, k
+                    if k:
+                        own[node] = shown
+            for group in groups_of([item for items in copies[1:] for item in items]):
+                own.update({node: own[shown] for node, shown in group.hidden.items()})
+            hidden.update(own)
+            result += [*self.items[at : one.start], _block(copies[0], one.count, own)]
+            at = one.end
+        seen: set[Link] = set()
+        for k in touching:
+            link = links[k]
             a, b = copy.get(link.source), copy.get(link.target)
-            if a and b and (a[0] != b[0] or a[0]):
-                continue
             source, target = hidden.get(link.source, link.source), hidden.get(link.target, link.target)
             tensor = link.tensor if source is link.source else source.outputs[_tensor_number(link)]
-            links[Link(source, target, tensor)] = None
-        only = copies[0][0]
-        if period == 1 and isinstance(only, Group) and only.count == 1:
-            only.kind, only.count = "block", count
-            only.hidden.update(hidden)
-            block = only
-        else:
-            block = Group("block", "", copies[0], count, hidden)
-        rest = self.items[start + count * period :]
-        return [*self.items[:start], block, *rest], list(links)
+            links[k] = Link(source, target, tensor)
+            is_inner = a is not None and b is not None and a[0] == b[0]
+            if (is_inner and (a != b or a[1])) or links[k] in seen:  # type: ignore[index]
+                del links[k]
+            else:
+                seen.add(links[k])
+        return [*result, *self.items[at:]]
+
+
+def _block(items: list[Item], count: int, hidden: dict[Node, Node]) -> Group:
+    """The group that stands for a repetition, by its first block; if that is a group of its own, it is the block."""
+    only = items[0]
+    if len(items) == 1 and isinstance(only, Group) and only.count == 1:
+        only.kind, only.count = "block", count
+        only.hidden.update(hidden)
+        return only
+    return Group("block", "", items, count, hidden)
 
 
 def _tensor_number(link: Link) -> int:
