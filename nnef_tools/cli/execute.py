@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 from ..execution.runtimes import AUTO, BACKENDS, kernel_backends, make_executor
 from ..formats import FORMATS
+from .image_options import ITEMS, add_image_options, given_image_options, image_options
 from .options import (
     SHAPE_WORD,
     Names,
@@ -43,6 +45,12 @@ SHORTENED = (
 )  # fmt: skip
 """The options of the 1.0 series, which may be shortened as there. New ones may not, so that they cannot conflict."""
 
+_INPUT_WORD = re.compile(r"[^=]+=.+", re.DOTALL)
+"""The form of a value of --input."""
+
+ARRAY_FILES = (".npy", ".npz")
+"""Suffixes of --output-path that mean a file."""
+
 OUTPUT_NAMES_EXAMPLE = "{'tensor': 'file name'}"
 
 
@@ -53,12 +61,13 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
         "MODEL",
         "Run a model. Inputs come from --input-path, --random, or as tensors on standard input in the order of the\n"
         "model; outputs go to --output-path, or as tensors to standard output.",
-        items={"--shape": SHAPE_WORD},
+        items={"--shape": SHAPE_WORD, "--input": _INPUT_WORD, **ITEMS},
         shortened=SHORTENED,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to run")
     parser.add_argument("--format", choices=tuple(FORMATS), help="of the model (default: by content and suffix)")
     _add_inputs(parser)
+    _add_images(parser)
     _add_outputs(parser)
     _add_running(parser)
     add_common_options(parser)
@@ -68,7 +77,16 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
 
 def _add_inputs(parser: Parser) -> None:
     group = parser.add_argument_group("inputs")
-    group.add_argument("--input-path", metavar="DIR", help="folder with a file <input>.dat for each input")
+    group.add_argument(
+        "--input-path", metavar="DIR", help="folder with a file <input>.dat (.npy, .png, ..) for each input, or an .npz"
+    )
+    group.add_argument(
+        "--input",
+        nargs="+",
+        action=Names,
+        metavar="NAME=FILE",
+        help="the file of one input: .dat, .npy, .npz or an image, or a pattern for a batch of images",
+    )
     group.add_argument(
         "--random",
         metavar="DISTRIBUTION",
@@ -98,9 +116,18 @@ def _add_inputs(parser: Parser) -> None:
     )
 
 
+def _add_images(parser: Parser) -> None:
+    group = parser.add_argument_group("images", "inputs that are images have the size and layout of the model")
+    add_image_options(group)
+
+
 def _add_outputs(parser: Parser) -> None:
     group = parser.add_argument_group("outputs")
-    group.add_argument("--output-path", metavar="DIR", help="folder to write a file <output>.dat to for each output")
+    group.add_argument(
+        "--output-path",
+        metavar="DIR",
+        help="folder to write a file <output>.dat to for each output, or an .npz file (.npy for one output)",
+    )
     group.add_argument(
         "--output-names",
         nargs="+",
@@ -154,7 +181,8 @@ def _run(args: argparse.Namespace) -> int:
     warn_all(getattr(args, "warnings", ()))
     path = _model(args)
     source = _input_source(args)
-    statistics, folder = file_name(args.statistics), folder_name("--output-path", args.output_path)
+    statistics, target = file_name(args.statistics), folder_name("--output-path", args.output_path)
+    folder = None if _is_array_file(target) else target
     streamed = _is_streamed(args)
     check_output({"--statistics": statistics}, *["the outputs"] * streamed, *["--json"] * args.json)
     mapping = _mapping(args)
@@ -164,11 +192,12 @@ def _run(args: argparse.Namespace) -> int:
         show("load")
         start = perf_counter()
         format = detect_input(path, args.format)
-        _warn_unused(args, format.name, is_saved=streamed or args.json or folder is not None)
+        _warn_unused(args, format.name, is_saved=streamed or args.json or target is not None)
         session = _session(args, path, format)
         wanted = _wanted(args.output_names, session.executor)
         files = {} if folder is None else tensor_files(wanted.values())
         _check_statistics(statistics, folder, files.values())
+        _check_given(args, [info.name for info in session.inputs])
         with _errors_of("--shape"):
             expected = with_shapes(session.inputs, parse_shapes(None, args.shape or ()) or {})
         inputs = load_inputs(expected, source, args.batch_size)
@@ -186,7 +215,7 @@ def _run(args: argparse.Namespace) -> int:
 
     outputs = {file: results[name] for name, file in wanted.items()}
     with _statistics_file(statistics, collector, mapping):
-        written = _save(outputs, folder, files, streamed=streamed)
+        written = _save(outputs, target, files, streamed=streamed)
     if statistics:
         written.append(statistics)
     if args.json:
@@ -216,11 +245,48 @@ def _warn_unused(args: argparse.Namespace, format: str, *, is_saved: bool) -> No
     ):
         if unused and getattr(args, name) is not None:
             warn(f"{option_name(name)} has no effect {where}")
+    if args.input is None and args.input_path is None:
+        for option in given_image_options(args):
+            warn(f"{option} has no effect without images")
 
 
 def _input_source(args: argparse.Namespace) -> InputSource:
+    from ..execution.feeds.sources import FileSource
+
+    others = _other_inputs(args)
+    if args.input is None:
+        if others is None:
+            raise UsageError("Input must be piped", hint="or give --input-path DIR or --random DISTRIBUTION")
+        return others
+    return FileSource(_input_files(args), others, image_options(args))
+
+
+def _input_files(args: argparse.Namespace) -> dict[str, str]:
+    """Input name -> its file. UsageError."""
+    files: dict[str, str] = {}
+    for word in args.input or ():
+        name, equals, file = word.partition("=")
+        if not (name and equals and file):
+            raise UsageError(f"--input: '{shortened(word)}' is not an input with its file", hint="--input x=photo.jpg")
+        if name in files:
+            raise UsageError(f"--input: input '{name}' is given twice")
+        files[name] = file
+    return files
+
+
+def _check_given(args: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raises UsageError if --input names what is no input of the model."""
+    from ..execution.executor import known_name
+
+    for name in _input_files(args):
+        if known_name(name, names) is None:
+            raise UsageError(f"--input: the model has no input '{name}'", hint=f"its inputs: {', '.join(names)}")
+
+
+def _other_inputs(args: argparse.Namespace) -> InputSource | None:
+    """The source of the inputs that --input does not name; None for none."""
     from ..execution.feeds.distributions import parse_distribution
-    from ..execution.feeds.sources import FolderSource, RandomSource, StreamSource
+    from ..execution.feeds.sources import ArchiveSource, FolderSource, RandomSource, StreamSource
 
     if args.random is not None and args.input_path is not None:
         raise UsageError("--random and --input-path exclude each other")
@@ -231,10 +297,12 @@ def _input_source(args: argparse.Namespace) -> InputSource:
             raise UsageError("--batch-size 0 takes the batch of given inputs, random ones have none")
         return RandomSource(parse_distribution(args.random), args.seed)
     folder = folder_name("--input-path", args.input_path)
+    if folder is not None and folder.lower().endswith(".npz") and not Path(folder).is_dir():
+        return ArchiveSource(folder)
     if folder is not None:
-        return FolderSource(folder)
-    if sys.stdin.isatty():
-        raise UsageError("Input must be piped", hint="or give --input-path DIR or --random DISTRIBUTION")
+        return FolderSource(folder, image_options(args))
+    if args.input is not None or sys.stdin.isatty():
+        return None
     return StreamSource(sys.stdin.buffer)
 
 
@@ -328,13 +396,22 @@ def _named(word: str) -> dict[str, str]:
     return {name: file or name for name, file in pairs}
 
 
-def _save(outputs: Mapping[str, Array], folder: str | None, files: Mapping[str, str], *, streamed: bool) -> list[str]:
+def _is_array_file(path: str | None) -> bool:
+    """Is it a file for outputs, not a folder?"""
+    return path is not None and path.lower().endswith(ARRAY_FILES) and not Path(path).is_dir()
+
+
+def _save(outputs: Mapping[str, Array], path: str | None, files: Mapping[str, str], *, streamed: bool) -> list[str]:
     """Writes the outputs to files or standard output, and returns the paths of the files."""
+    from ..execution.feeds.array_files import write_arrays
     from ..execution.feeds.tensor_files import write_tensors
     from ..language.tensor_file import write_tensor
 
-    if folder is not None:
-        return write_tensors(folder, {files[file]: array for file, array in outputs.items()})
+    if path is not None and _is_array_file(path):
+        write_arrays(path, outputs)
+        return [path]
+    if path is not None:
+        return write_tensors(path, {files[file]: array for file, array in outputs.items()})
     if streamed:
         with standard_output() as stream:
             for array in outputs.values():

@@ -20,6 +20,12 @@ COMMANDS = {
     "convert": "convert a model to another format, or optimize it within its format",
     "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
     "visualize": "draw a model, or make a page to look around in: svg, html, pdf, png, dot",
+    "inspect": "show what a model is, takes and costs: inputs, operators, parameters, memory, MACs",
+    "gmac": "count the multiply-accumulate operations of a model, and the memory of its tensors",
+    "ops": "list what conversions support, or what a model needs and they lack, with a plugin to complete",
+    "random_tensor": "make a tensor of random numbers",
+    "image_tensor": "make a tensor of images",
+    "generate": "fill an NNEF model folder with random weights and inputs",
     "cache": "show, limit or clear the cache that makes NNEF models load faster in onnxruntime",
 }
 

@@ -122,6 +122,13 @@ def print_result(text: str) -> None:
             _line(text, stream=stream)
 
 
+def print_rows(rows: Rows) -> None:
+    """Prints a table, whose first row is the header, on standard output. FileError if it cannot be written."""
+    if not _quiet and not _is_closed():
+        with standard_output() as stream:
+            _table(rows, stream)
+
+
 def print_json(value: Any) -> None:
     """Prints plain values as JSON, which is ASCII, on standard output. FileError if it cannot be written."""
     with standard_output() as stream:
@@ -239,13 +246,14 @@ class _Clock:
                     self._paint()
 
 
-def _table(rows: Rows) -> None:
+def _table(rows: Rows, stream: TextIO | None = None) -> None:
     from ..report import format_table
 
+    stream = sys.stderr if stream is None else stream
     printed = [[printable(cell) for cell in row] for row in rows]  # first, since escapes change the width
-    width = shutil.get_terminal_size().columns - 2 if sys.stderr is not None and sys.stderr.isatty() else None
+    width = shutil.get_terminal_size().columns - 2 if stream is not None and stream.isatty() else None
     for k, line in enumerate(format_table(printed, width)):
-        _line("  " + line, style="bold" if k == 0 else None)
+        _line("  " + line, style="bold" if k == 0 else None, stream=stream)
 
 
 def _line(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..formats import FORMATS
@@ -19,6 +21,9 @@ from .options import (
 )
 from .paths import check_output, file_name, source_path
 from .render import note, print_json, print_result, progress, warn, warn_all
+
+if TYPE_CHECKING:
+    from ..inspection.opening import SizedModel
 
 KINDS = ("svg", "html", "pdf", "png", "dot")
 
@@ -77,6 +82,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from ..formats import detect_input
+    from ..inspection.picture.costs import costs_of
     from ..inspection.picture.nodes import Look
     from ..inspection.picture.render import picture, prepare
     from ..inspection.picture.scene import groups_of, nodes_of
@@ -100,7 +106,8 @@ def _run(args: argparse.Namespace) -> int:
         unknown = prepare(graph, format.dialect, names_or_all(args.decompose))
         show("draw")
         look = Look(variables=args.show_variables, verbose=args.verbose, expand=args.expand)
-        made = picture(graph, look, kind, path.name)
+        costs = costs_of(graph, _sized(path, format.name, shapes, args.signature)) if kind == "html" else {}
+        made = picture(graph, look, kind, path.name, costs)
         with replace_file(output) as file:
             file.write(made.content)
     scene = made.scene
@@ -126,6 +133,16 @@ def _run(args: argparse.Namespace) -> int:
     else:
         (note if output == "/dev/stdout" else print_result)(f"Written {output}")
     return 0
+
+
+def _sized(path: Path, format: str, shapes: Mapping[str, tuple[int, ...]] | None, signature: str | None) -> SizedModel:
+    """The model with what its operators cost, for a batch of 1 where that is open."""
+    from ..inspection.opening import open_sized
+
+    model = open_sized(path, format=format, input_shapes=shapes, signature=signature)
+    if model.problem is not None:
+        note(f"MACs are not known: {model.problem.message}" + (f"; {model.problem.hint}" if model.problem.hint else ""))
+    return model
 
 
 def _kind(output: str | None) -> str:

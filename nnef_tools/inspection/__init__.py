@@ -1,1 +1,1 @@
-"""Looking at models: pictures, differences, and what they cost."""
+"""What a model is, asks for and costs, how it looks, and how it differs from another, for every format."""

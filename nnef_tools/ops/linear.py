@@ -70,7 +70,13 @@ def _det_shape(x: Sequence[int]) -> list[int]:
     return list(x[:-2])
 
 
-@op("det", shape=_det_shape)
+def _det_macs(inputs: Sequence[Any], _outputs: Sequence[Any], _attribs: Mapping[str, Any]) -> int:
+    """Those of an elimination: (n - 1)^2 + .. + 1 for a matrix of n rows."""
+    *batch, n, _ = inputs[0]
+    return int(math.prod(batch) * ((n - 1) * n * (2 * n - 1) // 6))
+
+
+@op("det", shape=_det_shape, macs=_det_macs)
 def det(x: Array) -> Array:
     """Determinant of the matrices in the last two dimensions."""
     return np.asarray(np.linalg.det(x))
@@ -80,7 +86,12 @@ def _inverse_shape(x: Sequence[int]) -> list[int]:
     return [*_det_shape(x), *x[-2:]]
 
 
-@op("inverse", shape=_inverse_shape)
+def _inverse_macs(inputs: Sequence[Any], _outputs: Sequence[Any], _attribs: Mapping[str, Any]) -> int:
+    """Those of an elimination in all rows: n^3 for a matrix of n rows."""
+    return int(math.prod(inputs[0]) * inputs[0][-1])
+
+
+@op("inverse", shape=_inverse_shape, macs=_inverse_macs)
 def inverse(x: Array) -> Array:
     """Inverse of the matrices in the last two dimensions; NaN where there is none."""
     try:

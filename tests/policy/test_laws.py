@@ -46,6 +46,10 @@ LAYERS = {
     "cli": 11,
     "convert": 12,
     "execute": 12,
+    "generate": 12,
+    "gmac": 12,
+    "image_tensor": 12,
+    "random_tensor": 12,
     "visualize": 12,
     "__main__": 12,
 }
@@ -56,6 +60,7 @@ CORE = {"numpy", "ml_dtypes"}
 OWNERS = {
     "ai_edge_litert": ("execution/litert.py",),
     "google": ("io/onnx/", "io/tf/graphdef/"),  # protobuf, which onnx and tensorflow require
+    "PIL": ("execution/feeds/images.py",),
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),
     "tensorflow": ("io/tf/", "execution/tensorflow.py"),

@@ -40,7 +40,7 @@ from ..maths import axis_orders
 from ..maths.quantization import codes_of
 from .base import Converter, is_missing
 from .refusal import DependsOnRefused, is_known, unknown_shape
-from .rules import Call, find_rule
+from .rules import Call, Rule, all_rules, find_rule
 from .source_names import keep_source_names
 from .transform import CompiledTransform, Scope, Transform
 
@@ -65,6 +65,7 @@ class ConverterToNNEF(Converter):
     _ties: Ties = Ties.UP
     """The rule of the source format for values in the middle of two codes."""
     _builder: Builder
+    _made: dict[Operation, Sequence[Operation]]  # operation of the source -> those that it became
     _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
     _given: Sequence[Tensor]
     _results: Sequence[Tensor]
@@ -95,6 +96,16 @@ class ConverterToNNEF(Converter):
         self._keep_names = keep_names
         self._originals: Mapping[Tensor, Tensor] = {}  # what copies in which codes are real are copies of
 
+    @classmethod
+    def rules(cls) -> list[tuple[str, Rule]]:
+        """The operators that have a rule, with their domain if they have one, and the rule; one item for each rule."""
+        return [(f"{rule.domain}.{rule.type}".lstrip("."), rule) for rule in all_rules(cls.dialect)]
+
+    @classmethod
+    def reasons(cls) -> dict[str, str]:
+        """Operators, with their domain if they have one, for which there cannot be a rule -> why."""
+        return {}
+
     def __call__(self, graph: Graph) -> Graph:
         """Converts a graph to NNEF. ConversionError lists every operator that cannot be converted (`refused`)."""
         self._source = graph
@@ -103,6 +114,7 @@ class ConverterToNNEF(Converter):
         self._tensors = {}
         self._captured = {}
         self._refused = []
+        self._made = {}
         self._unknown = set()
         self.warnings = []
         self._builder = Builder(
@@ -115,7 +127,9 @@ class ConverterToNNEF(Converter):
         self._convert_inputs()
         opset = opset_versions(graph.metadata)
         for op in graph.operations:
+            first = len(self._target.operations)
             self._convert_or_refuse(op, opset)
+            self._made[op] = self._target.operations[first:]
         if self._refused:
             raise self._refusal_error()
         self._convert_outputs()

@@ -77,15 +77,46 @@ def default_distribution(dtype: Any) -> Distribution:
         raise UsageError(f"there are no random values of type {getattr(dtype, '__name__', dtype)}") from None
 
 
+_DATA_TYPES = {"uniform": "scalar", "normal": "scalar", "integers": "integer", "bernoulli": "logical"}
+"""Name of a distribution -> the NNEF data type that it is for."""
+
+
 def parse_distribution(text: str) -> Distribution:
     """Parses a distribution: its name, or the name with positional or named numbers in parentheses.
 
     UsageError, with the possible forms, for anything else, such as a Python lambda: code is not run.
     """
+    return _distribution(text, _parsed(text))
+
+
+def parse_distributions(text: str) -> dict[str, Distribution]:
+    """Parses a distribution by NNEF data type: `{'scalar': uniform(-1, 1), 'integer': ..}`, or a single one.
+
+    A single one is for the data type that it yields: uniform and normal for 'scalar', integers for 'integer', bernoulli
+    for 'logical'. UsageError.
+    """
+    tree = _parsed(text)
+    if not isinstance(tree, ast.Dict):
+        single = _distribution(text, tree)
+        return {_DATA_TYPES[single.name]: single}
+    found = {}
+    for key, value in zip(tree.keys, tree.values, strict=True):
+        name = key.value if isinstance(key, ast.Constant) else None
+        if not isinstance(name, str) or name not in DEFAULTS:
+            raise UsageError(f"'{text}' is not for data types", hint=f"data types are {', '.join(DEFAULTS)}")
+        quoted = value.value if isinstance(value, ast.Constant) else None
+        found[name] = parse_distribution(quoted) if isinstance(quoted, str) else _distribution(text, value)
+    return found
+
+
+def _parsed(text: str) -> ast.expr:
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UsageError(f"'{text}' is not a distribution", hint=f"write {_FORMS}") from error
+
+
+def _distribution(text: str, tree: ast.expr) -> Distribution:
     if isinstance(tree, ast.Lambda):
         raise UsageError(
             "a lambda is not accepted as a distribution, since code from the command line is not run",

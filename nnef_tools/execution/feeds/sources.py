@@ -13,8 +13,10 @@ from ...budget import ask_items
 from ...errors import FileError, FormatError, UsageError, shape_hint, shape_text
 from ...language.tensor_file import read_tensor
 from ...model.dtypes import nnef_dtype
-from ..executor import Array, Executor, Observer, TensorInfo
+from ..executor import Array, Executor, Observer, TensorInfo, name_forms
+from .array_files import DAT, IMAGES, NPY, is_image, read_array, suffix_of
 from .distributions import INTEGRAL, Distribution, default_distribution
+from .images import ImageOptions, image_files, load_images
 from .input_ranges import InputRange
 from .inputs import fits
 from .tensor_files import tensor_file
@@ -91,10 +93,14 @@ class RandomSource:
 
 
 class FolderSource:
-    """A source of files, `<input>.dat` in a folder for each input, see `tensor_file`. FileError if there is none."""
+    """A source of files in a folder, `<input>.dat` for each input, or with the suffix of another array or an image.
 
-    def __init__(self, folder: str | Path) -> None:
+    See `tensor_file` and `array_files`. FileError if there is none.
+    """
+
+    def __init__(self, folder: str | Path, images: ImageOptions | None = None) -> None:
         self._folder = Path(folder)
+        self._images = images
         self._owners: dict[str, str] = {}
 
     def load(self, info: TensorInfo, batch: int | None = None) -> Array:
@@ -103,14 +109,65 @@ class FolderSource:
         owner = self._owners.setdefault(file, info.name)
         if owner != info.name:
             raise UsageError(f"inputs '{owner}' and '{info.name}' would have the same file '{file}'")
-        path = self._folder / file
-        if not path.is_file() and info.name.endswith(":0"):  # files may lack the suffix of TensorFlow's full names
-            path = self._folder / tensor_file(info.name.removesuffix(":0"))
-        if not path.is_file():
+        names = dict.fromkeys((file, tensor_file(info.name.removesuffix(":0"))))  # TensorFlow's full names
+        forms = [name.removesuffix(DAT) + suffix for name in names for suffix in (DAT, NPY, *IMAGES)]
+        path = next((self._folder / form for form in (*names, *forms) if (self._folder / form).is_file()), None)
+        if path is None:
             found = ", ".join(sorted(item.stem for item in self._folder.glob("*.dat"))[:8])
             hint = f"the folder has tensors {found}" if found else "the folder holds no .dat files"
-            raise FileError(f"there is no file for input '{info.name}'", where=str(path), hint=hint)
-        return _fit(info, read_tensor(str(path))[0], batch)
+            where = str(self._folder / list(names)[-1])
+            raise FileError(f"there is no file for input '{info.name}'", where=where, hint=hint)
+        return read_value(str(path), info, batch, self._images)
+
+
+class FileSource:
+    """A source of one file for each input, given by the name of the input; others come from another source.
+
+    files: input name -> its file, or a pattern for several images that are one batch. others: None if there is none.
+    """
+
+    def __init__(self, files: Mapping[str, str], others: InputSource | None, images: ImageOptions | None) -> None:
+        self._files = files
+        self._others = others
+        self._images = images
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """See InputSource. UsageError for an input without a file if there is no other source."""
+        known = next((form for form in name_forms(info.name) if form in self._files), None)
+        if known is not None:
+            return read_value(self._files[known], info, batch, self._images)
+        if self._others is None:
+            raise UsageError(
+                f"there is no file for input '{info.name}'",
+                hint=f"give one with --input {info.name}=FILE, or --random or --input-path for the others",
+            )
+        return self._others.load(info, batch)
+
+
+class ArchiveSource:
+    """A source of the arrays in a `.npz` file, by the names of inputs."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+
+    def load(self, info: TensorInfo, batch: int | None = None) -> Array:
+        """See InputSource."""
+        return read_value(str(self._path), info, batch, None)
+
+
+def read_value(path: str, info: TensorInfo, batch: int | None, images: ImageOptions | None) -> Array:
+    """The value of an input from a file: a tensor, an array of numpy, or an image (or a pattern for several).
+
+    FileError, FormatError, LimitError; UsageError if it does not fit the input; MissingPackageError for images.
+    """
+    if is_image(path):
+        options = (images or ImageOptions()).for_input(info)
+        return _fit(info, load_images(image_files([path]), options), batch)
+    array = read_array(path, info.name)
+    if suffix_of(path) != DAT and info.dtype is not None and not np.can_cast(array.dtype, info.dtype, "same_kind"):
+        wanted = np.dtype(info.dtype).name
+        raise UsageError(f"input '{info.name}' has items of type {array.dtype.name}, the model wants {wanted}")
+    return _fit(info, array, batch)
 
 
 class StreamSource:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from ...errors import FileError, UsageError
 from ...io.files import create_file, replace_folder
-from ...language.tensor_file import write_tensor
 from ..executor import Array
+from .array_files import DAT, NPY, suffix_of, write_array
 
 
 def tensor_files(names: Iterable[str]) -> dict[str, str]:
-    """The file of each name, relative to the folder: `<name>.dat`; slashes in the name make sub-folders.
+    """The file of each name, relative to the folder: `<name>.dat`, or the name itself if it ends with `.npy`.
+
+    Slashes in the name make sub-folders.
 
     UsageError for a name that cannot be a file name or leads out of the folder, and for two names with the same file.
     """
@@ -35,7 +37,8 @@ def tensor_file(name: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if not parts or ".." in parts or "\0" in name:
         raise UsageError(f"'{name}' cannot be the name of a file", hint="{'tensor': 'file name'} gives it another one")
-    return "/".join(parts) + ".dat"
+    path = "/".join(parts)
+    return path if suffix_of(path) == NPY else path + DAT
 
 
 def write_tensors(folder: str | PathLike[str], outputs: Mapping[str, Array]) -> list[str]:
@@ -49,7 +52,7 @@ def write_tensors(folder: str | PathLike[str], outputs: Mapping[str, Array]) -> 
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with create_file(path) as stream:
-                    write_tensor(stream, array)
+                    write_array(stream, array, suffix_of(path))
             except FileExistsError as error:
                 raise FileError(
                     f"cannot write '{file}': another tensor has a file of that name on this file system",

@@ -35,7 +35,7 @@ NAME = 400
 
 @dataclass(frozen=True)
 class Cost:
-    """What an operation costs: MACs, bytes of its results and of its weights; None for what is not known."""
+    """What an operation costs: MACs, and bytes of its results; None for what is not known."""
 
     macs: int | None = None
     memory: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -63,16 +63,14 @@ def views_of(graph: Graph, look: Look) -> dict[str, Scene]:
     return dict(reversed(views.items())) if look.expand else views
 
 
-def picture(
-    graph: Graph, look: Look, kind: str, title: str, costs: Callable[[], Mapping[Operation, Cost]] | None = None
-) -> Picture:
+def picture(graph: Graph, look: Look, kind: str, title: str, costs: Mapping[Operation, Cost] | None = None) -> Picture:
     """A picture of a sorted graph as 'svg', 'html', 'pdf', 'png' or 'dot'.
 
     title: of a page. costs: what its operations cost, for the colors of a page. MissingPackageError for pdf and png.
     """
     if kind == "html":
         views = views_of(graph, look)
-        side = Side(title, graph, views, costs() if costs else {})
+        side = Side(title, graph, views, costs or {})
         return Picture(page(title, [side]).encode(), next(iter(views.values())))
     scene = scene_of(graph, look)
     if kind == "dot":

@@ -32,6 +32,11 @@ class Converter(ConverterToNNEF):
     dialect = "onnx"
     _ties = Ties.EVEN
 
+    @classmethod
+    def reasons(cls) -> dict[str, str]:
+        """See `ConverterToNNEF`."""
+        return {f"{domain}.{type}".lstrip("."): reason for (domain, type), reason in REASONS.items()}
+
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
         """Ignores `consumed_inputs` of old operators, which tells which buffers may be overwritten."""
         call = super()._resolve(op, opset)

@@ -49,6 +49,11 @@ class Converter(ConverterToNNEF):
     _undeclared_shapes: set[Tensor]  # tensors whose declared shapes do not hold in the target
     _known: dict[Tensor, Tensor]  # results of the operation that a transform converts -> what the rule makes of them
 
+    @classmethod
+    def reasons(cls) -> dict[str, str]:
+        """See `ConverterToNNEF`."""
+        return dict(REASONS)
+
     def __call__(self, graph: Graph) -> Graph:
         """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
         dilated = [item for item in find_dilated(graph) if item.types.isdisjoint(self._transforms)]

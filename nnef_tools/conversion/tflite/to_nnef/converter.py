@@ -21,7 +21,7 @@ from ....model import Graph, Operation, Tensor
 from ....model.facts import OPEN_EXTENTS, TENSORS, Ties, without
 from ...building import shapes
 from ...building.quantized import QuantizedArray
-from ...engine.rules import Call, find_rule
+from ...engine.rules import Call, Rule, all_rules, find_rule
 from ...tf.to_nnef.converter import Converter as TensorFlowConverter
 from ...tf.to_nnef.lists import TensorList
 from ...tf.to_nnef.refused import FOREIGN
@@ -46,6 +46,19 @@ class Converter(TensorFlowConverter):
     dialect = "tflite"
     _ties = Ties.AWAY
     _globals: Mapping[str, Any] = {"_lite_": True}
+
+    @classmethod
+    def rules(cls) -> list[tuple[str, Rule]]:
+        """See `ConverterToNNEF`; with the rules of the operators of TensorFlow that builtin ones are."""
+        bridged = {name: find_rule(TensorFlowConverter.dialect, bridge.type, 1) for name, bridge in bridges().items()}
+        own = [(rule.type, rule) for rule in all_rules(cls.dialect)]
+        known = {name for name, _ in own}
+        return own + [(name, rule) for name, rule in bridged.items() if rule is not None and name not in known]
+
+    @classmethod
+    def reasons(cls) -> dict[str, str]:
+        """See `ConverterToNNEF`."""
+        return dict(REASONS)
 
     def __call__(self, graph: Graph) -> Graph:
         """See `ConverterToNNEF`."""

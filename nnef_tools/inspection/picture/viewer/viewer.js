@@ -206,6 +206,11 @@ class Viewer {
     const node = this.view.nodes[b.node], left = b.x - b.w / 2, isEnd = node.kind === "input" || node.kind === "output";
     const radius = isEnd ? Math.min(b.h / 2, 14) : 4, isSmall = scale < 0.12;
     const families = this.page.data.colors;
+    if (isSmall && !this.mark(node) && !this.found.has(b.node) && !(this.selected && this.selected.node === b.node)) {
+      c.fillStyle = node.kind === "operation" ? this.color(node.rows[0], families) : colors[3];
+      c.fillRect(left, b.y, b.w, b.h);
+      return;
+    }
     roundRect(c, left, b.y, b.w, b.h, radius);
     c.fillStyle = isEnd || node.kind === "weight" ? (isDark() ? "#e8eaed" : "#ffffff") : "#ffffff";
     let y = b.y;

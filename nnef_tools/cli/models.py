@@ -1,0 +1,95 @@
+"""What the commands that look at a model have in common: the options that open it, and numbers for people."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..formats import FORMATS
+from .options import SHAPE_WORD, Names, Parser, add_common_options, add_limits, parse_limits, parse_shapes
+from .paths import source_path
+from .render import progress, warn_all
+
+if TYPE_CHECKING:
+    from ..inspection.opening import SizedModel
+    from ..model.graph import Shape
+
+SHAPE_ITEMS = {"--shape": SHAPE_WORD}
+
+
+def model_parser(prog: str, description: str, shortened: tuple[str, ...] = ()) -> Parser:
+    """A parser for a command that looks at one model."""
+    parser = Parser(prog, "MODEL", description, items=SHAPE_ITEMS, shortened=shortened)
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to look at")
+    return parser
+
+
+def add_model_options(parser: Parser) -> None:
+    """Adds the options that open the model, and those of every command."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--format", choices=tuple(FORMATS), help="of the model (default: by content and suffix)")
+    group.add_argument(
+        "--shape",
+        nargs="+",
+        action=Names,
+        metavar="NAME:EXTENTS",
+        help="extents of inputs, where the model leaves them open: x:1,3,224,224 (default: a batch of 1)",
+    )
+    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model")
+    group.add_argument(
+        "--custom-shapes",
+        nargs="+",
+        action=Names,
+        metavar="MODULE",
+        help="plugin modules with CUSTOM_SHAPES, for custom operators",
+    )
+    add_common_options(parser)
+    add_limits(parser)
+
+
+def open_for(args: argparse.Namespace, parser: Parser, *, counted: bool = True) -> SizedModel:
+    """Opens the model of a command line, with progress on a terminal. counted: count it, too."""
+    from ..inspection.opening import open_sized
+    from ..plugins import Plugins
+
+    if args.model is None:
+        hint = parser.swallowed(args) or f"{parser.prog} MODEL"
+        raise UsageError("the following argument is required: MODEL", hint=hint)
+    plugins = Plugins.load(shapes=args.custom_shapes or ())
+    warn_all(plugins.warnings)
+    with progress() as show:
+        show("read")
+        model = open_sized(
+            source_path(args.model),
+            format=args.format,
+            input_shapes=parse_shapes(None, args.shape or ()),
+            signature=args.signature,
+            plugins=plugins,
+            limits=parse_limits(args.limits),
+        )
+        if counted:
+            show("count")
+            _ = model.problem
+    return model
+
+
+def assumed_text(assumed: Mapping[str, Shape]) -> str:
+    """The shapes that were taken for inputs, as an option: `x:1,3,224,224`."""
+    return " ".join(f"{name}:{','.join(map(str, shape))}" for name, shape in assumed.items())
+
+
+def shape_of(shape: tuple[int | str | None, ...] | None) -> str:
+    """A shape for people; names stand for open extents."""
+    return "?" if shape is None else f"[{', '.join('?' if extent is None else str(extent) for extent in shape)}]"
+
+
+def amount(count: int) -> str:
+    """A large number for people: `987`, `4.09 G`."""
+    value, unit = float(count), ""
+    for larger in ("k", "M", "G", "T"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, f" {larger}"
+    return f"{value:.3g}{unit}" if unit else str(count)

@@ -1,0 +1,101 @@
+"""What `inspect` tells of a model is what its file says, or is counted by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from nnef_tools import convert_model
+from nnef_tools.inspection.memory import activation_peak
+from nnef_tools.inspection.opening import open_sized
+from nnef_tools.inspection.summary import operator_rows, summarize
+from nnef_tools.model import Graph, Operation, Tensor
+from tests.support.onnx_models import onnx_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """x [N, 2, 4, 4] -> Conv -> Relu -> Reshape -> y [N, 48], with texts in the file."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], name="conv"),
+        helper.make_node("Relu", ["c"], ["r"], name="act"),
+        helper.make_node("Reshape", ["r", "s"], ["y"]),
+    ]
+    weights = {"w": np.ones((3, 2, 1, 1), np.float32), "b": np.ones(3, np.float32), "s": np.array([0, -1])}
+    proto = onnx_model(nodes, {"x": ["N", 2, 4, 4]}, {"y": ["N", 48]}, weights)
+    proto.producer_name, proto.doc_string = "a framework", "a net"
+    helper.set_model_props(proto, {"license": "Apache-2.0", "author": "A. Author"})
+    onnx.save(proto, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+def test_summary_of_an_onnx_model(model: Path) -> None:
+    found = summarize(open_sized(model))
+    assert [(item.name, item.dtype, item.shape) for item in found.inputs] == [("x", "float32", ("N", 2, 4, 4))]
+    assert [item.shape for item in found.outputs] == [("N", 48)]
+    assert found.versions == {"opset": 17, "IR": 8}
+    assert found.operators == {"Conv": 1, "Relu": 1, "Reshape": 1}
+    assert found.parameters == {"float32": 3 * 2 + 3, "int64": 2}
+    assert found.size_on_disk == model.stat().st_size
+    assert found.weight_size == 4 * (3 * 2 + 3) + 8 * 2
+    assert found.dtypes == {"float32": 4}
+    assert (found.macs, found.uncounted, found.assumed) == (3 * 16 * 2, (), {"x": (1, 2, 4, 4)})
+    assert found.license == {"license": "Apache-2.0"}
+    assert found.metadata == {"producer": "a framework", "doc": "a net", "author": "A. Author"}
+    # While Relu runs, its input and its result are alive, of 3 x 16 items each.
+    assert (found.activation_peak, found.activation_peak_at) == (2 * 48 * 4, "act")
+
+
+def test_rows_of_operators(model: Path) -> None:
+    rows = operator_rows(open_sized(model))
+    assert [(row.type, row.name, row.shapes, row.macs, row.parameters, row.activation_size) for row in rows] == [
+        ("Conv", "conv", ((1, 3, 4, 4),), 96, 9, 192),
+        ("Relu", "act", ((1, 3, 4, 4),), 0, 0, 192),
+        ("Reshape", "y", ((1, 48),), 0, 2, 192),
+    ]
+
+
+@pytest.mark.parametrize("target", ["m.nnef", "m.pb", "m.tflite"])
+def test_other_formats_tell_the_same(model: Path, tmp_path: Path, target: str) -> None:
+    convert_model(model, tmp_path / target, input_shapes={"x": (1, 2, 4, 4)})
+    found = summarize(open_sized(tmp_path / target))
+    assert found.macs == 3 * 16 * 2
+    assert found.parameters["float32"] == 9
+    assert found.activation_peak >= 2 * 48 * 4  # transposes may add to it
+
+
+def test_quantization_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "graph.nnef").write_text(
+        "version 1.0;\ngraph net(x) -> (y) { x = external(shape = [2, 3]); y = relu(x); }\n", "utf-8"
+    )
+    (tmp_path / "graph.quant").write_text(
+        '"x": zero_point_linear_quantize(zero_point = 3, scale = 0.5, bits = 8, signed = false, symmetric = false);\n',
+        "utf-8",
+    )
+    found = summarize(open_sized(tmp_path))
+    assert found.quantized == 1
+    assert found.inputs[0].quantization is not None and "scale = 0.5" in found.inputs[0].quantization
+    assert found.outputs[0].quantization is None
+
+
+def test_a_model_that_cannot_be_counted_is_described_all_the_same(tmp_path: Path) -> None:
+    onnx.save(onnx_model([helper.make_node("Relu", ["x"], ["y"])], {"x": ["N", "T"]}, {"y": None}), tmp_path / "m.onnx")
+    found = summarize(open_sized(tmp_path / "m.onnx"))
+    assert (found.macs, found.inputs[0].shape) == (None, ("N", "T"))
+    assert found.problem is not None and "open" in found.problem
+    assert found.activations_of_unknown_size == 2
+
+
+def test_values_are_alive_until_their_last_reader() -> None:
+    """x -> a -> b; c = a + b; d = c + x: while c is computed, x, a, b and c are alive."""
+    graph = Graph("g")
+    x, a, b, c, d = (Tensor(graph, name, (10,), np.float32) for name in "xabcd")
+    graph.inputs, graph.outputs = [x], [d]
+    for type, inputs, output in (("relu", (x,), a), ("exp", (a,), b), ("add", (a, b), c), ("add", (c, x), d)):
+        Operation(graph, type=type, inputs=inputs, outputs=output)
+    peak = activation_peak(graph, dict.fromkeys(graph.tensors, 40))
+    assert (peak.size, peak.operator is c.producer, peak.unknown) == (4 * 40, True, 0)
