@@ -39,7 +39,8 @@ class Look:
 def flat_scene(graph: Graph, look: Look) -> Scene:
     """The boxes and links of a graph, without groups."""
     constant = _constants(graph)
-    hidden = {op for op in graph.operations if _is_hidden(op, constant, look)}
+    ends, starts = set(graph.outputs), set(graph.inputs)
+    hidden = {op for op in graph.operations if _is_hidden(op, constant, starts, look)}
     facts = tensor_facts(graph.metadata)
     nodes: list[Node] = []
     maker: dict[Tensor, Node] = {}
@@ -57,7 +58,7 @@ def flat_scene(graph: Graph, look: Look) -> Scene:
             continue
         path = scope_path(operation, facts)
         row = Row(_title(operation), family(operation.type or ""), _small(operation, constant, look), operation)
-        node = _followed(operation, path, maker, constant, set(graph.outputs), look)
+        node = _followed(operation, path, maker, constant, ends, look)
         if node is not None:
             node.path = _common(node.path, path)
             node.rows.append(row)
@@ -98,9 +99,9 @@ def _constants(graph: Graph) -> set[Tensor]:
     return known
 
 
-def _is_hidden(operation: Operation, constant: set[Tensor], look: Look) -> bool:
-    if operation.type == "external":
-        return True
+def _is_hidden(operation: Operation, constant: set[Tensor], inputs: set[Tensor], look: Look) -> bool:
+    if not operation.inputs and operation.outputs and inputs.issuperset(operation.outputs):
+        return True  # it only stands for an input
     if not operation.outputs or not all(tensor in constant for tensor in operation.outputs):
         return False
     is_data = not operation.inputs

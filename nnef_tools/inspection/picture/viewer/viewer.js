@@ -302,7 +302,7 @@ class Viewer {
     if (!this.mapImage || this.mapTheme !== isDark() || this.mapHeat !== this.page.heat) {
       this.map.width = w;
       this.map.height = h;
-      const c = this.map.getContext("2d");
+      const c = this.map.getContext("2d", { willReadFrequently: true });
       c.fillStyle = paper()[0];
       c.fillRect(0, 0, w, h);
       for (const f of this.frames) { c.fillStyle = paper()[6]; c.fillRect(f.x * factor, f.y * factor, f.w * factor, f.h * factor); }
@@ -315,7 +315,7 @@ class Viewer {
       this.mapTheme = isDark();
       this.mapHeat = this.page.heat;
     }
-    const c = this.map.getContext("2d");
+    const c = this.map.getContext("2d", { willReadFrequently: true });
     c.putImageData(this.mapImage, 0, 0);
     c.strokeStyle = paper()[5];
     c.lineWidth = 1.5;
