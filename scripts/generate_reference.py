@@ -43,6 +43,10 @@ collects them. What has no effect is named in a warning.
 `-` and `/dev/stdout` as a file to write are standard output, for models that are one file (an NNEF model with
 `--compress`), tensor mappings and statistics. Models are read from files and folders only.
 
+`nnef-tools --print-completion bash` (`zsh`, `tcsh`) prints a script that completes commands, options and names of
+files, for example into `~/.local/share/bash-completion/completions/nnef-tools`. It needs shtab, which
+`pip install 'nnef-tools[completion]'` installs.
+
 Results go to standard output, everything else to standard error. Values are never evaluated as code: shapes and names
 are Python literals. `-` in the column *value* means that the option has none; values in brackets may be left out.
 """

@@ -56,7 +56,7 @@ def _run(args: argparse.Namespace) -> int:
     count = model.count
     total, items = count.total(groups), all_items(model.graph, count)
     rows = operator_rows(model)
-    uncounted = [(str(n), type, reason) for (type, reason), n in sorted(count.uncounted.items())]
+    uncounted = count.uncounted
     if args.json:
         print_json(_facts(model, rows, groups, total, items))
         return 0
@@ -65,9 +65,9 @@ def _run(args: argparse.Namespace) -> int:
     if model.assumed:
         note(f"counted with --shape {assumed_text(model.assumed)}")
     if uncounted:
-        missing = sum(int(n) for n, _, _ in uncounted)
+        missing = sum(item.count for item in uncounted)
         warn(f"the MACs of {missing} operator(s) are not known, and are not in the sum:")
-        print_table([("count", "operator", "reason"), *uncounted])
+        print_table([("count", "operator", "reason"), *((str(i.count), i.type, i.reason) for i in uncounted)])
     print_result(f"GMACs = {total / 1e9}")
     print_result(f"Total memory in Mbytes (supposing float32) = {items * 4 / 1e6}")
     return 0
@@ -103,8 +103,6 @@ def _facts(
         "macs": total,
         "items": items,
         "assumed": {name: list(shape) for name, shape in model.assumed.items()},
-        "uncounted": [
-            {"type": type, "reason": reason, "count": n} for (type, reason), n in sorted(model.count.uncounted.items())
-        ],
+        "uncounted": [asdict(item) for item in model.count.uncounted],
         "operators": [asdict(row) for row in rows],
     }

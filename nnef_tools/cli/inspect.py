@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from .models import add_model_options, amount, assumed_text, model_parser, open_for, shape_of
+from .models import add_model_options, amount, assumed_text, model_parser, open_for, shape_of, wrapped
 from .options import Parser, guarded
 from .render import print_json, print_result, print_rows, warn_all
 
@@ -55,7 +55,8 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     warn_all(summary.warnings)
     for line in _lines(summary, model.model.format.title):
-        print_result(line)
+        for part in wrapped(line, WIDTH):
+            print_result(part)
     if rows is not None:
         print_result("")
         print_rows(operator_table(rows))
@@ -92,15 +93,18 @@ def _lines(summary: Summary, title: str) -> Iterator[str]:
     yield _line("operators", _counted(sum(summary.operators.values()), {type: str(n) for type, n in operators}))
     parameters = {dtype: f"{n:,}" for dtype, n in summary.parameters.items()}
     yield _line("parameters", _counted(sum(summary.parameters.values()), parameters))
-    yield _line("activations", ", ".join(f"{n} {dtype}" for dtype, n in summary.dtypes.items()) or "none")
+    if summary.problem is None:
+        yield _line("activations", ", ".join(f"{n} {dtype}" for dtype, n in summary.dtypes.items()) or "none")
     if summary.quantized:
         yield _line("quantized", f"{summary.quantized} tensors")
     if summary.size_on_disk is not None:
         yield _line("on disk", format_size(summary.size_on_disk))
     yield _line("in memory", _memory(summary))
     yield _line("MACs", _macs(summary))
+    if summary.hint:
+        yield _line("", summary.hint)
     if summary.assumed:
-        yield _line("", f"with --shape {assumed_text(summary.assumed)}")
+        yield _line("", f"counted with --shape {assumed_text(summary.assumed)}")
     for part, names in summary.signatures.items():
         yield _line("signature", f"{part}: {', '.join(f'{name} = {tensor}' for name, tensor in names.items())}")
     for key, text in {**summary.license, **summary.metadata}.items():
@@ -125,16 +129,19 @@ def _counted(total: int, parts: Mapping[str, str]) -> str:
 def _memory(summary: Summary) -> str:
     from ..report import format_size
 
+    weights = f"{format_size(summary.weight_size)} weights"
+    if summary.problem is not None:
+        return f"{weights}; activations not known"
     place = f" (at '{summary.activation_peak_at}')" if summary.activation_peak_at else ""
     unknown = summary.activations_of_unknown_size
     without = f", without {unknown} of unknown size" if unknown else ""
     peak = format_size(summary.activation_peak)
-    return f"{format_size(summary.weight_size)} weights, {peak} activations at most{place}{without}"
+    return f"{weights}, {peak} activations at most{place}{without}"
 
 
 def _macs(summary: Summary) -> str:
     if summary.macs is None:
-        return f"not known: {summary.problem}" + (f"; {summary.hint}" if summary.hint else "")
+        return f"not known: {summary.problem}"
     uncounted = [f"{item.count} {item.type}" for item in summary.uncounted]
     more = {group: amount(count) for group, count in summary.optional_macs.items() if count}
     extra = f"; {', '.join(f'{text} of {group}' for group, text in more.items())} not included" if more else ""

@@ -38,16 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if first in COMMANDS:
         return run_command(first, arguments[1:])
     prepare_streams()
-    return guarded(lambda _: _explain(first), argparse.Namespace(debug=False, json=False))
+    return guarded(lambda _: _explain(first, arguments[1:]), argparse.Namespace(debug=False, json=False))
 
 
-def _explain(first: str | None) -> int:
-    """Prints the help or the version, or an error about the first argument."""
+def _explain(first: str | None, rest: Sequence[str]) -> int:
+    """Prints the help, the version or a script for a shell, or an error about the first argument."""
     if first in ("-h", "--help"):
         print(_help())
         return 0
     if first in ("-V", "--version"):
         print(f"nnef-tools {__version__}")
+        return 0
+    if first == "--print-completion":
+        from .completion import completion_script
+
+        print(completion_script(rest[0] if rest else None, COMMANDS))
         return 0
     if first is None:
         print(_help(), file=sys.stderr)
@@ -85,7 +90,8 @@ Convert and run Khronos NNEF neural network models.
 commands:
 {commands}
 
-`nnef-tools COMMAND --help` explains a command; `--version` prints the version.
+`nnef-tools COMMAND --help` explains a command; `--version` prints the version;
+`--print-completion bash` (zsh, tcsh) a script that completes commands and options.
 
 {EXIT_CODES}"""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -83,6 +86,14 @@ def assumed_text(assumed: Mapping[str, Shape]) -> str:
 def shape_of(shape: tuple[int | str | None, ...] | None) -> str:
     """A shape for people; names stand for open extents."""
     return "?" if shape is None else f"[{', '.join('?' if extent is None else str(extent) for extent in shape)}]"
+
+
+def wrapped(line: str, indent: int) -> list[str]:
+    """A line for standard output: in parts that fit a terminal, the further ones indented; as it is for a file."""
+    if not sys.stdout.isatty():
+        return [line]
+    width = max(shutil.get_terminal_size().columns, 2 * indent)
+    return textwrap.wrap(line, width, subsequent_indent=" " * indent, break_on_hyphens=False) or [""]
 
 
 def amount(count: int) -> str:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConversionError, UsageError
-from ..formats import FORMATS
+from ..formats import FORMATS, NNEF
 from .models import SHAPE_ITEMS, add_model_options, open_for
 from .options import Names, Parser, guarded
 from .paths import check_output, file_name
@@ -98,7 +98,7 @@ def _find_missing(args: argparse.Namespace) -> int:
     plugin = file_name(args.plugin)
     check_output({"--plugin": plugin}, *["--json"] * args.json)
     model = open_for(args, build_parser(), counted=False)
-    if args.target is None and model.model.format.name == "nnef":
+    if args.target is None and model.model.format is NNEF:
         raise UsageError("an NNEF model lacks nothing in NNEF", hint="name the format to convert to with --to")
     with progress() as show:
         show("convert")

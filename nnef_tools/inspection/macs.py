@@ -46,6 +46,15 @@ class Macs:
 
 
 @dataclass(frozen=True)
+class Uncounted:
+    """The operators of one type whose MACs are not counted. reason: that of the first of them, if they differ."""
+
+    type: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Count:
     """The MACs of all operators of a graph. shapes, types: of its tensors, also those that the file leaves out."""
 
@@ -58,9 +67,13 @@ class Count:
         return sum(item.total(groups) for item in self.macs.values())
 
     @property
-    def uncounted(self) -> Mapping[tuple[str, str], int]:
-        """(operator type, reason) -> how many of these operators were not counted."""
-        return Counter((str(op.type), item.reason) for op, item in self.macs.items() if item.reason)
+    def uncounted(self) -> list[Uncounted]:
+        """The operators that were not counted, by type."""
+        found: dict[str, list[str]] = {}
+        for op, item in self.macs.items():
+            if item.reason:
+                found.setdefault(str(op.type), []).append(item.reason)
+        return [Uncounted(type, _joined(reasons), len(reasons)) for type, reasons in sorted(found.items())]
 
 
 def count_macs(graph: Graph, format: Format, custom_shapes: ShapeFunctions | None = None) -> Count:
@@ -84,6 +97,11 @@ def count_macs(graph: Graph, format: Format, custom_shapes: ShapeFunctions | Non
         {t: t.shape if _is_known(t.shape) else trial.shapes.get(t.name or "", t.shape) for t in graph.tensors},
         {t: t.dtype or trial.types.get(t.name or "") for t in graph.tensors},
     )
+
+
+def _joined(reasons: Sequence[str]) -> str:
+    others = len(set(reasons)) - 1
+    return reasons[0] + (f"; {others} further reason(s)" if others else "")
 
 
 def all_items(graph: Graph, count: Count) -> int:

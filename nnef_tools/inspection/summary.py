@@ -12,7 +12,7 @@ from ..model.dtypes import dtype_name
 from ..model.facts import FORMAT, OnnxFacts, graph_def_versions, opset_versions
 from ..model.graph import Shape
 from ..report import size_on_disk
-from .macs import Macs
+from .macs import Macs, Uncounted
 from .memory import is_constant
 from .opening import Interface, SizedModel, quantization_of
 
@@ -44,15 +44,6 @@ class OperatorRow:
     def total(self, groups: Iterable[str] = ()) -> int:
         """The MACs with those of the given groups."""
         return (self.macs or 0) + sum(self.optional_macs.get(group, 0) for group in groups)
-
-
-@dataclass(frozen=True)
-class Uncounted:
-    """The operators of one type whose MACs are not counted, for one reason."""
-
-    type: str
-    reason: str
-    count: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +117,7 @@ def summarize(model: SizedModel) -> Summary:
         assumed=model.assumed,
         macs=None if count is None else count.total(),
         optional_macs={} if count is None else _optional(count.macs),
-        uncounted=() if count is None else tuple(Uncounted(*key, n) for key, n in sorted(count.uncounted.items())),
+        uncounted=() if count is None else tuple(count.uncounted),
         problem=None if problem is None else problem.message,
         hint=None if problem is None else problem.hint,
         license=license,

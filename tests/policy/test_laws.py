@@ -63,6 +63,7 @@ OWNERS = {
     "PIL": ("execution/feeds/images.py",),
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),
+    "shtab": ("cli/completion.py",),
     "tensorflow": ("io/tf/", "execution/tensorflow.py"),
     "reportlab": ("inspection/picture/raster.py",),
     "resvg_py": ("inspection/picture/raster.py",),

@@ -17,7 +17,8 @@ LATER = "depends on an operator that does not convert"
 class Trial:
     """The outcome for the operators and tensors of a graph, by name; that of an operator is that of its first result.
 
-    made: the NNEF operations that an operator became; none of it if it was computed or merged into another one.
+    made: the NNEF operations that an operator became; none if it was computed or merged into another one, or if nothing
+    needs it.
     reasons: why an operator does not convert. shapes, types: of the tensors, as far as they were found; types are those
     of the source, where it declares them.
     """
@@ -44,7 +45,7 @@ def try_conversion(converter: ConverterToNNEF, graph: Graph) -> Trial:
         if isinstance(target, Tensor) and source.name and source.graph is converter._source
     ]
     return Trial(
-        made={key_of(op): made for op, made in converter._made.items()},
+        made={key_of(op): [item for item in made if item.graph is not None] for op, made in converter._made.items()},
         reasons={**later, **refused},
         shapes={name: target.shape for name, target in pairs if target.shape is not None},
         types={name: target.dtype for name, target in pairs if target.dtype is not None},
