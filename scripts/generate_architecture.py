@@ -19,7 +19,10 @@ BEGIN, END = "<!-- picture -->\n", "<!-- end of picture -->\n"
 INNER = "conversion"
 """The component that is drawn with its folders."""
 
-HIDDEN = ("__init__", "__main__", "convert", "execute", "interpreter", "utils", "version")
+HIDDEN = (
+    "__init__", "__main__", "convert", "execute", "generate", "gmac", "image_tensor", "interpreter", "random_tensor",
+    "utils", "version", "visualize",
+)  # fmt: skip
 """Entry points, and import paths of the 1.0 series that only forward."""
 
 Names = tuple[str, ...]

@@ -18,8 +18,10 @@ from .render import prepare_streams, print_error
 COMMANDS = {
     "convert": "convert a model to another format, or optimize it within its format",
     "execute": "run a model on given or random inputs; save its outputs, activations and statistics",
+    "visualize": "draw a model, or make a page to look around in: svg, html, pdf, png, dot",
     "inspect": "show what a model is, takes and costs: inputs, operators, parameters, memory, MACs",
     "gmac": "count the multiply-accumulate operations of a model, and the memory of its tensors",
+    "diff": "show what differs between two models of any formats, as text or as a page with both",
     "ops": "list what conversions support, or what a model needs and they lack, with a plugin to complete",
     "random_tensor": "make a tensor of random numbers",
     "image_tensor": "make a tensor of images",

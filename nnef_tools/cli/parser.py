@@ -163,11 +163,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}.."
 
 
-def add_common_options(parser: Parser) -> None:
-    """Adds the options that every subcommand has."""
+def add_common_options(parser: Parser, verbose: str = "print more on standard error") -> None:
+    """Adds the options that every subcommand has. verbose: what `--verbose` does there."""
     group = parser.add_argument_group("messages")
     amount = group.add_mutually_exclusive_group()
-    amount.add_argument("-v", "--verbose", action="store_true", help="print more on standard error")
+    amount.add_argument("-v", "--verbose", action="store_true", help=verbose)
     amount.add_argument("-q", "--quiet", action="store_true", help="print only errors")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error")
     group.add_argument("--json", action="store_true", help="print the result for machines on standard output")

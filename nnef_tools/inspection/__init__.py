@@ -1,1 +1,1 @@
-"""What a model is, asks for and costs, for every format: `inspect`, `gmac` and `ops` print what functions here find."""
+"""What a model is, asks for and costs, how it looks, and how it differs from another, for every format."""

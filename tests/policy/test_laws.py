@@ -50,6 +50,7 @@ LAYERS = {
     "gmac": 12,
     "image_tensor": 12,
     "random_tensor": 12,
+    "visualize": 12,
     "__main__": 12,
 }
 
@@ -64,6 +65,8 @@ OWNERS = {
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),
     "shtab": ("cli/completion.py",),
     "tensorflow": ("io/tf/", "execution/tensorflow.py"),
+    "reportlab": ("inspection/picture/raster.py",),
+    "resvg_py": ("inspection/picture/raster.py",),
     "torch": ("execution/kernels/torch", "interpreter/pytorch/"),
 }
 
