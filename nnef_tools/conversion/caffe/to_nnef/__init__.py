@@ -1,0 +1,14 @@
+"""Rules that make NNEF operations of Caffe's layers, by family. Weights follow the bottoms among the inputs."""
+
+FAMILIES = (
+    "activation",
+    "conv",
+    "elementwise",
+    "index",
+    "linear",
+    "move",
+    "norm",
+    "pool",
+    "recurrent",
+    "reduce",
+)
