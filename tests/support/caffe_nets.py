@@ -1,4 +1,4 @@
-"""Tiny nets with what Caffe computes of them; `tests/data/caffe/make_fixtures.py` has made them."""
+"""Tiny nets with what Caffe, or OpenCV, computes of them; the scripts in `tests/data/caffe` have made them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ import numpy as np
 
 from .arrays import Array
 
-ARCHIVE = Path(__file__).parents[1] / "data" / "caffe" / "nets.npz"
+_FOLDER = Path(__file__).parents[1] / "data" / "caffe"
+
+CAFFE = "nets.npz"
+SSD = "ssd.npz"
 
 
 @cache
-def _archive() -> Any:
-    return np.load(ARCHIVE)
+def _archive(file: str) -> Any:
+    return np.load(_FOLDER / file)
 
 
-def net_names() -> list[str]:
+def net_names(file: str = CAFFE) -> list[str]:
     """The names of all nets."""
-    return sorted({key.partition("/")[0] for key in _archive().files})
+    return sorted({key.partition("/")[0] for key in _archive(file).files})
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,10 @@ class RecordedNet:
     outputs: dict[str, Array]
 
 
-def recorded_net(name: str, folder: Path) -> RecordedNet:
+def recorded_net(name: str, folder: Path, file: str = CAFFE) -> RecordedNet:
     """Writes the files of a net to a folder."""
-    archive, parts = _archive(), {"in": {}, "out": {}}
+    archive = _archive(file)
+    parts: dict[str, dict[str, Array]] = {"in": {}, "out": {}}
     for key in archive.files:
         net, part, *blob = key.split("/", 2)
         if net == name and part in parts:

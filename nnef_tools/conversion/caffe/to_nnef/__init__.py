@@ -3,6 +3,7 @@
 FAMILIES = (
     "activation",
     "conv",
+    "detection",
     "elementwise",
     "index",
     "linear",
@@ -11,4 +12,6 @@ FAMILIES = (
     "pool",
     "recurrent",
     "reduce",
+    "resize",
+    "roi",
 )

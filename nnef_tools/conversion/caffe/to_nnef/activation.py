@@ -55,6 +55,6 @@ def softmax(b: Builder, x: Tensor, *, axis: int = 1) -> Tensor:
 
 
 @to_nnef("caffe", "Dropout")
-def dropout(b: Builder, x: Tensor, **_: object) -> Tensor:
+def dropout(b: Builder, x: Tensor) -> Tensor:
     """Dropout: nothing happens when a net is deployed."""
     return x

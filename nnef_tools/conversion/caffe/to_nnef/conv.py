@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -127,19 +128,12 @@ def deconvolution(
 
 
 @to_nnef("caffe", "DepthwiseConvolution", "ConvolutionDepthwise")
-def depthwise_convolution(
-    b: Builder,
-    x: Tensor,
-    w: Tensor,
-    bias: Tensor | None = None,
-    *,
-    num_output: int | None = None,
-    group: int | None = None,
-    **fields: Any,
-) -> Tensor:
-    """Depthwise layers of forks: a convolution with a group for each channel, whatever `group` says."""
-    width = shape(x)[1]
-    return convolution(b, x, w, bias, num_output=width if num_output is None else num_output, group=width, **fields)
+@wraps(convolution)
+def depthwise_convolution(b: Builder, x: Tensor, *weights: Tensor | None, **fields: Any) -> Tensor:
+    return convolution(b, x, *weights, **{**fields, "group": shape(x)[1]})  # type: ignore[arg-type]
+
+
+depthwise_convolution.__doc__ = "Depthwise layers of forks: a convolution with a group for each channel."
 
 
 @to_nnef("caffe", "Im2col")

@@ -168,7 +168,7 @@ def upsample(
     if mask is None:
         if sizes != [n * f for n, f in zip(own[2:], factors, strict=True)]:
             raise Unsupported(f"extents {sizes} are no multiples of {own[2:]}")
-        return b.nearest_upsample(x, factor=[1, 1, *factors])
+        return b.nearest_upsample(x, factor=factors)
     if shape(mask) != own:
         raise InvalidOperator(f"positions of shape {shape(mask)} for input of shape {own}")
     count, inner = own[0] * own[1], own[2] * own[3]
