@@ -13,6 +13,7 @@ from .options import (
     Parser,
     add_common_options,
     add_limits,
+    add_reader_options,
     guarded,
     integer,
     names_or_all,
@@ -87,7 +88,7 @@ def _add_models(parser: Parser) -> None:
     group.add_argument(
         "--output-names", nargs="+", action=Names, metavar="NAME", help="convert only what leads to these tensors"
     )
-    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model to convert")
+    add_reader_options(group)
     group.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
 
 
@@ -219,6 +220,7 @@ def _run(args: argparse.Namespace) -> int:
             progress=show,
             dry_run=args.dry_run,
             signature=args.signature,
+            weights=args.weights,
         )
     _print_report(report, verbose=args.verbose)
     if args.json:

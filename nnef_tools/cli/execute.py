@@ -21,6 +21,7 @@ from .options import (
     Parser,
     add_common_options,
     add_limits,
+    add_reader_options,
     guarded,
     integer,
     names_or_all,
@@ -148,7 +149,7 @@ def _add_outputs(parser: Parser) -> None:
 def _add_running(parser: Parser) -> None:
     group = parser.add_argument_group("running")
     group.add_argument("--backend", choices=BACKENDS, default=AUTO, help="default: the fastest that there is")
-    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model to run")
+    add_reader_options(group)
     group.add_argument("--device", help="where torch or onnxruntime runs it: cpu, cuda, ..")
     group.add_argument(
         "--decompose",
@@ -342,6 +343,7 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
         decomposed=decomposed,
         device=args.device,
         signature=args.signature,
+        weights=args.weights,
     )
     with _errors_of("--io-transpose"):
         transposed = names_or_all(args.io_transpose)

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..formats import FORMATS
-from .options import SHAPE_WORD, Names, Parser, add_common_options, add_limits, parse_limits, parse_shapes
+from .options import (
+    SHAPE_WORD,
+    Names,
+    Parser,
+    add_common_options,
+    add_limits,
+    add_reader_options,
+    parse_limits,
+    parse_shapes,
+)
 from .paths import source_path
 from .render import progress, warn_all
 
@@ -40,7 +49,7 @@ def add_model_options(parser: Parser) -> None:
         metavar="NAME:EXTENTS",
         help="extents of inputs, where the model leaves them open: x:1,3,224,224 (default: a batch of 1)",
     )
-    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model")
+    add_reader_options(group)
     group.add_argument(
         "--custom-shapes",
         nargs="+",
@@ -69,6 +78,7 @@ def open_for(args: argparse.Namespace, parser: Parser, *, counted: bool = True) 
             format=args.format,
             input_shapes=parse_shapes(None, args.shape or ()),
             signature=args.signature,
+            weights=args.weights,
             plugins=plugins,
             limits=parse_limits(args.limits),
         )

@@ -26,6 +26,7 @@ __all__ = [
     "Parser",
     "add_common_options",
     "add_limits",
+    "add_reader_options",
     "guarded",
     "integer",
     "names_or_all",
@@ -56,6 +57,12 @@ class InterruptionError(NnefToolsError):
     """The user stopped the command."""
 
     exit_code = 130
+
+
+def add_reader_options(group: argparse._ArgumentGroup) -> None:
+    """Adds the options that the readers of single formats have."""
+    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model")
+    group.add_argument("--weights", metavar="FILE", help="the weights of a Caffe net (default: the file beside it)")
 
 
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

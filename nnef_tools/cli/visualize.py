@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..formats import FORMATS
@@ -15,6 +15,7 @@ from .options import (
     Parser,
     add_common_options,
     add_limits,
+    add_reader_options,
     guarded,
     names_or_all,
     parse_shapes,
@@ -69,7 +70,7 @@ def build_parser(prog: str = "nnef-tools visualize") -> Parser:
         metavar="OP",
         help="draw these compound NNEF operations as their definition (none: all)",
     )
-    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model to draw")
+    add_reader_options(group)
     add_common_options(parser, verbose="also print names, attributes, quantization and item types in the boxes")
     add_limits(parser)
     return parser
@@ -102,11 +103,12 @@ def _run(args: argparse.Namespace) -> int:
         show("read")
         format = detect_input(path, args.input_format)
         shapes = parse_shapes(None, args.shape or ())
-        graph = open_graph(path, format=format.name, input_shapes=shapes, signature=args.signature)
+        given = {"input_shapes": shapes, "signature": args.signature, "weights": args.weights}
+        graph = open_graph(path, format=format.name, **given)
         unknown = prepare(graph, format.dialect, names_or_all(args.decompose))
         show("draw")
         look = Look(variables=args.show_variables, verbose=args.verbose, expand=args.expand)
-        costs = costs_of(graph, _sized(path, format.name, shapes, args.signature)) if kind == "html" else {}
+        costs = costs_of(graph, _sized(path, format.name, given)) if kind == "html" else {}
         made = picture(graph, look, kind, path.name, costs)
         with replace_file(output) as file:
             file.write(made.content)
@@ -135,11 +137,11 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sized(path: Path, format: str, shapes: Mapping[str, tuple[int, ...]] | None, signature: str | None) -> SizedModel:
+def _sized(path: Path, format: str, given: Mapping[str, Any]) -> SizedModel:
     """The model with what its operators cost, for a batch of 1 where that is open."""
     from ..inspection.opening import open_sized
 
-    model = open_sized(path, format=format, input_shapes=shapes, signature=signature)
+    model = open_sized(path, format=format, **given)
     if model.problem is not None:
         note(f"MACs are not known: {model.problem.message}" + (f"; {model.problem.hint}" if model.problem.hint else ""))
     return model

@@ -42,7 +42,7 @@ __all__ = [
     "make_writer",
 ]
 
-PAGES = ("nnef", "onnx", "tf", "tflite", "caffe")
+PAGES = ("nnef", "onnx", "tf", "tflite", "caffe", "caffe2")
 PACKAGE = __package__.partition(".")[0]
 
 FORMATS: Mapping[str, Format] = {

@@ -1,20 +1,25 @@
-"""Caffe and Caffe2, which are recognized but not read or written yet."""
+"""Caffe."""
 
 from __future__ import annotations
 
-from .format import Dialect, Format
+from .format import Dialect, Format, Runtime, operation_types
 
-CAFFE = Dialect(name="caffe", title="Caffe")
-CAFFE2 = Dialect(name="caffe2", title="Caffe2")
+CAFFE = Dialect(
+    name="caffe",
+    title="Caffe",
+    owns=lambda graph: bool({"Convolution", "Eltwise", "InnerProduct", "Pooling"} & operation_types(graph)),
+    to_nnef="conversion.caffe_to_nnef:Converter",
+)
 
 FORMATS = (
-    Format(name="caffe", title="Caffe", dialect=CAFFE, suffixes=(".prototxt", ".caffemodel"), extra="caffe"),
     Format(
-        name="caffe2",
-        title="Caffe2",
-        dialect=CAFFE2,
-        suffixes=(".caffe2",),
-        folder_mark="predict_net.pb",
+        name="caffe",
+        title="Caffe",
+        dialect=CAFFE,
+        suffixes=(".prototxt", ".caffemodel"),
         extra="caffe",
+        reader="io.caffe:Reader",
+        reader_options=frozenset({"weights"}),
+        witness=Runtime("opencv", "Caffe", "execution.opencv:OpenCvExecutor", package="cv2"),
     ),
 )

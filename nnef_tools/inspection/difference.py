@@ -92,7 +92,7 @@ def difference_of_files(
         for path, format in zip(paths, found, strict=True):
             shapes = format.dialect.by_tensor_name(input_shapes or {})
             log = Log()
-            opened = open_model(path, format, shapes, None, None, None, NO_PLUGINS, log)
+            opened = open_model(path, format, shapes, None, None, {}, NO_PLUGINS, log)
             graph, more = _as_nnef(opened.graph, format) if over_nnef else (opened.graph, [])
             warnings += [f"{path}: {text}" for text in (*opened.warnings, *more)]
             graphs.append(graph)

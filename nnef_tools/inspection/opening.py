@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -133,6 +133,7 @@ def open_sized(
     format: str | None = None,
     input_shapes: InputShapes | None = None,
     signature: str | None = None,
+    weights: str | PathLike[str] | None = None,
     plugins: Plugins = NO_PLUGINS,
     limits: Limits | None = None,
 ) -> SizedModel:
@@ -146,18 +147,21 @@ def open_sized(
     found = detect_input(path, format)
     shapes = dict(found.dialect.by_tensor_name(input_shapes or {}))
 
-    def opened(shapes: InputShapes) -> OpenModel:
-        given = path, found, shapes, None, None, signature, plugins, Log()
+    def opened(shapes: InputShapes, **more: bool) -> OpenModel:
+        options = {"signature": signature, "weights": weights, **more}
+        return open_model(path, found, shapes, None, None, options, plugins, Log())
+
+    def opened_without_weights(shapes: InputShapes) -> OpenModel:
         try:
-            return open_model(*given)
+            return opened(shapes)
         except (FileError, FormatError) as error:
             if "load_variables" not in found.reader_options:
                 raise
-            model = open_model(*given, load_variables=False)  # raises another error if weights are not all it lacks
-            return replace(model, warnings=(*model.warnings, f"without weights: {error.message}"))
+            model = opened(shapes, load_variables=False)  # raises another error if weights are not all it lacks
+            return model._replace(warnings=(*model.warnings, f"without weights: {error.message}"))
 
     with within(limits):
-        model = opened(shapes)
+        model = opened_without_weights(shapes)
         graph = model.graph
         inputs, outputs = (
             tuple(Interface.of(tensor, graph) for tensor in tensors) for tensors in (graph.inputs, graph.outputs)
@@ -166,7 +170,7 @@ def open_sized(
         if assumed:
             del model, graph
             gc.collect()  # two maps of a file would count as memory twice; graphs are circular
-            model = opened({**shapes, **assumed})
+            model = opened_without_weights({**shapes, **assumed})
         return SizedModel(model, path, inputs, outputs, assumed, {**shapes, **assumed}, plugins, current())
 
 

@@ -29,6 +29,7 @@ def _names() -> Container[str]:
     from . import (  # noqa: F401  (each defines the operations of a family)
         activation,
         conv,
+        detection,
         elementwise,
         index,
         linear,

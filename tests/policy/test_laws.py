@@ -59,6 +59,7 @@ CORE = {"numpy", "ml_dtypes"}
 # Optional packages, and the modules (or folders) that may import them.
 OWNERS = {
     "ai_edge_litert": ("execution/litert.py",),
+    "cv2": ("execution/opencv.py",),
     "google": ("io/onnx/", "io/tf/graphdef/"),  # protobuf, which onnx and tensorflow require
     "PIL": ("execution/feeds/images.py",),
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
