@@ -42,7 +42,7 @@ __all__ = [
     "make_writer",
 ]
 
-PAGES = ("nnef", "onnx", "tf", "tflite", "caffe")
+PAGES = ("nnef", "onnx", "tf", "tflite", "caffe", "caffe2")
 PACKAGE = __package__.partition(".")[0]
 
 FORMATS: Mapping[str, Format] = {
@@ -83,10 +83,10 @@ def detect_input(path: Path, name: str | None = None) -> Format:
 def _detected(path: Path) -> Format:
     if path.is_dir():
         for format in FORMATS.values():
-            if format.folder_mark is not None and (path / format.folder_mark).is_file():
+            if any((path / mark).is_file() for mark in format.folder_marks):
                 return format
         models = [file for file in sorted(path.iterdir()) if file.is_file() and _by_suffix(file, reading=True)]
-        hint = f"give the file '{models[0]}'" if models else f"an NNEF model folder has a file {NNEF.folder_mark}"
+        hint = f"give the file '{models[0]}'" if models else f"an NNEF model folder has a file {NNEF.folder_marks[0]}"
         raise FormatError("the folder holds no model", where=str(path), hint=hint)
     head = _first_bytes(path)
     check_file(path, head)
@@ -195,7 +195,7 @@ def _first_bytes(path: Path) -> bytes:
 
 def _by_suffix(path: Path, reading: bool = False) -> Format | None:
     for format in FORMATS.values():
-        if path.name == format.folder_mark:
+        if path.name in format.folder_marks:
             return format
     for format in FORMATS.values():
         if has_suffix(path, format.suffixes) or (reading and has_suffix(path, format.read_suffixes)):

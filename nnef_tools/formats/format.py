@@ -101,10 +101,10 @@ class Format:
     """A model format: how its files are recognized, read, written and run.
 
     The first suffix is the one that a new file gets; files with `read_suffixes` are only read. archive_suffixes: those
-    of compressed files that hold a model folder. folder_mark: the file that marks a folder as a model. is_magic: does a
-    file begin as those of the format do? extra: the optional dependencies that the format needs. reader, writer:
-    classes, None if there is none. reader_options, writer_options: the options of a conversion that they follow.
-    runtimes: what can run its models, fastest first.
+    of compressed files that hold a model folder. folder_marks: the files of which each marks a folder as a model.
+    is_magic: does a file begin as those of the format do? extra: the optional dependencies that the format needs.
+    reader, writer: classes, None if there is none. reader_options, writer_options: the options of a conversion that
+    they follow. runtimes: what can run its models, fastest first.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Format:
     suffixes: tuple[str, ...]
     read_suffixes: tuple[str, ...] = ()
     archive_suffixes: tuple[str, ...] = ()
-    folder_mark: str | None = None
+    folder_marks: tuple[str, ...] = ()
     is_magic: Callable[[bytes], bool] = lambda head: False
     extra: str | None = None
     reader: str | None = None

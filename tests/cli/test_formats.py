@@ -40,6 +40,7 @@ def archive(path: Path, mode: str) -> None:
         ("a.onnx", b"\x1c\0\0\0TFL3", "tflite"),
         ("a.prototxt", b"name: 'x'", "caffe"),
         ("predict_net.pb", b"\x0a", "caffe2"),
+        ("predict_net.pbtxt", b"name: 'x'", "caffe2"),
         ("a.nnef", b"?", "nnef"),
     ],
 )
@@ -201,7 +202,7 @@ def test_formats_without_converter() -> None:
     with pytest.raises(UsageError, match="unsupported conversion: caffe to onnx") as caught:
         find_route(FORMATS["caffe"], FORMATS["onnx"])
     assert caught.value.hint == (
-        "formats that can be read: nnef, onnx, tf, tflite; that can be written: nnef, onnx, tf, tflite"
+        "formats that can be read: nnef, onnx, tf, tflite, caffe2; that can be written: nnef, onnx, tf, tflite"
     )
 
 
