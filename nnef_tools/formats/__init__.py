@@ -136,9 +136,10 @@ def make_optimizer(dialect: Dialect, **options: Any) -> Optimizer | None:
 
 def check_dialect(graph: Graph, format: Format) -> None:
     """Raises UsageError if the operations of the graph clearly belong to another format."""
-    dialect = next((dialect for dialect in DIALECTS.values() if dialect.owns(graph)), None)
-    if dialect is None or dialect is format.dialect:
+    owners = [dialect for dialect in DIALECTS.values() if dialect.owns(graph)]
+    if not owners or format.dialect in owners:  # some dialects cannot be told apart
         return
+    dialect = owners[0]
     types = ", ".join(list(dict.fromkeys(str(operation.type) for operation in graph.operations))[:3])
     name = dialect.to_nnef if format is NNEF else format.dialect.from_nnef if dialect is NNEF.dialect else None
     module = name.partition(":")[0] if name else None

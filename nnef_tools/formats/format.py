@@ -123,6 +123,13 @@ class Format:
     runtimes: tuple[Runtime, ...] = ()
 
 
+def has_capitalized_operators(graph: Graph) -> bool:
+    """Do operators have the form of ONNX's: does none declare an input, and are all their names capitalized?"""
+    types = operation_types(graph)
+    undeclared = bool(graph.inputs) and not any(tensor.has_producer for tensor in graph.inputs)
+    return undeclared and bool(types) and all(type[0].isupper() for type in types if type)
+
+
 def operation_types(graph: Graph) -> set[str]:
     """The types of those operations of a graph that are not custom ones."""
     return {str(operation.type) for operation in graph.operations if not operation.custom}

@@ -202,7 +202,7 @@ def test_formats_without_converter() -> None:
     with pytest.raises(UsageError, match="unsupported conversion: caffe to onnx") as caught:
         find_route(FORMATS["caffe"], FORMATS["onnx"])
     assert caught.value.hint == (
-        "formats that can be read: nnef, onnx, tf, tflite, caffe2; that can be written: nnef, onnx, tf, tflite"
+        "formats that can be read: nnef, onnx, tf, tflite, caffe2; that can be written: nnef, onnx, tf, tflite, caffe2"
     )
 
 

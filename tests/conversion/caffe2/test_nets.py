@@ -10,9 +10,10 @@ import pytest
 
 from nnef_tools import run_model
 from nnef_tools.conversion.caffe2_to_nnef import Converter
+from nnef_tools.conversion.nnef_to_caffe2 import Converter as FromNnef
 from nnef_tools.conversion.nnef_to_onnx import Converter as ToOnnx
 from nnef_tools.conversion.nnef_to_tf import Converter as ToTensorFlow
-from nnef_tools.io.caffe2 import Reader
+from nnef_tools.io.caffe2 import Reader, Writer
 from nnef_tools.io.onnx import Writer as OnnxWriter
 from nnef_tools.io.tf.graphdef import Writer as TensorFlowWriter
 from nnef_tools.model import Graph
@@ -77,3 +78,14 @@ def test_tensorflow_file_computes_the_same(name: str, tmp_path: Path) -> None:
     TensorFlowWriter()(ToTensorFlow()(target), tmp_path / "model.pb")
     results = run_model(tmp_path / "model.pb", [model.inputs[str(t.name)] for t in source.inputs])
     assert_recorded(model, [str(t.name) for t in source.outputs], list(results.values()), coded=True)
+
+
+@pytest.mark.parametrize("name", names())
+def test_written_model_computes_the_same(name: str, tmp_path: Path) -> None:
+    """What is written is read again; tests/data/caffe2/check_written.py runs the files in Caffe2 itself."""
+    model = recorded(name)
+    source, target = converted(model, tmp_path)
+    Writer()(FromNnef()(target), tmp_path / "written")
+    back = Converter()(Reader()(tmp_path / "written"))
+    results = run_nnef(back, [model.inputs[str(t.name)] for t in source.inputs])
+    assert_recorded(model, [str(t.name) for t in source.outputs], results, coded=True)
