@@ -65,17 +65,24 @@ def run_model(
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
     limits: Limits | None = None,
     signature: str | None = None,
+    weights: str | PathLike[str] | None = None,
 ) -> dict[str, Array]:
     """Runs a model or Graph once and returns its outputs by name, in order.
 
     inputs: arrays by name, or in the order of the model's inputs. backend: 'auto', 'numpy', 'torch' or 'onnxruntime'.
     output_names: other tensors to return. custom_operators: operator name -> function of the backend's arrays.
-    signature: which one of a TFLite model to run. limits: see `convert_model`. UsageError for wrong inputs or names,
-    ExecutionError if an operator fails, LimitError.
+    signature: which one of a TFLite model to run. weights: of a Caffe net, see `convert_model`. limits: see
+    `convert_model`. UsageError for wrong inputs or names, ExecutionError if an operator fails, LimitError.
     """
     check_lists(output_names=output_names, inputs=inputs)
     executor = open_executor(
-        model, format, backend=backend, custom_operators=custom_operators, signature=signature, limits=limits
+        model,
+        format,
+        backend=backend,
+        custom_operators=custom_operators,
+        signature=signature,
+        weights=weights,
+        limits=limits,
     )
     return executor.run(named_inputs(inputs, executor.inputs), output_names=output_names)
 

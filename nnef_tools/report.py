@@ -170,7 +170,7 @@ class Verification:
     tolerance: the largest `error` that passes; absolute_tolerance: the `max_error` that passes in any case. steps: the
     additional tolerance in steps of the codes; None if the model has no quantized activations. idle_inputs: inputs of
     the source that changed no output. first_difference: where the difference begins, after a failure. note: why that,
-    or a judgment in float64, is missing.
+    or a judgment in float64, is missing. comment: what ran the source, if that is not its own runtime.
     """
 
     samples: int
@@ -182,6 +182,7 @@ class Verification:
     idle_inputs: tuple[str, ...] = ()
     first_difference: FirstDifference | None = None
     note: str = ""
+    comment: str = ""
 
     @property
     def passed(self) -> bool:
@@ -197,7 +198,8 @@ class Verification:
 
     def summary(self) -> str:
         """One line for people."""
-        text = f"verified on {plural(self.samples, 'random input')}: {self._verdict()}"
+        by = f" ({self.comment})" if self.comment else ""
+        text = f"verified on {plural(self.samples, 'random input')}{by}: {self._verdict()}"
         worst = max(self.outputs, key=_rank, default=None)
         if worst is None:
             return text

@@ -88,6 +88,7 @@ def _add_models(parser: Parser) -> None:
         "--output-names", nargs="+", action=Names, metavar="NAME", help="convert only what leads to these tensors"
     )
     group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model to convert")
+    group.add_argument("--weights", metavar="FILE", help="the weights of a Caffe net (default: the file beside it)")
     group.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
 
 
@@ -219,6 +220,7 @@ def _run(args: argparse.Namespace) -> int:
             progress=show,
             dry_run=args.dry_run,
             signature=args.signature,
+            weights=args.weights,
         )
     _print_report(report, verbose=args.verbose)
     if args.json:

@@ -122,6 +122,7 @@ def _add_running(parser: Parser) -> None:
     group = parser.add_argument_group("running")
     group.add_argument("--backend", choices=BACKENDS, default=AUTO, help="default: the fastest that there is")
     group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model to run")
+    group.add_argument("--weights", metavar="FILE", help="the weights of a Caffe net (default: the file beside it)")
     group.add_argument("--device", help="where torch or onnxruntime runs it: cpu, cuda, ..")
     group.add_argument(
         "--decompose",
@@ -274,6 +275,7 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
         decomposed=decomposed,
         device=args.device,
         signature=args.signature,
+        weights=args.weights,
     )
     with _errors_of("--io-transpose"):
         transposed = names_or_all(args.io_transpose)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..budget import Limits, within
 from ..errors import LimitError, NnefToolsError, UsageError
-from ..formats import FORMATS, NNEF, load
+from ..formats import FORMATS, NNEF, InputShapes, load
 from ..formats.format import Runtime
 
 if TYPE_CHECKING:
@@ -45,21 +45,27 @@ def make_executor(
     device: str | None = None,
     limits: Limits | None = None,
     signature: str | None = None,
+    weights: str | PathLike[str] | None = None,
+    input_shapes: InputShapes | None = None,
 ) -> Executor:
     """Makes an executor for a model file, or for a Graph in the NNEF dialect.
 
-    format: 'nnef', 'onnx', 'tf' or 'tflite'; all but the first are run by their own runtime. backend: 'auto' takes, for
+    format: 'nnef', 'onnx', 'tf' or 'tflite', all but the first of which are run by their own runtime, or one that has
+    none, such as 'caffe', which is run by its conversion to NNEF. backend: 'auto' takes, for
     NNEF, the first of onnxruntime, torch and numpy that is installed and can run the model, even if that turns out only
     in a run; `.backend` of the result tells which, and `.note` why not another. custom_operators: operator name ->
     function on the arrays of torch (of numpy without torch, or if numpy is the backend); onnxruntime cannot call them,
     so 'auto' takes another backend for models with such operators. decomposed: operators to run by the bodies of their
     fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. limits: those of `nnef_tools.budget` that differ from
-    the defaults; LimitError for models beyond them. signature: which one of a TFLite model to run. UsageError for an
+    the defaults; LimitError for models beyond them. signature: which one of a TFLite model to run. weights: the
+    file with the weights of a Caffe net. input_shapes: of a model that is run by its conversion. UsageError for an
     impossible combination, for a backend that cannot run the model, and for operators to decompose that have no body;
     FormatError or ShapeError for an invalid graph.
     """
     with within(limits):
-        return _make_executor(model, format, backend, custom_operators, decomposed, device, signature)
+        options = {"signature": signature, "weights": weights}
+        given = {name: value for name, value in options.items() if value is not None}
+        return _make_executor(model, format, backend, custom_operators, decomposed, device, given, input_shapes)
 
 
 def _make_executor(
@@ -69,15 +75,25 @@ def _make_executor(
     custom_operators: Functions | None,
     decomposed: Collection[str] | None,
     device: str | None,
-    signature: str | None,
+    options: Mapping[str, Any],
+    input_shapes: InputShapes | None,
 ) -> Executor:
     from ..model import Graph
 
     if backend not in BACKENDS:
         raise UsageError(f"unknown backend '{backend}'", hint=f"choose from {', '.join(BACKENDS)}")
     able = _runtimes(format)
-    if signature is not None and "signature" not in FORMATS[format].reader_options:
-        raise UsageError(f"{FORMATS[format].title} models have no signatures to choose from")
+    foreign = next((name for name in options if name not in FORMATS[format].reader_options), None)
+    if foreign is not None:
+        raise UsageError(f"{FORMATS[format].title} models have no option {foreign}")
+    if is_converted(format):
+        if isinstance(model, Graph):
+            raise UsageError(f"{FORMATS[format].title} models are run from their file, not from a Graph")
+        from .converted import converted_executor
+
+        make = partial(_make_executor, format=NNEF.name, backend=backend, custom_operators=custom_operators,
+                       decomposed=decomposed, device=device, options={}, input_shapes=None)  # fmt: skip
+        return converted_executor(model, FORMATS[format], options, input_shapes, make)
     chosen = [runtime for runtime in able if backend in (AUTO, runtime.name)]
     if not chosen:
         raise _cannot_run(format, backend, able)
@@ -92,7 +108,13 @@ def _make_executor(
     if isinstance(model, Graph):
         raise UsageError(f"{able[0].models} models are run from their file, not from a Graph")
     _check_device(device, chosen, able)
-    return _load(chosen[0], model, device, signature)
+    return _load(chosen[0], model, device, options)
+
+
+def is_converted(format: str) -> bool:
+    """Are models of the format run by their conversion to NNEF, since no runtime of their own is known?"""
+    found = FORMATS.get(format)
+    return found is not None and not found.runtimes and found.dialect.to_nnef is not None
 
 
 def _runtimes(format: str) -> list[Runtime]:
@@ -126,11 +148,11 @@ def _use(*names: str) -> str:
     return f"use {', '.join(names[:-1])} or {names[-1]}"
 
 
-def _load(runtime: Runtime, model: Model, device: str | None, signature: str | None = None) -> Executor:
-    options: dict[str, str | None] = {} if signature is None else {"signature": signature}
+def _load(runtime: Runtime, model: Model, device: str | None, options: Mapping[str, Any] | None = None) -> Executor:
+    given: dict[str, Any] = dict(options or {})
     if runtime.devices:
-        options["device"] = device
-    executor: Executor = load(runtime.executor)(model, **options)
+        given["device"] = device
+    executor: Executor = load(runtime.executor)(model, **given)
     return executor
 
 

@@ -1,9 +1,25 @@
-"""Caffe, which is recognized but not read or written yet."""
+"""Caffe."""
 
 from __future__ import annotations
 
-from .format import Dialect, Format
+from .format import Dialect, Format, Runtime, operation_types
 
-CAFFE = Dialect(name="caffe", title="Caffe")
+CAFFE = Dialect(
+    name="caffe",
+    title="Caffe",
+    owns=lambda graph: bool({"Convolution", "Eltwise", "InnerProduct", "Pooling"} & operation_types(graph)),
+    to_nnef="conversion.caffe_to_nnef:Converter",
+)
 
-FORMATS = (Format(name="caffe", title="Caffe", dialect=CAFFE, suffixes=(".prototxt", ".caffemodel"), extra="caffe"),)
+FORMATS = (
+    Format(
+        name="caffe",
+        title="Caffe",
+        dialect=CAFFE,
+        suffixes=(".prototxt", ".caffemodel"),
+        extra="caffe",
+        reader="io.caffe:Reader",
+        reader_options=frozenset({"weights"}),
+        witness=Runtime("opencv", "Caffe", "execution.opencv:OpenCvExecutor", package="cv2"),
+    ),
+)

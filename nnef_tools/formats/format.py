@@ -104,7 +104,9 @@ class Format:
     of compressed files that hold a model folder. folder_marks: the files of which each marks a folder as a model.
     is_magic: does a file begin as those of the format do? extra: the optional dependencies that the format needs.
     reader, writer: classes, None if there is none. reader_options, writer_options: the options of a conversion that
-    they follow. runtimes: what can run its models, fastest first.
+    they follow. runtimes: what can run its models, fastest first; without any they are run as NNEF, if they can be
+    converted to it. witness: a program that runs them for comparison only, since it is not the original and does not
+    know all of them.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Format:
     writer: str | None = None
     writer_options: frozenset[str] = frozenset()
     runtimes: tuple[Runtime, ...] = ()
+    witness: Runtime | None = None
 
 
 def has_capitalized_operators(graph: Graph) -> bool:

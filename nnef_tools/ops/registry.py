@@ -17,6 +17,7 @@ def operations() -> Mapping[str, OpDef]:
     from . import (  # noqa: F401  (each defines the operations of a family)
         activation,
         conv,
+        detection,
         elementwise,
         index,
         linear,

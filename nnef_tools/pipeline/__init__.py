@@ -62,6 +62,7 @@ def convert_model(
     keep_names: bool = False,
     limits: Limits | None = None,
     signature: str | None = None,
+    weights: str | PathLike[str] | None = None,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -84,6 +85,7 @@ def convert_model(
     by default 0. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
     everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
     defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model with several to convert.
+    weights: the file with the weights of a Caffe net, if it is not beside it under the same name.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -117,6 +119,7 @@ def convert_model(
         dry_run=dry_run,
         keep_names=keep_names,
         signature=signature,
+        weights=weights,
     )
     with within(limits):
         return run(Job.of(source, target, input_format, output_format, options), Log(progress))
@@ -138,7 +141,7 @@ def _run(job: Job, log: Log) -> Report:
         options.input_shapes,
         options.input_names,
         options.output_names,
-        options.signature,
+        {"signature": options.signature, "weights": options.weights},
         job.plugins,
         log,
     )

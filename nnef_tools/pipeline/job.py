@@ -57,6 +57,7 @@ class Options:
     random: str | None
     dry_run: bool
     signature: str | None
+    weights: str | PathLike[str] | None
 
     def given(self) -> set[str]:
         """The names of the options that differ from their defaults."""
@@ -202,7 +203,7 @@ CONVERTER_OPTIONS = {
 }
 """Options for converters -> the names that converters have for them."""
 
-READER_OPTIONS = ("signature",)
+READER_OPTIONS = ("signature", "weights")
 """Options for the reader only."""
 
 WRITER_OPTIONS = ("generate_custom_fragments", "annotate_shapes", "external_data")

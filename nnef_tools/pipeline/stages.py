@@ -25,7 +25,7 @@ from ..plugins import Plugins, check_fragments
 from ..report import ModelFacts, PassFacts, Verification, count_operations, size_on_disk
 from ..verification.interface import Hub, Insides, Interface, operator_types, tensor_sizes
 from ..verification.quantization_tolerance import QuantizationSteps
-from .job import CONVERTER_OPTIONS, HUB, Job, Log, Progress, Step
+from .job import CONVERTER_OPTIONS, HUB, READER_OPTIONS, Job, Log, Progress, Step
 
 NO_PLUGINS = Plugins()
 
@@ -51,6 +51,7 @@ def open_graph(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     signature: str | None = None,
+    weights: str | PathLike[str] | None = None,
     plugins: Plugins = NO_PLUGINS,
     limits: Limits | None = None,
 ) -> Graph:
@@ -58,15 +59,16 @@ def open_graph(
 
     format: its name, by default recognized by content and suffix. input_shapes: name -> extents, for inputs that leave
     them open. input_names, output_names: keep only the part between these tensors. signature: which one of a TFLite
-    model. limits: see `convert_model`. UsageError, FormatError, FileError, LimitError, PluginError,
-    MissingPackageError.
+    model. weights: the file with the weights of a Caffe net. limits: see `convert_model`. UsageError, FormatError,
+    FileError, LimitError, PluginError, MissingPackageError.
     """
     path = Path(source)
     found = detect_input(path, format)
     shapes = found.dialect.by_tensor_name(input_shapes or {})
     inputs, outputs = map(found.dialect.tensor_names, (input_names, output_names))
     with within(limits):
-        return open_model(path, found, shapes, inputs, outputs, signature, plugins, Log()).graph
+        options = {"signature": signature, "weights": weights}
+        return open_model(path, found, shapes, inputs, outputs, options, plugins, Log()).graph
 
 
 def open_model(
@@ -75,15 +77,18 @@ def open_model(
     input_shapes: InputShapes,
     input_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
-    signature: str | None,
+    reader_options: Mapping[str, Any],
     plugins: Plugins,
     log: Log,
 ) -> OpenModel:
-    """Reads a model and prepares its graph. Tensors are named as in graphs; see `open_graph` for the parameters."""
+    """Reads a model and prepares its graph. Tensors are named as in graphs; see `open_graph` for the parameters.
+
+    reader_options: those that one format or another has.
+    """
     inner = {name: shape for name, shape in input_shapes.items() if name in (input_names or ())}
     outer = {name: shape for name, shape in input_shapes.items() if name not in inner}
     with log.stage("read"):
-        given = {"custom_shapes": plugins.shapes, "signature": signature}
+        given = {"custom_shapes": plugins.shapes, **reader_options}
         options = {key: value for key, value in given.items() if value and key in format.reader_options}
         reader = make_reader(format, **options)
         with paused_collector():
@@ -358,12 +363,19 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
             seed=job.options.seed or 0,
             distribution=job.options.random,
             custom_operators=job.plugins.operators(),
-            signature=job.options.signature if "signature" in job.format.reader_options else None,
+            reader_options=_reader_options(job),
+            input_shapes=job.options.input_shapes or None,
             quantization_steps=quantization_steps,
             insides=Insides(result.mapping(), source_types, operator_types(result.graph), tensor_sizes(result.graph)),
             hub=hub,
             progress=progress,
         )
+
+
+def _reader_options(job: Job) -> dict[str, Any]:
+    """The options that are given for the reader of the source."""
+    given = {name: getattr(job.options, name) for name in READER_OPTIONS if name in job.format.reader_options}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def write(job: Job, result: Conversion, destination: Destination) -> Written:

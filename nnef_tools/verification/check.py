@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NnefToolsError, VerificationError
-from ..execution.executor import Array, Executor
+from ..errors import NnefToolsError, UsageError, VerificationError
+from ..execution.executor import Array, EngineError, Executor
 from ..execution.feeds.distributions import parse_distribution
 from ..execution.feeds.input_ranges import InputRange, input_ranges
 from ..execution.feeds.sources import RandomSource
 from ..execution.kernels.loading import ModelWarning, read_graph
 from ..execution.results.compare import OutputComparison
-from ..execution.runtimes import kernel_backends, make_executor
+from ..execution.runtimes import AUTO, is_converted, kernel_backends, make_executor
+from ..formats import FORMATS, NNEF, InputShapes, load
 from ..model import Graph
 from ..ops.inference import infer_graph
 from ..report import FirstDifference, OutputCheck, Verification, format_table
@@ -58,7 +59,8 @@ def verify_conversion(
     seed: int = 0,
     distribution: str | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
-    signature: str | None = None,
+    reader_options: Mapping[str, Any] | None = None,
+    input_shapes: InputShapes | None = None,
     quantization_steps: QuantizationSteps | None = None,
     insides: Insides | None = None,
     hub: Hub | None = None,
@@ -66,25 +68,20 @@ def verify_conversion(
 ) -> Verification:
     """Runs source and target, each given as path and format name, on `samples` random inputs and compares the outputs.
 
-    Models with a state run on a sequence of inputs for each sample.
-
-    Outputs and inputs correspond by their order. signature: of the source to run, if it has several.
+    Models with a state run on a sequence of inputs for each sample. Outputs and inputs correspond by their order.
+    reader_options: those of the source. input_shapes: of a source that is run by its conversion.
     quantization_steps: of a model with quantized activations, whose outputs may also differ by steps. insides: if
     given, a failure names the first tensor that differs. hub: the NNEF graph between the two, if neither is NNEF.
-    progress: called with `verify 2/3` before the second of three runs. VerificationError, with a table of the outputs,
-    if they differ by more than the tolerances; UsageError if a model cannot be run.
+    progress: called with `verify 2/3` before the second of three runs. VerificationError, with a table of the
+    outputs, if they differ by more than the tolerances; UsageError if a model cannot be run.
     """
     graph, of_source = _kernel_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
     if graph is not None:
         interface = interface.quantized_as(graph)
     random = random_source(distribution, seed, _ranges(graph, interface))
-    models = Models(
-        _executor(source, None, signature),
-        _executor(target, custom_operators),
-        interface.inputs,
-        interface.outputs,
-        interface.empty,
-    )
+    candidate = _executor(target, custom_operators)
+    reference, comment = open_source(source, candidate.backend, reader_options or {}, input_shapes)
+    models = Models(reference, candidate, interface.inputs, interface.outputs, interface.empty)
     judge = None if graph is None else _judge(graph, interface, custom_operators)
     verdicts = Verdicts(models, quantization_steps, judge, judge_has_source_names=of_source)
     for k in range(samples):
@@ -103,7 +100,7 @@ def verify_conversion(
     if failed is not None and failed.run is not None:
         difference, note = _first_difference(models, failed.run, insides or Insides(), quantization_steps)
     steps = None if quantization_steps is None else MOST_STEPS
-    result = Verification(samples, seed, TOLERANCE, ABSOLUTE_TOLERANCE, outputs, steps, idle, difference, note)
+    result = Verification(samples, seed, TOLERANCE, ABSOLUTE_TOLERANCE, outputs, steps, idle, difference, note, comment)
     if not result.passed:
         raise _failure(source[0], result)
     return result
@@ -140,14 +137,43 @@ def _failure(source: Path, result: Verification) -> VerificationError:
     return error
 
 
+def open_source(
+    source: tuple[Path, str], candidate: str, options: Mapping[str, Any], input_shapes: InputShapes | None
+) -> tuple[Executor, str]:
+    """What runs the source, and what that is, if it is not a runtime of its own. candidate: the backend of the result.
+
+    Without such a runtime, a program that reads the format takes its place or, if that is not installed or does not
+    know the model, its conversion to NNEF, in another backend than the result.
+    """
+    path, name = source
+    format = FORMATS[name]
+    if not is_converted(name):
+        return _executor(source, None, options), ""
+    reason = f"{format.title} has no runtime"
+    witness = format.witness
+    if witness is not None and witness.is_installed and not input_shapes:
+        try:
+            executor: Executor = load(witness.executor)(path, **options)
+            executor.run({i.name: np.zeros([n or 1 for n in i.shape or ()], np.float32) for i in executor.inputs})
+        except (EngineError, UsageError) as error:
+            reason = f"{reason}, and {witness.name} does not run this model ({error.message})"
+        else:
+            return executor, f"the source ran in {witness.name}, since {reason}"
+    backend = next((item for item in reversed(kernel_backends(NNEF.name)) if item != candidate), AUTO)
+    executor = make_executor(path, format=name, backend=backend, input_shapes=input_shapes, **options)
+    return executor, f"{reason}: backends of NNEF are compared with each other, {executor.backend} with {candidate}"
+
+
 def _executor(
-    model: tuple[Path, str], custom_operators: Mapping[str, Callable[..., Any]] | None, signature: str | None = None
+    model: tuple[Path, str],
+    custom_operators: Mapping[str, Callable[..., Any]] | None,
+    reader_options: Mapping[str, Any] | None = None,
 ) -> Executor:
     """Opens a model for running. NNEF runs in kernels: onnxruntime would need the conversion that is being verified."""
     path, format = model
     backends = kernel_backends(format)
     if not backends:
-        return make_executor(path, format=format, signature=signature)
+        return make_executor(path, format=format, **(reader_options or {}))
     with _no_warnings():
         return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
 

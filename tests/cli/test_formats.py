@@ -177,7 +177,7 @@ def test_unknown_and_missing_formats() -> None:
     with pytest.raises(UsageError, match="unknown format 'x'"):
         find_format("x")
     with pytest.raises(UsageError, match="cannot be written by this version"):
-        make_writer(FORMATS["caffe"])
+        make_writer(FORMATS["caffe2"])
     with pytest.raises(UsageError, match="unknown option for NNEF models: nonsense"):
         make_reader(FORMATS["nnef"], nonsense=1)
 
@@ -199,10 +199,11 @@ def test_routes(source: str, target: str, detour: bool, expected: list[str]) -> 
 
 
 def test_formats_without_converter() -> None:
-    with pytest.raises(UsageError, match="unsupported conversion: caffe to onnx") as caught:
-        find_route(FORMATS["caffe"], FORMATS["onnx"])
+    with pytest.raises(UsageError, match="unsupported conversion: onnx to caffe") as caught:
+        find_route(FORMATS["onnx"], FORMATS["caffe"])
     assert caught.value.hint == (
-        "formats that can be read: nnef, onnx, tf, tflite, caffe2; that can be written: nnef, onnx, tf, tflite, caffe2"
+        "formats that can be read: nnef, onnx, tf, tflite, caffe, caffe2; "
+        "that can be written: nnef, onnx, tf, tflite, caffe2"
     )
 
 

@@ -138,7 +138,7 @@ def test_wrong_combinations(model: Path) -> None:
     with pytest.raises(UsageError, match="cannot run ONNX"):
         make_executor(model, format="onnx", backend="torch")
     with pytest.raises(UsageError, match="format"):
-        make_executor(model, format="caffe")
+        make_executor(model, format="caffe2")
     with pytest.raises(UsageError, match="device"):
         make_executor(model, device="nonsense")
 

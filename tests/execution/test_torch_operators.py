@@ -285,6 +285,15 @@ def test_extensions() -> None:
     for largest in (False, True):
         agree("top_k", ties, k=3, axis=-1, largest=largest)
     agree("det", random(2, 3, 3))
+    agree(
+        "multiclass_nms",
+        random(2, 1, 6, 4),
+        random(2, 3, 6),
+        score_threshold=0.1,
+        iou_threshold=0.4,
+        candidates=5,
+        kept=4,
+    )
     a, b = np.random.default_rng(0).integers(0, 20, (2, 3, 4))
     for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
         agree(name, a, b[:, 0])

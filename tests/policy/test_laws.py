@@ -53,6 +53,7 @@ CORE = {"numpy", "ml_dtypes"}
 # Optional packages, and the modules (or folders) that may import them.
 OWNERS = {
     "ai_edge_litert": ("execution/litert.py",),
+    "cv2": ("execution/opencv.py",),
     "google": ("io/onnx/", "io/tf/graphdef/"),  # protobuf, which onnx and tensorflow require
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),

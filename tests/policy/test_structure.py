@@ -36,6 +36,7 @@ KNOW_FORMATS = {
     "execution/onnxruntime/": "a runtime of one format, which names the packages that are missing",
     "execution/tensorflow.py": "the same",
     "execution/litert.py": "the same",
+    "execution/opencv.py": "the same",
     "io/onnx/messages.py": "the domain of custom operators in ONNX files is called nnef",
 }
 """Where names of formats may stand, besides in folders and modules of that name -> why."""

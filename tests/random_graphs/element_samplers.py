@@ -387,6 +387,21 @@ def square(d: Drawing, name: str) -> Call:
     return [d.fresh([*d.shape(0, 2), n, n], values=None)], {}
 
 
+@sampler("multiclass_nms")
+def detections(d: Drawing) -> Call:
+    images, classes, count = d.whole(1, 2), d.whole(1, 3), d.whole(1, 6)
+    corners = d.random.integers(0, 9, (images, d.pick([1, classes]), count, 4)) / 8
+    scores = d.fresh([0], values=d.random.integers(0, 9, (images, classes, count)) / 8)
+    attribs = {
+        "score_threshold": 0.3,
+        "iou_threshold": 0.43,
+        "candidates": d.whole(1, count),
+        "kept": d.whole(1, 8),
+        "background": d.whole(-1, classes - 1) if classes > 1 else -1,
+    }
+    return [d.fresh([0], values=corners), scores], attribs
+
+
 # Quantization
 
 

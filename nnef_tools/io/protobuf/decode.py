@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,18 +11,20 @@ from ...errors import FormatError
 from .schema import Field, Message, MessageType
 from .wire import BYTES, FIXED32, FIXED64, MAX_DEPTH, VARINT, end_of_value, packed_varints, read_varint
 
+Unknown: TypeAlias = "set[str] | None"
 
-def decode(data: memoryview, type: MessageType) -> Message:
+
+def decode(data: memoryview, type: MessageType, unknown: Unknown = None) -> Message:
     """The message in a buffer of bytes, of which `bytes` fields and packed floats are views.
 
-    Fields that the schema does not know are skipped; of a field that is given several times the last one counts, and
-    messages given several times are merged, as protobuf does. Raises FormatError, also for a known field that has the
-    wire type of another kind.
+    Fields that the schema does not know are skipped; `unknown` gets their names, `Message.7`. Of a field that is given
+    several times the last one counts, and messages given several times are merged, as protobuf does. Raises
+    FormatError, also for a known field that has the wire type of another kind.
     """
-    return _decode(data, type, 0, len(data), 0)
+    return _decode(data, type, 0, len(data), 0, unknown)
 
 
-def _decode(data: memoryview, type: MessageType, position: int, end: int, depth: int) -> Message:
+def _decode(data: memoryview, type: MessageType, position: int, end: int, depth: int, unknown: Unknown) -> Message:
     if depth > MAX_DEPTH:
         raise FormatError(f"messages are nested more than {MAX_DEPTH} deep", where=f"byte {position}")
     message, by_tag = Message(type), type.by_tag
@@ -59,7 +61,7 @@ def _decode(data: memoryview, type: MessageType, position: int, end: int, depth:
                     raise _invalid(type, f"'{name}' is not UTF-8", begin) from None
             elif kind == "message":
                 assert field.message is not None
-                value = _decode(data, field.message, position, stop, depth + 1)
+                value = _decode(data, field.message, position, stop, depth + 1, unknown)
             elif kind == "bytes":
                 value = data[position:stop]
             else:
@@ -77,11 +79,19 @@ def _decode(data: memoryview, type: MessageType, position: int, end: int, depth:
                 merge(message[name], value)
             else:
                 message[name] = value
-        elif tag >> 3 in type.by_number:
-            raise _invalid(type, f"field '{type.by_number[tag >> 3].name}' has the wrong wire type {wire}", begin)
+        else:
+            _note_unknown(type, tag, begin, unknown)
         position = stop
     message.update({field.name: _joined(parts, field) for field, parts in numbers.items()})
     return message
+
+
+def _note_unknown(type: MessageType, tag: int, begin: int, unknown: Unknown) -> None:
+    """Notes a field that the schema does not know. FormatError if it does, with another wire type."""
+    if tag >> 3 in type.by_number:
+        raise _invalid(type, f"field '{type.by_number[tag >> 3].name}' has the wrong wire type {tag & 7}", begin)
+    if unknown is not None:
+        unknown.add(f"{type.name}.{tag >> 3}")
 
 
 def _invalid(type: MessageType, reason: str, begin: int) -> FormatError:

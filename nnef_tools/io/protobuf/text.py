@@ -27,19 +27,28 @@ _BOOLS = {"true": True, "True": True, "t": True, "1": True, "false": False, "Fal
 _CLOSING = {"{": "}", "<": ">"}
 
 
-def parse_text(text: str, type: MessageType, filename: str = "<input>", *, skip_unknown: bool = False) -> Message:
-    """The message that a text describes; fields that the schema does not know are an error or skipped.
+def parse_text(
+    text: str,
+    type: MessageType,
+    filename: str = "<input>",
+    *,
+    skip_unknown: bool = False,
+    keep_unknown: bool = False,
+) -> Message:
+    """The message that a text describes; fields that the schema does not know are an error, skipped, or kept.
 
+    Kept ones are lists of int, float, bool, str and messages of no type, as they are written.
     Raises ParseError with line and column.
     """
-    return _Parser(text, filename, skip_unknown).message(type, "", 0)
+    return _Parser(text, filename, skip_unknown or keep_unknown, keep_unknown).message(type, "", 0)
 
 
 class _Parser:
-    def __init__(self, text: str, filename: str, skip_unknown: bool) -> None:
+    def __init__(self, text: str, filename: str, skip_unknown: bool, keep_unknown: bool) -> None:
         self._text = text
         self._filename = filename
         self._skip_unknown = skip_unknown
+        self._keep_unknown = keep_unknown
         self._end = 0
         self._advance()
 
@@ -84,14 +93,16 @@ class _Parser:
             field = type.by_name.get(self._token) if type else None
             if type is not None and field is None and not self._skip_unknown:
                 raise self._error(f"{type.name} has no field '{self._token}'")
-            self._advance()
+            name = self._advance()
             colon = self._take(":")
             for value in self._values(field, colon, depth):
                 if field is not None:
                     _add(message, numbers, field, value)
+                elif self._keep_unknown:
+                    message.setdefault(name, []).append(value)
             _ = self._take(",") or self._take(";")
         for field, values in numbers.items():
-            message[field.name] = np.array(values, field.item_type)
+            message[field.name] = values if field.is_list else np.array(values, field.item_type)
         return message
 
     def _values(self, field: Field | None, colon: bool, depth: int) -> list[Any]:
@@ -120,7 +131,7 @@ class _Parser:
             return self._string(field)
         if self._kind not in ("number", "name"):
             raise self._error("expected a value")
-        value = None if field is None else self._scalar(field, self._token)
+        value = self._unknown() if field is None else self._scalar(field, self._token)
         self._advance()
         return value
 
@@ -153,6 +164,14 @@ class _Parser:
                 raise self._error(f"{token} is out of the range of '{field.name}' ({kind})")
             return value
         raise self._error(f"{token} is not a value for '{field.name}' ({kind})")
+
+    def _unknown(self) -> bool | float | str:
+        """The value of a field that the schema does not know, by its form."""
+        if self._kind == "name":
+            return {"true": True, "false": False}.get(self._token, self._token)
+        if re.fullmatch(r"-?\s*(\d+|0[xX][0-9a-fA-F]+)", self._token):
+            return self._integer(self._token)
+        return float(re.sub(r"[fF]$|\s", "", self._token))
 
     def _integer(self, token: str) -> int:
         digits = re.sub(r"\s", "", token)

@@ -9,6 +9,7 @@ from ....ops.window import by_keywords
 from . import (
     activation,
     conv,
+    detection,
     elementwise,
     index,
     linear,
@@ -25,7 +26,7 @@ from . import (
 from .common import Operator
 
 FAMILIES = (
-    *(activation, conv, elementwise, index, linear, move, norm),
+    *(activation, conv, detection, elementwise, index, linear, move, norm),
     *(pool, quant, recurrent, reduce, resize, roi, variable),
 )
 

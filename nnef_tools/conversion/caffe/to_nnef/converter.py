@@ -1,0 +1,54 @@
+"""Caffe to NNEF: the converter, with the helper methods that plugin expressions may call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from ....errors import ConversionError
+from ....model import Graph, Operation, Tensor
+from ...engine.to_nnef import ConverterToNNEF
+from . import FAMILIES
+from .refused import REASONS
+
+for _family in FAMILIES:
+    import_module(f"{__package__}.{_family}")
+
+
+class Converter(ConverterToNNEF):
+    """Converts a graph of io.caffe to NNEF."""
+
+    dialect = "caffe"
+
+    def __call__(self, graph: Graph) -> Graph:
+        """See `ConverterToNNEF`."""
+        self._undeclared: dict[Tensor, None] = {}
+        try:
+            return super().__call__(graph)
+        finally:  # another conversion may have inputs of other shapes
+            for tensor in self._undeclared:
+                tensor.shape = None
+
+    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
+        """Completes the source for messages and plugins, since files do not declare results."""
+        super()._bind_results(op, results)
+        for source in op.outputs:
+            target = self._tensors.get(source)
+            if source.shape is None and target is not None:
+                self._undeclared[source] = None
+                source.shape = target.shape
+
+    def _reason_against(self, op: Operation) -> str | None:
+        return REASONS.get(str(op.type))
+
+    # helpers
+
+    def spatial(self, values: Any, height: Any, width: Any, rank: int, default: int) -> list[int]:
+        """The extents of a layer along its spatial axes: `([3], None, None, 4, 1)` -> `[3, 3]`."""
+        if height is not None or width is not None:
+            return [default if value is None else int(value) for value in (height, width)]
+        listed = list(values) if isinstance(values, (list, tuple)) else [] if values is None else [values]
+        if len(listed) not in (0, 1, rank - 2):
+            raise ConversionError(f"{listed} does not fit {rank - 2} spatial axes")
+        return (listed or [default]) * (rank - 2) if len(listed) < 2 else listed

@@ -1,0 +1,127 @@
+"""NNEF to ONNX: detected objects."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....errors import Unsupported
+from ....model import Tensor
+from ...building.target import known
+from ...engine.rules import from_nnef
+from ..building import OnnxBuilder
+from ..common import shape
+
+
+@from_nnef("onnx", "multiclass_nms")
+def multiclass_nms(
+    b: OnnxBuilder,
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    candidates: int,
+    kept: int,
+    background: int,
+    eta: float,
+) -> Tensor:
+    """multiclass_nms -> TopK, and for each image NonMaxSuppression, whose result is brought to a fixed size.
+
+    NonMaxSuppression lists boxes by class and falling score, so that sorted positions are in order.
+    """
+    if eta < 1 and iou_threshold > 0.5:
+        raise Unsupported(f"eta = {eta}: NonMaxSuppression has one threshold for all boxes")
+    images = shape(scores)[0]
+    limits = [b.constant([value], np.float32) for value in (iou_threshold, score_threshold)]
+    parts = []
+    for image in range(images):
+        own = b.slice(scores, {0: range(image, image + 1)})
+        corners = b.slice(boxes, {0: range(image, image + 1)})
+        parts.append(_image(b, corners, own, limits, candidates, kept, background, image))
+    rows = _packed(b, b.concat(parts, 0)) if images > 1 else parts[0]
+    fake = np.full((images * kept, 7), -1, np.float32)
+    fake[:images, 0] = np.arange(images)
+    best = b.reduce("max", b.slice(rows, {1: range(1, 2)}), [0, 1])
+    some = known(b.Greater(best, b.constant(-1, np.float32)), [1, 1], np.bool_)
+    return known(b.Where(some, rows, b.constant(fake)), list(fake.shape), np.float32)
+
+
+def _packed(b: OnnxBuilder, rows: Tensor) -> Tensor:
+    """The rows with those that are filled in behind the others, which stay in order."""
+    count = shape(rows)[0]
+    missing = known(b.Less(b.slice(rows, {1: range(1, 2)}), b.constant(0, np.float32)), [count, 1], np.bool_)
+    late = known(b.Mul(b.cast(missing, np.float32), b.constant(count, np.float32)), [count, 1], np.float32)
+    places = b.constant(np.arange(count)[:, None], np.float32)
+    key = known(b.Add(late, places), [count, 1], np.float32)
+    _, order = _best(b, b.reshape(key, [count]), count, largest=False)
+    return known(b.Gather(rows, order, axis=0), shape(rows), np.float32)
+
+
+def _best(b: OnnxBuilder, x: Tensor, count: int, *, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The best of a vector, or of the rows of a matrix, in order, and their positions."""
+    axis = 0 if x.rank is None else len(shape(x)) - 1
+    dims = [*([] if axis == 0 else shape(x)[:-1]), count]
+    values, places = b.TopK(x, b.ints([count]), axis=axis, largest=int(largest), sorted=1, outputs=2)
+    return known(values, dims, x.dtype), known(places, dims, np.int64)
+
+
+def _image(
+    b: OnnxBuilder,
+    boxes: Tensor,
+    scores: Tensor,
+    limits: list[Tensor],
+    candidates: int,
+    kept: int,
+    background: int,
+    image: int,
+) -> Tensor:
+    """The rows of one image: [kept, 7]."""
+    _, classes, count = shape(scores)
+    kinds = [kind for kind in range(classes) if kind != background]
+    scores = b.reshape(b.take(b.reshape(scores, [classes, count]), np.asarray(kinds), 0), [len(kinds), count])
+    boxes = b.reshape(boxes, [shape(boxes)[1], count, 4])
+    if shape(boxes)[0] > 1:
+        boxes = b.take(boxes, np.asarray(kinds), 0)
+    if candidates < count:
+        scores, order = _best(b, scores, candidates)
+        boxes = b.expand(boxes, [len(kinds), count, 4])
+        places = b.expand(b.reshape(order, [len(kinds), candidates, 1]), [len(kinds), candidates, 4])
+        boxes = known(b.GatherElements(boxes, places, axis=1), [len(kinds), candidates, 4], np.float32)
+    own = shape(boxes)[0] > 1
+    given = b.reshape(scores, [len(kinds), 1, -1] if own else [1, len(kinds), -1])
+    chosen = _integers(b.NonMaxSuppression(_proper(b, boxes), given, b.ints([shape(scores)[1]]), *limits))
+    kind, place = (
+        _integers(b.Squeeze(_integers(b.Gather(chosen, b.ints([k]), axis=1)), b.ints([1])))
+        for k in (0 if own else 1, 2)
+    )
+    group = kind if own else _integers(b.Mul(kind, b.constant(0, np.int64)))
+    corners = b.GatherND(boxes, _pairs(b, group, place))
+    score = b.GatherND(scores, _pairs(b, kind, place))
+    label = b.Gather(b.constant(kinds, np.float32), kind, axis=0)
+    head = [b.Unsqueeze(t, b.ints([1])) for t in (b.Mul(label, b.constant(0, np.float32)), label, score)]
+    found = b.Concat(b.Add(head[0], b.constant(image, np.float32)), head[1], head[2], corners, axis=1)
+    rows = b.Concat(found, b.constant(np.full((kept, 7), -1, np.float32)), axis=0)
+    lowest = b.constant(np.full(kept, np.finfo(np.float32).min, np.float32))
+    ranked = b.Concat(score, lowest, axis=0)
+    _, places = _best(b, ranked, kept)
+    ordered, _ = _best(b, places, kept, largest=False)
+    return known(b.Gather(rows, ordered, axis=0), [kept, 7], np.float32)
+
+
+def _proper(b: OnnxBuilder, boxes: Tensor) -> Tensor:
+    """Boxes whose second corner is not before the first: NonMaxSuppression would exchange them, but they are empty."""
+    low, high = (b.slice(boxes, {2: part}) for part in (range(2), range(2, 4)))
+    return b.concat([low, known(b.Max(low, high), shape(low), np.float32)], 2)
+
+
+def _pairs(b: OnnxBuilder, first: Tensor, second: Tensor) -> Tensor:
+    """Positions in two dimensions, from those in each."""
+    axis = b.ints([1])
+    columns = [_integers(b.Unsqueeze(t, axis)) for t in (first, second)]
+    return _integers(b.Concat(*columns, axis=1))
+
+
+def _integers(x: Tensor) -> Tensor:
+    """A tensor of integers whose extents depend on the data."""
+    x.dtype = np.int64
+    return x

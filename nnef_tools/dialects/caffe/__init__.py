@@ -1,0 +1,1 @@
+"""What is known of Caffe's layers apart from files."""

@@ -1,0 +1,109 @@
+"""An executor of models whose format has no runtime: it runs their conversion to NNEF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from ..formats import NNEF, Format, InputShapes, detect_input, load, make_optimizer, make_reader
+from ..model import Graph
+from .executor import Array, Executor, Observer, TensorInfo, no_such_tensor
+
+
+class ConvertedExecutor:
+    """An `Executor` whose tensors have the names of the source, around one of the NNEF graph.
+
+    names: source tensor name -> name in the NNEF graph.
+    """
+
+    def __init__(self, inner: Executor, names: Mapping[str, str], note: str) -> None:
+        self._inner = inner
+        self._names = names
+        self._sources = {name: source for source, name in reversed(list(names.items()))}
+        self._note = note
+        self.tensor_names = list(names)
+
+    @property
+    def backend(self) -> str:
+        """See `Executor.backend`."""
+        return self._inner.backend
+
+    @property
+    def device(self) -> str:
+        """See `Executor.device`."""
+        return self._inner.device
+
+    @property
+    def note(self) -> str:
+        """See `Executor.note`."""
+        return f"{self._note}; {self._inner.note}" if self._inner.note else self._note
+
+    @property
+    def has_state(self) -> bool:
+        """See `Executor.has_state`."""
+        return self._inner.has_state
+
+    def reset(self) -> None:
+        """See `Executor.reset`."""
+        self._inner.reset()
+
+    @property
+    def inputs(self) -> Sequence[TensorInfo]:
+        """See `Executor.inputs`."""
+        return [self._named(info) for info in self._inner.inputs]
+
+    @property
+    def outputs(self) -> Sequence[TensorInfo]:
+        """See `Executor.outputs`."""
+        return [self._named(info) for info in self._inner.outputs]
+
+    def _named(self, info: TensorInfo) -> TensorInfo:
+        return replace(info, name=self._sources.get(info.name, info.name))
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        output_names: Sequence[str] | None = None,
+        observe: Observer | None = None,
+    ) -> dict[str, Array]:
+        """See `Executor.run`."""
+        wanted = [info.name for info in self.outputs] if output_names is None else list(output_names)
+        unknown = next((name for name in wanted if name not in self._names), None)
+        if unknown is not None:
+            raise no_such_tensor(unknown, self.tensor_names)
+        given = {self._names.get(name, name): array for name, array in inputs.items()}
+        watch: Observer | None = None
+        if observe is not None:
+            see = observe
+
+            def watch(name: str, array: Array) -> None:
+                see(self._sources.get(name, name), array)
+
+        results = self._inner.run(given, output_names=[self._names[name] for name in wanted], observe=watch)
+        return {name: results[self._names[name]] for name in wanted}
+
+
+def converted_executor(
+    model: str | PathLike[str],
+    format: Format,
+    options: Mapping[str, Any],
+    input_shapes: InputShapes | None,
+    make: Callable[[Graph], Executor],
+) -> Executor:
+    """An executor for a model of a format that has no runtime. options: of the reader. make: runs the NNEF graph.
+
+    Errors: those of reading, converting and running.
+    """
+    detect_input(Path(fspath(model)), format.name)  # refuses what is no model
+    source = make_reader(format, **options)(fspath(model), input_shapes)
+    converter = load(str(format.dialect.to_nnef), format)(keep_io_names=True, keep_names=True)
+    graph: Graph = converter(source)
+    optimizer = make_optimizer(NNEF.dialect)
+    if optimizer is not None:
+        optimizer(graph, only_required=True)
+    graph.sort()
+    return ConvertedExecutor(make(graph), converter.tensor_mapping(), f"{format.title} has no runtime: run as NNEF")

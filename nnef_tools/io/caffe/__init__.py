@@ -1,0 +1,3 @@
+"""Caffe's nets, read without Caffe."""
+
+from .reader import Reader as Reader
