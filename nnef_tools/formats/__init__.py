@@ -83,10 +83,10 @@ def detect_input(path: Path, name: str | None = None) -> Format:
 def _detected(path: Path) -> Format:
     if path.is_dir():
         for format in FORMATS.values():
-            if format.folder_mark is not None and (path / format.folder_mark).is_file():
+            if any((path / mark).is_file() for mark in format.folder_marks):
                 return format
         models = [file for file in sorted(path.iterdir()) if file.is_file() and _by_suffix(file, reading=True)]
-        hint = f"give the file '{models[0]}'" if models else f"an NNEF model folder has a file {NNEF.folder_mark}"
+        hint = f"give the file '{models[0]}'" if models else f"an NNEF model folder has a file {NNEF.folder_marks[0]}"
         raise FormatError("the folder holds no model", where=str(path), hint=hint)
     head = _first_bytes(path)
     check_file(path, head)
@@ -136,9 +136,10 @@ def make_optimizer(dialect: Dialect, **options: Any) -> Optimizer | None:
 
 def check_dialect(graph: Graph, format: Format) -> None:
     """Raises UsageError if the operations of the graph clearly belong to another format."""
-    dialect = next((dialect for dialect in DIALECTS.values() if dialect.owns(graph)), None)
-    if dialect is None or dialect is format.dialect:
+    owners = [dialect for dialect in DIALECTS.values() if dialect.owns(graph)]
+    if not owners or format.dialect in owners:  # some dialects cannot be told apart
         return
+    dialect = owners[0]
     types = ", ".join(list(dict.fromkeys(str(operation.type) for operation in graph.operations))[:3])
     name = dialect.to_nnef if format is NNEF else format.dialect.from_nnef if dialect is NNEF.dialect else None
     module = name.partition(":")[0] if name else None
@@ -195,7 +196,7 @@ def _first_bytes(path: Path) -> bytes:
 
 def _by_suffix(path: Path, reading: bool = False) -> Format | None:
     for format in FORMATS.values():
-        if path.name == format.folder_mark:
+        if path.name in format.folder_marks:
             return format
     for format in FORMATS.values():
         if has_suffix(path, format.suffixes) or (reading and has_suffix(path, format.read_suffixes)):

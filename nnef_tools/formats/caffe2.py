@@ -1,10 +1,16 @@
-"""Caffe2, which is recognized but not read or written yet."""
+"""Caffe2."""
 
 from __future__ import annotations
 
-from .format import Dialect, Format
+from .format import Dialect, Format, has_capitalized_operators
 
-CAFFE2 = Dialect(name="caffe2", title="Caffe2")
+CAFFE2 = Dialect(
+    name="caffe2",
+    title="Caffe2",
+    owns=has_capitalized_operators,
+    to_nnef="conversion.caffe2_to_nnef:Converter",
+    from_nnef="conversion.nnef_to_caffe2:Converter",
+)
 
 FORMATS = (
     Format(
@@ -12,7 +18,8 @@ FORMATS = (
         title="Caffe2",
         dialect=CAFFE2,
         suffixes=(".caffe2",),
-        folder_mark="predict_net.pb",
-        extra="caffe",
+        folder_marks=("predict_net.pb", "predict_net.pbtxt"),
+        reader="io.caffe2:Reader",
+        writer="io.caffe2:Writer",
     ),
 )

@@ -98,11 +98,12 @@ class Format(NamedTuple):
     """A model format: how its files are recognized, read, written and run.
 
     The first suffix is the one that a new file gets; files with `read_suffixes` are only read. archive_suffixes: those
-    of compressed files that hold a model folder. folder_mark: the file that marks a folder as a model. is_magic: does a
-    file begin as those of the format do? extra: the optional dependencies that the format needs. reader, writer:
-    classes, None if there is none. reader_options, writer_options: the options of a conversion that they follow.
-    runtimes: what can run its models, fastest first; without any they are run as NNEF, if they can be converted to it.
-    witness: a program that runs them for comparison only, since it is not the original and does not know all of them.
+    of compressed files that hold a model folder. folder_marks: the files of which each marks a folder as a model.
+    is_magic: does a file begin as those of the format do? extra: the optional dependencies that the format needs.
+    reader, writer: classes, None if there is none. reader_options, writer_options: the options of a conversion that
+    they follow. runtimes: what can run its models, fastest first; without any they are run as NNEF, if they can be
+    converted to it. witness: a program that runs them for comparison only, since it is not the original and does not
+    know all of them.
     """
 
     name: str
@@ -111,7 +112,7 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]
     read_suffixes: tuple[str, ...] = ()
     archive_suffixes: tuple[str, ...] = ()
-    folder_mark: str | None = None
+    folder_marks: tuple[str, ...] = ()
     is_magic: Callable[[bytes], bool] = lambda head: False
     extra: str | None = None
     reader: str | None = None
@@ -120,6 +121,13 @@ class Format(NamedTuple):
     writer_options: frozenset[str] = frozenset()
     runtimes: tuple[Runtime, ...] = ()
     witness: Runtime | None = None
+
+
+def has_capitalized_operators(graph: Graph) -> bool:
+    """Do operators have the form of ONNX's: does none declare an input, and are all their names capitalized?"""
+    types = operation_types(graph)
+    undeclared = bool(graph.inputs) and not any(tensor.has_producer for tensor in graph.inputs)
+    return undeclared and bool(types) and all(type[0].isupper() for type in types if type)
 
 
 def operation_types(graph: Graph) -> set[str]:

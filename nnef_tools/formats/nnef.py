@@ -20,7 +20,7 @@ FORMATS = (
         dialect=NNEF,
         suffixes=(".nnef", ".tgz", ".tar.gz", ".tar"),
         archive_suffixes=(".tgz", ".tar.gz"),
-        folder_mark="graph.nnef",
+        folder_marks=("graph.nnef",),
         is_magic=lambda head: head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar",
         reader="io.nnef:Reader",
         reader_options=frozenset({"custom_shapes", "load_variables"}),

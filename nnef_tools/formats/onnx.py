@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .format import Dialect, Format, Runtime, operation_types
-
-if TYPE_CHECKING:
-    from ..model import Graph
-
-
-def _owns(graph: Graph) -> bool:
-    """Does a graph hold ONNX operators: does no operation declare an input, and are all operator names capitalized?"""
-    types = operation_types(graph)
-    undeclared = bool(graph.inputs) and not any(tensor.has_producer for tensor in graph.inputs)
-    return undeclared and bool(types) and all(type[0].isupper() for type in types if type)
-
+from .format import Dialect, Format, Runtime, has_capitalized_operators
 
 ONNX = Dialect(
     name="onnx",
     title="ONNX",
-    owns=_owns,
+    owns=has_capitalized_operators,
     to_nnef="conversion.onnx_to_nnef:Converter",
     from_nnef="conversion.nnef_to_onnx:Converter",
     optimizer="optimization.onnx_optimizer:Optimizer",

@@ -40,6 +40,7 @@ def archive(path: Path, mode: str) -> None:
         ("a.onnx", b"\x1c\0\0\0TFL3", "tflite"),
         ("a.prototxt", b"name: 'x'", "caffe"),
         ("predict_net.pb", b"\x0a", "caffe2"),
+        ("predict_net.pbtxt", b"name: 'x'", "caffe2"),
         ("a.nnef", b"?", "nnef"),
     ],
 )
@@ -198,10 +199,11 @@ def test_routes(source: str, target: str, detour: bool, expected: list[str]) -> 
 
 
 def test_formats_without_converter() -> None:
-    with pytest.raises(UsageError, match="unsupported conversion: caffe2 to onnx") as caught:
-        find_route(FORMATS["caffe2"], FORMATS["onnx"])
+    with pytest.raises(UsageError, match="unsupported conversion: onnx to caffe") as caught:
+        find_route(FORMATS["onnx"], FORMATS["caffe"])
     assert caught.value.hint == (
-        "formats that can be read: nnef, onnx, tf, tflite, caffe; that can be written: nnef, onnx, tf, tflite"
+        "formats that can be read: nnef, onnx, tf, tflite, caffe, caffe2; "
+        "that can be written: nnef, onnx, tf, tflite, caffe2"
     )
 
 

@@ -26,6 +26,11 @@ def test_onnx_operators_page() -> None:
     assert page == module.generate(), "run: python scripts/generate_coverage.py"
 
 
+def test_caffe2_operators_page() -> None:
+    page = (ROOT / "docs" / "reference" / "caffe2-operators.md").read_text("utf-8")
+    assert page == script("generate_caffe2_coverage").generate(), "run: python scripts/generate_caffe2_coverage.py"
+
+
 @pytest.mark.parametrize("name", ["tf-operators.md", "tflite-operators.md"])
 def test_tensorflow_operators_pages(name: str) -> None:
     page = (ROOT / "docs" / "reference" / name).read_text("utf-8")

@@ -72,9 +72,17 @@ def tensorflow_back(model: Model, folder: Path) -> Results:
     return _run(model, target, backend="numpy")
 
 
+def caffe2_back(model: Model, folder: Path) -> Results:
+    """To Caffe2, which no test can run, and back to NNEF."""
+    target, back = folder.with_suffix(".caffe2"), folder.with_suffix(".caffe2.nnef")
+    nnef_tools.convert_model(folder, target)
+    nnef_tools.convert_model(target, back)
+    return _run(model, back, backend="numpy")
+
+
 ENGINES: dict[str, Engine] = {
     engine.__name__: engine
-    for engine in (numpy, torch, onnxruntime, optimized, onnx, onnx_back, tensorflow, tensorflow_back)
+    for engine in (numpy, torch, onnxruntime, optimized, onnx, onnx_back, tensorflow, tensorflow_back, caffe2_back)
 }
 FOLLOWS = {"onnx_back": "onnx", "tensorflow_back": "tensorflow"}
 """Engines that go on with the file of another one."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import FormatError
 from .schema import Field, Message, MessageType
-from .wire import BYTES, MAX_DEPTH, VARINT, end_of_value, packed_varints, read_varint
+from .wire import BYTES, FIXED32, FIXED64, MAX_DEPTH, VARINT, end_of_value, packed_varints, read_varint
 
 Unknown: TypeAlias = "set[str] | None"
 
@@ -27,9 +27,8 @@ def decode(data: memoryview, type: MessageType, unknown: Unknown = None) -> Mess
 def _decode(data: memoryview, type: MessageType, position: int, end: int, depth: int, unknown: Unknown) -> Message:
     if depth > MAX_DEPTH:
         raise FormatError(f"messages are nested more than {MAX_DEPTH} deep", where=f"byte {position}")
-    message = Message(type)
+    message, by_tag = Message(type), type.by_tag
     numbers: dict[Field, list[Any]] = {}
-    by_tag = type.by_tag
     while position < end:
         begin = position
         tag = data[position]
@@ -71,6 +70,8 @@ def _decode(data: memoryview, type: MessageType, position: int, end: int, depth:
             if form == "list":
                 message.setdefault(name, []).append(value)
             elif form == "numbers":
+                if wire in (FIXED32, FIXED64) and tag < 0x80 and stop < end and data[stop] == tag:
+                    value, stop = _run(data, tag, begin, end, field)
                 numbers.setdefault(field, []).append(value)
             elif form == "map":
                 message.setdefault(name, {})[value["key"]] = value["value"]
@@ -81,8 +82,7 @@ def _decode(data: memoryview, type: MessageType, position: int, end: int, depth:
         else:
             _note_unknown(type, tag, begin, unknown)
         position = stop
-    for field, parts in numbers.items():
-        message[field.name] = _joined(parts, field)
+    message.update({field.name: _joined(parts, field) for field, parts in numbers.items()})
     return message
 
 
@@ -127,6 +127,26 @@ def _number(data: memoryview, value: int | None, kind: str) -> Any:
     if kind == "int64":
         return ((value & 0xFFFFFFFFFFFFFFFF) ^ (1 << 63)) - (1 << 63)
     return value & (0xFFFFFFFF if kind == "uint32" else 0xFFFFFFFFFFFFFFFF)
+
+
+def _run(data: memoryview, tag: int, begin: int, end: int, field: Field) -> tuple[np.ndarray[Any, Any], int]:
+    """The numbers of fixed size that follow each other, each behind the same tag of one byte, and the end of the last.
+
+    Weights of files from before fields were packed are such runs.
+    """
+    item = np.dtype(np.uint32 if tag & 7 == FIXED32 else np.uint64).newbyteorder("<")
+    row = np.dtype([("tag", np.uint8), ("item", item)])  # without padding
+    parts, count = [], 64
+    while True:
+        count = min(count, (end - begin) // row.itemsize)
+        rows = np.frombuffer(data[begin : begin + count * row.itemsize], row)
+        others = np.flatnonzero(rows["tag"] != tag)
+        length = int(others[0]) if len(others) else count
+        parts.append(np.ascontiguousarray(rows["item"][:length]))
+        begin += length * row.itemsize
+        if length < count or count == 0:
+            return np.concatenate(parts).view(field.item_type), begin
+        count *= 4
 
 
 def _packed(data: memoryview, field: Field) -> np.ndarray[Any, Any]:

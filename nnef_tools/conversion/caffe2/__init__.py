@@ -1,0 +1,1 @@
+"""Conversion between Caffe2 and NNEF."""

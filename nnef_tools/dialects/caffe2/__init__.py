@@ -1,0 +1,1 @@
+"""What is known of Caffe2 apart from its files."""
