@@ -227,10 +227,16 @@ def _fuse_reshape(graph: Graph, op: Operation) -> bool:
 def _drop_reshape(graph: Graph, op: Operation) -> bool:
     """A reshape to the same shape is not needed."""
     x, y = op.inputs[0], op.output
-    if x.shape != y.shape or x.data is not None or x in graph.inputs or x in graph.outputs or x.quant or y.quant:
+    if x.shape != y.shape or x.data is not None or x.quant or y.quant:
         return False
+    if x in graph.inputs and y not in graph.outputs:
+        for consumer in list(y.consumers):
+            consumer.inputs = tuple(x if t is y else t for t in consumer.inputs)
+        graph.remove_operation(op, unlink=True)
+        graph.remove_tensor(y)
+        return True
     before = x.producer
-    if before is None:
+    if before is None or x in graph.outputs:
         return False
     for consumer in list(x.consumers):
         if consumer is not op:
@@ -267,19 +273,27 @@ def _fuse_into(graph: Graph, op: Operation) -> bool:
         if wanted != tuple(n for k, n in enumerate(own) if k not in gone):
             return False
         before.attribs = {**before.attribs, "keep_dims": False}
-    elif before.type == "FULLY_CONNECTED":
-        first = before.inputs[0].producer
-        origin = first.inputs[0] if first is not None and first.type == "RESHAPE" else None
-        units, depth = before.inputs[1].shape or (None, None)
-        if origin is None or origin.shape is None or origin.shape[-1:] != (depth,) or origin.quant:
-            return False
-        if wanted != (*origin.shape[:-1], units):
-            return False
-        before.inputs = (origin, *before.inputs[1:])
-        before.attribs = {**before.attribs, "keep_num_dims": len(origin.shape) != 2}
-    else:
+    elif before.type != "FULLY_CONNECTED" or not _keep_dimensions(graph, before, wanted or ()):
         return False
     absorb(graph, before, op)
+    return True
+
+
+def _keep_dimensions(graph: Graph, op: Operation, wanted: tuple[int | None, ...]) -> bool:
+    """Lets FULLY_CONNECTED give a result of that shape, if its input comes from a reshape."""
+    first = op.inputs[0].producer
+    units, depth = op.inputs[1].shape or (None, None)
+    if first is None or first.type != "RESHAPE" or wanted[-1:] != (units,):
+        return False
+    origin, extents = first.inputs[0], (*wanted[:-1], depth)
+    if origin.shape == extents and not origin.quant:
+        op.inputs = (origin, *op.inputs[1:])
+    elif source_of(graph, op.inputs[0]) is first and None not in extents:
+        first.inputs = (origin, Tensor(graph, shape=(len(extents),), dtype=np.int32, data=np.array(extents, np.int32)))
+        first.attribs, first.output.shape = {}, extents
+    else:
+        return False
+    op.attribs = {**op.attribs, "keep_num_dims": len(extents) != 2}
     return True
 
 

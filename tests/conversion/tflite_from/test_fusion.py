@@ -38,12 +38,27 @@ NETWORKS = [
     ("c = constant(shape = [1, 3], value = [0.1, -0.2, 0.3]); r = prelu(x, c);", ["PRELU"]),
     ("d = constant(shape = [3, 4, 3, 3], value = [0.1]); r = deconv(x, d, b, padding = [(1, 1), (1, 1)]);",
      ["TRANSPOSE_CONV"]),
+    ("d = constant(shape = [3, 1, 3, 3], value = [0.1]); r = conv(x, d, groups = 0);", ["DEPTHWISE_CONV_2D"]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "expected"), NETWORKS)
 def test_images(body: str, expected: list[str]) -> None:
     check_lite(nnef_graph(IMAGE + FILTER + body.replace("V,", "[(0, 0), (0, 0)],") + BACK), ops=expected)
+
+
+@pytest.mark.parametrize(("groups", "expected"), [(0, "DEPTHWISE_CONV_2D"), (1, "CONV_2D")])
+def test_images_of_one_channel(groups: int, expected: str) -> None:
+    """Their transposes move nothing, so that they are reshapes."""
+    image = "t = external(shape = [1, 8, 7, 1]); x = transpose(t, axes = [0, 3, 1, 2]); "
+    filter = "w = constant(shape = [4, 1, 3, 3], value = [0.1]); "
+    check_lite(nnef_graph(f"{image}{filter}r = conv(x, w, groups = {groups}); {BACK}"), ops=[expected])
+
+
+def test_matrices_keep_dimensions() -> None:
+    text = "x = external(shape = [2, 3, 4, 5]); r = reshape(x, shape = [6, 20]); "
+    text += "w = constant(shape = [7, 20], value = [0.1]); y = reshape(linear(r, w), shape = [2, 3, 7]);"
+    check_lite(nnef_graph(text), ops=["RESHAPE", "FULLY_CONNECTED"])
 
 
 @pytest.mark.parametrize(

@@ -14,28 +14,7 @@ from nnef_tools.io.tf.lite import Reader
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.pipeline import convert_model
 
-from .quantized_models import classifier, entry, random_codes, written
-
-
-def described(tensor: Tensor) -> tuple[Any, ...]:
-    """What has to come back of a tensor, as bits."""
-    quant = tensor.quant or {}
-    parameters = [np.asarray(quant.get("scale"), np.float32), np.asarray(quant.get("zero_point"), np.int64)]
-    data = None if tensor.data is None else np.asarray(tensor.data).tobytes()
-    axis = quant.get("quantized_dimension") or 0
-    return tensor.shape, tensor.dtype, data, *(item.tobytes() for item in parameters), axis
-
-
-def operators(graph: Graph) -> list[tuple[Any, ...]]:
-    """Each operator with what its quantized tensors are."""
-    return [
-        (
-            op.type,
-            op.attribs.get("fused_activation_function"),
-            [described(t) for t in (*op.inputs, *op.outputs) if (t.quant or {}).get("scale") is not None],
-        )
-        for op in graph.operations
-    ]
+from .quantized_models import classifier, described, entry, operators, random_codes, written
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
