@@ -382,8 +382,13 @@ def _weighted(graph: Graph, op: Operation, x: Tensor, bias: Tensor | None) -> li
         if codes is None or codes.shape != (count,) or codes.dtype not in _bias_types(x.dtype):
             return None
         of_bias, zero_point = _parameters(codes)
-        if np.any(zero_point) or not np.allclose(of_bias, scale, rtol=SCALE_TOLERANCE, atol=0):
+        if np.any(zero_point):
             return None
+        if not np.allclose(of_bias, scale, rtol=SCALE_TOLERANCE, atol=0):
+            if codes.data is None or np.any(codes.data):
+                return None
+            # zeros, which several operators may share, have any scale, but kernels compare
+            codes = Tensor(graph, shape=codes.shape, dtype=codes.dtype, data=codes.data, quant=_bias_quant(scale))
     inputs = list(op.inputs[:at_bias])
     inputs[at_x], inputs[at_weights] = x, weights
     return inputs if codes is None else [*inputs, codes]

@@ -13,7 +13,7 @@ from nnef_tools.model import Graph
 from nnef_tools.pipeline import convert_model
 
 from ...support.lite_models import Fixed, operator_graph, run_litert
-from .quantized_models import entry, operators, random_codes, written
+from .quantized_models import classifier, entry, operators, random_codes, written
 
 pytest.importorskip("ai_edge_litert", reason="it runs the models")
 
@@ -98,3 +98,14 @@ def test_sums_of_wide_codes_have_any_scales(tmp_path: Path) -> None:
     """Runtimes before version 3 of ADD take scales of int16 for powers of two."""
     found = came_back(model("ADD", [X, X], [X], np.int16, fused_activation_function="NONE"), tmp_path)
     assert found.operations[0].attribs["pot_scale_int16"] is False
+
+
+def test_zeros_with_another_scale_are_no_bias(tmp_path: Path) -> None:
+    """Operators with different scales may share them."""
+    graph = classifier(np.int16)
+    for op in graph.operations:
+        if op.type in ("CONV_2D", "FULLY_CONNECTED"):
+            bias = op.inputs[2]
+            bias.data, bias.quant = np.zeros_like(bias.data), {**(bias.quant or {}), "scale": 0.5, "zero_point": 0}
+    found = came_back(graph, tmp_path)
+    assert [op.type for op in found.operations] == [op.type for op in graph.operations]
