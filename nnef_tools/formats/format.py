@@ -104,7 +104,8 @@ class Format:
     of compressed files that hold a model folder. folder_mark: the file that marks a folder as a model. is_magic: does a
     file begin as those of the format do? extra: the optional dependencies that the format needs. reader, writer:
     classes, None if there is none. reader_options, writer_options: the options of a conversion that they follow.
-    runtimes: what can run its models, fastest first.
+    runtimes: what can run its models, fastest first. verifying: the one that verification compares with, by default
+    the first.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Format:
     writer: str | None = None
     writer_options: frozenset[str] = frozenset()
     runtimes: tuple[Runtime, ...] = ()
+    verifying: str | None = None
 
 
 def operation_types(graph: Graph) -> set[str]:

@@ -17,7 +17,8 @@ from ..execution.feeds.input_ranges import InputRange, input_ranges
 from ..execution.feeds.sources import RandomSource
 from ..execution.kernels.loading import ModelWarning, read_graph
 from ..execution.results.compare import OutputComparison
-from ..execution.runtimes import kernel_backends, make_executor
+from ..execution.runtimes import AUTO, kernel_backends, make_executor
+from ..formats import FORMATS
 from ..model import Graph
 from ..ops.inference import infer_graph
 from ..report import FirstDifference, OutputCheck, Verification, format_table
@@ -147,7 +148,7 @@ def _executor(
     path, format = model
     backends = kernel_backends(format)
     if not backends:
-        return make_executor(path, format=format, signature=signature)
+        return make_executor(path, format=format, backend=FORMATS[format].verifying or AUTO, signature=signature)
     with _no_warnings():
         return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
 

@@ -98,6 +98,29 @@ def test_weights_beside_real_inputs_stay_codes(tmp_path: Path, asymmetric: bool)
     assert described(op.inputs[1]) == described(w)
 
 
+def test_real_weights_are_what_is_verified(tmp_path: Path) -> None:
+    """LiteRT itself differs by its quantization of the inputs, which a warning tells."""
+    pytest.importorskip("ai_edge_litert")
+    random = np.random.default_rng(0)
+    graph = Graph("hybrid")
+    x, y = Tensor(graph, "x", (1, 64), np.float32), Tensor(graph, "y", (1, 16), np.float32)
+    codes = random.integers(-127, 127, (16, 64), endpoint=True).astype(np.int8)
+    w = Tensor(graph, "w", codes.shape, np.int8, codes, quant=entry(0.01))
+    options = {"weights_format": "DEFAULT", "keep_num_dims": False, "fused_activation_function": "NONE"}
+    Operation(graph, "FULLY_CONNECTED", attribs=options, inputs=(x, w), outputs=(y,))
+    graph.inputs, graph.outputs = [x], [y]
+    source = written(graph, tmp_path)
+    value = random.standard_normal((1, 64)).astype(np.float32)
+    exact = value.astype(np.float64) @ (codes * 0.01).T
+    for backend, low, high in (("litert-real-weights", 0.0, 1e-6), ("litert-reference", 1e-4, 0.02)):
+        executor = make_executor(source, format="tflite", backend=backend)
+        error = np.abs(executor.run({"x": value})["y"] - exact).max() / np.abs(exact).max()
+        assert low <= error < high
+    report = convert_model(source, tmp_path / "model.nnef", verify=2)
+    assert any("LiteRT quantizes when it runs" in warning for warning in report.warnings)
+    convert_model(tmp_path / "model.nnef", tmp_path / "back.tflite", verify=2)
+
+
 def test_weights_of_four_bits_come_back(tmp_path: Path) -> None:
     graph = classifier()
     for tensor in graph.tensors:
