@@ -297,6 +297,20 @@ def _keep_dimensions(graph: Graph, op: Operation, wanted: tuple[int | None, ...]
     return True
 
 
+def _fuse_flattening(graph: Graph, op: Operation) -> bool:
+    """FULLY_CONNECTED makes a matrix of its input itself."""
+    first = source_of(graph, op.inputs[0])
+    if first is None or first.type != "RESHAPE" or op.attribs.get("keep_num_dims") or first.inputs[0].quant:
+        return False
+    x, matrix, weights = (tensor.shape or () for tensor in (first.inputs[0], first.output, op.inputs[1]))
+    if (x[:1], set(x[1:-1]), x[-1:]) != (matrix[:1], {1}, weights[-1:]):
+        return False
+    if any(other.type == "RESHAPE" for other in op.output.consumers):  # which may keep the dimensions
+        return False
+    op.inputs = (first.inputs[0], *op.inputs[1:])
+    return True
+
+
 def _move_blocks(graph: Graph, op: Operation) -> bool:
     """The moves of blocks by a transpose between two reshapes are DEPTH_TO_SPACE and SPACE_TO_DEPTH."""
     transpose = source_of(graph, op.inputs[0])
@@ -360,6 +374,7 @@ _RULES: dict[str, Callable[[Graph, Operation], bool]] = {
     **dict.fromkeys(_TAKES_INT32, _narrow_indices),
     "CONV_2D": _fuse_padding,
     "DEPTHWISE_CONV_2D": _fuse_padding,
+    "FULLY_CONNECTED": _fuse_flattening,
     "ADD": _fuse_term,
     "SUB": _fuse_term,
     "MUL": _fuse_factor,

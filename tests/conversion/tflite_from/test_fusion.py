@@ -59,6 +59,12 @@ def test_matrices_keep_dimensions() -> None:
     text = "x = external(shape = [2, 3, 4, 5]); r = reshape(x, shape = [6, 20]); "
     text += "w = constant(shape = [7, 20], value = [0.1]); y = reshape(linear(r, w), shape = [2, 3, 7]);"
     check_lite(nnef_graph(text), ops=["RESHAPE", "FULLY_CONNECTED"])
+    text = "x = external(shape = [2, 5, 3, 3]); m = mean_reduce(x, axes = [2, 3]); r = reshape(m, shape = [2, 5]); "
+    text += "w = constant(shape = [7, 5], value = [0.1]); y = linear(r, w);"
+    check_lite(nnef_graph(text), ops=["MEAN", "FULLY_CONNECTED"])
+    text = "x = external(shape = [2, 1, 1, 5]); r = reshape(x, shape = [2, 5]); "
+    text += "w = constant(shape = [7, 5], value = [0.1]); y = linear(r, w);"
+    check_lite(nnef_graph(text), ops=["FULLY_CONNECTED"])
 
 
 @pytest.mark.parametrize(

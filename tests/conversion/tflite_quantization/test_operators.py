@@ -77,14 +77,14 @@ def test_computing(type: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
-@pytest.mark.parametrize(("channels", "multiplier"), [(3, 2), (1, 4), (4, 1)])
-def test_depthwise_convolution(channels: int, multiplier: int, dtype: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("channels", "multiplier", "dilation"), [(3, 2, 1), (1, 4, 1), (4, 1, 2)])
+def test_depthwise_convolution(channels: int, multiplier: int, dilation: int, dtype: Any, tmp_path: Path) -> None:
     """Also of one channel, which is no CONV_2D, and with scales for each of several results of a channel."""
     count = channels * multiplier
     scales = np.linspace(0.01, 0.02, count, dtype=np.float32)
     codes, bias_type = random_codes((1, 3, 3, count), np.int8, 1), np.int64 if dtype is np.int16 else np.int32
     filter, bias = Fixed(np.maximum(codes, -127)), Fixed(np.arange(count).astype(bias_type) * 9)
-    window = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
+    window = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": dilation, "dilation_w_factor": 1}
     options = {**window, "depth_multiplier": multiplier, "fused_activation_function": "RELU"}
     graph = model("DEPTHWISE_CONV_2D", [(1, 5, 4, channels), filter, bias], [(1, 5, 4, count)], dtype, **options)
     zeros, scale = np.zeros(count, np.int64), np.float32(CODES[dtype][1])
@@ -92,6 +92,16 @@ def test_depthwise_convolution(channels: int, multiplier: int, dtype: Any, tmp_p
     w.quant, b.quant = entry(scales, zeros, 3), entry(scales * scale, zeros)
     found = came_back(graph, tmp_path)
     assert operators(found) == operators(graph)
+
+
+def test_groups_of_one_channel_stay_groups(tmp_path: Path) -> None:
+    """LiteRT quantizes the input of CONV_2D otherwise than that of DEPTHWISE_CONV_2D, if there is dynamic range."""
+    filter, bias = Fixed(np.maximum(random_codes((4, 3, 3, 1), np.int8, 1), -127)), Fixed(np.arange(4, dtype=np.int32))
+    window = {"padding": "SAME", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
+    graph = model("CONV_2D", [X, filter, bias], [X], np.int8, fused_activation_function="NONE", **window)
+    _, w, b = graph.operations[0].inputs
+    w.quant, b.quant = entry(0.01), entry(float(np.float32(0.01) * np.float32(CODES[np.int8][1])))
+    assert operators(came_back(graph, tmp_path)) == operators(graph)
 
 
 def test_sums_of_wide_codes_have_any_scales(tmp_path: Path) -> None:

@@ -188,8 +188,8 @@ def _attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
 def _correlate2d(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
     attributes = _attributes(b, window)
     dims = b.in_format(window.downscaled, shape(x)[0], shape(w)[0])
-    depthwise = groups != 1 and shape(w)[1] == 1
-    if depthwise and set(window.dilation) == {1} and len(set(window.stride)) == 1:
+    depthwise = groups != 1 and shape(w)[1] == 1 and not (groups and b.tells_depthwise)
+    if depthwise and (b.tells_depthwise or (set(window.dilation) == {1} and len(set(window.stride)) == 1)):
         return known(b.DepthwiseConv2dNative(x, _to_depthwise(b, w, _channels(b, x)), **attributes), dims)
     return known(b.Conv2D(x, _to_xcn(b, w), **attributes), dims)
 
