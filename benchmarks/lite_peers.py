@@ -138,7 +138,8 @@ def run(path: Path, inputs: Mapping[str, Array]) -> list[Array]:
         return list(session.run(None, _feeds(shapes, inputs)))
     opened = interpreter(path)
     details = opened.get_input_details()
-    feeds = _feeds({item["name"]: tuple(map(int, item["shape"])) for item in details}, inputs)
+    extents = {item["name"]: [n if n >= 0 else None for n in item["shape_signature"].tolist()] for item in details}
+    feeds = _feeds({name: tuple(shape) for name, shape in extents.items()}, inputs)
     for item in details:
         opened.resize_tensor_input(item["index"], feeds[item["name"]].shape)
     opened.allocate_tensors()
@@ -261,7 +262,8 @@ def onnx2tf(case: Case, tool: str) -> Callable[[Path], tuple[list[object], Path]
     shapes = [f"{name}:{','.join(map(str, x.shape))}" for name, x in case.inputs.items()]
 
     def make(folder: Path) -> tuple[list[object], Path]:
-        return [tool, "-i", case.source, "-o", folder, "-ois", *shapes], folder / "model_float32.tflite"
+        own = shutil.copy(case.source, folder / "model.onnx")  # which it may overwrite
+        return [tool, "-i", own, "-o", folder, "-ois", *shapes], folder / "model_float32.tflite"
 
     return make
 
