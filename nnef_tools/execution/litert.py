@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ..conversion.tflite.to_nnef.quantization import hybrid_kind, quantized_form
 from ..errors import ExecutionError, FileError, MissingPackageError
-from ..io.tf.lite import Reader
+from ..io.tf.lite import Reader, Writer
 from ..model import Graph, Tensor
 from ..model.facts import OPEN_EXTENTS
 from ..model.state import VARIABLES
@@ -145,6 +147,30 @@ class LiteRtReferenceExecutor(LiteRtExecutor):
     backend = "litert-reference"
     _kernels = OpResolverType.BUILTIN_REF
     _observable_kernels = OpResolverType.BUILTIN_REF
+
+
+class LiteRtRealWeightsExecutor(LiteRtExecutor):
+    """The same with weights as real numbers, where operators on real numbers have them as codes (dynamic range).
+
+    LiteRT quantizes the inputs of these operators when it runs, with scales that depend on the inputs. This computes
+    what the model says without that.
+    """
+
+    backend = "litert-real-weights"
+
+    def __init__(self, model: str | os.PathLike[str], signature: str | None = None) -> None:
+        graph = Reader(signature)(model)
+        weights = [t for item in _with_subgraphs(graph) for t in item.tensors if hybrid_kind(t) is not None]
+        if not weights:
+            super().__init__(model, signature)
+            return
+        for tensor in weights:
+            tensor.data = np.asarray(quantized_form(tensor))
+            tensor.dtype, tensor.quant = np.float32, {}
+        self._folder = TemporaryDirectory()
+        path = Path(self._folder.name) / Path(model).name
+        Writer()(graph, path)
+        super().__init__(path)
 
 
 def _with_subgraphs(graph: Graph) -> list[Graph]:

@@ -102,8 +102,8 @@ class Format(NamedTuple):
     is_magic: does a file begin as those of the format do? extra: the optional dependencies that the format needs.
     reader, writer: classes, None if there is none. reader_options, writer_options: the options of a conversion that
     they follow. runtimes: what can run its models, fastest first; without any they are run as NNEF, if they can be
-    converted to it. witness: a program that runs them for comparison only, since it is not the original and does not
-    know all of them.
+    converted to it. verifying: the one that verification compares with, by default the first. witness: a program that
+    runs them for comparison only, since it is not the original and does not know all of them.
     """
 
     name: str
@@ -120,6 +120,7 @@ class Format(NamedTuple):
     writer: str | None = None
     writer_options: frozenset[str] = frozenset()
     runtimes: tuple[Runtime, ...] = ()
+    verifying: str | None = None
     witness: Runtime | None = None
 
 

@@ -29,6 +29,10 @@ FORMATS = (
         runtimes=(
             Runtime("litert", "TFLite", "execution.litert:LiteRtExecutor", package="ai_edge_litert"),
             Runtime("litert-reference", "TFLite", "execution.litert:LiteRtReferenceExecutor", package="ai_edge_litert"),
+            Runtime(
+                "litert-real-weights", "TFLite", "execution.litert:LiteRtRealWeightsExecutor", package="ai_edge_litert"
+            ),
         ),
+        verifying="litert-real-weights",
     ),
 )

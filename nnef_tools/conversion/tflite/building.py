@@ -202,11 +202,11 @@ def _conv_2d(
     dilations: Sequence[int],
     data_format: str,
 ) -> Tensor:
-    """Conv2D with a filter `[H, W, in, out]`; one of a single channel per group is DEPTHWISE_CONV_2D."""
+    """Conv2D with a filter `[H, W, in, out]`; one of a single channel per group is mostly DEPTHWISE_CONV_2D."""
     options = {**_window(strides, dilations), "padding": padding, "fused_activation_function": "NONE"}
     height, width, depth, count = shape(w)
     channels = shape(x)[-1]
-    if depth == 1 and channels > 1:
+    if depth == 1 and channels > 1 and not b.tells_depthwise:
         weights = b.reshape(w, [1, height, width, count])
         multiplier = count // channels
         return b.builtin("DEPTHWISE_CONV_2D", x, weights, _zeros(b, count), depth_multiplier=multiplier, **options)

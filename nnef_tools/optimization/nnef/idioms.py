@@ -156,7 +156,7 @@ class _Finder:
             case "clamp", (x, low, high) if self._is_single(op):
                 yield from self._hard_sigmoid(x, low, high)
             case "mul", _ if self._is_single(op):
-                yield from self._gelu(op.output)
+                yield from self._gelu(op)
                 for x, scale, count, epsilon in self._scaled_layers(op.inputs):
                     yield Idiom(LAYER_NORMALIZATION, (x, scale), {"count": count, "epsilon": epsilon})
             case "batch_normalization", (_, _, _, _, _) if self._is_single(op):
@@ -192,8 +192,8 @@ class _Finder:
         if z is not None and limits == (0.0, 1.0):
             yield Idiom(HARD_SIGMOID, (z,), {"alpha": alpha, "beta": beta})
 
-    def _gelu(self, result: Tensor) -> Iterator[Idiom]:
-        leaves, _ = self._factors(result, None)
+    def _gelu(self, product: Operation) -> Iterator[Idiom]:
+        leaves, _ = self._product(product.inputs, None)
         for y in leaves:
             z, one = self._with_number(self._operands(y, "add"))
             sign, difference = 1, self._operands(y, "sub")
@@ -202,7 +202,7 @@ class _Finder:
             unit, tanh = self._operand(z, "erf"), self._operand(z, "tanh")
             inner, slope = self._factors(unit or tanh or y, None)
             for x in inner[-1:] if unit is not None and len(inner) == 1 else self._cubic(inner, tanh):
-                factors, half = self._factors(result, x)
+                factors, half = self._product(product.inputs, x)
                 fits = isclose(sign * slope, sqrt(1 / 2) if unit is not None else sqrt(2 / pi), rel_tol=_NEAR)
                 if one == 1.0 and fits and isclose(half, 0.5) and factors in ([x, y], [y, x]):
                     yield Idiom(GELU, (x,), {"approximate": unit is None})
@@ -232,10 +232,12 @@ class _Finder:
         if negated is not None and x is not whole and depth:
             factors, number = self._factors(negated, whole, depth - 1)
             return factors, -number
-        first, second = _pair(self._operands(x, "mul"))
-        if first is None or second is None or x is whole or not depth:
-            return [x], 1.0
-        left, right = self._factors(first, whole, depth - 1), self._factors(second, whole, depth - 1)
+        operands = self._operands(x, "mul")
+        return self._product(operands, whole, depth - 1) if operands and x is not whole and depth else ([x], 1.0)
+
+    def _product(self, operands: Sequence[Tensor], whole: Tensor | None, depth: int = 3) -> tuple[list[Tensor], float]:
+        """The same of the product of two tensors."""
+        left, right = (self._factors(operand, whole, depth) for operand in operands)
         return left[0] + right[0], left[1] * right[1]
 
     def _column_bias(self, x: Tensor, y: Tensor) -> Iterator[Idiom]:

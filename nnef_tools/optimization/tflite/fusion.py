@@ -262,19 +262,41 @@ def _fuse_into(graph: Graph, op: Operation) -> bool:
         if wanted != tuple(1 if k in kept else n for k, n in enumerate(own)):
             return False
         before.attribs = {**before.attribs, "keep_dims": True}
-    elif before.type == "FULLY_CONNECTED":
-        first = before.inputs[0].producer
-        origin = first.inputs[0] if first is not None and first.type == "RESHAPE" else None
-        units, depth = before.inputs[1].shape or (None, None)
-        if origin is None or origin.shape is None or origin.shape[-1:] != (depth,) or origin.quant:
-            return False
-        if wanted != (*origin.shape[:-1], units):
-            return False
-        before.inputs = (origin, *before.inputs[1:])
-        before.attribs = {**before.attribs, "keep_num_dims": len(origin.shape) != 2}
-    else:
+    elif before.type != "FULLY_CONNECTED" or not _keep_dimensions(graph, before, wanted or ()):
         return False
     absorb(graph, before, op)
+    return True
+
+
+def _keep_dimensions(graph: Graph, op: Operation, wanted: tuple[int | None, ...]) -> bool:
+    """Lets FULLY_CONNECTED give a result of that shape, if its input comes from a reshape."""
+    first = op.inputs[0].producer
+    units, depth = op.inputs[1].shape or (None, None)
+    if first is None or first.type != "RESHAPE" or wanted[-1:] != (units,):
+        return False
+    origin, extents = first.inputs[0], (*wanted[:-1], depth)
+    if origin.shape == extents and not origin.quant:
+        op.inputs = (origin, *op.inputs[1:])
+    elif source_of(graph, op.inputs[0]) is first and None not in extents:
+        first.inputs = (origin, Tensor(graph, shape=(len(extents),), dtype=np.int32, data=np.array(extents, np.int32)))
+        first.attribs, first.output.shape = {}, extents
+    else:
+        return False
+    op.attribs = {**op.attribs, "keep_num_dims": len(extents) != 2}
+    return True
+
+
+def _fuse_flattening(graph: Graph, op: Operation) -> bool:
+    """FULLY_CONNECTED makes a matrix of its input itself."""
+    first = source_of(graph, op.inputs[0])
+    if first is None or first.type != "RESHAPE" or op.attribs.get("keep_num_dims") or first.inputs[0].quant:
+        return False
+    x, matrix, weights = (tensor.shape or () for tensor in (first.inputs[0], first.output, op.inputs[1]))
+    if (x[:1], set(x[1:-1]), x[-1:]) != (matrix[:1], {1}, weights[-1:]):
+        return False
+    if any(other.type == "RESHAPE" for other in op.output.consumers):  # which may keep the dimensions
+        return False
+    op.inputs = (first.inputs[0], *op.inputs[1:])
     return True
 
 
@@ -350,7 +372,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(_TAKES_INT32, _narrow_indices),
     "CONV_2D": _first(_fuse_padding, fuse_before),
     "DEPTHWISE_CONV_2D": _first(_fuse_padding, fuse_before),
-    "FULLY_CONNECTED": fuse_before,
+    "FULLY_CONNECTED": _first(fuse_before, _fuse_flattening),
     "ADD": _first(fold, drop_neutral, _fuse_term),
     "SUB": _first(fold, drop_neutral, _fuse_term),
     "MUL": _first(fold, drop_neutral, _fuse_factor),

@@ -7,7 +7,7 @@ exact: DEQUANTIZE, the operator for reals, QUANTIZE.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ml_dtypes
@@ -34,11 +34,11 @@ _BYTES = (np.int8, np.uint8)
 _MOVES: Mapping[str, tuple[Any, ...]] = {
     **dict.fromkeys(
         ("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "GATHER", "SPLIT", "SPLIT_V", "CONCATENATION", "PAD",
-         "MAX_POOL_2D", "RESIZE_NEAREST_NEIGHBOR", "EXPAND_DIMS", "SQUEEZE"), ACTIVATIONS
+         "MAX_POOL_2D", "REDUCE_MAX", "REDUCE_MIN", "RESIZE_NEAREST_NEIGHBOR", "EXPAND_DIMS", "SQUEEZE",
+         "PACK", "UNPACK", "MAXIMUM", "MINIMUM", "GATHER_ND", "BROADCAST_TO", "SELECT_V2"), ACTIVATIONS
     ),
     **dict.fromkeys(
-        ("PACK", "UNPACK", "MIRROR_PAD", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND",
-         "TILE", "MAXIMUM", "MINIMUM"), _BYTES
+        ("MIRROR_PAD", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND", "TILE"), _BYTES
     ),
 }  # fmt: skip
 """Operators whose results are codes of their inputs, or zero -> the types of codes that they have kernels for."""
@@ -48,8 +48,8 @@ _COMPUTING: Mapping[str, tuple[Any, ...]] = {
         ("ADD", "SUB", "MUL", "MEAN", "LEAKY_RELU", "RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX",
          "AVERAGE_POOL_2D", "RESIZE_BILINEAR"), ACTIVATIONS
     ),
-    **dict.fromkeys(("HARD_SWISH", "PRELU", "RELU_N1_TO_1"), _BYTES),
-    **dict.fromkeys(("BATCH_MATMUL", "ELU", "SQUARED_DIFFERENCE"), (np.int8,)),
+    **dict.fromkeys(("GELU", "HARD_SWISH", "PRELU", "RELU_N1_TO_1"), _BYTES),
+    **dict.fromkeys(("ABS", "BATCH_MATMUL", "ELU", "EXP", "LOG", "RSQRT", "SQUARED_DIFFERENCE"), (np.int8,)),
 }  # fmt: skip
 """Operators with kernels for codes -> the types of codes."""
 
@@ -230,28 +230,42 @@ def _join(graph: Graph, op: Operation) -> bool:
 
 
 def _move_constant(graph: Graph, op: Operation, codes: Tensor) -> bool:
-    """Reshapes or transposes constant codes, if their parameters still belong to one axis then."""
+    """Reshapes and transposes constant codes, up to where their parameters belong to one axis again."""
+    scale, _ = _parameters(codes)
+    data, quant = np.asarray(codes.data), dict(codes.quant or {})
+    channels = None
+    if scale.ndim:
+        channels = np.broadcast_to(
+            _along(np.arange(scale.size), int(quant["quantized_dimension"]), data.ndim), data.shape
+        )
+    last: Operation | None = op
+    while last is not None:
+        change = _change(last)
+        if change is None:
+            return False
+        data = change(data)
+        if channels is None:
+            break
+        channels = change(channels)
+        axis = next((k for k, n in enumerate(data.shape) if n == scale.size and _varies_along(channels, k)), None)
+        if axis is not None:
+            quant["quantized_dimension"] = axis
+            break
+        last = last.output.consumer
+    if last is None:
+        return False
+    constant = Tensor(graph, codes.name, data.shape, codes.dtype, data, quant=quant)
+    last.type, last.attribs, last.inputs = "DEQUANTIZE", {}, (constant,)
+    return True
+
+
+def _change(op: Operation) -> Callable[[Array], Array] | None:
+    """What a reshape or a transpose does; None for other operations, and for those whose arguments are computed."""
     second = op.inputs[1].data if len(op.inputs) > 1 else None
     if op.type not in ("RESHAPE", "TRANSPOSE") or second is None:
-        return False
+        return None
     arguments = [int(n) for n in np.asarray(second)]
-
-    def change(array: Array) -> Array:
-        return array.transpose(arguments) if op.type == "TRANSPOSE" else array.reshape(arguments)
-
-    scale, _ = _parameters(codes)
-    data, quant = change(np.asarray(codes.data)), dict(codes.quant or {})
-    if scale.ndim:
-        axis = int(quant["quantized_dimension"])
-        channels = _along(np.arange(scale.size), axis, np.ndim(codes.data))
-        moved = change(np.broadcast_to(channels, np.shape(codes.data)))
-        found = next((k for k, n in enumerate(moved.shape) if n == scale.size and _varies_along(moved, k)), None)
-        if found is None:
-            return False
-        quant["quantized_dimension"] = found
-    constant = Tensor(graph, codes.name, data.shape, codes.dtype, data, quant=quant)
-    op.type, op.attribs, op.inputs = "DEQUANTIZE", {}, (constant,)
-    return True
+    return lambda array: array.transpose(arguments) if op.type == "TRANSPOSE" else array.reshape(arguments)
 
 
 def _along(values: Array, axis: int, rank: int) -> Array:
@@ -293,7 +307,13 @@ def _compute(graph: Graph, op: Operation) -> bool:
         transpose.inputs, transpose.outputs = (codes, *transpose.inputs[1:]), (result,)
     if function != "NONE":
         op.attribs = {**op.attribs, "fused_activation_function": function}
+    if op.type in ("ADD", "SUB") and x.dtype is np.int16:  # runtimes before version 3 have no kernel for other scales
+        op.attribs = {**op.attribs, "pot_scale_int16": all(map(_is_power_of_two, (*inputs, result)))}
     return True
+
+
+def _is_power_of_two(codes: Tensor) -> bool:
+    return bool(np.all(np.frexp(_parameters(codes)[0])[0] == 0.5))
 
 
 def _result(graph: Graph, op: Operation) -> tuple[list[Operation], Tensor | None, str, Tensor] | None:
@@ -363,8 +383,13 @@ def _weighted(graph: Graph, op: Operation, x: Tensor, bias: Tensor | None) -> li
         if codes is None or codes.shape != (count,) or codes.dtype not in _bias_types(x.dtype):
             return None
         of_bias, zero_point = _parameters(codes)
-        if np.any(zero_point) or not np.allclose(of_bias, scale, rtol=SCALE_TOLERANCE, atol=0):
+        if np.any(zero_point):
             return None
+        if not np.allclose(of_bias, scale, rtol=SCALE_TOLERANCE, atol=0):
+            if codes.data is None or np.any(codes.data):
+                return None
+            # zeros, which several operators may share, have any scale, but kernels compare
+            codes = Tensor(graph, shape=codes.shape, dtype=codes.dtype, data=codes.data, quant=_bias_quant(scale))
         if x.dtype is np.int16 and codes.dtype is np.int32 and graph.metadata.get(FORMAT) != "tflite":
             data = np.asarray(codes.data).astype(np.int64)  # with those of 32 bits, kernels add in 32 bits
             codes = codes.copy_with(dtype=np.int64, data=data)

@@ -50,6 +50,7 @@ NETWORKS = [
     ("r = mean_reduce(x, axes = [2, 3]);", ["MEAN"]),
     ("s = reshape(squeeze(mean_reduce(x, axes = [2, 3]), axes = [2, 3]), shape = [1, 3, 1, 1]); r = conv(s, w1);",
      ["MEAN", "CONV_2D"]),
+    ("d = constant(shape = [3, 1, 3, 3], value = [0.1]); r = conv(x, d, groups = 0);", ["DEPTHWISE_CONV_2D"]),
 ]  # fmt: skip
 CONSTANTS = (
     "c = constant(shape = [1, 3], value = [0.5, -0.25, 2.0]); v = constant(shape = [6, 1, 3, 3], value = [0.1]); "
@@ -63,6 +64,26 @@ def test_images(body: str, expected: list[str]) -> None:
     valid = body.replace(" V", " [(0, 0), (0, 0)]")
     constants = "" if " constant(" in body or "c = " in body else CONSTANTS
     check_lite(nnef_graph(IMAGE + FILTER + constants + valid + BACK), ops=expected)
+
+
+@pytest.mark.parametrize(("groups", "expected"), [(0, "DEPTHWISE_CONV_2D"), (1, "CONV_2D")])
+def test_images_of_one_channel(groups: int, expected: str) -> None:
+    """Their transposes move nothing, so that they are reshapes."""
+    image = "t = external(shape = [1, 8, 7, 1]); x = transpose(t, axes = [0, 3, 1, 2]); "
+    filter = "w = constant(shape = [4, 1, 3, 3], value = [0.1]); "
+    check_lite(nnef_graph(f"{image}{filter}r = conv(x, w, groups = {groups}); {BACK}"), ops=[expected])
+
+
+def test_matrices_keep_dimensions() -> None:
+    text = "x = external(shape = [2, 3, 4, 5]); r = reshape(x, shape = [6, 20]); "
+    text += "w = constant(shape = [7, 20], value = [0.1]); y = reshape(linear(r, w), shape = [2, 3, 7]);"
+    check_lite(nnef_graph(text), ops=["RESHAPE", "FULLY_CONNECTED"])
+    text = "x = external(shape = [2, 5, 3, 3]); m = mean_reduce(x, axes = [2, 3]); r = reshape(m, shape = [2, 5]); "
+    text += "w = constant(shape = [7, 5], value = [0.1]); y = linear(r, w);"
+    check_lite(nnef_graph(text), ops=["MEAN", "FULLY_CONNECTED"])
+    text = "x = external(shape = [2, 1, 1, 5]); r = reshape(x, shape = [2, 5]); "
+    text += "w = constant(shape = [7, 5], value = [0.1]); y = linear(r, w);"
+    check_lite(nnef_graph(text), ops=["FULLY_CONNECTED"])
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,24 @@ def random_codes(shape: tuple[int, ...], dtype: Any, seed: int) -> Array:
     """Codes from all of the range of a type."""
     ends = np.iinfo(dtype)
     return np.random.default_rng(seed).integers(ends.min, ends.max, shape, dtype=dtype, endpoint=True)
+
+
+def described(tensor: Tensor) -> tuple[Any, ...]:
+    """What has to come back of a tensor, as bits."""
+    quant = tensor.quant or {}
+    parameters = [np.asarray(quant.get("scale"), np.float32), np.asarray(quant.get("zero_point"), np.int64)]
+    data = None if tensor.data is None else np.asarray(tensor.data).tobytes()
+    axis = quant.get("quantized_dimension") or 0
+    return tensor.shape, tensor.dtype, data, *(item.tobytes() for item in parameters), axis
+
+
+def operators(graph: Graph) -> list[tuple[Any, ...]]:
+    """Each operator with what its quantized tensors are."""
+    return [
+        (
+            op.type,
+            op.attribs.get("fused_activation_function"),
+            [described(t) for t in (*op.inputs, *op.outputs) if (t.quant or {}).get("scale") is not None],
+        )
+        for op in graph.operations
+    ]

@@ -14,28 +14,7 @@ from nnef_tools.io.tf.lite import Reader
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.pipeline import convert_model
 
-from .quantized_models import classifier, entry, random_codes, written
-
-
-def described(tensor: Tensor) -> tuple[Any, ...]:
-    """What has to come back of a tensor, as bits."""
-    quant = tensor.quant or {}
-    parameters = [np.asarray(quant.get("scale"), np.float32), np.asarray(quant.get("zero_point"), np.int64)]
-    data = None if tensor.data is None else np.asarray(tensor.data).tobytes()
-    axis = quant.get("quantized_dimension") or 0
-    return tensor.shape, tensor.dtype, data, *(item.tobytes() for item in parameters), axis
-
-
-def operators(graph: Graph) -> list[tuple[Any, ...]]:
-    """Each operator with what its quantized tensors are."""
-    return [
-        (
-            op.type,
-            op.attribs.get("fused_activation_function"),
-            [described(t) for t in (*op.inputs, *op.outputs) if (t.quant or {}).get("scale") is not None],
-        )
-        for op in graph.operations
-    ]
+from .quantized_models import classifier, described, entry, operators, random_codes, written
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
@@ -127,6 +106,29 @@ def test_weights_beside_real_inputs_stay_codes(tmp_path: Path, asymmetric: bool)
     assert op.type == "FULLY_CONNECTED"
     assert op.attribs["asymmetric_quantize_inputs"] is asymmetric
     assert described(op.inputs[1]) == described(w)
+
+
+def test_real_weights_are_what_is_verified(tmp_path: Path) -> None:
+    """LiteRT itself differs by its quantization of the inputs, which a warning tells."""
+    pytest.importorskip("ai_edge_litert")
+    random = np.random.default_rng(0)
+    graph = Graph("hybrid")
+    x, y = Tensor(graph, "x", (1, 64), np.float32), Tensor(graph, "y", (1, 16), np.float32)
+    codes = random.integers(-127, 127, (16, 64), endpoint=True).astype(np.int8)
+    w = Tensor(graph, "w", codes.shape, np.int8, codes, quant=entry(0.01))
+    options = {"weights_format": "DEFAULT", "keep_num_dims": False, "fused_activation_function": "NONE"}
+    Operation(graph, "FULLY_CONNECTED", attribs=options, inputs=(x, w), outputs=(y,))
+    graph.inputs, graph.outputs = [x], [y]
+    source = written(graph, tmp_path)
+    value = random.standard_normal((1, 64)).astype(np.float32)
+    exact = value.astype(np.float64) @ (codes * 0.01).T
+    for backend, low, high in (("litert-real-weights", 0.0, 1e-6), ("litert-reference", 1e-4, 0.02)):
+        executor = make_executor(source, format="tflite", backend=backend)
+        error = np.abs(executor.run({"x": value})["y"] - exact).max() / np.abs(exact).max()
+        assert low <= error < high
+    report = convert_model(source, tmp_path / "model.nnef", verify=2)
+    assert any("LiteRT quantizes when it runs" in warning for warning in report.warnings)
+    convert_model(tmp_path / "model.nnef", tmp_path / "back.tflite", verify=2)
 
 
 def test_weights_of_four_bits_come_back(tmp_path: Path) -> None:

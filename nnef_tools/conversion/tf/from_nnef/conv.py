@@ -137,7 +137,12 @@ def _is_grouped(b: TfBuilder, y: Tensor) -> bool:
     if op is None or op.type != "Conv2D":
         return False
     x, w = op.inputs
-    return shape(w)[2] != shape(x)[-1 if b.channels_last else 1]
+    return shape(w)[2] != _channels(b, x)
+
+
+def _channels(b: TfBuilder, x: Tensor) -> int:
+    """The channels of what is in the data format."""
+    return shape(x)[-1 if b.channels_last else 1]
 
 
 # convolution
@@ -149,7 +154,6 @@ def conv(b: TfBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window: W
     own, kernel = shape(input), shape(filter)
     check_rank(len(own) - 2)
     placed = window.sized(kernel[2:]).forward(own[2:])
-    groups = groups or own[1]
     # the fused kernel of oneDNN for depthwise convolutions ends the process at explicit paddings
     x, placed = _padded(b, input, placed, explicit=len(own) <= 4 and groups == 1)
     y = _correlate(b, b.to_format(x), filter, placed, groups)
@@ -157,7 +161,10 @@ def conv(b: TfBuilder, input: Tensor, filter: Tensor, bias: Tensor, *, window: W
 
 
 def _correlate(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
-    """A convolution of x, which is in the data format, with a filter `[out, in / groups, spatial...]`."""
+    """A convolution of x, which is in the data format, with a filter `[out, in / groups, spatial...]`.
+
+    groups: 0 for one of each channel, also where there is a single channel.
+    """
     if len(window.size) == 1:
         axis = 1 if b.channels_last else 2
         y = _correlate2d(b, b.unsqueeze(x, [axis]), b.unsqueeze(w, [2]), widened(window), groups)
@@ -166,7 +173,7 @@ def _correlate(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups:
         return _correlate2d(b, x, w, window, groups)
     if set(window.dilation) != {1}:
         w, window = _filter_with_gaps(b, w, window.dilation), undilated(window)
-    return _by_group(b, x, w, groups, lambda t, f: _correlate3d(b, t, f, window))
+    return _by_group(b, x, w, groups or _channels(b, x), lambda t, f: _correlate3d(b, t, f, window))
 
 
 def _attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
@@ -181,9 +188,9 @@ def _attributes(b: TfBuilder, window: PlacedWindow) -> dict[str, Any]:
 def _correlate2d(b: TfBuilder, x: Tensor, w: Tensor, window: PlacedWindow, groups: int) -> Tensor:
     attributes = _attributes(b, window)
     dims = b.in_format(window.downscaled, shape(x)[0], shape(w)[0])
-    depthwise = groups > 1 and shape(w)[1] == 1
-    if depthwise and set(window.dilation) == {1} and len(set(window.stride)) == 1:
-        return known(b.DepthwiseConv2dNative(x, _to_depthwise(b, w, groups), **attributes), dims)
+    depthwise = groups != 1 and shape(w)[1] == 1 and not (groups and b.tells_depthwise)
+    if depthwise and (b.tells_depthwise or (set(window.dilation) == {1} and len(set(window.stride)) == 1)):
+        return known(b.DepthwiseConv2dNative(x, _to_depthwise(b, w, _channels(b, x)), **attributes), dims)
     return known(b.Conv2D(x, _to_xcn(b, w), **attributes), dims)
 
 

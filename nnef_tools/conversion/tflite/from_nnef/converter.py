@@ -80,6 +80,7 @@ class Converter(TfliteHelpers, TensorFlowConverter):
         self._hybrid: dict[Tensor, str] = {}
         types = {self._source_dtype(t) for t in self._source.tensors if t.dtype is np.int64 and t.name in self._facts}
         builder = TfliteBuilder(graph)
+        builder.tells_depthwise = not self._signed
         builder.has_narrow_integers = bool(types) and all(np.dtype(type).itemsize <= _NARROW for type in types)
         return builder
 

@@ -174,6 +174,10 @@ class Converter(TensorFlowConverter):
             kind = None if original is None else hybrid_kind(original)
             if fact is not None and original is not None and kind and fact.get("source") == original.name:
                 fact["hybrid"] = kind
+        count = sum("hybrid" in fact for fact in facts.get(TENSORS, {}).values())
+        if count:
+            text = f"{count} tensor(s) are weights in codes beside real inputs, which LiteRT quantizes when it runs"
+            self.warnings.append(f"{text} (litert-real-weights does not): its results differ by that")
         return facts
 
     # helpers
