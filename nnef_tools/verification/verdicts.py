@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from ..errors import NnefToolsError
 from ..execution.executor import Array, Executor, TensorInfo
 from ..execution.feeds.sources import RandomSource
 from ..execution.results.compare import OutputComparison, compare_outputs
+from ..ops.precision import is_floating
 from .evidence import VARIATION_TOLERANCE, Evidence
 from .exact import ROUNDING_FACTOR, Exact, Judge, differences, largest
 from .interface import Port
@@ -183,9 +185,7 @@ class Verdicts:
         """Takes the outputs of both models in a run into account."""
         self.last = run
         self.observe(run.expected)
-        compared = compare_outputs(
-            run.expected, run.results, atol=ABSOLUTE_TOLERANCE, relative_to_scale=TOLERANCE
-        ).outputs
+        compared = _compared(run)
         spread = self._spread(run) if self._quantization_steps is not None else {}
         for comparison in compared:
             output = self._outputs[comparison.name]
@@ -206,14 +206,17 @@ class Verdicts:
 
     def _first_verdict(self, comparison: OutputComparison, run: Run) -> Verdict:
         """The verdict on one run: by the tolerances or, beyond them, by float64."""
+        criterion = f"relative tolerance {TOLERANCE:g}"
+        if not comparison.ok and _rounding_to_type(comparison):
+            comparison = _compared(run, _rounding_to_type(comparison), [comparison.name])[0]
+            criterion += f" beyond one rounding to {comparison.result_dtype}"
         if not comparison.ok and self._quantization_steps is None and comparison.shapes_equal:
             exact = self._exact(run)
             if exact is not None:
                 return self._beyond_tolerance(comparison, run, exact[comparison.name])
-        criterion = f"relative tolerance {TOLERANCE:g}"
         if _is_exact(comparison):
             criterion = "equal items"
-        elif comparison.ok and comparison.relative_error > TOLERANCE:
+        elif comparison.ok and comparison.relative_error > TOLERANCE + _rounding_to_type(comparison):
             criterion = f"absolute tolerance {ABSOLUTE_TOLERANCE:g}"
         return Verdict(comparison, comparison.ok, EQUAL if comparison.ok else DIFFERS, criterion, run)
 
@@ -261,8 +264,10 @@ class Verdicts:
         judged = self._exact(verdict.run)
         if judged is None:
             return verdict
-        exact, name = judged[comparison.name], comparison.name
-        passed = exact.explains(differences(verdict.run.expected[name], verdict.run.results[name]))
+        name = comparison.name
+        exact, expected = judged[name], verdict.run.expected[name]
+        errors = differences(expected, verdict.run.results[name])
+        passed = exact.explains(np.maximum(errors - _rounding_to_type(comparison) * np.abs(expected), 0.0))
         criterion = f"within {ROUNDING_FACTOR:g} roundings of float32"
         if not passed:
             criterion += f", as it varies by {variation:.2g} only"
@@ -340,3 +345,23 @@ def _is_exact(comparison: OutputComparison) -> bool:
     return all(
         dtype.startswith(("int", "uint", "bool")) for dtype in (comparison.reference_dtype, comparison.result_dtype)
     )
+
+
+def _rounding_to_type(comparison: OutputComparison) -> float:
+    """The largest relative error of rounding to the result's item type, if that is narrower than the reference's."""
+    own, reference = (_epsilon(name) for name in (comparison.result_dtype, comparison.reference_dtype))
+    return own / 2 if own > reference > 0 else 0.0
+
+
+def _epsilon(dtype: str) -> float:
+    """The distance of 1 to the next number of a floating-point type; 0 for other types."""
+    type = np.dtype(dtype)
+    return float(ml_dtypes.finfo(type).eps) if is_floating(type.type) else 0.0  # type: ignore[no-untyped-call]
+
+
+def _compared(run: Run, rounding: float = 0.0, names: Sequence[str] | None = None) -> tuple[OutputComparison, ...]:
+    """The outputs of the run (by default all) by the tolerances. rounding: a relative error that each item may have."""
+    expected = {name: value for name, value in run.expected.items() if names is None or name in names}
+    return compare_outputs(
+        expected, run.results, rtol=rounding, atol=ABSOLUTE_TOLERANCE, relative_to_scale=TOLERANCE
+    ).outputs

@@ -219,3 +219,29 @@ def test_lengths_reach_the_extent_of_the_axis(tmp_path: Path) -> None:
     path = integers_model(tmp_path / "a.onnx", nodes, {"lengths": [3]}, weights)
     found = verified(path, tmp_path / "a.nnef")
     assert not found.weaknesses and found.outputs[0].scale > 1000
+
+
+def half_network(path: Path) -> Path:
+    """x [1, 3, 8, 8] of 16 bits -> convolution -> mul -> add -> y."""
+    rng = np.random.default_rng(5)
+    shapes = {"w": (8, 3, 3, 3), "s": (1, 8, 1, 1), "b": (1, 8, 1, 1)}
+    weights = [numpy_helper.from_array(rng.normal(0, 0.5, shape).astype(np.float16), n) for n, shape in shapes.items()]
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("Mul", ["c", "s"], ["m"]), node("Add", ["m", "b"], ["y"])]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT16, [1, 3, 8, 8])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT16, None)
+    graph = helper.make_graph(nodes, "net", [x], [y], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_outputs_of_narrower_type_are_rounded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NNEF is computed in float32, so that a result of 16 bits is up to 4.9e-4 off; one that is 2e-3 off is wrong."""
+    nnef_tools.convert_model(half_network(tmp_path / "a.onnx"), tmp_path / "a.nnef")
+    found = verified(tmp_path / "a.nnef", tmp_path / "b.onnx")
+    assert found.outputs[0].error > 1e-4 and found.outputs[0].verdict == "equal"
+    assert found.outputs[0].criterion == "relative tolerance 0.0001 beyond one rounding to float16"
+
+    wrong = rules.Rule("onnx", "mul", 1, "", lambda b, x, y: b.op("Mul", x, b.op("Mul", y, b.constant(1.002, y.dtype))))
+    monkeypatch.setitem(rules._from_nnef, ("onnx", "mul"), wrong)
+    with pytest.raises(nnef_tools.errors.VerificationError):
+        verified(tmp_path / "a.nnef", tmp_path / "b.onnx")
