@@ -37,8 +37,9 @@ class ConverterBase:
 
     @staticmethod
     def find_public_methods(obj: object) -> dict[str, Callable[..., Any]]:
-        """The bound public methods of an object by name."""
-        return {name: member for name, member in inspect.getmembers(obj, inspect.ismethod) if not name.startswith("_")}
+        """The public methods of an object by name; not those of its class, which tell of all objects."""
+        methods = inspect.getmembers(obj, inspect.ismethod)
+        return {name: method for name, method in methods if not name.startswith("_") and method.__self__ is obj}
 
     @staticmethod
     def find_public_functions(obj: object) -> dict[str, Callable[..., Any]]:
