@@ -151,7 +151,7 @@ def open_sized(
         options = {"signature": signature, "weights": weights, **more}
         return open_model(path, found, shapes, None, None, options, plugins, Log())
 
-    def opened_without_weights(shapes: InputShapes) -> OpenModel:
+    def opened_even_without_weights(shapes: InputShapes) -> OpenModel:
         try:
             return opened(shapes)
         except (FileError, FormatError) as error:
@@ -161,7 +161,7 @@ def open_sized(
             return model._replace(warnings=(*model.warnings, f"without weights: {error.message}"))
 
     with within(limits):
-        model = opened_without_weights(shapes)
+        model = opened_even_without_weights(shapes)
         graph = model.graph
         inputs, outputs = (
             tuple(Interface.of(tensor, graph) for tensor in tensors) for tensors in (graph.inputs, graph.outputs)
@@ -170,7 +170,10 @@ def open_sized(
         if assumed:
             del model, graph
             gc.collect()  # two maps of a file would count as memory twice; graphs are circular
-            model = opened_without_weights({**shapes, **assumed})
+            try:
+                model = opened_even_without_weights({**shapes, **assumed})
+            except NnefToolsError:  # the model cannot have a batch of 1
+                model, assumed = opened_even_without_weights(shapes), {}
         return SizedModel(model, path, inputs, outputs, assumed, {**shapes, **assumed}, plugins, current())
 
 
