@@ -223,7 +223,8 @@ def _of_weights(x: Operation, y: Operation, ours: Side, others: Side) -> Iterato
             old_type, new_type = dtype_label(s.dtype), dtype_label(t.dtype)
             yield f"weights {shape_label(s.shape)} {old_type} -> {shape_label(t.shape)} {new_type}"
         elif ours.digest(s) != others.digest(t):
-            yield f"weights '{clean(s.name or '', 80)}' {_values(s.data, t.data)}"
+            what = f"weights '{clean(s.name, 80)}'" if s.name else "constant"
+            yield f"{what} {_values(s.data, t.data)}"
         yield from _of_quantization(s, t)
 
 

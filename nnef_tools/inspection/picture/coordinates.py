@@ -15,7 +15,7 @@ SETTLED = 0.1
 GAP = 18.0
 """Between two neighbors in a layer."""
 
-STRAIGHT = {2: 12.0, 1: 4.0, 0: 1.0}
+STRAIGHT = {2: 12.0, 1: 1.0, 0: 1.0}
 """Weight of a wire by the number of its ends that only pass, which have to be straight above all."""
 
 Offset = Callable[[Wire, bool], float]

@@ -131,7 +131,7 @@ def _followed(
         and tensor not in ends
         and family(operation.type or "") in _FOLLOWERS
         and tensor.shape == operation.outputs[0].shape
-        and len(_common(node.path, path)) >= max(len(node.path), len(path)) - 1
+        and len(_common(node.path, path)) >= len(node.path) - 1
     )
     return node if joins else None
 

@@ -3,7 +3,7 @@
 // The method is that of coordinates.py and layout.py: each layer in turn is put where its lines are shortest.
 
 const GAP_X = 18, GAP_Y = 14, PADDING = 12, BAND = 18, SHADOW = 6, SWEEPS = 30;
-const STRAIGHT = [1, 4, 12];
+const STRAIGHT = [1, 1, 12];
 
 // The cells and wires of a level, made once from the data of a group or of the whole.
 function makeLevel(data) {
