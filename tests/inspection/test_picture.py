@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nnef_tools.inspection.picture.drawing import Box, Drawing, Label, Line
+from nnef_tools.inspection.picture.layers import crossings, plans_of
 from nnef_tools.inspection.picture.layout import Layout
 from nnef_tools.inspection.picture.nodes import Look
 from nnef_tools.inspection.picture.render import scene_of
@@ -191,6 +192,21 @@ def test_the_svg_has_the_same_boxes_inside_its_view(drawing: Drawing) -> None:
     for path in root.iter(f"{space}path"):
         numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", path.attrib["d"])]
         assert all(0 <= n <= max(width, height) for n in numbers)
+
+
+@pytest.mark.parametrize("name", ["residual", "scopes", "long", "u_net", "heads"])
+def test_planar_nets_are_drawn_without_crossings(name: str) -> None:
+    top, inner = plans_of(scene_of(GRAPHS[name](), Look()))
+    assert [crossings(made.layers) for made in (top, *inner.values())] == [0] * (1 + len(inner))
+
+
+def test_tensors_enter_a_frame_without_crossing() -> None:
+    m = Maker()
+    side = m.op("Resize", m.op("MaxPool", m.x))
+    y = m.op("Concat", m.op("Concat", m.conv(m.x, name="/a/1"), side, name="/a/2"), m.x, name="/a/3")
+    top, inner = plans_of(scene_of(m.done(m.op("Concat", y, m.x), side), Look()))
+    assert len(inner) == 1
+    assert [crossings(made.layers) for made in (top, *inner.values())] == [0, 0]
 
 
 def blocks(scene: Scene) -> list[tuple[int, int]]:
