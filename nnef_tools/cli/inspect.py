@@ -86,7 +86,7 @@ def _lines(summary: Summary, title: str) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in summary.versions.items())
     yield _line("model", summary.path)
     origin = f", converted from {summary.origin}" if summary.origin else ""
-    yield _line("format", title + (f" ({versions})" if versions else "") + origin)
+    yield _line("format", title + origin + (f" ({versions})" if versions else ""))
     yield from _interface_lines("inputs", summary.inputs)
     yield from _interface_lines("outputs", summary.outputs)
     operators = sorted(summary.operators.items(), key=lambda item: (-item[1], item[0]))

@@ -59,6 +59,14 @@ def _run(args: argparse.Namespace) -> int:
     distribution = parse_distribution(args.distribution)
     check_target(args)
     ask_items(prod(args.shape), "the tensor")
-    array = distribution.sample(np.random.default_rng(args.seed), args.shape, np.dtype(args.dtype).type)
+    generator, dtype = np.random.default_rng(args.seed), np.dtype(args.dtype)
+    if dtype.kind in "iu":
+        values = distribution.sample(generator, args.shape, np.int64)
+        limits = np.iinfo(dtype)
+        if values.min() < limits.min or values.max() > limits.max:
+            raise UsageError(f"values of {distribution} exceed what {dtype.name} can hold")
+        array = values.astype(dtype)
+    else:
+        array = distribution.sample(generator, args.shape, dtype.type)
     write_output(args, array, "nnef-tools.tensor/1")
     return 0

@@ -23,7 +23,7 @@ FORMATS = (
         folder_mark="graph.nnef",
         is_magic=lambda head: head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar",
         reader="io.nnef:Reader",
-        reader_options=frozenset({"custom_shapes"}),
+        reader_options=frozenset({"custom_shapes", "load_variables"}),
         writer="io.nnef:Writer",
         writer_options=frozenset({"custom_fragments", "generate_custom_fragments", "annotate_shapes"}),
         runtimes=(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..budget import Limits, current, within
-from ..errors import ConversionError, NnefToolsError, shape_hint
+from ..budget import Budget, Limits, current, within
+from ..errors import ConversionError, FileError, FormatError, NnefToolsError, shape_hint
 from ..formats import InputShapes, detect_input
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import dtype_name
@@ -21,7 +21,7 @@ from ..pipeline.job import Log
 from ..pipeline.stages import OpenModel, open_model
 from ..plugins import Plugins
 from .macs import Count, count_macs
-from .memory import Peak, activation_peak, size_of
+from .memory import Peak, activation_peak, is_constant, size_of
 
 NO_PLUGINS = Plugins()
 
@@ -58,7 +58,8 @@ class SizedModel:
     """A model whose inputs have extents, as far as they are given or can be assumed.
 
     model: with these extents. inputs, outputs: as the file has them. assumed: input name -> the shape that it was given
-    because only the batch is open. shapes: all that were given to inputs, these among them.
+    because only the batch is open. shapes: all that were given to inputs, these among them. budget: in which it is
+    counted.
     """
 
     model: OpenModel
@@ -68,6 +69,7 @@ class SizedModel:
     assumed: Mapping[str, Shape]
     shapes: InputShapes
     plugins: Plugins
+    budget: Budget
 
     @property
     def graph(self) -> Graph:
@@ -77,7 +79,8 @@ class SizedModel:
     @cached_property
     def _counted(self) -> Count | NnefToolsError:
         try:
-            return count_macs(self.graph, self.model.format, self.plugins.shapes)
+            with within(self.budget):
+                return count_macs(self.graph, self.model.format, self.plugins.shapes)
         except ConversionError as error:
             if any(tensor.volume is None for tensor in self.graph.inputs):
                 error.message = "the inputs leave extents open, without which nothing can be counted"
@@ -120,7 +123,7 @@ class SizedModel:
         return [
             op
             for op in self.graph.operations
-            if op.inputs or not all(t.is_constant or t in inputs for t in op.outputs) or not op.outputs
+            if op.inputs or not op.outputs or not all(is_constant(t, inputs) or t in inputs for t in op.outputs)
         ]
 
 
@@ -135,6 +138,8 @@ def open_sized(
 ) -> SizedModel:
     """Opens a model to look at it; where only the first extent of inputs is open, it is taken as 1.
 
+    An NNEF model may lack the files of its weights, or they may be damaged; a warning of the result tells that.
+
     See `pipeline.open_graph` for the parameters and errors.
     """
     path = Path(source)
@@ -142,9 +147,16 @@ def open_sized(
     shapes = dict(found.dialect.by_tensor_name(input_shapes or {}))
 
     def opened(shapes: InputShapes) -> OpenModel:
-        return open_model(path, found, shapes, None, None, signature, plugins, Log())
+        given = path, found, shapes, None, None, signature, plugins, Log()
+        try:
+            return open_model(*given)
+        except (FileError, FormatError) as error:
+            if "load_variables" not in found.reader_options:
+                raise
+            model = open_model(*given, load_variables=False)  # raises another error if weights are not all it lacks
+            return replace(model, warnings=(*model.warnings, f"without weights: {error.message}"))
 
-    with within(current() if limits is None else limits):
+    with within(limits):
         model = opened(shapes)
         graph = model.graph
         inputs, outputs = (
@@ -155,7 +167,7 @@ def open_sized(
             del model, graph
             gc.collect()  # two maps of a file would count as memory twice; graphs are circular
             model = opened({**shapes, **assumed})
-        return SizedModel(model, path, inputs, outputs, assumed, {**shapes, **assumed}, plugins)
+        return SizedModel(model, path, inputs, outputs, assumed, {**shapes, **assumed}, plugins, current())
 
 
 def quantization_of(tensor: Tensor) -> str | None:

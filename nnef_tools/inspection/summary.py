@@ -11,7 +11,6 @@ from ..model import Graph, Operation, Tensor
 from ..model.dtypes import dtype_name
 from ..model.facts import FORMAT, OnnxFacts, graph_def_versions, opset_versions
 from ..model.graph import Shape
-from ..report import size_on_disk
 from .macs import Macs, Uncounted
 from .memory import is_constant
 from .opening import Interface, SizedModel, quantization_of
@@ -92,7 +91,7 @@ def summarize(model: SizedModel) -> Summary:
     """The summary of an open model. PluginError from shape functions."""
     graph = model.graph
     inputs = set(graph.inputs)
-    constants = [tensor for tensor in graph.tensors if tensor.is_constant]
+    constants = [tensor for tensor in graph.tensors if is_constant(tensor, inputs) and tensor.name]
     activations = [t for t in _used(graph) if not is_constant(t, inputs)]
     texts = _texts(graph)
     license = {key: value for key, value in texts.items() if LICENSE in key.lower()}
@@ -107,7 +106,7 @@ def summarize(model: SizedModel) -> Summary:
         outputs=model.outputs,
         operators=model.model.facts.operations,
         parameters=_by_type(tensor for tensor in constants if tensor.rank != 0),
-        size_on_disk=model.model.facts.size if model.model.facts.size is not None else size_on_disk([model.path]),
+        size_on_disk=model.model.facts.size,
         weight_size=sum(model.size_of(tensor) or 0 for tensor in constants),
         activation_peak=peak.size,
         activation_peak_at=None if peak.operator is None else label_of(peak.operator),
@@ -130,11 +129,12 @@ def summarize(model: SizedModel) -> Summary:
 def operator_rows(model: SizedModel) -> list[OperatorRow]:
     """A row for each operator that computes something, in the order of execution. PluginError."""
     seen: set[Tensor] = set()
+    inputs = set(model.graph.inputs)
     rows = []
     macs: Mapping[Operation, Macs] = {} if model.problem else model.count.macs
     unknown = Macs(reason=model.problem.message if model.problem else "")
     for op in model.operators:
-        fresh = [t for t in dict.fromkeys(op.inputs) if t.is_constant and t.rank != 0 and t not in seen]
+        fresh = [t for t in dict.fromkeys(op.inputs) if is_constant(t, inputs) and t.rank != 0 and t not in seen]
         seen.update(fresh)
         cost = macs.get(op, unknown)
         sizes = [model.size_of(tensor) for tensor in op.outputs]
@@ -165,7 +165,7 @@ def _used(graph: Graph) -> list[Tensor]:
     return [tensor for tensor in dict.fromkeys((*graph.inputs, *given)) if tensor.name != ""]
 
 
-def _by_type(tensors: Any) -> dict[str, int]:
+def _by_type(tensors: Iterable[Tensor]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for tensor in tensors:
         counts[dtype_name(tensor.dtype)] += tensor.volume or 0
@@ -194,6 +194,11 @@ def _texts(graph: Graph) -> dict[str, str]:
     found = {key: metadata[key] for key in SHOWN_KEYS if isinstance(metadata.get(key), str) and metadata[key]}
     found |= {key: value for key, value in metadata.items() if isinstance(value, str) and key != FORMAT and value}
     found |= OnnxFacts.of(metadata).metadata_props
+    contents = metadata.get("tflite_metadata")
+    if contents:
+        from ..io.tf.lite.metadata import model_texts
+
+        found |= model_texts(contents)
     files = [*metadata.get("associated_files", {}), *metadata.get("tflite_metadata", {})]
     return {**found, **({"files": ", ".join(files)} if files else {})}
 

@@ -78,13 +78,20 @@ def open_model(
     signature: str | None,
     plugins: Plugins,
     log: Log,
+    *,
+    load_variables: bool = True,
 ) -> OpenModel:
-    """Reads a model and prepares its graph. Tensors are named as in graphs; see `open_graph` for the parameters."""
+    """Reads a model and prepares its graph. Tensors are named as in graphs; see `open_graph` for the parameters.
+
+    load_variables: False to do without the files of weights, in formats that have them.
+    """
     inner = {name: shape for name, shape in input_shapes.items() if name in (input_names or ())}
     outer = {name: shape for name, shape in input_shapes.items() if name not in inner}
     with log.stage("read"):
         given = {"custom_shapes": plugins.shapes, "signature": signature}
-        options = {key: value for key, value in given.items() if value and key in format.reader_options}
+        options: dict[str, Any] = {key: x for key, x in given.items() if x and key in format.reader_options}
+        if not load_variables and "load_variables" in format.reader_options:
+            options["load_variables"] = False
         reader = make_reader(format, **options)
         with paused_collector():
             graph = reader(str(path), outer)

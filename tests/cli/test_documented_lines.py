@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -89,7 +91,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "graph.nnef").write_text(GRAPH, "utf-8")
     (tmp_path / "shapes.py").write_text(SHAPES, "utf-8")
-    assert main(["generate", str(tmp_path / "model"), "--weights", "--quiet"]) == 0
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     sys.modules.pop("shapes", None)
@@ -113,8 +114,24 @@ def test_console_script(line: str, folder: Path, capfdbinary: pytest.CaptureFixt
     LINES[line](folder, capfdbinary.readouterr().out)
 
 
-@pytest.mark.parametrize("name", ["gmac", "random_tensor", "image_tensor", "generate"])
-def test_module(name: str, folder: Path) -> None:
+@pytest.mark.parametrize("line", LINES)
+def test_module(
+    line: str, folder: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `python -m` does, in this process."""
+    name, *words = _prepare(line, folder)
+    capfdbinary.readouterr()
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the module may be imported already
+        with pytest.raises(SystemExit) as done:
+            runpy.run_module(f"nnef_tools.{name}", run_name="__main__")
+    assert done.value.code == 0
+    LINES[line](folder, capfdbinary.readouterr().out)
+
+
+@pytest.mark.parametrize("name", ["gmac", "random_tensor", "generate"])
+def test_module_in_a_process(name: str, folder: Path) -> None:
     line = next(line for line in reversed(LINES) if line.startswith(name))
     words = _prepare(line, folder)
     done = run_module(words[0], *words[1:], folder=folder)
@@ -133,3 +150,27 @@ def test_names_of_generated_files(folder: Path, capsys: pytest.CaptureFixture[st
         assert main(["generate", "model", "--inputs", "--seed", seed]) == 0
         again, first = first, (folder / "model" / "x.dat").read_bytes()
     assert again == first
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("random_tensor 'lambda shape: 0' --shape 2 --output r.dat", "lambda"),
+        ("random_tensor 'uniform(0, 300)' --shape 99 --dtype uint8 --output r.dat", "exceed what uint8 can hold"),
+        ("random_tensor uniform --shape 0 --output r.dat", "not a positive integer"),
+        ("random_tensor uniform --output r.dat", "--shape"),
+        ("random_tensor uniform --shape 2 --seed -1 --output r.dat", "seed"),
+        ("random_tensor uniform --shape 2 --output r.png", "suffixes"),
+        ("image_tensor --output r.dat", "IMAGE"),
+        ("image_tensor a.png --size 1 2 3 --output r.dat", "height and width"),
+        ("image_tensor a.png --range 1 --output r.dat", "two numbers"),
+        ("image_tensor a.png --mean x --output r.dat", "not a number"),
+        ("generate model", "nothing to generate"),
+        ("generate none --weights", "not a folder"),
+        ("generate model --random 'lambda s: 0' --weights", "lambda"),
+        ("generate model --random \"{'real': uniform}\" --weights", "data types"),
+    ],
+)
+def test_mistakes(line: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(line)) == 1
+    assert message in capsys.readouterr().err

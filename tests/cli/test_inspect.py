@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 
 from tests.support.commands import Run
+from tests.support.onnx_models import onnx_model
 
 MACS = 4 * 6 * 6 * 3 * 3 * 3
 
@@ -95,3 +99,18 @@ def test_mistakes(command: str, tmp_path: Path, run: Run) -> None:
     assert "Traceback" not in err
     (tmp_path / "bad.onnx").write_bytes(b"\xff" * 100)
     assert run(command, tmp_path / "bad.onnx")[0] == 2
+
+
+def test_operators_are_refused_by_name_without_onnx(
+    custom_model: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package `onnx` has definitions of the operators of the standard only."""
+    nodes = [helper.make_node("MeanVarianceNormalization", ["x"], ["y"])]
+    onnx.save(onnx_model(nodes, {"x": [1, 2, 3, 3]}, {"y": [1, 2, 3, 3]}), tmp_path / "standard.onnx")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "nnef_tools.io.onnx.functions", raising=False)
+    status, _, err = run("convert", custom_model, tmp_path / "m.nnef")
+    assert (status, "there is no rule for com.example.Foo" in err) == (3, True)
+    assert run("inspect", custom_model)[0] == 0
+    status, _, err = run("convert", tmp_path / "standard.onnx", tmp_path / "m.nnef")
+    assert (status, "the package 'onnx'" in err) == (3, True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from nnef_tools import convert_model
 from nnef_tools.inspection.memory import activation_peak
 from nnef_tools.inspection.opening import open_sized
 from nnef_tools.inspection.summary import operator_rows, summarize
+from nnef_tools.io.tf.lite.metadata import model_texts
 from nnef_tools.model import Graph, Operation, Tensor
 from tests.support.onnx_models import onnx_model
 
@@ -99,3 +102,48 @@ def test_values_are_alive_until_their_last_reader() -> None:
         Operation(graph, type=type, inputs=inputs, outputs=output)
     peak = activation_peak(graph, dict.fromkeys(graph.tensors, 40))
     assert (peak.size, peak.operator is c.producer, peak.unknown) == (4 * 40, True, 0)
+
+
+def test_descriptions_in_tensorflow_lite_models() -> None:
+    """The table of metadata_schema.fbs, as flatbuffers writes it."""
+    builder = pytest.importorskip("flatbuffers", reason="writes the table").Builder(0)
+    texts = {0: "a name", 1: "a description", 4: "A. Author", 5: "Apache-2.0"}
+    offsets = {slot: builder.CreateString(text) for slot, text in texts.items()}
+    builder.StartObject(7)
+    for slot, offset in offsets.items():
+        builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
+    builder.Finish(builder.EndObject(), file_identifier=b"M001")
+    raw = bytes(builder.Output())
+    found = model_texts({"TFLITE_METADATA": base64.b64encode(raw).decode()})
+    assert found == {"name": "a name", "description": "a description", "author": "A. Author", "license": "Apache-2.0"}
+    for damaged in (raw[: len(raw) // 2], b"", raw[:4] + b"XXXX" + raw[8:]):
+        assert model_texts({"TFLITE_METADATA": base64.b64encode(damaged).decode()}) == {}
+
+
+@pytest.mark.parametrize("target", ["big.onnx", "big.nnef", "big.pb", "big.tflite"])
+def test_weights_stay_on_disk(tmp_path: Path, target: str) -> None:
+    """A model of 16 MB is looked at in less than 4 MB."""
+    w = np.random.default_rng(0).random((1024, 1024)).astype(np.float32)
+    names = [f"w{k}" for k in range(4)]
+    nodes = [helper.make_node("MatMul", [f"x{k}", name], [f"x{k + 1}"]) for k, name in enumerate(names)]
+    onnx.save(onnx_model(nodes, {"x0": [1, 1024]}, {"x4": [1, 1024]}, dict.fromkeys(names, w)), tmp_path / "big.onnx")
+    if target != "big.onnx":
+        convert_model(tmp_path / "big.onnx", tmp_path / target)
+    summarize(open_sized(tmp_path / target))  # imports what it needs
+    tracemalloc.start()
+    try:
+        found = summarize(open_sized(tmp_path / target))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.macs == 4 * 1024 * 1024
+    assert peak < 4_000_000
+
+
+def test_a_model_without_its_weights(tmp_path: Path) -> None:
+    text = "version 1.0;\ngraph n(x) -> (y) { x = external(shape = [2, 3]); w = variable(shape = [4, 3], label = 'w'); "
+    (tmp_path / "graph.nnef").write_text(text + "y = linear(x, w); }", "utf-8")
+    found = summarize(open_sized(tmp_path))
+    assert (found.macs, found.parameters, found.weight_size) == (2 * 4 * 3, {"float32": 12}, 48)
+    assert found.operators == {"linear": 1}
+    assert found.warnings == ("without weights: there is no file 'w.dat'",)

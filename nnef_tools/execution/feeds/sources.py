@@ -113,7 +113,8 @@ class FolderSource:
         forms = [name.removesuffix(DAT) + suffix for name in names for suffix in (DAT, NPY, *IMAGES)]
         path = next((self._folder / form for form in (*names, *forms) if (self._folder / form).is_file()), None)
         if path is None:
-            found = ", ".join(sorted(item.stem for item in self._folder.glob("*.dat"))[:8])
+            files = [item for item in self._folder.glob("*") if suffix_of(item) in (DAT, NPY, *IMAGES)]
+            found = ", ".join(sorted(item.stem for item in files)[:8])
             hint = f"the folder has tensors {found}" if found else "the folder holds no .dat files"
             where = str(self._folder / list(names)[-1])
             raise FileError(f"there is no file for input '{info.name}'", where=where, hint=hint)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from ....errors import ConversionError
+from ....errors import ConversionError, Unsupported
 from ....model import Graph, Operation, Tensor
 from ....model.dtypes import is_float, nnef_dtype
 from ....model.facts import Ties, opset_versions
@@ -105,8 +105,13 @@ class Converter(ConverterToNNEF):
                 self._builder.warnings["quantization annotations are left out; operators tell what is rounded"] = None
 
     def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:
-        from ....io.onnx.functions import expand  # imports onnx
-
+        try:
+            from ....io.onnx.functions import expand  # imports onnx
+        except ModuleNotFoundError as error:
+            if op.domain and not op.domain.startswith("ai.onnx"):
+                return None  # the package knows the operators of the standard
+            reason = "there is no rule, and the package 'onnx', which may have its definition, is not installed"
+            raise Unsupported(reason, hint="pip install 'nnef-tools[onnx]'") from error
         known = [(t, t if is_missing(t) else self._mapped(t)) for t in op.inputs]
         return expand(op, opset, [(source.dtype or target.dtype, target.shape) for source, target in known])
 

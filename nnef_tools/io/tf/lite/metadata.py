@@ -15,13 +15,29 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import UsageError
+from ....dialects.tflite.schema import Field, Schema
+from ....errors import FormatError, UsageError
 from .budget import Budget
 from .buffers import Buffers
-from .flatbuffer import Table
+from .flatbuffer import Table, decode
 
 _END = b"PK\x05\x06"
 _END_SIZE = 22 + 0xFFFF  # of the record at the end of an archive, with a comment
+_DESCRIPTION = "TFLITE_METADATA"
+"""The name of the contents that describe a model (metadata_schema.fbs)."""
+
+_SCHEMA = Schema(
+    {},
+    {},
+    {
+        "ModelMetadata": tuple(
+            Field(slot, name, "string", False, None)
+            for slot, name in ((0, "name"), (1, "description"), (2, "version"), (4, "author"), (5, "license"))
+        )
+    },
+    {},
+    {},
+)
 _COST = 4  # bytes that are held for one of a file, at most
 
 
@@ -34,6 +50,19 @@ def metadata(model: Table, buffers: Buffers, budget: Budget) -> dict[str, str]:
         if item["name"] and content.size:
             found[item["name"]] = _text(content.tobytes())
     return found
+
+
+def model_texts(contents: Mapping[str, str]) -> dict[str, str]:
+    """The texts of the metadata that models for mobile devices have: name, description, version, author, license.
+
+    contents: what `metadata` gives. Nothing if there are none, or if they are damaged.
+    """
+    try:
+        raw = base64.b64decode(contents.get(_DESCRIPTION, ""), validate=True)
+        table = decode(memoryview(raw), _SCHEMA, "ModelMetadata", b"M001")
+    except (FormatError, binascii.Error, ValueError):
+        return {}
+    return {field.name: str(table[field.name]) for field in _SCHEMA.tables["ModelMetadata"] if table[field.name]}
 
 
 def associated_files(content: NDArray[np.uint8], budget: Budget) -> tuple[dict[str, str], str | None]:
