@@ -50,14 +50,16 @@ def flat_scene(graph: Graph, look: Look) -> Scene:
         maker[tensor] = nodes[-1]
     for tensor in graph.tensors if look.variables else ():
         if tensor in constant and tensor not in maker and (not tensor.has_producer or tensor.producers[0] in hidden):
-            small = (shape_label(tensor.shape), clean(tensor.name or ""))
-            nodes.append(Node("weight", [Row(_weight_title(tensor), "weight", small)], [tensor]))
+            lines = (shape_label(tensor.shape), clean(tensor.name or ""))
+            nodes.append(Node("weight", [Row(_weight_title(tensor), "weight", lines)], [tensor]))
             maker[tensor] = nodes[-1]
     for operation in graph.operations:
         if operation in hidden:
             continue
         path = scope_path(operation, facts)
-        row = Row(_title(operation), family(operation.type or ""), _small(operation, constant, look), operation)
+        weights = tuple(_weight_label(tensor) for tensor in operation.inputs if tensor in constant)
+        small = _small(operation, weights, look)
+        row = Row(_title(operation), family(operation.type or ""), small, operation, weights)
         node = _followed(operation, path, maker, constant, ends, look)
         if node is not None:
             node.path = _common(node.path, path)
@@ -172,11 +174,8 @@ def _weight_title(tensor: Tensor) -> str:
     return "weight" if value is None else value
 
 
-def _small(operation: Operation, constant: set[Tensor], look: Look) -> tuple[str, ...]:
-    lines = []
-    weights = [] if look.variables else [_weight_label(t) for t in operation.inputs if t in constant]
-    if weights:
-        lines.append(" · ".join(weights[:4]) + (" …" if len(weights) > 4 else ""))
+def _small(operation: Operation, weights: Sequence[str], look: Look) -> tuple[str, ...]:
+    lines = [] if look.variables or not weights else [" · ".join(weights[:4]) + (" …" if len(weights) > 4 else "")]
     if look.verbose:
         lines += [clean(operation.name or operation.outputs[0].name or "")] if operation.outputs else []
         lines += [f"{clean(key, 24)} = {value_label(value, 32)}" for key, value in list(operation.attribs.items())[:12]]

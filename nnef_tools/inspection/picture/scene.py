@@ -10,12 +10,13 @@ from ...model import Operation, Tensor
 
 @dataclass(eq=False)
 class Row:
-    """A line of a box, with one operation. small: what is printed below, such as the shapes of weights."""
+    """A line of a box, with one operation. small: what is printed below. weights: shapes and short values of these."""
 
     title: str
     family: str
     small: tuple[str, ...] = ()
     operation: Operation | None = None
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
