@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 KINDS = ("svg", "html", "pdf", "png", "dot")
 
+LEFT_OUT = {
+    "constant_operations": "operations on constants only are not drawn; --show-variables draws them",
+    "body_operations": "operations in bodies of conditions and loops are not drawn",
+}
+"""Messages about what a picture leaves out."""
+
 SHORTENED = ("--format", "--decompose", "--show-variables", "--infer-shapes")
 """The options of the 1.0 series, which may be shortened as there."""
 
@@ -118,7 +124,7 @@ def _run(args: argparse.Namespace) -> int:
             + (", since inputs leave extents open (--shape)" if any(t.volume is None for t in graph.inputs) else "")
         )
     for what, count in scene.left_out.items():
-        note(f"{count} {what} are not drawn; --show-variables draws them")
+        note(f"{count} {LEFT_OUT[what]}")
     if args.json:
         blocks = [
             {"operations": len(list(nodes_of(group.children))), "count": group.count, "title": group.title}

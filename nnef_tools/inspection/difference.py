@@ -186,7 +186,8 @@ def _of_operation(x: Operation, y: Operation, ours: Side, others: Side) -> Itera
     for key in dict.fromkeys((*before, *after)):
         old, new = before.get(key), after.get(key)
         if digest(_plain(old)) != digest(_plain(new)):
-            yield f"{clean(key)} {_shown(old)} -> {_shown(new)}"
+            same_text = _shown(old) == _shown(new)
+            yield f"{clean(key)} {_shown(old)}" + (", which differs inside" if same_text else f" -> {_shown(new)}")
     if len(x.outputs) != len(y.outputs):
         yield f"{len(x.outputs)} results -> {len(y.outputs)}"
     for s, t in zip(x.outputs, y.outputs, strict=False):

@@ -268,6 +268,16 @@ def test_names_are_text_and_never_markup() -> None:
     assert {element.tag.rpartition("}")[2] for element in root.iter()} <= {"svg", "title", "rect", "g", "path", "text"}
 
 
+def test_what_is_not_drawn_is_counted() -> None:
+    body = residual_net(2)
+    m = Maker()
+    folded_weight = m.op("Identity", m.conv(m.x).producer.inputs[1])
+    m.op("If", m.x, then_branch=body, else_branch=residual_net(1))
+    scene = scene_of(m.done(m.conv(folded_weight)), Look())
+    inside = len(body.operations) + len(residual_net(1).operations)
+    assert scene.left_out == {"constant_operations": 2, "body_operations": inside}
+
+
 def test_weights_are_small_print_or_boxes() -> None:
     graph = residual_net(1)
     plain = scene_of(graph, Look())

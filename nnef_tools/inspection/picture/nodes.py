@@ -74,9 +74,18 @@ def flat_scene(graph: Graph, look: Look) -> Scene:
         nodes.append(Node("output", [_end_row(tensor)], []))
         if tensor in maker:
             links.append(Link(maker[tensor], nodes[-1], tensor))
-    unseen = sum(bool(op.inputs) for op in hidden)
-    left_out = {"operations on constants only": unseen} if unseen else {}
-    return Scene(clean(graph.name or "model", 80), list(nodes), links, left_out)
+    left_out = {
+        "constant_operations": sum(bool(op.inputs) for op in hidden),
+        "body_operations": sum(map(_count_in_bodies, graph.operations)),
+    }
+    return Scene(clean(graph.name or "model", 80), list(nodes), links, {k: n for k, n in left_out.items() if n})
+
+
+def _count_in_bodies(operation: Operation) -> int:
+    """The number of operations in graphs among the attributes, as of conditions and loops, and within these."""
+    lists = (value if isinstance(value, (list, tuple)) else [value] for value in operation.attribs.values())
+    bodies = [item for values in lists for item in values if isinstance(item, Graph)]
+    return sum(1 + _count_in_bodies(inner) for body in bodies for inner in body.operations)
 
 
 def _links(nodes: Sequence[Node], maker: dict[Tensor, Node]) -> list[Link]:

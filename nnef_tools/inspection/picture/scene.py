@@ -66,7 +66,7 @@ class Link:
 
 @dataclass
 class Scene:
-    """A whole picture. left_out: numbers of things that are not shown, by what they are."""
+    """A whole picture. left_out: what is not shown -> how many: operations on constants, and in bodies of others."""
 
     title: str
     children: list[Item]
