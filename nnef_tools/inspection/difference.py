@@ -113,6 +113,8 @@ def _as_nnef(graph: Graph, format: Format) -> tuple[Graph, list[str]]:
     except NnefToolsError as error:
         error.hint = error.hint or "models of different formats are compared as NNEF"
         raise
+    if NNEF.dialect.layout is not None and format.dialect.channels_last != NNEF.dialect.channels_last:
+        load(NNEF.dialect.layout).run_layout(result)
     optimizer = make_optimizer(NNEF.dialect)
     if optimizer is not None:
         optimizer(result, only_required=True)
@@ -204,10 +206,15 @@ def _of_quantization(s: Tensor, t: Tensor) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A value in which lists and tuples, and numbers of Python and numpy, are the same."""
+    """A value in which lists and tuples, and numbers of Python and numpy, are the same.
+
+    Fractions are rounded to float32, in which all formats have them.
+    """
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+    plain = value.item() if isinstance(value, np.generic) else value
+    with np.errstate(over="ignore"):
+        return float(np.float32(plain)) if isinstance(plain, float) else plain
 
 
 def _shown(value: Any) -> str:

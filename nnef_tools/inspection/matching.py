@@ -55,11 +55,14 @@ class Side:
 
     def attributes(self, operation: Operation) -> dict[str, Any]:
         """The attributes of an operation; those of NNEF's with the defaults that are left out."""
-        definition = None if self.library is None else self.library.find(operation.type)
-        try:
-            return {**operation.attribs, **(definition.complete(operation.attribs) if definition else {})}
-        except ShapeError:  # one is missing, which readers refuse
+        if self.library is None:
             return operation.attribs
+        given = {key: value for key, value in operation.attribs.items() if key != "dtype"}  # that of the results
+        definition = self.library.find(operation.type)
+        try:
+            return {**given, **(definition.complete(operation.attribs) if definition else {})}
+        except ShapeError:  # one is missing, which readers refuse
+            return given
 
     def digest(self, tensor: Tensor) -> Hashable:
         """What equal data has in common."""
