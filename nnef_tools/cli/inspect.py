@@ -101,6 +101,8 @@ def _lines(summary: Summary, title: str) -> Iterator[str]:
         yield _line("on disk", format_size(summary.size_on_disk))
     yield _line("in memory", _memory(summary))
     yield _line("MACs", _macs(summary))
+    for item in summary.uncounted:
+        yield _line("", f"without {item.count} {item.type}: {item.reason}")
     if summary.hint:
         yield _line("", summary.hint)
     if summary.assumed:
@@ -142,7 +144,6 @@ def _memory(summary: Summary) -> str:
 def _macs(summary: Summary) -> str:
     if summary.macs is None:
         return f"not known: {summary.problem}"
-    uncounted = [f"{item.count} {item.type}" for item in summary.uncounted]
     more = {group: amount(count) for group, count in summary.optional_macs.items() if count}
     extra = f"; {', '.join(f'{text} of {group}' for group, text in more.items())} not included" if more else ""
-    return amount(summary.macs) + (f", without {', '.join(uncounted)}" if uncounted else "") + extra
+    return amount(summary.macs) + extra

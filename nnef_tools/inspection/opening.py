@@ -166,7 +166,10 @@ def open_sized(
         if assumed:
             del model, graph
             gc.collect()  # two maps of a file would count as memory twice; graphs are circular
-            model = opened({**shapes, **assumed})
+            try:
+                model = opened({**shapes, **assumed})
+            except NnefToolsError:  # the model cannot have a batch of 1
+                model, assumed = opened(shapes), {}
         return SizedModel(model, path, inputs, outputs, assumed, {**shapes, **assumed}, plugins, current())
 
 

@@ -104,7 +104,7 @@ def summarize(model: SizedModel) -> Summary:
         origin=graph.metadata.get(FORMAT),
         inputs=model.inputs,
         outputs=model.outputs,
-        operators=model.model.facts.operations,
+        operators=dict(sorted(Counter(str(op.type) for op in model.operators).items())),
         parameters=_by_type(tensor for tensor in constants if tensor.rank != 0),
         size_on_disk=model.model.facts.size,
         weight_size=sum(model.size_of(tensor) or 0 for tensor in constants),

@@ -114,3 +114,8 @@ def test_operators_are_refused_by_name_without_onnx(
     assert run("inspect", custom_model)[0] == 0
     status, _, err = run("convert", tmp_path / "standard.onnx", tmp_path / "m.nnef")
     assert (status, "the package 'onnx'" in err) == (3, True)
+
+
+def test_inspect_names_what_it_cannot_count(custom_model: Path, run: Run) -> None:
+    out = run("inspect", custom_model)[1]
+    assert "              without 2 Foo: there is no rule for com.example.Foo-1\n" in out

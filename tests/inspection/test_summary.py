@@ -147,3 +147,12 @@ def test_a_model_without_its_weights(tmp_path: Path) -> None:
     assert (found.macs, found.parameters, found.weight_size) == (2 * 4 * 3, {"float32": 12}, 48)
     assert found.operators == {"linear": 1}
     assert found.warnings == ("without weights: there is no file 'w.dat'",)
+
+
+def test_a_model_that_cannot_have_a_batch_of_one(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["x", "s"], ["y"])]
+    proto = onnx_model(nodes, {"x": ["N", 3]}, {"y": [2, 3]}, {"s": np.array([2, 3])})
+    onnx.save(proto, tmp_path / "m.onnx")
+    found = summarize(open_sized(tmp_path / "m.onnx"))
+    assert found.inputs[0].shape == ("N", 3)
+    assert found.macs in (None, 0)
