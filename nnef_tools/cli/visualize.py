@@ -88,12 +88,12 @@ def main(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from ..formats import detect_input
+    from ..inspection.opening import open_structure
     from ..inspection.picture.costs import costs_of
     from ..inspection.picture.nodes import Look
     from ..inspection.picture.render import picture, prepare
     from ..inspection.picture.scene import groups_of, nodes_of
     from ..io.files import replace_file
-    from ..pipeline import open_graph
     from ..report import count_operations
 
     warn_all(getattr(args, "warnings", ()))
@@ -108,7 +108,8 @@ def _run(args: argparse.Namespace) -> int:
         show("read")
         format = detect_input(path, args.input_format)
         shapes = parse_shapes(None, args.shape or ())
-        graph = open_graph(path, format=format.name, input_shapes=shapes, signature=args.signature)
+        model = open_structure(path, format, format.dialect.by_tensor_name(shapes or {}), args.signature)
+        graph = model.graph
         unknown = prepare(graph, format.dialect, names_or_all(args.decompose))
         show("draw")
         look = Look(variables=args.show_variables, verbose=args.verbose, expand=args.expand)
@@ -117,7 +118,7 @@ def _run(args: argparse.Namespace) -> int:
         with replace_file(output) as file:
             file.write(made.content)
     scene = made.scene
-    warn_all(made.warnings)
+    warn_all((*model.warnings, *made.warnings))
     if args.infer_shapes and unknown:
         warn(
             f"the shapes of {unknown} tensors remain unknown"

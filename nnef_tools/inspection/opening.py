@@ -12,7 +12,7 @@ from typing import Any
 
 from ..budget import Budget, Limits, current, within
 from ..errors import ConversionError, FileError, FormatError, NnefToolsError, shape_hint
-from ..formats import InputShapes, detect_input
+from ..formats import Format, InputShapes, detect_input
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import dtype_name
 from ..model.facts import OPEN_EXTENTS, symbolic_extents
@@ -147,14 +147,7 @@ def open_sized(
     shapes = dict(found.dialect.by_tensor_name(input_shapes or {}))
 
     def opened(shapes: InputShapes) -> OpenModel:
-        given = path, found, shapes, None, None, signature, plugins, Log()
-        try:
-            return open_model(*given)
-        except (FileError, FormatError) as error:
-            if "load_variables" not in found.reader_options:
-                raise
-            model = open_model(*given, load_variables=False)  # raises another error if weights are not all it lacks
-            return replace(model, warnings=(*model.warnings, f"without weights: {error.message}"))
+        return open_structure(path, found, shapes, signature, plugins)
 
     with within(limits):
         model = opened(shapes)
@@ -171,6 +164,23 @@ def open_sized(
             except NnefToolsError:  # the model cannot have a batch of 1
                 model, assumed = opened(shapes), {}
         return SizedModel(model, path, inputs, outputs, assumed, {**shapes, **assumed}, plugins, current())
+
+
+def open_structure(
+    path: Path, format: Format, shapes: InputShapes, signature: str | None = None, plugins: Plugins = NO_PLUGINS
+) -> OpenModel:
+    """Opens a model, without weights if an NNEF model lacks their files or they are damaged; a warning tells that.
+
+    shapes: for inputs that leave them open, by the names of tensors. See `pipeline.open_graph` for the errors.
+    """
+    given = path, format, shapes, None, None, signature, plugins, Log()
+    try:
+        return open_model(*given)
+    except (FileError, FormatError) as error:
+        if "load_variables" not in format.reader_options:
+            raise
+        model = open_model(*given, load_variables=False)  # raises another error if weights are not all it lacks
+        return replace(model, warnings=(*model.warnings, f"without weights: {error.message}"))
 
 
 def quantization_of(tensor: Tensor) -> str | None:
