@@ -24,9 +24,16 @@ from .paths import check_output, file_name, source_path
 from .render import note, print_json, print_result, progress, warn, warn_all
 
 if TYPE_CHECKING:
+    from ..formats import InputShapes
     from ..inspection.opening import SizedModel
 
 KINDS = ("svg", "html", "pdf", "png", "dot")
+
+LEFT_OUT = {
+    "constant_operations": "operations on constants only are not drawn; --show-variables draws them",
+    "body_operations": "operations in bodies of conditions and loops are not drawn",
+}
+"""Messages about what a picture leaves out."""
 
 SHORTENED = ("--format", "--decompose", "--show-variables", "--infer-shapes")
 """The options of the 1.0 series, which may be shortened as there."""
@@ -83,12 +90,12 @@ def main(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from ..formats import detect_input
+    from ..inspection.opening import open_structure
     from ..inspection.picture.costs import costs_of
     from ..inspection.picture.nodes import Look
     from ..inspection.picture.render import picture, prepare
     from ..inspection.picture.scene import groups_of, nodes_of
     from ..io.files import replace_file
-    from ..pipeline import open_graph
     from ..report import count_operations
 
     warn_all(getattr(args, "warnings", ()))
@@ -103,24 +110,25 @@ def _run(args: argparse.Namespace) -> int:
         show("read")
         format = detect_input(path, args.input_format)
         shapes = parse_shapes(None, args.shape or ())
-        given = {"input_shapes": shapes, "signature": args.signature, "weights": args.weights}
-        graph = open_graph(path, format=format.name, **given)
+        reader_options = {"signature": args.signature, "weights": args.weights}
+        model = open_structure(path, format, format.dialect.by_tensor_name(shapes or {}), reader_options)
+        graph = model.graph
         unknown = prepare(graph, format.dialect, names_or_all(args.decompose))
         show("draw")
         look = Look(variables=args.show_variables, verbose=args.verbose, expand=args.expand)
-        costs = costs_of(graph, _sized(path, format.name, given)) if kind == "html" else {}
+        costs = costs_of(graph, _sized(path, format.name, shapes, reader_options)) if kind == "html" else {}
         made = picture(graph, look, kind, path.name, costs)
         with replace_file(output) as file:
             file.write(made.content)
     scene = made.scene
-    warn_all(made.warnings)
+    warn_all((*model.warnings, *made.warnings))
     if args.infer_shapes and unknown:
         warn(
             f"the shapes of {unknown} tensors remain unknown"
             + (", since inputs leave extents open (--shape)" if any(t.volume is None for t in graph.inputs) else "")
         )
     for what, count in scene.left_out.items():
-        note(f"{count} {what} are not drawn; --show-variables draws them")
+        note(f"{count} {LEFT_OUT[what]}")
     if args.json:
         blocks = [
             {"operations": len(list(nodes_of(group.children))), "count": group.count, "title": group.title}
@@ -137,11 +145,11 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sized(path: Path, format: str, given: Mapping[str, Any]) -> SizedModel:
+def _sized(path: Path, format: str, shapes: InputShapes | None, reader_options: Mapping[str, Any]) -> SizedModel:
     """The model with what its operators cost, for a batch of 1 where that is open."""
     from ..inspection.opening import open_sized
 
-    model = open_sized(path, format=format, **given)
+    model = open_sized(path, format=format, input_shapes=shapes, **reader_options)
     if model.problem is not None:
         note(f"MACs are not known: {model.problem.message}" + (f"; {model.problem.hint}" if model.problem.hint else ""))
     return model

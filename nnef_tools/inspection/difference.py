@@ -113,6 +113,8 @@ def _as_nnef(graph: Graph, format: Format) -> tuple[Graph, list[str]]:
     except NnefToolsError as error:
         error.hint = error.hint or "models of different formats are compared as NNEF"
         raise
+    if NNEF.dialect.layout is not None and format.dialect.channels_last != NNEF.dialect.channels_last:
+        load(NNEF.dialect.layout).run_layout(result)
     optimizer = make_optimizer(NNEF.dialect)
     if optimizer is not None:
         optimizer(result, only_required=True)
@@ -186,7 +188,8 @@ def _of_operation(x: Operation, y: Operation, ours: Side, others: Side) -> Itera
     for key in dict.fromkeys((*before, *after)):
         old, new = before.get(key), after.get(key)
         if digest(_plain(old)) != digest(_plain(new)):
-            yield f"{clean(key)} {_shown(old)} -> {_shown(new)}"
+            same_text = _shown(old) == _shown(new)
+            yield f"{clean(key)} {_shown(old)}" + (", which differs inside" if same_text else f" -> {_shown(new)}")
     if len(x.outputs) != len(y.outputs):
         yield f"{len(x.outputs)} results -> {len(y.outputs)}"
     for s, t in zip(x.outputs, y.outputs, strict=False):
@@ -203,10 +206,15 @@ def _of_quantization(s: Tensor, t: Tensor) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A value in which lists and tuples, and numbers of Python and numpy, are the same."""
+    """A value in which lists and tuples, and numbers of Python and numpy, are the same.
+
+    Fractions are rounded to float32, in which all formats have them.
+    """
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+    plain = value.item() if isinstance(value, np.generic) else value
+    with np.errstate(over="ignore"):
+        return float(np.float32(plain)) if isinstance(plain, float) else plain
 
 
 def _shown(value: Any) -> str:
@@ -223,7 +231,8 @@ def _of_weights(x: Operation, y: Operation, ours: Side, others: Side) -> Iterato
             old_type, new_type = dtype_label(s.dtype), dtype_label(t.dtype)
             yield f"weights {shape_label(s.shape)} {old_type} -> {shape_label(t.shape)} {new_type}"
         elif ours.digest(s) != others.digest(t):
-            yield f"weights '{clean(s.name or '', 80)}' {_values(s.data, t.data)}"
+            what = f"weights '{clean(s.name, 80)}'" if s.name else "constant"
+            yield f"{what} {_values(s.data, t.data)}"
         yield from _of_quantization(s, t)
 
 

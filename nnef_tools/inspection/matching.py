@@ -55,11 +55,14 @@ class Side:
 
     def attributes(self, operation: Operation) -> dict[str, Any]:
         """The attributes of an operation; those of NNEF's with the defaults that are left out."""
-        definition = None if self.library is None else self.library.find(operation.type)
-        try:
-            return {**operation.attribs, **(definition.complete(operation.attribs) if definition else {})}
-        except ShapeError:  # one is missing, which readers refuse
+        if self.library is None:
             return operation.attribs
+        given = {key: value for key, value in operation.attribs.items() if key != "dtype"}  # that of the results
+        definition = self.library.find(operation.type)
+        try:
+            return {**given, **(definition.complete(operation.attribs) if definition else {})}
+        except ShapeError:  # one is missing, which readers refuse
+            return given
 
     def digest(self, tensor: Tensor) -> Hashable:
         """What equal data has in common."""
@@ -83,10 +86,27 @@ def digest(value: Any) -> Hashable:
             hashed.update(np.ascontiguousarray(block).view(np.uint8).data)
         return value.dtype.name, value.shape, hashed.digest()
     if isinstance(value, Graph):
-        return tuple((op.type, digest(list(op.attribs.items()))) for op in value.operations)
+        return _graph_digest(value)
     if isinstance(value, (list, tuple)):
         return tuple(digest(item) for item in value)
     return type(value).__name__, repr(value)
+
+
+def _graph_digest(graph: Graph) -> Hashable:
+    """The same for equal nested graphs: operations with their connections, and data; names do not count."""
+    numbers = {tensor: k for k, tensor in enumerate(graph.tensors)}
+    operations = tuple(
+        (
+            op.type,
+            op.domain,
+            tuple((key, digest(value)) for key, value in sorted(op.attribs.items())),
+            tuple(numbers.get(tensor, -1) for tensor in op.inputs),
+            tuple(numbers.get(tensor, -1) for tensor in op.outputs),
+        )
+        for op in graph.operations
+    )
+    data = tuple((numbers[tensor], digest(tensor.data)) for tensor in graph.tensors if tensor.is_constant)
+    return operations, data, tuple(numbers.get(tensor, -1) for tensor in graph.outputs)
 
 
 Level = Callable[[Side, Operation], Hashable]

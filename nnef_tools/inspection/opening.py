@@ -12,7 +12,7 @@ from typing import Any
 
 from ..budget import Budget, Limits, current, within
 from ..errors import ConversionError, FileError, FormatError, NnefToolsError, shape_hint
-from ..formats import InputShapes, detect_input
+from ..formats import Format, InputShapes, detect_input
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import dtype_name
 from ..model.facts import OPEN_EXTENTS, symbolic_extents
@@ -147,21 +147,11 @@ def open_sized(
     found = detect_input(path, format)
     shapes = dict(found.dialect.by_tensor_name(input_shapes or {}))
 
-    def opened(shapes: InputShapes, **more: bool) -> OpenModel:
-        options = {"signature": signature, "weights": weights, **more}
-        return open_model(path, found, shapes, None, None, options, plugins, Log())
-
-    def opened_even_without_weights(shapes: InputShapes) -> OpenModel:
-        try:
-            return opened(shapes)
-        except (FileError, FormatError) as error:
-            if "load_variables" not in found.reader_options:
-                raise
-            model = opened(shapes, load_variables=False)  # raises another error if weights are not all it lacks
-            return model._replace(warnings=(*model.warnings, f"without weights: {error.message}"))
+    def opened(shapes: InputShapes) -> OpenModel:
+        return open_structure(path, found, shapes, {"signature": signature, "weights": weights}, plugins)
 
     with within(limits):
-        model = opened_even_without_weights(shapes)
+        model = opened(shapes)
         graph = model.graph
         inputs, outputs = (
             tuple(Interface.of(tensor, graph) for tensor in tensors) for tensors in (graph.inputs, graph.outputs)
@@ -171,10 +161,35 @@ def open_sized(
             del model, graph
             gc.collect()  # two maps of a file would count as memory twice; graphs are circular
             try:
-                model = opened_even_without_weights({**shapes, **assumed})
+                model = opened({**shapes, **assumed})
             except NnefToolsError:  # the model cannot have a batch of 1
-                model, assumed = opened_even_without_weights(shapes), {}
+                model, assumed = opened(shapes), {}
         return SizedModel(model, path, inputs, outputs, assumed, {**shapes, **assumed}, plugins, current())
+
+
+def open_structure(
+    path: Path,
+    format: Format,
+    shapes: InputShapes,
+    reader_options: Mapping[str, Any] | None = None,
+    plugins: Plugins = NO_PLUGINS,
+) -> OpenModel:
+    """Opens a model, without weights if an NNEF model lacks their files or they are damaged; a warning tells that.
+
+    shapes: for inputs that leave them open, by the names of tensors. reader_options: those that one format or another
+    has. See `pipeline.open_graph` for the errors.
+    """
+
+    def opened(**options: bool) -> OpenModel:
+        return open_model(path, format, shapes, None, None, {**(reader_options or {}), **options}, plugins, Log())
+
+    try:
+        return opened()
+    except (FileError, FormatError) as error:
+        if "load_variables" not in format.reader_options:
+            raise
+        model = opened(load_variables=False)  # raises another error if weights are not all it lacks
+        return model._replace(warnings=(*model.warnings, f"without weights: {error.message}"))
 
 
 def quantization_of(tensor: Tensor) -> str | None:

@@ -59,6 +59,13 @@ def streamed(shape: tuple[int, ...], dtype: type) -> Callable[[Path, bytes], Non
     return check
 
 
+def drawn(suffix: str, head: bytes) -> Callable[[Path, bytes], None]:
+    def check(folder: Path, out: bytes) -> None:
+        assert (folder / f"model.{suffix}").read_bytes().startswith(head)
+
+    return check
+
+
 CONV, POOL = 2 * 3 * 16, 2 * 2 * 2 * 4
 
 LINES = {
@@ -67,6 +74,11 @@ LINES = {
         CONV + POOL
     ),
     "gmac model --custom-shapes shapes": gmac_result(CONV),
+    "visualize model": drawn("svg", b"<svg"),
+    "visualize model --decompose --verbose --show-variables --infer-shapes --format svg": drawn("svg", b"<svg"),
+    "visualize model --format pdf": drawn("pdf", b"%PDF"),
+    "visualize model --format png": drawn("png", b"\x89PNG"),
+    "visualize model --format dot": drawn("dot", b"digraph"),
     "random_tensor uniform --shape 2 3": streamed((2, 3), np.float32),
     "random_tensor 'uniform(0, 1)' --shape 2 3 --dtype float32 --output r.dat": written(
         "r.dat", (2, 3), np.float32, 0, 1
@@ -103,6 +115,9 @@ def _prepare(line: str, folder: Path) -> list[str]:
         image = pytest.importorskip("PIL.Image", reason="images need Pillow")
         for name in ("a.png", "b.png"):
             image.fromarray(np.zeros((8, 6, 3), np.uint8)).save(folder / name)
+    for word, package in (("pdf", "reportlab"), ("png", "resvg_py")):
+        if words[0] == "visualize" and words[-1] == word:
+            pytest.importorskip(package)
     return words
 
 
@@ -130,7 +145,7 @@ def test_module(
     LINES[line](folder, capfdbinary.readouterr().out)
 
 
-@pytest.mark.parametrize("name", ["gmac", "random_tensor", "generate"])
+@pytest.mark.parametrize("name", ["gmac", "random_tensor", "generate", "visualize"])
 def test_module_in_a_process(name: str, folder: Path) -> None:
     line = next(line for line in reversed(LINES) if line.startswith(name))
     words = _prepare(line, folder)

@@ -177,6 +177,25 @@ def test_inputs_and_outputs_are_compared() -> None:
     assert texts == ["input 'image': type float32 -> float16", f"output '{b.ops[-1].output.name}'"]
 
 
+def test_numbers_in_attributes_are_those_of_float32() -> None:
+    a, b = Net(True), Net(True)
+    a.find(0, 0).attribs["alpha"], b.find(0, 0).attribs["alpha"] = 0.1, float(np.float32(0.1))
+    a.find(0, 2).attribs["pads"], b.find(0, 2).attribs["pads"] = [1, 2], (np.int64(1), 2)
+    assert not difference(a.graph, b.graph).changes
+
+
+def test_nested_graphs_are_compared_with_their_data() -> None:
+    pair = []
+    for value in (1.0, 2.0):
+        net = Net(True)
+        body = Net(False)
+        body.find(0, 0).inputs[1].data[0, 0, 0, 0] = value
+        net.add("If", net.graph.inputs[0], then_branch=body.graph)
+        pair.append(net.graph)
+    (change,) = difference(*pair).changes
+    assert change.details == ("then_branch graph of 31 operations, which differs inside",)
+
+
 def test_inner_names_do_not_count() -> None:
     a, b = Net(False), Net(False)
     for k, tensor in enumerate(b.graph.tensors):

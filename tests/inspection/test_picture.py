@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nnef_tools.inspection.picture.drawing import Box, Drawing, Label, Line
+from nnef_tools.inspection.picture.layers import crossings, plans_of
 from nnef_tools.inspection.picture.layout import Layout
 from nnef_tools.inspection.picture.nodes import Look
 from nnef_tools.inspection.picture.render import scene_of
@@ -96,7 +97,7 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "long": lambda: residual_net(24, kernel=1),
     "u_net": u_net,
     "heads": heads,
-    **{f"tangle{seed}": (lambda seed=seed: tangle(seed)) for seed in range(8)},
+    **{f"tangle{seed}": (lambda seed=seed: tangle(seed)) for seed in range(5)},
 }
 
 
@@ -193,6 +194,21 @@ def test_the_svg_has_the_same_boxes_inside_its_view(drawing: Drawing) -> None:
         assert all(0 <= n <= max(width, height) for n in numbers)
 
 
+@pytest.mark.parametrize("name", ["residual", "scopes", "long", "u_net", "heads"])
+def test_planar_nets_are_drawn_without_crossings(name: str) -> None:
+    top, inner = plans_of(scene_of(GRAPHS[name](), Look()))
+    assert [crossings(made.layers) for made in (top, *inner.values())] == [0] * (1 + len(inner))
+
+
+def test_tensors_enter_a_frame_without_crossing() -> None:
+    m = Maker()
+    side = m.op("Resize", m.op("MaxPool", m.x))
+    y = m.op("Concat", m.op("Concat", m.conv(m.x, name="/a/1"), side, name="/a/2"), m.x, name="/a/3")
+    top, inner = plans_of(scene_of(m.done(m.op("Concat", y, m.x), side), Look()))
+    assert len(inner) == 1
+    assert [crossings(made.layers) for made in (top, *inner.values())] == [0, 0]
+
+
 def blocks(scene: Scene) -> list[tuple[int, int]]:
     """Boxes and count of the repeated blocks."""
     return [(len(list(nodes_of(g.children))), g.count) for g in groups_of(scene.children) if g.count > 1]
@@ -203,6 +219,7 @@ def test_repeated_blocks_are_drawn_once(scopes: bool) -> None:
     graph = residual_net(6, scopes)
     folded = scene_of(graph, Look())
     assert blocks(folded) == [(3, 6)]
+    assert blocks(scene_of(graph, Look(verbose=True))) == [(3, 6)]
     everything = scene_of(graph, Look(expand=True))
     assert not blocks(everything)
     drawn = [op for node in everything.nodes for op in node.operations]
@@ -249,6 +266,16 @@ def test_names_are_text_and_never_markup() -> None:
     text = to_svg(Layout(scene_of(graph, Look(verbose=True))).draw())
     root = ET.fromstring(text)
     assert {element.tag.rpartition("}")[2] for element in root.iter()} <= {"svg", "title", "rect", "g", "path", "text"}
+
+
+def test_what_is_not_drawn_is_counted() -> None:
+    body = residual_net(2)
+    m = Maker()
+    folded_weight = m.op("Identity", m.conv(m.x).producer.inputs[1])
+    m.op("If", m.x, then_branch=body, else_branch=residual_net(1))
+    scene = scene_of(m.done(m.conv(folded_weight)), Look())
+    inside = len(body.operations) + len(residual_net(1).operations)
+    assert scene.left_out == {"constant_operations": 2, "body_operations": inside}
 
 
 def test_weights_are_small_print_or_boxes() -> None:

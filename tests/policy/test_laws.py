@@ -284,7 +284,17 @@ def test_version_is_the_same_everywhere() -> None:
     assert match[1] == nnef_tools.__version__
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["convert", "--help"], ["execute", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["convert", "--help"],
+        ["execute", "--help"],
+        ["diff", "--help"],
+        ["visualize", "--help"],
+    ],
+)
 def test_help_is_light(arguments: list[str]) -> None:
     code = (
         "import sys; from nnef_tools.cli.main import main; status = main(sys.argv[1:]);"

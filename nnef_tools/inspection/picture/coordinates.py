@@ -15,7 +15,7 @@ SETTLED = 0.1
 GAP = 18.0
 """Between two neighbors in a layer."""
 
-STRAIGHT = {2: 12.0, 1: 4.0, 0: 1.0}
+STRAIGHT = {2: 12.0, 1: 1.0, 0: 1.0}
 """Weight of a wire by the number of its ends that only pass, which have to be straight above all."""
 
 Offset = Callable[[Wire, bool], float]
@@ -79,23 +79,31 @@ def _straighten(
     width: Callable[[Cell], float],
     offset: Offset,
 ) -> None:
-    """Moves the cells of a run so that it is one straight line, if there is room between their neighbors."""
+    """Moves the cells of a run so that it is as few straight lines as the room between their neighbors allows."""
     shift = 0.0
     shifts = [(run[0].source, shift)]
     for wire in run:
         shift += offset(wire, False) - offset(wire, True)
         shifts.append((wire.target, shift))
-    lines = [x[cell] - shift for cell, shift in shifts]
+    part: list[tuple[Cell, float]] = []
     low, high = -inf, inf
     for cell, shift in shifts:
         left, right = cell.left, cell.right
-        if left is not None:
-            low = max(low, x[left] + (width(left) + width(cell)) / 2 + GAP - shift)
-        if right is not None:
-            high = min(high, x[right] - (width(right) + width(cell)) / 2 - GAP - shift)
-    if low <= high:
-        line = min(max(sum(lines) / len(lines), low), high)
-        for cell, shift in shifts:
+        first = -inf if left is None else x[left] + (width(left) + width(cell)) / 2 + GAP - shift
+        last = inf if right is None else x[right] - (width(right) + width(cell)) / 2 - GAP - shift
+        if max(low, first) > min(high, last):
+            _align(part, x, low, high)
+            part, low, high = [], first, last
+        low, high = max(low, first), min(high, last)
+        part.append((cell, shift))
+    _align(part, x, low, high)
+
+
+def _align(part: Sequence[tuple[Cell, float]], x: dict[Cell, float], low: float, high: float) -> None:
+    """Puts cells on a line between two bounds, near to where they are."""
+    if part and low <= high:
+        line = min(max(sum(x[cell] - shift for cell, shift in part) / len(part), low), high)
+        for cell, shift in part:
             x[cell] = line + shift
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from random import Random
 
 from ...model import Tensor
-from .scene import Item, Link, Node, children_by_node
+from .scene import Group, Item, Link, Node, Scene, children_by_node, groups_of
 
 SWEEPS = 10
 TRIES = 8
@@ -41,11 +41,16 @@ class Cell:
 
 @dataclass(eq=False)
 class Wire:
-    """A piece of a trunk between two cells in neighboring layers."""
+    """A piece of a trunk between two cells in neighboring layers.
+
+    upper, lower: where it ends in its cells, from 0 at the left to 1 at the right.
+    """
 
     key: Key
     source: Cell
     target: Cell
+    upper: float = 0.5
+    lower: float = 0.5
 
 
 @dataclass(eq=False)
@@ -55,11 +60,41 @@ class Plan:
     layers: list[list[Cell]]
     entries: dict[Key, Cell]
     exits: dict[Key, Cell]
-    links: list[Link]
 
 
-def plan(items: Sequence[Item], links: Iterable[Link]) -> Plan:
-    """The plan of a group with these items. links: all with an end in one of them, and not both in the same."""
+Plans = dict[Group, Plan]
+
+
+def plans_of(scene: Scene) -> tuple[Plan, Plans]:
+    """The plan of the outermost level of a scene, and those of its groups, made from the inside out."""
+    links = links_by_group(scene)
+    inner: Plans = {}
+    for group in reversed(list(groups_of(scene.children))):
+        inner[group] = plan(group.children, links[group], inner)
+    return plan(scene.children, scene.links, inner), inner
+
+
+def links_by_group(scene: Scene) -> dict[Group, list[Link]]:
+    """The links that begin or end in each group."""
+    owners: dict[Node, list[Group]] = {}
+
+    def walk(items: Sequence[Item], outer: list[Group]) -> None:
+        for item in items:
+            if isinstance(item, Node):
+                owners[item] = outer
+            else:
+                walk(item.children, [*outer, item])
+
+    walk(scene.children, [])
+    found: dict[Group, list[Link]] = {group: [] for group in groups_of(scene.children)}
+    for link in scene.links:
+        for group in dict.fromkeys((*owners[link.source], *owners[link.target])):
+            found[group].append(link)
+    return found
+
+
+def plan(items: Sequence[Item], links: Iterable[Link], inner: Plans) -> Plan:
+    """The plan of a group with these items. links: all with an end in one of them. inner: of the groups among these."""
     index = children_by_node(items)
     own = [link for link in links if index.get(link.source) != index.get(link.target)]
     ranks = _ranks(items, own, index)
@@ -67,7 +102,7 @@ def plan(items: Sequence[Item], links: Iterable[Link]) -> Plan:
     has_exits = any(link.target not in index for link in own)
     shift = 1 if has_entries else 0
     count = max(ranks, default=-1) + 1 + shift + (1 if has_exits else 0)
-    result = Plan([[] for _ in range(count)], {}, {}, own)
+    result = Plan([[] for _ in range(count)], {}, {})
     cells = [Cell(item) for item in items]
     targets: dict[Key, dict[Cell, int]] = {}
     for cell, rank in zip(cells, ranks, strict=True):
@@ -89,8 +124,28 @@ def plan(items: Sequence[Item], links: Iterable[Link]) -> Plan:
         inside = index.get(key[0])
         source, rank = (result.entries[key], 0) if inside is None else (cells[inside], ranks[inside] + shift)
         _draw_trunk(result, key, source, rank, ends)
+    for cell in (cell for layer in result.layers for cell in layer):
+        for wire in cell.below:
+            wire.upper, wire.lower = (
+                _exit_place(cell.item, wire.key, inner),
+                _entry_place(wire.target.item, wire.key, inner),
+            )
     _order(result.layers)
     return result
+
+
+def _exit_place(item: Item | None, key: Key, inner: Plans) -> float:
+    if isinstance(item, Group):
+        ends = inner[item].layers[-1]
+        return (ends.index(inner[item].exits[key]) + 1) / (len(ends) + 1)
+    return 0.5 if item is None else (item.outputs.index(key[1]) + 1) / (len(item.outputs) + 1)
+
+
+def _entry_place(item: Item | None, key: Key, inner: Plans) -> float:
+    if not isinstance(item, Group):
+        return 0.5
+    ends = inner[item].layers[0]
+    return (ends.index(inner[item].entries[key]) + 1) / (len(ends) + 1)
 
 
 def _ranks(items: Sequence[Item], links: Iterable[Link], index: dict[Node, int]) -> list[int]:
@@ -141,17 +196,22 @@ def _connect(wire: Wire) -> None:
     wire.target.above.append(wire)
 
 
+def _upper(wire: Wire) -> float:
+    return wire.upper
+
+
 def crossings(layers: Sequence[Sequence[Cell]]) -> int:
     """The number of crossings between neighboring layers."""
     total = 0
     for upper, lower in pairwise(layers):
         place = {cell: k for k, cell in enumerate(lower)}
-        passed: list[int] = []
+        passed: list[float] = []
         for cell in upper:
-            ends = sorted(place[wire.target] for wire in cell.below)
-            total += sum(len(passed) - bisect_right(passed, end) for end in ends)
-            for end in ends:
-                insort(passed, end)
+            for _, wires in groupby(sorted(cell.below, key=_upper), _upper):
+                ends = [place[wire.target] + wire.lower for wire in wires]
+                total += sum(len(passed) - bisect_right(passed, end) for end in ends)
+                for end in ends:
+                    insort(passed, end)
     return total
 
 
@@ -197,8 +257,10 @@ def _swept(start: list[list[Cell]]) -> tuple[list[list[Cell]], int]:
 def _sort_layer(layer: list[Cell], place: dict[Cell, float], *, down: bool) -> None:
     means: dict[Cell, float] = {}
     for n, cell in enumerate(layer):
-        ends = [place[wire.source if down else wire.target] for wire in (cell.above if down else cell.below)]
-        means[cell] = sum(ends) / len(ends) if ends else float(n)
+        ends = (
+            [place[w.source] + w.upper for w in cell.above] if down else [place[w.target] + w.lower for w in cell.below]
+        )
+        means[cell] = sum(ends) / len(ends) if ends else n + 0.5
     layer.sort(key=lambda cell: means[cell])
 
 
@@ -207,8 +269,8 @@ def _swap(layers: list[list[Cell]], k: int) -> None:
     layer = layers[k]
     above = {cell: n for n, cell in enumerate(layers[k - 1])} if k else {}
     below = {cell: n for n, cell in enumerate(layers[k + 1])} if k + 1 < len(layers) else {}
-    up = {cell: [above[wire.source] for wire in cell.above] for cell in layer}
-    down = {cell: [below[wire.target] for wire in cell.below] for cell in layer}
+    up = {cell: [above[wire.source] + wire.upper for wire in cell.above] for cell in layer}
+    down = {cell: [below[wire.target] + wire.lower for wire in cell.below] for cell in layer}
     for _ in layer:
         changed = False
         for n in range(len(layer) - 1):
@@ -221,6 +283,6 @@ def _swap(layers: list[list[Cell]], k: int) -> None:
             return
 
 
-def _inverted(left: Sequence[int], right: Sequence[int]) -> int:
+def _inverted(left: Sequence[float], right: Sequence[float]) -> int:
     """Crossings of two neighbors' wires, less those after an exchange."""
     return sum((a > b) - (a < b) for a in left for b in right)

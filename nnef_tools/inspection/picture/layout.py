@@ -18,8 +18,8 @@ from .columns import Column, columns
 from .coordinates import place
 from .drawing import INK, Box, Drawing, Label, Line
 from .families import COLORS
-from .layers import Cell, Key, Plan, Wire, plan
-from .scene import Group, Item, Link, Node, Scene, groups_of, nodes_of
+from .layers import Cell, Key, Plan, Wire, plans_of
+from .scene import Group, Node, Scene, nodes_of
 from .text import text_width
 
 MARGIN = 16.0
@@ -61,10 +61,10 @@ class Layout:
         self.scene = scene
         self.sizes = sizes_of(scene)
         self.groups: dict[Group, Laid] = {}
-        links = links_by_group(scene)
-        for group in reversed(list(groups_of(scene.children))):
-            self.groups[group] = self._lay_out(plan(group.children, links[group]), group)
-        self.top = self._lay_out(plan(scene.children, scene.links), None)
+        top, inner = plans_of(scene)
+        for group, made in inner.items():
+            self.groups[group] = self._lay_out(made, group)
+        self.top = self._lay_out(top, None)
         self.columns = columns(self.top.plan, self.top.tops, self.top.bottoms, self._spans()) if wraps else []
 
     def _spans(self) -> list[tuple[float, float]]:
@@ -261,25 +261,6 @@ def sizes_of(scene: Scene) -> dict[Node, Size]:
         used.setdefault(link.source, {})[link.tensor] = None
     ordered = {node: [t for t in node.outputs if t in used.get(node, {})] for node in nodes_of(scene.children)}
     return {node: boxes.measure(node, tensors) for node, tensors in ordered.items()}
-
-
-def links_by_group(scene: Scene) -> dict[Group, list[Link]]:
-    """The links that begin or end in each group."""
-    owners: dict[Node, list[Group]] = {}
-
-    def walk(items: Sequence[Item], outer: list[Group]) -> None:
-        for item in items:
-            if isinstance(item, Node):
-                owners[item] = outer
-            else:
-                walk(item.children, [*outer, item])
-
-    walk(scene.children, [])
-    found: dict[Group, list[Link]] = {group: [] for group in groups_of(scene.children)}
-    for link in scene.links:
-        for group in dict.fromkeys((*owners[link.source], *owners[link.target])):
-            found[group].append(link)
-    return found
 
 
 def _rounded(points: Sequence[Point], radius: float = 8.0) -> Iterable[tuple[Point, ...]]:

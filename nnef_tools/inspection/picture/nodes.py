@@ -50,14 +50,16 @@ def flat_scene(graph: Graph, look: Look) -> Scene:
         maker[tensor] = nodes[-1]
     for tensor in graph.tensors if look.variables else ():
         if tensor in constant and tensor not in maker and (not tensor.has_producer or tensor.producers[0] in hidden):
-            small = (shape_label(tensor.shape), clean(tensor.name or ""))
-            nodes.append(Node("weight", [Row(_weight_title(tensor), "weight", small)], [tensor]))
+            lines = (shape_label(tensor.shape), clean(tensor.name or ""))
+            nodes.append(Node("weight", [Row(_weight_title(tensor), "weight", lines)], [tensor]))
             maker[tensor] = nodes[-1]
     for operation in graph.operations:
         if operation in hidden:
             continue
         path = scope_path(operation, facts)
-        row = Row(_title(operation), family(operation.type or ""), _small(operation, constant, look), operation)
+        weights = tuple(_weight_label(tensor) for tensor in operation.inputs if tensor in constant)
+        small = _small(operation, weights, look)
+        row = Row(_title(operation), family(operation.type or ""), small, operation, weights)
         node = _followed(operation, path, maker, constant, ends, look)
         if node is not None:
             node.path = _common(node.path, path)
@@ -72,9 +74,18 @@ def flat_scene(graph: Graph, look: Look) -> Scene:
         nodes.append(Node("output", [_end_row(tensor)], []))
         if tensor in maker:
             links.append(Link(maker[tensor], nodes[-1], tensor))
-    unseen = sum(bool(op.inputs) for op in hidden)
-    left_out = {"operations on constants only": unseen} if unseen else {}
-    return Scene(clean(graph.name or "model", 80), list(nodes), links, left_out)
+    left_out = {
+        "constant_operations": sum(bool(op.inputs) for op in hidden),
+        "body_operations": sum(map(_count_in_bodies, graph.operations)),
+    }
+    return Scene(clean(graph.name or "model", 80), list(nodes), links, {k: n for k, n in left_out.items() if n})
+
+
+def _count_in_bodies(operation: Operation) -> int:
+    """The number of operations in graphs among the attributes, as of conditions and loops, and within these."""
+    lists = (value if isinstance(value, (list, tuple)) else [value] for value in operation.attribs.values())
+    bodies = [item for values in lists for item in values if isinstance(item, Graph)]
+    return sum(1 + _count_in_bodies(inner) for body in bodies for inner in body.operations)
 
 
 def _links(nodes: Sequence[Node], maker: dict[Tensor, Node]) -> list[Link]:
@@ -131,7 +142,7 @@ def _followed(
         and tensor not in ends
         and family(operation.type or "") in _FOLLOWERS
         and tensor.shape == operation.outputs[0].shape
-        and len(_common(node.path, path)) >= max(len(node.path), len(path)) - 1
+        and len(_common(node.path, path)) >= len(node.path) - 1
     )
     return node if joins else None
 
@@ -172,11 +183,8 @@ def _weight_title(tensor: Tensor) -> str:
     return "weight" if value is None else value
 
 
-def _small(operation: Operation, constant: set[Tensor], look: Look) -> tuple[str, ...]:
-    lines = []
-    weights = [] if look.variables else [_weight_label(t) for t in operation.inputs if t in constant]
-    if weights:
-        lines.append(" · ".join(weights[:4]) + (" …" if len(weights) > 4 else ""))
+def _small(operation: Operation, weights: Sequence[str], look: Look) -> tuple[str, ...]:
+    lines = [] if look.variables or not weights else [" · ".join(weights[:4]) + (" …" if len(weights) > 4 else "")]
     if look.verbose:
         lines += [clean(operation.name or operation.outputs[0].name or "")] if operation.outputs else []
         lines += [f"{clean(key, 24)} = {value_label(value, 32)}" for key, value in list(operation.attribs.items())[:12]]

@@ -20,8 +20,8 @@ from ...model import Graph, Operation, Tensor
 from ...model.facts import tensor_facts
 from .boxes import SMALL
 from .families import COLORS
-from .layers import Cell, Key, Plan, plan
-from .layout import group_title, links_by_group, sizes_of
+from .layers import Cell, Key, Plan, plans_of
+from .layout import group_title, sizes_of
 from .nodes import source_name
 from .scene import Group, Item, Node, Scene, groups_of
 from .statistics import weight_statistics
@@ -126,7 +126,7 @@ def _view(scene: Scene, operations: Mapping[Operation, int], tensors: Mapping[Te
     groups = {group: k for k, group in enumerate(groups_of(scene.children))}
     sizes = sizes_of(scene)
     keys: dict[Key, int] = {}
-    links = links_by_group(scene)
+    top, inner = plans_of(scene)
 
     def key_number(key: Key) -> int:
         return keys.setdefault(key, len(keys))
@@ -143,11 +143,11 @@ def _view(scene: Scene, operations: Mapping[Operation, int], tensors: Mapping[Te
                 "title": group_title(group) or "block",
                 "wide": text_width(group_title(group) or "block", SMALL, bold=True),
                 "count": group.count,
-                **level(plan(group.children, links[group])),
+                **level(inner[group]),
             }
             for group in groups
         ],
-        "top": level(plan(scene.children, scene.links)),
+        "top": level(top),
         "links": [[nodes[link.source], nodes[link.target], tensors.get(link.tensor, -1)] for link in scene.links],
         "hidden": {operations[op]: node for op, node in hidden.items()},
     }

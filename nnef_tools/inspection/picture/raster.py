@@ -11,7 +11,7 @@ from ...errors import MissingPackageError, UsageError
 from .drawing import LINE, Box, Drawing, Label, Line
 from .svg import to_svg
 
-MAX_PIXELS = 1 << 27
+MAX_PIXELS = 1 << 26
 """Of a PNG; larger pictures are painted smaller."""
 
 MAX_PAGE = 14400
@@ -32,6 +32,8 @@ def to_png(drawing: Drawing, scale: float = SCALE) -> tuple[bytes, float]:
         raise MissingPackageError("resvg-py", "to write PNG", "visualize") from None
     scale = min(scale, (MAX_PIXELS / max(drawing.width * drawing.height, 1.0)) ** 0.5, 32000 / drawing.height)
     fonts = [str(path) for path in _fonts()]
+    if not fonts:  # where the system has none either, all text would be missing
+        raise MissingPackageError("reportlab", "for the font of PNG", "visualize")
     return bytes(resvg_py.svg_to_bytes(svg_string=to_svg(drawing), zoom=scale, font_files=fonts)), scale
 
 

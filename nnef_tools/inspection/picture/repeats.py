@@ -225,7 +225,7 @@ def signature(item: Item, inner: Hashable = ()) -> Hashable:
     """What two items must have in common to be drawn as one. inner: the links within the item."""
     if isinstance(item, Group):
         return item.kind, item.count, tuple(signature(child) for child in item.children), inner
-    rows = tuple((row.title, row.small, _attributes(row)) for row in item.rows)
+    rows = tuple((row.title, row.weights, _attributes(row)) for row in item.rows)
     outputs = tuple((tensor.shape, tensor.dtype) for tensor in item.outputs)
     own = "" if item.kind == "operation" else id(item)
     return item.kind, own, rows, outputs

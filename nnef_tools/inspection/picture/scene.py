@@ -10,12 +10,13 @@ from ...model import Operation, Tensor
 
 @dataclass(eq=False)
 class Row:
-    """A line of a box, with one operation. small: what is printed below, such as the shapes of weights."""
+    """A line of a box, with one operation. small: what is printed below. weights: shapes and short values of these."""
 
     title: str
     family: str
     small: tuple[str, ...] = ()
     operation: Operation | None = None
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -65,7 +66,7 @@ class Link:
 
 @dataclass
 class Scene:
-    """A whole picture. left_out: numbers of things that are not shown, by what they are."""
+    """A whole picture. left_out: what is not shown -> how many: operations on constants, and in bodies of others."""
 
     title: str
     children: list[Item]

@@ -8,7 +8,8 @@ from heapq import heapify, heappop, heappush
 
 from .scene import Group, Item, Link, Node, children_by_node, nodes_of
 
-MIN_NODES = 3
+MIN_NODES, MIN_OPERATIONS = 2, 3
+"""What a frame is drawn around, at least."""
 
 WHOLE = 0.8
 """A scope with more than that part of all boxes is no part of the picture, but the picture."""
@@ -28,7 +29,7 @@ def _level(nodes: list[Node], links: Sequence[Link], depth: int) -> list[Item]:
     for node in nodes:
         if len(node.path) > depth:
             members.setdefault(node.path[depth], []).append(node)
-    members = {name: found for name, found in members.items() if len(found) >= MIN_NODES}
+    members = {name: found for name, found in members.items() if _is_worth_a_frame(found)}
     whole = next((found for found in members.values() if len(found) > WHOLE * len(inner)), None)
     if whole is not None and depth == 0:
         for node in whole:
@@ -44,7 +45,7 @@ def _level(nodes: list[Node], links: Sequence[Link], depth: int) -> list[Item]:
             inside.setdefault(owner[node], []).append(node)
     for node in nodes:
         key = owner.get(node)
-        if key is None or len(inside[key]) < MIN_NODES:
+        if key is None or not _is_worth_a_frame(inside[key]):
             children.append(node)
         elif key not in groups:
             own = set(inside[key])
@@ -55,6 +56,10 @@ def _level(nodes: list[Node], links: Sequence[Link], depth: int) -> list[Item]:
             groups[key] = Group("scope", title, content)
             children.append(groups[key])
     return children
+
+
+def _is_worth_a_frame(nodes: Sequence[Node]) -> bool:
+    return len(nodes) >= MIN_NODES and sum(len(node.rows) for node in nodes) >= MIN_OPERATIONS
 
 
 def _common_depth(nodes: Sequence[Node], depth: int) -> int:

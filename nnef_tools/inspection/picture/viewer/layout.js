@@ -3,7 +3,7 @@
 // The method is that of coordinates.py and layout.py: each layer in turn is put where its lines are shortest.
 
 const GAP_X = 18, GAP_Y = 14, PADDING = 12, BAND = 18, SHADOW = 6, SWEEPS = 30;
-const STRAIGHT = [1, 4, 12];
+const STRAIGHT = [1, 1, 12];
 
 // The cells and wires of a level, made once from the data of a group or of the whole.
 function makeLevel(data) {
@@ -94,16 +94,26 @@ function straighten(cells) {
       cell = wire.target;
       run.push([cell, shift]);
     }
-    let low = -Infinity, high = Infinity, sum = 0;
+    let low = -Infinity, high = Infinity, part = [];
     for (const [c, s] of run) {
-      sum += c.x - s;
-      if (c.left) low = Math.max(low, c.left.x + (c.left.width + c.width) / 2 + GAP_X - s);
-      if (c.right) high = Math.min(high, c.right.x - (c.right.width + c.width) / 2 - GAP_X - s);
+      const least = c.left ? c.left.x + (c.left.width + c.width) / 2 + GAP_X - s : -Infinity;
+      const most = c.right ? c.right.x - (c.right.width + c.width) / 2 - GAP_X - s : Infinity;
+      if (Math.max(low, least) > Math.min(high, most)) {
+        align(part, low, high);
+        [part, low, high] = [[], least, most];
+      }
+      [low, high] = [Math.max(low, least), Math.min(high, most)];
+      part.push([c, s]);
     }
-    if (low > high) continue;
-    const line = Math.min(Math.max(sum / run.length, low), high);
-    for (const [c, s] of run) c.x = line + s;
+    align(part, low, high);
   }
+}
+
+function align(part, low, high) {
+  if (!part.length || low > high) return;
+  const mean = part.reduce((sum, [c, s]) => sum + c.x - s, 0) / part.length;
+  const line = Math.min(Math.max(mean, low), high);
+  for (const [c, s] of part) c.x = line + s;
 }
 
 // Places from the upper left corner, and the size of the level.
