@@ -128,6 +128,13 @@ class _Builder:
         elif type == "DummyData":
             for top, array in zip(tops, _dummies(layer), strict=True):
                 self._values[top] = self._constant(self._name(top, k, layer), array)
+        elif type == "ContinuationIndicator":
+            own = layer["continuation_indicator_param"] or {}
+            steps, batch = own.get("time_step", 0), own.get("batch_size", 0)
+            ask_constant(steps * batch, f"layer '{layer['name']}'")
+            first = np.arange(steps, dtype=np.float32)[:, np.newaxis]
+            array = np.broadcast_to(np.minimum(first, 1), (steps, batch)).copy()
+            self._values[tops[0]] = self._constant(self._name(tops[0], k, layer), array)
         elif type == "Parameter":
             blobs = self._weights(layer)
             if len(blobs) != 1:
