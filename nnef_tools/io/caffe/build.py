@@ -58,8 +58,15 @@ class _Builder:
         self._last = {top: k for k, layer in enumerate(layers) for top in layer["top"]}
         self._check_weights(layers)
         inputs = self._declared_inputs()
+        # a net that was saved in training has data for that phase only
+        fed = {
+            top for layer in self._net.layers if layer["type"] in FEEDING for top in layer["top"]
+        } - self._last.keys()
         left_out = []
         for k, layer in enumerate(layers):
+            for name in fed.intersection(layer["bottom"]).difference(self._values):
+                inputs.append(self._input(name, None))
+                self._fed.append(inputs[-1])
             if layer["type"] in JUDGING:
                 left_out.append(f"'{layer['name']}' ({layer['type']})")
             elif not self._make_source(k, layer, inputs):
