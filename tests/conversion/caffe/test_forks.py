@@ -14,6 +14,8 @@ from nnef_tools.errors import ConversionError
 
 from ...support.arrays import Array, assert_agree, random, uniform
 
+pytestmark = pytest.mark.filterwarnings("ignore::nnef_tools.execution.kernels.loading.ModelWarning")
+
 
 def blob_text(w: Array) -> str:
     values = " ".join(f"data: {v}" for v in w.reshape(-1))
