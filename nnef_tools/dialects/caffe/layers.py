@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Blob(NamedTuple):
-    """A weight of a layer. name: the end of its tensor's name. rank: the least one that it can have, if that is known."""
+    """A weight of a layer. name: the end of its tensor's name. rank: the least one that it can have, if known."""
 
     name: str
     rank: int | None = None
