@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
@@ -11,6 +12,7 @@ from typing import Any
 from ..formats import NNEF, Format, InputShapes, detect_input, load, make_optimizer, make_reader
 from ..model import Graph
 from .executor import Array, Executor, Observer, TensorInfo, no_such_tensor
+from .kernels.loading import ModelWarning
 
 
 class ConvertedExecutor:
@@ -96,12 +98,15 @@ def converted_executor(
 ) -> Executor:
     """An executor for a model of a format that has no runtime. options: of the reader. make: runs the NNEF graph.
 
-    Errors: those of reading, converting and running.
+    What reader and converter warn of is a ModelWarning. Errors: those of reading, converting and running.
     """
     detect_input(Path(fspath(model)), format.name)  # refuses what is no model
-    source = make_reader(format, **options)(fspath(model), input_shapes)
+    reader = make_reader(format, **options)
+    source = reader(fspath(model), input_shapes)
     converter = load(str(format.dialect.to_nnef), format)(keep_io_names=True, keep_names=True)
     graph: Graph = converter(source)
+    for text in (*getattr(reader, "warnings", ()), *converter.warnings):
+        warnings.warn(f"{fspath(model)}: {text}", ModelWarning, stacklevel=1)
     optimizer = make_optimizer(NNEF.dialect)
     if optimizer is not None:
         optimizer(graph, only_required=True)

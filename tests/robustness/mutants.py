@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 import time
 import warnings
@@ -26,6 +27,7 @@ from nnef_tools.language.tensor_file import read_tensor
 from nnef_tools.pipeline import convert_model
 
 from ..conformance.suite import all_cases
+from ..support.caffe_nets import CAFFE, SSD, net_names, recorded_net
 from .flatbuffer import damaged_tables, damaged_words
 from .graphdef import SAMPLES, damaged_graph
 from .mutation import damaged, damaged_json, damaged_text
@@ -37,10 +39,18 @@ from .tflite_samples import tflite_model
 from .watch import time_limit
 
 SECONDS = 20  # for one mutant, on a busy machine
-FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf", ".tflite": "tflite"}
+FORMATS = {
+    ".onnx": "onnx",
+    ".pb": "tf",
+    ".pbtxt": "tf",
+    ".tflite": "tflite",
+    ".prototxt": "caffe",
+    ".caffemodel": "caffe",
+}
 EXIT_CODES = {2, 3}  # unreadable or invalid; not convertible
 LATER_CODES = {1, 2, 3}  # of what is done with a model that was converted: there may be no inputs for it
 MAX_ITEMS = 1 << 22
+CAFFE_FILES = (CAFFE, SSD)
 
 
 @dataclass(frozen=True)
@@ -172,6 +182,31 @@ def tflite_tables_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
     return Mutant(path)
 
 
+def caffe_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
+    """A Caffe net with damaged text, numbers or weights, or the weights of another net."""
+    file = CAFFE_FILES[rng.integers(len(CAFFE_FILES))]
+    names = net_names(file)
+    net = recorded_net(names[rng.integers(len(names))], folder, file).path
+    weights, kind = net.with_suffix(".caffemodel"), rng.integers(5)
+    if kind < 2 or not weights.exists():
+        net.write_text(damaged_text(net.read_text(), rng))
+    elif kind == 2:
+        net.write_text(_damaged_numbers(net.read_text(), rng))
+    else:
+        weights.write_bytes(damaged(weights.read_bytes(), rng))
+    return Mutant(weights if kind == 4 and weights.exists() else net)
+
+
+def _damaged_numbers(text: str, rng: np.random.Generator) -> str:
+    """The text with other values for some of its numbers."""
+    values = ("0", "-1", "1", "2", "3", "7", "1000", "2147483647", "4294967295", "9223372036854775807", "nan", "1e39")
+    parts = re.split(r"(?<=: )(-?[\d.]+)", text)
+    for _ in range(rng.integers(1, 4)):
+        if len(parts) > 1:
+            parts[2 * rng.integers(len(parts) // 2) + 1] = values[rng.integers(len(values))]
+    return "".join(parts)
+
+
 KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "graphdef": graphdef_mutant,
     "onnx": onnx_mutant,
@@ -186,6 +221,7 @@ KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "plugin": plugin_mutant,
     "tflite": tflite_mutant,
     "tflite-tables": tflite_tables_mutant,
+    "caffe": caffe_mutant,
 }
 
 

@@ -58,8 +58,15 @@ class _Builder:
         self._last = {top: k for k, layer in enumerate(layers) for top in layer["top"]}
         self._check_weights(layers)
         inputs = self._declared_inputs()
+        # a net that was saved in training has data for that phase only
+        fed = {
+            top for layer in self._net.layers if layer["type"] in FEEDING for top in layer["top"]
+        } - self._last.keys()
         left_out = []
         for k, layer in enumerate(layers):
+            for name in fed.intersection(layer["bottom"]).difference(self._values):
+                inputs.append(self._input(name, None))
+                self._fed.append(inputs[-1])
             if layer["type"] in JUDGING:
                 left_out.append(f"'{layer['name']}' ({layer['type']})")
             elif not self._make_source(k, layer, inputs):
@@ -128,6 +135,13 @@ class _Builder:
         elif type == "DummyData":
             for top, array in zip(tops, _dummies(layer), strict=True):
                 self._values[top] = self._constant(self._name(top, k, layer), array)
+        elif type == "ContinuationIndicator":
+            own = layer["continuation_indicator_param"] or {}
+            steps, batch = own.get("time_step", 0), own.get("batch_size", 0)
+            ask_constant(steps * batch, f"layer '{layer['name']}'")
+            first = np.arange(steps, dtype=np.float32)[:, np.newaxis]
+            array = np.broadcast_to(np.minimum(first, 1), (steps, batch)).copy()
+            self._values[tops[0]] = self._constant(self._name(tops[0], k, layer), array)
         elif type == "Parameter":
             blobs = self._weights(layer)
             if len(blobs) != 1:
@@ -255,7 +269,7 @@ class _Builder:
 
 def _dummies(layer: Message) -> list[Array]:
     """The constants of a DummyData layer. FormatError if they are random."""
-    own: Any = layer["dummy_data_param"] or schema_default(layer)
+    own: Any = layer["dummy_data_param"] or _no_parameters(layer)
     where, count = f"layer '{layer['name']}' (DummyData)", len(layer["top"])
     shapes = [list(shape["dim"]) for shape in own["shape"]]
     if not shapes:
@@ -281,7 +295,7 @@ def _dummies(layer: Message) -> list[Array]:
     return result
 
 
-def schema_default(layer: Message) -> Message:
+def _no_parameters(layer: Message) -> Message:
     """The parameters of a DummyData layer that has none."""
     message = layer.type.by_name["dummy_data_param"].message
     assert message is not None

@@ -115,6 +115,17 @@ def test_data_become_inputs_and_losses_probabilities(read) -> None:
     ]
 
 
+def test_data_of_training_are_inputs_of_a_net_without_others(read) -> None:
+    text = """
+    layer { name: "d" type: "Data" top: "x" top: "label" include { phase: TRAIN } data_param { batch_size: 9 } }
+    layer { name: "f" type: "ReLU" bottom: "x" top: "f" }
+    layer { name: "loss" type: "EuclideanLoss" bottom: "f" bottom: "label" top: "loss" }
+    """
+    graph, _ = read(text)
+    assert [(t.name, t.shape) for t in graph.inputs] == [("x", None)]
+    assert names(graph.outputs) == ["f"]
+
+
 def test_given_shapes_replace_those_of_the_file(read) -> None:
     graph, _ = read(INPUT + CONV, {"conv": FILTERS}, x=(2, 2, 8, 8))
     assert graph.inputs[0].shape == (2, 2, 8, 8)
@@ -251,6 +262,16 @@ def test_blobs_that_do_not_fit_their_shape(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"a blob of shape \[3, 2, 3, 3\] has 10 values, not 54") as caught:
         Reader()(tmp_path / "net.prototxt")
     assert "layer 'conv'" in str(caught.value.where)
+
+
+def test_four_extents_of_old_files(tmp_path: Path) -> None:
+    """Old versions, and some programs, write four extents for every blob."""
+    old = schema()["BlobProto"](num=1, channels=1, height=1, width=2, data=np.ones(2, np.float32))
+    layer = schema()["LayerParameter"](name="s", type="Scale", blobs=[old])
+    (tmp_path / "net.prototxt").write_text(INPUT + 'layer { name: "s" type: "Scale" bottom: "x" top: "y" }')
+    (tmp_path / "net.caffemodel").write_bytes(encoded(schema()["NetParameter"](layer=[layer])))
+    (op,) = Reader()(tmp_path / "net.prototxt").operations
+    assert op.inputs[1].shape == (2,)
 
 
 def test_reading_leaves_shapes_open(tmp_path: Path) -> None:
