@@ -26,6 +26,7 @@ from nnef_tools.language.tensor_file import read_tensor
 from nnef_tools.pipeline import convert_model
 
 from ..conformance.suite import all_cases
+from .caffe2_nets import write_damaged
 from .flatbuffer import damaged_tables, damaged_words
 from .graphdef import SAMPLES, damaged_graph
 from .mutation import damaged, damaged_json, damaged_text
@@ -36,7 +37,7 @@ from .structure import damaged_structure
 from .watch import time_limit
 
 SECONDS = 20  # for one mutant, on a busy machine
-FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf", ".tflite": "tflite"}
+FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf", ".tflite": "tflite", ".caffe2": "caffe2"}
 EXIT_CODES = {2, 3}  # unreadable or invalid; not convertible
 LATER_CODES = {1, 2, 3}  # of what is done with a model that was converted: there may be no inputs for it
 MAX_ITEMS = 1 << 22
@@ -171,6 +172,11 @@ def tflite_tables_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
     return Mutant(path)
 
 
+def caffe2_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
+    """A Caffe2 model of which one file is damaged."""
+    return Mutant(write_damaged(folder / "model.caffe2", rng))
+
+
 KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "graphdef": graphdef_mutant,
     "onnx": onnx_mutant,
@@ -185,6 +191,7 @@ KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "plugin": plugin_mutant,
     "tflite": tflite_mutant,
     "tflite-tables": tflite_tables_mutant,
+    "caffe2": caffe2_mutant,
 }
 
 
