@@ -19,10 +19,13 @@ _MAX_VERSION = 5
 
 _DEVIATIONS: Sequence[tuple[str, str, Callable[[Operation], bool]]] = (
     ("Deconvolution", "a dilated Deconvolution", lambda op: set(op.attribs.get("dilation", [1])) != {1}),
+    ("DetectionOutput", "DetectionOutput (rows are ordered by score)", lambda op: True),
     ("InnerProduct", "InnerProduct with transpose", lambda op: bool(op.attribs.get("transpose"))),
     ("Log", "Log with a base", lambda op: op.attribs.get("base", -1) != -1),
     ("LRN", "LRN with k", lambda op: op.attribs.get("k", 1) != 1),
     ("MVN", "MVN with eps", lambda op: op.attribs.get("eps", 1e-9) != 1e-9),
+    ("PriorBox", "PriorBox without clip", lambda op: "clip" not in op.attribs),
+    ("PriorBox", "PriorBox with img_size", lambda op: bool({"img_size", "img_h", "img_w"} & op.attribs.keys())),
     ("Scale", "Scale of two bottoms with a bias", lambda op: len(op.inputs) > 2 and op.inputs[1].data is None),
     ("Swish", "Swish with beta", lambda op: op.attribs.get("beta", 1) != 1),
 )

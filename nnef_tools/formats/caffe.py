@@ -9,6 +9,7 @@ CAFFE = Dialect(
     title="Caffe",
     owns=lambda graph: bool({"Convolution", "Eltwise", "InnerProduct", "Pooling"} & operation_types(graph)),
     to_nnef="conversion.caffe_to_nnef:Converter",
+    complete_shapes="conversion.caffe.to_nnef.converter:fill_shapes",
 )
 
 FORMATS = (

@@ -35,3 +35,8 @@ def test_caffe2_operators_page() -> None:
 def test_tensorflow_operators_pages(name: str) -> None:
     page = (ROOT / "docs" / "reference" / name).read_text("utf-8")
     assert page == script("generate_tf_coverage").PAGES[name](), "run: python scripts/generate_tf_coverage.py"
+
+
+def test_caffe_layers_page() -> None:
+    page = (ROOT / "docs" / "reference" / "caffe-operators.md").read_text("utf-8")
+    assert page == script("generate_caffe_coverage").generate(), "run: python scripts/generate_caffe_coverage.py"

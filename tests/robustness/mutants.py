@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 import time
 import warnings
@@ -26,6 +27,7 @@ from nnef_tools.language.tensor_file import read_tensor
 from nnef_tools.pipeline import convert_model
 
 from ..conformance.suite import all_cases
+from ..support.caffe_nets import CAFFE, SSD, net_names, recorded_net
 from .caffe2_nets import write_damaged
 from .flatbuffer import damaged_tables, damaged_words
 from .graphdef import SAMPLES, damaged_graph
@@ -37,10 +39,19 @@ from .structure import damaged_structure
 from .watch import time_limit
 
 SECONDS = 20  # for one mutant, on a busy machine
-FORMATS = {".onnx": "onnx", ".pb": "tf", ".pbtxt": "tf", ".tflite": "tflite", ".caffe2": "caffe2"}
+FORMATS = {
+    ".onnx": "onnx",
+    ".pb": "tf",
+    ".pbtxt": "tf",
+    ".tflite": "tflite",
+    ".prototxt": "caffe",
+    ".caffemodel": "caffe",
+    ".caffe2": "caffe2",
+}
 EXIT_CODES = {2, 3}  # unreadable or invalid; not convertible
 LATER_CODES = {1, 2, 3}  # of what is done with a model that was converted: there may be no inputs for it
 MAX_ITEMS = 1 << 22
+CAFFE_FILES = (CAFFE, SSD)
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,31 @@ def caffe2_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
     return Mutant(write_damaged(folder / "model.caffe2", rng))
 
 
+def caffe_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
+    """A Caffe net with damaged text, numbers or weights, or the weights of another net."""
+    file = CAFFE_FILES[rng.integers(len(CAFFE_FILES))]
+    names = net_names(file)
+    net = recorded_net(names[rng.integers(len(names))], folder, file).path
+    weights, kind = net.with_suffix(".caffemodel"), rng.integers(5)
+    if kind < 2 or not weights.exists():
+        net.write_text(damaged_text(net.read_text(), rng))
+    elif kind == 2:
+        net.write_text(_damaged_numbers(net.read_text(), rng))
+    else:
+        weights.write_bytes(damaged(weights.read_bytes(), rng))
+    return Mutant(weights if kind == 4 and weights.exists() else net)
+
+
+def _damaged_numbers(text: str, rng: np.random.Generator) -> str:
+    """The text with other values for some of its numbers."""
+    values = ("0", "-1", "1", "2", "3", "7", "1000", "2147483647", "4294967295", "9223372036854775807", "nan", "1e39")
+    parts = re.split(r"(?<=: )(-?[\d.]+)", text)
+    for _ in range(rng.integers(1, 4)):
+        if len(parts) > 1:
+            parts[2 * rng.integers(len(parts) // 2) + 1] = values[rng.integers(len(values))]
+    return "".join(parts)
+
+
 KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "graphdef": graphdef_mutant,
     "onnx": onnx_mutant,
@@ -192,6 +228,7 @@ KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "tflite": tflite_mutant,
     "tflite-tables": tflite_tables_mutant,
     "caffe2": caffe2_mutant,
+    "caffe": caffe_mutant,
 }
 
 

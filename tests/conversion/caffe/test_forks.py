@@ -199,6 +199,15 @@ def test_small_layers(tmp_path: Path) -> None:
         run(tmp_path, "BN", "", x, weights=shaped[:2])
 
 
+def test_lstm_unit(tmp_path: Path) -> None:
+    c, x, cont = random(1, 2, 3), random(1, 2, 12), np.array([[1, 0]], np.float32)
+    after, h = run(tmp_path, "LSTMUnit", "", c, x, cont, tops=2)
+    i, f, o = (1 / (1 + np.exp(-x[..., 3 * k : 3 * k + 3])) for k in range(3))
+    expected = cont[..., None] * f * c + i * np.tanh(x[..., 9:])
+    assert_agree(after, expected, rtol=1e-5, atol=1e-6)
+    assert_agree(h, o * np.tanh(expected), rtol=1e-5, atol=1e-6)
+
+
 def test_ceil_mode_of_forks(tmp_path: Path) -> None:
     x = random(1, 1, 6, 6)
     (y,) = run(tmp_path, "Pooling", "pooling_param { kernel_size: 3 stride: 2 ceil_mode: false }", x)

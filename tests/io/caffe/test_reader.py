@@ -115,6 +115,17 @@ def test_data_become_inputs_and_losses_probabilities(read) -> None:
     ]
 
 
+def test_data_of_training_are_inputs_of_a_net_without_others(read) -> None:
+    text = """
+    layer { name: "d" type: "Data" top: "x" top: "label" include { phase: TRAIN } data_param { batch_size: 9 } }
+    layer { name: "f" type: "ReLU" bottom: "x" top: "f" }
+    layer { name: "loss" type: "EuclideanLoss" bottom: "f" bottom: "label" top: "loss" }
+    """
+    graph, _ = read(text)
+    assert [(t.name, t.shape) for t in graph.inputs] == [("x", None)]
+    assert names(graph.outputs) == ["f"]
+
+
 def test_given_shapes_replace_those_of_the_file(read) -> None:
     graph, _ = read(INPUT + CONV, {"conv": FILTERS}, x=(2, 2, 8, 8))
     assert graph.inputs[0].shape == (2, 2, 8, 8)

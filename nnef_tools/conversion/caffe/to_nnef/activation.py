@@ -5,11 +5,25 @@ from __future__ import annotations
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import channels, positive, shape
-from ...compose.arithmetic import unary
 from ...engine.rules import to_nnef
 
-for _type, _nnef in (("TanH", "tanh"), ("Sigmoid", "sigmoid"), ("BNLL", "softplus")):
-    to_nnef("caffe", _type)(unary(_nnef))
+
+@to_nnef("caffe", "TanH")
+def tanh(b: Builder, x: Tensor) -> Tensor:
+    """TanH -> tanh."""
+    return b.tanh(x)
+
+
+@to_nnef("caffe", "Sigmoid")
+def sigmoid(b: Builder, x: Tensor) -> Tensor:
+    """Sigmoid -> sigmoid."""
+    return b.sigmoid(x)
+
+
+@to_nnef("caffe", "BNLL")
+def bnll(b: Builder, x: Tensor) -> Tensor:
+    """BNLL -> softplus."""
+    return b.softplus(x)
 
 
 @to_nnef("caffe", "ReLU")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from ....errors import ConversionError
+from ....errors import ConversionError, NnefToolsError
 from ....model import Graph, Operation, Tensor
 from ...engine.to_nnef import ConverterToNNEF
 from . import FAMILIES
@@ -52,3 +53,24 @@ class Converter(ConverterToNNEF):
         if len(listed) not in (0, 1, rank - 2):
             raise ConversionError(f"{listed} does not fit {rank - 2} spatial axes")
         return (listed or [default]) * (rank - 2) if len(listed) < 2 else listed
+
+
+def fill_shapes(graph: Graph, **options: Any) -> None:
+    """Sets the shapes of tensors, which files leave out, as far as the rules tell them. options: of the converter."""
+    converter = _ShapeFinder(**options)
+    with suppress(NnefToolsError):  # what is refused has no shape
+        converter(graph)
+    for tensor, shape in converter.found.items():
+        tensor.shape = shape
+
+
+class _ShapeFinder(Converter):
+    """A converter that notes the shapes of the source. found: tensor -> its shape."""
+
+    def __call__(self, graph: Graph) -> Graph:
+        self.found: dict[Tensor, Any] = {}
+        return super().__call__(graph)
+
+    def _bind_results(self, op: Operation, results: Sequence[Tensor | None]) -> None:
+        super()._bind_results(op, results)
+        self.found.update((tensor, tensor.shape) for tensor in op.outputs if tensor.shape is not None)

@@ -12,11 +12,14 @@ from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import positive, shape, unsqueeze
 from ...compose.arithmetic import power as powers
-from ...compose.arithmetic import unary
 from ...engine.rules import to_nnef
 from ...maths.generated import filled
 
-to_nnef("caffe", "AbsVal")(unary("abs"))
+
+@to_nnef("caffe", "AbsVal")
+def abs_val(b: Builder, x: Tensor) -> Tensor:
+    """AbsVal -> abs."""
+    return b.abs(x)
 
 
 def _affine(b: Builder, x: Tensor, scale: float, shift: float) -> Tensor:

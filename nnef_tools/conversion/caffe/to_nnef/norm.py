@@ -25,6 +25,8 @@ def batch_norm(
     """BatchNorm: sums of statistics and their number; a number of 0 makes both 0. Without them, those of the batch."""
     rank = len(shape(x))
     if not use_global_stats:
+        text = "BatchNorm with use_global_stats: false takes the statistics of the batch, as in training"
+        b.warnings[text] = None
         axes = [k for k in range(rank) if k != 1]
         batch_mean, batch_variance = b.moments(x, axes=axes)
         return b.batch_normalization(x, batch_mean, batch_variance, 0.0, 1.0, epsilon=eps)

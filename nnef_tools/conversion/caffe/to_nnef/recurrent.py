@@ -39,6 +39,18 @@ def lstm(
     return _results(b, hs, states, expose_hidden)
 
 
+@to_nnef("caffe", "LSTMUnit")
+def lstm_unit(b: Builder, c: Tensor, x: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
+    """LSTMUnit: a step of LSTM from the sums of its gates, [1, N, 4 H]: the next c and h, [1, N, H]."""
+    _, batch, hidden = shape(c)
+    if shape(x) != [1, batch, 4 * hidden] or shape(cont) != [1, batch]:
+        raise InvalidOperator(f"bottoms of shapes {shape(c)}, {shape(x)} and {shape(cont)} do not fit")
+    gates = b.split(x, axis=2, ratios=[1, 1, 1, 1])
+    kept = b.mul(b.mul(b.sigmoid(gates[1]), c), reshape(b, cont, [1, batch, 1]))
+    c = b.add(kept, b.mul(b.sigmoid(gates[0]), b.tanh(gates[3])))
+    return c, b.mul(b.sigmoid(gates[2]), b.tanh(c))
+
+
 @to_nnef("caffe", "RNN")
 def rnn(
     b: Builder, x: Tensor, cont: Tensor, *others: Tensor, num_output: int, expose_hidden: bool = False

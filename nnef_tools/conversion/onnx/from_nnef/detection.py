@@ -31,7 +31,15 @@ def multiclass_nms(
     """
     if eta < 1 and iou_threshold > 0.5:
         raise Unsupported(f"eta = {eta}: NonMaxSuppression has one threshold for all boxes")
-    images = shape(scores)[0]
+    dtype = scores.dtype
+    if dtype is np.float64:
+        raise Unsupported("NonMaxSuppression has single precision only")
+    boxes, scores = b.cast(boxes, np.float32), b.cast(scores, np.float32)
+    images, classes, _ = shape(scores)
+    fake = np.full((images * kept, 7), -1, np.float32)
+    fake[:images, 0] = np.arange(images)
+    if classes == 1 and background == 0:
+        return b.cast(b.constant(fake), dtype)
     limits = [b.constant([value], np.float32) for value in (iou_threshold, score_threshold)]
     parts = []
     for image in range(images):
@@ -39,11 +47,9 @@ def multiclass_nms(
         corners = b.slice(boxes, {0: range(image, image + 1)})
         parts.append(_image(b, corners, own, limits, candidates, kept, background, image))
     rows = _packed(b, b.concat(parts, 0)) if images > 1 else parts[0]
-    fake = np.full((images * kept, 7), -1, np.float32)
-    fake[:images, 0] = np.arange(images)
     best = b.reduce("max", b.slice(rows, {1: range(1, 2)}), [0, 1])
     some = known(b.Greater(best, b.constant(-1, np.float32)), [1, 1], np.bool_)
-    return known(b.Where(some, rows, b.constant(fake)), list(fake.shape), np.float32)
+    return b.cast(known(b.Where(some, rows, b.constant(fake)), list(fake.shape), np.float32), dtype)
 
 
 def _packed(b: OnnxBuilder, rows: Tensor) -> Tensor:
@@ -88,7 +94,7 @@ def _image(
         places = b.expand(b.reshape(order, [len(kinds), candidates, 1]), [len(kinds), candidates, 4])
         boxes = known(b.GatherElements(boxes, places, axis=1), [len(kinds), candidates, 4], np.float32)
     own = shape(boxes)[0] > 1
-    given = b.reshape(scores, [len(kinds), 1, -1] if own else [1, len(kinds), -1])
+    given = b.reshape(scores, [*([len(kinds), 1] if own else [1, len(kinds)]), shape(scores)[1]])
     chosen = _integers(b.NonMaxSuppression(_proper(b, boxes), given, b.ints([shape(scores)[1]]), *limits))
     kind, place = (
         _integers(b.Squeeze(_integers(b.Gather(chosen, b.ints([k]), axis=1)), b.ints([1])))
