@@ -125,6 +125,20 @@ def test_init_net_with_what_does_not_matter(tmp_path: Path) -> None:
     assert [op.type for op in Reader()(folder).operations] == ["Relu"]
 
 
+def test_inputs_that_the_init_net_fills(tmp_path: Path) -> None:
+    """Caffe2's mobile exporter does so, for them to exist."""
+    init: Operators = [
+        ("GivenTensorFill", "", "w", {"shape": [2], "values": [1.0, 2.0]}),
+        ("GivenTensorFill", "", "x", {"shape": [1, 1], "values": [0.0]}),
+    ]
+    files = net_bytes([("Add", "x w", "y", {})], "x w"), net_bytes(init, "", "w x")
+    described = model(tmp_path, *files, {"x": [1, [3, 2]]})
+    assert [(t.name, t.shape) for t in load_model(described).inputs] == [("x", (3, 2))]
+    (tmp_path / "value_info.json").unlink()
+    assert [(t.name, t.shape) for t in load_model(tmp_path).inputs] == [("x", None)]
+    assert [(t.name, t.shape) for t in load_model(tmp_path, input_shapes={"x": (4, 2)}).inputs] == [("x", (4, 2))]
+
+
 @pytest.mark.parametrize("count", [1, 3, 63, 64, 65, 5000])
 def test_weights_that_are_not_packed(count: int) -> None:
     """A tag before each number, as protobuf writes them by default; other fields may stand between."""
