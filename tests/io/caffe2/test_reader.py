@@ -20,6 +20,7 @@ from nnef_tools.model.verify import verify
 from ...support.caffe2_models import net_bytes, recorded
 
 Operators = list[tuple[str, str, str, dict[str, Any]]]
+FILL: dict[str, Any] = {"shape": [2], "values": [1.0, 2.0]}
 RELU: Operators = [("Relu", "x", "y", {})]
 
 
@@ -79,6 +80,15 @@ def test_given_shapes_replace_those_of_the_file(tmp_path: Path) -> None:
     assert load_model(folder, input_shapes={"x": (5, 3)}).inputs[0].shape == (5, 3)
     with pytest.raises(UsageError, match="'y', which is not an input"):
         load_model(folder, input_shapes={"y": (5, 3)})
+
+
+def test_nets_of_other_names(tmp_path: Path) -> None:
+    init = net_bytes([("GivenTensorFill", "", "w", FILL)], "", "w")
+    (tmp_path / "my_predict.pb").write_bytes(net_bytes([("Add", "x w", "y", {})], "x w"))
+    (tmp_path / "my_init.pb").write_bytes(init)
+    graph = load_model(tmp_path / "my_predict.pb", format="caffe2", input_shapes={"x": (3, 2)})
+    assert [t.name for t in graph.inputs] == ["x"]
+    assert graph.operations[0].inputs[1].data.tolist() == FILL["values"]
 
 
 def test_types_of_inputs(tmp_path: Path) -> None:
@@ -149,9 +159,6 @@ def test_weights_that_are_not_packed(count: int) -> None:
         message = decode(memoryview(data), SCHEMA["Argument"])
         assert message["name"] == "a"
         np.testing.assert_array_equal(message["floats"], values)
-
-
-FILL = {"shape": [2], "values": [1.0, 2.0]}
 
 
 @pytest.mark.parametrize(
