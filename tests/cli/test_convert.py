@@ -296,7 +296,7 @@ def test_verbose_tables(run: Run, model: Path, tmp_path: Path) -> None:
         (["--input-model", "{model}", "{tmp}/a.nnef", "--output-model", "{tmp}/b.nnef"], 1, "one model too many"),
         (["{model}", "{tmp}/out.prototxt"], 1, "unsupported conversion: onnx to caffe"),
         (["{model}", "{tmp}/out.xyz"], 1, "cannot tell the format to write"),
-        (["{model}", "{tmp}/out.nnef", "--input-format", "caffe2"], 1, "unsupported conversion: caffe2 to nnef"),
+        (["{model}", "{tmp}/out.nnef", "--input-format", "caffe2"], 2, "not a valid NetDef"),
         (["{model}", "{tmp}/out.nnef", "--input-shapes", "{{1: 2}}"], 1, "--input-shapes"),
         (["{model}", "{tmp}/out.nnef", "--shape", "z:1,2"], 1, "z"),
         (["{model}", "{tmp}/out.nnef", "--random", "lambda shape: 1", "--verify"], 1, "lambda"),

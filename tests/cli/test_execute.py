@@ -275,7 +275,7 @@ def test_main_takes_a_bare_namespace(nnef: Path, inputs: Path, tmp_path: Path) -
         (["{nnef}", "--random", "lambda shape: 0"], 1, "lambda"),
         (["{nnef}", "--random", "uniform", "--input-path", "{tmp}"], 1, "exclude each other"),
         (["{nnef}", "--random", "uniform", "--backend", "onnxruntime", "--device", "tpu"], 1, "onnxruntime"),
-        (["{nnef}", "--random", "uniform", "--format", "caffe2"], 1, "caffe2"),
+        (["{nnef}", "--random", "uniform", "--format", "caffe2"], 2, "predict_net.pb"),
         (["{tmp}/none.nnef", "--random", "uniform"], 2, "none.nnef"),
         (["{nnef}", "--input-path", "{tmp}"], 2, "there is no file for input 'x'"),
         (["{nnef}", "--random", "uniform", "--custom-operators", "no_such_module"], 5, "no_such_module"),

@@ -177,7 +177,7 @@ def test_unknown_and_missing_formats() -> None:
     with pytest.raises(UsageError, match="unknown format 'x'"):
         find_format("x")
     with pytest.raises(UsageError, match="cannot be written by this version"):
-        make_writer(FORMATS["caffe2"])
+        make_writer(FORMATS["caffe"])
     with pytest.raises(UsageError, match="unknown option for NNEF models: nonsense"):
         make_reader(FORMATS["nnef"], nonsense=1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nnef_tools import compare_models, convert_model, run_model
@@ -12,6 +13,7 @@ from nnef_tools.execution.kernels.loading import ModelWarning
 from nnef_tools.execution.session import open_executor
 
 from ..support.arrays import assert_agree
+from ..support.caffe2_models import recorded
 from ..support.caffe_nets import RecordedNet, recorded_net
 
 
@@ -61,3 +63,16 @@ def test_verification_says_what_it_compares(net: RecordedNet) -> None:
     assert verification is not None
     assert verification.passed
     assert "Caffe has no runtime" in verification.summary()
+
+
+def test_outputs_that_are_codes_stay_codes(tmp_path: Path) -> None:
+    """As NNEF they are real numbers."""
+    model = recorded("int8_network")
+    source = model.write(tmp_path)
+    executor = open_executor(source, backend="numpy")
+    assert [(info.name, info.dtype) for info in executor.outputs] == [("r", np.uint8), ("y", np.float32)]
+    results = executor.run(model.inputs)
+    assert np.abs(results["r"].astype(int) - model.outputs["r"].astype(int)).max() <= 1
+    verification = convert_model(source, tmp_path / "model.onnx", verify=1).verification
+    assert verification is not None
+    assert verification.passed

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from nnef_tools.errors import ExecutionError, UsageError
+from nnef_tools.errors import ExecutionError, FileError, UsageError
 from nnef_tools.execution import make_executor, runtimes
 from nnef_tools.execution.executor import TensorInfo
 from nnef_tools.execution.feeds.inputs import check_inputs
@@ -137,8 +137,10 @@ def test_wrong_combinations(model: Path) -> None:
         make_executor(model, backend="onnxruntime", device="nonsense")
     with pytest.raises(UsageError, match="cannot run ONNX"):
         make_executor(model, format="onnx", backend="torch")
-    with pytest.raises(UsageError, match="format"):
+    with pytest.raises(FileError, match="predict_net"):
         make_executor(model, format="caffe2")
+    with pytest.raises(UsageError, match="format"):
+        make_executor(model, format="nonsense")
     with pytest.raises(UsageError, match="device"):
         make_executor(model, device="nonsense")
 

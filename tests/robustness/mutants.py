@@ -28,6 +28,7 @@ from nnef_tools.pipeline import convert_model
 
 from ..conformance.suite import all_cases
 from ..support.caffe_nets import CAFFE, SSD, net_names, recorded_net
+from .caffe2_nets import write_damaged
 from .flatbuffer import damaged_tables, damaged_words
 from .graphdef import SAMPLES, damaged_graph
 from .mutation import damaged, damaged_json, damaged_text
@@ -46,6 +47,7 @@ FORMATS = {
     ".tflite": "tflite",
     ".prototxt": "caffe",
     ".caffemodel": "caffe",
+    ".caffe2": "caffe2",
 }
 EXIT_CODES = {2, 3}  # unreadable or invalid; not convertible
 LATER_CODES = {1, 2, 3}  # of what is done with a model that was converted: there may be no inputs for it
@@ -182,6 +184,11 @@ def tflite_tables_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
     return Mutant(path)
 
 
+def caffe2_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
+    """A Caffe2 model of which one file is damaged."""
+    return Mutant(write_damaged(folder / "model.caffe2", rng))
+
+
 def caffe_mutant(folder: Path, rng: np.random.Generator) -> Mutant:
     """A Caffe net with damaged text, numbers or weights, or the weights of another net."""
     file = CAFFE_FILES[rng.integers(len(CAFFE_FILES))]
@@ -221,6 +228,7 @@ KINDS: dict[str, Callable[[Path, np.random.Generator], Mutant]] = {
     "plugin": plugin_mutant,
     "tflite": tflite_mutant,
     "tflite-tables": tflite_tables_mutant,
+    "caffe2": caffe2_mutant,
     "caffe": caffe_mutant,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from typing import Any
@@ -52,19 +53,21 @@ def damaged_json(value: Any, rng: np.random.Generator) -> bytes:
     value = json.loads(json.dumps(value))
     for _ in range(rng.integers(1, 4)):
         places = list(_places(value))
-        container, key = places[rng.integers(len(places))] if places else ({}, "")
-        other, place = places[rng.integers(len(places))] if places else ({}, "")
+        if not places:
+            break
+        container, key = places[rng.integers(len(places))]
+        other, place = places[rng.integers(len(places))]
         kind = rng.integers(6)
         if kind == 0:
             del container[key]
         elif kind == 1 and isinstance(container, dict):
             container[str(ODD_VALUES[rng.integers(len(ODD_VALUES))])] = container.pop(key)
         elif kind == 2:
-            other[place] = json.loads(json.dumps(container[key])) if container else None
+            other[place] = json.loads(json.dumps(container[key]))
         elif kind == 3:
             container[key] = [container[key]] if rng.integers(2) else {"x": container[key]}
         else:
-            container[key] = ODD_VALUES[rng.integers(len(ODD_VALUES))]
+            container[key] = copy.deepcopy(ODD_VALUES[rng.integers(len(ODD_VALUES))])
     text = json.dumps(value)
     return text.encode() if rng.integers(8) else text.replace("{", '{"tensors": {}, "x": 1, "x": 2, ').encode()
 

@@ -123,12 +123,12 @@ class Caffe2Builder(TargetBuilder):
         return result
 
     def _transpose(self, x: Tensor, axes: Sequence[int]) -> Tensor:
-        result: Tensor = self._without_logical(partial(self.op, "Transpose", axes=list(axes)), x)
+        result: Tensor = self.without_logical(partial(self.op, "Transpose", axes=list(axes)), x)
         return result
 
     def _expand(self, x: Tensor, dims: Sequence[int]) -> Tensor:
         new = self.constant(list(dims), np.int64)
-        return self._without_logical(lambda y: self.op("Expand", y, new), x)
+        return self.without_logical(lambda y: self.op("Expand", y, new), x)
 
     def _cast(self, x: Tensor, dtype: Any) -> Tensor:
         if dtype not in CODES:
@@ -177,7 +177,7 @@ class Caffe2Builder(TargetBuilder):
         result: Tensor = self.op(_REDUCTIONS[kind], x, axes=list(axes), keepdims=1)
         return result
 
-    def _without_logical(self, operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def without_logical(self, operator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """The result of an operator whose kernels are of numbers only."""
         if x.dtype is not np.bool_:
             return operator(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ def build_graph(
     """
     builder = _Builder(Graph(predict["name"] or None), predict, info)
     if init is not None:
-        builder.add(init)
+        builder.add(init, skipped={*(info or {}), *(input_shapes or {})} or _placeholders(predict, init))
     prepared = len(builder.graph.operations)
     builder.add(predict)
     if not predict["op"]:
@@ -50,10 +50,12 @@ class _Builder:
         self._info = info
         self._inputs: dict[str, Tensor] = {}
 
-    def add(self, net: Message) -> None:
-        """Adds the operators of a net."""
+    def add(self, net: Message, skipped: Container[str] = ()) -> None:
+        """Adds the operators of a net. skipped: inputs, which exporters fill with one number for them to exist."""
         for op in net["op"]:
             value = filled(op)
+            if value is not None and op["output"][0] in skipped:
+                continue
             if value is not None:
                 blob = op["output"][0]
                 dtype = np.str_ if value.dtype == object else value.dtype.type
@@ -112,6 +114,15 @@ class _Builder:
             own = self._inputs.get(blob, tensors[-1] if tensors else None)
             for tensor in tensors:
                 tensor.name = blob if tensor is own else names.distinct(blob)
+
+
+def _placeholders(predict: Message, init: Message) -> set[str]:
+    """The blobs that are filled with a single zero, if nothing else can be an input of the net."""
+    values = {op["output"][0]: value for op in init["op"] if (value := filled(op)) is not None}
+    inputs = set(predict["external_input"])
+    if inputs - values.keys():
+        return set()
+    return {blob for blob in inputs & values.keys() if values[blob].size == 1 and not np.any(values[blob])}
 
 
 def _quantization(type: str, attribs: Mapping[str, Any]) -> dict[str, Any]:

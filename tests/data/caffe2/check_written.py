@@ -41,6 +41,8 @@ def write(folder: Path, count: int) -> None:
         _save(folder / name, model.inputs, model.outputs)
     for seed in range(count):
         drawn = random_model(seed, 1 + seed % 4)
+        if not drawn.inputs:  # of constants only
+            continue
         drawn.save(folder / "source" / f"random{seed}")
         try:
             nnef_tools.convert_model(

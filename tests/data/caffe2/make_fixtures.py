@@ -178,6 +178,7 @@ def pools() -> None:
         one(type, x, label="caffe", kernel=2, stride=2, pad=1, legacy_pad=3)
         one(type, x, label="caffe_ceil", kernel=3, stride=2, legacy_pad=3)
         one(type, x, label="same", kernel=3, stride=2, legacy_pad=2)
+        one(type, x, label="same_cropped", kernel=1, stride=3, legacy_pad=2)
         one(type, x, label="valid", kernel=3, stride=2, legacy_pad=1)
         one(type, x, label="global", global_pooling=1)
         one(type, n, label="nhwc", kernel=3, stride=2, pad=1, order="NHWC")

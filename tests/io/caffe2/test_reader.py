@@ -20,6 +20,7 @@ from nnef_tools.model.verify import verify
 from ...support.caffe2_models import net_bytes, recorded
 
 Operators = list[tuple[str, str, str, dict[str, Any]]]
+FILL: dict[str, Any] = {"shape": [2], "values": [1.0, 2.0]}
 RELU: Operators = [("Relu", "x", "y", {})]
 
 
@@ -81,6 +82,15 @@ def test_given_shapes_replace_those_of_the_file(tmp_path: Path) -> None:
         load_model(folder, input_shapes={"y": (5, 3)})
 
 
+def test_nets_of_other_names(tmp_path: Path) -> None:
+    init = net_bytes([("GivenTensorFill", "", "w", FILL)], "", "w")
+    (tmp_path / "my_predict.pb").write_bytes(net_bytes([("Add", "x w", "y", {})], "x w"))
+    (tmp_path / "my_init.pb").write_bytes(init)
+    graph = load_model(tmp_path / "my_predict.pb", format="caffe2", input_shapes={"x": (3, 2)})
+    assert [t.name for t in graph.inputs] == ["x"]
+    assert graph.operations[0].inputs[1].data.tolist() == FILL["values"]
+
+
 def test_types_of_inputs(tmp_path: Path) -> None:
     """Their codes are those of ONNX."""
     graph = Reader()(model(tmp_path, net_bytes([("Add", "x z", "y", {})], "x z"), info={"x": [7, [2]], "z": [10, [2]]}))
@@ -125,6 +135,20 @@ def test_init_net_with_what_does_not_matter(tmp_path: Path) -> None:
     assert [op.type for op in Reader()(folder).operations] == ["Relu"]
 
 
+def test_inputs_that_the_init_net_fills(tmp_path: Path) -> None:
+    """Caffe2's mobile exporter does so, for them to exist."""
+    init: Operators = [
+        ("GivenTensorFill", "", "w", {"shape": [2], "values": [1.0, 2.0]}),
+        ("GivenTensorFill", "", "x", {"shape": [1, 1], "values": [0.0]}),
+    ]
+    files = net_bytes([("Add", "x w", "y", {})], "x w"), net_bytes(init, "", "w x")
+    described = model(tmp_path, *files, {"x": [1, [3, 2]]})
+    assert [(t.name, t.shape) for t in load_model(described).inputs] == [("x", (3, 2))]
+    (tmp_path / "value_info.json").unlink()
+    assert [(t.name, t.shape) for t in load_model(tmp_path).inputs] == [("x", None)]
+    assert [(t.name, t.shape) for t in load_model(tmp_path, input_shapes={"x": (4, 2)}).inputs] == [("x", (4, 2))]
+
+
 @pytest.mark.parametrize("count", [1, 3, 63, 64, 65, 5000])
 def test_weights_that_are_not_packed(count: int) -> None:
     """A tag before each number, as protobuf writes them by default; other fields may stand between."""
@@ -135,9 +159,6 @@ def test_weights_that_are_not_packed(count: int) -> None:
         message = decode(memoryview(data), SCHEMA["Argument"])
         assert message["name"] == "a"
         np.testing.assert_array_equal(message["floats"], values)
-
-
-FILL = {"shape": [2], "values": [1.0, 2.0]}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ....model import Tensor
 from ...building.shapes import shape
 from ...building.target import known
@@ -16,7 +18,8 @@ def tile(b: Caffe2Builder, input: Tensor, *, repeats: list[int]) -> Tensor:
     for axis, count in enumerate(repeats):
         if count != 1:
             dims = [n * count if k == axis else n for k, n in enumerate(shape(x))]
-            x = known(b.op("Tile", x, tiles=count, axis=axis), dims, input.dtype)
+            y = b.without_logical(partial(b.op, "Tile", tiles=count, axis=axis), x)
+            x = known(y, dims, input.dtype)
     return x
 
 

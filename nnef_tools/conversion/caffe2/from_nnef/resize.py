@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....model import Tensor
+from ....ops.borders import source_index
 from ....ops.resize import linear_neighbors
 from ...building.shapes import shape
 from ...building.target import known
@@ -44,10 +45,10 @@ def multilinear_upsample(b: Caffe2Builder, input: Tensor, *, factor: list[int], 
         low, high, weight = linear_neighbors(extent, count, method)
         total: Tensor | None = None
         for place, part in ((low, 1 - weight), (high, weight)):
-            inside = (place >= 0) & (place < extent)
-            kept = part if border == "replicate" else np.where(inside, part, 0.0)
-            column = b.constant(kept.reshape([*[1] * axis, -1]), np.float32)
-            term = b.nnef.mul(b.take(x, np.clip(place, 0, extent - 1).astype(np.int64), axis), column)
+            outside = border == "constant" and (place < 0) | (place >= extent)
+            column = b.constant(np.where(outside, 0.0, part).reshape([*[1] * axis, -1]), np.float32)
+            index = source_index(place, extent, "replicate" if border == "constant" else border)
+            term = b.nnef.mul(b.take(x, index, axis), column)
             total = term if total is None else b.nnef.add(total, term)
         assert total is not None
         x = total
