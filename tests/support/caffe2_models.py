@@ -16,7 +16,7 @@ from nnef_tools.io.protobuf import encode
 
 from .arrays import Array
 
-ARCHIVE = Path(__file__).parent.parent / "data" / "caffe2" / "nets.zip"
+_FOLDER = Path(__file__).parent.parent / "data" / "caffe2" / "nets"
 FILES = ("predict_net.pb", "init_net.pb", "value_info.json")
 
 
@@ -45,16 +45,15 @@ class Recorded:
 @cache
 def names() -> list[str]:
     """The models that are recorded."""
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        return sorted({name.split("/")[0] for name in archive.namelist()})
+    return sorted(path.stem for path in _FOLDER.glob("*.zip"))
 
 
 @cache
 def recorded(name: str) -> Recorded:
     """A recorded model."""
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        files = {file: archive.read(f"{name}/{file}") for file in FILES}
-        with np.load(io.BytesIO(archive.read(f"{name}/data.npz"))) as data:
+    with zipfile.ZipFile(_FOLDER / f"{name}.zip") as archive:
+        files = {file: archive.read(file) for file in FILES}
+        with np.load(io.BytesIO(archive.read("data.npz"))) as data:
             parts = {key: data[key] for key in data}
     by_kind: dict[str, dict[str, Array]] = {"in": {}, "out": {}, "step": {}}
     for key, array in parts.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,18 +12,14 @@ from .arrays import Array
 
 _FOLDER = Path(__file__).parents[1] / "data" / "caffe"
 
-CAFFE = "nets.npz"
-SSD = "ssd.npz"
+CAFFE = "nets"
+SSD = "ssd"
 
 
 @cache
-def _archive(file: str) -> Any:
-    return np.load(_FOLDER / file)
-
-
-def net_names(file: str = CAFFE) -> list[str]:
-    """The names of all nets."""
-    return sorted({key.partition("/")[0] for key in _archive(file).files})
+def net_names(kind: str = CAFFE) -> list[str]:
+    """The names of all nets of a kind."""
+    return sorted(path.stem for path in (_FOLDER / kind).glob("*.npz"))
 
 
 @dataclass(frozen=True)
@@ -36,15 +31,14 @@ class RecordedNet:
     outputs: dict[str, Array]
 
 
-def recorded_net(name: str, folder: Path, file: str = CAFFE) -> RecordedNet:
+def recorded_net(name: str, folder: Path, kind: str = CAFFE) -> RecordedNet:
     """Writes the files of a net to a folder."""
-    archive = _archive(file)
     parts: dict[str, dict[str, Array]] = {"in": {}, "out": {}}
-    for key in archive.files:
-        net, part, *blob = key.split("/", 2)
-        if net == name and part in parts:
-            parts[part][blob[0]] = archive[key]
-    for suffix in ("prototxt", "caffemodel"):
-        if f"{name}/{suffix}" in archive.files:
-            (folder / f"{name}.{suffix}").write_bytes(archive[f"{name}/{suffix}"].tobytes())
+    with np.load(_FOLDER / kind / f"{name}.npz") as arrays:
+        for key in arrays:
+            part, _, blob = key.partition("/")
+            if part in parts:
+                parts[part][blob] = arrays[key]
+            else:
+                (folder / f"{name}.{part}").write_bytes(arrays[key].tobytes())
     return RecordedNet(folder / f"{name}.prototxt", parts["in"], dict(sorted(parts["out"].items())))

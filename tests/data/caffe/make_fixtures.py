@@ -1,8 +1,8 @@
-"""Makes `nets.npz`: tiny nets with weights, inputs, and the outputs that Caffe itself computes for them.
+"""Makes `nets/NAME.npz`: tiny nets with weights, inputs, and the outputs that Caffe itself computes for them.
 
 Run by Caffe, which needs an old Python: `pip install kendryte-caffe 'numpy<1.24' 'protobuf<3.21'` in Python 3.9, then
-`python make_fixtures.py`. For each net the archive has `NAME/prototxt`, `NAME/caffemodel` (bytes, as arrays),
-`NAME/in/BLOB` and `NAME/out/BLOB`.
+`python make_fixtures.py [BEGIN OF NAMES]`. An archive has `prototxt`, `caffemodel` (bytes, as arrays), `in/BLOB` and
+`out/BLOB`.
 """
 
 import os
@@ -89,39 +89,32 @@ def run(name, recipe, folder):
     for blob in recipe.get("feeds", net.inputs):
         array = value(recipe.get("values", {}).get(blob, ""), net.blobs[blob].data.shape, rng)
         net.blobs[blob].data[...] = array
-        arrays[f"{name}/in/{blob}"] = array
+        arrays[f"in/{blob}"] = array
     if "feeds" in recipe:
         net._forward(recipe["start"], len(net.layers) - 1)
     else:
         net.forward()
     for blob in net.outputs:
         if blob not in recipe.get("hidden", ()):
-            arrays[f"{name}/out/{blob}"] = net.blobs[blob].data.copy()
+            arrays[f"out/{blob}"] = net.blobs[blob].data.copy()
     if net.params:
-        arrays[f"{name}/caffemodel"] = np.frombuffer(Path(weights).read_bytes(), np.uint8)
-    arrays[f"{name}/prototxt"] = np.frombuffer(recipe["prototxt"].encode(), np.uint8)
+        arrays["caffemodel"] = np.frombuffer(Path(weights).read_bytes(), np.uint8)
+    arrays["prototxt"] = np.frombuffer(recipe["prototxt"].encode(), np.uint8)
     return arrays
 
 
 def main():
     caffe.set_mode_cpu()
-    everything = {}
     for name, recipe in nets.NETS.items():
         if len(sys.argv) > 1 and not name.startswith(sys.argv[1]):
             continue
         with tempfile.TemporaryDirectory() as folder:
             pid = os.fork()  # Caffe ends the process on an error
             if pid == 0:
-                arrays = run(name, recipe, Path(folder))
-                np.savez(Path(folder) / "result.npz", **arrays)
+                np.savez_compressed(HERE / "nets" / f"{name}.npz", **run(name, recipe, Path(folder)))
                 os._exit(0)
             if os.waitpid(pid, 0)[1]:
                 print("FAILED", name)
-                continue
-            everything.update(np.load(Path(folder) / "result.npz"))
-    np.savez_compressed(HERE / "nets.npz", **everything)
-    large = {key: array.nbytes for key, array in everything.items() if array.nbytes > 50_000}
-    print(len({key.split("/")[0] for key in everything}), "nets,", (HERE / "nets.npz").stat().st_size, "bytes", large)
 
 
 if __name__ == "__main__":

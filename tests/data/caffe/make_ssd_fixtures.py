@@ -1,4 +1,4 @@
-"""Makes `ssd.npz`: nets with layers of SSD's fork, and the outputs that OpenCV computes for them.
+"""Makes `ssd/NAME.npz`: nets with layers of SSD's fork, and the outputs that OpenCV computes for them.
 
 Run it with `opencv-python-headless<5`, and this package on the path: OpenCV has no way to save weights.
 """
@@ -55,35 +55,28 @@ def run(name, recipe, folder):
     content = weights(prototxt, recipe, rng)
     caffemodel.write_bytes(content)
     net = cv2.dnn.readNetFromCaffe(*map(str, (prototxt, caffemodel) if content else (prototxt,)))
-    arrays = {f"{name}/prototxt": np.frombuffer(recipe["prototxt"].encode(), np.uint8)}
+    arrays = {"prototxt": np.frombuffer(recipe["prototxt"].encode(), np.uint8)}
     if content:
-        arrays[f"{name}/caffemodel"] = np.frombuffer(content, np.uint8)
+        arrays["caffemodel"] = np.frombuffer(content, np.uint8)
     message = parse_file(prototxt).message
     for blob_name, shape in zip(message["input"], message["input_shape"], strict=True):
         value = rng.standard_normal(shape["dim"]).astype(np.float32) * 2
         net.setInput(value, blob_name)
-        arrays[f"{name}/in/{blob_name}"] = value
+        arrays[f"in/{blob_name}"] = value
     (end,) = net.getUnconnectedOutLayersNames()
-    arrays[f"{name}/out/{parse_file(prototxt).layers[-1]['top'][0]}"] = np.array(net.forward(end))
+    arrays[f"out/{parse_file(prototxt).layers[-1]['top'][0]}"] = np.array(net.forward(end))
     return arrays
 
 
 def main():
-    everything = {}
     for name, recipe in ssd_nets.FORKS.items():
         with tempfile.TemporaryDirectory() as folder:
-            result, pid = Path(folder) / "result.npz", os.fork()  # OpenCV may end the process on an error
+            pid = os.fork()  # OpenCV may end the process on an error
             if pid == 0:
-                np.savez(result, **run(name, recipe, Path(folder)))
+                np.savez_compressed(HERE / "ssd" / f"{name}.npz", **run(name, recipe, Path(folder)))
                 os._exit(0)
             if os.waitpid(pid, 0)[1]:
                 print("FAILED", name)
-                continue
-            everything.update(np.load(result))
-    np.savez_compressed(HERE / "ssd.npz", **everything)
-    for key, array in everything.items():
-        if "/out/" in key:
-            print(key, array.shape, np.abs(array).max())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Runs the Caffe2 models that are written here in Caffe2 itself, in two steps.
 
 With this package, and its tests, writes models to a folder, each with inputs and what is expected of it: all that
-`nets.zip` has, by way of NNEF and back, and random NNEF models as far as Caffe2 has their operators:
+are in `nets`, by way of NNEF and back, and random NNEF models as far as Caffe2 has their operators:
 
     python tests/data/caffe2/check_written.py write FOLDER [NUMBER OF RANDOM MODELS]
 

@@ -1,17 +1,17 @@
-"""Makes `nets.zip`: small Caffe2 models, with inputs and the outputs that Caffe2 itself computes.
+"""Makes `nets/NAME.zip`: small Caffe2 models, with inputs and the outputs that Caffe2 itself computes.
 
 Needs Python 3.9 with `pip install torch==1.10.2 "numpy<1.24" "protobuf<3.21" future six`, the last release with Caffe2:
 
-    python make_fixtures.py nets.zip
+    python make_fixtures.py nets
 
-For each model the archive has a folder with predict_net.pb, init_net.pb, value_info.json and data.npz, which has the
-arrays `in:NAME` and `out:NAME`.
+An archive has predict_net.pb, init_net.pb, value_info.json and data.npz, which has the arrays `in:NAME` and `out:NAME`.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import zipfile
 import zlib
@@ -882,12 +882,13 @@ def quantized() -> None:
     )
 
 
-def write(path: str) -> None:
-    """Writes the archive: the same bytes for the same models."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, parts in sorted(models.items()):
+def write(folder: str) -> None:
+    """Writes the archives: the same bytes for the same models."""
+    for name, parts in sorted(models.items()):
+        path = os.path.join(folder, f"{name}.zip")
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for file, data in zip(FILES, parts):  # noqa: B905  # Python 3.9
-                info = zipfile.ZipInfo(f"{name}/{file}", EPOCH)
+                info = zipfile.ZipInfo(file, EPOCH)
                 info.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(info, data)
     print(f"{len(models)} models")
