@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from .scene import Group, Item, Link, Node, children_by_node, nodes_of
+from .scene import Group, Item, Link, Node, children_by_node
 
 MIN_NODES, MIN_OPERATIONS = 2, 3
 """What a frame is drawn around, at least."""
@@ -158,8 +158,3 @@ def sorted_items(items: Sequence[Item], links: Sequence[Link]) -> list[Item]:
                 heappush(ready, other)
     assert len(order) == len(items), "groups depend on each other in a cycle"
     return order
-
-
-def size_of(item: Item) -> int:
-    """The number of boxes in an item."""
-    return sum(1 for _ in nodes_of([item]))

@@ -73,12 +73,3 @@ def value_label(value: Any, limit: int = 400) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return clean(value, limit)
-
-
-def number_label(value: float) -> str:
-    """A number with at most three digits and a prefix: `1.23 G`."""
-    for unit in ("", " k", " M", " G", " T"):
-        if abs(value) < 999.5:
-            return f"{value:.3g}{unit}"
-        value /= 1000
-    return f"{value:.3g} P"
