@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -885,7 +885,7 @@ def quantized() -> None:
 def write(folder: str) -> None:
     """Writes the archives: the same bytes for the same models."""
     for name, parts in sorted(models.items()):
-        path = os.path.join(folder, f"{name}.zip")
+        path = Path(folder) / f"{name}.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for file, data in zip(FILES, parts):  # noqa: B905  # Python 3.9
                 info = zipfile.ZipInfo(file, EPOCH)
