@@ -169,6 +169,7 @@ _IN_PYTHON = {
     "--mirror-unsupported": "mirror_unsupported=True",
     "--standard-only": "standard_only=True",
     "--signature": "signature='..'",
+    "--weights": "weights='..'",
     "--custom-converters": "custom_converters=[..]",
     "--custom-shapes": "custom_shapes=[..]",
 }

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..execution.runtimes import AUTO, BACKENDS, kernel_backends, make_executor
+from ..execution.runtimes import AUTO, BACKENDS, is_converted, kernel_backends, make_executor
 from ..formats import FORMATS
 from .options import (
     SHAPE_WORD,
@@ -267,6 +267,8 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
     if kernel_backends(format.name):
         functions = load_operators(args.custom_operators or ()) or None
         decomposed = Library().compounds if args.decompose == [] else args.decompose
+    with _errors_of("--shape"):
+        shapes = parse_shapes(None, args.shape or ()) if is_converted(format.name) else None
     executor = make_executor(
         path,
         format=format.name,
@@ -276,6 +278,7 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
         device=args.device,
         signature=args.signature,
         weights=args.weights,
+        input_shapes=shapes,
     )
     with _errors_of("--io-transpose"):
         transposed = names_or_all(args.io_transpose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
@@ -14,6 +15,7 @@ from ..model.dtypes import ITEM_CLASSES, is_integer
 from ..model.facts import tensor_facts
 from ..ops.quantization import Quantization
 from .executor import Array, Executor, Observer, TensorInfo, no_such_tensor
+from .kernels.loading import ModelWarning
 
 
 class ConvertedExecutor:
@@ -126,12 +128,15 @@ def converted_executor(
 ) -> Executor:
     """An executor for a model of a format that has no runtime. options: of the reader. make: runs the NNEF graph.
 
-    Errors: those of reading, converting and running.
+    What reader and converter warn of is a ModelWarning. Errors: those of reading, converting and running.
     """
     detect_input(Path(fspath(model)), format.name)  # refuses what is no model
-    source = make_reader(format, **options)(fspath(model), input_shapes)
+    reader = make_reader(format, **options)
+    source = reader(fspath(model), input_shapes)
     converter = load(str(format.dialect.to_nnef), format)(keep_io_names=True, keep_names=True)
     graph: Graph = converter(source)
+    for text in (*getattr(reader, "warnings", ()), *converter.warnings):
+        warnings.warn(f"{fspath(model)}: {text}", ModelWarning, stacklevel=1)
     optimizer = make_optimizer(NNEF.dialect)
     if optimizer is not None:
         optimizer(graph, only_required=True)

@@ -160,7 +160,8 @@ def open_source(
         else:
             return executor, f"the source ran in {witness.name}, since {reason}"
     backend = next((item for item in reversed(kernel_backends(NNEF.name)) if item != candidate), AUTO)
-    executor = make_executor(path, format=name, backend=backend, input_shapes=input_shapes, **options)
+    with _no_warnings():
+        executor = make_executor(path, format=name, backend=backend, input_shapes=input_shapes, **options)
     return executor, f"{reason}: backends of NNEF are compared with each other, {executor.backend} with {candidate}"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from nnef_tools import compare_models, convert_model, run_model
 from nnef_tools.errors import UsageError
+from nnef_tools.execution.kernels.loading import ModelWarning
 from nnef_tools.execution.session import open_executor
 
 from ..support.arrays import assert_agree
@@ -47,6 +48,14 @@ def test_from_python(net: RecordedNet) -> None:
     assert compare_models(net.path, target, inputs=net.inputs).ok
     with pytest.raises(UsageError, match="NNEF models have no option weights"):
         run_model(target, net.inputs, weights=weights)
+
+
+def test_it_warns_of_what_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text("""input: "x" input_shape { dim: 1 dim: 4 } input: "label" input_shape { dim: 1 }
+    layer { name: "l" type: "SoftmaxWithLoss" bottom: "x" bottom: "label" top: "l" }""")
+    with pytest.warns(ModelWarning, match="SoftmaxWithLoss"):
+        open_executor(path, backend="numpy")
 
 
 def test_verification_says_what_it_compares(net: RecordedNet) -> None:

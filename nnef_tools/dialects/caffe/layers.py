@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Blob(NamedTuple):
-    """A weight of a layer. name: the end of its tensor's name. rank: None for any."""
+    """A weight of a layer. name: the end of its tensor's name. rank: the least one that it can have, if known."""
 
     name: str
     rank: int | None = None
@@ -31,7 +31,7 @@ BVLC: Mapping[str, LayerType] = {
     ),
     "ArgMax": LayerType("argmax_param"),
     "BatchNorm": LayerType("batch_norm_param", (Blob("mean", 1), Blob("variance", 1), Blob("factor", 1))),
-    "Bias": LayerType("bias_param", (Blob("bias"),)),
+    "Bias": LayerType("bias_param", (Blob("bias", 1),)),
     "Concat": LayerType("concat_param"),
     "Convolution": LayerType("convolution_param", _FILTER),
     "Crop": LayerType("crop_param"),
@@ -54,13 +54,13 @@ BVLC: Mapping[str, LayerType] = {
     "Parameter": LayerType("parameter_param", (Blob("value"),)),
     "Pooling": LayerType("pooling_param"),
     "Power": LayerType("power_param"),
-    "PReLU": LayerType("prelu_param", (Blob("slope"),)),
+    "PReLU": LayerType("prelu_param", (Blob("slope", 1),)),
     "Python": LayerType("python_param"),
     "Reduction": LayerType("reduction_param"),
     "ReLU": LayerType("relu_param"),
     "Reshape": LayerType("reshape_param"),
     "RNN": LayerType("recurrent_param", _RECURRENT),
-    "Scale": LayerType("scale_param", (Blob("scale"), Blob("bias"))),
+    "Scale": LayerType("scale_param", (Blob("scale", 1), Blob("bias", 1))),
     "Sigmoid": LayerType("sigmoid_param"),
     "Slice": LayerType("slice_param"),
     "Softmax": LayerType("softmax_param"),
@@ -81,7 +81,7 @@ FORKS: Mapping[str, LayerType] = {
     "DetectionOutput": LayerType("detection_output_param"),
     "HardSwish": LayerType(),
     "Interp": LayerType("interp_param"),
-    "Normalize": LayerType("norm_param", (Blob("scale"),)),
+    "Normalize": LayerType("norm_param", (Blob("scale", 1),)),
     "Permute": LayerType("permute_param"),
     "PriorBox": LayerType("prior_box_param"),
     "Proposal": LayerType("proposal_param"),

@@ -269,7 +269,7 @@ class _Builder:
 
 def _dummies(layer: Message) -> list[Array]:
     """The constants of a DummyData layer. FormatError if they are random."""
-    own: Any = layer["dummy_data_param"] or schema_default(layer)
+    own: Any = layer["dummy_data_param"] or _no_parameters(layer)
     where, count = f"layer '{layer['name']}' (DummyData)", len(layer["top"])
     shapes = [list(shape["dim"]) for shape in own["shape"]]
     if not shapes:
@@ -295,7 +295,7 @@ def _dummies(layer: Message) -> list[Array]:
     return result
 
 
-def schema_default(layer: Message) -> Message:
+def _no_parameters(layer: Message) -> Message:
     """The parameters of a DummyData layer that has none."""
     message = layer.type.by_name["dummy_data_param"].message
     assert message is not None

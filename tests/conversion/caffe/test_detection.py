@@ -15,6 +15,8 @@ from nnef_tools.errors import ConversionError
 from ...support.arrays import Array, assert_agree
 from ...support.caffe_nets import SSD, net_names, recorded_net
 
+pytestmark = pytest.mark.filterwarnings("ignore::nnef_tools.execution.kernels.loading.ModelWarning")
+
 CELLS, SIZES, SIDE = (3, 4), 2, 60
 COUNT = CELLS[0] * CELLS[1] * SIZES
 

@@ -14,6 +14,8 @@ from nnef_tools.errors import ConversionError
 
 from ...support.arrays import Array, assert_agree, random, uniform
 
+pytestmark = pytest.mark.filterwarnings("ignore::nnef_tools.execution.kernels.loading.ModelWarning")
+
 
 def blob_text(w: Array) -> str:
     values = " ".join(f"data: {v}" for v in w.reshape(-1))
@@ -206,6 +208,17 @@ def test_lstm_unit(tmp_path: Path) -> None:
     expected = cont[..., None] * f * c + i * np.tanh(x[..., 9:])
     assert_agree(after, expected, rtol=1e-5, atol=1e-6)
     assert_agree(h, o * np.tanh(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_stochastic_pooling(tmp_path: Path) -> None:
+    """Caffe has it on the GPU only: each item weighted by itself."""
+    x = random(1, 2, 5, 4)
+    (y,) = run(tmp_path, "Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }", x)
+    for i in range(3):
+        for j in range(2):
+            part = x[0, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(2, -1)
+            expected = [np.square(p).sum() / p.sum() if p.sum() > 0 else 0 for p in part]
+            np.testing.assert_allclose(y[0, :, i, j], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_ceil_mode_of_forks(tmp_path: Path) -> None:

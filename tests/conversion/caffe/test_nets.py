@@ -15,6 +15,8 @@ from nnef_tools.execution.session import open_executor
 from ...support.arrays import Array, assert_agree
 from ...support.caffe_nets import RecordedNet, net_names, recorded_net
 
+pytestmark = pytest.mark.filterwarnings("ignore::nnef_tools.execution.kernels.loading.ModelWarning")
+
 CLASSIC = ("alexnet", "captioner", "fcn", "googlenet", "mobilenet_v2", "resnet", "sppnet", "unet", "v0", "v1")
 
 

@@ -264,6 +264,16 @@ def test_blobs_that_do_not_fit_their_shape(tmp_path: Path) -> None:
     assert "layer 'conv'" in str(caught.value.where)
 
 
+def test_four_extents_of_old_files(tmp_path: Path) -> None:
+    """Old versions, and some programs, write four extents for every blob."""
+    old = schema()["BlobProto"](num=1, channels=1, height=1, width=2, data=np.ones(2, np.float32))
+    layer = schema()["LayerParameter"](name="s", type="Scale", blobs=[old])
+    (tmp_path / "net.prototxt").write_text(INPUT + 'layer { name: "s" type: "Scale" bottom: "x" top: "y" }')
+    (tmp_path / "net.caffemodel").write_bytes(encoded(schema()["NetParameter"](layer=[layer])))
+    (op,) = Reader()(tmp_path / "net.prototxt").operations
+    assert op.inputs[1].shape == (2,)
+
+
 def test_reading_leaves_shapes_open(tmp_path: Path) -> None:
     graph: Graph = Reader()(recorded_net("lenet", tmp_path).path)
     assert graph.outputs[0].shape is None

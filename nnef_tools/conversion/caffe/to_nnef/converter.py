@@ -1,4 +1,4 @@
-"""Caffe to NNEF: the converter, with the helper methods that plugin expressions may call."""
+"""Caffe to NNEF: the converter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from ....errors import ConversionError, NnefToolsError
+from ....errors import NnefToolsError
 from ....model import Graph, Operation, Tensor
 from ...engine.to_nnef import ConverterToNNEF
 from . import FAMILIES
@@ -42,17 +42,6 @@ class Converter(ConverterToNNEF):
 
     def _reason_against(self, op: Operation) -> str | None:
         return REASONS.get(str(op.type))
-
-    # helpers
-
-    def spatial(self, values: Any, height: Any, width: Any, rank: int, default: int) -> list[int]:
-        """The extents of a layer along its spatial axes: `([3], None, None, 4, 1)` -> `[3, 3]`."""
-        if height is not None or width is not None:
-            return [default if value is None else int(value) for value in (height, width)]
-        listed = list(values) if isinstance(values, (list, tuple)) else [] if values is None else [values]
-        if len(listed) not in (0, 1, rank - 2):
-            raise ConversionError(f"{listed} does not fit {rank - 2} spatial axes")
-        return (listed or [default]) * (rank - 2) if len(listed) < 2 else listed
 
 
 def fill_shapes(graph: Graph, **options: Any) -> None:

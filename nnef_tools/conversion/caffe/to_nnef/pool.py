@@ -20,6 +20,7 @@ from .conv import extents
 
 _NO_PADDING = [(0, 0), (0, 0)]
 _LOWEST = -3.4028234663852886e38
+_METHODS = ("MAX", "AVE", "STOCHASTIC")
 
 
 def placed(own: list[int], size: list[int], stride: list[int], pad: list[int], *, floor: bool) -> Window:
@@ -77,6 +78,21 @@ def average_windows(b: Builder, x: Tensor, window: Window, pad: list[int]) -> Te
     return b.avg_pool(x, **_attributes(replace(window, padding=rest)))
 
 
+def weighted_windows(b: Builder, x: Tensor, window: Window, pad: list[int]) -> Tensor:
+    """Stochastic pooling of a trained net: sums of squares divided by sums, or 0 where these are not positive."""
+    if any(pad):
+        raise InvalidOperator("stochastic pooling has no padding")
+    squares, sums = (b.box(t, **_attributes(window)) for t in (b.sqr(x), x))
+    positive = b.gt(sums, 0.0)
+    return b.select(positive, b.div(squares, b.select(positive, sums, 1.0)), 0.0)
+
+
+def _windows(b: Builder, x: Tensor, window: Window, pad: list[int], pool: str) -> Tensor:
+    if pool == "MAX":
+        return max_windows(b, x, window)
+    return average_windows(b, x, window, pad) if pool == "AVE" else weighted_windows(b, x, window, pad)
+
+
 @to_nnef("caffe", "Pooling")
 def pooling(
     b: Builder,
@@ -100,25 +116,23 @@ def pooling(
     own = shape(x)
     if len(own) != 4:
         raise InvalidOperator(f"input of shape {own}: four dimensions are needed")
-    if pool not in ("MAX", "AVE"):
-        raise Unsupported(f"pool {pool}: samples at random while a net is trained")
+    if pool not in _METHODS:
+        raise Unsupported(f"pool {pool} is not known")
     if any(b.wanted[1:]) and pool != "MAX":
         raise InvalidOperator("only maxima have positions")
     if global_pooling:
         if any(v is not None for v in (kernel_size, kernel_h, kernel_w)) or any((pad, pad_h, pad_w)):
             raise InvalidOperator("global pooling has neither a kernel nor padding")
         size, steps, pads = own[2:], [1, 1], [0, 0]
-        if not any(b.wanted[1:]):
+        if pool != "STOCHASTIC" and not any(b.wanted[1:]):
             return b.max_reduce(x, axes=[2, 3]) if pool == "MAX" else b.mean_reduce(x, axes=[2, 3])
     else:
         size = extents([kernel_size] if kernel_size is not None else None, kernel_h, kernel_w, 2, None, "kernel_size")
         steps = extents([stride] if stride is not None else None, stride_h, stride_w, 2, 1, "stride")
         pads = extents([pad] if pad is not None else None, pad_h, pad_w, 2, 0, "pad")
     window = placed(own[2:], size, steps, pads, floor=round_mode == "FLOOR" or not ceil_mode)
-    if pool == "AVE":
-        return average_windows(b, x, window, pads)
     if not any(b.wanted[1:]):
-        return max_windows(b, x, window)
+        return _windows(b, x, window, pads, pool)
     if _empty(own[2:], window):
         raise Unsupported("positions of a maximum behind the image")
     values, index = b.max_pool_with_index(x, **_attributes(window))
@@ -131,15 +145,15 @@ def spp(b: Builder, x: Tensor, *, pyramid_height: int, pool: str = "MAX") -> Ten
     own = shape(x)
     if len(own) != 4 or not 1 <= pyramid_height <= 16:
         raise InvalidOperator(f"input of shape {own}, pyramid_height {pyramid_height}")
-    if pool not in ("MAX", "AVE"):
-        raise Unsupported(f"pool {pool}: samples at random while a net is trained")
+    if pool not in _METHODS:
+        raise Unsupported(f"pool {pool} is not known")
     levels = []
     for level in range(pyramid_height):
         cells = 2**level
         size = [-(-extent // cells) for extent in own[2:]]
         pads = [(k * cells - extent + 1) // 2 for k, extent in zip(size, own[2:], strict=True)]
         window = placed(own[2:], size, size, pads, floor=False)
-        y = max_windows(b, x, window) if pool == "MAX" else average_windows(b, x, window, pads)
+        y = _windows(b, x, window, pads, pool)
         levels.append(y if pyramid_height == 1 else reshape_inferred(b, y, [own[0], -1]))
     return levels[0] if pyramid_height == 1 else joined(b, levels, 1)
 
