@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..model import Graph, Operation, Tensor
@@ -103,7 +103,10 @@ def summarize(model: SizedModel) -> Summary:
         versions=_versions(graph),
         origin=graph.metadata.get(FORMAT),
         inputs=model.inputs,
-        outputs=model.outputs,
+        outputs=tuple(
+            output if output.shape is not None else replace(output, shape=model.shape_of(tensor))
+            for output, tensor in zip(model.outputs, graph.outputs, strict=True)
+        ),
         operators=dict(sorted(Counter(str(op.type) for op in model.operators).items())),
         parameters=_by_type(tensor for tensor in constants if tensor.rank != 0),
         size_on_disk=model.model.facts.size,
