@@ -104,8 +104,7 @@ def summarize(model: SizedModel) -> Summary:
         origin=graph.metadata.get(FORMAT),
         inputs=model.inputs,
         outputs=tuple(
-            output if output.shape is not None else replace(output, shape=model.shape_of(tensor))
-            for output, tensor in zip(model.outputs, graph.outputs, strict=True)
+            _shaped(output, model.shape_of(t)) for output, t in zip(model.outputs, graph.outputs, strict=True)
         ),
         operators=dict(sorted(Counter(str(op.type) for op in model.operators).items())),
         parameters=_by_type(tensor for tensor in constants if tensor.rank != 0),
@@ -127,6 +126,13 @@ def summarize(model: SizedModel) -> Summary:
         signatures=_signatures(graph),
         warnings=model.model.warnings,
     )
+
+
+def _shaped(output: Interface, shape: Shape | None) -> Interface:
+    """An output with that shape, if the file has none."""
+    if output.shape is not None or shape is None:
+        return output
+    return replace(output, shape=tuple("?" if extent is None else extent for extent in shape))
 
 
 def operator_rows(model: SizedModel) -> list[OperatorRow]:
