@@ -166,6 +166,11 @@ def _add_verification(parser: Parser) -> None:
         help=f"run source and result on N (default {DEFAULT_SAMPLES}) random inputs; if they differ, write nothing",
     )
     group.add_argument(
+        "--verify-strict",
+        action="store_true",
+        help="also fail if these inputs could not show all, as with outputs that are zero for each of them",
+    )
+    group.add_argument(
         "--random",
         metavar="DISTRIBUTION",
         help="of these inputs: uniform(-1,1), normal(0,1), integers(0,9), bernoulli(0.5)",
@@ -215,6 +220,7 @@ def _run(args: argparse.Namespace) -> int:
             opset=args.opset,
             external_data=args.external_data,
             verify=args.verify,
+            verify_strict=args.verify_strict,
             seed=args.seed,
             random=args.random,
             progress=show,

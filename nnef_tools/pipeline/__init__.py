@@ -63,29 +63,31 @@ def convert_model(
     limits: Limits | None = None,
     signature: str | None = None,
     weights: str | PathLike[str] | None = None,
+    verify_strict: bool = False,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
-    source, target: paths; target is by default the source's path with the suffix of the output format. input_format,
-    output_format: names of formats, by default recognized by content and suffix (NNEF if there is no target).
-    input_shapes: input name -> extents, for inputs whose shape the model leaves open, and for input_names.
+    source, target: paths; target is by default the source's path with the suffix of the output format.
+    input_format, output_format: names of formats, by default recognized by content and suffix (NNEF if there is no
+    target). input_shapes: input name -> extents, for inputs whose shape the model leaves open, and for input_names.
     fold_constants: compute what depends on constants only. optimize: rewrite for speed; custom_optimizers: plugin
     modules with further rewrites; dequantize: drop quantization while optimizing. keep_io_names: keep the names of
-    inputs and outputs. keep_names: keep those of all tensors and weights. io_transpose: the source's inputs and outputs
-    of rank 3 and up (or the named ones) have channels last, and get them second. custom_converters, custom_shapes,
-    custom_fragments: plugin modules. mirror_unsupported: copy operators without conversion as custom ones;
-    generate_custom_fragments: declare these in the NNEF text. standard_only: refuse what needs a custom fragment.
-    decompose: compound NNEF operations (True: all) that are written as their definition. input_names, output_names:
-    convert only the part between these tensors. static_only: leave out what has no static shape. tensor_mapping: path
-    of a JSON file to write, source tensor name -> target tensor name. annotate_shapes: write shapes as comments.
-    compress: 0 to 9, write NNEF as a .tgz archive. opset: version of ONNX's operator set that NNEF is converted to.
-    external_data: write the weights of an ONNX model into a file beside it. verify: run source and result on that many
-    random inputs before anything existing is replaced; random: their distribution, such as `normal(0, 1)` (default:
-    floats uniform in [-1, 1), integers within what they index or are compared with, else from 0 to 9); seed: of them,
-    by default 0. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
+    inputs and outputs. keep_names: keep those of all tensors and weights. io_transpose: the source's inputs and
+    outputs of rank 3 and up (or the named ones) have channels last, and get them second. custom_converters,
+    custom_shapes, custom_fragments: plugin modules. mirror_unsupported: copy operators without conversion as custom
+    ones; generate_custom_fragments: declare these in the NNEF text. standard_only: refuse what needs a custom
+    fragment. decompose: compound NNEF operations (True: all) that are written as their definition. input_names,
+    output_names: convert only the part between these tensors. static_only: leave out what has no static shape.
+    tensor_mapping: path of a JSON file to write, source tensor name -> target tensor name. annotate_shapes: write
+    shapes as comments. compress: 0 to 9, write NNEF as a .tgz archive. opset: version of ONNX's operator set that
+    NNEF is converted to. external_data: write the weights of an ONNX model into a file beside it. verify: run
+    source and result on that many random inputs before anything existing is replaced; random: their distribution,
+    such as `normal(0, 1)` (default: floats uniform in [-1, 1), integers within what they index or are compared
+    with, else from 0 to 9); seed: of them, by default 0; verify_strict: fail if these inputs could not show all of
+    the model. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
     everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
-    defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model with several to convert.
-    weights: the file with the weights of a Caffe net, if it is not beside it under the same name.
+    defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model with several to
+    convert. weights: the file with the weights of a Caffe net, if it is not beside it under the same name.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -114,6 +116,7 @@ def convert_model(
         opset=opset,
         external_data=external_data,
         verify=verify,
+        verify_strict=verify_strict,
         seed=seed,
         random=random,
         dry_run=dry_run,

@@ -52,6 +52,7 @@ class Options(NamedTuple):
     opset: int | None
     external_data: bool
     verify: int
+    verify_strict: bool
     seed: int | None
     random: str | None
     dry_run: bool
@@ -234,7 +235,7 @@ def unused_options(options: Options, source: Format, target: Format, route: Sequ
     if not options.optimize:
         unused |= dict.fromkeys(OPTIMIZER_OPTIONS, "without optimization")
     if not options.verify:
-        unused |= dict.fromkeys(("random", "seed"), "without verification")
+        unused |= dict.fromkeys(("random", "seed", "verify_strict"), "without verification")
     if options.dry_run:
         unused["tensor_mapping"] = "in a dry run"
     given = options.given()

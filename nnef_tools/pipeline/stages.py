@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..budget import Limits, within
 from ..conversion.engine.base import unmatched_warning
-from ..errors import ConversionError, FormatError, UsageError, shape_hint, shape_text
+from ..errors import ConversionError, FormatError, UsageError, VerificationError, shape_hint, shape_text
 from ..formats import Dialect, Format, InputShapes, detect_input, load, make_optimizer, make_reader
 from ..formats.destination import Destination, Written
 from ..language.gc_pause import paused_collector
@@ -351,7 +351,7 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
         quantization_steps = QuantizationSteps.of(hub.graph, of_source=has_source_axes)
     with job.destination.elsewhere() as trial:
         write(job, result, trial)
-        return verify_conversion(
+        verification = verify_conversion(
             (job.source, job.format.name),
             (trial.path, trial.format.name),
             result.interface,
@@ -366,6 +366,15 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
             hub=hub,
             progress=progress,
         )
+    if job.options.verify_strict and verification.weaknesses:
+        error = VerificationError(
+            "the check of the written model saw too little, so that nothing was written",
+            list(verification.weaknesses),
+            hint="other inputs may show more (--random, --verify N); without --verify-strict such a check passes",
+        )
+        error.verification = verification
+        raise error
+    return verification
 
 
 def _reader_options(job: Job) -> dict[str, Any]:

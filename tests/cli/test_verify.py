@@ -42,6 +42,10 @@ def dense_layers(path: Path, activation: str, gain: float, ending: str = "Identi
     return save(path, nodes, {"x": [1, 8]}, {"y": [1, 4]}, weights)
 
 
+def test_strict_checks_pass_where_they_see_enough(tmp_path: Path) -> None:
+    assert verified(dense_layers(tmp_path / "a.onnx", "Relu", 1.0), tmp_path / "a.nnef", verify_strict=True).passed
+
+
 def test_names_the_criterion(tmp_path: Path) -> None:
     found = verified(dense_layers(tmp_path / "a.onnx", "Relu", 1.0), tmp_path / "a.nnef")
     assert found.outputs[0].verdict == "equal" and not found.weaknesses
@@ -68,6 +72,8 @@ def test_checks_that_see_nothing_are_weak(nodes: list[Any], reason: str, run: Ru
     assert status == 0
     assert "equal on these inputs, but this check is weak: " in err and reason in err
     assert "random inputs: equal, " not in err
+    status, _, err = run("convert", path, tmp_path / "b.nnef", "--verify", "--verify-strict")
+    assert status == 4 and reason in err and not (tmp_path / "b.nnef").exists()
 
 
 def test_inputs_that_change_nothing_are_named(tmp_path: Path) -> None:
