@@ -23,6 +23,9 @@ from .io.json_object import parse_object
 from .io.plain_file import plain_file
 from .model import Graph
 from .verification.check import random_source
+from .verification.compare import compare_tensors
+from .verification.compare_inputs import draw, given_inputs, ranges_of
+from .verification.compared_model import ComparedModel
 
 _MAX_MAPPING = 1 << 28  # bytes of a file of a tensor mapping
 
@@ -97,6 +100,7 @@ def compare_models(
     rtol: float = 0.0,
     atol: float = 0.0,
     relative_to_scale: float = 1e-4,
+    inner: bool = False,
 ) -> Comparison:
     """Runs two models on the same inputs and compares the results; `a` is the reference.
 
@@ -104,7 +108,13 @@ def compare_models(
     them open. The inputs of `b` are the same in the same order. Outputs correspond by their order; with tensor_mapping,
     `a` name -> `b` name or the path of such a JSON file, all tensors of it that both models have are compared, in the
     order of `a`. Tolerances: see `compare_outputs`.
+
+    inner: compare all tensors that both models have, found by the mapping, names and structure; the result is a
+    `verification.compare.ModelComparison`, which knows where a difference begins. `relative_to_scale` is its only
+    tolerance. UsageError if the models do not fit together, ExecutionError if one cannot be run.
     """
+    if inner:
+        return _compare_inner(a, b, inputs, seed, tensor_mapping, relative_to_scale)
     reference, candidate = open_executor(a), open_executor(b)
     if len(reference.inputs) != len(candidate.inputs):
         raise UsageError(f"the models have {len(reference.inputs)} and {len(candidate.inputs)} inputs")
@@ -124,6 +134,23 @@ def compare_models(
         atol=atol,
         relative_to_scale=relative_to_scale,
     )
+
+
+def _compare_inner(
+    a: Model,
+    b: Model,
+    inputs: Inputs | None,
+    seed: int,
+    mapping: Mapping[str, str] | str | PathLike[str] | None,
+    tolerance: float,
+) -> Comparison:
+    first, second = ComparedModel(a), ComparedModel(b)
+    if inputs is None:
+        given = draw(first, second, random_source(None, seed, ranges_of(first, second)))
+    else:
+        given = given_inputs(first, second, inputs)
+    names = mapping if mapping is None or isinstance(mapping, Mapping) else read_tensor_mapping(mapping)
+    return compare_tensors(first, second, given, mapping=names, tolerance=tolerance)
 
 
 def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:

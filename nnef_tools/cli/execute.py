@@ -46,7 +46,7 @@ SHORTENED = (
 )  # fmt: skip
 """The options of the 1.0 series, which may be shortened as there. New ones may not, so that they cannot conflict."""
 
-_INPUT_WORD = re.compile(r"[^=]+=.+", re.DOTALL)
+INPUT_WORD = re.compile(r"[^=]+=.+", re.DOTALL)
 """The form of a value of --input."""
 
 ARRAY_FILES = (".npy", ".npz")
@@ -62,7 +62,7 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
         "MODEL",
         "Run a model. Inputs come from --input-path, --random, or as tensors on standard input in the order of the\n"
         "model; outputs go to --output-path, or as tensors to standard output.",
-        items={"--shape": SHAPE_WORD, "--input": _INPUT_WORD, **ITEMS},
+        items={"--shape": SHAPE_WORD, "--input": INPUT_WORD, **ITEMS},
         shortened=SHORTENED,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to run")
@@ -76,8 +76,8 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
     return parser
 
 
-def _add_inputs(parser: Parser) -> None:
-    group = parser.add_argument_group("inputs")
+def add_input_options(group: argparse._ArgumentGroup) -> None:
+    """Adds the options that say what the inputs of a model are."""
     group.add_argument(
         "--input-path", metavar="DIR", help="folder with a file <input>.dat (.npy, .png, ..) for each input, or an .npz"
     )
@@ -101,6 +101,11 @@ def _add_inputs(parser: Parser) -> None:
         metavar="NAME:EXTENTS",
         help="extents of random inputs, where the model leaves them open: x:1,3,224,224",
     )
+
+
+def _add_inputs(parser: Parser) -> None:
+    group = parser.add_argument_group("inputs")
+    add_input_options(group)
     group.add_argument(
         "--batch-size",
         type=integer,
@@ -198,7 +203,7 @@ def _run(args: argparse.Namespace) -> int:
         wanted = _wanted(args.output_names, session.executor)
         files = {} if folder is None else tensor_files(wanted.values())
         _check_statistics(statistics, folder, files.values())
-        _check_given(args, [info.name for info in session.inputs])
+        check_given(args, [info.name for info in session.inputs])
         with _errors_of("--shape"):
             expected = with_shapes(session.inputs, parse_shapes(None, args.shape or ()) or {})
         inputs = load_inputs(expected, source, args.batch_size)
@@ -259,10 +264,10 @@ def _input_source(args: argparse.Namespace) -> InputSource:
         if others is None:
             raise UsageError("Input must be piped", hint="or give --input-path DIR or --random DISTRIBUTION")
         return others
-    return FileSource(_input_files(args), others, image_options(args))
+    return FileSource(input_files(args), others, image_options(args))
 
 
-def _input_files(args: argparse.Namespace) -> dict[str, str]:
+def input_files(args: argparse.Namespace) -> dict[str, str]:
     """Input name -> its file. UsageError."""
     files: dict[str, str] = {}
     for word in args.input or ():
@@ -275,11 +280,11 @@ def _input_files(args: argparse.Namespace) -> dict[str, str]:
     return files
 
 
-def _check_given(args: argparse.Namespace, names: Sequence[str]) -> None:
+def check_given(args: argparse.Namespace, names: Sequence[str]) -> None:
     """Raises UsageError if --input names what is no input of the model."""
     from ..execution.executor import known_name
 
-    for name in _input_files(args):
+    for name in input_files(args):
         if known_name(name, names) is None:
             raise UsageError(f"--input: the model has no input '{name}'", hint=f"its inputs: {', '.join(names)}")
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "show what a model is, takes and costs: inputs, operators, parameters, memory, MACs",
     "gmac": "count the multiply-accumulate operations of a model, and the memory of its tensors",
     "diff": "show what differs between two models of any formats, as text or as a page with both",
+    "compare": "run two models of any formats on the same inputs, and find the first tensor that differs",
     "ops": "list what conversions support, or what a model needs and they lack, with a plugin to complete",
     "random_tensor": "make a tensor of random numbers",
     "image_tensor": "make a tensor of images",

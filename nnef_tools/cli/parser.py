@@ -19,7 +19,7 @@ EXIT_CODES = """exit status:
   1  the command line is wrong
   2  a model or file cannot be read, written or run
   3  the model has operators that cannot be converted
-  4  the written model does not compute what the source model computes
+  4  the written model does not compute what the source model computes, or compared models differ
   5  a plugin module is faulty
   6  a needed package is not installed"""
 

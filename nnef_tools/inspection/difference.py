@@ -19,7 +19,7 @@ from ..model import Graph, Operation, Tensor
 from ..model.memory import blocks
 from ..pipeline.job import Log
 from ..pipeline.stages import NO_PLUGINS, open_model
-from .matching import Matching, Side, digest, paired_tensors
+from ..verification.matching import Matching, Side, digest, paired_tensors
 from .picture.text import clean, dtype_label, shape_label, value_label
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"

@@ -20,6 +20,7 @@ from ..io.files import json_file, transaction
 from ..plugins import Modules
 from ..report import ModelFacts, Report, size_on_disk
 from ..verification.interface import operator_types
+from ..verification.real_values import tensor_codes
 from .job import Job, Log, Options, Progress
 from .stages import convert_graph, open_graph, open_model, verify, write
 
@@ -150,12 +151,13 @@ def _run(job: Job, log: Log) -> Report:
     )
     log.warnings += source.warnings
     source_types = operator_types(source.graph) if options.verify else {}
+    source_codes = tensor_codes(source.graph) if options.verify else {}
     result = convert_graph(job, source, log)
     mapping = result.mapping()
     verification = None
     if options.verify:
         with log.stage("verify"):
-            verification = verify(job, result, source_types, log.progress)
+            verification = verify(job, result, source_types, source_codes, log.progress)
     written = Written()
     if not options.dry_run:
         path, together = options.tensor_mapping, transaction(job.destination.path)

@@ -24,6 +24,7 @@ from ..plugins import Plugins, check_fragments
 from ..report import ModelFacts, PassFacts, Verification, count_operations, size_on_disk
 from ..verification.interface import Hub, Insides, Interface, operator_types, tensor_sizes
 from ..verification.quantization_tolerance import QuantizationSteps
+from ..verification.real_values import Codes, tensor_codes
 from .job import CONVERTER_OPTIONS, HUB, READER_OPTIONS, Job, Log, Progress, Step
 
 NO_PLUGINS = Plugins()
@@ -337,10 +338,16 @@ def _decompose(job: Job, graph: Graph, dialect: Dialect, route: Sequence[Step]) 
 # results
 
 
-def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progress: Progress | None) -> Verification:
+def verify(
+    job: Job,
+    result: Conversion,
+    source_types: Mapping[str, str],
+    source_codes: Mapping[str, Codes],
+    progress: Progress | None,
+) -> Verification:
     """Writes the result to a temporary folder, and runs it and the source on random inputs. VerificationError.
 
-    source_types: name of a tensor of the source -> type of the operator that produces it.
+    source_types: name of a tensor of the source -> type of the operator that produces it. source_codes: name -> codes.
     """
     from ..verification.check import verify_conversion  # imports what runs models
 
@@ -362,7 +369,13 @@ def verify(job: Job, result: Conversion, source_types: Mapping[str, str], progre
             reader_options=_reader_options(job),
             input_shapes=job.options.input_shapes or None,
             quantization_steps=quantization_steps,
-            insides=Insides(result.mapping(), source_types, operator_types(result.graph), tensor_sizes(result.graph)),
+            insides=Insides(
+                result.mapping(),
+                source_types,
+                operator_types(result.graph),
+                tensor_sizes(result.graph),
+                (source_codes, tensor_codes(result.graph)),
+            ),
             hub=hub,
             progress=progress,
         )

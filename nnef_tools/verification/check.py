@@ -131,7 +131,7 @@ def _failure(source: Path, result: Verification) -> VerificationError:
     error = VerificationError(
         f"the written model does not compute what {source} computes; nothing was written",
         [*format_table(result.table()), *judged, *found],
-        hint="compare_models with a tensor mapping compares all tensors",
+        hint="nnef-tools compare shows all tensors of two models",
     )
     error.verification = result
     return error
@@ -270,6 +270,7 @@ def _first_difference(
             mapping,
             insides.sizes,
             accept,
+            insides.codes,
         )
     except NnefToolsError as error:
         return (

@@ -12,6 +12,7 @@ from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_sele
 from ..model.copying import copy_graph
 from ..model.dtypes import is_integer
 from ..ops.quantization import Quantization
+from .real_values import Codes
 
 if TYPE_CHECKING:  # a conversion that is not verified needs no runtimes
     from ..execution.executor import Array, TensorInfo
@@ -110,13 +111,14 @@ class Insides:
     """The tensors inside of both models, which are compared to find where a difference begins.
 
     mapping: source name -> target name. source, target: tensor name -> type of the operator that produces it. sizes:
-    name in either model -> bytes, as far as they are known.
+    name in either model -> bytes, as far as they are known. codes: of the quantized tensors of source and target.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)
     target: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    codes: tuple[Mapping[str, Codes], Mapping[str, Codes]] = ({}, {})
 
 
 class Hub(NamedTuple):

@@ -19,6 +19,11 @@ from ..ops.library import Library
 _GENERATED = re.compile(r"(?:[a-z]*::)?[A-Za-z_]*?_?\d+(?:_output_\d+)?(?::\d+)?", re.IGNORECASE)
 
 
+def is_generated(name: str) -> bool:
+    """Does a name look like one that a program made up, so that it tells nothing in another model?"""
+    return _GENERATED.fullmatch(name) is not None
+
+
 class Side:
     """A graph with its operations that compute something, and what is known of their tensors.
 
@@ -51,7 +56,7 @@ class Side:
         facts = tensor_facts(self.graph.metadata)
         found = [str(facts.get(t.name or "", {}).get("source", "")) for t in operation.outputs[:1]]
         found += [operation.outputs[0].name or "" if operation.outputs else "", operation.name or ""]
-        return [name for name in dict.fromkeys(found) if name and not _GENERATED.fullmatch(name)]
+        return [name for name in dict.fromkeys(found) if name and not is_generated(name)]
 
     def attributes(self, operation: Operation) -> dict[str, Any]:
         """The attributes of an operation; those of NNEF's with the defaults that are left out."""

@@ -1,0 +1,337 @@
+"""Compares two models tensor by tensor on the same inputs, and finds where a difference begins.
+
+The models run one after the other, and only so many tensors at a time as fit into MOST_BYTES, so that the memory is
+that of the larger model and these tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..execution.executor import Array, Executor, known_name
+from ..execution.results.compare import Comparison, OutputComparison, compare_outputs
+from .alignment import ORDER, Pair, align
+from .compare_inputs import Given
+from .compared_model import ComparedModel
+from .first_difference import fetch, groups
+from .layout import Move, fitting, move_label, moved
+from .measures import QuantizationNoise, quantization_noise, ulps
+from .quantization_tolerance import NARROW, NO_DEVIATION, Noise
+from .real_values import comparable, range_of, step_of
+from .verdicts import ABSOLUTE_TOLERANCE, TOLERANCE
+
+EXACT_BITS = 2.0**-23
+"""Relative errors below this one are taken for as large: one step of float32."""
+
+CLEAR_JUMP = 100.0
+"""How many times larger than that of its operands the error of a tensor is where an error clearly begins."""
+
+LEAST_JUMP = 30.0
+"""How many times larger it is at least, if a difference below the tolerance is taken for the beginning."""
+
+FEWEST_BITS = 8
+"""The width of the codes that is assumed of a quantized model."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TensorComparison:
+    """The comparison of two tensors that are the same.
+
+    operators: what computes it in either model, empty for inputs. by: how it is known that they are the same.
+    comparison: of the values, on the axes of the second model. ulps: the largest error in units in the last place of
+    the item, of the narrower type; None for integers. layout: where the channels are in the second model, if elsewhere
+    than in the first. is_reshaped: are the items equal, but the shapes are not? noise: measured for quantized models.
+    """
+
+    a: str
+    b: str
+    operators: tuple[str, str]
+    by: str
+    comparison: OutputComparison
+    ok: bool
+    ulps: float | None = None
+    layout: str = ""
+    is_reshaped: bool = False
+    noise: QuantizationNoise | None = None
+
+    @property
+    def error(self) -> float:
+        """The largest error relative to the scale; infinite if values cannot be subtracted."""
+        found = self.comparison
+        if self.is_reshaped:
+            return 0.0
+        if not found.shapes_equal or not found.specials_equal:
+            return math.inf
+        return found.relative_error
+
+    @property
+    def is_computed(self) -> bool:
+        """Is it no input of the models?"""
+        return any(self.operators)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor from which another one is computed, with its relative error; None if it was not compared."""
+
+    a: str
+    b: str
+    error: float | None
+
+
+@dataclass(frozen=True)
+class FirstDivergence:
+    """Where a difference begins. operands: the nearest tensors before it that both models have.
+
+    sources: the names in the models that these were made of, None if they are not known. operations: their names.
+    """
+
+    tensor: TensorComparison
+    operands: tuple[Operand, ...]
+    sources: tuple[str | None, str | None]
+    operations: tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, repr=False)
+class ModelComparison(Comparison):
+    """The comparison of two models: `outputs`, and all `tensors` that both have, in the order in which the first runs.
+
+    first: where the difference begins, None if no tensor differs. backends: what ran the models. missing: how many
+    computed tensors of either have no counterpart. given: the inputs of both models, by name.
+    """
+
+    tensors: tuple[TensorComparison, ...] = ()
+    first: FirstDivergence | None = None
+    backends: tuple[str, str] = ("", "")
+    missing: tuple[int, int] = (0, 0)
+    given: tuple[Mapping[str, Array], Mapping[str, Array]] = field(default=({}, {}), compare=False)
+
+
+def compare_tensors(
+    a: ComparedModel,
+    b: ComparedModel,
+    given: Given,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    tolerance: float = TOLERANCE,
+    quantized: bool = False,
+    progress: Progress | None = None,
+) -> ModelComparison:
+    """Compares all tensors that both models have on the given inputs; `a` is the reference.
+
+    mapping: see `align`. tolerance: the largest error relative to the scale of a tensor. quantized: measure the noise
+    of quantization, too. progress: called with what is being done. UsageError if the models do not fit together,
+    ExecutionError if one cannot be run.
+    """
+    pairs = align(a, b, mapping)
+    runs = _Runs(a, b, given, progress or (lambda text: None))
+    judge = _Judge(a, b, tolerance, quantized)
+    found: list[TensorComparison] = []
+    for group in groups(pairs, lambda pair: _size(a, pair.a) or _size(b, pair.b)):
+        expected, results = runs.values(group)
+        for pair in group:
+            if pair.a in expected and pair.b in results:
+                compared = judge.compare(pair, expected.pop(pair.a), results[pair.b])
+                found += [] if compared is None else [compared]
+    outputs = {str(tensor.name) for tensor in a.interface[1]}
+    first = _first_divergence(a, b, found)
+    computed = [sum(t.is_computed for t in found)] * 2
+    return ModelComparison(
+        tuple(replace(t.comparison, ok=t.ok) for t in found if t.a in outputs),
+        tuple(found),
+        first,
+        runs.backends,
+        (_count(a) - computed[0], _count(b) - computed[1]),
+        (given.a, given.b),
+    )
+
+
+def _count(model: ComparedModel) -> int:
+    return len(model.tensors) - len(model.graph.inputs)
+
+
+def _size(model: ComparedModel, name: str) -> int:
+    tensor = model.tensors[name]
+    return 4 * (tensor.volume or 0)
+
+
+class _Runs:
+    """Runs of both models, one after the other; small models stay open."""
+
+    def __init__(self, a: ComparedModel, b: ComparedModel, given: Given, progress: Progress) -> None:
+        self._models = a, b
+        self._given = given.a, given.b
+        self._progress = progress
+        self._is_small = all(model.is_small for model in self._models)
+        self._opened: list[Executor | None] = [None, None]
+        self.backends = ("", "")
+
+    def values(self, pairs: Sequence[Pair]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The values of the tensors in both models, as far as these give them."""
+        names = list(dict.fromkeys(pair.a for pair in pairs)), list(dict.fromkeys(pair.b for pair in pairs))
+        found = tuple(self._run(k, names[k]) for k in range(2))
+        return found[0], found[1]
+
+    def _run(self, k: int, names: Sequence[str]) -> dict[str, Array]:
+        self._progress(f"run {self._models[k].where}")
+        executor = self._opened[k] or self._models[k].open()
+        self._opened[k] = executor if self._is_small else None
+        self.backends = (executor.backend, self.backends[1]) if k == 0 else (self.backends[0], executor.backend)
+        executor.reset()
+        known = set(executor.tensor_names)
+        forms = {name: form for name in names if (form := known_name(name, known)) is not None}
+        values = self._given[k].values()
+        given = {info.name: value for info, value in zip(executor.inputs, values, strict=True)}
+        found = fetch(executor, given, list(dict.fromkeys(forms.values())))
+        own = {name: array for name, array in self._given[k].items() if name in names}
+        return {**own, **{name: np.asarray(found[form]) for name, form in forms.items() if form in found}}
+
+
+class _Judge:
+    """Compares the values of two tensors, on equal axes and in equal terms."""
+
+    def __init__(self, a: ComparedModel, b: ComparedModel, tolerance: float, quantized: bool) -> None:
+        self._a, self._b = a, b
+        self._tolerance = tolerance
+        self._measures = quantized
+        self._is_same_layout = a.format.dialect.channels_last == b.format.dialect.channels_last
+        self._is_quantized = any(_has_codes(model) for model in (a, b))
+        self._last: Move = None
+
+    def compare(self, pair: Pair, expected: Array, result: Array) -> TensorComparison | None:
+        """The comparison; None if the values have no common terms."""
+        codes = self._a.codes.get(pair.a), self._b.codes.get(pair.b)
+        values = comparable(expected, result, codes)
+        if values is None or any(value.dtype.kind in "OSU" for value in values):
+            return None
+        steps = [step for item in codes if item is not None and (step := step_of(item)) is not None]
+        moves = fitting(values[0].shape, values[1].shape, is_same_layout=self._is_same_layout)
+        candidates = [
+            (move, *self._judged(pair, moved(values[0], move), values[1], max(steps, default=None)))
+            for move in sorted(moves, key=lambda move: move != self._last)
+        ]
+        if not candidates:
+            return self._of_other_shape(pair, *values)
+        move, comparison, ok = min(candidates, key=lambda item: (not item[2], item[1].relative_error))
+        self._last = move if move is not None or values[0].ndim > 3 else self._last
+        expected, result = moved(values[0], move), values[1]
+        return TensorComparison(
+            pair.a,
+            pair.b,
+            self._operators(pair),
+            pair.by,
+            comparison,
+            ok,
+            ulps(expected, result),
+            move_label(move),
+            noise=self._noise(pair, expected, result) if self._measures else None,
+        )
+
+    def _judged(self, pair: Pair, expected: Array, result: Array, step: float | None) -> tuple[OutputComparison, bool]:
+        comparison = compare_outputs(
+            {pair.a: expected}, {pair.a: result}, atol=ABSOLUTE_TOLERANCE, relative_to_scale=self._tolerance
+        ).outputs[0]
+        if comparison.ok or not self._is_quantized:
+            return comparison, comparison.ok
+        if step is None and expected.dtype.kind in "biu":
+            step = 1.0 if expected.dtype in NARROW else None
+        elif step is None:
+            step = math.ldexp(comparison.scale, -FEWEST_BITS)
+        noise = Noise()
+        noise.add(expected, result, step, NO_DEVIATION)
+        return comparison, noise.is_flips()
+
+    def _of_other_shape(self, pair: Pair, expected: Array, result: Array) -> TensorComparison:
+        """The comparison of tensors whose shapes no moved channels explain."""
+        comparison = compare_outputs({pair.a: expected}, {pair.a: result}).outputs[0]
+        same_items = False
+        if expected.size == result.size:
+            same_items = self._judged(pair, expected.reshape(-1), result.reshape(-1), None)[1]
+        return TensorComparison(
+            pair.a, pair.b, self._operators(pair), pair.by, comparison, ok=False, is_reshaped=same_items
+        )
+
+    def _operators(self, pair: Pair) -> tuple[str, str]:
+        found = [model.makers.get(name) for model, name in ((self._a, pair.a), (self._b, pair.b))]
+        names = ["" if op is None else str(op.type) for op in found]
+        inputs = [{t.name for t in model.graph.inputs} for model in (self._a, self._b)]
+        return ("" if pair.a in inputs[0] else names[0], "" if pair.b in inputs[1] else names[1])
+
+    def _noise(self, pair: Pair, expected: Array, result: Array) -> QuantizationNoise:
+        codes, tensor = self._b.codes.get(pair.b), self._b.tensors[pair.b]
+        limits = None if codes is None else range_of(codes, tensor)
+        axis = -1 if self._b.format.dialect.channels_last else 1
+        return quantization_noise(expected, result, limits, axis)
+
+
+def _has_codes(model: ComparedModel) -> bool:
+    """Does the model compute codes?"""
+    return bool(model.codes) or any(
+        tensor.dtype in (np.int8, np.uint8) for name, tensor in model.tensors.items() if name in model.makers
+    )
+
+
+def _first_divergence(
+    a: ComparedModel, b: ComparedModel, tensors: Sequence[TensorComparison]
+) -> FirstDivergence | None:
+    """Where the difference begins: the first tensor that differs or, if its operands do nearly as much, before it."""
+    compared = {tensor.a: tensor for tensor in tensors}
+    first = next((tensor for tensor in tensors if not tensor.ok), None)
+    if first is None:
+        return None
+    found = max(_with_smaller_errors(a, first, compared), key=lambda item: item[1], default=(first, 0.0))
+    if found[1] >= LEAST_JUMP and _jump(a, first, compared) < CLEAR_JUMP and found[1] > _jump(a, first, compared):
+        first = found[0]
+    operands = tuple(Operand(name, compared[name].b, compared[name].error) for name in _nearest(a, first.a, compared))
+    makers = a.makers.get(first.a), b.makers.get(first.b)
+    return FirstDivergence(
+        first,
+        operands,
+        (a.sources.get(first.a), b.sources.get(first.b)),
+        (makers[0].name if makers[0] else None, makers[1].name if makers[1] else None),
+    )
+
+
+def _with_smaller_errors(
+    a: ComparedModel, first: TensorComparison, compared: Mapping[str, TensorComparison]
+) -> Iterator[tuple[TensorComparison, float]]:
+    """The tensors before the first one that differs, on which it depends, with the growth of the error at each."""
+    waiting, seen = [first.a], {first.a}
+    while waiting:
+        for name in _nearest(a, waiting.pop(), compared):
+            if name not in seen:
+                seen.add(name)
+                waiting.append(name)
+                if compared[name].is_computed and compared[name].error > EXACT_BITS:
+                    yield compared[name], _jump(a, compared[name], compared)
+
+
+def _jump(a: ComparedModel, tensor: TensorComparison, compared: Mapping[str, TensorComparison]) -> float:
+    """How many times larger the error of a tensor is than those of its operands."""
+    before = [compared[name].error for name in _nearest(a, tensor.a, compared)]
+    return tensor.error / max([EXACT_BITS, *before])
+
+
+def _nearest(model: ComparedModel, name: str, compared: Mapping[str, TensorComparison]) -> list[str]:
+    """The nearest tensors before one that were compared."""
+    found: dict[str, None] = {}
+    waiting, seen = list(model.operands(name)), {name}
+    while waiting:
+        item = waiting.pop(0)
+        if item in seen:
+            continue
+        seen.add(item)
+        if item in compared:
+            found[item] = None
+        else:
+            waiting += model.operands(item)
+    return list(found)
+
+
+__all__ = ["ORDER", "FirstDivergence", "ModelComparison", "Operand", "TensorComparison", "compare_tensors"]

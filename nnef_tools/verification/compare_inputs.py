@@ -1,0 +1,112 @@
+"""The inputs on which two models are compared: the same values, each in the terms of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..execution.executor import Array, TensorInfo
+from ..execution.feeds.input_ranges import InputRange, input_ranges
+from ..execution.feeds.sources import InputSource
+from ..execution.session import Inputs, named_inputs
+from ..model import Tensor
+from ..model.dtypes import is_integer
+from .compared_model import ComparedModel
+from .layout import fitting, moved
+
+
+@dataclass(frozen=True)
+class Given:
+    """The inputs of both models, by name in the order of each."""
+
+    a: Mapping[str, Array]
+    b: Mapping[str, Array]
+
+
+def infos_of(a: ComparedModel, b: ComparedModel) -> list[TensorInfo]:
+    """The inputs of the first model, with open extents from those of the second. UsageError for different numbers."""
+    ours, others = a.inputs, b.inputs
+    if len(ours) != len(others):
+        raise UsageError(f"the models have {len(ours)} and {len(others)} inputs")
+    return [_with_shape(x, y) for x, y in zip(ours, others, strict=True)]
+
+
+def _with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
+    """The input, with open extents taken from the other model's input if the ranks agree."""
+    if info.shape is None:
+        return replace(info, shape=other.shape)
+    if other.shape is None or len(info.shape) != len(other.shape):
+        return info
+    return replace(info, shape=tuple(y if x is None else x for x, y in zip(info.shape, other.shape, strict=True)))
+
+
+def ranges_of(a: ComparedModel, b: ComparedModel) -> dict[str, InputRange]:
+    """Input name -> range of the integers that make sense there, as far as an NNEF graph of either model shows it."""
+    infos = a.inputs
+    if not any(info.dtype is not None and np.dtype(info.dtype).kind in "iu" for info in infos):
+        return {}
+    known = next((model for model in (a, b) if model.is_nnef), a).as_nnef
+    found = [None] * len(infos) if known is None else input_ranges(known[0])
+    ranges = {}
+    for info, item in zip(infos, found, strict=False):
+        dtype: np.dtype[Any] = np.dtype(info.dtype or np.float32)
+        if dtype.kind not in "iu":
+            continue
+        ends = np.iinfo(dtype)
+        if item is not None and item.low <= ends.max and item.high >= ends.min:
+            ranges[info.name] = InputRange(max(item.low, ends.min), min(item.high, ends.max), item.is_limit)
+        elif dtype.itemsize == 1:
+            ranges[info.name] = InputRange(ends.min, ends.max, is_limit=False)
+    return ranges
+
+
+def draw(a: ComparedModel, b: ComparedModel, source: InputSource, infos: list[TensorInfo] | None = None) -> Given:
+    """The inputs that a source gives. infos: of the first model, if shapes are given. Errors: see `InputSource`."""
+    wanted = infos_of(a, b) if infos is None else infos
+    return given_inputs(a, b, {info.name: source.load(info) for info in wanted})
+
+
+def given_inputs(a: ComparedModel, b: ComparedModel, inputs: Inputs) -> Given:
+    """Inputs of the first model, and the same ones in the terms of the second. UsageError if they do not fit."""
+    ours, others = a.interface[0], b.interface[0]
+    named = named_inputs(inputs, infos_of(a, b))
+    missing = [str(s.name) for s in ours if s.name not in named]
+    if missing:
+        raise UsageError(f"there is no value for input '{missing[0]}'")
+    found_a: dict[str, Array] = {}
+    found_b: dict[str, Array] = {}
+    for s, t in zip(ours, others, strict=True):
+        x, y = str(s.name), str(t.name)
+        found_a[x], found_b[y] = _both(a, s, b, t, np.asarray(named[x]))
+    return Given(found_a, found_b)
+
+
+def _both(a: ComparedModel, s: Tensor, b: ComparedModel, t: Tensor, value: Array) -> tuple[Array, Array]:
+    """The value of an input in both models: on the axes of each, and as codes where it has those."""
+    shape = tuple(n if m is None else m for m, n in zip(t.shape or (), value.shape, strict=False))
+    moves = fitting(value.shape, shape, is_same_layout=False) if t.shape is not None else [None]
+    if not moves or (t.shape is not None and len(t.shape) != value.ndim):
+        wanted = ["?" if n is None else n for n in t.shape or ()]
+        raise UsageError(f"input '{t.name}' of {b.where} has shape {wanted}, not {list(value.shape)}")
+    codes = b.codes.get(str(t.name)) or a.codes.get(str(s.name))
+    of_a, of_b = (_is_code(tensor.dtype) for tensor in (s, t))
+    other = value
+    if of_a != of_b and codes is not None:
+        if of_b:
+            other = codes.codes(value).astype(_class(t))
+            value = codes.real_values(other).astype(value.dtype)
+        else:
+            other = codes.real_values(value)
+    return value, np.array(moved(other, moves[0]), _class(t), order="C")
+
+
+def _is_code(dtype: Any) -> bool:
+    return dtype is not None and is_integer(dtype)
+
+
+def _class(tensor: Tensor) -> Any:
+    return np.float32 if tensor.dtype is None else tensor.dtype
