@@ -23,6 +23,7 @@ COMMANDS = {
     "gmac": "count the multiply-accumulate operations of a model, and the memory of its tensors",
     "diff": "show what differs between two models of any formats, as text or as a page with both",
     "ops": "list what conversions support, or what a model needs and they lack, with a plugin to complete",
+    "quantize": "make a model of 8 or 16 bits, with ranges from statistics or samples, and report the errors",
     "random_tensor": "make a tensor of random numbers",
     "image_tensor": "make a tensor of images",
     "generate": "fill an NNEF model folder with random weights and inputs",
