@@ -20,8 +20,8 @@ INNER = "conversion"
 """The component that is drawn with its folders."""
 
 HIDDEN = (
-    "__init__", "__main__", "convert", "execute", "generate", "gmac", "image_tensor", "interpreter", "random_tensor",
-    "utils", "version", "visualize",
+    "__init__", "__main__", "convert", "execute", "generate", "gmac", "image_tensor", "interpreter", "quantize",
+    "random_tensor", "utils", "version", "visualize",
 )  # fmt: skip
 """Entry points, and import paths of the 1.0 series that only forward."""
 

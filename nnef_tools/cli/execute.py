@@ -31,7 +31,7 @@ from .options import (
     shortened,
 )
 from .paths import check_output, file_name, folder_name, is_output, source_path
-from .render import note, print_json, print_result, progress, standard_output, warn, warn_all
+from .render import Progress, note, print_json, print_result, progress, standard_output, warn, warn_all
 
 if TYPE_CHECKING:
     from ..execution.executor import Array, Executor
@@ -79,7 +79,10 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
 def add_input_options(group: argparse._ArgumentGroup) -> None:
     """Adds the options that say what the inputs of a model are."""
     group.add_argument(
-        "--input-path", metavar="DIR", help="folder with a file <input>.dat (.npy, .png, ..) for each input, or an .npz"
+        "--input-path",
+        metavar="DIR",
+        help="folder with a file <input>.dat (.npy, .png, ..) for each input, or an .npz; or with a folder for each "
+        "sample",
     )
     group.add_argument(
         "--input",
@@ -145,6 +148,12 @@ def _add_outputs(parser: Parser) -> None:
         "--statistics", nargs="?", const="stats.json", metavar="FILE", help="write min, max, mean, std of all tensors"
     )
     group.add_argument(
+        "--histograms", action="store_true", help="counts and histograms in the statistics, for quantize and adding up"
+    )
+    group.add_argument(
+        "--add-statistics", nargs="+", action=Names, metavar="FILE", help="add those of other runs (with histograms)"
+    )
+    group.add_argument(
         "--tensor-mapping",
         metavar="FILE",
         help="rename the tensors of the statistics by this mapping: of a source model forward, of a converted one back",
@@ -178,10 +187,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..execution.feeds.sources import load_inputs
     from ..execution.feeds.tensor_files import tensor_files
     from ..execution.results.statistics import StatisticsCollector
-    from ..execution.session import with_shapes
     from ..formats import detect_input
 
     warn_all(getattr(args, "warnings", ()))
@@ -192,7 +199,7 @@ def _run(args: argparse.Namespace) -> int:
     streamed = _is_streamed(args)
     check_output({"--statistics": statistics}, *["the outputs"] * streamed, *["--json"] * args.json)
     mapping = _mapping(args)
-    collector = StatisticsCollector() if statistics else None
+    collector = StatisticsCollector(args.histograms or bool(args.add_statistics)) if statistics else None
 
     with progress() as show:
         show("load")
@@ -201,34 +208,73 @@ def _run(args: argparse.Namespace) -> int:
         _warn_unused(args, format.name, is_saved=streamed or args.json or target is not None)
         session = _session(args, path, format)
         wanted = _wanted(args.output_names, session.executor)
-        files = {} if folder is None else tensor_files(wanted.values())
+        samples = _samples(args, source, [info.name for info in session.inputs])
+        files = {} if folder is None else tensor_files(place + file for place in samples for file in wanted.values())
         _check_statistics(statistics, folder, files.values())
         check_given(args, [info.name for info in session.inputs])
-        with _errors_of("--shape"):
-            expected = with_shapes(session.inputs, parse_shapes(None, args.shape or ()) or {})
-        inputs = load_inputs(expected, source, args.batch_size)
-        show(f"run in {session.executor.backend}")
         loaded = perf_counter()
-        batched = args.batch_size is not None
-        results = session.run(inputs, output_names=list(wanted), batched=batched, observe=collector)
+        outputs, is_moved = _outputs(args, session, samples, wanted, collector, show)
         ran = perf_counter()
     executor = session.executor
     note(f"ran in {executor.backend}" + (f" ({executor.note})" if executor.note else ""))
     if args.verbose:
         note(f"{path}: device {executor.device}, loaded in {loaded - start:.3g} s, ran in {ran - loaded:.3g} s")
-    if session.transposed and not session.moves_any({**inputs, **results}):
+    if session.transposed and not is_moved:
         warn("--io-transpose has no effect on inputs and outputs of rank below 3, nor on other tensors")
 
-    outputs = {file: results[name] for name, file in wanted.items()}
-    with _statistics_file(statistics, collector, mapping):
+    with _statistics_file(statistics, collector, mapping, args.add_statistics or ()):
         written = _save(outputs, target, files, streamed=streamed)
     if statistics:
         written.append(statistics)
     if args.json:
-        print_json(_facts(executor, outputs, written))
+        print_json(_facts(executor, outputs, written, len(samples)))
     for file in written if not args.json else ():
         (note if streamed or is_output(statistics) else print_result)(f"Written {file}")
     return 0
+
+
+def _samples(args: argparse.Namespace, source: InputSource, names: Sequence[str]) -> dict[str, InputSource]:
+    """The inputs of each run, by the start of the names of its outputs: `sample/`, or nothing for a single one.
+
+    names: of the inputs of the model.
+    """
+    from ..execution.feeds.samples import sample_folders
+    from ..execution.feeds.sources import FolderSource
+
+    if args.input_path is None or args.input is not None:
+        return {"": source}
+    folders = sample_folders(Path(args.input_path), names)
+    if folders and _is_array_file(args.output_path):
+        raise UsageError(f"--output-path: {len(folders)} samples have a folder each, which no file can hold")
+    return {f"{folder.name}/": FolderSource(folder, image_options(args)) for folder in folders} or {"": source}
+
+
+def _outputs(
+    args: argparse.Namespace,
+    session: Session,
+    samples: Mapping[str, InputSource],
+    wanted: Mapping[str, str],
+    collector: StatisticsCollector | None,
+    show: Progress,
+) -> tuple[dict[str, Array], bool]:
+    """Runs the samples, and returns the wanted tensors by file name; were channels of any value moved?"""
+    from ..execution.feeds.sources import load_inputs
+    from ..execution.session import with_shapes
+
+    with _errors_of("--shape"):
+        expected = with_shapes(session.inputs, parse_shapes(None, args.shape or ()) or {})
+    outputs: dict[str, Array] = {}
+    is_moved = False
+    for k, (place, source) in enumerate(samples.items()):
+        inputs = load_inputs(expected, source, args.batch_size)
+        show(f"run {k + 1}/{len(samples)} in {session.executor.backend}")
+        if k:
+            session.executor.reset()
+        batched = args.batch_size is not None
+        results = session.run(inputs, output_names=list(wanted), batched=batched, observe=collector, show=show)
+        outputs.update({place + file: results[name] for name, file in wanted.items()})
+        is_moved = is_moved or session.moves_any({**inputs, **results})
+    return outputs, is_moved
 
 
 def _model(args: argparse.Namespace) -> Path:
@@ -246,10 +292,12 @@ def _warn_unused(args: argparse.Namespace, format: str, *, is_saved: bool) -> No
         ("shape", args.random is None, "on given inputs, which have their own (--random makes others)"),
         ("output_names", not is_saved, "without --output-path"),
         ("tensor_mapping", not args.statistics, "without --statistics"),
+        ("histograms", not args.statistics, "without --statistics"),
+        ("add_statistics", not args.statistics, "without --statistics"),
         ("custom_operators", not takes_operators, "on models that are not NNEF"),
         ("decompose", not takes_operators, "on models that are not NNEF"),
     ):
-        if unused and getattr(args, name) is not None:
+        if unused and getattr(args, name) not in (None, False):
             warn(f"{option_name(name)} has no effect {where}")
     if args.input is None and args.input_path is None:
         for option in given_image_options(args):
@@ -430,24 +478,31 @@ def _save(outputs: Mapping[str, Array], path: str | None, files: Mapping[str, st
 
 
 def _statistics_file(
-    path: str | None, collector: StatisticsCollector | None, mapping: Mapping[str, str]
+    path: str | None, collector: StatisticsCollector | None, mapping: Mapping[str, str], others: Sequence[str]
 ) -> AbstractContextManager[None]:
-    """Context manager that writes the statistics, if they are asked for and the block succeeds."""
-    from ..execution.results.statistics import tensor_renames
+    """Context manager that writes the statistics, if they are asked for and the block succeeds.
+
+    others: files whose statistics are added.
+    """
+    from ..execution.results.statistics import read_statistics, tensor_renames
     from ..io.files import json_file
 
     if path is None or collector is None:
         return nullcontext()
-    return json_file(path, collector.to_json(tensor_renames(collector.statistics, mapping)))
+    total = collector.renamed(tensor_renames(collector.statistics, mapping))
+    for other in others:
+        total.merge(read_statistics(other), where=other)
+    return json_file(path, total.to_json())
 
 
-def _facts(executor: Executor, outputs: Mapping[str, Array], written: Sequence[str]) -> dict[str, Any]:
-    """The JSON form of a run."""
+def _facts(executor: Executor, outputs: Mapping[str, Array], written: Sequence[str], samples: int) -> dict[str, Any]:
+    """The JSON form of a run; `samples` is there for several ones."""
     facts = {name: {"dtype": array.dtype.name, "shape": list(array.shape)} for name, array in outputs.items()}
     return {
         "schema": "nnef-tools.execution/1",
         "status": "ok",
         "backend": executor.backend,
+        **({"samples": samples} if samples > 1 else {}),
         "outputs": facts,
         "written": list(written),
     }

@@ -24,6 +24,7 @@ COMMANDS = {
     "diff": "show what differs between two models of any formats, as text or as a page with both",
     "compare": "run two models of any formats on the same inputs, and find the first tensor that differs",
     "ops": "list what conversions support, or what a model needs and they lack, with a plugin to complete",
+    "quantize": "make a model of 8 or 16 bits, with ranges from statistics or samples, and report the errors",
     "random_tensor": "make a tensor of random numbers",
     "image_tensor": "make a tensor of images",
     "generate": "fill an NNEF model folder with random weights and inputs",

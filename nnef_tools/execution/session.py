@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -104,11 +104,12 @@ class Session:
         output_names: Sequence[str],
         batched: bool = False,
         observe: Observer | None = None,
+        show: Callable[[str], None] | None = None,
     ) -> dict[str, Array]:
-        """The named tensors for these inputs. batched: see `run_batches`. The rest, and errors: see `Executor.run`."""
+        """The named tensors for these inputs. batched, show: see `run_batches`. The rest: see `Executor.run`."""
         given = {name: self._move(name, value, self.inward) for name, value in inputs.items()}
         if batched:
-            results = run_batches(self.executor, given, output_names=output_names, observe=observe)
+            results = run_batches(self.executor, given, output_names=output_names, observe=observe, show=show)
         else:
             results = self.executor.run(given, output_names=output_names, observe=observe)
         return {name: self._move(name, value, self.inward.back) for name, value in results.items()}

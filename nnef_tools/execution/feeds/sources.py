@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -198,24 +198,28 @@ def run_batches(
     *,
     output_names: Sequence[str] | None = None,
     observe: Observer | None = None,
+    show: Callable[[str], None] | None = None,
 ) -> dict[str, Array]:
     """Runs a model with a fixed batch on inputs with a larger batch, part by part, and concatenates the outputs.
 
     Each part starts with the first values of variables. It is as large as dimension 0 of the model's inputs (1 where
-    the model leaves it open). UsageError if the inputs do not have a common batch that is a multiple of that, or if
-    an output has no batch dimension.
+    the model leaves it open). show: told about each part. UsageError if the inputs do not have a common batch that is
+    a multiple of that, or if an output has no batch dimension.
     """
-    part, count = _parts(executor.inputs, inputs)
+    part, count = batch_parts(executor.inputs, inputs)
     results: dict[str, list[Array]] = {}
     for k in range(count):
         executor.reset()
+        if show is not None:
+            show(f"run {k + 1}/{count} in {executor.backend}")
         sample = {name: array[k * part : (k + 1) * part] for name, array in inputs.items()}
         for name, array in executor.run(sample, output_names=output_names, observe=observe).items():
             results.setdefault(name, []).append(array)
     return {name: _concatenated(name, arrays) for name, arrays in results.items()}
 
 
-def _parts(infos: Sequence[TensorInfo], inputs: Mapping[str, Array]) -> tuple[int, int]:
+def batch_parts(infos: Sequence[TensorInfo], inputs: Mapping[str, Array]) -> tuple[int, int]:
+    """The batch of the model, and the number of runs that these inputs make. UsageError, see `run_batches`."""
     if any(array.ndim == 0 for array in inputs.values()):
         raise UsageError("inputs of rank 0 have no batch dimension")
     batches = {array.shape[0] for array in inputs.values()}

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from math import inf, nan, sqrt
+from math import inf, isfinite, nan, sqrt
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...errors import FormatError
+from ...io.json_object import parse_object
+from ...io.plain_file import plain_file
 from ..executor import known_name
+from .histogram import Histogram
+
+_MAX_FILE = 1 << 30  # bytes of a file of statistics
+_KEYS = ("min", "max", "mean", "std")
 
 
 @dataclass
@@ -113,21 +122,122 @@ def tensor_renames(names: Collection[str], mapping: Mapping[str, str]) -> dict[s
 
 
 class StatisticsCollector:
-    """An observer for `Executor.run` that keeps statistics by tensor name, over any number of runs."""
+    """An observer for `Executor.run` that keeps statistics by tensor name, over any number of runs.
 
-    def __init__(self) -> None:
+    has_histograms: histograms, too, which quantization and the merging of files need.
+    """
+
+    def __init__(self, has_histograms: bool = False) -> None:
         self.statistics: dict[str, Statistics] = {}
+        self.histograms: dict[str, Histogram] = {}
+        self.has_histograms = has_histograms
 
     def __call__(self, name: str, array: np.ndarray[Any, Any]) -> None:
         if array.dtype.kind in "OSUc":  # strings and complex numbers have no order
             return
-        found = Statistics.of(array)
+        self._add(name, Statistics.of(array), Histogram.of(array) if self.has_histograms else None)
+
+    def _add(self, name: str, found: Statistics, histogram: Histogram | None) -> None:
         if name in self.statistics:
             self.statistics[name] += found
         else:
             self.statistics[name] = found
+        if histogram is not None and name in self.histograms:
+            self.histograms[name] += histogram
+        elif histogram is not None:
+            self.histograms[name] = histogram
 
-    def to_json(self, renames: Mapping[str, str] | None = None) -> dict[str, dict[str, float | None]]:
-        """The JSON form: tensor name, or the new name in `renames`, -> {min, max, mean, std}."""
+    def merge(self, other: StatisticsCollector, *, where: str) -> None:
+        """Adds what another one has seen of the same tensors of a model; of none, if this one is empty.
+
+        where: the file of the other one, for messages. FormatError if it has other tensors, or no counts or histograms.
+        """
+        if not other.has_histograms and (self.statistics or self.has_histograms):
+            raise FormatError(
+                "the statistics cannot be added to others: they have no counts and histograms",
+                where=where,
+                hint="make them with execute --statistics FILE --histograms",
+            )
+        if self.statistics and set(self.statistics) != set(other.statistics):
+            missing = sorted(set(self.statistics) - set(other.statistics))
+            more = sorted(set(other.statistics) - set(self.statistics))
+            differ = [f"no '{missing[0]}'"] * bool(missing) + [f"another tensor, '{more[0]}'"] * bool(more)
+            raise FormatError(
+                f"the statistics are of another model: they have {' and '.join(differ)}",
+                where=where,
+                hint="statistics of the same model, with the same tensor mapping, can be added",
+            )
+        self.has_histograms = other.has_histograms
+        for name, found in other.statistics.items():
+            self._add(name, found, other.histograms.get(name))
+
+    def renamed(self, renames: Mapping[str, str]) -> StatisticsCollector:
+        """A copy in which tensors have their new names in `renames`."""
+        result = StatisticsCollector(self.has_histograms)
+        for name, found in self.statistics.items():
+            result.statistics[renames.get(name, name)] = found
+            if self.has_histograms:
+                result.histograms[renames.get(name, name)] = self.histograms[name]
+        return result
+
+    def to_json(self, renames: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+        """The JSON form: tensor name, or the new name in `renames`, -> {min, max, mean, std}.
+
+        With histograms also {count, histogram}.
+        """
         renames = renames or {}
-        return {renames.get(name, name): found.to_json() for name, found in self.statistics.items()}
+        return {
+            renames.get(name, name): {**found.to_json(), **self._more(name)} for name, found in self.statistics.items()
+        }
+
+    def _more(self, name: str) -> dict[str, Any]:
+        if not self.has_histograms:
+            return {}
+        return {"count": self.statistics[name].num, "histogram": self.histograms[name].to_json()}
+
+
+def read_statistics(path: str | PathLike[str]) -> StatisticsCollector:
+    """Reads a file of statistics as `execute --statistics` writes it. FileError, FormatError.
+
+    Files without counts are of one value for each tensor, as it were: their extremes, mean and deviation are right.
+    """
+    with plain_file(Path(path), or_open_file=True) as file:
+        raw = file.read(_MAX_FILE + 1)
+    if len(raw) > _MAX_FILE:
+        raise FormatError(f"not statistics: it has more than {_MAX_FILE:,} bytes", where=str(path))
+    try:
+        table, repeated = parse_object(raw)
+        if repeated:
+            raise FormatError(f"'{repeated[0]}' is there twice")
+        result = StatisticsCollector(all(isinstance(item, dict) and "histogram" in item for item in table.values()))
+        for name, item in table.items():
+            try:
+                result.statistics[name] = _statistics(item)
+                if result.has_histograms:
+                    result.histograms[name] = Histogram.from_json(item["histogram"])
+            except FormatError as error:
+                raise FormatError(f"tensor '{name}': {error.message}") from None
+    except FormatError as error:
+        raise FormatError(
+            f"not statistics: {error.message}", where=str(path), hint="execute --statistics FILE makes them"
+        ) from None
+    return result
+
+
+def _statistics(item: Any) -> Statistics:
+    """The statistics of a JSON form. FormatError if it is none."""
+    if not isinstance(item, dict) or any(key not in item for key in _KEYS):
+        raise FormatError(f"it has not {', '.join(_KEYS)}")
+    if all(item[key] is None for key in _KEYS):
+        return Statistics()
+    if not all(type(item[key]) in (int, float) for key in _KEYS):
+        raise FormatError(f"not all of {', '.join(_KEYS)} are numbers")
+    count = item.get("count", 2)
+    if type(count) is not int or count < 1:
+        raise FormatError("'count' is not a positive number")
+    low, high, mean, std = (float(item[key]) for key in _KEYS)
+    if all(map(isfinite, (low, high, mean, std))) and not (low <= high and std >= 0):
+        raise FormatError("'min' is above 'max', or 'std' is negative")
+    deviation = std * std * (count - 1)
+    total = mean * count
+    return Statistics(count, low, high, total, deviation + total * mean, deviation)

@@ -1,0 +1,263 @@
+"""Quantization of models after training: ranges from statistics or samples, codes for activations and constants."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..budget import Limits, within
+from ..errors import FileError, UsageError
+from ..execution.executor import Array, TensorInfo
+from ..execution.feeds.distributions import parse_distribution
+from ..execution.feeds.samples import load_samples
+from ..execution.feeds.sources import RandomSource, load_inputs
+from ..execution.results.statistics import StatisticsCollector, read_statistics
+from ..execution.session import open_executor
+from ..formats import FORMATS, NNEF, detect_input, has_suffix
+from ..formats.destination import Destination
+from ..model import Graph
+from ..model.copying import copy_graph
+from ..model.dtypes import is_float
+from ..optimization.nnef_optimizer import Optimizer
+from ..pipeline import convert_model, open_graph
+from .apply import WEIGHTS, Scheme, TensorRow, apply, decibels
+from .measure import Error, Samples, measure, sensitivities
+from .plan import COMPUTING, make_plan
+from .prepare import mean_for_whole_pools
+from .ranges import METHODS, Codes, Observed
+
+__all__ = [
+    "METHODS",
+    "WEIGHTS",
+    "Codes",
+    "QuantizationReport",
+    "Scheme",
+    "TensorRow",
+    "quantize_graph",
+    "quantize_model",
+]
+
+STATISTICS = "graph.stats"
+"""The file of statistics within an NNEF folder that is taken by default."""
+
+_PROBES = 8
+"""Samples that sensitivity is measured with."""
+
+
+@dataclass
+class QuantizationReport:
+    """What was done. tensors: in the order of activations, weights, biases, other constants.
+
+    operations: number of those that compute with codes. real: type -> number of those that compute, and do not. left:
+    what --sensitivity left out. effects: see `measure.sensitivities`. outputs: name -> signal to noise in dB, mean
+    squared and largest error; empty without samples.
+    """
+
+    tensors: list[TensorRow] = field(default_factory=list)
+    operations: int = 0
+    real: dict[str, int] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    effects: dict[str, float] = field(default_factory=dict)
+    outputs: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    samples: int = 0
+    written: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form: plain values."""
+        return asdict(self)
+
+
+def quantize_model(
+    source: str | PathLike[str],
+    target: str | PathLike[str],
+    *,
+    statistics: Sequence[str | PathLike[str]] = (),
+    input_path: str | PathLike[str] | None = None,
+    random: str | None = None,
+    samples: int = 100,
+    seed: int | None = None,
+    scheme: Scheme | None = None,
+    exclude: Collection[str] = (),
+    sensitivity: int = 0,
+    format: str | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+    limits: Limits | None = None,
+) -> QuantizationReport:
+    """Quantizes a model of any format, and writes it as NNEF with `graph.quant`, or as what the target's suffix says.
+
+    statistics: files of `execute --statistics`, which are added up. input_path: samples to take statistics of, and to
+    measure errors with, see `load_samples`; random: as many `samples` of a distribution instead. By default it is the
+    file graph.stats of an NNEF folder. exclude: types of NNEF operations, and tensors whose operations stay real.
+    sensitivity: number of further operations that do, those which change the outputs most; wants samples. UsageError,
+    FileError, FormatError, ConversionError.
+    """
+    path, destination = Path(source), Destination.of(target, Path(target), NNEF.name)
+    other = next((f for f in FORMATS.values() if f.name != NNEF.name and has_suffix(Path(target), f.suffixes)), None)
+    if other is not None:
+        raise UsageError(
+            f"a quantized model is written as NNEF, not as {other.title}",
+            hint=f"write NNEF first, and then: nnef-tools convert QUANTIZED {target}",
+        )
+    if input_path is not None and random is not None:
+        raise UsageError("--random and --input-path exclude each other")
+    if sensitivity and input_path is None and random is None:
+        raise UsageError("--sensitivity is measured on samples", hint="give --input-path DIR")
+    with within(limits), destination.locked():
+        progress("read")
+        graph = _optimized(path, format)
+        feeds = _samples(graph, input_path, random, samples, seed)
+        seen = _observed(path, graph, statistics, feeds, progress)
+        report, quantized = quantize_graph(
+            graph, seen, scheme, exclude=exclude, sensitivity=sensitivity, samples=feeds, progress=progress
+        )
+        progress("write")
+        report.written = tuple(map(str, destination.write(quantized).paths[:1])) or (str(destination.path),)
+    return report
+
+
+def quantize_graph(
+    graph: Graph,
+    seen: Mapping[str, Observed],
+    scheme: Scheme | None = None,
+    *,
+    exclude: Collection[str] = (),
+    sensitivity: int = 0,
+    samples: Samples = (),
+    progress: Callable[[str], None] = lambda text: None,
+) -> tuple[QuantizationReport, Graph]:
+    """Quantizes an NNEF graph, which stays as it is, and measures errors if there are samples; see `quantize_model`."""
+    report = QuantizationReport(samples=len(samples))
+    chosen = scheme or Scheme()
+
+    def quantized_without(names: Collection[str]) -> Graph:
+        result = copy_graph(graph)
+        apply(result, make_plan(result, names), seen, chosen)
+        return result
+
+    left = list(exclude)
+    if sensitivity:
+        plan = make_plan(graph, exclude)
+        names = [str(op.output.name) for op in plan.operations if op.type in COMPUTING and op.output not in plan.fused]
+        fused = {str(t.consumers[0].output.name): str(t.name) for t in plan.fused}
+        groups = {name: [name, *([fused[name]] if name in fused else [])] for name in names}
+        others = {name: [*exclude, *(n for other in names if other != name for n in groups[other])] for name in names}
+        report.effects = sensitivities(graph, samples[:_PROBES], others, quantized_without, progress)
+        report.left = [name for name, effect in list(report.effects.items())[:sensitivity] if effect > 0]
+        left += [n for name in report.left for n in groups[name]]
+    progress("quantize")
+    result = copy_graph(graph)
+    plan = make_plan(result, left)
+    report.operations = len(plan.operations)
+    for op in result.operations:
+        is_real = any(t.dtype is not None and is_float(t.dtype) for t in op.outputs)
+        if is_real and op not in plan.operations and op.type not in ("external", "variable", "constant"):
+            report.real[str(op.type)] = report.real.get(str(op.type), 0) + 1
+    report.tensors = apply(result, plan, seen, chosen)
+    if samples:
+        _measure(report, graph, result, samples, progress)
+    return report, result
+
+
+def _measure(
+    report: QuantizationReport, graph: Graph, result: Graph, samples: Samples, progress: Callable[[str], None]
+) -> None:
+    outputs = [str(t.name) for t in graph.outputs]
+    rows = {row.name: row for row in report.tensors if row.kind == "activation"}
+    given = {str(t.name) for t in graph.inputs}
+    inner = [name for name in rows if name not in given]
+    errors = measure(graph, result, samples, list(dict.fromkeys([*inner, *outputs])), progress)
+    for name, error in errors.items():
+        if name in rows:
+            rows[name].measured = decibels(error.signal, error.noise)
+    report.outputs = {name: _facts(errors[name]) for name in outputs if name in errors}
+
+
+def _facts(error: Error) -> dict[str, float | None]:
+    return {
+        "signal_to_noise": decibels(error.signal, error.noise),
+        "mean_squared_error": error.mean_squared,
+        "largest_error": error.largest,
+    }
+
+
+def _optimized(path: Path, format: str | None) -> Graph:
+    """The model as an optimized NNEF graph, as normalizations have to be part of weights before these get codes."""
+    found = detect_input(path, format)
+    if found.name == NNEF.name:
+        graph = open_graph(path, format=found.name)
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="nnef-tools-"))
+        try:
+            convert_model(path, folder / "model.tgz", input_format=found.name, optimize=True, keep_names=True)
+            graph = copy_graph(open_graph(folder / "model.tgz"))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    graph = Optimizer()(graph)
+    mean_for_whole_pools(graph)
+    return graph
+
+
+def _samples(
+    graph: Graph, path: str | PathLike[str] | None, random: str | None, count: int, seed: int | None
+) -> list[dict[str, Array]]:
+    """The inputs of runs; none if neither a path nor a distribution is given."""
+    if path is None and random is None:
+        return []
+    infos = [TensorInfo(str(t.name), t.dtype, t.shape) for t in graph.inputs]
+    if path is not None:
+        return list(load_samples(infos, Path(path)))
+    assert random is not None
+    source = RandomSource(parse_distribution(random), seed)
+    return [load_inputs(infos, source) for _ in range(count)]
+
+
+def _observed(
+    path: Path,
+    graph: Graph,
+    statistics: Sequence[str | PathLike[str]],
+    samples: Samples,
+    progress: Callable[[str], None],
+) -> dict[str, Observed]:
+    """What is known of the values of tensors, by name: from files, and samples."""
+    files = list(statistics)
+    if not files and not samples:
+        files = [path / STATISTICS]
+        if not (path.is_dir() and Path(files[0]).exists()):
+            raise FileError(
+                "there are no statistics of the model",
+                where=str(files[0]),
+                hint="give --statistics FILE (see nnef-tools execute --statistics), or samples: --input-path DIR",
+            )
+    total = StatisticsCollector()
+    for file in files:
+        total.merge(read_statistics(file), where=str(file))
+    if samples:
+        own = _collected(graph, samples, progress)
+        if files:
+            own.statistics = {name: found for name, found in own.statistics.items() if name in total.statistics}
+            own.merge(total, where=str(files[0]))
+        total = own
+    return {name: Observed(found, total.histograms.get(name)) for name, found in total.statistics.items()}
+
+
+def _collected(graph: Graph, samples: Samples, progress: Callable[[str], None]) -> StatisticsCollector:
+    collector = StatisticsCollector(has_histograms=True)
+    constants = {t.name for t in graph.tensors if t.data is not None}
+
+    def observe(name: str, array: np.ndarray[Any, Any]) -> None:
+        if name not in constants:
+            collector(name, array)
+
+    executor = open_executor(copy_graph(graph))
+    for k, sample in enumerate(samples):
+        progress(f"calibrate {k + 1}/{len(samples)}")
+        executor.reset()
+        executor.run(sample, observe=observe)
+    return collector
