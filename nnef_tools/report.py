@@ -171,6 +171,7 @@ class Verification:
     additional tolerance in steps of the codes; None if the model has no quantized activations. idle_inputs: inputs of
     the source that changed no output. first_difference: where the difference begins, after a failure. note: why that,
     or a judgment in float64, is missing. comment: what ran the source, if that is not its own runtime.
+    are_given: were the inputs given, rather than random?
     """
 
     samples: int
@@ -183,6 +184,7 @@ class Verification:
     first_difference: FirstDifference | None = None
     note: str = ""
     comment: str = ""
+    are_given: bool = False
 
     @property
     def passed(self) -> bool:
@@ -199,7 +201,8 @@ class Verification:
     def summary(self) -> str:
         """One line for people."""
         by = f" ({self.comment})" if self.comment else ""
-        text = f"verified on {plural(self.samples, 'random input')}{by}: {self._verdict()}"
+        kind = "given input" if self.are_given else "random input"
+        text = f"verified on {plural(self.samples, kind)}{by}: {self._verdict()}"
         worst = max(self.outputs, key=_rank, default=None)
         if worst is None:
             return text

@@ -166,6 +166,11 @@ def _add_verification(parser: Parser) -> None:
         help=f"run source and result on N (default {DEFAULT_SAMPLES}) random inputs; if they differ, write nothing",
     )
     group.add_argument(
+        "--verify-inputs",
+        metavar="PATH",
+        help="run on all of these inputs instead: what `execute --input-path` takes, or a file of the only input",
+    )
+    group.add_argument(
         "--verify-strict",
         action="store_true",
         help="also fail if these inputs could not show all, as with outputs that are zero for each of them",
@@ -221,6 +226,7 @@ def _run(args: argparse.Namespace) -> int:
             external_data=args.external_data,
             verify=args.verify,
             verify_strict=args.verify_strict,
+            verify_inputs=args.verify_inputs,
             seed=args.seed,
             random=args.random,
             progress=show,

@@ -65,6 +65,7 @@ def convert_model(
     signature: str | None = None,
     weights: str | PathLike[str] | None = None,
     verify_strict: bool = False,
+    verify_inputs: str | PathLike[str] | None = None,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -84,7 +85,8 @@ def convert_model(
     NNEF is converted to. external_data: write the weights of an ONNX model into a file beside it. verify: run
     source and result on that many random inputs before anything existing is replaced; random: their distribution,
     such as `normal(0, 1)` (default: floats uniform in [-1, 1), integers within what they index or are compared
-    with, else from 0 to 9); seed: of them, by default 0; verify_strict: fail if these inputs could not show all of
+    with, else from 0 to 9); seed: of them, by default 0; verify_inputs: run on these instead, a folder or file as
+    `execute --input-path` takes it, or of the only input; verify_strict: fail if the inputs could not show all of
     the model. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
     everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
     defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model with several to
@@ -118,6 +120,7 @@ def convert_model(
         external_data=external_data,
         verify=verify,
         verify_strict=verify_strict,
+        verify_inputs=verify_inputs,
         seed=seed,
         random=random,
         dry_run=dry_run,
@@ -150,12 +153,12 @@ def _run(job: Job, log: Log) -> Report:
         log,
     )
     log.warnings += source.warnings
-    source_types = operator_types(source.graph) if options.verify else {}
-    source_codes = tensor_codes(source.graph) if options.verify else {}
+    source_types = operator_types(source.graph) if options.verifies else {}
+    source_codes = tensor_codes(source.graph) if options.verifies else {}
     result = convert_graph(job, source, log)
     mapping = result.mapping()
     verification = None
-    if options.verify:
+    if options.verifies:
         with log.stage("verify"):
             verification = verify(job, result, source_types, source_codes, log.progress)
     written = Written()

@@ -53,11 +53,17 @@ class Options(NamedTuple):
     external_data: bool
     verify: int
     verify_strict: bool
+    verify_inputs: str | PathLike[str] | None
     seed: int | None
     random: str | None
     dry_run: bool
     signature: str | None
     weights: str | PathLike[str] | None
+
+    @property
+    def verifies(self) -> bool:
+        """Is the result compared with the source?"""
+        return bool(self.verify) or self.verify_inputs is not None
 
     def given(self) -> set[str]:
         """The names of the options that differ from their defaults."""
@@ -183,9 +189,11 @@ def _check(options: Options, destination: Destination) -> None:
         raise UsageError("the model and the tensor mapping cannot have the same file", where=str(mapping))
     if options.verify < 0:
         raise UsageError(f"the number of inputs to verify on cannot be {options.verify}")
-    if options.dry_run and options.verify:
+    if options.verify_inputs is not None and (options.random is not None or options.seed is not None):
+        raise UsageError("given inputs to verify on and random ones exclude each other")
+    if options.dry_run and options.verifies:
         raise UsageError("a dry run writes nothing that could be verified")
-    if options.verify and options.input_names is not None:
+    if options.verifies and options.input_names is not None:
         raise UsageError("a part with inputs of its own cannot be verified: the source model does not take them")
 
 
@@ -221,7 +229,7 @@ def unused_options(options: Options, source: Format, target: Format, route: Sequ
         used.add("static_only")
     if partial:
         used |= {"custom_shapes", "custom_fragments"}
-    if options.verify:  # these modules may define the functions of custom operators
+    if options.verifies:  # these modules may define the functions of custom operators
         used |= {"custom_converters", "custom_shapes", "custom_fragments"}
     used |= source.reader_options | target.writer_options
     unused = {name: "in this conversion" for name in CONVERTER_OPTIONS if name not in used}
@@ -234,7 +242,7 @@ def unused_options(options: Options, source: Format, target: Format, route: Sequ
     unused |= dict.fromkeys(on_target, f"on {target.title} models")
     if not options.optimize:
         unused |= dict.fromkeys(OPTIMIZER_OPTIONS, "without optimization")
-    if not options.verify:
+    if not options.verifies:
         unused |= dict.fromkeys(("random", "seed", "verify_strict"), "without verification")
     if options.dry_run:
         unused["tensor_mapping"] = "in a dry run"

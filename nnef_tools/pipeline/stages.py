@@ -363,6 +363,7 @@ def verify(
             (trial.path, trial.format.name),
             result.interface,
             samples=job.options.verify,
+            inputs=None if job.options.verify_inputs is None else Path(job.options.verify_inputs),
             seed=job.options.seed or 0,
             distribution=job.options.random,
             custom_operators=job.plugins.operators(),
@@ -383,7 +384,7 @@ def verify(
         error = VerificationError(
             "the check of the written model saw too little, so that nothing was written",
             list(verification.weaknesses),
-            hint="other inputs may show more (--random, --verify N); without --verify-strict such a check passes",
+            hint="--verify-inputs, --random or more of them may show more; without --verify-strict such a check passes",
         )
         error.verification = verification
         raise error

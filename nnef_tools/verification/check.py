@@ -1,9 +1,9 @@
-"""Checks that a written model computes what its source computes: both run on the same random inputs."""
+"""Checks that a written model computes what its source computes: both run on the same inputs, random or given."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ..errors import NnefToolsError, UsageError, VerificationError
 from ..execution.executor import Array, EngineError, Executor
 from ..execution.feeds.distributions import parse_distribution
 from ..execution.feeds.input_ranges import InputRange, input_ranges
+from ..execution.feeds.samples import load_samples
 from ..execution.feeds.sources import RandomSource
 from ..execution.kernels.loading import ModelWarning, read_graph
 from ..execution.results.compare import OutputComparison
@@ -56,6 +57,7 @@ def verify_conversion(
     interface: Interface,
     *,
     samples: int,
+    inputs: Path | None = None,
     seed: int = 0,
     distribution: str | None = None,
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
@@ -69,6 +71,8 @@ def verify_conversion(
     """Runs source and target, each given as path and format name, on `samples` random inputs and compares the outputs.
 
     Models with a state run on a sequence of inputs for each sample. Outputs and inputs correspond by their order.
+    inputs: where all samples come from, instead of random ones (see `load_samples`); to models with a state they are
+    one sequence.
     reader_options: those of the source. input_shapes: of a source that is run by its conversion.
     quantization_steps: of a model with quantized activations, whose outputs may also differ by steps. insides: if
     given, a failure names the first tensor that differs. hub: the NNEF graph between the two, if neither is NNEF.
@@ -84,15 +88,10 @@ def verify_conversion(
     models = Models(reference, candidate, interface.inputs, interface.outputs, interface.empty)
     judge = None if graph is None else _judge(graph, interface, custom_operators)
     verdicts = Verdicts(models, quantization_steps, judge, judge_has_source_names=of_source)
-    for k in range(samples):
-        if progress is not None:
-            progress(f"verify {k + 1}/{samples}")
-        models.reset()
-        before: list[Run] = []
-        for _ in range(STEPS if models.has_state else 1):
-            before.append(models.run(models.draw(random), before))
-            verdicts.add(before[-1])
-    idle = _idle_inputs(models, verdicts, random, samples)
+    count = _run_all(
+        models, verdicts, _sequences(models, random, samples, inputs), None if inputs else samples, progress
+    )
+    idle = _idle_inputs(models, verdicts, random, count)
     final = verdicts.final()
     outputs = tuple(_output_check(verdict, port.name) for verdict, port in zip(final, interface.outputs, strict=True))
     difference, note = None, verdicts.note
@@ -100,10 +99,54 @@ def verify_conversion(
     if failed is not None and failed.run is not None:
         difference, note = _first_difference(models, failed.run, insides or Insides(), quantization_steps)
     steps = None if quantization_steps is None else MOST_STEPS
-    result = Verification(samples, seed, TOLERANCE, ABSOLUTE_TOLERANCE, outputs, steps, idle, difference, note, comment)
+    result = Verification(
+        count,
+        seed,
+        TOLERANCE,
+        ABSOLUTE_TOLERANCE,
+        outputs,
+        steps,
+        idle,
+        difference,
+        note,
+        comment,
+        are_given=inputs is not None,
+    )
     if not result.passed:
         raise _failure(source[0], result)
     return result
+
+
+def _run_all(
+    models: Models,
+    verdicts: Verdicts,
+    sequences: Iterable[Iterable[dict[str, Array]]],
+    count: int | None,
+    progress: Callable[[str], None] | None,
+) -> int:
+    """Runs both models on all inputs, and returns the number of sequences. count: that number, None if not known."""
+    done = 0
+    for done, sequence in enumerate(sequences, 1):
+        if progress is not None:
+            progress(f"verify {done}" + (f"/{count}" if count else ""))
+        models.reset()
+        before: list[Run] = []
+        for given in sequence:
+            before.append(models.run(given, before if models.has_state else ()))
+            verdicts.add(before[-1])
+    return done
+
+
+def _sequences(
+    models: Models, random: RandomSource, samples: int, inputs: Path | None
+) -> Iterator[Iterable[dict[str, Array]]]:
+    """The inputs of the runs between resets."""
+    if inputs is None:
+        for _ in range(samples):
+            yield [models.draw(random) for _ in range(STEPS if models.has_state else 1)]
+        return
+    given = map(models.take, load_samples(models.source_inputs, inputs))
+    yield from ([given] if models.has_state else ([item] for item in given))
 
 
 def _output_check(verdict: Verdict, source: str) -> OutputCheck:

@@ -85,8 +85,22 @@ class Models:
                     return {**given, name: value}
         return None
 
+    @property
+    def source_inputs(self) -> list[TensorInfo]:
+        """The inputs of the reference, with the shapes that both models have."""
+        return [_source_info(port, info) for port, info in zip(self.inputs, self.candidate.inputs, strict=True)]
+
+    def take(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Given inputs of the reference, as values that both models can take."""
+        return {
+            port.name: self._shared(port, info, values[port.name])
+            for port, info in zip(self.inputs, self.candidate.inputs, strict=True)
+        }
+
     def _draw(self, random: RandomSource, port: Port, info: TensorInfo) -> Array:
-        value = random.load(TensorInfo(port.name, port.dtype, port.source_shape(info)))
+        return self._shared(port, info, random.load(_source_info(port, info)))
+
+    def _shared(self, port: Port, info: TensorInfo, value: Array) -> Array:
         if info.dtype is None:
             return value
         return port.translated(port.translated(value, info.dtype).astype(info.dtype), port.dtype).astype(value.dtype)
@@ -123,6 +137,10 @@ class Models:
     def _expected(self, reference: Executor, given: Mapping[str, Array]) -> dict[str, Array]:
         results = reference.run({**self._empty, **given}, output_names=[port.name for port in self.ports.values()])
         return {name: port.moved(np.asarray(results[port.name])) for name, port in self.ports.items()}
+
+
+def _source_info(port: Port, info: TensorInfo) -> TensorInfo:
+    return TensorInfo(port.name, port.dtype, port.source_shape(info))
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,30 @@ def test_checks_that_see_nothing_are_weak(nodes: list[Any], reason: str, run: Ru
     assert status == 4 and reason in err and not (tmp_path / "b.nnef").exists()
 
 
+def test_given_inputs(run: Run, tmp_path: Path) -> None:
+    """Above 1 the model is zero for all random inputs: stacked, by folder, and alone, given ones show more."""
+    nodes = [node("Sub", ["x", "one"], ["s"]), node("Relu", ["s"], ["y"])]
+    path = save(tmp_path / "a.onnx", nodes, {"x": [1, 4]}, {"y": [1, 4]}, {"one": np.ones((), np.float32)})
+    assert run("convert", path, tmp_path / "a.nnef", "--verify", "--verify-strict")[0] == 4
+    x = np.random.default_rng(0).uniform(0, 3, (3, 4)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "all.npz", x=x)
+    for k in range(2):
+        (tmp_path / "samples" / str(k)).mkdir(parents=True)
+        np.save(tmp_path / "samples" / str(k) / "x.npy", x[k : k + 1])
+    for given, count in (("x.npy", "3"), ("all.npz", "3"), ("samples", "2")):
+        target = tmp_path / f"{given}.nnef"
+        status, _, err = run("convert", path, target, "--verify-inputs", tmp_path / given, "--verify-strict")
+        assert status == 0 and f"verified on {count} given inputs: equal, " in err and target.exists()
+    status, _, err = run("convert", path, tmp_path / "b.nnef", "--verify-inputs", tmp_path / "none.npy")
+    assert status == 2 and "none.npy" in err and not (tmp_path / "b.nnef").exists()
+    np.save(tmp_path / "wide.npy", np.ones((3, 5), np.float32))
+    status, _, err = run("convert", path, tmp_path / "b.nnef", "--verify-inputs", tmp_path / "wide.npy")
+    assert status == 1 and "input 'x'" in err
+    status, _, err = run("convert", path, tmp_path / "b.nnef", "--verify-inputs", tmp_path / "x.npy", "--seed", "1")
+    assert status == 1 and "exclude each other" in err
+
+
 def test_inputs_that_change_nothing_are_named(tmp_path: Path) -> None:
     nodes = [node("Mul", ["x", "zero"], ["n"]), node("Add", ["n", "z"], ["y"])]
     path = save(tmp_path / "a.onnx", nodes, {"x": [3], "z": [3]}, {"y": [3]}, {"zero": np.zeros((), np.float32)})

@@ -116,9 +116,18 @@ def test_spelling_is_american(plant: Any) -> None:
 
 def test_every_option_of_convert_is_in_a_table() -> None:
     """Of those in the tables, what a conversion does not follow is warned about; the others count in all."""
-    always = {"input_shapes", "optimize", "decompose", "input_names", "output_names", "verify", "dry_run"}
+    always = {
+        "input_shapes",
+        "optimize",
+        "decompose",
+        "input_names",
+        "output_names",
+        "verify",
+        "verify_inputs",
+        "dry_run",
+    }
     tables = {*job.CONVERTER_OPTIONS, *job.READER_OPTIONS, *job.WRITER_OPTIONS, *job.OPTIMIZER_OPTIONS}
-    tables |= {"compress", "random", "seed", "tensor_mapping"}
+    tables |= {"compress", "random", "seed", "verify_strict", "tensor_mapping"}
     assert not always & tables
     assert set(job.Options._fields) == always | tables
     around = {"source", "target", "input_format", "output_format", "progress", "limits"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import FileError, UsageError
 from ..executor import Array, TensorInfo
 from .images import ImageOptions
-from .sources import ArchiveSource, FolderSource, InputSource, batch_parts, load_inputs
+from .sources import ArchiveSource, FileSource, FolderSource, InputSource, batch_parts, load_inputs
 from .tensor_files import tensor_file
 
 
@@ -34,8 +34,8 @@ def load_samples(
     """The inputs of one run after the other.
 
     path: a folder of samples, or a folder or .npz file with stacked samples along the first dimension of all inputs,
-    which are given in parts of the batch of the model. UsageError if they cannot be divided, or if there are none;
-    errors as in `load_inputs`.
+    which are given in parts of the batch of the model, or such a file of the only input. UsageError if they cannot be
+    divided, or if there are none; errors as in `load_inputs`.
     """
     folders = sample_folders(path, [info.name for info in infos])
     for folder in folders:
@@ -44,8 +44,13 @@ def load_samples(
         return
     if not infos:
         raise UsageError("a model without inputs has no samples", where=str(path))
-    is_archive = path.suffix.lower() == ".npz" and not path.is_dir()
-    source: InputSource = ArchiveSource(path) if is_archive else FolderSource(path, images)
+    source: InputSource
+    if path.is_dir():
+        source = FolderSource(path, images)
+    elif path.suffix.lower() == ".npz":
+        source = ArchiveSource(path)
+    else:
+        source = FileSource({infos[0].name: str(path)}, None, images)
     stacked = load_inputs(infos, source, 0)
     part, count = batch_parts(infos, stacked)
     for k in range(count):
