@@ -23,7 +23,7 @@ from .options import (
     shortened,
 )
 from .paths import folder_name, source_path
-from .render import note, print_json, print_result, print_rows, progress, warn_all
+from .render import note, print_json, print_result, print_rows, progress, warn, warn_all
 
 if TYPE_CHECKING:
     from ..execution.feeds.sources import InputSource
@@ -62,6 +62,12 @@ def build_parser(prog: str = "nnef-tools compare") -> Parser:
     )
     add_reader_options(group)
     add_input_options(parser.add_argument_group("inputs"))
+    group = parser.add_argument_group("inputs of B")
+    group.add_argument(
+        "--input-path-b",
+        metavar="DIR",
+        help="folder with other inputs for B (default: the values of A in its terms)",
+    )
     add_image_options(parser.add_argument_group("images", "inputs that are images have the size and layout of A"))
     group = parser.add_argument_group("comparison")
     group.add_argument(
@@ -73,6 +79,11 @@ def build_parser(prog: str = "nnef-tools compare") -> Parser:
     )
     group.add_argument(
         "--all", action="store_true", help="show all tensors, not only the first that differs and the worst"
+    )
+    group.add_argument(
+        "--bisect",
+        metavar="DIR",
+        help="write the parts of both models where the difference begins, with their inputs, as a report of a defect",
     )
     group.add_argument(
         "--quantized",
@@ -102,8 +113,9 @@ def _tolerance(text: str) -> float:
 
 def _run(args: argparse.Namespace) -> int:
     from ..api import read_tensor_mapping
+    from ..execution.feeds.sources import FolderSource
     from ..verification.compare import compare_tensors
-    from ..verification.compare_inputs import draw, infos_of
+    from ..verification.compare_inputs import Given, draw, infos_of
 
     warn_all(getattr(args, "warnings", ()))
     if len(args.models) != 2:
@@ -116,20 +128,43 @@ def _run(args: argparse.Namespace) -> int:
         source = _source(args, a, b)
         infos = infos_of(a, b)
         check_given(args, [info.name for info in infos])
+        given = draw(a, b, source, infos)
+        if args.input_path_b is not None:
+            others = FolderSource(str(folder_name("--input-path-b", args.input_path_b)))
+            given = Given(given.a, {info.name: others.load(info) for info in b.inputs})
         found = compare_tensors(
             a,
             b,
-            draw(a, b, source, infos),
+            given,
             mapping=mapping,
             tolerance=args.tolerance,
             quantized=args.quantized,
             progress=show,
         )
+        written = [] if args.bisect is None else _bisect(args, a, b, found)
     if args.json:
-        print_json(_facts(found, args))
+        print_json({**_facts(found, args), "written": written})
     else:
         _print(found, args)
+        for path in written:
+            print_result(f"Written {path}")
     return 0 if found.ok or args.quantized else VerificationError.exit_code
+
+
+def _bisect(args: argparse.Namespace, a: ComparedModel, b: ComparedModel, found: ModelComparison) -> list[str]:
+    """Writes the parts of both models where the difference begins; returns the folder, if there is one to write."""
+    from ..verification.bisect import write_reproduction
+
+    if found.first is None or not found.first.tensor.is_computed:
+        reason = "no tensor differs" if found.first is None else "the inputs of the models differ already"
+        warn(f"--bisect: nothing is written, since {reason}")
+        return []
+    reproduction = write_reproduction(a, b, found, Path(str(folder_name("--bisect", args.bisect))), args.tolerance)
+    if not reproduction.is_reproduced:
+        warn(
+            "--bisect: the parts alone do not differ as the models do; the difference may come from what is before them"
+        )
+    return [str(reproduction.folder)]
 
 
 def _models(args: argparse.Namespace) -> tuple[ComparedModel, ComparedModel]:
@@ -189,7 +224,7 @@ def summary(found: ModelComparison, *, quantized: bool = False) -> str:
     """The result in a line."""
     computed = [tensor for tensor in found.tensors if tensor.is_computed]
     several = f"{len(found.outputs)} outputs" if len(found.outputs) > 1 else "the output"
-    rest = f"{len(computed)} tensors compared"
+    rest = f"{len(computed)} tensor{'s' * (len(computed) != 1)} compared"
     alone = [f"{count} only in {name}" for count, name in zip(found.missing, "AB", strict=True) if count > 0]
     rest += f" ({', '.join(alone)})" if alone else ""
     if quantized:
@@ -201,7 +236,7 @@ def summary(found: ModelComparison, *, quantized: bool = False) -> str:
         return f"equal: the largest error is {worst_error:.3g} of the scale; {rest}"
     if found.ok:
         are = "are equal" if len(found.outputs) > 1 else "is equal"
-        return f"{several} {are}, but {len(wrong)} inner tensors differ; {rest}"
+        return f"{several} {are}, but inner tensors differ ({len(wrong)}); {rest}"
     bad = [output.name for output in found.outputs if not output.ok]
     which = "the output differs" if len(found.outputs) == 1 else f"{len(bad)} of {len(found.outputs)} outputs differ"
     return f"different: {which}; {rest}"
@@ -212,8 +247,9 @@ def _chosen(found: ModelComparison, everything: bool, badness: Any) -> list[Tens
     computed = [tensor for tensor in found.tensors if tensor.is_computed]
     if everything:
         return list(found.tensors)
-    names = {found.first.tensor.a} if found.first is not None else set()
-    names |= {tensor.a for tensor in sorted(computed, key=badness, reverse=True)[: SHOWN - len(names)]}
+    names = {output.name for output in found.outputs[:SHOWN]}
+    names |= {found.first.tensor.a} if found.first is not None else set()
+    names |= {tensor.a for tensor in sorted(computed, key=badness, reverse=True)[: max(0, SHOWN - len(names))]}
     return [tensor for tensor in computed if tensor.a in names]
 
 

@@ -14,7 +14,7 @@ from .matching import Matching, Side, is_generated
 ORDER, MAPPING, SOURCE, NAME, STRUCTURE = "order", "mapping", "source name", "name", "structure"
 
 ENOUGH = 0.5
-"""The share of the tensors of the smaller model beyond which the structure of the models is not looked at."""
+"""The share of the inner tensors of the smaller model beyond which the structure of the models is not looked at."""
 
 
 class Pair(NamedTuple):
@@ -50,7 +50,8 @@ def align(a: ComparedModel, b: ComparedModel, mapping: Mapping[str, str] | None 
         add(_mapped(a, b, mapping), MAPPING)
     add(_by_source(a, b), SOURCE)
     add(_by_name(a, b), NAME)
-    if len(pairs) < ENOUGH * min(len(a.tensors), len(b.tensors)):
+    ends = len(pairs) - sum(pair.by != ORDER for pair in pairs.values())
+    if len(pairs) - ends < ENOUGH * (min(len(a.tensors), len(b.tensors)) - ends):
         add(_by_structure(a, b), STRUCTURE)
     return [pairs[name] for name in a.tensors if name in pairs]
 

@@ -6,6 +6,7 @@ that of the larger model and these tensors.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,8 +46,8 @@ class TensorComparison:
 
     operators: what computes it in either model, empty for inputs. by: how it is known that they are the same.
     comparison: of the values, on the axes of the second model. ulps: the largest error in units in the last place of
-    the item, of the narrower type; None for integers. layout: where the channels are in the second model, if elsewhere
-    than in the first. is_reshaped: are the items equal, but the shapes are not? noise: measured for quantized models.
+    the item, of the narrower type; None for integers. move: of the channels, from the first model to the
+    second. is_reshaped: are the items equal, but the shapes are not? noise: measured for quantized models.
     """
 
     a: str
@@ -56,9 +57,14 @@ class TensorComparison:
     comparison: OutputComparison
     ok: bool
     ulps: float | None = None
-    layout: str = ""
+    move: Move = None
     is_reshaped: bool = False
     noise: QuantizationNoise | None = None
+
+    @property
+    def layout(self) -> str:
+        """Where the channels are in the second model, if elsewhere than in the first; empty if they are not."""
+        return move_label(self.move)
 
     @property
     def error(self) -> float:
@@ -189,6 +195,9 @@ class _Runs:
         values = self._given[k].values()
         given = {info.name: value for info, value in zip(executor.inputs, values, strict=True)}
         found = fetch(executor, given, list(dict.fromkeys(forms.values())))
+        del executor
+        if not self._is_small:
+            gc.collect()  # graphs are circular
         own = {name: array for name, array in self._given[k].items() if name in names}
         return {**own, **{name: np.asarray(found[form]) for name, form in forms.items() if form in found}}
 
@@ -229,7 +238,7 @@ class _Judge:
             comparison,
             ok,
             ulps(expected, result),
-            move_label(move),
+            move,
             noise=self._noise(pair, expected, result) if self._measures else None,
         )
 

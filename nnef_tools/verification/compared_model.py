@@ -17,6 +17,7 @@ from ..execution.runtimes import Functions, Model, kernel_backends, make_executo
 from ..formats import NNEF, Format, InputShapes, check_dialect, detect_input, find_format, load, make_reader
 from ..language.gc_pause import paused_collector
 from ..model import Graph, Operation, Tensor
+from ..model.copying import copy_graph
 from ..model.facts import tensor_facts
 from ..ops.inference import infer_graph
 from ..report import size_on_disk
@@ -52,7 +53,7 @@ class ComparedModel:
             key: value for key, value in options.items() if value is not None and key in self.format.reader_options
         }
         self.input_shapes = self.format.dialect.by_tensor_name(input_shapes or {})
-        self.graph = self._read()
+        self.graph = model if isinstance(model, Graph) else self.read()
 
     def _find_format(self, name: str | None) -> Format:
         if isinstance(self.model, (str, PathLike)):
@@ -62,9 +63,10 @@ class ComparedModel:
             check_dialect(self.model, found)
         return found
 
-    def _read(self) -> Graph:
+    def read(self) -> Graph:
+        """A graph of its own, sorted; a Graph that is compared is copied. Errors: those of the reader."""
         if isinstance(self.model, Graph):
-            return self.model
+            return copy_graph(self.model)
         known = {key: value for key, value in self._options.items() if key in READER_OPTIONS}
         with paused_collector(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ModelWarning)
@@ -158,7 +160,7 @@ class ComparedModel:
         converter = load(name, self.format)(keep_io_names=True, keep_names=True)
         try:
             with paused_collector():
-                graph: Graph = converter(self._read())
+                graph: Graph = converter(self.read())
         except NnefToolsError:
             return None
         graph.sort()

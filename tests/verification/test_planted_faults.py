@@ -10,10 +10,13 @@ import onnx
 import pytest
 
 import nnef_tools
+from nnef_tools.execution.feeds.tensor_files import tensor_file
 from nnef_tools.execution.session import open_executor
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.model.facts import tensor_facts
+from nnef_tools.verification.bisect import write_reproduction
 from nnef_tools.verification.compare import ModelComparison
+from nnef_tools.verification.compared_model import ComparedModel
 from nnef_tools.verification.first_difference import find_first_difference
 from nnef_tools.verification.real_values import tensor_codes
 
@@ -40,6 +43,24 @@ def compared(a: Path, b: Path | Graph) -> ModelComparison:
     found = nnef_tools.compare_models(a, b, inner=True)
     assert isinstance(found, ModelComparison)
     return found
+
+
+def assert_reproduced(found: ModelComparison, a: Path, b: Graph, folder: Path) -> None:
+    """What is written for a report is a smaller model in either format, and these compute something else alone."""
+    written = write_reproduction(ComparedModel(a), ComparedModel(b), found, folder, 1e-4)
+    assert written.is_reproduced
+    parts = [nnef_tools.load_model(path) for path in written.models]
+    assert len(parts[0].operations) < 8 and len(parts[1].operations) < len(b.operations)
+    results = []
+    for path, part, name in zip(written.models, parts, ("a", "b"), strict=True):
+        files = sorted((folder / f"inputs-{name}").iterdir())
+        assert len(files) == len(part.inputs) and (folder / "README.md").is_file()
+        values = [np.load(next(f for f in files if f.stem in tensor_file(t.name or ""))) for t in part.inputs]
+        results += nnef_tools.run_model(path, values).values()
+    values = [np.asarray(value, np.float64).ravel() for value in results]
+    if found.first is not None and found.first.tensor.layout:
+        values = [np.sort(value) for value in values]
+    assert values[0].shape != values[1].shape or not np.allclose(*values, 1e-4)
 
 
 def find(graph: Graph, type: str, k: int = 0) -> Operation:
@@ -114,16 +135,6 @@ def flip_bit(bit: int) -> Callable[[np.ndarray], np.ndarray]:
     return change
 
 
-def keepdims(graph: Graph) -> str:
-    """A reduction keeps its axes: the squeeze that drops them is gone."""
-    op = find(graph, "squeeze")
-    name = name_of(op)
-    op.type, op.attribs = "copy", {}
-    op.outputs[0].shape = op.inputs[0].shape
-    graph.outputs = [find(graph, "elu").outputs[0]]  # what follows does not fit
-    return name
-
-
 FAULTS: dict[str, Fault] = {
     "padding": attribute("conv", padding=[(0, 2), (0, 2)]),
     "padding of one axis": attribute("conv", padding=[(1, 1), (2, 0)]),
@@ -160,33 +171,36 @@ FAULTS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_onnx_and_nnef(models: dict[str, Path], kind: str) -> None:
+def test_onnx_and_nnef(models: dict[str, Path], kind: str, tmp_path: Path) -> None:
     graph = nnef_tools.load_model(models["onnx_nnef"])
     place = FAULTS[kind](graph)
     found = compared(models["onnx"], graph)
     assert found.first is not None
     assert found.first.tensor.b == place
     assert found.ok is (kind == "axes of a transposition")  # the means over both axes do not depend on their order
+    assert_reproduced(found, models["onnx"], graph, tmp_path / "report")
 
 
 @pytest.mark.parametrize("kind", ["a bit of the exponent of a weight", "dropped activation", "resize mode"])
-def test_tensorflow_and_nnef(models: dict[str, Path], kind: str) -> None:
+def test_tensorflow_and_nnef(models: dict[str, Path], kind: str, tmp_path: Path) -> None:
     graph = nnef_tools.load_model(models["tf_nnef"])
     place = FAULTS[kind](graph)
     found = compared(models["tf"], graph)
     assert found.first is not None
     assert found.first.tensor.b == place
     assert not found.ok
+    assert_reproduced(found, models["tf"], graph, tmp_path / "report")
 
 
 @pytest.mark.parametrize("kind", ["softmax axis", "order of a concatenation", "value of padding"])
-def test_lite_and_nnef(models: dict[str, Path], kind: str) -> None:
+def test_lite_and_nnef(models: dict[str, Path], kind: str, tmp_path: Path) -> None:
     graph = nnef_tools.load_model(models["lite_nnef"])
     place = FAULTS[kind](graph)
     found = compared(models["lite"], graph)
     assert found.first is not None
     assert found.first.tensor.b == place
     assert not found.ok
+    assert_reproduced(found, models["lite"], graph, tmp_path / "report")
 
 
 @pytest.mark.parametrize(
@@ -242,12 +256,13 @@ QUANTIZED_FAULTS: dict[str, Fault] = {
 
 @pytest.mark.parametrize("source", ["onnx", "lite"])
 @pytest.mark.parametrize("kind", QUANTIZED_FAULTS)
-def test_quantized(quantized: dict[str, Path], source: str, kind: str) -> None:
+def test_quantized(quantized: dict[str, Path], source: str, kind: str, tmp_path: Path) -> None:
     graph = nnef_tools.load_model(quantized[f"{source}_nnef"])
     place = QUANTIZED_FAULTS[kind](graph)
     found = compared(quantized[source], graph)
     assert found.first is not None
     assert found.first.tensor.b == place
+    assert_reproduced(found, quantized[source], graph, tmp_path / "report")
 
 
 @pytest.mark.parametrize(("a", "b"), [("onnx", "onnx_nnef"), ("lite", "lite_nnef"), ("onnx", "lite")])
