@@ -42,8 +42,7 @@ def _ops(path: Path) -> list[tuple[str, str]]:
     return [(str(op.type), op.inputs[0].dtype.__name__) for op in load_model(path).operations]
 
 
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("make", [keyword_net, mobile_net])
+@pytest.mark.parametrize(("make", "signed"), [(keyword_net, False), (mobile_net, True)])
 def test_network(make: Callable[[Path], Path], signed: bool, tmp_path: Path) -> None:
     model, quantized, pre, own = (tmp_path / name for name in ("net.onnx", "net.nnef", "pre.onnx", "own.onnx"))
     make(model)
