@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..formats import FORMATS
-from .options import Names, Parser, add_common_options, add_limits, guarded, integer, parse_limits
+from .options import (
+    SHAPE_WORD,
+    Names,
+    Parser,
+    add_common_options,
+    add_limits,
+    guarded,
+    integer,
+    parse_limits,
+    parse_shapes,
+)
 from .paths import source_path
 from .render import note, print_json, print_result, print_rows, progress, warn, warn_all
 
@@ -33,10 +43,18 @@ def build_parser(prog: str = "nnef-tools quantize") -> Parser:
         "MODEL",
         "Quantize a model: codes of 8 bits for activations, weights and biases, by the ranges that statistics or\n"
         "samples show. The result is an NNEF model with graph.quant.",
+        items={"--shape": SHAPE_WORD},
         shortened=SHORTENED,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to quantize, of any format")
     parser.add_argument("--format", choices=tuple(FORMATS), help="of the model (default: by content and suffix)")
+    parser.add_argument(
+        "--shape",
+        nargs="+",
+        action=Names,
+        metavar="NAME:EXTENTS",
+        help="extents of inputs, where the model leaves them open: x:1,3,224,224",
+    )
     parser.add_argument("--output", metavar="PATH", help="the NNEF folder or .tgz to write")
     _add_values(parser)
     _add_codes(parser)
@@ -148,12 +166,14 @@ def _run(args: argparse.Namespace) -> int:
             exclude=args.exclude or (),
             sensitivity=args.sensitivity or 0,
             format=args.format,
+            input_shapes=parse_shapes(None, args.shape or ()),
             progress=show,
             limits=parse_limits(args.limits),
         )
     if args.json:
         print_json({"schema": "nnef-tools.quantization/1", "status": "ok", **report.to_json()})
         return 0
+    warn_all(report.warnings)
     for line in _lines(report):
         note(line)
     print_rows(_table(report, whole=args.tensors))
@@ -198,10 +218,10 @@ def _lines(report: QuantizationReport) -> Iterator[str]:
         effects = (f"{name} ({report.effects[name]:.2g})" for name in report.left)
         yield f"left out, with the error of the outputs that they cause: {', '.join(effects)}"
     for name, facts in report.outputs.items():
-        signal, largest = facts["signal_to_noise"], facts["largest_error"]
+        noise, squared, largest = facts["signal_to_noise"], facts["mean_squared_error"], facts["largest_error"]
         yield (
-            f"output '{name}' over {report.samples} samples: signal to noise {_decibels(signal)}, "
-            f"mean squared error {facts['mean_squared_error']:.3g}, largest error {largest:.3g}"
+            f"output '{name}' over {report.samples} samples: signal to noise {_decibels(noise) or '-'}, "
+            f"mean squared error {_number(squared)}, largest error {_number(largest)}"
         )
 
 
@@ -232,3 +252,7 @@ def _table(report: QuantizationReport, *, whole: bool) -> Rows:
 
 def _decibels(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} dB"
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"

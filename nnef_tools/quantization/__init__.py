@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,19 @@ from ..execution.feeds.samples import load_samples
 from ..execution.feeds.sources import RandomSource, load_inputs
 from ..execution.results.statistics import StatisticsCollector, read_statistics
 from ..execution.session import open_executor
-from ..formats import FORMATS, NNEF, detect_input, has_suffix
+from ..formats import FORMATS, NNEF, InputShapes, detect_input, has_suffix
 from ..formats.destination import Destination
 from ..model import Graph
 from ..model.copying import copy_graph
 from ..model.dtypes import is_float
+from ..model.state import effects
+from ..model.utils import generate_missing_tensor_names_from_op_type, remove_unreachable
 from ..optimization.nnef_optimizer import Optimizer
 from ..pipeline import convert_model, open_graph
 from .apply import WEIGHTS, Scheme, TensorRow, apply, decibels
 from .measure import Error, Samples, measure, sensitivities
 from .plan import COMPUTING, make_plan
-from .prepare import mean_for_whole_pools
+from .prepare import mean_for_whole_pools, multiply_for_divide
 from .ranges import METHODS, Codes, Observed
 
 __all__ = [
@@ -67,6 +70,7 @@ class QuantizationReport:
     effects: dict[str, float] = field(default_factory=dict)
     outputs: dict[str, dict[str, float | None]] = field(default_factory=dict)
     samples: int = 0
+    warnings: list[str] = field(default_factory=list)
     written: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -87,6 +91,7 @@ def quantize_model(
     exclude: Collection[str] = (),
     sensitivity: int = 0,
     format: str | None = None,
+    input_shapes: InputShapes | None = None,
     progress: Callable[[str], None] = lambda text: None,
     limits: Limits | None = None,
 ) -> QuantizationReport:
@@ -95,8 +100,9 @@ def quantize_model(
     statistics: files of `execute --statistics`, which are added up. input_path: samples to take statistics of, and to
     measure errors with, see `load_samples`; random: as many `samples` of a distribution instead. By default it is the
     file graph.stats of an NNEF folder. exclude: types of NNEF operations, and tensors whose operations stay real.
-    sensitivity: number of further operations that do, those which change the outputs most; wants samples. UsageError,
-    FileError, FormatError, ConversionError.
+    sensitivity: number of further operations that do, those which change the outputs most; wants samples.
+    input_shapes: input name -> extents, where the model leaves them open. UsageError, FileError, FormatError,
+    ConversionError.
     """
     path, destination = Path(source), Destination.of(target, Path(target), NNEF.name)
     other = next((f for f in FORMATS.values() if f.name != NNEF.name and has_suffix(Path(target), f.suffixes)), None)
@@ -111,12 +117,13 @@ def quantize_model(
         raise UsageError("--sensitivity is measured on samples", hint="give --input-path DIR")
     with within(limits), destination.locked():
         progress("read")
-        graph = _optimized(path, format)
-        feeds = _samples(graph, input_path, random, samples, seed)
-        seen = _observed(path, graph, statistics, feeds, progress)
+        graph, mapping, warnings = _optimized(path, format, input_shapes)
+        feeds = _samples(graph, mapping, input_path, random, samples, seed)
+        seen = _observed(path, graph, mapping, statistics, feeds, progress)
         report, quantized = quantize_graph(
             graph, seen, scheme, exclude=exclude, sensitivity=sensitivity, samples=feeds, progress=progress
         )
+        report.warnings = [*warnings, *report.warnings]
         progress("write")
         report.written = tuple(map(str, destination.write(quantized).paths[:1])) or (str(destination.path),)
     return report
@@ -155,6 +162,11 @@ def quantize_graph(
     result = copy_graph(graph)
     plan = make_plan(result, left)
     report.operations = len(plan.operations)
+    before = sum(bool(t.quant) for t in result.tensors)
+    if before:
+        report.warnings.append(f"{before} tensors had codes before; these stay, and so do the operations between them")
+    if not plan.operations:
+        report.warnings.append("no operation can compute with codes: nothing is quantized")
     for op in result.operations:
         is_real = any(t.dtype is not None and is_float(t.dtype) for t in op.outputs)
         if is_real and op not in plan.operations and op.type not in ("external", "variable", "constant"):
@@ -182,37 +194,58 @@ def _measure(
 def _facts(error: Error) -> dict[str, float | None]:
     return {
         "signal_to_noise": decibels(error.signal, error.noise),
-        "mean_squared_error": error.mean_squared,
-        "largest_error": error.largest,
+        "mean_squared_error": error.mean_squared if isfinite(error.mean_squared) else None,
+        "largest_error": error.largest if isfinite(error.largest) else None,
     }
 
 
-def _optimized(path: Path, format: str | None) -> Graph:
-    """The model as an optimized NNEF graph, as normalizations have to be part of weights before these get codes."""
+def _optimized(
+    path: Path, format: str | None, shapes: InputShapes | None
+) -> tuple[Graph, Mapping[str, str], list[str]]:
+    """The model as an optimized NNEF graph, as normalizations have to be part of weights before these get codes.
+
+    Also source tensor name -> name in the graph, of a model that was converted, and the warnings of the conversion.
+    """
     found = detect_input(path, format)
+    warnings: list[str] = []
+    mapping: Mapping[str, str] = {}
     if found.name == NNEF.name:
-        graph = open_graph(path, format=found.name)
+        graph = open_graph(path, format=found.name, input_shapes=shapes)
     else:
         folder = Path(tempfile.mkdtemp(prefix="nnef-tools-"))
         try:
-            convert_model(path, folder / "model.tgz", input_format=found.name, optimize=True, keep_names=True)
+            report = convert_model(
+                path, folder / "model.tgz", input_format=found.name, input_shapes=shapes, optimize=True, keep_names=True
+            )
+            mapping, warnings = report.tensor_mapping, list(report.warnings)
             graph = copy_graph(open_graph(folder / "model.tgz"))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     graph = Optimizer()(graph)
     mean_for_whole_pools(graph)
-    return graph
+    multiply_for_divide(graph)
+    remove_unreachable(graph, keep=effects(graph))
+    generate_missing_tensor_names_from_op_type(graph)
+    return graph, mapping, warnings
 
 
 def _samples(
-    graph: Graph, path: str | PathLike[str] | None, random: str | None, count: int, seed: int | None
+    graph: Graph,
+    mapping: Mapping[str, str],
+    path: str | PathLike[str] | None,
+    random: str | None,
+    count: int,
+    seed: int | None,
 ) -> list[dict[str, Array]]:
-    """The inputs of runs; none if neither a path nor a distribution is given."""
+    """The inputs of runs; none if neither a path nor a distribution is given. Files have the names of the source."""
     if path is None and random is None:
         return []
     infos = [TensorInfo(str(t.name), t.dtype, t.shape) for t in graph.inputs]
     if path is not None:
-        return list(load_samples(infos, Path(path)))
+        sources = {target: source for source, target in mapping.items()}
+        named = [replace(info, name=sources.get(info.name, info.name)) for info in infos]
+        own = {source.name: info.name for source, info in zip(named, infos, strict=True)}
+        return [{own[name]: value for name, value in sample.items()} for sample in load_samples(named, Path(path))]
     assert random is not None
     source = RandomSource(parse_distribution(random), seed)
     return [load_inputs(infos, source) for _ in range(count)]
@@ -221,6 +254,7 @@ def _samples(
 def _observed(
     path: Path,
     graph: Graph,
+    mapping: Mapping[str, str],
     statistics: Sequence[str | PathLike[str]],
     samples: Samples,
     progress: Callable[[str], None],
@@ -236,8 +270,11 @@ def _observed(
                 hint="give --statistics FILE (see nnef-tools execute --statistics), or samples: --input-path DIR",
             )
     total = StatisticsCollector()
+    known = {t.name for t in graph.tensors}
     for file in files:
-        total.merge(read_statistics(file), where=str(file))
+        found = read_statistics(file)
+        names = {name: mapping[name] for name in found.statistics if name in mapping and name not in known}
+        total.merge(found.renamed(names), where=str(file))
     if samples:
         own = _collected(graph, samples, progress)
         if files:

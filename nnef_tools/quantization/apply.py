@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, log10, nan, sqrt
+from math import inf, isfinite, log10, nan, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -285,7 +285,7 @@ def _activation_row(scale: float, zero: int, codes: Codes, seen: Observed) -> Te
     histogram, found = seen.histogram, seen.statistics
     if histogram is not None and histogram.counts.size:
         error, row.clipped = expected_error(histogram, scale, zero, codes)
-        row.error = sqrt(error)
+        row.error = sqrt(error) if isfinite(error) else None
         row.signal_to_noise = decibels(found.variance(unbiased=False) + found.mean() ** 2, error)
     return row
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -88,5 +89,5 @@ def sensitivities(
         for a, b in zip(expected, run_samples(quantize(others), samples, outputs), strict=True):
             for output in outputs:
                 errors[output].add(a[output], b[output])
-        effects[name] = sum(e.noise / e.signal for e in errors.values() if e.signal)
+        effects[name] = sum(e.noise / e.signal for e in errors.values() if 0 < e.signal < inf and e.noise < inf)
     return dict(sorted(effects.items(), key=lambda item: -item[1]))

@@ -123,6 +123,7 @@ def _is_able(op: Operation) -> bool:
         and bool(op.outputs)
         and all(t.dtype is np.float32 and not t.quant for t in op.outputs)
         and not any(t.quant for t in op.inputs)
+        and not any(t.data is not None and not np.all(np.isfinite(t.data)) for t in op.inputs)  # masks of infinities
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..model import Graph, Operation
+from ..optimization.nnef.editor import Editor
 
 
 def mean_for_whole_pools(graph: Graph) -> int:
@@ -17,6 +20,25 @@ def mean_for_whole_pools(graph: Graph) -> int:
             op.type, op.attribs = "mean_reduce", {"axes": axes}
             count += 1
     return count
+
+
+def multiply_for_divide(graph: Graph) -> int:
+    """Makes products of divisions by constants, in place, as codes have no division; returns their number."""
+    editor = Editor(graph)
+    count = 0
+    for op in graph.operations:
+        if op.type != "div" or op.output.dtype is not np.float32:
+            continue
+        divisor = editor.value(op.inputs[1])
+        if divisor is None or not np.all(np.abs(divisor) > np.finfo(np.float32).tiny):
+            continue
+        factor = np.reciprocal(divisor.astype(np.float32))
+        if not np.all(factor):  # of infinity
+            continue
+        op.type = "mul"
+        op.inputs = (op.inputs[0], editor.new_constant(factor, None))
+        count += 1
+    return editor.finish(count)
 
 
 def _is_whole(op: Operation) -> bool:

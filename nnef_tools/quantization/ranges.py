@@ -17,7 +17,7 @@ Method = Literal["min-max", "percentile", "mse"]
 METHODS: tuple[Method, ...] = ("min-max", "percentile", "mse")
 
 _CANDIDATES = 64
-_SMALLEST = float(np.finfo(np.float32).tiny)
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def parameters(low: float, high: float, codes: Codes) -> tuple[float, int]:
     if low == high:
         return 1.0, int(np.rint((codes.lowest + codes.highest) / 2)) if codes.symmetric else codes.lowest
     steps = codes.highest - codes.lowest
-    scale = float(np.float32(max(high / steps - low / steps, _SMALLEST)))
+    scale = float(np.float32(min(max(high / steps - low / steps, _SMALLEST), _LARGEST)))
     zero = int(np.rint(codes.lowest - low / scale))
     return scale, min(max(zero, codes.lowest), codes.highest)
 
@@ -76,7 +76,7 @@ def find_range(
     found = seen.statistics
     if not found.num:
         return 0.0, 0.0
-    if not all(map(isfinite, (found.min, found.max))):
+    if not all(map(isfinite, (found.min, found.max, found.mean(), found.variance()))):
         raise FormatError(
             f"tensor '{name}' has no finite range: its values are from {found.min} to {found.max}",
             hint=f"leave out the operator that computes it: --exclude {name}",

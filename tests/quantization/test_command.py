@@ -207,3 +207,24 @@ def test_statistics_of_another_model_do_not_fit(model: Path, run: Run) -> None:
         Path(name).write_text(json.dumps({tensor: item}), "utf-8")
     status, _, err = run("quantize", "model", "--output", "q", "--statistics", "a.json", "b.json")
     assert status == 2 and "of another model: they have no 'x' and another tensor, 'z'" in err
+
+
+def test_extreme_numbers(model: Path, run: Run) -> None:
+    """Statistics of any numbers give a model or one error."""
+    huge = {"min": -1e308, "max": 1.7e308, "mean": 1e307, "std": 1e300}
+    for item, message in ((huge, "no finite range"), ({**huge, "max": float("nan")}, "no finite range")):
+        (model / "graph.stats").write_text(json.dumps({**STATISTICS, "x": item}), "utf-8")
+        status, _, err = run("quantize", "model", "--output", "q")
+        assert status == 2 and message in err and "--exclude" in err
+    large = {"min": -1e38, "max": 3e38, "mean": 1e37, "std": 1e37, "count": 5}
+    large["histogram"] = {"exponent": 120, "first": -100, "counts": "2 3"}  # type: ignore[assignment]
+    (model / "graph.stats").write_text(json.dumps({**STATISTICS, "x": large}), "utf-8")
+    assert run("quantize", "model", "--output", "q")[0] == 0
+    assert _entries(Path("q"))["x"][0] == near(4e38 / 255)
+
+
+def test_masks_of_infinities_stay_real(model: Path, run: Run) -> None:
+    (model / "graph.nnef").write_text(GRAPH.replace("y = relu(c);", "m = add(c, b); y = relu(m);"), "utf-8")
+    write_tensor(str(model / "b.dat"), np.array([[0.5, -np.inf]], np.float32))
+    status, _, err = run("quantize", "model", "--output", "q", "--random", "uniform(0, 1)", "--exclude", "relu")
+    assert status == 0 and "nothing is quantized" in err and "with real numbers: 1 add, 1 conv, 1 relu" in err

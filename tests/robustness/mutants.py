@@ -23,8 +23,10 @@ from nnef_tools.api import read_tensor_mapping
 from nnef_tools.errors import NnefToolsError
 from nnef_tools.execution import make_executor
 from nnef_tools.execution.feeds.sources import RandomSource, load_inputs
+from nnef_tools.execution.results.statistics import StatisticsCollector, read_statistics
 from nnef_tools.language.tensor_file import read_tensor
 from nnef_tools.pipeline import convert_model
+from nnef_tools.quantization.ranges import METHODS, Codes, Observed, find_range, parameters
 
 from ..conformance.suite import all_cases
 from ..support.caffe_nets import CAFFE, SSD, net_names, recorded_net
@@ -248,6 +250,17 @@ def _read_mapping(raw: bytes, folder: Path) -> None:
     assert all(isinstance(name, str) for name in mapping.values())
 
 
+def _read_statistics(raw: bytes, folder: Path) -> None:
+    (folder / "stats.json").write_bytes(raw)
+    found = read_statistics(folder / "stats.json")
+    found.merge(read_statistics(folder / "stats.json"), where="stats.json")
+    for name, statistics in found.statistics.items():
+        seen = Observed(statistics, found.histograms.get(name))
+        for method in METHODS if seen.histogram is not None and seen.histogram.counts.size else METHODS[:1]:
+            scale, zero = parameters(*find_range(name, seen, method, Codes(), None, 99), Codes())
+            assert 0 < scale < np.inf and 0 <= zero <= 255
+
+
 MAPPING = {"x": "input", "body/w:0": "w", "y\u00e9": "y"}
 
 
@@ -261,9 +274,18 @@ def mapping_bytes(rng: np.random.Generator) -> bytes:
     return damaged(json.dumps(MAPPING).encode(), rng) if rng.integers(2) else damaged_json(MAPPING, rng)
 
 
+def statistics_bytes(rng: np.random.Generator) -> bytes:
+    collector = StatisticsCollector(has_histograms=True)
+    collector("x", rng.normal(0, 1, 50))
+    collector("y", rng.uniform(0, 1, 9))
+    value = collector.to_json()
+    return damaged(json.dumps(value).encode(), rng) if rng.integers(2) else damaged_json(value, rng)
+
+
 SMALL: dict[str, tuple[Callable[[np.random.Generator], bytes], Small]] = {
     "stream": (stream_bytes, _read_stream),
     "mapping": (mapping_bytes, _read_mapping),
+    "statistics": (statistics_bytes, _read_statistics),
 }
 """Files that are no models: kind -> the mutant, and what reads it."""
 

@@ -113,4 +113,8 @@ class Histogram:
         words = text.split()
         if len(words) > BINS or not all(word.isdecimal() and int(word) <= _LARGEST for word in words):
             raise FormatError(f"the counts of the histogram are not at most {BINS} numbers")
+        with np.errstate(over="ignore"):
+            ends = np.ldexp(np.array([first, first + len(words)], np.float64), exponent)
+        if not np.all(np.isfinite(ends)):
+            raise FormatError("the bins of the histogram are beyond the range of numbers")
         return cls(exponent, first, np.array([int(word) for word in words], np.int64))

@@ -48,10 +48,13 @@ _COMPUTING: Mapping[str, tuple[Any, ...]] = {
         ("ADD", "SUB", "MUL", "MEAN", "LEAKY_RELU", "RELU", "RELU6", "LOGISTIC", "TANH", "SOFTMAX",
          "AVERAGE_POOL_2D", "RESIZE_BILINEAR"), ACTIVATIONS
     ),
-    **dict.fromkeys(("GELU", "HARD_SWISH", "PRELU", "RELU_N1_TO_1"), _BYTES),
+    **dict.fromkeys(("GELU", "HARD_SWISH", "PRELU", "RELU_N1_TO_1", "RELU_0_TO_1"), _BYTES),
     **dict.fromkeys(("ABS", "BATCH_MATMUL", "ELU", "EXP", "LOG", "RSQRT", "SQUARED_DIFFERENCE"), (np.int8,)),
 }  # fmt: skip
 """Operators with kernels for codes -> the types of codes."""
+
+_JOINING = ("CONCATENATION", "MAXIMUM", "MINIMUM")
+"""Operators of which it is the same to round their inputs and to round their result."""
 
 _SAME = ("AVERAGE_POOL_2D", "RESIZE_BILINEAR")
 """Operators whose result has the quantization of their input."""
@@ -88,7 +91,7 @@ def compute_with_codes(graph: Graph) -> int:
         if op.type == "QUANTIZE":
             count += _requantize(graph, op)
         elif op.type in _MOVES:
-            count += _move(graph, op) or (op.type == "CONCATENATION" and _join(graph, op))
+            count += _move(graph, op) or (op.type in _JOINING and _join(graph, op))
         elif op.type in _COMPUTING or op.type in _PLACES:
             count += _compute(graph, op)
     if count:
@@ -207,7 +210,7 @@ def _move(graph: Graph, op: Operation) -> bool:
 
 
 def _join(graph: Graph, op: Operation) -> bool:
-    """Joins codes of different quantizations: they get that of the result first, which rounds each value once, too."""
+    """Codes of different quantizations get that of the result first, which rounds each value once, too."""
     found = _result(graph, op)
     inputs = [_codes(t) for t in op.inputs]
     if found is None or None in inputs or op.attribs.get("fused_activation_function", "NONE") != "NONE":
@@ -216,6 +219,8 @@ def _join(graph: Graph, op: Operation) -> bool:
     if len(chain) > 1:
         return False
     parts = [codes for codes in inputs if codes is not None]
+    if result.dtype not in _MOVES[str(op.type)]:
+        return False
     if any(c.data is not None or not _is_per_tensor(c) or c.dtype is not result.dtype for c in parts):
         return False
     for k, codes in enumerate(parts):
