@@ -88,9 +88,8 @@ def verify_conversion(
     models = Models(reference, candidate, interface.inputs, interface.outputs, interface.empty)
     judge = None if graph is None else _judge(graph, interface, custom_operators)
     verdicts = Verdicts(models, quantization_steps, judge, judge_has_source_names=of_source)
-    count = _run_all(
-        models, verdicts, _sequences(models, random, samples, inputs), None if inputs else samples, progress
-    )
+    sequences = _sequences(models, random, samples, inputs)
+    count = _run_all(models, verdicts, sequences, None if inputs else samples, progress)
     idle = _idle_inputs(models, verdicts, random, count)
     final = verdicts.final()
     outputs = tuple(_output_check(verdict, port.name) for verdict, port in zip(final, interface.outputs, strict=True))
@@ -99,19 +98,8 @@ def verify_conversion(
     if failed is not None and failed.run is not None:
         difference, note = _first_difference(models, failed.run, insides or Insides(), quantization_steps)
     steps = None if quantization_steps is None else MOST_STEPS
-    result = Verification(
-        count,
-        seed,
-        TOLERANCE,
-        ABSOLUTE_TOLERANCE,
-        outputs,
-        steps,
-        idle,
-        difference,
-        note,
-        comment,
-        are_given=inputs is not None,
-    )
+    tolerances, is_given = (TOLERANCE, ABSOLUTE_TOLERANCE), inputs is not None
+    result = Verification(count, seed, *tolerances, outputs, steps, idle, difference, note, comment, is_given)
     if not result.passed:
         raise _failure(source[0], result)
     return result
