@@ -47,6 +47,7 @@ POOL = {"kernel": 2, "stride": 2}
         (("RecurrentNetwork", "x", "y", {}), "it runs a net of its own"),
         (("Nonsense", "x", "y", {}), "there is no rule for Nonsense"),
         (("Relu", "x", "y", {"nonsense": 1}), "attribute 'nonsense' is not supported"),
+        (("MaxPool", "x", "y", {"kernel": 2, "ordr": "NHWC"}), "attribute 'ordr' is not supported; is 'order' meant?"),
         (("Dropout", "x", "y", {"ratio": 0.5}), "is_test = 0: drops at random"),
         (("MaxPool", "x", "y", {**POOL, "order": "NCWH"}), "order = 'NCWH' is not known"),
         (("MaxPool", "x", "y", {**POOL, "legacy_pad": 2, "pad": 1}), "legacy_pad = 2 together with pads"),
@@ -66,6 +67,10 @@ POOL = {"kernel": 2, "stride": 2}
 )
 def test_reasons(tmp_path: Path, operator: tuple[str, str, str, dict[str, Any]], message: str) -> None:
     assert message in reason(tmp_path, [("Relu", "x", "z", {}), operator], x=IMAGE)
+
+
+def test_positions_that_float32_does_not_hold(tmp_path: Path) -> None:
+    assert "too large to count positions" in reason(tmp_path, [("TopK", "x", "v i y", {})], x=[2, (1 << 23) + 1])
 
 
 def test_arguments_that_change_nothing(tmp_path: Path) -> None:
