@@ -14,6 +14,7 @@ from nnef_tools import Transform
 from nnef_tools.conversion.caffe2_to_nnef import Converter
 from nnef_tools.errors import ConversionError
 from nnef_tools.io.caffe2 import Reader
+from nnef_tools.verification.quantization_tolerance import QuantizationSteps
 
 from ...support.caffe2_models import net_bytes, recorded
 from ...support.nnef_models import run_nnef, types
@@ -98,6 +99,14 @@ def test_operators_are_mirrored_with_a_shape_function(tmp_path: Path) -> None:
     graph = Converter(mirror_unsupported=True, custom_shapes={"MyRelu": lambda x, **_: x})(source)
     assert types(graph) == ["MyRelu"]
     assert graph.outputs[0].shape == (2, 3)
+
+
+def test_dequantized_outputs_have_the_steps_of_their_codes(tmp_path: Path) -> None:
+    model = recorded("int8_network")
+    graph = Converter()(Reader()(model.write(tmp_path)))
+    steps = QuantizationSteps.of(graph, of_source=False)
+    assert steps is not None
+    assert list(steps.steps.values()) == pytest.approx([model.steps["r"][0]] * 2)
 
 
 def test_names_of_versions(tmp_path: Path) -> None:
