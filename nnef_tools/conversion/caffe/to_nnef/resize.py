@@ -26,6 +26,10 @@ def interp(
     if len(shape(x)) != 4 or pad_beg > 0 or pad_end > 0 or min(zoom_factor, shrink_factor) < 1:
         factors = f"factors {zoom_factor} and {shrink_factor}"
         raise InvalidOperator(f"input of shape {shape(x)}, pads {pad_beg} and {pad_end}, {factors}")
+    if bool(height) != bool(width) or (height and max(zoom_factor, shrink_factor) > 1):
+        raise InvalidOperator(
+            f"height {height}, width {width} with factors {zoom_factor}, {shrink_factor}: give both extents or factors"
+        )
     if pad_beg or pad_end:
         x = b.pad(x, padding=[(0, 0), (0, 0), (pad_beg, pad_end), (pad_beg, pad_end)])
     own = shape(x)[2:]
