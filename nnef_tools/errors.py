@@ -16,7 +16,7 @@ class NnefToolsError(Exception):
     """Base of all errors that the package raises on purpose.
 
     message: what is wrong, one sentence. where: the place, for example `graph.nnef:3:7` or `Conv 'conv1'`.
-    hint: what to try. details: further lines, printed below the message.
+    hint: what to try. details: further lines, printed below the message. warnings: what may explain it.
 
     These parts name options as on the command line, which prints them. The error as a string is for callers in Python,
     and names parameters instead (see `in_python`).
@@ -32,6 +32,7 @@ class NnefToolsError(Exception):
         self.details = tuple(details)
         self.where = where
         self.hint = hint
+        self.warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message

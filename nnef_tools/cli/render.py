@@ -87,7 +87,8 @@ def own_warnings() -> Iterator[None]:
 
 
 def print_error(error: NnefToolsError) -> None:
-    """Prints an error on standard error: message, the table of refused operators or the details, and the hint."""
+    """Prints an error on standard error: warnings, message, the table of refused operators or details, and the hint."""
+    warn_all(error.warnings)
     head = f"{error.where}: {error.message}" if error.where else error.message
     _line(head, ("error:", "red"))
     if getattr(error, "refused", None):

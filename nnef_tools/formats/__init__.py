@@ -85,11 +85,17 @@ def _detected(path: Path) -> Format:
         for format in FORMATS.values():
             if any((path / mark).is_file() for mark in format.folder_marks):
                 return format
+        for format in FORMATS.values():
+            if any((path / part).is_file() for part in format.folder_parts):
+                raise _incomplete(format, path)
         models = [file for file in sorted(path.iterdir()) if file.is_file() and _by_suffix(file, reading=True)]
         hint = f"give the file '{models[0]}'" if models else f"an NNEF model folder has a file {NNEF.folder_marks[0]}"
         raise FormatError("the folder holds no model", where=str(path), hint=hint)
     head = _first_bytes(path)
     check_file(path, head)
+    for format in FORMATS.values():
+        if path.name in format.folder_parts:
+            raise _incomplete(format, path)
     by_content = (format for format in FORMATS.values() if format.is_magic(head))
     found = next(by_content, None) or _by_suffix(path, reading=True)
     if found is None:
@@ -99,6 +105,12 @@ def _detected(path: Path) -> Format:
             hint="name it with --input-format (execute: --format)",
         )
     return found
+
+
+def _incomplete(format: Format, path: Path) -> FormatError:
+    """The error for a part of a model without the file that makes it one."""
+    what = "the folder holds only a part of a model" if path.is_dir() else "the file is only a part of a model"
+    return FormatError(what, where=str(path), hint=f"a {format.title} model folder has a file {format.folder_marks[0]}")
 
 
 def detect_output(path: Path) -> Format:

@@ -19,6 +19,7 @@ FORMATS = (
         dialect=CAFFE2,
         suffixes=(".caffe2",),
         folder_marks=("predict_net.pb", "predict_net.pbtxt"),
+        folder_parts=("init_net.pb", "init_net.pbtxt"),
         reader="io.caffe2:Reader",
         writer="io.caffe2:Writer",
     ),

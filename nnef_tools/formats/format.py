@@ -99,11 +99,12 @@ class Format(NamedTuple):
 
     The first suffix is the one that a new file gets; files with `read_suffixes` are only read. archive_suffixes: those
     of compressed files that hold a model folder. folder_marks: the files of which each marks a folder as a model.
-    is_magic: does a file begin as those of the format do? extra: the optional dependencies that the format needs.
-    reader, writer: classes, None if there is none. reader_options, writer_options: the options of a conversion that
-    they follow. runtimes: what can run its models, fastest first; without any they are run as NNEF, if they can be
-    converted to it. verifying: the one that verification compares with, by default the first. witness: a program that
-    runs them for comparison only, since it is not the original and does not know all of them.
+    folder_parts: further files of such folders, which are no models by themselves. is_magic: does a file begin as those
+    of the format do? extra: the optional dependencies that the format needs. reader, writer: classes, None if there is
+    none. reader_options, writer_options: the options of a conversion that they follow. runtimes: what can run its
+    models, fastest first; without any they are run as NNEF, if they can be converted to it. verifying: the one that
+    verification compares with, by default the first. witness: a program that runs them for comparison only, since it is
+    not the original and does not know all of them.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Format(NamedTuple):
     read_suffixes: tuple[str, ...] = ()
     archive_suffixes: tuple[str, ...] = ()
     folder_marks: tuple[str, ...] = ()
+    folder_parts: tuple[str, ...] = ()
     is_magic: Callable[[bytes], bool] = lambda head: False
     extra: str | None = None
     reader: str | None = None

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from os import PathLike
 
 from ..budget import Limits, within
+from ..errors import ConversionError
 from ..formats import InputShapes
 from ..formats.destination import Written
 from ..io.files import json_file, transaction
@@ -155,7 +156,11 @@ def _run(job: Job, log: Log) -> Report:
     log.warnings += source.warnings
     source_types = operator_types(source.graph) if options.verifies else {}
     source_codes = tensor_codes(source.graph) if options.verifies else {}
-    result = convert_graph(job, source, log)
+    try:
+        result = convert_graph(job, source, log)
+    except ConversionError as error:
+        error.warnings = source.warnings  # what a reader leaves out may be the reason
+        raise
     mapping = result.mapping()
     verification = None
     if options.verifies:

@@ -59,7 +59,8 @@ class QuantizationSteps(NamedTuple):
         activations = [t for t in graph.tensors if t.data is None and (t.quant or {}).get("op-name")]
         if not activations:
             return None
-        steps = {str(t.name): step for t in graph.outputs if t in activations and (step := _step(t)) is not None}
+        coded = {str(t.name): _copied(t) for t in graph.outputs}
+        steps = {name: step for name, t in coded.items() if t in activations and (step := _step(t)) is not None}
         return cls(min(_bits(t) or 8 for t in activations), steps, of_source)
 
     def step(self, name: str, dtype: Any, expected: Array) -> float | None:
@@ -73,6 +74,13 @@ class QuantizationSteps(NamedTuple):
             return self.steps[name]
         finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
         return math.ldexp(float(finite.max(initial=0.0)), -self.bits)
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    """The tensor whose values an output has: itself, or what it is a copy of, as dequantized codes are."""
+    while not tensor.quant and tensor.producer is not None and tensor.producer.type == "copy":
+        tensor = tensor.producer.input
+    return tensor
 
 
 def _bits(tensor: Tensor) -> int | None:

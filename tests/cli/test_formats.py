@@ -152,6 +152,14 @@ def test_folder_with_a_model_file(tmp_path: Path) -> None:
     assert caught.value.hint == f"give the file '{tmp_path / 'model.onnx'}'"
 
 
+def test_weights_of_caffe2_without_their_net(tmp_path: Path) -> None:
+    (tmp_path / "init_net.pb").write_bytes(b"\x0a\x00")
+    for path in (tmp_path, tmp_path / "init_net.pb"):
+        with pytest.raises(FormatError, match="only a part of a model") as caught:
+            detect_input(path)
+        assert caught.value.hint == "a Caffe2 model folder has a file predict_net.pb"
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

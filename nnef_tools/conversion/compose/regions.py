@@ -83,7 +83,7 @@ class _Span:
 def _cell_limits(b: Builder, rois: Tensor, column: int, cells: int, extent: int, scale: float) -> tuple[Tensor, Tensor]:
     """Begin and end of the cells `[regions, cells]`, cropped to the map."""
     begin, end = (
-        _round(b, b.mul(b.slice(rois, axes=[1], begin=[k], end=[k + 1]), scale)) for k in (column, column + 2)
+        rounded(b, b.mul(b.slice(rois, axes=[1], begin=[k], end=[k + 1]), scale)) for k in (column, column + 2)
     )
     cell = b.div(b.max(b.add(b.sub(end, begin), 1.0), 1.0), float(cells))
     number = positions(cells, np.float32)[None]
@@ -92,6 +92,6 @@ def _cell_limits(b: Builder, rois: Tensor, column: int, cells: int, extent: int,
     return b.clamp(low, 0.0, float(extent)), b.clamp(high, 0.0, float(extent))
 
 
-def _round(b: Builder, x: Tensor) -> Tensor:
+def rounded(b: Builder, x: Tensor) -> Tensor:
     """To the nearest integer, ties away from zero."""
     return b.mul(b.sign(x), b.floor(b.add(b.abs(x), 0.5)))

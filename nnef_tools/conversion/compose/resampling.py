@@ -11,6 +11,7 @@ from ...model.dtypes import nnef_dtype
 from ...ops.resize import AxisMap, linear_neighbors
 from ..building.nnef import Builder
 from ..building.shapes import shape
+from ..maths.generated import positions
 from .axis_maps import take, weighted_sum
 
 TOLERANCE = 1e-6
@@ -76,3 +77,13 @@ def _standard_map(name: str, method: str, extent: int, factor: int) -> AxisMap:
     if name == "nearest_upsample":
         return AxisMap(extent, np.arange(extent * factor)[:, None] // factor)
     return AxisMap(extent, np.arange(0, extent, factor)[:, None])
+
+
+def corners_in_place(extent: int, size: int) -> AxisMap:
+    """Linear interpolation whose first and last items stay in place; as Caffe computes it, in single precision."""
+    step = np.float32(extent - 1) / np.float32(size - 1) if size > 1 else np.float32(0)
+    place = positions(size).astype(np.float32) * step
+    low = place.astype(np.int64)
+    part = (place - low).astype(np.float64)
+    high = np.minimum(low + 1, extent - 1)
+    return AxisMap(extent, np.stack([low, high], axis=1), np.stack([1 - part, part], axis=1))

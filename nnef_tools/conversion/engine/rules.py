@@ -17,6 +17,7 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -113,7 +114,9 @@ class Rule:
             return
         unknown = [key for key in wrong if key not in tests]
         if unknown:
-            raise Unsupported(f"attribute {', '.join(map(repr, unknown))} is not supported")
+            meant = get_close_matches(unknown[0], tests.keys() - attribs.keys(), 1, 0.8) if len(unknown) == 1 else []
+            proposal = f"; is {meant[0]!r} meant?" if meant else ""
+            raise Unsupported(f"attribute {', '.join(map(repr, unknown))} is not supported{proposal}")
         absent = [key for key, required in self.attributes.items() if required and key not in attribs]
         if absent:
             raise Unsupported(f"attribute {', '.join(map(repr, absent))} is missing")

@@ -76,6 +76,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def data_changes(layer: Message, parameter: str) -> str:
+    """What a layer for data does to the values that it reads: empty if it gives them as they are."""
+    own: Mapping[str, Any] = layer[parameter] or {}
+    changed: Mapping[str, Any] = layer["transform_param"] or {}
+    parts = []
+    mean = changed.get("mean_file") or own.get("mean_file") or _plain(changed.get("mean_value", []))
+    if mean:
+        parts.append(f"subtracts the mean {mean}")
+    scale = _plain(changed.get("scale", own.get("scale", 1.0)))
+    if scale != 1:
+        parts.append(f"multiplies by {scale}")
+    return " and ".join(parts)
+
+
 def data_shapes(layer: Message, parameter: str) -> list[list[int | None] | None]:
     """The shapes of the results of a layer that reads data, as far as its parameters tell them."""
     own: Mapping[str, Any] = layer[parameter] or {}

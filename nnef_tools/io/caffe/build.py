@@ -12,7 +12,7 @@ from ...dialects.caffe.layers import FEEDING, JUDGING, LAYERS, REPLACED, Blob
 from ...errors import FormatError, UsageError
 from ...model.graph import Graph, Operation, Tensor
 from ..protobuf import Message
-from .attributes import attributes, data_shapes
+from .attributes import attributes, data_changes, data_shapes
 from .blobs import Array, to_array
 from .parse import Net
 from .select import selected
@@ -60,13 +60,18 @@ class _Builder:
         inputs = self._declared_inputs()
         # a net that was saved in training has data for that phase only
         fed = {
-            top for layer in self._net.layers if layer["type"] in FEEDING for top in layer["top"]
-        } - self._last.keys()
+            top: layer
+            for layer in self._net.layers
+            if layer["type"] in FEEDING
+            for top in layer["top"]
+            if top not in self._last
+        }
         left_out = []
         for k, layer in enumerate(layers):
-            for name in fed.intersection(layer["bottom"]).difference(self._values):
+            for name in sorted(fed.keys() & set(layer["bottom"]) - self._values.keys()):
                 inputs.append(self._input(name, None))
                 self._fed.append(inputs[-1])
+                self._tell_of_changes(fed[name], name)
             if layer["type"] in JUDGING:
                 left_out.append(f"'{layer['name']}' ({layer['type']})")
             elif not self._make_source(k, layer, inputs):
@@ -132,6 +137,8 @@ class _Builder:
             made = [self._input(top, known[n] if n < len(known) else None) for n, top in enumerate(tops)]
             self._fed += made
             inputs += made
+            if type in FEEDING and tops:
+                self._tell_of_changes(layer, tops[0])
         elif type == "DummyData":
             for top, array in zip(tops, _dummies(layer), strict=True):
                 self._values[top] = self._constant(self._name(top, k, layer), array)
@@ -150,6 +157,13 @@ class _Builder:
         else:
             return False
         return True
+
+    def _tell_of_changes(self, layer: Message, top: str) -> None:
+        """Warns of what a layer for data does, which the net that is read leaves to its caller."""
+        if top in layer["top"][:1] and (changes := data_changes(layer, FEEDING[layer["type"]])):
+            self.warnings.append(
+                f"'{layer['name']}' ({layer['type']}) {changes}, which is left out: give input '{top}' such values"
+            )
 
     # layers
 
@@ -224,7 +238,12 @@ class _Builder:
                 f"the net has no weights: {len(without)} layers need some ({shown})",
                 hint="put the .caffemodel beside it, under the same name, or name it with --weights",
             )
-        there = ", ".join(f"'{name}'" for name in list(self._blobs)[:5]) or "none"
+        if not self._blobs:
+            raise FormatError(
+                f"the file that is given for the weights has none: {len(without)} layers need some ({shown})",
+                hint="give the .caffemodel that training has saved",
+            )
+        there = ", ".join(f"'{name}'" for name in list(self._blobs)[:5])
         raise FormatError(
             f"the weights are those of another net: there are none for {len(without)} of {len(needy)} layers ({shown})",
             hint=f"layers are matched by name; there are weights for {there}",

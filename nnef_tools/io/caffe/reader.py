@@ -12,6 +12,7 @@ from .build import InputShapes, build_graph
 from .parse import Net, parse_file
 
 BINARY = ".caffemodel"
+_MAX_SHOWN = 5
 
 
 class Reader:
@@ -52,7 +53,8 @@ class Reader:
             if error.where and error.where.startswith(str(path)):
                 raise
             where = f"{path}: {error.where}" if error.where else str(path)
-            raise FormatError(error.message, error.details, where=where, hint=error.hint) from error
+            details = (*error.details, *(f"{name} is not known" for name in net.unknown[:_MAX_SHOWN]))
+            raise FormatError(error.message, details, where=where, hint=error.hint) from error
         except MemoryError as error:
             raise FileError("there is not enough memory to read the file", where=str(path)) from error
         self.warnings += warnings

@@ -14,6 +14,14 @@ from ..protobuf import Message
 from .arguments import arguments_of
 from .fillers import filled
 
+_WEIGHTED = frozenset(
+    (
+        *("Conv", "Conv1D", "Conv2D", "Conv3D", "ConvRelu", "ConvTranspose", "FC", "FCTransposed", "InstanceNorm"),
+        *("GroupNorm", "PRelu", "SpatialBN", "Int8Conv", "Int8ConvRelu", "Int8ConvTranspose", "Int8FC"),
+    )
+)
+"""Operators whose inputs behind the first one are weights."""
+
 Info = Mapping[str, tuple[Any, tuple[int, ...]]]
 """Name of an input -> the class of its items, and its shape."""
 
@@ -26,13 +34,15 @@ def build_graph(
     info: of the inputs, None if it is not known. input_shapes: name -> extents, which count more than those of info.
     Raises FormatError and, for input shapes of what is not an input, UsageError.
     """
-    builder = _Builder(Graph(predict["name"] or None), predict, info)
+    remedy = "init_net.pb, which has the weights, is not there" if init is None else _OTHER_MODEL
+    builder = _Builder(Graph(predict["name"] or None), predict, info, remedy)
     if init is not None:
         builder.add(init, skipped={*(info or {}), *(input_shapes or {})} or _placeholders(predict, init))
     prepared = len(builder.graph.operations)
     builder.add(predict)
     if not predict["op"]:
         raise FormatError("the net has no operators")
+    builder.check_weights(input_shapes or {})
     builder.bind()
     _drop_unused(builder.graph, prepared)
     builder.name()
@@ -40,14 +50,18 @@ def build_graph(
     return builder.graph
 
 
+_OTHER_MODEL = "init_net.pb may be that of another model"
+
+
 class _Builder:
     """Blobs are variables that operators may overwrite, also their own inputs; a tensor is one version of a blob."""
 
-    def __init__(self, graph: Graph, predict: Message, info: Info | None) -> None:
+    def __init__(self, graph: Graph, predict: Message, info: Info | None, remedy: str) -> None:
         self.graph = graph
         self.versions: dict[str, list[Tensor]] = {}
         self._predict = predict
         self._info = info
+        self._remedy = remedy  # for blobs without a value
         self._inputs: dict[str, Tensor] = {}
 
     def add(self, net: Message, skipped: Container[str] = ()) -> None:
@@ -84,11 +98,23 @@ class _Builder:
             if self._info is not None and blob not in self._info:
                 raise FormatError(
                     f"blob '{blob}' has no value: it is neither filled nor computed, nor an input by value_info.json",
-                    hint="init_net.pb may be that of another model",
+                    hint=self._remedy,
                 )
             self._inputs[blob] = Tensor(self.graph, blob, dtype=np.float32)
             self.versions[blob] = [self._inputs[blob]]
         return self.versions[blob][-1]
+
+    def check_weights(self, given: Container[str]) -> None:
+        """FormatError if weights would be inputs, since nothing fills them, unless their shapes are given."""
+        if self._info is not None:
+            return  # it names the inputs
+        for op in self._predict["op"]:
+            missing = [blob for blob in op["input"][1:] if blob in self._inputs and blob not in given]
+            if op["type"] in _WEIGHTED and missing:
+                raise FormatError(
+                    f"blob '{missing[0]}', a weight of {op['type']}, has no value",
+                    hint=f"{self._remedy}; if it is an input, give its shape with --shape",
+                )
 
     def bind(self) -> None:
         """Sets inputs, in the order of the net, and outputs: by default what nothing reads."""

@@ -163,6 +163,12 @@ def test_interp(body: str, size: tuple[int, int], tmp_path: Path) -> None:
     assert_agree(y, image.astype(np.float32), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("body", ["height: 9 width: 8 zoom_factor: 2", "height: 9", "width: 8 shrink_factor: 2"])
+def test_interp_with_sizes_that_do_not_fit_together(body: str, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="give both extents or factors"):
+        run(tmp_path, "Interp", f"interp_param {{ {body} }}", np.ones((1, 2, 5, 6), np.float32))
+
+
 def test_upsample_repeats_or_takes_positions(tmp_path: Path) -> None:
     x = random(1, 2, 3, 4)
     (y,) = run(tmp_path, "Upsample", "upsample_param { scale: 2 }", x)

@@ -57,6 +57,14 @@ def test_unknown_layers_are_refused_or_copied(odd: Path) -> None:
     assert types(graph) == ["Odd", "relu"]
 
 
+def test_refusals_tell_what_the_reader_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(ODD.replace('type: "Odd" bottom', 'type: "ReLU" botom'))
+    with pytest.raises(ConversionError, match="is missing") as caught:
+        convert_model(path, tmp_path / "net.onnx")
+    assert caught.value.warnings[0] == "field 'botom' of layer 'o' (ReLU) is not known, and left out"
+
+
 def test_layers_of_unknown_kind_are_listed_together(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(ODD + 'layer { name: "f" type: "Filter" bottom: "x" bottom: "x" top: "z" }')

@@ -14,6 +14,7 @@ from nnef_tools import Transform
 from nnef_tools.conversion.caffe2_to_nnef import Converter
 from nnef_tools.errors import ConversionError
 from nnef_tools.io.caffe2 import Reader
+from nnef_tools.verification.quantization_tolerance import QuantizationSteps
 
 from ...support.caffe2_models import net_bytes, recorded
 from ...support.nnef_models import run_nnef, types
@@ -47,6 +48,7 @@ POOL = {"kernel": 2, "stride": 2}
         (("RecurrentNetwork", "x", "y", {}), "it runs a net of its own"),
         (("Nonsense", "x", "y", {}), "there is no rule for Nonsense"),
         (("Relu", "x", "y", {"nonsense": 1}), "attribute 'nonsense' is not supported"),
+        (("MaxPool", "x", "y", {"kernel": 2, "ordr": "NHWC"}), "attribute 'ordr' is not supported; is 'order' meant?"),
         (("Dropout", "x", "y", {"ratio": 0.5}), "is_test = 0: drops at random"),
         (("MaxPool", "x", "y", {**POOL, "order": "NCWH"}), "order = 'NCWH' is not known"),
         (("MaxPool", "x", "y", {**POOL, "legacy_pad": 2, "pad": 1}), "legacy_pad = 2 together with pads"),
@@ -66,6 +68,10 @@ POOL = {"kernel": 2, "stride": 2}
 )
 def test_reasons(tmp_path: Path, operator: tuple[str, str, str, dict[str, Any]], message: str) -> None:
     assert message in reason(tmp_path, [("Relu", "x", "z", {}), operator], x=IMAGE)
+
+
+def test_positions_that_float32_does_not_hold(tmp_path: Path) -> None:
+    assert "too large to count positions" in reason(tmp_path, [("TopK", "x", "v i y", {})], x=[2, (1 << 23) + 1])
 
 
 def test_arguments_that_change_nothing(tmp_path: Path) -> None:
@@ -93,6 +99,14 @@ def test_operators_are_mirrored_with_a_shape_function(tmp_path: Path) -> None:
     graph = Converter(mirror_unsupported=True, custom_shapes={"MyRelu": lambda x, **_: x})(source)
     assert types(graph) == ["MyRelu"]
     assert graph.outputs[0].shape == (2, 3)
+
+
+def test_dequantized_outputs_have_the_steps_of_their_codes(tmp_path: Path) -> None:
+    model = recorded("int8_network")
+    graph = Converter()(Reader()(model.write(tmp_path)))
+    steps = QuantizationSteps.of(graph, of_source=False)
+    assert steps is not None
+    assert list(steps.steps.values()) == pytest.approx([model.steps["r"][0]] * 2)
 
 
 def test_names_of_versions(tmp_path: Path) -> None:

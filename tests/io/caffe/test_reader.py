@@ -126,6 +126,26 @@ def test_data_of_training_are_inputs_of_a_net_without_others(read) -> None:
     assert names(graph.outputs) == ["f"]
 
 
+@pytest.mark.parametrize("phase", ["TEST", "TRAIN"])
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ("transform_param { scale: 0.5 mirror: true }", "multiplies by 0.5"),
+        (
+            "transform_param { mean_value: 104 mean_value: 117 scale: 0.1 }",
+            "subtracts the mean [104.0, 117.0] and multiplies by 0.1",
+        ),
+        ('transform_param { mean_file: "m.binaryproto" }', "subtracts the mean m.binaryproto"),
+        ("data_param { scale: 0.25 }", "multiplies by 0.25"),
+    ],
+)
+def test_what_layers_for_data_do_to_values_is_told(read, phase: str, fields: str, text: str) -> None:
+    layers = f"""layer {{ name: "d" type: "Data" top: "x" include {{ phase: {phase} }} {fields} }}
+    layer {{ name: "r" type: "ReLU" bottom: "x" top: "y" }}"""
+    _, warnings = read(layers)
+    assert warnings == [f"'d' (Data) {text}, which is left out: give input 'x' such values"]
+
+
 def test_given_shapes_replace_those_of_the_file(read) -> None:
     graph, _ = read(INPUT + CONV, {"conv": FILTERS}, x=(2, 2, 8, 8))
     assert graph.inputs[0].shape == (2, 2, 8, 8)
@@ -236,6 +256,13 @@ def test_weights_of_another_net(read) -> None:
     found = error(read, INPUT + CONV, {"other": FILTERS})
     assert found.message == "the weights are those of another net: there are none for 1 of 1 layers ('conv')"
     assert found.hint == "layers are matched by name; there are weights for 'other'"
+    found = error(read, INPUT + CONV, {"other": ()})
+    assert found.message.startswith("the file that is given for the weights has none: 1 layers need some ('conv')")
+
+
+def test_errors_name_what_is_not_known(read) -> None:
+    found = error(read, INPUT + CONV.replace("layer", "layr") + CONV.replace('"x"', '"y"'))
+    assert found.details == ("field 'layr' of the net is not known",)
 
 
 def test_damaged_weights(tmp_path: Path) -> None:

@@ -180,6 +180,22 @@ def test_wrong_weights(tmp_path: Path, init: Operators, message: str) -> None:
         Reader()(folder)
 
 
+def test_missing_weights(tmp_path: Path) -> None:
+    net = net_bytes([("FC", "x w b", "y", {})], "x w b")
+    shapes = {"x": (2, 3), "w": (4, 3), "b": (4,)}
+    for info in (None, {"x": [1, [2, 3]]}):
+        with pytest.raises(FormatError, match=r"blob .w.*has no value") as caught:
+            Reader()(model(tmp_path, net, info=info))
+        assert "init_net.pb, which has the weights, is not there" in str(caught.value.hint)
+    (tmp_path / "value_info.json").unlink()
+    fill = ("GivenTensorFill", "", "w", {"shape": [4, 3], "values": [1.0] * 12})
+    with pytest.raises(FormatError, match="blob 'b', a weight of FC, has no value") as caught:
+        Reader()(model(tmp_path, net, net_bytes([fill], "", "w")))
+    assert "another model" in str(caught.value.hint)
+    (tmp_path / "init_net.pb").unlink()
+    assert [t.name for t in Reader()(tmp_path, shapes).inputs] == ["x", "w", "b"]
+
+
 @pytest.mark.parametrize(
     ("info", "message"),
     [

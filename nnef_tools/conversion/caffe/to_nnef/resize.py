@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ....errors import InvalidOperator
 from ....model import Tensor
-from ....ops.resize import AxisMap
 from ...building.nnef import Builder
 from ...building.shapes import shape
-from ...compose.resampling import resampled, standard_resampling
+from ...compose.resampling import corners_in_place, resampled, standard_resampling
 from ...engine.rules import to_nnef
-from ...maths.generated import positions
 
 
 @to_nnef("caffe", "Interp")
@@ -30,6 +26,10 @@ def interp(
     if len(shape(x)) != 4 or pad_beg > 0 or pad_end > 0 or min(zoom_factor, shrink_factor) < 1:
         factors = f"factors {zoom_factor} and {shrink_factor}"
         raise InvalidOperator(f"input of shape {shape(x)}, pads {pad_beg} and {pad_end}, {factors}")
+    if bool(height) != bool(width) or (height and max(zoom_factor, shrink_factor) > 1):
+        raise InvalidOperator(
+            f"height {height}, width {width} with factors {zoom_factor}, {shrink_factor}: give both extents or factors"
+        )
     if pad_beg or pad_end:
         x = b.pad(x, padding=[(0, 0), (0, 0), (pad_beg, pad_end), (pad_beg, pad_end)])
     own = shape(x)[2:]
@@ -39,18 +39,8 @@ def interp(
         sizes = [(extent - 1) // shrink_factor + 1 for extent in own]
         sizes = [extent + (extent - 1) * (zoom_factor - 1) for extent in sizes]
     pairs = enumerate(zip(own, sizes, strict=True), 2)
-    maps = {axis: _linear(extent, size) for axis, (extent, size) in pairs if extent != size}
+    maps = {axis: corners_in_place(extent, size) for axis, (extent, size) in pairs if extent != size}
     if not maps:
         return x
     standard = standard_resampling(b, x, maps)
     return resampled(b, x, maps) if standard is None else standard
-
-
-def _linear(extent: int, size: int) -> AxisMap:
-    """Weights of the two neighbors of each position; as Caffe computes them, in single precision."""
-    step = np.float32(extent - 1) / np.float32(size - 1) if size > 1 else np.float32(0)
-    place = positions(size).astype(np.float32) * step
-    low = place.astype(np.int64)
-    part = (place - low).astype(np.float64)
-    high = np.minimum(low + 1, extent - 1)
-    return AxisMap(extent, np.stack([low, high], axis=1), np.stack([1 - part, part], axis=1))

@@ -12,7 +12,7 @@ from ....errors import InvalidOperator, Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape, transpose, unsqueeze
-from ...compose.regions import maxima_of_regions
+from ...compose.regions import maxima_of_regions, rounded
 from ...engine.rules import to_nnef
 from ...maths.generated import Array, grid, positions
 
@@ -66,8 +66,8 @@ def psroi_pooling(
 
 def _cells(b: Builder, rois: Tensor, column: int, cells: int, extent: int, scale: float) -> Tensor:
     """Which positions of an axis belong to which cell, as 1 and 0: [regions, cells, extent]."""
-    begin = b.mul(_rounded(b, b.slice(rois, axes=[1], begin=[column], end=[column + 1])), scale)
-    last = _rounded(b, b.slice(rois, axes=[1], begin=[column + 2], end=[column + 3]))
+    begin = b.mul(rounded(b, b.slice(rois, axes=[1], begin=[column], end=[column + 1])), scale)
+    last = rounded(b, b.slice(rois, axes=[1], begin=[column + 2], end=[column + 3]))
     length = b.max(b.sub(b.mul(b.add(last, 1.0), scale), begin), 0.1)
     cell = b.div(length, float(cells))
     number = positions(cells, np.float32)[None]
@@ -76,11 +76,6 @@ def _cells(b: Builder, rois: Tensor, column: int, cells: int, extent: int, scale
     place = b.constant(positions(extent, np.float32).reshape(1, 1, extent))
     inside = b.and_(b.ge(place, unsqueeze(b, low, [2])), b.lt(place, unsqueeze(b, high, [2])))
     return b.select(inside, 1.0, 0.0)
-
-
-def _rounded(b: Builder, x: Tensor) -> Tensor:
-    """To the nearest integer, ties away from zero."""
-    return b.mul(b.sign(x), b.floor(b.add(b.abs(x), 0.5)))
 
 
 @to_nnef("caffe", "Proposal")

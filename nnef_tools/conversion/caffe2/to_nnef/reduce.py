@@ -9,6 +9,7 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
 from ...building.shapes import all_positive, positive, reshape, shape, squeeze
 from ...engine.rules import Int, to_nnef
@@ -127,6 +128,8 @@ def top_k(b: Builder, x: Tensor, count: Int | None = None, *, k: int = 1, axis: 
     values, indices = b.top_k(x, k=k if count is None else count, axis=place, largest=True, sorted=True)
     if not (len(b.wanted) > 2 and b.wanted[2]):
         return values, indices
+    if math.prod(own) > MAX_EXACT_INTEGER:
+        raise Unsupported(f"an input of shape {own} is too large to count positions in float32")
     step = math.prod(own[place + 1 :])
     total = b.mul(b.cast(indices, np.float32), float(step))
     for axis_before, extent in enumerate(own):

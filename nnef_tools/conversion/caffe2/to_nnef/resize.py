@@ -10,7 +10,7 @@ from ....model import Tensor
 from ....ops.resize import AxisMap
 from ...building.nnef import Builder
 from ...building.shapes import shape
-from ...compose.resampling import resampled, standard_resampling
+from ...compose.resampling import corners_in_place, resampled, standard_resampling
 from ...engine.rules import Floats, to_nnef
 from ..common import from_channels_first, to_channels_first
 
@@ -33,13 +33,7 @@ def _nearest(extent: int, scale: float) -> AxisMap:
 
 def _linear(extent: int, scale: float) -> AxisMap:
     """Interpolates between the two nearest items, the first and last of which stay in place."""
-    size = _size(extent, scale)
-    step = np.float32(extent - 1) / np.float32(size - 1) if size > 1 else np.float32(0)
-    place = np.arange(size, dtype=np.float32) * step
-    low = place.astype(np.int64)
-    high = np.minimum(low + 1, extent - 1)
-    part = (place - low).astype(np.float64)
-    return AxisMap(extent, np.stack([low, high], axis=1), np.stack([1 - part, part], axis=1))
+    return corners_in_place(extent, _size(extent, scale))
 
 
 def _resized(b: Builder, x: Tensor, scales: list[float], order: str, *, linear: bool) -> Tensor:
