@@ -125,10 +125,10 @@ def _facts(found: Difference) -> dict[str, Any]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    from ..inspection.difference import label
+    from ..inspection.summary import label_of
 
     def end(operation: Any) -> dict[str, str] | None:
-        return None if operation is None else {"type": operation.type, "name": label(operation)}
+        return None if operation is None else {"type": operation.type, "name": label_of(operation)}
 
     return {
         "kind": change.kind,

@@ -21,6 +21,7 @@ from ..pipeline.job import Log
 from ..pipeline.stages import NO_PLUGINS, open_model
 from .matching import Matching, Side, digest, paired_tensors
 from .picture.text import clean, dtype_label, shape_label, value_label
+from .summary import label_of
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 
@@ -44,7 +45,7 @@ class Change:
     def text(self) -> str:
         """The change in a line."""
         operation = self.a or self.b
-        what = self.name if operation is None else f"{clean(operation.type or '?')} '{clean(label(operation), 80)}'"
+        what = self.name if operation is None else f"{clean(operation.type or '?')} '{clean(label_of(operation), 80)}'"
         return f"{what}: {'; '.join(self.details)}" if self.details else what
 
 
@@ -153,11 +154,6 @@ def difference(a: Graph, b: Graph, *, is_nnef: bool = False) -> Difference:
             changes.append(Change(CHANGED, x, y, tuple(details)))
     changes += [Change(ADDED, b=y) for y in others.operations if y not in matching.partner]
     return Difference(a, b, tuple(changes), matching.partner, follow)
-
-
-def label(operation: Operation) -> str:
-    """The name by which people find an operation: its own, or that of its first result."""
-    return operation.name or next((tensor.name for tensor in operation.outputs if tensor.name), "") or ""
 
 
 def _interface(a: Graph, b: Graph) -> Iterator[Change]:
