@@ -77,15 +77,18 @@ def difference_of_files(
     *,
     formats: tuple[str | None, str | None] = (None, None),
     input_shapes: InputShapes | None = None,
+    signature: str | None = None,
+    weights: str | PathLike[str] | None = None,
     limits: Limits | None = None,
 ) -> Difference:
     """The difference of two models. Those of different dialects are both converted to NNEF, in memory.
 
-    formats: their names, by default recognized. input_shapes: for inputs of either that leave them open. Errors of
-    opening and, for different dialects, ConversionError.
+    formats: their names, by default recognized. input_shapes: for inputs of either that leave them open. signature,
+    weights: of either, see `pipeline.open_graph`. Errors of opening and, for different dialects, ConversionError.
     """
     paths = Path(a), Path(b)
     found = [detect_input(path, name) for path, name in zip(paths, formats, strict=True)]
+    reader_options = {"signature": signature, "weights": weights}
     over_nnef = found[0].dialect is not found[1].dialect
     with within(current() if limits is None else limits):
         warnings: list[str] = []
@@ -93,7 +96,7 @@ def difference_of_files(
         for path, format in zip(paths, found, strict=True):
             shapes = format.dialect.by_tensor_name(input_shapes or {})
             log = Log()
-            opened = open_model(path, format, shapes, None, None, {}, NO_PLUGINS, log)
+            opened = open_model(path, format, shapes, None, None, reader_options, NO_PLUGINS, log)
             graph, more = _as_nnef(opened.graph, format) if over_nnef else (opened.graph, [])
             warnings += [f"{path}: {text}" for text in (*opened.warnings, *more)]
             graphs.append(graph)

@@ -106,7 +106,7 @@ def summarize(model: SizedModel) -> Summary:
         origin=graph.metadata.get(FORMAT),
         inputs=model.inputs,
         outputs=tuple(
-            _shaped(output, model.shape_of(t)) for output, t in zip(model.outputs, graph.outputs, strict=True)
+            _completed(output, model, tensor) for output, tensor in zip(model.outputs, graph.outputs, strict=True)
         ),
         operators=dict(sorted(Counter(str(op.type) for op in model.operators).items())),
         parameters=_by_type(tensor for tensor in constants if tensor.rank != 0),
@@ -130,11 +130,16 @@ def summarize(model: SizedModel) -> Summary:
     )
 
 
-def _shaped(output: Interface, shape: Shape | None) -> Interface:
-    """An output with that shape, if the file has none."""
-    if output.shape is not None or shape is None:
-        return output
-    return replace(output, shape=tuple("?" if extent is None else extent for extent in shape))
+def _completed(output: Interface, model: SizedModel, tensor: Tensor) -> Interface:
+    """An output with the shape and the item type that were found, if the file has none.
+
+    A first extent of 1 is unknown where the batch was assumed to be 1.
+    """
+    shape = model.shape_of(tensor)
+    if output.shape is None and shape is not None:
+        extents = (None, *shape[1:]) if model.assumed and shape[:1] == (1,) else shape
+        output = replace(output, shape=tuple("?" if extent is None else extent for extent in extents))
+    return replace(output, dtype=dtype_name(tensor.dtype or model.type_of(tensor)))
 
 
 def operator_rows(model: SizedModel) -> list[OperatorRow]:
