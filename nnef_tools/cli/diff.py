@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..formats import FORMATS
-from .options import SHAPE_WORD, Names, Parser, add_common_options, add_limits, guarded, parse_shapes
+from .options import (
+    SHAPE_WORD,
+    Names,
+    Parser,
+    add_common_options,
+    add_limits,
+    add_reader_options,
+    guarded,
+    parse_shapes,
+    reader_options,
+)
 from .paths import check_output, file_name, source_path
 from .render import note, print_json, print_result, progress, warn_all
 
@@ -34,8 +44,9 @@ def build_parser(prog: str = "nnef-tools diff") -> Parser:
     group.add_argument("--format", choices=("text", "html"), help="a list (text), or a page with both models (html)")
     group.add_argument("-o", "--output", metavar="FILE", help="the page to write (default: A-B.html)")
     group = parser.add_argument_group("models")
-    group.add_argument("--format-a", choices=tuple(FORMATS), help="of the first model (default: by content and suffix)")
-    group.add_argument("--format-b", choices=tuple(FORMATS), help="of the second model")
+    formats = tuple(FORMATS)
+    group.add_argument("--input-format-a", choices=formats, help="of the first model (default: by content and suffix)")
+    group.add_argument("--input-format-b", choices=formats, help="of the second model")
     group.add_argument(
         "--shape",
         nargs="+",
@@ -43,6 +54,7 @@ def build_parser(prog: str = "nnef-tools diff") -> Parser:
         metavar="NAME:EXTENTS",
         help="extents of inputs, where the models leave them open: x:1,3,224,224",
     )
+    add_reader_options(group)
     add_common_options(parser)
     add_limits(parser)
     return parser
@@ -54,6 +66,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ..formats import detect_input
     from ..inspection.difference import difference_of_files
 
     warn_all(getattr(args, "warnings", ()))
@@ -65,8 +78,13 @@ def _run(args: argparse.Namespace) -> int:
     check_output({"--output": output}, *["--json"] * args.json)
     with progress() as show:
         show("compare")
+        formats = detect_input(a, args.input_format_a), detect_input(b, args.input_format_b)
         found = difference_of_files(
-            a, b, formats=(args.format_a, args.format_b), input_shapes=parse_shapes(None, args.shape or ())
+            a,
+            b,
+            formats=(formats[0].name, formats[1].name),
+            input_shapes=parse_shapes(None, args.shape or ()),
+            **reader_options(args, *formats),
         )
     warn_all(found.warnings)
     if output is not None:
@@ -125,10 +143,10 @@ def _facts(found: Difference) -> dict[str, Any]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    from ..inspection.difference import label
+    from ..inspection.summary import label_of
 
     def end(operation: Any) -> dict[str, str] | None:
-        return None if operation is None else {"type": operation.type, "name": label(operation)}
+        return None if operation is None else {"type": operation.type, "name": label_of(operation)}
 
     return {
         "kind": change.kind,

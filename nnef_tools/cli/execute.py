@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..execution.runtimes import AUTO, BACKENDS, is_converted, kernel_backends, make_executor
-from ..formats import FORMATS
 from .image_options import ITEMS, add_image_options, given_image_options, image_options
 from .options import (
     SHAPE_WORD,
     Names,
     Parser,
     add_common_options,
+    add_input_format,
     add_limits,
     add_reader_options,
     guarded,
@@ -66,7 +66,7 @@ def build_parser(prog: str = "nnef-tools execute") -> Parser:
         shortened=SHORTENED,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to run")
-    parser.add_argument("--format", choices=tuple(FORMATS), help="of the model (default: by content and suffix)")
+    add_input_format(parser, "--format", "--input-format")
     _add_inputs(parser)
     _add_images(parser)
     _add_outputs(parser)

@@ -7,19 +7,21 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..formats import FORMATS
 from .options import (
     SHAPE_WORD,
     Names,
     Parser,
     add_common_options,
+    add_input_format,
     add_limits,
     add_reader_options,
     parse_limits,
     parse_shapes,
+    reader_options,
 )
 from .paths import source_path
 from .render import progress, warn_all
@@ -41,7 +43,7 @@ def model_parser(prog: str, description: str, shortened: tuple[str, ...] = ()) -
 def add_model_options(parser: Parser) -> None:
     """Adds the options that open the model, and those of every command."""
     group = parser.add_argument_group("model")
-    group.add_argument("--format", choices=tuple(FORMATS), help="of the model (default: by content and suffix)")
+    add_input_format(group, "--format", "--input-format")
     group.add_argument(
         "--shape",
         nargs="+",
@@ -63,22 +65,24 @@ def add_model_options(parser: Parser) -> None:
 
 def open_for(args: argparse.Namespace, parser: Parser, *, counted: bool = True) -> SizedModel:
     """Opens the model of a command line, with progress on a terminal. counted: count it, too."""
+    from ..formats import detect_input
     from ..inspection.opening import open_sized
     from ..plugins import Plugins
 
     if args.model is None:
         hint = parser.swallowed(args) or f"{parser.prog} MODEL"
         raise UsageError("the following argument is required: MODEL", hint=hint)
+    path = source_path(args.model)
+    options = reader_options(args, detect_input(Path(path), args.format))
     plugins = Plugins.load(shapes=args.custom_shapes or ())
     warn_all(plugins.warnings)
     with progress() as show:
         show("read")
         model = open_sized(
-            source_path(args.model),
+            path,
             format=args.format,
             input_shapes=parse_shapes(None, args.shape or ()),
-            signature=args.signature,
-            weights=args.weights,
+            **options,
             plugins=plugins,
             limits=parse_limits(args.limits),
         )

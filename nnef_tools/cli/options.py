@@ -16,8 +16,9 @@ from typing import Any
 
 from ..budget import within
 from ..errors import FileError, NnefToolsError, UsageError
+from ..formats import FORMATS, Format
 from .parser import EXIT_CODES, Names, Parser, add_common_options, add_limits, integer, option_name, shortened
-from .render import flush_output, give_up, own_warnings, print_error, print_json, print_traceback, quietly
+from .render import flush_output, give_up, own_warnings, print_error, print_json, print_traceback, quietly, warn
 
 __all__ = [
     "EXIT_CODES",
@@ -25,6 +26,7 @@ __all__ = [
     "Names",
     "Parser",
     "add_common_options",
+    "add_input_format",
     "add_limits",
     "add_reader_options",
     "guarded",
@@ -34,6 +36,7 @@ __all__ = [
     "parse_limits",
     "parse_literal",
     "parse_shapes",
+    "reader_options",
     "shortened",
 ]
 
@@ -59,10 +62,26 @@ class InterruptionError(NnefToolsError):
     exit_code = 130
 
 
+def add_input_format(group: argparse._ActionsContainer, *names: str) -> None:
+    """Adds the option for the format of the model: `--input-format`, or names of it of which the first is `dest`."""
+    text = "of the model (default: by content and suffix)"
+    group.add_argument(*(names or ("--input-format",)), choices=tuple(FORMATS), help=text)
+
+
 def add_reader_options(group: argparse._ArgumentGroup) -> None:
     """Adds the options that the readers of single formats have."""
     group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model")
     group.add_argument("--weights", metavar="FILE", help="the weights of a Caffe net (default: the file beside it)")
+
+
+def reader_options(args: argparse.Namespace, *formats: Format) -> dict[str, Any]:
+    """The values of the options for readers; warns of those that are given, and that no reader of the formats has."""
+    values = {"signature": args.signature, "weights": args.weights}
+    for name, value in values.items():
+        if value is not None and not any(name in format.reader_options for format in formats):
+            titles = " and ".join(dict.fromkeys(format.title for format in formats))
+            warn(f"{option_name(name)} has no effect on {titles} models")
+    return values
 
 
 def guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

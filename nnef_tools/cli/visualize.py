@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..formats import FORMATS
 from .options import (
     SHAPE_WORD,
     Names,
     Parser,
     add_common_options,
+    add_input_format,
     add_limits,
     add_reader_options,
     guarded,
     names_or_all,
     parse_shapes,
+    reader_options,
 )
 from .paths import check_output, file_name, source_path
 from .render import note, print_json, print_result, progress, warn, warn_all
@@ -26,6 +27,7 @@ from .render import note, print_json, print_result, progress, warn, warn_all
 if TYPE_CHECKING:
     from ..formats import InputShapes
     from ..inspection.opening import SizedModel
+    from ..pipeline.stages import OpenModel
 
 KINDS = ("svg", "html", "pdf", "png", "dot")
 
@@ -61,7 +63,7 @@ def build_parser(prog: str = "nnef-tools visualize") -> Parser:
     group.add_argument("--expand", action="store_true", help="draw every occurrence of repeated blocks")
     group.add_argument("--show-variables", action="store_true", help="draw weights and constants as boxes of their own")
     group = parser.add_argument_group("model")
-    group.add_argument("--input-format", choices=tuple(FORMATS), help="of the model (default: by content and suffix)")
+    add_input_format(group)
     group.add_argument(
         "--shape",
         nargs="+",
@@ -110,13 +112,13 @@ def _run(args: argparse.Namespace) -> int:
         show("read")
         format = detect_input(path, args.input_format)
         shapes = parse_shapes(None, args.shape or ())
-        reader_options = {"signature": args.signature, "weights": args.weights}
-        model = open_structure(path, format, format.dialect.by_tensor_name(shapes or {}), reader_options)
+        options = reader_options(args, format)
+        model = open_structure(path, format, format.dialect.by_tensor_name(shapes or {}), options)
         graph = model.graph
         unknown = prepare(graph, format.dialect, names_or_all(args.decompose))
         show("draw")
         look = Look(variables=args.show_variables, verbose=args.verbose, expand=args.expand)
-        costs = costs_of(graph, _sized(path, format.name, shapes, reader_options)) if kind == "html" else {}
+        costs = costs_of(graph, _sized(model, path, shapes, options)) if kind == "html" else {}
         made = picture(graph, look, kind, path.name, costs)
         with replace_file(output) as file:
             file.write(made.content)
@@ -145,11 +147,14 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sized(path: Path, format: str, shapes: InputShapes | None, reader_options: Mapping[str, Any]) -> SizedModel:
-    """The model with what its operators cost, for a batch of 1 where that is open."""
-    from ..inspection.opening import open_sized
+def _sized(opened: OpenModel, path: Path, shapes: InputShapes | None, options: Mapping[str, Any]) -> SizedModel:
+    """The model with what its operators cost: opened once more, for a batch of 1, if its inputs leave extents open."""
+    from ..inspection.opening import as_it_is, open_sized
 
-    model = open_sized(path, format=format, input_shapes=shapes, **reader_options)
+    if all(tensor.volume is not None for tensor in opened.graph.inputs):
+        model = as_it_is(opened, path)
+    else:
+        model = open_sized(path, format=opened.format.name, input_shapes=shapes, **options)
     if model.problem is not None:
         note(f"MACs are not known: {model.problem.message}" + (f"; {model.problem.hint}" if model.problem.hint else ""))
     return model

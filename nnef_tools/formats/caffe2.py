@@ -10,6 +10,7 @@ CAFFE2 = Dialect(
     owns=has_capitalized_operators,
     to_nnef="conversion.caffe2_to_nnef:Converter",
     from_nnef="conversion.nnef_to_caffe2:Converter",
+    complete_shapes="conversion.caffe2.to_nnef.converter:fill_shapes",
 )
 
 FORMATS = (

@@ -21,6 +21,7 @@ from ..pipeline.job import Log
 from ..pipeline.stages import NO_PLUGINS, open_model
 from ..verification.matching import Matching, Side, digest, paired_tensors
 from .picture.text import clean, dtype_label, shape_label, value_label
+from .summary import label_of
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 
@@ -44,7 +45,7 @@ class Change:
     def text(self) -> str:
         """The change in a line."""
         operation = self.a or self.b
-        what = self.name if operation is None else f"{clean(operation.type or '?')} '{clean(label(operation), 80)}'"
+        what = self.name if operation is None else f"{clean(operation.type or '?')} '{clean(label_of(operation), 80)}'"
         return f"{what}: {'; '.join(self.details)}" if self.details else what
 
 
@@ -76,15 +77,18 @@ def difference_of_files(
     *,
     formats: tuple[str | None, str | None] = (None, None),
     input_shapes: InputShapes | None = None,
+    signature: str | None = None,
+    weights: str | PathLike[str] | None = None,
     limits: Limits | None = None,
 ) -> Difference:
     """The difference of two models. Those of different dialects are both converted to NNEF, in memory.
 
-    formats: their names, by default recognized. input_shapes: for inputs of either that leave them open. Errors of
-    opening and, for different dialects, ConversionError.
+    formats: their names, by default recognized. input_shapes: for inputs of either that leave them open. signature,
+    weights: of either, see `pipeline.open_graph`. Errors of opening and, for different dialects, ConversionError.
     """
     paths = Path(a), Path(b)
     found = [detect_input(path, name) for path, name in zip(paths, formats, strict=True)]
+    reader_options = {"signature": signature, "weights": weights}
     over_nnef = found[0].dialect is not found[1].dialect
     with within(current() if limits is None else limits):
         warnings: list[str] = []
@@ -92,7 +96,7 @@ def difference_of_files(
         for path, format in zip(paths, found, strict=True):
             shapes = format.dialect.by_tensor_name(input_shapes or {})
             log = Log()
-            opened = open_model(path, format, shapes, None, None, {}, NO_PLUGINS, log)
+            opened = open_model(path, format, shapes, None, None, reader_options, NO_PLUGINS, log)
             graph, more = _as_nnef(opened.graph, format) if over_nnef else (opened.graph, [])
             warnings += [f"{path}: {text}" for text in (*opened.warnings, *more)]
             graphs.append(graph)
@@ -153,11 +157,6 @@ def difference(a: Graph, b: Graph, *, is_nnef: bool = False) -> Difference:
             changes.append(Change(CHANGED, x, y, tuple(details)))
     changes += [Change(ADDED, b=y) for y in others.operations if y not in matching.partner]
     return Difference(a, b, tuple(changes), matching.partner, follow)
-
-
-def label(operation: Operation) -> str:
-    """The name by which people find an operation: its own, or that of its first result."""
-    return operation.name or next((tensor.name for tensor in operation.outputs if tensor.name), "") or ""
 
 
 def _interface(a: Graph, b: Graph) -> Iterator[Change]:

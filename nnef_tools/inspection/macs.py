@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from ..conversion.engine.trial import Trial, key_of, try_conversion
+from ..conversion.engine.refusal import first_result
+from ..conversion.engine.trial import Trial, try_conversion
 from ..errors import NnefToolsError
 from ..formats import NNEF, Format, load
 from ..language.gc_pause import paused_collector
@@ -112,10 +113,10 @@ def all_items(graph: Graph, count: Count) -> int:
 
 def _of_operator(op: Operation, trial: Trial, functions: ShapeFunctions) -> Macs:
     """The MACs of an operator of another dialect."""
-    reason = trial.reasons.get(key_of(op))
+    reason = trial.reasons.get(first_result(op))
     if reason is not None:
         return Macs(reason=reason)
-    return _of_operations(trial.made.get(key_of(op), ()), Library(), functions)
+    return _of_operations(trial.made.get(first_result(op), ()), Library(), functions)
 
 
 def _of_operations(operations: Sequence[Operation], library: Library, functions: ShapeFunctions) -> Macs:

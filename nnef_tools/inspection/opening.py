@@ -127,6 +127,20 @@ class SizedModel:
         ]
 
 
+def as_it_is(model: OpenModel, path: Path) -> SizedModel:
+    """An open model with the extents that it has."""
+    inputs, outputs = _interfaces(model.graph)
+    return SizedModel(model, path, inputs, outputs, {}, {}, NO_PLUGINS, current())
+
+
+def _interfaces(graph: Graph) -> tuple[tuple[Interface, ...], tuple[Interface, ...]]:
+    """The inputs and outputs of a graph."""
+    inputs, outputs = (
+        tuple(Interface.of(tensor, graph) for tensor in tensors) for tensors in (graph.inputs, graph.outputs)
+    )
+    return inputs, outputs
+
+
 def open_sized(
     source: str | PathLike[str],
     *,
@@ -153,9 +167,7 @@ def open_sized(
     with within(limits):
         model = opened(shapes)
         graph = model.graph
-        inputs, outputs = (
-            tuple(Interface.of(tensor, graph) for tensor in tensors) for tensors in (graph.inputs, graph.outputs)
-        )
+        inputs, outputs = _interfaces(graph)
         assumed = _with_batch_of_one(graph)
         if assumed:
             del model, graph

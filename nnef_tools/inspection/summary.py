@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..conversion.engine.refusal import first_result
 from ..model import Graph, Operation, Tensor
 from ..model.dtypes import dtype_name
 from ..model.facts import FORMAT, OnnxFacts, graph_def_versions, opset_versions
@@ -24,10 +25,11 @@ SHOWN_KEYS = ("description", "doc", "producer", "producer_version", "signature")
 
 @dataclass(frozen=True)
 class OperatorRow:
-    """An operator. shapes: of its results. macs: None if not counted; reason: why not.
+    """An operator. shapes, dtypes: of its results, without those that the model leaves out.
 
-    optional_macs: group -> MACs that count on request. parameters: items of the constants of rank 1 and up that no
-    operator before has read. activation_size: bytes of its results, None if not known.
+    macs: None if not counted; reason: why not. optional_macs: group -> MACs that count on request. parameters: items
+    of the constants of rank 1 and up that no operator before has read. activation_size: bytes of its results, None if
+    not known.
     """
 
     name: str
@@ -104,7 +106,7 @@ def summarize(model: SizedModel) -> Summary:
         origin=graph.metadata.get(FORMAT),
         inputs=model.inputs,
         outputs=tuple(
-            _shaped(output, model.shape_of(t)) for output, t in zip(model.outputs, graph.outputs, strict=True)
+            _completed(output, model, tensor) for output, tensor in zip(model.outputs, graph.outputs, strict=True)
         ),
         operators=dict(sorted(Counter(str(op.type) for op in model.operators).items())),
         parameters=_by_type(tensor for tensor in constants if tensor.rank != 0),
@@ -128,11 +130,16 @@ def summarize(model: SizedModel) -> Summary:
     )
 
 
-def _shaped(output: Interface, shape: Shape | None) -> Interface:
-    """An output with that shape, if the file has none."""
-    if output.shape is not None or shape is None:
-        return output
-    return replace(output, shape=tuple("?" if extent is None else extent for extent in shape))
+def _completed(output: Interface, model: SizedModel, tensor: Tensor) -> Interface:
+    """An output with the shape and the item type that were found, if the file has none.
+
+    A first extent of 1 is unknown where the batch was assumed to be 1.
+    """
+    shape = model.shape_of(tensor)
+    if output.shape is None and shape is not None:
+        extents = (None, *shape[1:]) if model.assumed and shape[:1] == (1,) else shape
+        output = replace(output, shape=tuple("?" if extent is None else extent for extent in extents))
+    return replace(output, dtype=dtype_name(tensor.dtype or model.type_of(tensor)))
 
 
 def operator_rows(model: SizedModel) -> list[OperatorRow]:
@@ -146,13 +153,14 @@ def operator_rows(model: SizedModel) -> list[OperatorRow]:
         fresh = [t for t in dict.fromkeys(op.inputs) if is_constant(t, inputs) and t.rank != 0 and t not in seen]
         seen.update(fresh)
         cost = macs.get(op, unknown)
-        sizes = [model.size_of(tensor) for tensor in op.outputs]
+        results = [tensor for tensor in op.outputs if tensor.name != ""]
+        sizes = [model.size_of(tensor) for tensor in results]
         rows.append(
             OperatorRow(
                 name=label_of(op),
                 type=str(op.type),
-                shapes=tuple(model.shape_of(tensor) for tensor in op.outputs),
-                dtypes=tuple(dtype_name(model.type_of(tensor)) for tensor in op.outputs),
+                shapes=tuple(model.shape_of(tensor) for tensor in results),
+                dtypes=tuple(dtype_name(model.type_of(tensor)) for tensor in results),
                 macs=None if cost.reason else cost.count,
                 optional_macs=cost.optional,
                 parameters=sum(tensor.volume or 0 for tensor in fresh),
@@ -165,7 +173,7 @@ def operator_rows(model: SizedModel) -> list[OperatorRow]:
 
 def label_of(op: Operation) -> str:
     """The name of an operator, or of its first result."""
-    return op.name or next((tensor.name for tensor in op.outputs if tensor.name), "")
+    return op.name or first_result(op)
 
 
 def _used(graph: Graph) -> list[Tensor]:

@@ -119,3 +119,19 @@ def test_operators_are_refused_by_name_without_onnx(
 def test_inspect_names_what_it_cannot_count(custom_model: Path, run: Run) -> None:
     out = run("inspect", custom_model)[1]
     assert "              without 2 Foo: there is no rule for com.example.Foo-1\n" in out
+
+
+@pytest.mark.parametrize("command", ["inspect", "gmac", "visualize", "execute"])
+def test_the_format_of_the_model_has_one_name_in_all_commands(command: str, model: Path, run: Run) -> None:
+    options = ["--random", "uniform"] if command == "execute" else []
+    status, _, err = run(command, model, "--input-format", "tflite", *options)
+    assert status == 2
+    assert "TFL3" in err
+
+
+@pytest.mark.parametrize("command", ["inspect", "gmac", "visualize", "diff"])
+def test_options_for_readers_of_other_formats_are_named(command: str, model: Path, run: Run) -> None:
+    models = [model, model] if command == "diff" else [model]
+    status, _, err = run(command, *models, "--signature", "serve", "--weights", "net.caffemodel")
+    assert status == 0
+    assert [f"warning: --{name} has no effect on ONNX models" in err for name in ("signature", "weights")] == [True] * 2

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nnef_tools.cli.main import main
+from tests.support.caffe2_models import recorded
 
 NNEF = """version 1.0;
 graph net(x) -> (y)
@@ -106,3 +107,27 @@ def test_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["schema"] == "nnef-tools.picture/1"
     assert facts["written"] == [f"{model}.svg"]
     assert facts["operations"] == 2
+
+
+def test_a_model_with_all_extents_is_opened_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nnef_tools.inspection.opening as opening
+
+    opened = []
+    original = opening.open_model
+    monkeypatch.setattr(opening, "open_model", lambda path, *args: opened.append(path) or original(path, *args))
+    assert main(["visualize", str(model), "--format", "html"]) == 0
+    assert opened == [model]
+
+
+def test_what_decomposed_operations_cost_is_shown(model: Path) -> None:
+    macs = 4 * 8 * 8 * 3 * 3 * 3
+    assert main(["visualize", str(model), "--format", "html", "--decompose", "softmax"]) == 0
+    assert f'"macs":{macs}' in model.with_name("net.nnef.html").read_text()
+
+
+def test_shapes_that_caffe2_files_leave_out_are_drawn(tmp_path: Path) -> None:
+    net = recorded("groupnorm_nhwc")
+    folder = net.write(tmp_path)
+    assert main(["visualize", str(folder)]) == 0
+    shape = "×".join(map(str, net.outputs["y"].shape))
+    assert f"{shape} float32" in texts(tmp_path / "groupnorm_nhwc.svg")

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nnef_tools import convert_model
 from nnef_tools.errors import ConversionError
 from nnef_tools.inspection.opening import open_sized
+from nnef_tools.inspection.summary import operator_rows
 from tests.inspection.architectures import ARCHITECTURES
 from tests.support.onnx_models import onnx_model
 
@@ -110,6 +111,25 @@ def test_operators_without_a_rule_are_named_and_the_rest_is_counted(tmp_path: Pa
     count = open_sized(tmp_path / "m.onnx").count
     assert count.total() == 3 * 4 * 4 * 2
     assert [(item.type, item.count) for item in count.uncounted] == [("Foreign", 1)]
+
+
+def test_operators_whose_first_result_is_left_out_are_told_apart(tmp_path: Path) -> None:
+    steps, inputs = 5, 4
+    hidden = {"small": 8, "large": 64}
+    weights = {
+        f"{name}_{part}": np.zeros((1, 4 * n, columns), np.float32)
+        for name, n in hidden.items()
+        for part, columns in (("w", inputs), ("r", n))
+    }
+    nodes = [
+        helper.make_node("LSTM", ["x", f"{name}_w", f"{name}_r"], ["", name], hidden_size=n)
+        for name, n in hidden.items()
+    ]
+    model = onnx_model(nodes, {"x": [steps, 1, inputs]}, {n: [1, 1, hidden[n]] for n in hidden}, weights)
+    onnx.save(model, tmp_path / "m.onnx")
+    rows = operator_rows(open_sized(tmp_path / "m.onnx"))
+    assert {row.name: row.macs for row in rows} == {k: steps * 4 * n * (inputs + n) for k, n in hidden.items()}
+    assert {row.name: row.activation_size for row in rows} == {k: 4 * n for k, n in hidden.items()}
 
 
 def test_what_depends_on_an_unknown_shape_is_named_too(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from nnef_tools.inspection.opening import open_sized
 from nnef_tools.inspection.summary import operator_rows, summarize
 from nnef_tools.io.tf.lite.metadata import model_texts
 from nnef_tools.model import Graph, Operation, Tensor
+from tests.support.caffe2_models import recorded
 from tests.support.onnx_models import onnx_model
 
 
@@ -51,6 +52,20 @@ def test_summary_of_an_onnx_model(model: Path) -> None:
     assert found.metadata == {"producer": "a framework", "doc": "a net", "author": "A. Author"}
     # While Relu runs, its input and its result are alive, of 3 x 16 items each.
     assert (found.activation_peak, found.activation_peak_at) == (2 * 48 * 4, "act")
+
+
+def test_the_batch_of_an_output_is_open_where_that_of_the_inputs_was_assumed(tmp_path: Path) -> None:
+    w = np.ones((5, 7), np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    onnx.save(onnx_model(nodes, {"x": ["N", 5]}, {"y": None}, {"w": w}), tmp_path / "m.onnx")
+    found = summarize(open_sized(tmp_path / "m.onnx"))
+    assert (found.assumed, found.outputs[0].shape) == ({"x": (1, 5)}, ("?", 7))
+    assert summarize(open_sized(tmp_path / "m.onnx", input_shapes={"x": (1, 5)})).outputs[0].shape == (1, 7)
+
+
+def test_the_item_type_of_an_output_is_inferred(tmp_path: Path) -> None:
+    found = summarize(open_sized(recorded("groupnorm_nhwc").write(tmp_path)))
+    assert [(item.name, item.dtype) for item in found.outputs] == [("y", "float32")]
 
 
 def test_rows_of_operators(model: Path) -> None:

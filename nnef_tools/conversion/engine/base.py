@@ -24,7 +24,7 @@ from ...ops.fragments import called_fragments, extension_fragments
 from ...ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ...ops.registry import find
 from .helpers import Helpers
-from .refusal import DATA, DependsOnRefused, NotImplementedRule, Refusal, WithoutRule, remedies
+from .refusal import DATA, DependsOnRefused, NotImplementedRule, Refusal, WithoutRule, first_result, remedies
 from .rules import Call, Const, Input
 from .transform import CompiledTransform, Scope, Transform, merge_transforms, unpack_transforms
 
@@ -428,7 +428,7 @@ class Converter(ConverterBase, Helpers):
                 replaceable=replaceable and DATA not in error.message,
                 copyable=isinstance(error, WithoutRule),
                 advised=error.hint is not None,
-                output=(op.outputs[0].name if op.outputs else None) or "",
+                output=first_result(op),
                 removable=any(t.shape is None or None in t.shape for t in op.outputs),
             )
         )

@@ -9,11 +9,16 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from ...errors import Unsupported, shape_text
-from ...model import Graph, Tensor
+from ...model import Graph, Operation, Tensor
 from ...model.dtypes import dtype_name
 
 DATA = "depends on the data"
 """Part of the reason against an operator whose shape NNEF cannot express: a copy or a plugin would not help."""
+
+
+def first_result(op: Operation) -> str:
+    """The name of the first result that has one: optional results, which a model may leave out, have none."""
+    return next((tensor.name for tensor in op.outputs if tensor.name), "")
 
 
 class WithoutRule(Unsupported):
@@ -50,7 +55,7 @@ class Refusal(NamedTuple):
 
     type: with the domain, unless that is the default one. replaceable: could a plugin supply another operator?
     copyable: could it be copied as it is? removable: could it be left out, since its shape is not known? advised: does
-    the reason say what to do? output: the name of its first result.
+    the reason say what to do? output: `first_result`.
     """
 
     type: str

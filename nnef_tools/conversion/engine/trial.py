@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...errors import ConversionError
 from ...model import Graph, Operation
 from ...model.graph import Shape, Tensor
+from .refusal import first_result
 from .to_nnef import ConverterToNNEF
 
 LATER = "depends on an operator that does not convert"
@@ -15,7 +16,8 @@ LATER = "depends on an operator that does not convert"
 
 @dataclass(frozen=True)
 class Trial:
-    """The outcome for the operators and tensors of a graph, by name; that of an operator is that of its first result.
+    """The outcome for the operators and tensors of a graph, by name; that of an operator is that of its first result
+    that has a name.
 
     made: the NNEF operations that an operator became; none if it was computed or merged into another one, or if nothing
     needs it.
@@ -37,7 +39,7 @@ def try_conversion(converter: ConverterToNNEF, graph: Graph) -> Trial:
     except ConversionError:
         if not converter._made:
             raise
-    later = {key_of(op): LATER for op in converter._made if any(t in converter._unknown for t in op.outputs)}
+    later = {first_result(op): LATER for op in converter._made if any(t in converter._unknown for t in op.outputs)}
     refused = {refusal.output: refusal.reason for refusal in converter._refused}
     pairs = [
         (source.name, target)
@@ -45,13 +47,8 @@ def try_conversion(converter: ConverterToNNEF, graph: Graph) -> Trial:
         if isinstance(target, Tensor) and source.name and source.graph is converter._source
     ]
     return Trial(
-        made={key_of(op): [item for item in made if item.graph is not None] for op, made in converter._made.items()},
+        made={first_result(op): [x for x in made if x.graph is not None] for op, made in converter._made.items()},
         reasons={**later, **refused},
         shapes={name: target.shape for name, target in pairs if target.shape is not None},
         types={name: target.dtype for name, target in pairs if target.dtype is not None},
     )
-
-
-def key_of(op: Operation) -> str:
-    """The name by which a Trial knows an operator."""
-    return (op.outputs[0].name if op.outputs else None) or ""

@@ -7,15 +7,19 @@ entry of the tensor in NNEF.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
+from ....errors import NnefToolsError
 from ....model import Graph, Operation, Tensor
 from ....model.facts import Ties
 from ...building.quantized import QuantizedArray
 from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
+from ...engine.trial import try_conversion
 from ...tflite.to_nnef.quantization import as_reals
 from ..common import IGNORED, windows_argument
 from . import FAMILIES
@@ -78,3 +82,16 @@ class Converter(ConverterToNNEF):
             target = self._copy(target)
         target.quant = dict(source.quant)
         return target
+
+
+def fill_shapes(graph: Graph, **options: Any) -> None:
+    """Sets the shapes and item types of tensors, which files leave out, as far as the rules tell them.
+
+    options: of the converter.
+    """
+    with suppress(NnefToolsError):  # what is refused has no shape
+        trial = try_conversion(Converter(**options), graph)
+        for tensor in graph.tensors:
+            name = tensor.name or ""
+            tensor.shape = trial.shapes.get(name) if tensor.shape is None else tensor.shape
+            tensor.dtype = trial.types.get(name) if tensor.dtype is None and not tensor.quant else tensor.dtype
