@@ -20,6 +20,7 @@ from ..model.memory import blocks
 from ..pipeline.job import Log
 from ..pipeline.stages import NO_PLUGINS, open_model
 from ..verification.matching import Matching, Side, digest, paired_tensors
+from .picture.render import prepare
 from .picture.text import clean, dtype_label, shape_label, value_label
 from .summary import label_of
 
@@ -98,6 +99,8 @@ def difference_of_files(
             log = Log()
             opened = open_model(path, format, shapes, None, None, reader_options, NO_PLUGINS, log)
             graph, more = _as_nnef(opened.graph, format) if over_nnef else (opened.graph, [])
+            if not over_nnef:
+                prepare(graph, format.dialect)
             warnings += [f"{path}: {text}" for text in (*opened.warnings, *more)]
             graphs.append(graph)
         dialect = NNEF.dialect if over_nnef else found[0].dialect

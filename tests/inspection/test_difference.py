@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from nnef_tools.cli.main import main
-from nnef_tools.inspection.difference import Change, Difference, difference
+from nnef_tools.inspection.difference import Change, Difference, difference, difference_of_files
 from nnef_tools.model import Graph, Operation, Tensor
 from nnef_tools.pipeline import convert_model
+from tests.support.caffe2_models import recorded
 
 SHAPE = (1, 4, 8, 8)
 
@@ -249,3 +250,10 @@ def test_models_of_different_formats_are_compared_over_nnef(tmp_path: Path, caps
     assert main(["diff", str(a), str(tmp_path / "a.onnx")]) == 0
     assert main(["diff", str(tmp_path / "a.onnx"), str(b)]) == 1
     assert capsys.readouterr().out.count("conv") == 1
+
+
+def test_shapes_that_files_leave_out_are_compared_too(tmp_path: Path) -> None:
+    net = recorded("groupnorm_nhwc")
+    folder = net.write(tmp_path)
+    found = difference_of_files(folder, folder)
+    assert [side.outputs[0].shape for side in (found.a, found.b)] == [net.outputs["y"].shape] * 2

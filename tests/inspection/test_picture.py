@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nnef_tools.inspection.picture.drawing import Box, Drawing, Label, Line
+from nnef_tools.inspection.picture.families import family
 from nnef_tools.inspection.picture.layers import crossings, plans_of
 from nnef_tools.inspection.picture.layout import Layout
 from nnef_tools.inspection.picture.nodes import Look
@@ -284,3 +285,15 @@ def test_weights_are_small_print_or_boxes() -> None:
     assert "8×8×3×3" in {line for node in plain.nodes for row in node.rows for line in row.small}
     shown = scene_of(graph, Look(variables=True))
     assert [node.kind for node in shown.nodes].count("weight") == 2
+
+
+@pytest.mark.parametrize(
+    ("type", "expected"),
+    [
+        ("Scale", "arithmetic"), ("Eltwise", "arithmetic"), ("SquaredDifference", "arithmetic"), ("BNLL", "activation"),
+        ("Erfc", "activation"), ("SpatialBN", "normalization"), ("FC", "linear"), ("Int8FC", "linear"),
+        ("Prod", "pooling"), ("Pack", "shape"), ("com.example.Foreign", "other"),
+    ],
+)  # fmt: skip
+def test_operators_of_all_formats_have_families(type: str, expected: str) -> None:
+    assert family(type) == expected

@@ -31,16 +31,17 @@ _WORDS = {
     "quantization": r"quanti|fake_?quant",
     "recurrent": r"lstm|gru|rnn|svdf",
     "control": r"^(if|while|loop|scan|call|case|stateless|partitioned|assign|varhandle|readvariable|var_handle)",
-    "normalization": r"norm(?!al$)|^lrn$|moments",
-    "linear": r"matmul|mat_mul|gemm|^linear$|fully_?connected|einsum|attention|tensordot|innerproduct",
+    "normalization": r"norm(?!al$)|^lrn$|moments|spatialbn",
+    "linear": r"matmul|mat_mul|gemm|^linear$|fully_?connected|einsum|attention|tensordot|innerproduct|^(int8)?fc",
     "convolution": r"conv",
-    "pooling": r"pool|reduce|^(mean|arg_?m|all$|any$|cumsum|topk)|resize|upsampl|downsampl|nearest|bilinear|"
+    "pooling": r"pool|reduce|^(mean|prod$|arg_?m|all$|any$|cumsum|topk)|resize|upsampl|downsampl|nearest|bilinear|"
     r"roi|nonmax|non_max|_box|gridsample|grid_sample|crop",
-    "activation": r"relu|elu$|sigmoid|tanh|softmax|soft(plus|sign)|swish|silu|mish|hard_?s|logistic|erf$|shrink",
+    "activation": r"relu|elu$|sigmoid|tanh|softmax|soft(plus|sign)|swish|silu|mish|hard_?s|logistic|erfc?$|bnll|shrink",
     "shape": r"reshape|transpose|permute|concat|split|slice|gather|scatter|pad$|^pad|squeeze|expand|tile|stack|flatten|"
     r"shape|space|depth|reverse|identity|cast|^copy|broadcast|onehot|one_hot|where$|select|range|fill|rank$|size$|"
-    r"dropout|constant|external|variable|stop_?gradient|batchtospace",
-    "arithmetic": r"add|^sum$|sub|mul|div|neg|abs|exp|log|sqrt|sqr|pow|minimum|maximum|^(min|max)$|floor|ceil|round|"
+    r"dropout|^(un)?pack$|constant|external|variable|stop_?gradient|batchtospace",
+    "arithmetic": r"add|^(sum|scale|bias|eltwise)$|square|"
+    r"sub|mul|div|neg|abs|exp|log|sqrt|sqr|pow|minimum|maximum|^(min|max)$|floor|ceil|round|"
     r"sign|mod|^rcp|reciprocal|equal|less|greater|clamp|clip|^a?(sin|cos|tan)h?$|bitwise|"
     r"^(and|or|not|xor|logical_.*|eq|ne|lt|le|gt|ge)$",
 }  # fmt: skip
