@@ -45,7 +45,7 @@ def model(tmp_path: Path) -> Path:
 def test_every_conversion_has_operators() -> None:
     for source, target in conversions():
         found = supported(source.name, target.name)
-        assert sum(item.by == RULE for item in found) > 100
+        assert sum(item.by == RULE for item in found) > (50 if source.name == "caffe" else 100)  # which has 86 in all
         names = [item.operator for item in found]
         assert len(set(names)) == len(names)
         assert all(item.text for item in found if item.by == REFUSED)
@@ -110,7 +110,8 @@ def test_nothing_is_missing(tmp_path: Path, run: Run) -> None:
 def test_lists_as_json(model: Path, run: Run) -> None:
     found = json.loads(run("ops", "--from", "nnef", "--to", "tf", "--json")[1])
     assert found["schema"] == "nnef-tools.operators/1"
-    assert {item["by"] for item in found["operators"]} == {"rule", "definition"}
+    assert {item["by"] for item in found["operators"]} == {"rule", "definition", "refused"}
+    assert [item["operator"] for item in found["operators"] if item["by"] == "refused"] == ["multiclass_nms"]
     missing = json.loads(run("ops", "--missing", model, "--json")[1])
     assert [item["type"] for item in missing["missing"]] == ["com.example.Bar", "com.example.Foo"]
     compile(missing["plugin"], "plugin", "exec")

@@ -15,6 +15,7 @@ from .checks import check_lite, converted_to_tflite
 pytest.importorskip("ai_edge_litert", reason="LiteRT runs the converted models")
 
 REFUSED = {
+    "multiclass_nms(x, s, score_threshold = 0.1, iou_threshold = 0.4, candidates = 5, kept = 4)": "multiclass_nms",
     "det(x)": "MatrixDeterminant",
     "shift_left(i, j)": "shift_left",
     "shift_right(cast<integer>(cast<scalar>(i) * -37.0), j)": "RIGHT_SHIFT has no kernel for int64",
