@@ -227,7 +227,8 @@ graph net(x) -> (y) { x = external(shape = [2]); y = twice(x, n = 3.0); }
 
 
 def test_choices_are_read_off_the_table_of_runtimes() -> None:
-    assert runtimes.BACKENDS == ("auto", "onnxruntime", "torch", "numpy", "tensorflow", "litert", "litert-reference")
+    known = ("auto", "onnxruntime", "torch", "numpy", "tensorflow", "litert", "litert-reference", "litert-real-weights")
+    assert known == runtimes.BACKENDS
     assert runtimes.kernel_backends("nnef") == ["torch", "numpy"]
     assert [runtimes.kernel_backends(name) for name in ("onnx", "tf", "caffe")] == [[], [], []]
 

@@ -341,6 +341,6 @@ def test_budget() -> None:
     with pytest.raises(UsageError, match=r"no limit 'item'.*\n.*'items'"), within({"item": 5}):
         raise AssertionError
     steps = Steps()
-    steps.take(Budget.steps)
+    steps.take(Budget().steps)
     with pytest.raises(LimitError, match="16,385 steps"):
         steps.take()

@@ -291,6 +291,7 @@ CUSTOM = [
     (V, "cum_prod(x, axis = 1, reverse = true)"),
     (V, "cum_prod(x, axis = 2, exclusive = true, reverse = true)"),
     ("x = external(shape = [2, 4, 4]); ", "det(x)"),
+    (V, "dynamic_quantize(x)"),
     ("x = external(shape = [2, 1, 6, 4]); s = external(shape = [2, 3, 6]); ",
      "multiclass_nms(x, s, score_threshold = 0.1, iou_threshold = 0.4, candidates = 5, kept = 4)"),
     (I + "j = external<integer>(shape = [2, 3]); ", "shift_left(i, j)"),

@@ -63,6 +63,8 @@ def test_regions(call: str, opset: int) -> None:
 @pytest.mark.parametrize(("declarations", "call"), CUSTOM, ids=[call for _, call in CUSTOM])
 @pytest.mark.parametrize("opset", [13, 18, OPSETS[-1]])
 def test_custom_operation(declarations: str, call: str, opset: int) -> None:
+    if call.startswith("dynamic_quantize"):
+        opset = min(opset, 25)  # onnxruntime has no later DequantizeLinear
     check_back(nnef_graph(f"{declarations} y = {call};"), opset=opset, rtol=1e-4)
 
 

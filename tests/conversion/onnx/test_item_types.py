@@ -42,7 +42,11 @@ def check_in_float64(body: str, outputs: tuple[str, ...] = ("y",), **feeds: Arra
 
 @pytest.mark.parametrize(("declarations", "call"), [*ALL, *CUSTOM], ids=[call for _, call in [*ALL, *CUSTOM]])
 def test_operation_in_float64(declarations: str, call: str) -> None:
-    check_in_float64(f"{declarations} y = {call};")
+    if call.startswith("multiclass_nms"):
+        with pytest.raises(ConversionError, match="NonMaxSuppression has single precision only"):
+            check_in_float64(f"{declarations} y = {call};")
+    else:
+        check_in_float64(f"{declarations} y = {call};")
 
 
 @pytest.mark.parametrize(("declarations", "statement"), [*SEVERAL, *RECURRENT])

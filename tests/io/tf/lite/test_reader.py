@@ -307,7 +307,7 @@ def test_signatures(tmp_path: Path) -> None:
         graph = Reader()(rewritten(path, signature=key))
         facts = [graph.metadata[name] for name in ("signature", "signature_inputs", "signature_outputs")]
         assert facts == [key, {"in": "x"}, {"out": "y"}]
-    with pytest.raises(UsageError, match="NNEF models have no signatures"):
+    with pytest.raises(UsageError, match="NNEF models have no option signature"):
         run_model(tmp_path / "m.nnef", [ONE], signature="run0")
     report = convert_model(tmp_path / "m.nnef", tmp_path / "m.onnx", signature="run0")
     assert report.unused_options == {"signature": "on NNEF models"}
