@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -249,8 +248,7 @@ NAMES = [
 
 
 def test_names_of_helpers() -> None:
-    members = inspect.getmembers(Converter(), inspect.ismethod)
-    assert sorted(name for name, _ in members if not name.startswith("_")) == NAMES
+    assert sorted(Converter.find_public_methods(Converter())) == NAMES
 
 
 def test_values_of_helpers() -> None:
