@@ -15,10 +15,11 @@ from ..model.dtypes import ITEM_CLASSES, is_integer
 from ..model.facts import tensor_facts
 from ..ops.quantization import Quantization
 from .executor import Array, Executor, Observer, TensorInfo, no_such_tensor
+from .forwarding import ForwardingExecutor
 from .kernels.loading import ModelWarning
 
 
-class ConvertedExecutor:
+class ConvertedExecutor(ForwardingExecutor):
     """An `Executor` whose tensors have the names of the source, around one of the NNEF graph.
 
     names: source tensor name -> name in the NNEF graph. codes: name of an output in the NNEF graph, of those that are
@@ -32,46 +33,31 @@ class ConvertedExecutor:
         note: str,
         codes: Mapping[str, tuple[Quantization, Any]] | None = None,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._names = names
         self._codes = codes or {}
         self._sources = {name: source for source, name in reversed(list(names.items()))}
         self._note = note
-        self.tensor_names = list(names)
-
-    @property
-    def backend(self) -> str:
-        """See `Executor.backend`."""
-        return self._inner.backend
-
-    @property
-    def device(self) -> str:
-        """See `Executor.device`."""
-        return self._inner.device
 
     @property
     def note(self) -> str:
         """See `Executor.note`."""
-        return f"{self._note}; {self._inner.note}" if self._inner.note else self._note
+        return f"{self._note}; {self._executor.note}" if self._executor.note else self._note
 
     @property
-    def has_state(self) -> bool:
-        """See `Executor.has_state`."""
-        return self._inner.has_state
-
-    def reset(self) -> None:
-        """See `Executor.reset`."""
-        self._inner.reset()
+    def tensor_names(self) -> Sequence[str]:
+        """See `Executor.tensor_names`."""
+        return list(self._names)
 
     @property
     def inputs(self) -> Sequence[TensorInfo]:
         """See `Executor.inputs`."""
-        return [self._named(info) for info in self._inner.inputs]
+        return [self._named(info) for info in self._executor.inputs]
 
     @property
     def outputs(self) -> Sequence[TensorInfo]:
         """See `Executor.outputs`."""
-        return [self._named(info) for info in self._inner.outputs]
+        return [self._named(info) for info in self._executor.outputs]
 
     def _named(self, info: TensorInfo) -> TensorInfo:
         dtype = self._codes[info.name][1] if info.name in self._codes else info.dtype
@@ -104,7 +90,7 @@ class ConvertedExecutor:
             def watch(name: str, array: Array) -> None:
                 see(self._sources.get(name, name), self._encoded(name, array))
 
-        results = self._inner.run(given, output_names=[self._names[name] for name in wanted], observe=watch)
+        results = self._executor.run(given, output_names=[self._names[name] for name in wanted], observe=watch)
         return {name: self._encoded(self._names[name], results[self._names[name]]) for name in wanted}
 
 
