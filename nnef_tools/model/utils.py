@@ -276,13 +276,14 @@ def cut_tensors(graph: Graph, left_out: Collection[Operation]) -> list[Tensor]:
 
 
 def _dynamic_operations(graph: Graph) -> set[Operation]:
-    """The operations that give, or depend on, tensors of unknown shape."""
+    """The operations that give, or depend on, tensors of unknown shape. Results that nobody uses do not count."""
     dynamic: set[Operation] = set()
     readers: dict[Tensor, list[Operation]] = {}
     for operation in graph.operations:
         for tensor in _reads(operation):
             readers.setdefault(tensor, []).append(operation)
-    stack = [op for op in graph.operations if any(_is_dynamic(tensor) for tensor in (*op.outputs, *_reads(op)))]
+    unknown = {tensor for tensor in (*readers, *graph.outputs) if _is_dynamic(tensor)}
+    stack = [op for op in graph.operations if any(tensor in unknown for tensor in (*op.outputs, *_reads(op)))]
     while stack:
         operation = stack.pop()
         if operation not in dynamic:

@@ -327,6 +327,15 @@ def test_nothing_is_removed_from_a_static_graph(graph):
     assert list(graph.operations) == before and names(graph.outputs) == ["y"]
 
 
+def test_an_unused_result_of_unknown_shape_leaves_its_operation(graph):
+    b = graph.tensors[3]
+    normalized, mean = op(graph, "normalize", b, "normalized", "mean").outputs
+    mean.shape = None
+    graph.outputs = [normalized]
+    assert remove_dynamic(graph)
+    assert all_types(graph) == ["external", "relu", "relu", "normalize"]
+
+
 # cost
 
 
