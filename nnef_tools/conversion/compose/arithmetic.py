@@ -98,6 +98,19 @@ def log_softmax(b: Builder, x: Tensor, axes: Sequence[int]) -> Tensor:
     return b.sub(y, b.log(b.sum_reduce(b.exp(y), axes=axes)))
 
 
+def gelu(b: Builder, x: Tensor, *, approximate: str = "none") -> Tensor:
+    """Gelu: x * Phi(x), exact with erf or the tanh form. NNEF's own gelu is a coarser sigmoid form.
+
+    The order of operations is the one that runtimes recognize.
+    """
+    if approximate == "tanh":
+        inner = b.mul(b.add(x, b.mul(b.mul(b.sqr(x), x), 0.044715)), math.sqrt(2 / math.pi))
+        return b.mul(b.mul(x, 0.5), b.add(b.tanh(inner), 1.0))
+    if approximate != "none":
+        raise Unsupported(f"approximate = '{approximate}' is not known")
+    return b.mul(b.mul(x, b.add(b.erf(b.div(x, math.sqrt(2))), 1.0)), 0.5)
+
+
 def is_nan(b: Builder, x: Tensor) -> Tensor:
     """IsNaN: x != x."""
     return b.ne(x, x)

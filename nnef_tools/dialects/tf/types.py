@@ -38,6 +38,9 @@ class QUInt16(np.void):  # type: ignore[misc]
     """TensorFlow's quint16."""
 
 
+CODES: dict[type, type] = {QInt8: np.int8, QUInt8: np.uint8, QInt16: np.int16, QUInt16: np.uint16, QInt32: np.int32}
+"""Quantized type -> the integers that its values are stored as."""
+
 _TYPES: tuple[tuple[int, str, type], ...] = (
     (1, "float", np.float32),
     (2, "double", np.float64),
@@ -95,6 +98,11 @@ def dtype_class(number: int) -> type | None:
     if base not in _CLASSES:
         raise FormatError(f"unknown data type {number}")
     return _CLASSES[base]
+
+
+def stored_class(dtype: type) -> type:
+    """The class of what values of a type are stored as: integers for quantized types, else the type itself."""
+    return CODES.get(dtype, dtype)
 
 
 def dtype_number(dtype: Any) -> int:

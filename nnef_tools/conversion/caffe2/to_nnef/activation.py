@@ -8,6 +8,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import channels, positive, reshape, right_aligned, shape
+from ...compose.arithmetic import gelu as gelu_of
 from ...compose.arithmetic import softsign, unary
 from ...engine.rules import to_nnef
 from ...onnx.to_nnef import activation as onnx
@@ -42,7 +43,7 @@ def selu(
 @to_nnef("caffe2", "Gelu")
 def gelu(b: Builder, x: Tensor, *, fast_gelu: int = 0) -> Tensor:
     """Gelu, exact with erf or the tanh form."""
-    return onnx.gelu(b, x, approximate="tanh" if fast_gelu else "none")
+    return gelu_of(b, x, approximate="tanh" if fast_gelu else "none")
 
 
 @to_nnef("caffe2", "ReluN")

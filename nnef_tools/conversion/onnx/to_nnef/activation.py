@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...compose.arithmetic import log_softmax, softsign, unary
+from ...compose.arithmetic import gelu, log_softmax, softsign, unary
 from ...engine.rules import to_nnef
 from ...maths import names
 from ...maths.generated import positions
@@ -60,19 +59,8 @@ def celu(b: Builder, x: Tensor, *, alpha: float = 1.0) -> Tensor:
     return b.mul(b.elu(b.div(x, alpha), alpha=1.0), alpha)
 
 
-@to_nnef("onnx", "Gelu", since=20)
-@to_nnef("onnx", "Gelu", domain="com.microsoft")
-def gelu(b: Builder, x: Tensor, *, approximate: str = "none") -> Tensor:
-    """Gelu: x * Phi(x), exact with erf or the tanh form. NNEF's own gelu is a coarser sigmoid form.
-
-    The order of operations is the one that runtimes recognize.
-    """
-    if approximate == "tanh":
-        inner = b.mul(b.add(x, b.mul(b.mul(b.sqr(x), x), 0.044715)), math.sqrt(2 / math.pi))
-        return b.mul(b.mul(x, 0.5), b.add(b.tanh(inner), 1.0))
-    if approximate != "none":
-        raise Unsupported(f"approximate = '{approximate}' is not known")
-    return b.mul(b.mul(x, b.add(b.erf(b.div(x, math.sqrt(2))), 1.0)), 0.5)
+to_nnef("onnx", "Gelu", since=20)(gelu)
+to_nnef("onnx", "Gelu", domain="com.microsoft")(gelu)
 
 
 @to_nnef("onnx", "HardSigmoid")

@@ -7,10 +7,10 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
+from ...compose.arithmetic import gelu
 from ...engine.rules import to_nnef
 from ...maths import generated
 from ..common import positive, right_aligned, shape, transpose
-from .activation import gelu
 from .conv import conv
 from .linear import gemm, matmul
 from .norm import layer_normalization

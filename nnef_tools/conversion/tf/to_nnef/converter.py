@@ -118,7 +118,7 @@ class Converter(ConverterToNNEF):
         return REASONS.get(str(op.type))
 
     def _check_types(self, op: Operation) -> None:
-        if str(op.type).startswith(_CARRY_LISTS):
+        if str(op.type).startswith(_CARRY_LISTS) or op.type == "Dequantize":  # of constants, which hold the codes
             return
         try:
             super()._check_types(op)

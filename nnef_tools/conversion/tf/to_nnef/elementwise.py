@@ -189,6 +189,13 @@ def x_log_y(b: Builder, x: Tensor, y: Tensor) -> Tensor:
     return _where_not_zero(b, x, b.mul(x, b.log(y)))
 
 
+@to_nnef("tf", "Xlog1py")
+def x_log_one_plus_y(b: Builder, x: Tensor, y: Tensor) -> Tensor:
+    """Xlog1py: x * log(1 + y), but zero where x is."""
+    x, y = aligned(b, x, y)
+    return _where_not_zero(b, x, b.mul(x, log1p(b, y)))
+
+
 # selection and limits
 
 to_nnef("tf", "ClipByValue")(clip)

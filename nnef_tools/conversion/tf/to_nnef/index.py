@@ -92,6 +92,23 @@ def gather_nd(b: Builder, x: Tensor, indices: Tensor, *, bad_indices_policy: str
     return b.gather(flat, flat_indices(b, indices, addressed), axis=0)
 
 
+@to_nnef("tf", "UnravelIndex")
+def unravel_index(b: Builder, indices: Tensor, dims: Ints) -> Tensor:
+    """UnravelIndex: `[n]` positions in dimensions flattened as `[rank, n]` positions in these dimensions."""
+    known = b.value(indices)
+    if known is not None:
+        return b.constant(np.stack(np.unravel_index(known, tuple(dims))).astype(indices.dtype))
+    if math.prod(dims) > MAX_EXACT_INTEGER:
+        raise Unsupported(f"{math.prod(dims)} positions are too many to count in float32")
+    rest = b.cast(indices, np.float32)
+    places = []
+    for extent in reversed(dims[1:]):
+        quotient = b.floor(b.div(rest, float(extent)))
+        places.append(b.sub(rest, b.mul(quotient, float(extent))))
+        rest = quotient
+    return b.cast(b.stack([rest, *reversed(places)], axis=0), indices.dtype)
+
+
 @to_nnef("tf", "OneHot")
 def one_hot(b: Builder, indices: Tensor, depth: Int, on: Tensor, off: Tensor, *, axis: int = -1) -> Tensor:
     """OneHot: `on` where the position along the new axis equals the index, else `off`."""

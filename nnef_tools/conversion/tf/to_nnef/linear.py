@@ -8,7 +8,7 @@ import numpy as np
 
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...building.shapes import shape, unsqueeze
+from ...building.shapes import shape, transpose, unsqueeze
 from ...compose.einsum import einsum
 from ...compose.number_types import convert_dtype
 from ...engine.rules import to_nnef
@@ -60,6 +60,13 @@ def einsum_of(b: Builder, *xs: Tensor, equation: str) -> Tensor:
 def determinant(b: Builder, x: Tensor) -> Tensor:
     """MatrixDeterminant -> det."""
     return b.det(x)
+
+
+@to_nnef("tf", "MatrixInverse")
+def matrix_inverse(b: Builder, x: Tensor, *, adjoint: bool = False) -> Tensor:
+    """MatrixInverse -> inverse; with adjoint that of the transposed matrices."""
+    rank = len(shape(x))
+    return b.inverse(transpose(b, x, [*range(rank - 2), rank - 1, rank - 2]) if adjoint else x)
 
 
 @to_nnef("tf", "Cross")

@@ -17,6 +17,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import shape, squeeze, unsqueeze
+from ...compose.slicing import split_sizes
 from ...engine.rules import Array, Int, Ints, to_nnef
 
 
@@ -123,6 +124,12 @@ def empty_tensor_list(
 def tensor_list_from_tensor(b: Builder, x: Tensor, element_shape: Array) -> TensorList:
     """TensorListFromTensor: the parts along the first axis."""
     return TensorList(parts(b, x), x.dtype, tuple(shape(x)[1:]))
+
+
+@to_nnef("tf", "TensorListSplit")
+def tensor_list_split(b: Builder, x: Tensor, element_shape: Array, lengths: Ints) -> TensorList:
+    """TensorListSplit: parts of these lengths along the first axis."""
+    return TensorList(tuple(split_sizes(b, x, lengths, 0)), x.dtype)
 
 
 @to_nnef("tf", "TensorListStack")

@@ -15,8 +15,10 @@ from ....model import Tensor
 from ....ops.window import Window
 from ...building.nnef import Builder
 from ...building.shapes import all_positive, positive, reshape, shape, squeeze, transpose, unsqueeze
+from ...compose.axis_maps import take
 from ...compose.slicing import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
 from ...engine.rules import Array, Int, Ints, Number, to_nnef
+from ...maths.generated import filled
 
 
 @to_nnef("tf", "Reshape")
@@ -398,3 +400,44 @@ def strided_slice(
     )
     y = slice_axes(b, x, plan.begin, plan.end, plan.axes, plan.stride)
     return unsqueeze(b, squeeze(b, y, plan.dropped), plan.added)
+
+
+@to_nnef("tf", "TensorStridedSliceUpdate")
+def strided_slice_update(
+    b: Builder,
+    x: Tensor,
+    begin: Ints,
+    end: Ints,
+    strides: Ints,
+    value: Tensor,
+    *,
+    begin_mask: int = 0,
+    end_mask: int = 0,
+    ellipsis_mask: int = 0,
+    new_axis_mask: int = 0,
+    shrink_axis_mask: int = 0,
+) -> Tensor:
+    """TensorStridedSliceUpdate: gathers the items of the value, and a constant mask selects them where the slice is."""
+    extents = shape(x)
+    plan = plan_strided_slice(
+        extents, begin, end, strides, begin_mask=begin_mask, end_mask=end_mask, ellipsis_mask=ellipsis_mask,
+        new_axis_mask=new_axis_mask, shrink_axis_mask=shrink_axis_mask,
+    )  # fmt: skip
+    region = list(extents)
+    places: dict[int, np.ndarray[Any, Any]] = {}
+    for axis, first, last, step in zip(plan.axes, plan.begin, plan.end, plan.stride, strict=True):
+        chosen = range(*slice(first, last, step).indices(extents[axis]))
+        region[axis] = len(chosen)
+        places[axis] = filled([extents[axis]], -1, np.int64)
+        places[axis][list(chosen)] = np.arange(len(chosen))
+    if 0 in region:
+        return x
+    if math.prod(shape(value)) != math.prod(region):
+        raise Unsupported(f"a value of shape {shape(value)} for a slice of shape {region}")
+    spread, mask = reshape(b, value, region), np.ones([1] * len(extents), np.bool_)
+    for axis, place in places.items():
+        if np.all(place == np.arange(len(place))):
+            continue
+        spread = take(b, spread, axis, np.maximum(place, 0))
+        mask = mask & (place >= 0).reshape([-1 if k == axis else 1 for k in range(len(extents))])
+    return spread if mask.all() else b.select(b.constant(mask), spread, x)

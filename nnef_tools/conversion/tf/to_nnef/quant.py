@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ....dialects.tf.types import CODES
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
@@ -139,3 +140,40 @@ def quantize_and_dequantize_bits(
         b, x, low, high, signed_input=signed_input, num_bits=num_bits, range_given=range_given,
         narrow_range=narrow_range, axis=axis,
     )  # fmt: skip
+
+
+@to_nnef("tf", "Dequantize")
+def dequantize(
+    b: Builder,
+    codes: Array,
+    low: Array,
+    high: Array,
+    *,
+    mode: str = "MIN_COMBINED",
+    narrow_range: bool = False,
+    axis: int = -1,
+    T: Any = None,
+    dtype: Any = np.float32,
+) -> Tensor:
+    """Dequantize of a constant, as TensorFlow's CPU kernel computes it, in float32."""
+    if T not in CODES:
+        raise Unsupported(f"codes of type {T}")
+    info = np.iinfo(CODES[T])
+    first, last = float(info.min), float(info.max)
+    real = codes.astype(np.float32)
+    if axis != -1:
+        along = [-1 if k == positive(axis, real.ndim) else 1 for k in range(real.ndim)]
+        low, high = low.reshape(along), high.reshape(along)
+    if mode == "MIN_COMBINED":
+        half = np.float32(0 if first == 0 else (last - first + 1) / 2)
+        values = (real + half) * ((high - low) / np.float32(last - first)) + low
+    elif mode == "MIN_FIRST":
+        step = (high.astype(np.float64) - low) / (last - first)
+        base = (np.rint(low / step) * step if np.any(step) else low).astype(np.float32)
+        values = base + (real - np.float32(first)) * step.astype(np.float32)
+    elif mode == "SCALED":
+        step = high / np.float32(last)
+        values = real * (np.maximum(low / np.float32(first + narrow_range), step) if first else step)
+    else:
+        raise Unsupported(f"mode = '{mode}' is not known")
+    return b.constant(values.astype(dtype))

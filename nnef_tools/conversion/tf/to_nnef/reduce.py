@@ -12,9 +12,9 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import is_float
 from ...building.nnef import Builder
-from ...building.shapes import all_positive, positive, reshape, shape, squeeze
+from ...building.shapes import all_positive, positive, reshape, shape, squeeze, unsqueeze
 from ...engine.rules import Int, Ints, to_nnef
-from ...maths.generated import filled
+from ...maths.generated import filled, positions
 from ...maths.names import REDUCE
 
 Reduction = Callable[[Builder, Tensor, list[int]], Tensor]
@@ -75,6 +75,47 @@ def _running(nnef: str) -> Callable[..., Tensor]:
 
 to_nnef("tf", "Cumsum")(_running("cum_sum"))
 to_nnef("tf", "Cumprod")(_running("cum_prod"))
+
+
+@to_nnef("tf", "CumulativeLogsumexp")
+def cumulative_log_sum_exp(
+    b: Builder, x: Tensor, axis: Int, *, exclusive: bool = False, reverse: bool = False
+) -> Tensor:
+    """CumulativeLogsumexp: each sum is taken relative to its own maximum, so that none of its terms is lost.
+
+    exclusive: the logarithm of the sum without terms is minus infinity.
+    """
+    rank = len(shape(x))
+    k = positive(axis, rank)
+    extent = shape(x)[k]
+    place = positions(extent)
+    row, column = (place[None], place[:, None]) if reverse else (place[:, None], place[None])
+    taken = column < row if exclusive else column <= row
+    mask = b.constant(taken.reshape([extent, extent, *[1] * (rank - 1 - k)])[(None,) * k])
+    lowest = float(np.finfo(x.dtype).min)
+    terms = unsqueeze(b, x, [k])  # [.., result, term, ..]
+    top = b.max_reduce(b.select(mask, terms, lowest), axes=[k + 1])
+    total = b.sum_reduce(b.select(mask, b.exp(b.sub(terms, top)), 0.0), axes=[k + 1])
+    return squeeze(b, b.add(b.log(total), top), [k + 1])
+
+
+@to_nnef("tf", "ApproxTopK")
+def approximate_top_k(
+    b: Builder,
+    x: Tensor,
+    *,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    is_max_k: bool = True,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """ApproxTopK -> top_k, which is exact."""
+    if not aggregate_to_topk:
+        raise Unsupported("aggregate_to_topk = False: the number of results depends on the implementation")
+    values, indices = b.top_k(x, k=k, axis=positive(reduction_dimension, len(shape(x))), largest=is_max_k, sorted=True)
+    return values, indices
 
 
 @to_nnef("tf", "TopKV2")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import right_aligned, shape
+from ...compose.arithmetic import gelu as gelu_of
 from ...engine.rules import to_nnef
-from ...onnx.to_nnef.activation import gelu as gelu_of
 from ...onnx.to_nnef.activation import hard_swish as hard_swish_of
 from ..common import activated
 

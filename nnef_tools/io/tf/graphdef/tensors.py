@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....budget import ask_constant, ask_rank
-from ....dialects.tf.types import Resource, Variant, dtype_class, dtype_name, dtype_number
+from ....dialects.tf.types import Resource, Variant, dtype_class, dtype_name, dtype_number, stored_class
 from ....errors import FormatError
 from ...protobuf import Message
 from .schema import SCHEMA
@@ -54,14 +54,16 @@ def tensor_value(tensor: Message) -> Array:
     """The value of a TensorProto, read-only: a view of the file where it is raw.
 
     Fewer values than the shape has are extended by the last one, none at all are zeros. Strings give an object array
-    of str, or bytes where they are not UTF-8. Raises FormatError if value, type and shape do not fit together.
+    of str, or bytes where they are not UTF-8; quantized types give their codes. Raises FormatError if value, type and
+    shape do not fit together.
     """
     dtype = dtype_class(tensor["dtype"])
     if dtype is None:
         raise FormatError("the tensor has no data type")
     name = dtype_name(dtype)
-    if dtype in (Resource, Variant) or issubclass(dtype, (np.void, np.complexfloating)):
+    if dtype in (Resource, Variant) or issubclass(dtype, np.complexfloating):
         raise FormatError(f"constants of type {name} cannot be read")
+    dtype = stored_class(dtype)
     shape = _checked_shape(tensor)
     count = math.prod(shape)
     content = tensor["tensor_content"]
@@ -70,7 +72,7 @@ def tensor_value(tensor: Message) -> Array:
     if len(content):
         return _raw(np.frombuffer(content, np.uint8), np.dtype(dtype), count).reshape(shape)
     if name.startswith("float8"):
-        values = np.frombuffer(tensor["float8_val"], np.uint8).view(dtype)
+        values: Array = np.frombuffer(tensor["float8_val"], np.uint8).view(dtype)
     else:
         items = tensor[_FIELDS.get(name, "int_val")]
         if name in ("half", "bfloat16"):
@@ -174,7 +176,8 @@ def tensor_message(value: Any, dtype: Any = None) -> Message:
         items = array.reshape(-1).tolist()
         tensor["string_val"] = [item.encode() if isinstance(item, str) else bytes(item) for item in items]
         return tensor
-    target = np.dtype(dtype_class(number))
+    kind = dtype_class(number)
+    target = np.dtype(None if kind is None else stored_class(kind))
     array = array if array.dtype == target else array.astype(target)
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("<"))
