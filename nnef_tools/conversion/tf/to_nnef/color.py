@@ -29,37 +29,45 @@ def _channels(b: Builder, x: Tensor) -> list[Tensor]:
     return list(b.split(x, axis=len(shape(x)) - 1, ratios=[1, 1, 1]))
 
 
-def _hue_saturation_value(b: Builder, x: Tensor) -> list[Tensor]:
+def _hue_and_range(b: Builder, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The hue, the largest channel, and its distance to the smallest one."""
     red, green, blue = _channels(b, x)
     value = b.max(b.max(red, green), blue)
     spread = b.sub(value, b.min(b.min(red, green), blue))
-    saturation = b.select(b.gt(value, 0.0), b.div(spread, value), 0.0)
     sixth = b.mul(b.rcp(spread), 1 / 6)
     by_red = b.mul(sixth, b.sub(green, blue))
     by_green = b.add(b.mul(sixth, b.sub(blue, red)), 2 / 6)
     by_blue = b.add(b.mul(sixth, b.sub(red, green)), 4 / 6)
     hue = b.select(b.eq(red, value), by_red, b.select(b.eq(green, value), by_green, by_blue))
     hue = b.select(b.gt(spread, 0.0), hue, 0.0)
-    return [b.select(b.lt(hue, 0.0), b.add(hue, 1.0), hue), saturation, value]
+    return b.select(b.lt(hue, 0.0), b.add(hue, 1.0), hue), value, spread
 
 
-def _red_green_blue(b: Builder, hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """The channels, joined. Each is a trapezoid over the hue, between value * (1 - saturation) and the value."""
+def _saturation(b: Builder, value: Tensor, spread: Tensor) -> Tensor:
+    return b.select(b.gt(value, 0.0), b.div(spread, value), 0.0)
+
+
+def _shares(b: Builder, hue: Tensor) -> list[Tensor]:
+    """Where red, green and blue are between the smallest channel, 0, and the largest one, 1: trapezoids."""
     place = b.mul(hue, 6.0)
-    shares = [
+    return [
         b.clamp(b.sub(b.abs(b.sub(place, 3.0)), 1.0), 0.0, 1.0),
         b.clamp(b.sub(2.0, b.abs(b.sub(place, 2.0))), 0.0, 1.0),
         b.clamp(b.sub(2.0, b.abs(b.sub(place, 4.0))), 0.0, 1.0),
     ]
+
+
+def _red_green_blue(b: Builder, hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     rest = b.sub(1.0, saturation)
-    parts = [b.mul(b.add(rest, b.mul(saturation, share)), value) for share in shares]
+    parts = [b.mul(b.add(rest, b.mul(saturation, share)), value) for share in _shares(b, hue)]
     return b.concat(parts, axis=len(shape(hue)) - 1)
 
 
 @to_nnef("tf", "RGBToHSV")
 def rgb_to_hsv(b: Builder, x: Tensor) -> Tensor:
     """RGBToHSV: hue (0 for gray), saturation and value, each from 0 to 1."""
-    return b.concat(_hue_saturation_value(b, x), axis=len(shape(x)) - 1)
+    hue, value, spread = _hue_and_range(b, x)
+    return b.concat([hue, _saturation(b, value, spread), value], axis=len(shape(x)) - 1)
 
 
 @to_nnef("tf", "HSVToRGB")
@@ -71,14 +79,16 @@ def hsv_to_rgb(b: Builder, x: Tensor) -> Tensor:
 @to_nnef("tf", "AdjustSaturation")
 def adjust_saturation(b: Builder, x: Tensor, scale: Tensor) -> Tensor:
     """AdjustSaturation: the saturation times the scale, between 0 and 1."""
-    hue, saturation, value = _hue_saturation_value(b, x)
-    scaled = b.mul(saturation, right_aligned(b, scale, len(shape(x))))
+    hue, value, spread = _hue_and_range(b, x)
+    scaled = b.mul(_saturation(b, value, spread), right_aligned(b, scale, len(shape(x))))
     return _red_green_blue(b, hue, b.clamp(scaled, 0.0, 1.0), value)
 
 
 @to_nnef("tf", "AdjustHue")
 def adjust_hue(b: Builder, x: Tensor, delta: Tensor) -> Tensor:
-    """AdjustHue: the hue plus delta, which turns around at 1."""
-    hue, saturation, value = _hue_saturation_value(b, x)
+    """AdjustHue: the hue plus delta, which turns around at 1; the largest and the smallest channel stay."""
+    hue, value, spread = _hue_and_range(b, x)
     turned = b.add(hue, right_aligned(b, delta, len(shape(x))))
-    return _red_green_blue(b, b.sub(turned, b.floor(turned)), saturation, value)
+    lowest = b.sub(value, spread)
+    parts = [b.add(lowest, b.mul(spread, share)) for share in _shares(b, b.sub(turned, b.floor(turned)))]
+    return b.concat(parts, axis=len(shape(x)) - 1)
