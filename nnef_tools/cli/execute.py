@@ -102,7 +102,7 @@ def add_input_options(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         action=Names,
         metavar="NAME:EXTENTS",
-        help="extents of random inputs, where the model leaves them open: x:1,3,224,224",
+        help="extents of random inputs, in place of those of a model that is not NNEF: x:1,3,224,224",
     )
 
 
@@ -389,7 +389,8 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
         functions = load_operators(args.custom_operators or ()) or None
         decomposed = Library().compounds if args.decompose == [] else args.decompose
     with _errors_of("--shape"):
-        shapes = parse_shapes(None, args.shape or ()) if is_converted(format.name) else None
+        replaces = args.random and not kernel_backends(format.name)
+        given = parse_shapes(None, args.shape or ()) if replaces or is_converted(format.name) else None
     executor = make_executor(
         path,
         format=format.name,
@@ -399,7 +400,7 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
         device=args.device,
         signature=args.signature,
         weights=args.weights,
-        input_shapes=shapes,
+        input_shapes=format.dialect.by_tensor_name(given or {}),
     )
     with _errors_of("--io-transpose"):
         transposed = names_or_all(args.io_transpose)

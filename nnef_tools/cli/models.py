@@ -49,7 +49,7 @@ def add_model_options(parser: Parser) -> None:
         nargs="+",
         action=Names,
         metavar="NAME:EXTENTS",
-        help="extents of inputs, where the model leaves them open: x:1,3,224,224 (default: a batch of 1)",
+        help="extents of inputs, in place of those of the model: x:1,3,224,224 (default of open ones: a batch of 1)",
     )
     add_reader_options(group)
     group.add_argument(

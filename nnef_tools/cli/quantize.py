@@ -53,7 +53,7 @@ def build_parser(prog: str = "nnef-tools quantize") -> Parser:
         nargs="+",
         action=Names,
         metavar="NAME:EXTENTS",
-        help="extents of inputs, where the model leaves them open: x:1,3,224,224",
+        help="extents of inputs, in place of those of the model: x:1,3,224,224",
     )
     parser.add_argument("--output", metavar="PATH", help="the NNEF folder or .tgz to write")
     _add_values(parser)

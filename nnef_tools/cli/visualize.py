@@ -69,7 +69,7 @@ def build_parser(prog: str = "nnef-tools visualize") -> Parser:
         nargs="+",
         action=Names,
         metavar="NAME:EXTENTS",
-        help="extents of inputs, where the model leaves them open: x:1,3,224,224",
+        help="extents of inputs, in place of those of the model: x:1,3,224,224",
     )
     group.add_argument("--infer-shapes", action="store_true", help="warn of shapes that remain unknown after inference")
     group.add_argument(

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..conversion.tflite.to_nnef.quantization import hybrid_kind, quantized_form
 from ..errors import ExecutionError, FileError, MissingPackageError
+from ..formats import InputShapes
 from ..io.tf.lite import Reader, Writer
 from ..model import Graph, Tensor
 from ..model.facts import OPEN_EXTENTS
@@ -30,7 +31,7 @@ class LiteRtExecutor:
 
     Inputs and outputs are what the model has: codes, where it is quantized. Variables keep their values from run to
     run, `reset` gives them their first ones. Tensors have the names that `io.tf.lite.Reader` gives them. signature: the
-    one to run, of models that have several.
+    one to run, of models that have several. input_shapes: name -> extents of inputs, in place of those of the model.
     """
 
     backend = "litert"
@@ -39,12 +40,14 @@ class LiteRtExecutor:
     _kernels: ClassVar[Any] = OpResolverType.AUTO
     _observable_kernels: ClassVar[Any] = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # delegates hide tensors
 
-    def __init__(self, model: str | os.PathLike[str], signature: str | None = None) -> None:
+    def __init__(
+        self, model: str | os.PathLike[str], signature: str | None = None, input_shapes: InputShapes | None = None
+    ) -> None:
         self._path = Path(model)
         if not self._path.exists():
             raise FileError("there is no such file", where=str(self._path))
         reader = Reader(signature)
-        graph = reader(self._path)  # LiteRT itself may crash on damaged files
+        graph = reader(self._path, input_shapes)  # LiteRT itself may crash on damaged files
         self._subgraph = reader.subgraph
         self._facts = graph.metadata
         graphs = _with_subgraphs(graph)
@@ -158,11 +161,13 @@ class LiteRtRealWeightsExecutor(LiteRtExecutor):
 
     backend = "litert-real-weights"
 
-    def __init__(self, model: str | os.PathLike[str], signature: str | None = None) -> None:
+    def __init__(
+        self, model: str | os.PathLike[str], signature: str | None = None, input_shapes: InputShapes | None = None
+    ) -> None:
         graph = Reader(signature)(model)
         weights = [t for item in _with_subgraphs(graph) for t in item.tensors if hybrid_kind(t) is not None]
         if not weights:
-            super().__init__(model, signature)
+            super().__init__(model, signature, input_shapes)
             return
         for tensor in weights:
             tensor.data = np.asarray(quantized_form(tensor))
@@ -170,7 +175,7 @@ class LiteRtRealWeightsExecutor(LiteRtExecutor):
         self._folder = TemporaryDirectory()
         path = Path(self._folder.name) / Path(model).name
         Writer()(graph, path)
-        super().__init__(path)
+        super().__init__(path, input_shapes=input_shapes)
 
 
 def _with_subgraphs(graph: Graph) -> list[Graph]:

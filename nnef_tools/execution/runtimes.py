@@ -58,7 +58,7 @@ def make_executor(
     so 'auto' takes another backend for models with such operators. decomposed: operators to run by the bodies of their
     fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. limits: those of `nnef_tools.budget` that differ from
     the defaults; LimitError for models beyond them. signature: which one of a TFLite model to run. weights: the
-    file with the weights of a Caffe net. input_shapes: of a model that is run by its conversion. UsageError for an
+    file with the weights of a Caffe net. input_shapes: of inputs, in place of those of a model file. UsageError for an
     impossible combination, for a backend that cannot run the model, and for operators to decompose that have no body;
     FormatError or ShapeError for an invalid graph.
     """
@@ -101,14 +101,15 @@ def _make_executor(
         _check_device(device, chosen, able)
         kernels = [runtime for runtime in able if runtime.has_kernels]
         return _executor_beside_kernels(
-            _KernelModel(model, custom_operators or {}, decomposed), chosen, kernels, device
+            _KernelModel(model, custom_operators or {}, decomposed, input_shapes), chosen, kernels, device
         )
     if custom_operators or decomposed:
         raise UsageError("custom and decomposed operators are for NNEF models only")
     if isinstance(model, Graph):
         raise UsageError(f"{able[0].models} models are run from their file, not from a Graph")
     _check_device(device, chosen, able)
-    return _load(chosen[0], model, device, options)
+    given = {**options, "input_shapes": input_shapes} if input_shapes else options
+    return _load(chosen[0], model, device, given)
 
 
 def is_converted(format: str) -> bool:
@@ -192,10 +193,17 @@ def _following(kernels: Sequence[Runtime], device: str | None) -> Runtime:
 class _KernelModel:
     """A model that kernels can run. Its file is read only when needed: a runtime that compiles it may do without."""
 
-    def __init__(self, model: Model, functions: Functions, decomposed: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        functions: Functions,
+        decomposed: Collection[str] | None,
+        input_shapes: InputShapes | None = None,
+    ) -> None:
         self._model = model
         self._functions = functions
-        is_read = functions or decomposed or not isinstance(model, (str, PathLike))
+        self._input_shapes = input_shapes
+        is_read = functions or decomposed or input_shapes or not isinstance(model, (str, PathLike))
         self.source = self._read(decomposed) if is_read else model
 
     def _read(self, decomposed: Collection[str] | None = None) -> Graph:
@@ -205,7 +213,7 @@ class _KernelModel:
         from .kernels.loading import check_decomposed, read_graph
         from .sizes import ask_tensors
 
-        graph = read_graph(self._model, decomposed)
+        graph = read_graph(self._model, decomposed, input_shapes=self._input_shapes)
         check_decomposed(graph, decomposed or ())
         if isinstance(self._model, (str, PathLike)):  # the reader has checked the rest
             infer_graph(graph, library=Library.of(graph, foreign=self._functions), allow_unknown=True)

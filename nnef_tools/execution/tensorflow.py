@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ExecutionError, FileError, MissingPackageError, UsageError
-from ..io.tf.graphdef import Reader, import_graph_def
+from ..formats import InputShapes
+from ..io.tf.graphdef import Reader, import_graph_def, set_input_shapes
 from ..io.tf.graphdef.reader import load
 from .executor import Array, Observer, TensorInfo, no_such_tensor
 from .feeds.inputs import check_inputs
@@ -26,7 +27,7 @@ class TensorFlowExecutor:
     """An `Executor` for a frozen graph (`.pb`), or anything else that the reader of TensorFlow graphs accepts.
 
     All tensors have TensorFlow's full names, such as `x:0`. `run` also accepts names without `:0`, and returns results
-    under the names that were asked for.
+    under the names that were asked for. input_shapes: name -> extents of inputs, in place of those of the graph.
     """
 
     backend = "tensorflow"
@@ -34,11 +35,11 @@ class TensorFlowExecutor:
     note = ""
     has_state = False  # variables of frozen graphs are constants
 
-    def __init__(self, model: str | os.PathLike[str]) -> None:
+    def __init__(self, model: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> None:
         self._path = Path(model)
         if not self._path.exists():
             raise FileError("there is no such file", where=str(self._path))
-        graph = Reader()(self._path)
+        graph = Reader()(self._path, input_shapes)
         composites = [op for op in graph.operations if op.custom]
         if composites:
             raise UsageError(
@@ -48,6 +49,8 @@ class TensorFlowExecutor:
             )
         message = GraphDef()
         message.ParseFromString(load(self._path))
+        if input_shapes:
+            message = set_input_shapes(message, input_shapes)
         self._graph = import_graph_def(message)
         self._session: Any = None
         self.inputs = [_info(tensor) for tensor in graph.inputs]

@@ -23,7 +23,7 @@ from ..report import ModelFacts, Report, size_on_disk
 from ..verification.interface import operator_types
 from ..verification.real_values import tensor_codes
 from .job import Job, Log, Options, Progress
-from .stages import convert_graph, open_graph, open_model, verify, write
+from .stages import convert_graph, open_graph, open_model, replaced_shapes, verify, write
 
 __all__ = ["convert_model", "open_graph"]
 
@@ -72,7 +72,7 @@ def convert_model(
 
     source, target: paths; target is by default the source's path with the suffix of the output format.
     input_format, output_format: names of formats, by default recognized by content and suffix (NNEF if there is no
-    target). input_shapes: input name -> extents, for inputs whose shape the model leaves open, and for input_names.
+    target). input_shapes: name -> extents, for inputs and input_names, in place of those of the model.
     fold_constants: compute what depends on constants only. optimize: rewrite for speed; custom_optimizers: plugin
     modules with further rewrites; dequantize: drop quantization while optimizing. keep_io_names: keep the names of
     inputs and outputs. keep_names: keep those of all tensors and weights. io_transpose: the source's inputs and
@@ -160,6 +160,10 @@ def _run(job: Job, log: Log) -> Report:
         result = convert_graph(job, source, log)
     except ConversionError as error:
         error.warnings = source.warnings  # what a reader leaves out may be the reason
+        replaced = replaced_shapes(job)
+        if replaced is not None:  # which is the reason, unless there are operators without a rule
+            without_rule = not all(refusal.implemented for refusal in error.refused)
+            error.hint = f"{replaced}; {error.hint}" if without_rule and error.hint else replaced
         raise
     mapping = result.mapping()
     verification = None

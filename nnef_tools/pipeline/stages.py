@@ -56,10 +56,10 @@ def open_graph(
 ) -> Graph:
     """The graph of a model file or folder in the dialect of its format, sorted.
 
-    format: its name, by default recognized by content and suffix. input_shapes: name -> extents, for inputs that leave
-    them open. input_names, output_names: keep only the part between these tensors. signature: which one of a TFLite
-    model. weights: the file with the weights of a Caffe net. limits: see `convert_model`. UsageError, FormatError,
-    FileError, LimitError, PluginError, MissingPackageError.
+    format: its name, by default recognized by content and suffix. input_shapes: name -> extents of inputs, in place of
+    those of the model. input_names, output_names: keep only the part between these tensors. signature: which one of a
+    TFLite model. weights: the file with the weights of a Caffe net. limits: see `convert_model`. UsageError,
+    FormatError, FileError, LimitError, PluginError, MissingPackageError.
     """
     path = Path(source)
     found = detect_input(path, format)
@@ -130,6 +130,22 @@ def _set_shapes(graph: Graph, shapes: InputShapes) -> None:
 def _sort(graph: Graph) -> None:
     if not graph.sort():
         raise FormatError("the operations of the model depend on each other in a cycle")
+
+
+def replaced_shapes(job: Job) -> str | None:
+    """A hint that names the shapes of inputs that the job replaces, for a model that cannot be converted with them."""
+    if not job.options.input_shapes:
+        return None
+    reader = make_reader(job.format, **_reader_options(job))
+    own = {tensor.name: tensor.shape for tensor in reader(str(job.source)).inputs}
+    replaced = [
+        f"{name}:{','.join('?' if extent is None else str(extent) for extent in own[name] or ())}"
+        for name, shape in job.options.input_shapes.items()
+        if own.get(name) is not None and any(a not in (None, b) for a, b in zip(own[name] or (), shape, strict=True))
+    ]
+    if not replaced:
+        return None
+    return f"--shape replaces {' '.join(replaced)}, for which the model may be made, as by Reshape to constant extents"
 
 
 # conversion

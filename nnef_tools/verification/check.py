@@ -73,13 +73,13 @@ def verify_conversion(
     Models with a state run on a sequence of inputs for each sample. Outputs and inputs correspond by their order.
     inputs: where all samples come from, instead of random ones (see `load_samples`); to models with a state they are
     one sequence.
-    reader_options: those of the source. input_shapes: of a source that is run by its conversion.
+    reader_options: those of the source. input_shapes: those that the conversion of the source was asked for.
     quantization_steps: of a model with quantized activations, whose outputs may also differ by steps. insides: if
     given, a failure names the first tensor that differs. hub: the NNEF graph between the two, if neither is NNEF.
     progress: called with `verify 2/3` before the second of three runs. VerificationError, with a table of the
     outputs, if they differ by more than the tolerances; UsageError if a model cannot be run.
     """
-    graph, of_source = _kernel_graph(source, target) if hub is None else (hub.graph, hub.has_source_axes)
+    graph, of_source = _kernel_graph(source, target, input_shapes) if hub is None else (hub.graph, hub.has_source_axes)
     if graph is not None:
         interface = interface.quantized_as(graph)
     random = random_source(distribution, seed, _ranges(graph, interface))
@@ -179,7 +179,7 @@ def open_source(
     path, name = source
     format = FORMATS[name]
     if not is_converted(name):
-        return _executor(source, None, options), ""
+        return _executor(source, None, options, input_shapes), ""
     reason = f"{format.title} has no runtime"
     witness = format.witness
     if witness is not None and witness.is_installed and not input_shapes:
@@ -200,14 +200,18 @@ def _executor(
     model: tuple[Path, str],
     custom_operators: Mapping[str, Callable[..., Any]] | None,
     reader_options: Mapping[str, Any] | None = None,
+    input_shapes: InputShapes | None = None,
 ) -> Executor:
     """Opens a model for running. NNEF runs in kernels: onnxruntime would need the conversion that is being verified."""
     path, format = model
     backends = kernel_backends(format)
     if not backends:
-        return make_executor(path, format=format, backend=FORMATS[format].verifying or AUTO, **(reader_options or {}))
+        backend = FORMATS[format].verifying or AUTO
+        return make_executor(path, format=format, backend=backend, input_shapes=input_shapes, **(reader_options or {}))
     with _no_warnings():
-        return make_executor(path, format=format, backend=backends[0], custom_operators=custom_operators)
+        return make_executor(
+            path, format=format, backend=backends[0], custom_operators=custom_operators, input_shapes=input_shapes
+        )
 
 
 @contextmanager
@@ -218,12 +222,17 @@ def _no_warnings() -> Iterator[None]:
         yield
 
 
-def _kernel_graph(source: tuple[Path, str], target: tuple[Path, str]) -> tuple[Graph | None, bool]:
-    """The NNEF graph that kernels run, with shapes as far as known, and whether it is that of the source."""
-    for path, format in (source, target):
+def _kernel_graph(
+    source: tuple[Path, str], target: tuple[Path, str], input_shapes: InputShapes | None
+) -> tuple[Graph | None, bool]:
+    """The NNEF graph that kernels run, with shapes as far as known, and whether it is that of the source.
+
+    input_shapes: of the source.
+    """
+    for (path, format), shapes in ((source, input_shapes), (target, None)):
         if kernel_backends(format):
             with _no_warnings():
-                graph = read_graph(path)
+                graph = read_graph(path, input_shapes=shapes)
             infer_graph(graph, allow_unknown=True)
             return graph, path is source[0]
     return None, False

@@ -8,6 +8,7 @@ from os import fspath
 from typing import Any
 
 from ...errors import UsageError
+from ...formats import InputShapes
 from ...io.nnef import Reader
 from ...language.elaborate import decompose
 from ...model import Graph
@@ -32,11 +33,17 @@ def load_graph(model: Any, find_operator: FindOperator, decomposed: Collection[s
     return graph
 
 
-def read_graph(model: Any, decomposed: Collection[str] | None = None, *, warned: list[str] | None = None) -> Graph:
+def read_graph(
+    model: Any,
+    decomposed: Collection[str] | None = None,
+    *,
+    input_shapes: InputShapes | None = None,
+    warned: list[str] | None = None,
+) -> Graph:
     """Reads a model folder or archive; a Graph is returned as it is, an `nnef.Graph` is converted.
 
-    decomposed: operations to expand by the bodies of their fragments. Shapes are not inferred. What the reader warns of
-    is a ModelWarning, which Python shows once, and an item of `warned`.
+    decomposed: operations to expand by the bodies of their fragments. input_shapes: in place of those of a file. Shapes
+    are not inferred. What the reader warns of is a ModelWarning, which Python shows once, and an item of `warned`.
     """
     if is_reference_graph(model):
         model = from_reference_graph(model)
@@ -45,7 +52,7 @@ def read_graph(model: Any, decomposed: Collection[str] | None = None, *, warned:
             raise UsageError("operations are decomposed when a model is read; give its path, not a Graph")
         return model
     read = Reader(decomposed=decomposed, infer_shapes=False)
-    graph = read(fspath(model))
+    graph = read(fspath(model), input_shapes)
     for text in read.warnings:
         warnings.warn(f"{fspath(model)}: {text}", ModelWarning, stacklevel=1)  # once, whichever runtimes read it
     if warned is not None:

@@ -13,8 +13,12 @@ import ml_dtypes
 import numpy as np
 
 from ...errors import ExecutionError, FileError, FormatError, MissingPackageError, UsageError
+from ...formats import InputShapes
 from ...io.mapped import read_file
+from ...io.onnx.schema import parse_model
+from ...io.onnx.shapes import set_input_shapes
 from ...io.onnx.wire import skeleton
+from ...io.protobuf import encode
 from ...io.protobuf.wire import VARINT, delimited, tag, varint
 from ..executor import Array, Observer, TensorInfo, no_such_tensor
 from ..feeds.inputs import check_inputs
@@ -54,6 +58,7 @@ class OnnxExecutor:
 
     Inner tensors are those of the unoptimized model: a second session computes them, from the model with these tensors
     as additional outputs. threads: of a session, 0 for as many as onnxruntime chooses. device: see `providers`.
+    input_shapes: name -> extents of inputs, in place of those that the model fixes.
 
     Inputs and outputs that are a state (`dialects.onnx.state`) are connected from run to run, and not among `inputs`
     and `outputs`.
@@ -62,7 +67,14 @@ class OnnxExecutor:
     backend = "onnxruntime"
     note = ""
 
-    def __init__(self, model: str | os.PathLike[str] | bytes, *, threads: int = 0, device: str | None = None) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | bytes,
+        *,
+        threads: int = 0,
+        device: str | None = None,
+        input_shapes: InputShapes | None = None,
+    ) -> None:
         self.device = device or "cpu"
         self._providers = providers(device)
         self._path = None if isinstance(model, bytes) else Path(model)
@@ -72,7 +84,11 @@ class OnnxExecutor:
             problem = "it is a folder, not an ONNX file" if self._path.is_dir() else "there is no such file"
             raise FileError(problem, where=str(self._path))
         self._where = str(self._path) if self._path is not None else "<bytes>"
-        self._session = self._make_session(os.fspath(self._path) if self._path is not None else model, observed=False)
+        reshaped = _reshaped(model, input_shapes) if input_shapes else None
+        if reshaped is not None:
+            self._bytes = reshaped
+        content = os.fspath(self._path) if self._path is not None and reshaped is None else self._bytes
+        self._session = self._make_session(content, observed=reshaped is not None)
         self._sessions: dict[tuple[str, ...], Any] = {}
         self._proto: Any = None
         self._states = states_of(self._session)
@@ -159,11 +175,11 @@ class OnnxExecutor:
                 import onnx
             except ImportError as error:
                 raise MissingPackageError("onnx", "to see the tensors inside of ONNX models", "onnx") from error
-            if self._path is not None:
-                self._proto = onnx.load(os.fspath(self._path), load_external_data=False)
-            else:
-                assert self._bytes is not None
+            if self._bytes is not None:
                 self._proto = onnx.load_model_from_string(self._bytes)
+            else:
+                assert self._path is not None
+                self._proto = onnx.load(os.fspath(self._path), load_external_data=False)
         return self._proto
 
     def _make_session(self, model: Any, *, observed: bool) -> Any:
@@ -176,6 +192,18 @@ class OnnxExecutor:
             optimized=not observed,
             external_folder=folder,
         )
+
+
+def _reshaped(model: str | os.PathLike[str] | bytes, input_shapes: InputShapes) -> bytes | None:
+    """The model with other shapes of inputs; None if these are only such that it leaves open. FormatError, UsageError.
+
+    External data stays in its files.
+    """
+    data = np.frombuffer(model, np.uint8) if isinstance(model, bytes) else read_file(Path(model))
+    message = parse_model(data.data)
+    if not set_input_shapes(message["graph"], input_shapes):
+        return None
+    return b"".join(bytes(chunk) for chunk in encode(message))
 
 
 def providers(device: str | None) -> list[Any]:

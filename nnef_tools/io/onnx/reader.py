@@ -53,7 +53,7 @@ class Reader:
         self.files: tuple[Path, ...] = ()
 
     def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
-        """input_shapes: input name -> extents, for those that the model leaves open (None keeps one open).
+        """input_shapes: input name -> extents, which count more than those of the file (None keeps one).
 
         Raises FileError, FormatError if the file is not a valid model, UsageError for impossible input shapes,
         MissingPackageError without the onnx package for a model that defines functions.

@@ -38,7 +38,7 @@ TensorAnnotation: 1 tensor_name string, 2 quant_parameter_tensor_names StringStr
 )
 
 
-def parse_model(data: bytes) -> Message:
+def parse_model(data: bytes | memoryview) -> Message:
     """The message of a model, or of its skeleton. Raises FormatError if it is not valid or has no graph."""
     return decode(memoryview(data), SCHEMA["ModelProto"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import UsageError
@@ -58,16 +58,18 @@ def symbols(graph: Message) -> dict[str, list[int | str | None]]:
     return found
 
 
-def set_input_shapes(graph: Message, shapes: Mapping[str, Sequence[Any]]) -> None:
-    """Gives extents to the inputs of a graph, in place.
+def set_input_shapes(graph: Message, shapes: Mapping[str, Sequence[Any]]) -> bool:
+    """Gives extents to the inputs of a graph, in place. Does any replace another one?
 
     shapes: input name -> an int for each extent, or None to leave it as it is. A named extent that gets a value gets it
-    wherever the model declares it, unless values contradict each other. Raises UsageError for a name that is not an
-    input, for a rank that does not fit and for an extent that is already fixed to another value.
+    wherever the model declares it, unless values contradict each other. Where an extent that was fixed is replaced, all
+    extents that the model declares for other values are forgotten. Raises UsageError for a name that is not an input
+    and for a rank that does not fit.
     """
     initializers = {tensor["name"] for tensor in graph["initializer"]}
     inputs = {value["name"]: value for value in graph["input"] if value["name"] not in initializers}
     bound: dict[str, set[int]] = {}
+    replaced = False
     for name, shape in shapes.items():
         if name not in inputs:
             raise UsageError(
@@ -77,12 +79,31 @@ def set_input_shapes(graph: Message, shapes: Mapping[str, Sequence[Any]]) -> Non
         tensor = inputs[name].get("type", {}).get("tensor_type")
         if tensor is None:
             raise UsageError(f"input shape given for '{name}', which is not a tensor")
-        _set_shape(name, tensor, _extents(name, shape), bound)
+        before = _shape(tensor["shape"]) if "shape" in tensor else None
+        extents = _extents(name, shape)
+        _set_shape(name, tensor, extents, bound)
+        pairs = zip(extents, before or extents, strict=True)
+        replaced |= any(new is not None and old not in (None, new) for new, old in pairs)
+    if replaced:
+        _forget_shapes(graph, {"value_info", "output"})
     for value in _values(graph):
         for dim in _dims(value):
             values = bound.get(dim["dim_param"], set())
             if dim["dim_param"] and len(values) == 1:
                 dim["dim_value"] = next(iter(values))
+    return replaced
+
+
+def _forget_shapes(graph: Message, fields: Iterable[str]) -> None:
+    """Drops the numbers in the shapes of these fields of a graph, and in all of the graphs nested in it."""
+    for field in fields:
+        for value in graph[field]:
+            for dim in _dims(value):
+                dim.pop("dim_value", None)
+    for node in graph["node"]:
+        for attribute in node["attribute"]:
+            for inner in [*([attribute["g"]] if "g" in attribute else []), *attribute["graphs"]]:
+                _forget_shapes(inner, ("value_info", "output", "input"))
 
 
 def _extents(name: str, shape: Sequence[Any]) -> list[int | None]:
@@ -104,14 +125,9 @@ def _set_shape(name: str, tensor: Message, extents: list[int | None], bound: dic
         raise UsageError(
             f"input '{name}' has rank {len(declared)}, but the given shape {extents} has rank {len(extents)}"
         )
-    for known, dim, extent in zip(declared, tensor["shape"]["dim"], extents, strict=True):
+    for dim, extent in zip(tensor["shape"]["dim"], extents, strict=True):
         if extent is None:
             continue
-        if known is not None and known != extent:
-            raise UsageError(
-                f"the given shape {extents} of input '{name}' contradicts its shape {list(declared)} in the model",
-                hint="only extents that the model leaves open can be given",
-            )
         if dim["dim_param"]:
             bound.setdefault(dim["dim_param"], set()).add(extent)
         dim["dim_value"] = extent

@@ -42,9 +42,9 @@ class Reader:
 
     Constants are tensors with `.data`, read-only arrays on the memory-mapped file; sparse ones are dense (a DENSIFY of
     one is gone), those of 4 and 2 bits have items of such a type. Extents that the file leaves open have the value with
-    which it was written, unless input_shapes has another one: then they are None for all other tensors. The `dtype` is
-    that of the stored items; `quant` has min, max, scale, zero_point (numbers, or arrays per channel) and
-    quantized_dimension.
+    which it was written, unless input_shapes has another one: then they are None for all other tensors. Where an extent
+    that is fixed gets another value, all extents of computed tensors are None. The `dtype` is that of the stored items;
+    `quant` has min, max, scale, zero_point (numbers, or arrays per channel) and quantized_dimension.
     `graph.metadata` has, where the file has them: description, signature, signature_inputs and signature_outputs (name
     in the signature -> tensor), tflite_metadata (name -> contents) and associated_files (name -> contents), both in
     base64. That of every subgraph has variables (names of tensors that keep their value from run to run),
@@ -60,7 +60,7 @@ class Reader:
         self.subgraph = 0
 
     def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
-        """input_shapes: input name -> extents, for those that the model leaves open (None keeps one open).
+        """input_shapes: input name -> extents, which count more than those of the file (None keeps one).
 
         Raises FileError, FormatError if the file is not a valid model, UsageError for impossible input shapes and
         unknown signatures.
@@ -148,15 +148,19 @@ def _set_input_shapes(graph: Graph, shapes: InputShapes) -> list[str]:
         known = ", ".join(f"'{item}'" for item in inputs)
         raise UsageError(f"the model has no input '{name}'", hint=f"its inputs are {known}")
     open_axes: Mapping[str, Sequence[int]] = graph.metadata.get(OPEN_EXTENTS, {})
-    warnings, changed = [], False
+    warnings, changed, overridden = [], False, False
     for tensor in graph.inputs:
         name = str(tensor.name)
-        before, axes = tensor.shape, open_axes.get(name, ())
+        before, axes = tensor.shape or (), open_axes.get(name, ())
         if name in shapes:
-            _set_shape(tensor, axes, shapes[name])
+            tensor.shape = _given_shape(tensor, shapes[name])
+            pairs = enumerate(zip(before, tensor.shape or (), strict=True))
+            overridden |= any(a != b for axis, (a, b) in pairs if axis not in axes)
         elif axes:
             warnings.append(f"the shape of input '{name}' is open, and taken as {shape_text(before)} as in the file")
         changed |= tensor.shape != before
+    if overridden:
+        _forget_shapes(graph, {tensor for op in graph.operations for tensor in op.outputs}, set())
     for tensor in graph.tensors if changed else ():
         if tensor not in graph.inputs and tensor.data is None and tensor.shape is not None:
             axes = open_axes.get(str(tensor.name), ())
@@ -166,14 +170,22 @@ def _set_input_shapes(graph: Graph, shapes: InputShapes) -> list[str]:
     return warnings
 
 
-def _set_shape(tensor: Tensor, open_axes: Sequence[int], given: Sequence[Any]) -> None:
+def _forget_shapes(graph: Graph, computed: set[Tensor], seen: set[Graph]) -> None:
+    """Forgets all extents of computed tensors, and of all but constants in nested graphs; variables keep theirs."""
+    seen.add(graph)
+    for tensor in computed:
+        if tensor.data is None and tensor.shape is not None:
+            tensor.shape = (None,) * len(tensor.shape)
+    for op in graph.operations:
+        for inner in op.attribs.values():
+            if isinstance(inner, Graph) and inner not in seen:
+                _forget_shapes(inner, set(inner.tensors), seen)
+
+
+def _given_shape(tensor: Tensor, given: Sequence[Any]) -> tuple[int | None, ...]:
     known = tensor.shape or ()
-    wanted = tuple(a if b is None else b for a, b in zip(known, given, strict=False))
-    fits = len(known) == len(given) and all(
-        axis in open_axes or a in (None, b) for axis, (a, b) in enumerate(zip(known, wanted, strict=True))
-    )
-    if not fits:
-        signature = tuple(None if axis in open_axes else extent for axis, extent in enumerate(known))
-        text = shape_text(tuple(given))
-        raise UsageError(f"input '{tensor.name}' has shape {shape_text(signature)}, it cannot get {text}")
-    tensor.shape = wanted
+    if len(known) != len(given):
+        raise UsageError(
+            f"input '{tensor.name}' has shape {shape_text(known)}, it cannot get {shape_text(tuple(given))}"
+        )
+    return tuple(a if b is None else b for a, b in zip(known, given, strict=True))
