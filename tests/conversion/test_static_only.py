@@ -79,7 +79,7 @@ def test_what_a_branch_of_a_left_out_operator_reads_is_an_output() -> None:
 def test_left_out_results_that_branches_read() -> None:
     text = """g (float[4] x, bool[1] c) => (float[4] y, float[4] z) {
         z = Neg(x)
-        n = NonZero(z)
+        n = Unique(z)
         y = If(c) <
             then_branch = then () => (float[4] p) { f = Cast<to = 1>(n) s = ReduceSum<keepdims = 0>(f) p = Add(x, s) },
             else_branch = other () => (float[4] q) { q = Relu(x) }

@@ -19,7 +19,9 @@ from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer, nnef_dtype
 from ...ops.inference import evaluate, infer_shapes, result_shapes
 from ...ops.integers import keeps_bits
-from .operations import Operand, Operations
+from .masked import MaskedOperations, Masks
+from .masked_operations import on_masked
+from .operations import Operand
 from .quantized import QuantizedArray
 from .typing import Signature, Types, kinds_of, signature_of, types_of
 
@@ -43,7 +45,7 @@ _TENSORS = {Tensor}
 PYTHON_TYPES = {float: np.float32, int: np.int64, bool: np.bool_}
 
 
-class Builder(Operations):
+class Builder(MaskedOperations):
     """Builds operations at the end of `graph`.
 
     fold_all: evaluate every operation on constants, whatever its size. custom_shapes: shape functions of operations
@@ -56,6 +58,7 @@ class Builder(Operations):
     computed from, whose name it takes if nothing else has it. views: the other forms that were made of constants.
     steps: of the loops that are unrolled.
     states: variable that keeps its value from run to run -> its first value, an array or a QuantizedArray.
+    masks: of the axes of which only some positions count.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Builder(Operations):
         self.views: dict[tuple[Any, ...], Tensor] = {}
         self.steps = Steps()
         self.states: dict[Tensor, Any] = {}
+        self.masks = Masks(self)
         self._computed: dict[Tensor, ndarray | None] = {}
         self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
 
@@ -113,7 +117,18 @@ class Builder(Operations):
         return result.producer
 
     def value(self, tensor: Tensor) -> ndarray | None:
-        """The array of a constant, or of a tensor that is computed from constants only; None for any other."""
+        """The array of a constant, or of a tensor that is computed from constants only; None for any other.
+
+        None, too, if only a part of it counts.
+        """
+        return None if tensor in self.masks else self.evaluated(tensor)
+
+    def note_computed(self, tensor: Tensor) -> None:
+        """Notes that a tensor is computed from constants only."""
+        self._computed[tensor] = None
+
+    def evaluated(self, tensor: Tensor) -> ndarray | None:
+        """The array of a constant, or of a tensor that is computed from constants, with all that does not count."""
         if tensor.data is not None:
             return np.asarray(tensor.data)
         if tensor not in self._computed:
@@ -138,7 +153,16 @@ class Builder(Operations):
             self._computed[output] = np.asarray(array).astype(output.dtype, copy=False)
 
     def op(self, name: str, *inputs: Operand | Sequence[Operand], **attribs: Any) -> Any:
-        """Adds an operation. Unsupported if NNEF has no such operation or a result would be empty; ShapeError."""
+        """Adds an operation. Unsupported if NNEF has no such operation or a result would be empty; ShapeError.
+
+        If only some positions of an axis of an operand count, the result is that of the positions that count.
+        """
+        if self.masks and any(isinstance(x, Tensor) and x in self.masks for x in _flat_arguments(inputs)):
+            return on_masked(self, name, inputs, attribs)
+        return self.plain(name, *inputs, **attribs)
+
+    def plain(self, name: str, *inputs: Operand | Sequence[Operand], **attribs: Any) -> Any:
+        """Adds an operation on operands all of whose positions count; see `op`."""
         signature = signature_of(name)
         definition, items = signature.definition, signature.items
         assert len(inputs) <= len(items), f"'{name}' takes {len(items)} tensors, got {len(inputs)}"

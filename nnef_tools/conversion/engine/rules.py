@@ -209,6 +209,27 @@ def to_nnef(dialect: str, *types: str, since: int = 1, domain: str = "") -> Call
     return register
 
 
+_counting: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+def counting(dialect: str, *types: str) -> Callable[[F], F]:
+    """Registers what operators of the default domain do where extents depend on a count; see `building/masked.py`.
+
+    The function gets all inputs as tensors, in place of the rule. It returns None to leave the operator to the rule.
+    """
+
+    def register(function: F) -> F:
+        _counting.update({(dialect, type): function for type in types})
+        return function
+
+    return register
+
+
+def find_counting(dialect: str, type: str) -> Callable[..., Any] | None:
+    """What an operator does where extents depend on a count, or None."""
+    return _counting.get((dialect, type))
+
+
 _from_nnef: dict[tuple[str, str], Rule] = {}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -39,8 +39,9 @@ from ..building.shapes import unsqueeze
 from ..maths import axis_orders
 from ..maths.quantization import codes_of
 from .base import Converter, is_missing
+from .masks import check_masks, drop_held, has_counts, leading_to
 from .refusal import DependsOnRefused, is_known, unknown_shape
-from .rules import Call, Rule, all_rules, find_rule
+from .rules import Call, Rule, all_rules, find_counting, find_rule
 from .source_names import keep_source_names
 from .transform import CompiledTransform, Scope, Transform
 
@@ -64,6 +65,8 @@ class ConverterToNNEF(Converter):
     }
     _ties: Ties = Ties.UP
     """The rule of the source format for values in the middle of two codes."""
+    combining: Collection[str] = ()
+    """The operators that may combine rows: their rules make no use of their number; see `building/masked.py`."""
     _builder: Builder
     _made: dict[Operation, Sequence[Operation]]  # operation of the source -> those that it became
     _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
@@ -132,6 +135,7 @@ class ConverterToNNEF(Converter):
             first = len(self._target.operations)
             self._convert_or_refuse(op, opset)
             self._made[op] = self._target.operations[first:]
+        self._judge_counts()
         if self._refused:
             raise self._refusal_error()
         self._convert_outputs()
@@ -259,6 +263,37 @@ class ConverterToNNEF(Converter):
             return None
         self._builder.version = version
         return Call(rule, op.inputs, op.attribs)
+
+    def _apply(self, call: Call, op: Operation) -> list[Tensor | None]:
+        counting = find_counting(self.dialect, str(op.type))
+        given = [None if is_missing(t) else self._mapped(t) for t in call.inputs if isinstance(t, Tensor)]
+        masks = self._builder.masks
+        masks.mixing = op.type in self.combining
+        if counting is not None and has_counts(self._builder, given):
+            results = counting(self._builder, *given, **call.attribs)
+            if results is not None:
+                return list(results) if isinstance(results, (tuple, list)) else [results]
+        results = super()._apply(call, op)
+        if masks and op.type not in self.combining:
+            check_masks(self._builder, op, given, results)
+        return results
+
+    def _judge_counts(self) -> None:
+        """Refuses, or leaves out, what the extents of outputs depend on that are not known."""
+        ends = {t: f"that of output '{t.name}'" for t in self._results}
+        if self._static_only:
+            left_out = (op for op in self._source.operations if any(t in self._unknown for t in op.outputs))
+            ends.update((t, "") for op in left_out for t in (*op.inputs, *op.captures))
+        shown = leading_to(self._builder, self._tensors, ends)
+        made_of_rows = [t for op in shown for t in op.outputs]
+        if self._static_only:
+            self._unknown.update(made_of_rows)
+            return
+        for tensor in made_of_rows:
+            self._tensors.pop(tensor, None)
+        for op, what in shown.items():
+            if not any(t.producer in shown for t in (*op.inputs, *op.captures)):
+                self._refuse(op, Unsupported(f"the shape of the result depends on the data, which shows in {what}"))
 
     def _check_types(self, op: Operation) -> None:
         for tensor in (*op.inputs, *op.outputs):
@@ -393,6 +428,7 @@ class ConverterToNNEF(Converter):
     # the finished graph
 
     def _finish(self) -> None:
+        drop_held(self._builder)
         kept = ("external", "update")
         remove_unreachable(self._target, keep=[op for op in self._target.operations if op.type in kept])
         self._make_variables()

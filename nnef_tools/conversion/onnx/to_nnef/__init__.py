@@ -9,6 +9,7 @@ FAMILIES = (
     "generate",
     "index",
     "linear",
+    "masks",
     "microsoft",
     "move",
     "norm",

@@ -9,6 +9,7 @@ import numpy as np
 from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
 from ...building.nnef import Builder
+from ...compose.counts import either
 from ...compose.slicing import slice_axes
 from ...engine.rules import Bool, Int, Ints, to_nnef
 from ..common import positive, reshape, shape, squeeze, unsqueeze
@@ -43,6 +44,8 @@ def if_else(b: Builder, condition: Tensor, *, then_branch: Graph, else_branch: G
 
 
 def _selected(b: Builder, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    if x in b.masks or y in b.masks:
+        return either(b, condition, x, y)
     if shape(x) != shape(y):
         raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
     return b.select(reshape(b, condition, [1] * len(shape(x))), x, y)

@@ -18,6 +18,7 @@ from ...engine.to_nnef import ConverterToNNEF
 from ...maths import padding
 from . import FAMILIES
 from .interface import with_real_interface
+from .masks import COMBINING
 from .qdq import QUANTIZERS, absorb_copies, find_pairs, quantized_real
 from .quant_reals import with_real_operators
 from .refused import BLOCKED, BLOCKED_DOMAIN, DYNAMIC, REASONS
@@ -31,6 +32,7 @@ class Converter(ConverterToNNEF):
     """Converts a graph of io.onnx to NNEF."""
 
     dialect = "onnx"
+    combining = COMBINING
     _ties = Ties.EVEN
 
     @classmethod
@@ -138,7 +140,7 @@ class Converter(ConverterToNNEF):
                 if source not in self._source.outputs:
                     self._undeclared.setdefault(source, (source.dtype, source.shape))
                 source.dtype = source.dtype or target.dtype
-                if op.graph is self._source and _is_open(source):
+                if op.graph is self._source and _is_open(source) and target not in self._builder.masks:
                     source.shape = target.shape
 
     def _complete_results(self, op: Operation) -> None:

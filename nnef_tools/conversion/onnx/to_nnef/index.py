@@ -10,9 +10,10 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
+from ...compose.counts import non_zero_positions
 from ...engine.rules import Int, to_nnef
 from ...maths.generated import filled, positions
-from ..common import positive, reshape, shape, unsqueeze
+from ..common import positive, reshape, shape, squeeze, unsqueeze
 
 Array = np.ndarray[Any, Any]
 
@@ -24,6 +25,8 @@ def non_negative(b: Builder, indices: Tensor, extent: int) -> Tensor:
         if np.any(known < -extent) or np.any(known >= extent):
             raise Unsupported(f"indices are out of range for extent {extent}")
         return b.constant(np.where(known < 0, known + extent, known).astype(np.int64))
+    if indices in b.masks and (b.masks.known(indices) is not None or b.masks.relative_to(indices) is not None):
+        return indices  # they are positions of all rows
     origin = indices.producer
     while origin is not None and origin.type in ("squeeze", "unsqueeze", "reshape"):
         origin = origin.input.producer
@@ -90,12 +93,17 @@ def _known(b: Builder, x: Tensor, what: str) -> Array:
 
 @to_nnef("onnx", "Compress", since=9)
 def compress(b: Builder, x: Tensor, condition: Tensor, *, axis: int | None = None) -> Tensor:
-    """Compress with a constant condition -> gather."""
-    known = _known(b, condition, "the condition")
+    """Compress -> gather: of the rows that a constant condition selects, or of all, of which those count."""
+    known = b.value(condition)
     if axis is None:
         x, k = reshape(b, x, [int(np.prod(shape(x)))]), 0
     else:
         k = positive(axis, len(shape(x)))
+    if known is None:
+        places = squeeze(b, non_zero_positions(b, condition), [0])
+        if shape(places)[0] > shape(x)[k]:
+            raise Unsupported(f"a condition of {shape(places)[0]} items for {shape(x)[k]} rows")
+        return b.gather(x, places, axis=k)
     chosen = np.flatnonzero(known)
     if not chosen.size:
         raise Unsupported("the result would be empty; NNEF has no empty tensors")
@@ -114,8 +122,11 @@ def triangle(b: Builder, x: Tensor, k: Int | None = None, *, upper: int = 1) -> 
 
 @to_nnef("onnx", "NonZero", since=9)
 def non_zero(b: Builder, x: Tensor) -> Tensor:
-    """NonZero of a constant: a constant."""
-    return b.constant(np.stack(np.nonzero(_known(b, x, "the data"))).astype(np.int64))
+    """NonZero of a constant: a constant. Of anything else: all positions, of which some count."""
+    known = b.value(x)
+    if known is None:
+        return non_zero_positions(b, x)
+    return b.constant(np.stack(np.nonzero(known)).astype(np.int64))
 
 
 @to_nnef("onnx", "Unique", since=11)

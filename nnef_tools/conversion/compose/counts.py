@@ -1,0 +1,171 @@
+"""Operators whose extents depend on a count, in terms that several dialects share; see `building/masked.py`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...errors import Unsupported
+from ...model import Tensor
+from ..building.masked import Counted
+from ..building.nnef import Builder
+from ..building.shapes import positive, reshape, shape
+from ..maths.generated import filled, grid, positions
+
+Extents = list[int]
+
+
+def non_zero_positions(b: Builder, x: Tensor) -> Tensor:
+    """`[rank, most]`: where x is not zero, a column for each item of x, with a mask.
+
+    The positions are those of all items, so that gathering by them moves nothing.
+    """
+    own = shape(x)
+    if not own:
+        raise Unsupported("the positions in a number without axes")
+    most = math.prod(own)
+    condition = x if x.dtype is np.bool_ else b.ne(x, b.constant(np.zeros((), x.dtype)))
+    flat = b.reshape(condition, shape=[most])
+    mask, outer = flat, b.masks.of(flat).get(0)
+    if outer is not None:
+        mask = b.plain("and", outer, flat)
+    if len(own) == 1:
+        relative = b.masks.of(x).get(0)
+        return b.masks.held_constant(positions(most).reshape(1, most), {1: b.masks.mask_of(mask, most)}, relative)
+    places = grid(own).reshape(len(own), most)
+    if outer is None:
+        return b.masks.held_constant(places, {1: b.masks.mask_of(mask, most)})
+    rows = []
+    for axis, row in enumerate(places):
+        own_mask = b.masks.of(x).get(axis)
+        constant = b.constant(row)
+        rows.append(constant if own_mask is None else b.plain("gather", b.masks.rank(own_mask), constant, axis=0))
+    result = b.plain("stack", rows, axis=0)
+    return b.masks.mark(b.masks.declare_sound(result), {1: b.masks.mask_of(mask, most)})
+
+
+def known_extents(b: Builder, extents: Tensor) -> tuple[Extents, Counted | None]:
+    """Extents with room for the most rows there can be, and what they are counted from. Unsupported if not known."""
+    value = b.value(extents)
+    if value is not None:
+        return [int(n) for n in value.reshape(-1)], None
+    counted = b.masks.counted(extents)
+    if counted is None:
+        raise Unsupported("an extent is computed from the inputs")
+    return [int(n) for n in counted.most.reshape(-1)], counted
+
+
+def brought_to(b: Builder, extents: Tensor, make: Callable[[Extents], Tensor]) -> Tensor:
+    """A tensor of computed extents, which are aligned on the right. make: the tensor, from known extents."""
+    known, counted = known_extents(b, extents)
+    result = make(known)
+    return result if counted is None else b.masks.with_extents(result, extents, counted)
+
+
+def reshaped_to(b: Builder, extents: Tensor, x: Tensor, make: Callable[[Extents], Tensor]) -> Tensor:
+    """A reshape to computed extents. Unsupported if they depend on a count that is not one of x."""
+    known, counted = known_extents(b, extents)
+    result = make(known)
+    if counted is not None:
+        own = shape(result)
+        flat = counted.varies.reshape(-1)
+        if len(own) != len(flat) or any(k not in b.masks.of(result) for k in np.flatnonzero(flat)):
+            raise b.masks.refuse("a reshape to that number of another tensor")
+    return result
+
+
+def counted_range(b: Builder, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
+    """0, 1, .. before a count."""
+    first, step, counted = b.value(start), b.value(delta), b.masks.counted(limit)
+    if first is None or step is None or counted is None or first.item() != 0 or step.item() != 1:
+        raise Unsupported("a range whose length depends on the data in another way than to count from 0")
+    most = int(counted.most.reshape(()))
+    value = positions(most, limit.dtype)
+    if counted.grows.all() and most == shape(counted.mask)[0]:
+        rank = b.cast(b.masks.held(b.masks.rank(counted.mask)), limit.dtype)
+        return b.masks.mark(b.masks.declare_sound(rank), {0: counted.mask})
+    return b.masks.held_constant(value, {0: b.masks.leading(reshape(b, limit, []), most)})
+
+
+def first_rows(b: Builder, x: Tensor, axis: int, end: Tensor) -> Tensor:
+    """A slice of the first rows of a tensor, to a computed end."""
+    counted = b.masks.counted(end)
+    k = positive(axis, len(shape(x)))
+    if counted is None:
+        raise Unsupported("the end of a slice is computed from the inputs")
+    most, extent = int(counted.most.reshape(())), shape(x)[k]
+    own = b.masks.of(x).get(k)
+    if own is not None:
+        if counted.grows.all() and b.masks.same(own, counted.mask):
+            return x
+        mine = b.masks.counted(b.masks.count(own))
+        if mine is None or not counted.varies.all() or most != extent or not b.masks.same(mine.mask, counted.mask):
+            raise b.masks.refuse("a slice has another number")
+        return x
+    if counted.grows.all() and most == shape(counted.mask)[0]:
+        mask = counted.mask
+        index = b.masks.limited(b.masks.rank(mask), extent)
+        return b.masks.mark(b.plain("gather", x, index, axis=k), {**b.masks.of(x), k: mask})
+    mask = b.masks.leading(reshape(b, end, []), extent)
+    return b.masks.mark(b.masks.held(x), {**b.masks.of(x), k: mask})
+
+
+def gathered(b: Builder, x: Tensor, indices: Tensor, axis: int, make: Callable[[Tensor], Tensor]) -> Tensor:
+    """Rows at constant positions of an axis with a mask: negative ones count from the last row."""
+    value = b.value(indices)
+    mask = b.masks.of(x).get(axis)
+    if mask is None or value is None or not np.any(value < 0):
+        return make(indices)
+    count = b.cast(b.masks.count(mask), np.float32)
+    places = b.select(b.constant(value < 0), b.add(b.constant(value, np.float32), count), b.constant(value, np.float32))
+    return make(b.cast(b.max(places, 0.0), np.int64))
+
+
+def counts_of(b: Builder, x: Tensor, dtype: Any) -> Tensor:
+    """The shape of a tensor as the source has it."""
+    return b.cast(b.masks.extents(x), dtype)
+
+
+def volume_of(b: Builder, x: Tensor, dtype: Any) -> Tensor:
+    """The number of items of a tensor as the source has it."""
+    product = b.constant(math.prod(n for k, n in enumerate(shape(x)) if k not in b.masks.of(x)), np.int64)
+    for mask in b.masks.of(x).values():
+        product = b.mul(product, b.masks.count(mask))
+    return b.cast(product, dtype)
+
+
+def either(b: Builder, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """The result of one of two branches, whose rows may differ in number."""
+    rank = len(shape(x))
+    axes = sorted({*b.masks.of(x), *b.masks.of(y)})
+    if len(shape(y)) != rank:
+        raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
+    masks = {}
+    parts = [x, y]
+    for axis in axes:
+        most = max(shape(x)[axis], shape(y)[axis])
+        own = [_lengthened(b, _mask_or_all(b, part, axis), 0, most) for part in (x, y)]
+        parts = [_lengthened(b, part, axis, most) for part in parts]
+        masks[axis] = b.plain("select", reshape(b, condition, [1]), *own)
+    if shape(parts[0]) != shape(parts[1]):
+        raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
+    return b.masks.mark(b.plain("select", reshape(b, condition, [1] * rank), *parts), masks)
+
+
+def _mask_or_all(b: Builder, x: Tensor, axis: int) -> Tensor:
+    mask = b.masks.of(x).get(axis)
+    return b.constant(filled([shape(x)[axis]], True, np.bool_)) if mask is None else mask
+
+
+def _lengthened(b: Builder, x: Tensor, axis: int, extent: int) -> Tensor:
+    """A tensor with zeros behind its rows up to an extent. The result has no masks."""
+    own = shape(x)[axis]
+    more = b.constant(np.broadcast_to(np.zeros((), x.dtype), [extent - own if k == axis else n
+                                                              for k, n in enumerate(shape(x))]))  # fmt: skip
+    if own == extent:
+        return x
+    longer: Tensor = b.plain("concat", [x, more], axis=axis) if own else more
+    return longer
