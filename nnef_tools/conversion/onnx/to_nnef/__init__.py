@@ -20,5 +20,6 @@ FAMILIES = (
     "reduce",
     "resize",
     "roi",
+    "sequences",
     "signal",
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
+from ...building.lists import TensorList, stacked
 from ...building.nnef import Builder
 from ...compose.slicing import slice_axes
 from ...engine.rules import Bool, Int, Ints, to_nnef
-from ..common import positive, reshape, shape, squeeze, unsqueeze
+from ..common import positive, reshape, shape, squeeze
 
 
 @to_nnef("onnx", "If")
@@ -39,10 +41,20 @@ def if_else(b: Builder, condition: Tensor, *, then_branch: Graph, else_branch: G
     results = list(zip(first, second, strict=True))
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
     used = [pair if is_used else (None, None) for pair, is_used in zip(results, wanted, strict=False)]
-    return [None if x is None or y is None else _selected(b, condition, x, y) for x, y in used]
+    return [None if x is None or y is None else selected(b, condition, x, y) for x, y in used]
 
 
-def _selected(b: Builder, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
+    """x where the condition, a tensor of one item, is true, else y; item by item for sequences of one length."""
+    if x is y:
+        return x
+    if isinstance(x, TensorList) and isinstance(y, TensorList):
+        if len(x.items) != len(y.items):
+            raise Unsupported(
+                f"the length of a sequence depends on the condition: {len(x.items)} or {len(y.items)} items"
+            )
+        pairs = zip(x.items, y.items, strict=True)
+        return TensorList(tuple(selected(b, condition, first, second) for first, second in pairs), x.dtype)
     if shape(x) != shape(y):
         raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
     return b.select(reshape(b, condition, [1] * len(shape(x))), x, y)
@@ -52,9 +64,7 @@ def _stacked(b: Builder, items: Sequence[Tensor], axis: int = 0, reverse: bool =
     """One tensor of the values of all iterations, along a new axis."""
     if not items:
         raise Unsupported("a loop without iterations has empty scan outputs")
-    ordered = list(items)[::-1] if reverse else list(items)
-    k = positive(axis, len(shape(ordered[0])) + 1)
-    return unsqueeze(b, ordered[0], [k]) if len(ordered) == 1 else b.stack(ordered, axis=k)
+    return stacked(b, list(items)[::-1] if reverse else list(items), axis=axis)
 
 
 @to_nnef("onnx", "Loop")
