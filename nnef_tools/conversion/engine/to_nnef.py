@@ -33,6 +33,7 @@ from ...ops.inference import infer_shapes, output_shapes, result_dtypes, spread
 from ...ops.library import Library
 from ...ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ...ops.registry import find
+from ..building.lists import TensorList
 from ..building.nnef import Builder
 from ..building.quantized import QuantizedArray
 from ..building.shapes import unsqueeze
@@ -193,6 +194,12 @@ class ConverterToNNEF(Converter):
     def _convert_outputs(self) -> None:
         outputs: list[Tensor] = []
         self.outputs = self._final_tensors()
+        lists = [t.name for t in self.outputs if isinstance(self._mapped(t), TensorList)]
+        if lists:
+            raise ConversionError(
+                f"output '{lists[0]}' is a list of tensors, which NNEF does not have",
+                hint="let the model return the items one by one, or joined",
+            )
         for source in self.outputs:
             target = self._mapped(source)
             shape = target.shape or ()
@@ -339,6 +346,8 @@ class ConverterToNNEF(Converter):
 
     def _check(self, source: Tensor, target: Tensor) -> None:
         """Checks the inferred shape and type of a result against the declaration in the source."""
+        if isinstance(target, TensorList):
+            return
         same_type = source.dtype is None or source.dtype is target.dtype
         if not same_type and nnef_dtype(source.dtype) != nnef_dtype(target.dtype):
             raise Unsupported(f"gives {nnef_dtype(target.dtype)} where the model says {source.dtype.__name__}")

@@ -225,23 +225,106 @@ def test_loop_without_iterations(random: Random) -> None:
     check(text_model(text), [random(2)], ops=["copy"])
 
 
-def test_loops_that_cannot_be_unrolled() -> None:
-    body = "body = body (int64 i, bool c, float[2] a) => (bool d, float[2] b) { b = Neg(a) DECIDE }"
+def loop_model(
+    count: str, condition: str, body: str, results: str = "y", outputs: str = "float[3] y", scanned: str = ""
+) -> Any:
+    """A loop that carries a number k from 1 on and a vector from x on. The body makes next, new and again."""
+    extra = f", float[3] {scanned}" if scanned else ""
+    return text_model(f"""{HEADER}
+    g (float[3] x, int64 n, float[6] t) => ({outputs}) {{
+        zero = Constant<value_int = 0>() one = Constant<value_int = 1>() five = Constant<value_int = 5>()
+        ten = Constant<value_float = 10.0>() yes = Constant<value = bool {{1}}>() {count}
+        k, {results} = Loop (limit, {condition}, one, x) <body = body (int64 i, bool c, int64 a, float[3] b)
+            => (bool again, int64 next, float[3] new{extra}) {{ {body} }}>
+    }}""")
 
-    def reason(count: str, decide: str) -> str:
-        loop = f"y = Loop (n, yes, x) <{body.replace('DECIDE', decide)}>"
-        model = text_model(f"""{HEADER}
-        g (float[2] x, int64 m) => (float[2] y) {{
-            {count} yes = Constant<value = bool {{1}}>() {loop}
-        }}""")
+
+BOUNDED = {
+    "a limit": (
+        "limit = Min(n, five)", "yes", "again = Identity(c) next = Add(a, one) f = Cast<to = 1>(i) new = Mul(b, f)",
+    ),
+    "a constant limit": (
+        "limit = Constant<value_int = 4>()", "",
+        "next = Add(a, one) new = Add(b, b) s = ReduceSum<keepdims = 0>(new) again = Less(s, ten)",
+    ),
+    "a first condition": (
+        "limit = Constant<value_int = 4>() s = ReduceSum<keepdims = 0>(x) first = Less(s, ten)", "first",
+        "next = Add(a, one) new = Add(b, b) q = ReduceSum<keepdims = 0>(new) again = Less(q, ten)",
+    ),
+    "a counter": (
+        "limit = Constant<value_int = 9223372036854775807>()", "yes",
+        """next = Add(a, one) new = Add(b, b) s = ReduceSum<keepdims = 0>(new) low = Less(s, ten) few = Less(next, five)
+           again = And(few, low)""",
+    ),
+    "a counter in a branch": (
+        "limit = Constant<value_int = 9223372036854775807>()", "yes",
+        """next = Add(a, one) new = Add(b, b) few = Less(next, five) again = If (few) <
+           then_branch = p () => (bool l) { s = ReduceSum<keepdims = 0>(new) l = Less(s, ten) },
+           else_branch = o () => (bool m) { m = Not(yes) }>""",
+    ),
+    "a computed bound": (
+        """limit = Constant<value_int = 9223372036854775807>() most = Clip(n, zero, five)
+           first = Greater(n, one)""", "first",
+        "next = Add(a, one) new = Add(b, b) again = LessOrEqual(next, most)",
+    ),
+    "the number of the round": (
+        "limit = Constant<value_int = 9223372036854775807>()", "yes",
+        """next = Add(a, one) f = Cast<to = 1>(next) new = Mul(b, f) s = ReduceSum<keepdims = 0>(new) low = Less(s, ten)
+           few = Less(i, five) again = And(low, few)""",
+    ),
+    "positions that would be wrong afterwards": (
+        "limit = Constant<value_int = 5>()", "yes",
+        """v = Gather(t, a) w = Cast<to = 7>(v) next = Add(a, w) new = Add(b, v) s = Size(t)
+           again = Less(next, s)""",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BOUNDED)
+@pytest.mark.parametrize("n", [-1, 0, 2, 5, 9])
+def test_loop_whose_end_is_computed(kind: str, n: int, random: Random) -> None:
+    """As many rounds as there can be; those that onnxruntime does not make change nothing."""
+    steps = np.array([1, 2, 2, 1, 3, 2], np.float32)
+    for scale in (0.5, 3.0):
+        model = loop_model(*BOUNDED[kind], outputs="int64 k, float[3] y")
+        result = check(model, [np.abs(random(3)) * scale, np.array(n), steps])
+        assert "Loop whose end is computed: all rounds that there can be are computed, and selected from" in (
+            result.converter.warnings
+        )
+
+
+def test_ranges_decide_branches(random: Random) -> None:
+    """A condition that is computed, but can have only one value."""
+    text = f"""{HEADER}
+    g (float[2,3] x, int64 n) => (float[n,m] y) {{
+        five = Constant<value_int = 5>() six = Constant<value_int = 6>() few = Min(n, five) c = Less(few, six)
+        y = If (c) <then_branch = p () => (float[3,2] q) {{ q = Transpose(x) }},
+                    else_branch = o () => (float[2,3] r) {{ r = Neg(x) }}>
+    }}"""
+    check(text_model(text), [random(2, 3), np.array(7)], ops=["transpose"])
+
+
+def test_loops_that_cannot_be_unrolled() -> None:
+    def reason(count: str, decide: str, body: str = "next = Identity(a) new = Neg(b)") -> str:
+        model = loop_model(count, "yes", f"{body} {decide}")
         with pytest.raises(ConversionError) as caught:
-            convert(model, [np.zeros(2, np.float32), np.array(3)])
+            convert(model, [])
         return str(caught.value)
 
-    assert "must be a constant" in reason("n = Identity(m)", "d = Identity(c)")
-    assert "more than the limit of 16,384" in reason("n = Constant<value_int = 20000>()", "d = Identity(c)")
-    depends = "z = Constant<value_float = 0.0>() s = ReduceSum<keepdims = 0>(a) d = Less(s, z)"
-    assert "the number of iterations depends on the data" in reason("n = Constant<value_int = 3>()", depends)
+    fixed, endless = "limit = Constant<value_int = 3>()", "limit = Constant<value_int = 9223372036854775807>()"
+    low = "s = ReduceSum<keepdims = 0>(b) again = Less(s, ten)"
+    unbounded = "the number of iterations depends on the data, and there is no upper bound for it"
+    assert unbounded in reason("limit = Identity(n)", "again = Identity(c)")
+    assert unbounded in reason(endless, low)
+    counted = reason(endless, low, "next = Add(a, one) new = Neg(b)")
+    assert "no upper bound for it shows in 1,025 rounds" in counted
+    assert "more than the limit of 16,384" in reason("limit = Constant<value_int = 20000>()", "again = Identity(c)")
+    growing = loop_model(fixed, "yes", f"next = Identity(a) new = Concat<axis = 0>(b, b) {low}")
+    with pytest.raises(ConversionError, match="the shape of the result depends on the condition"):
+        convert(growing, [])
+    scanned = loop_model(fixed, "yes", f"next = Identity(a) new = Neg(b) {low}", "y, all", "float[n,3] all", "new")
+    with pytest.raises(ConversionError, match="a part for each round, and their number is computed"):
+        convert(scanned, [])
 
 
 @pytest.mark.parametrize(

@@ -21,5 +21,6 @@ FAMILIES = (
     "reduce",
     "resize",
     "roi",
+    "sequences",
     "signal",
 )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import reduce
+from typing import Any
 
 import numpy as np
 
 from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
+from ...building.lists import stacked
 from ...building.nnef import Builder
 from ...compose.counts import either
+from ...compose.loops import repeated, selected
+from ...compose.ranges import decided, value_range
 from ...compose.slicing import slice_axes
-from ...engine.rules import Bool, Int, Ints, to_nnef
-from ..common import positive, reshape, shape, squeeze, unsqueeze
+from ...engine.rules import Ints, to_nnef
+from ..common import positive, reshape, shape, squeeze
 
 
 @to_nnef("onnx", "If")
@@ -23,9 +29,9 @@ def if_else(b: Builder, condition: Tensor, *, then_branch: Graph, else_branch: G
     that no runtime can compute with inputs of these shapes is never chosen where the model gives a result.
     """
     assert b.inline is not None
-    known = b.value(condition)
+    known = decided(b, condition)
     if known is not None:
-        return b.inline(then_branch if bool(known.reshape(())) else else_branch, [])
+        return b.inline(then_branch if known else else_branch, [])
     wanted = b.wanted
     try:
         first = b.inline(then_branch, [])
@@ -43,44 +49,77 @@ def if_else(b: Builder, condition: Tensor, *, then_branch: Graph, else_branch: G
     return [None if x is None or y is None else _selected(b, condition, x, y) for x, y in used]
 
 
-def _selected(b: Builder, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    if x in b.masks or y in b.masks:
-        return either(b, condition, x, y)
-    if shape(x) != shape(y):
-        raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
-    return b.select(reshape(b, condition, [1] * len(shape(x))), x, y)
+def _selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
+    counted = x in b.masks or y in b.masks
+    return either(b, condition, x, y) if counted else selected(b, condition, x, y)
 
 
 def _stacked(b: Builder, items: Sequence[Tensor], axis: int = 0, reverse: bool = False) -> Tensor:
     """One tensor of the values of all iterations, along a new axis."""
     if not items:
         raise Unsupported("a loop without iterations has empty scan outputs")
-    ordered = list(items)[::-1] if reverse else list(items)
-    k = positive(axis, len(shape(ordered[0])) + 1)
-    return unsqueeze(b, ordered[0], [k]) if len(ordered) == 1 else b.stack(ordered, axis=k)
+    return stacked(b, list(items)[::-1] if reverse else list(items), axis=axis)
+
+
+MAY_FAIL = frozenset(
+    ("Gather", "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND", "TensorScatter", "SequenceAt")
+    + ("Div", "Mod")
+)
+"""Operators that runtimes refuse to compute for some values: positions outside of a tensor, integers divided by 0."""
 
 
 @to_nnef("onnx", "Loop")
-def loop(b: Builder, limit: Int | None, condition: Bool | None, *carried: Tensor, body: Graph) -> list[Tensor | None]:
-    """Loop with a trip count that follows from constants: the body is repeated."""
-    assert b.inline is not None
-    state: list[Tensor | None] = list(carried)
-    collected: list[list[Tensor]] = []
-    running = condition is None or condition
-    iteration = 0
-    while running and (limit is None or iteration < limit):
-        b.steps.take(1, len(b.graph.operations))
-        going = b.constant(np.asarray(True))
-        results = b.inline(body, [b.constant(np.asarray(iteration, np.int64)), going, *state])
-        test = None if results[0] is None else b.value(results[0])
-        if test is None:
-            raise Unsupported("the number of iterations depends on the data")
-        running = bool(test)
-        state = results[1 : len(state) + 1]
-        collected.append([t for t in results[len(state) + 1 :] if t is not None])
-        iteration += 1
-    count = len(body.outputs) - 1 - len(state)
-    return [*state, *(_stacked(b, [items[k] for items in collected]) for k in range(count))]
+def loop(b: Builder, limit: Tensor | None, condition: Tensor | None, *carried: Tensor, body: Graph) -> list[Any]:
+    """Loop: the body as often as it can run at most; what rounds compute that the source would not run is dropped."""
+    collected: list[list[Any]] = []
+
+    def is_left(iteration: int, condition: Tensor | None) -> Tensor:
+        limits = [] if limit is None else [b.gt(reshape(b, limit, []), b.constant(iteration, np.int64))]
+        conditions = limits if condition is None else [*limits, reshape(b, condition, [])]
+        known = [decided(b, x) for x in conditions]
+        if False in known:
+            return b.constant(np.asarray(False))
+        computed = [x for x, value in zip(conditions, known, strict=True) if value is None]
+        return reduce(b.and_, computed) if computed else b.constant(np.asarray(True))
+
+    def run(iteration: int, state: list[Any]) -> tuple[Tensor, list[Any]]:
+        assert b.inline is not None
+        number, going = b.constant(np.asarray(iteration, np.int64)), b.constant(np.asarray(True))
+        again, *results = b.inline(body, [number, going, *state])
+        collected.append(results[len(state) :])
+        return is_left(iteration + 1, again), results[: len(state)]
+
+    longest = None if limit is None else value_range(b, limit)
+    wanted = [*b.wanted, *[False] * (len(body.outputs) - 1 - len(b.wanted))]
+    state, is_counted = repeated(
+        b,
+        carried,
+        is_left(0, condition),
+        run,
+        wanted=wanted[: len(carried)],
+        bound=math.inf if longest is None else longest.high,
+        guarded=not MAY_FAIL.isdisjoint(_types(body)),
+        counts=body.inputs[0].has_consumer,
+    )
+    if not is_counted:
+        b.warnings["Loop whose end is computed: all rounds that there can be are computed, and selected from"] = None
+    return [*state, *_scanned(b, collected, wanted[len(carried) :], is_counted)]
+
+
+def _scanned(b: Builder, collected: list[list[Any]], wanted: list[bool], is_counted: bool) -> list[Tensor | None]:
+    """What the rounds of a loop give, stacked. wanted: which of it is used. is_counted: are all rounds made?"""
+    if any(wanted) and not is_counted:
+        raise Unsupported(
+            "the shape of the result depends on the data: a part for each round, and their number is computed"
+        )
+    return [_stacked(b, [items[k] for items in collected]) if used else None for k, used in enumerate(wanted)]
+
+
+def _types(graph: Graph) -> set[str]:
+    """The types of the operators in a graph and the graphs in it."""
+    found = {str(op.type) for op in graph.operations}
+    nested = (v for op in graph.operations for v in op.attribs.values() if isinstance(v, Graph))
+    return found.union(*map(_types, nested))
 
 
 @to_nnef("onnx", "Scan", since=8)

@@ -75,6 +75,12 @@ class Converter(ConverterToNNEF):
         return [t for t in graph.inputs if t not in hidden], [t for t in graph.outputs if t not in hidden]
 
     def _convert_inputs(self) -> None:
+        untyped = [str(source.name) for source in self._given if source.dtype is None]
+        if untyped:
+            raise ConversionError(
+                f"input '{untyped[0]}' is a sequence, a map or an optional value; inputs of NNEF are tensors",
+                hint="let the model take the tensors one by one, or joined",
+            )
         super()._convert_inputs()
         for state in self._states:
             self._tensors[state.input] = self._builder.state(state.initial, state.label)
@@ -136,7 +142,7 @@ class Converter(ConverterToNNEF):
         super()._bind_results(op, results)
         for source in op.outputs:
             target = self._tensors.get(source)
-            if target is not None and (source.dtype is None or _is_open(source)):
+            if isinstance(target, Tensor) and (source.dtype is None or _is_open(source)):
                 if source not in self._source.outputs:
                     self._undeclared.setdefault(source, (source.dtype, source.shape))
                 source.dtype = source.dtype or target.dtype

@@ -219,6 +219,8 @@ def tile(b: Builder, x: Tensor, repeats: Ints) -> Tensor:
     """Tile -> tile."""
     if len(repeats) != len(shape(x)):
         raise Unsupported(f"repeats {repeats} do not fit rank {len(shape(x))}")
+    if 0 in repeats:
+        return b.constant(np.zeros([n * r for n, r in zip(shape(x), repeats, strict=True)], x.dtype))
     return x if all(r == 1 for r in repeats) else b.tile(x, repeats=repeats)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-SEQUENCE = "NNEF has no sequences: every value is a tensor whose shape is known"
 STRING = "NNEF has no tensors of strings"
 RANDOM = "the result is random; NNEF operations depend on their inputs only"
 TRAINING = "an operator for training; NNEF describes inference"
@@ -16,17 +15,6 @@ DYNAMIC = ("NonZero", "Unique", "Compress", "NonMaxSuppression")
 """Operators without rule, or with one for constants only, the shape of whose results depends on the data."""
 
 _GROUPS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("", SEQUENCE): (
-        "ConcatFromSequence",
-        "SequenceAt",
-        "SequenceConstruct",
-        "SequenceEmpty",
-        "SequenceErase",
-        "SequenceInsert",
-        "SequenceLength",
-        "SequenceMap",
-        "SplitToSequence",
-    ),
     ("", STRING): ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit"),
     ("", RANDOM): ("Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
     ("", "it looks up word sequences in a dictionary, which no NNEF operation does"): ("TfIdfVectorizer",),

@@ -11,11 +11,11 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Graph, Tensor
+from ...building.lists import TensorList
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape
 from ...compose.counts import either
 from ...engine.rules import to_nnef
-from .lists import TensorList
 from .recurrent_loops import recurrent_layer
 
 

@@ -21,7 +21,6 @@ from ...engine.transform import CompiledTransform
 from ...maths import axis_orders
 from . import FAMILIES
 from .dilation import find_dilated
-from .lists import TensorList
 from .refused import REASONS
 
 for _family in FAMILIES:
@@ -126,14 +125,8 @@ class Converter(ConverterToNNEF):
             raise Unsupported(self._reason_against(op) or error.message) from error
 
     def _check(self, source: Tensor, target: Tensor) -> None:
-        if not isinstance(target, TensorList) and source not in self._undeclared_shapes:
+        if source not in self._undeclared_shapes:
             super()._check(source, target)
-
-    def _convert_outputs(self) -> None:
-        lists = [t.name for t in self._source.outputs if isinstance(self._tensors.get(t), TensorList)]
-        if lists:
-            raise ConversionError(f"output '{lists[0]}' is a list of tensors, which NNEF does not have")
-        super()._convert_outputs()
 
     def tensor_mapping(self) -> dict[str, str]:
         """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""

@@ -7,54 +7,17 @@ operations. Positions must be constant, as they are in a loop that is unrolled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ....budget import ask_results
 from ....errors import Unsupported
 from ....model import Tensor
+from ...building.lists import TensorList, parts, stacked, unwritten
 from ...building.nnef import Builder
-from ...building.shapes import shape, squeeze, unsqueeze
+from ...building.shapes import shape
 from ...compose.slicing import split_sizes
 from ...engine.rules import Array, Int, Ints, to_nnef
-
-
-@dataclass(frozen=True)
-class TensorList:
-    """items: None where nothing has been written yet. extents: those of an item, as far as they are known."""
-
-    items: tuple[Tensor | None, ...]
-    dtype: Any
-    extents: tuple[int, ...] | None = None
-    name: str = ""  # lists stand among the target tensors, but have no name and no place in the graph
-    graph: None = None
-    data: None = None
-
-    def with_item(self, index: int, item: Tensor) -> TensorList:
-        """The list with another item at the position."""
-        if not 0 <= index < len(self.items):
-            raise Unsupported(f"position {index} of a list of {len(self.items)} items")
-        return TensorList((*self.items[:index], item, *self.items[index + 1 :]), self.dtype, self.extents)
-
-    def item(self, b: Builder, index: int) -> Tensor:
-        """The item at the position, zeros if nothing has been written there."""
-        if not 0 <= index < len(self.items):
-            raise Unsupported(f"position {index} of a list of {len(self.items)} items")
-        found = self.items[index]
-        return self._zeros(b) if found is None else found
-
-    def all_items(self, b: Builder) -> list[Tensor]:
-        """All items, zeros for those that have not been written."""
-        return [self.item(b, k) for k in range(len(self.items))]
-
-    def _zeros(self, b: Builder) -> Tensor:
-        written = next((item for item in self.items if item is not None), None)
-        extents = self.extents if written is None else shape(written)
-        if extents is None:
-            raise Unsupported("an item of a list is read before it is written, and its shape is not known")
-        return b.constant(np.broadcast_to(np.zeros((), self.dtype), extents))
 
 
 def _as_list(value: Any) -> TensorList:
@@ -75,32 +38,6 @@ def _known_extents(element_shape: Array) -> tuple[int, ...] | None:
     return None if element_shape.ndim == 0 else _extents(element_shape.tolist())
 
 
-def stacked(b: Builder, items: list[Tensor], dtype: Any, extents: tuple[int, ...] | None) -> Tensor:
-    """The items along a new first axis: the tensor that they are the parts of, if they are all of them."""
-    if not items:
-        if extents is None:
-            raise Unsupported("a list without items has no shape")
-        return b.constant(np.zeros([0, *extents], dtype))
-    source = items[0].producer
-    if source is not None and source.type == "unstack" and list(source.outputs) == items and not source.attribs["axis"]:
-        return source.inputs[0]
-    return unsqueeze(b, items[0], [0]) if len(items) == 1 else b.stack(items, axis=0)
-
-
-def _unwritten(count: int) -> tuple[None, ...]:
-    """The items of a list that nothing has been written to."""
-    ask_results(count)
-    return (None,) * count
-
-
-def parts(b: Builder, x: Tensor) -> tuple[Tensor, ...]:
-    """The parts of a tensor along its first axis, which is dropped."""
-    count = shape(x)[0]
-    if count == 0:
-        return ()
-    return (squeeze(b, x, [0]),) if count == 1 else tuple(b.unstack(x, axis=0))
-
-
 # TensorList
 
 
@@ -109,7 +46,7 @@ def tensor_list_reserve(
     b: Builder, element_shape: Array, num_elements: Int, *, element_dtype: Any, shape_type: Any = None
 ) -> TensorList:
     """TensorListReserve: a list of that length."""
-    return TensorList(_unwritten(num_elements), element_dtype, _known_extents(element_shape))
+    return TensorList(unwritten(num_elements), element_dtype, _known_extents(element_shape))
 
 
 @to_nnef("tf", "EmptyTensorList")
@@ -159,7 +96,7 @@ def tensor_list_set_item(
     """TensorListSetItem: the list with another item."""
     values = _as_list(items)
     if resize_if_index_out_of_bounds and index >= len(values.items):
-        longer = values.items + _unwritten(index + 1 - len(values.items))
+        longer = values.items + unwritten(index + 1 - len(values.items))
         values = TensorList(longer, values.dtype, values.extents)
     return values.with_item(index, item)
 
@@ -200,7 +137,7 @@ def tensor_list_pop_back(
 def tensor_list_resize(b: Builder, items: Tensor, size: Int) -> TensorList:
     """TensorListResize: cut, or longer by items that are not written."""
     values = _as_list(items)
-    return TensorList((values.items + _unwritten(size - len(values.items)))[:size], values.dtype, values.extents)
+    return TensorList((values.items + unwritten(size - len(values.items)))[:size], values.dtype, values.extents)
 
 
 @to_nnef("tf", "TensorListGather")
@@ -218,7 +155,7 @@ def tensor_list_scatter(
 ) -> TensorList:
     """TensorListScatterV2: a list with the parts of a tensor at these positions."""
     count = num_elements if num_elements >= 0 else max(indices, default=-1) + 1
-    return _written(b, TensorList(_unwritten(count), x.dtype, tuple(shape(x)[1:])), indices, x)
+    return _written(b, TensorList(unwritten(count), x.dtype, tuple(shape(x)[1:])), indices, x)
 
 
 @to_nnef("tf", "TensorListScatterIntoExistingList")
@@ -265,7 +202,7 @@ def tensor_array(
     tensor_array_name: str = "",
 ) -> tuple[TensorList, TensorList]:
     """TensorArrayV3: a list of that length, as handle and as flow."""
-    values = TensorList(_unwritten(size), dtype, _extents(element_shape))
+    values = TensorList(unwritten(size), dtype, _extents(element_shape))
     return values, values
 
 
@@ -280,7 +217,7 @@ def tensor_array_write(b: Builder, handle: Tensor, index: Int, item: Tensor, flo
     """TensorArrayWriteV3: the list with another item, longer if need be."""
     values = _as_list(flow)
     if index >= len(values.items):
-        longer = values.items + _unwritten(index + 1 - len(values.items))
+        longer = values.items + unwritten(index + 1 - len(values.items))
         values = TensorList(longer, values.dtype, values.extents)
     return values.with_item(index, item)
 

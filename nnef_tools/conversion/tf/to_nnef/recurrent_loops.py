@@ -9,9 +9,9 @@ from typing import Any
 from ....errors import NnefToolsError
 from ....model import Graph, Operation, Tensor
 from ....model.dtypes import is_float
+from ...building.lists import TensorList
 from ...building.nnef import Builder
 from ...compose.recurrences import Cell, Step, layer, recognize
-from .lists import TensorList
 
 MAX_STATES = 3
 """Hidden state, cell state, and the last output, which loops with masks carry."""

@@ -20,10 +20,10 @@ from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
 from ....model.facts import OPEN_EXTENTS, TENSORS, Ties, without
 from ...building import shapes
+from ...building.lists import TensorList
 from ...building.quantized import QuantizedArray
 from ...engine.rules import Call, Rule, all_rules, find_rule
 from ...tf.to_nnef.converter import Converter as TensorFlowConverter
-from ...tf.to_nnef.lists import TensorList
 from ...tf.to_nnef.refused import FOREIGN
 from ..common import FUSING, activated
 from . import FAMILIES

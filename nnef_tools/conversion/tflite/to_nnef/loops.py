@@ -12,9 +12,9 @@ import numpy as np
 
 from ....model import Graph, Operation, Tensor
 from ....model.copying import copy_graph
+from ...building.lists import TensorList, parts, stacked
 from ...building.nnef import Builder
 from ...building.shapes import shape
-from ...tf.to_nnef.lists import TensorList, parts, stacked
 
 GET_ITEM, SET_ITEM = "TensorListGetItem", "TensorListSetItem"
 

@@ -1,0 +1,213 @@
+"""What is known of computed integers and truth values: the range in which they must lie.
+
+Loops end by comparisons such as `i < min(n, 8)`: the range of the right side tells how many rounds there can be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ...model import Operation, Tensor
+from ...model.dtypes import MAX_EXACT_INTEGER, is_float
+from ..building.nnef import Builder
+from ..building.shapes import shape
+
+
+class Range(NamedTuple):
+    """The lowest and the highest value of any item; infinite where there is no limit. False is 0, true is 1."""
+
+    low: float
+    high: float
+
+    @property
+    def only(self) -> float | None:
+        """The only value that is possible."""
+        return self.low if self.low == self.high else None
+
+
+ANY = Range(-math.inf, math.inf)
+TRUTH = Range(0, 1)
+
+_MOVES = frozenset(
+    ("copy", "reshape", "squeeze", "unsqueeze", "transpose", "slice", "gather", "gather_nd", "tile", "split", "unstack")
+)
+"""Operations whose results have items of their first operand only."""
+
+MAX_TENSORS = 256
+"""How many tensors are looked at for the range of one."""
+
+
+def value_range(b: Builder, x: Tensor) -> Range | None:
+    """The range of the items of a tensor; None for real numbers that may be NaN.
+
+    Ends that float32 does not hold exactly count as infinite.
+    """
+    return _found(b, x, {})
+
+
+def _found(b: Builder, x: Tensor, seen: dict[Tensor, Range | None]) -> Range | None:
+    if x not in seen:
+        seen[x] = _unknown(x)
+        seen[x] = _inferred(b, x, seen)
+    return seen[x]
+
+
+def _unknown(x: Tensor) -> Range | None:
+    return TRUTH if x.dtype is np.bool_ else None if is_float(x.dtype) else ANY
+
+
+def _inferred(b: Builder, x: Tensor, seen: dict[Tensor, Range | None]) -> Range | None:
+    known = b.value(x)
+    if known is not None and known.size:
+        return _within_exact(float(known.min()), float(known.max())) if known.dtype.kind in "biuf" else None
+    op = x.producer
+    rule = None if op is None else _RULES.get(str(op.type))
+    if op is None or len(seen) > MAX_TENSORS or (rule is None and op.type not in _MOVES):
+        return _unknown(x)
+    if rule is None:
+        return _found(b, op.inputs[0], seen)
+    found = rule(op, [_found(b, t, seen) for t in op.inputs])
+    return _unknown(x) if found is None else _within_exact(*found)
+
+
+def decided(b: Builder, condition: Tensor) -> bool | None:
+    """The value of a condition of one item if it can have only one; None if it depends on the data."""
+    found = value_range(b, condition)
+    return None if found is None or found.only is None else bool(found.only)
+
+
+def rounds_left(b: Builder, condition: Tensor) -> float:
+    """How far the compared numbers are apart at most: integers that come closer each round make no more rounds."""
+    op = condition.producer
+    if op is None or b.value(condition) is not None:
+        return math.inf
+    if op.type in _MOVES:
+        return rounds_left(b, op.inputs[0])
+    if op.type == "and":
+        return min(rounds_left(b, x) for x in op.inputs)
+    if op.type == "or":
+        return max(rounds_left(b, x) for x in op.inputs)
+    if op.type not in ("lt", "le", "gt", "ge"):
+        return math.inf
+    lower, upper = op.inputs if op.type in ("lt", "le") else reversed(op.inputs)
+    low, high = value_range(b, lower), value_range(b, upper)
+    return math.inf if low is None or high is None else high.high - low.low
+
+
+def _within_exact(low: float, high: float) -> Range | None:
+    if math.isnan(low) or math.isnan(high):
+        return None
+    return Range(low if low >= -MAX_EXACT_INTEGER else -math.inf, high if high <= MAX_EXACT_INTEGER else math.inf)
+
+
+Rule = Callable[[Operation, list[Range | None]], Range | None]
+"""The operation and the ranges of its operands -> the range of its result, None if it is unknown."""
+
+
+def _on_known(rule: Callable[..., Range]) -> Rule:
+    """A rule for ranges that must all be known."""
+
+    def applied(op: Operation, ranges: list[Range | None]) -> Range | None:
+        return None if None in ranges else rule(*ranges)
+
+    return applied
+
+
+def _product(x: Range, y: Range) -> Range:
+    ends = [0.0 if 0 in (p, q) else p * q for p in x for q in y]
+    return Range(min(ends), max(ends))
+
+
+def _cast(op: Operation, ranges: list[Range | None]) -> Range | None:
+    """Casts to integers truncate, casts to truth values compare with 0."""
+    found, dtype = ranges[0], op.output.dtype
+    if found is None or is_float(dtype):
+        return found
+    if dtype is np.bool_:
+        return Range(0, 0) if found == (0, 0) else Range(1, 1) if found.low > 0 or found.high < 0 else TRUTH
+    return Range(*(end if math.isinf(end) else math.trunc(end) for end in found))
+
+
+def _select(op: Operation, ranges: list[Range | None]) -> Range | None:
+    condition, x, y = ranges
+    if condition is not None and condition.only is not None:
+        return x if condition.only else y
+    return _joined([x, y])
+
+
+def _joined(ranges: list[Range | None]) -> Range | None:
+    known = [item for item in ranges if item is not None]
+    if len(known) < len(ranges):
+        return None
+    return Range(min(item.low for item in known), max(item.high for item in known))
+
+
+def _sum(op: Operation, ranges: list[Range | None]) -> Range | None:
+    count = math.prod(shape(op.inputs[0])) // max(math.prod(shape(op.output)), 1)
+    return None if ranges[0] is None else Range(ranges[0].low * count, ranges[0].high * count)
+
+
+def _position(op: Operation, ranges: list[Range | None]) -> Range:
+    """Positions of extremes along axes."""
+    return Range(0, math.prod(shape(op.inputs[0])) // max(math.prod(shape(op.output)), 1) - 1)
+
+
+def _and(op: Operation, ranges: list[Range | None]) -> Range:
+    x, y = (item or TRUTH for item in ranges)
+    return Range(min(x.low, y.low), min(x.high, y.high))
+
+
+def _or(op: Operation, ranges: list[Range | None]) -> Range:
+    x, y = (item or TRUTH for item in ranges)
+    return Range(max(x.low, y.low), max(x.high, y.high))
+
+
+def _less(x: Range, y: Range) -> Range:
+    return Range(1, 1) if x.high < y.low else Range(0, 0) if x.low >= y.high else TRUTH
+
+
+def _less_or_equal(x: Range, y: Range) -> Range:
+    return Range(1, 1) if x.high <= y.low else Range(0, 0) if x.low > y.high else TRUTH
+
+
+def _equal(x: Range, y: Range) -> Range:
+    if x.high < y.low or y.high < x.low:
+        return Range(0, 0)
+    return Range(1, 1) if x.only is not None and x == y else TRUTH
+
+
+def _inverted(x: Range) -> Range:
+    return Range(1 - x.high, 1 - x.low)
+
+
+_RULES: dict[str, Rule] = {
+    "cast": _cast,
+    "select": _select,
+    "concat": lambda op, ranges: _joined(ranges),
+    "stack": lambda op, ranges: _joined(ranges),
+    "sum_reduce": _sum,
+    "argmax_reduce": _position,
+    "argmin_reduce": _position,
+    "and": _and,
+    "or": _or,
+    "not": _on_known(_inverted),
+    "lt": _on_known(_less),
+    "gt": _on_known(lambda x, y: _less(y, x)),
+    "le": _on_known(_less_or_equal),
+    "ge": _on_known(lambda x, y: _less_or_equal(y, x)),
+    "eq": _on_known(_equal),
+    "ne": _on_known(lambda x, y: _inverted(_equal(x, y))),
+    "min": _on_known(lambda x, y: Range(min(x.low, y.low), min(x.high, y.high))),
+    "max": _on_known(lambda x, y: Range(max(x.low, y.low), max(x.high, y.high))),
+    "clamp": _on_known(lambda x, y, z: Range(min(max(x.low, y.low), z.low), min(max(x.high, y.high), z.high))),
+    "add": _on_known(lambda x, y: Range(x.low + y.low, x.high + y.high)),
+    "sub": _on_known(lambda x, y: Range(x.low - y.high, x.high - y.low)),
+    "neg": _on_known(lambda x: Range(-x.high, -x.low)),
+    "mul": _on_known(_product),
+    "min_reduce": _on_known(lambda x: x),
+    "max_reduce": _on_known(lambda x: x),
+}

@@ -1,0 +1,106 @@
+"""The range in which computed integers and truth values lie: the values of random expressions stay within it."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnef_tools.conversion.building.nnef import Builder
+from nnef_tools.conversion.compose.ranges import ANY, TRUTH, Range, decided, rounds_left, value_range
+from nnef_tools.model import Graph, Tensor
+
+NUMBERS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "min": np.minimum, "max": np.maximum}
+TESTS = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+}
+LOGICAL = {"and_": np.logical_and, "or_": np.logical_or}
+
+
+def given(b: Builder, dtype: Any = np.int64, shape: tuple[int, ...] = (3,)) -> Tensor:
+    """A tensor that is not constant."""
+    return Tensor(b.graph, shape=shape, dtype=dtype)
+
+
+def expression(b: Builder, rng: np.random.Generator, x: Tensor, value: Any, depth: int) -> tuple[Any, Any]:
+    """A random integer expression of a tensor and what it computes for a value of it."""
+    kind = rng.integers(0, 10 if depth else 2)
+    if kind == 0:
+        return x, value
+    if kind == 1:
+        numbers = rng.integers(-5, 6, 3)
+        return b.constant(numbers), numbers
+    if kind == 2:
+        (c, test), (p, first), (q, second) = (
+            condition(b, rng, x, value, depth - 1),
+            *(expression(b, rng, x, value, depth - 1) for _ in range(2)),
+        )
+        return b.select(c, p, q), np.where(test, first, second)
+    if kind == 3:
+        c, test = condition(b, rng, x, value, depth - 1)
+        return b.cast(b.sum_reduce(b.cast(c, np.float32), axes=[0]), np.int64), np.broadcast_to(test, 3).sum()
+    if kind == 4:
+        y, result = expression(b, rng, x, value, depth - 1)
+        return b.cast(b.clamp(b.cast(y, np.float32), -2.0, 3.0), np.int64), np.clip(result, -2, 3)
+    name = rng.choice(list(NUMBERS))
+    (y, first), (z, second) = (expression(b, rng, x, value, depth - 1) for _ in range(2))
+    return getattr(b, name)(y, z), NUMBERS[name](first, second)
+
+
+def condition(b: Builder, rng: np.random.Generator, x: Tensor, value: Any, depth: int) -> tuple[Any, Any]:
+    """The same for a truth value."""
+    if depth and rng.integers(0, 3) == 0:
+        name = rng.choice(list(LOGICAL))
+        (y, first), (z, second) = (condition(b, rng, x, value, depth - 1) for _ in range(2))
+        return getattr(b, name)(y, b.not_(z)), LOGICAL[name](first, np.logical_not(second))
+    name = rng.choice(list(TESTS))
+    (y, first), (z, second) = (expression(b, rng, x, value, max(depth - 1, 0)) for _ in range(2))
+    return getattr(b, name)(y, z), TESTS[name](first, second)
+
+
+def test_values_lie_in_the_range() -> None:
+    rng = np.random.default_rng(0)
+    bounded = 0
+    for _ in range(300):
+        b, value = Builder(Graph("test")), rng.integers(-9, 10, 3)
+        x = given(b)
+        limited = b.cast(b.clamp(b.cast(x, np.float32), -4.0, 6.0), np.int64)
+        y, result = (expression, condition)[rng.integers(0, 2)](b, rng, limited, np.clip(value, -4, 6), 4)
+        found = value_range(b, y)
+        assert found is not None
+        assert found.low <= np.min(result) <= np.max(result) <= found.high
+        bounded += found not in (TRUTH, ANY)
+    assert bounded > 100
+
+
+def test_what_is_not_known() -> None:
+    b = Builder(Graph("test"))
+    real, whole, truth = given(b, np.float32), given(b), given(b, np.bool_)
+    assert (value_range(b, real), value_range(b, whole), value_range(b, truth)) == (None, ANY, TRUTH)
+    assert value_range(b, b.min(real, 3.0)) is None  # NaN is no less than 4
+    assert decided(b, b.lt(b.min(real, 3.0), 4.0)) is None
+    assert decided(b, b.lt(b.min(whole, 3), 4)) is True
+    assert value_range(b, b.min(whole, 2**25)) == ANY
+    assert value_range(b, b.argmax_reduce(given(b, np.float32, (2, 5)), axes=[1])) == Range(0, 4)
+    assert value_range(b, b.cast(real, np.int64)) == ANY
+    assert value_range(b, b.cast(truth, np.float32)) == TRUTH
+
+
+@pytest.mark.parametrize(("low", "high", "rounds"), [(1, 5, 4), (7, 5, -2)])
+def test_rounds_that_are_left(low: int, high: int, rounds: int) -> None:
+    b = Builder(Graph("test"))
+    most, other = b.min(given(b), high), given(b, np.bool_)
+    less = b.lt(b.max(given(b), low), most)
+    assert rounds_left(b, less) == rounds
+    assert rounds_left(b, b.and_(less, other)) == rounds
+    assert rounds_left(b, b.or_(less, other)) == math.inf
+    assert rounds_left(b, b.squeeze(b.unsqueeze(b.ge(most, low), axes=[0]), axes=[0])) == high - low
+    assert rounds_left(b, other) == math.inf
