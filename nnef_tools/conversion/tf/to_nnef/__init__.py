@@ -3,6 +3,7 @@
 FAMILIES = (
     "activation",
     "batches",
+    "complex_values",
     "control",
     "conv",
     "diagonals",
@@ -19,4 +20,5 @@ FAMILIES = (
     "reduce",
     "resize",
     "roi",
+    "spectra",
 )

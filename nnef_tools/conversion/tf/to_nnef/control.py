@@ -13,6 +13,7 @@ from ....errors import Unsupported
 from ....model import Graph, Tensor
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape
+from ...compose.complex_pairs import ComplexPair
 from ...engine.rules import to_nnef
 from .lists import TensorList
 from .recurrent_loops import recurrent_layer
@@ -55,6 +56,8 @@ def _boolean(b: Builder, x: Tensor) -> Tensor:
 def _selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
     if isinstance(x, TensorList) or isinstance(y, TensorList):
         raise Unsupported("a list that depends on a computed condition")
+    if isinstance(x, ComplexPair) and isinstance(y, ComplexPair):
+        return ComplexPair(_selected(b, condition, x.re, y.re), _selected(b, condition, x.im, y.im))
     if shape(x) != shape(y):
         raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
     return x if x is y else b.select(reshape(b, condition, [1] * len(shape(x))), x, y)
