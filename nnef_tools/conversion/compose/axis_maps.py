@@ -32,17 +32,20 @@ def take(b: Builder, x: Tensor, axis: int, positions: Array) -> Tensor:
     return b.gather(x, b.constant(positions.astype(np.int64)), axis=axis)
 
 
-def apply_matrix(b: Builder, x: Tensor, axis: int, matrix: Array) -> Tensor:
-    """y[..., i, ...] = sum over k of matrix[i, k] * x[..., k, ...]: a matrix `[new extent, extent]` along an axis."""
+def apply_matrix(b: Builder, x: Tensor, axis: int, matrix: Array, key: tuple[Any, ...] | None = None) -> Tensor:
+    """y[..., i, ...] = sum over k of matrix[i, k] * x[..., k, ...]: a matrix `[new extent, extent]` along an axis.
+
+    key: what the matrix follows from, so that those of the same key are one constant.
+    """
     own = shape(x)
     rank = len(own)
     rows = len(matrix)
     if axis == rank - 1 and rank >= 2:
-        return b.matmul(x, _constant(b, x, matrix.T, rank))
+        return b.matmul(x, _constant(b, x, matrix.T, rank, key and (*key, "right")))
     if axis == rank - 2:
-        return b.matmul(_constant(b, x, matrix, rank), x)
+        return b.matmul(_constant(b, x, matrix, rank, key), x)
     flat = reshape(b, x, [math.prod(own[:axis]), own[axis], math.prod(own[axis + 1 :])])
-    y: Tensor = b.matmul(_constant(b, x, matrix, 3), flat)
+    y: Tensor = b.matmul(_constant(b, x, matrix, 3, key), flat)
     return reshape(b, y, [*own[:axis], rows, *own[axis + 1 :]])
 
 
@@ -78,5 +81,11 @@ def _scaled(b: Builder, x: Tensor, axis: int, weights: Array) -> Tensor:
     return b.mul(x, b.constant(column, x.dtype))
 
 
-def _constant(b: Builder, x: Tensor, matrix: Array, rank: int) -> Tensor:
-    return b.constant(matrix.reshape([1] * (rank - 2) + list(matrix.shape)), x.dtype)
+def _constant(b: Builder, x: Tensor, matrix: Array, rank: int, key: tuple[Any, ...] | None = None) -> Tensor:
+    own = (key, rank, x.dtype)
+    if key is not None and own in b.views:
+        return b.views[own]
+    result = b.constant(matrix.reshape([1] * (rank - 2) + list(matrix.shape)), x.dtype)
+    if key is not None:
+        b.views[own] = result
+    return result

@@ -26,6 +26,7 @@ BROADCAST_ARGS BroadcastArgs
 BROADCAST_TO BroadcastTo
 BUCKETIZE Bucketize boundaries=boundaries
 CEIL Ceil
+COMPLEX_ABS ComplexAbs
 COS Cos
 CUMSUM Cumsum exclusive=exclusive reverse=reverse
 DEPTH_TO_SPACE DepthToSpace block_size=block_size
@@ -43,6 +44,7 @@ FLOOR_MOD FloorMod
 GATHER_ND GatherNd
 GREATER Greater
 GREATER_EQUAL GreaterEqual
+IMAG Imag
 LEAKY_RELU LeakyRelu alpha=alpha
 LESS Less
 LESS_EQUAL LessEqual
@@ -67,6 +69,7 @@ PADV2 PadV2
 POW Pow
 RANGE Range
 RANK Rank
+REAL Real
 REDUCE_ALL All keep_dims=keep_dims
 REDUCE_ANY Any keep_dims=keep_dims
 REDUCE_MAX Max keep_dims=keep_dims
@@ -76,6 +79,7 @@ RELU Relu
 RELU6 Relu6
 REVERSE_SEQUENCE ReverseSequence seq_dim=seq_dim batch_dim=batch_dim
 REVERSE_V2 ReverseV2
+RFFT2D RFFT2D
 RIGHT_SHIFT RightShift
 ROUND Round
 RSQRT Rsqrt
@@ -133,6 +137,10 @@ ZEROS_LIKE ZerosLike
 
 INPUTS: Mapping[str, Sequence[int]] = {"EMBEDDING_LOOKUP": (1, 0)}
 """Operators whose inputs are in another order there."""
+
+
+CUSTOM = ("AudioSpectrogram", "Mfcc")
+"""Custom operators that LiteRT has kernels for, and that have the names and attributes of TensorFlow's operators."""
 
 
 class Bridge(NamedTuple):

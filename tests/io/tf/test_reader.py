@@ -136,10 +136,22 @@ def test_values_that_are_not_packed(read: Any, field: str, value: list[Any]) -> 
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        tensor(8, (2,), scomplex_val=[1, 2, 3, 4]),
+        tensor(18, (2,), dcomplex_val=[1, 2, 3, 4]),
+        tensor(8, (2,), tensor_content=np.asarray([1 + 2j, 3 + 4j], np.complex64).tobytes()),
+    ],
+)
+def test_complex_values(read: Any, value: Any) -> None:
+    assert read(graph(const("c", value), unary("Neg", "y", "c"))).operations[0].output.data.tolist() == [1 + 2j, 3 + 4j]
+
+
+@pytest.mark.parametrize(
     "value, message",
     [
-        (tensor(8, (1,), scomplex_val=[1, 2]), "complex64"),
-        (tensor(18, (1,), dcomplex_val=[1, 2]), "complex128"),
+        (tensor(8, (1,), scomplex_val=[1, 2, 3]), "an odd number"),
+        (tensor(18, (1,), dcomplex_val=[1, 2, 3, 4]), "2 items"),
         (tensor(RESOURCE, ()), "resource"),
         (tensor(99, ()), "unknown data type 99"),
         (tensor(0, ()), "no data type"),

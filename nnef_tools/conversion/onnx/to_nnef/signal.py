@@ -7,26 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....budget import ask_constant
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.axis_maps import Array, apply_matrix
+from ...compose.fourier import mirror_counts, waves
 from ...engine.rules import Float, Int, to_nnef
 from ...maths.generated import filled, positions
 from ..common import dtype_of, positive, reshape, shape, transpose
-
-
-def _waves(rows: int, columns: int, length: int) -> tuple[Array, Array]:
-    """`[rows, columns]` of cos and sin of 2 pi k n / length, 0 in columns from `length` on.
-
-    The angles are reduced with integers, so that they are exact for long signals, too.
-    """
-    ask_constant(rows * columns, "its matrix")
-    k, n = np.arange(rows)[:, None], np.arange(columns)[None, :]
-    angle = 2 * np.pi * (k * n % length) / length
-    used = n < length
-    return np.cos(angle) * used, np.sin(angle) * used
 
 
 def _dft(b: Builder, x: Tensor, length: int | None, axis: int, inverse: bool, onesided: bool) -> Tensor:
@@ -42,7 +30,7 @@ def _dft(b: Builder, x: Tensor, length: int | None, axis: int, inverse: bool, on
         return _real_inverse(b, x, length, k)
     if onesided and own[-1] == 2:
         raise Unsupported("onesided = 1 is defined for real signals only")
-    cos, sin = _waves(length // 2 + 1 if onesided else length, own[k], length)
+    cos, sin = waves(length // 2 + 1 if onesided else length, own[k], length)
     if inverse:
         cos, sin = cos / length, -sin / length
     return _complex_product(b, x, k, cos, sin)
@@ -62,9 +50,8 @@ def _complex_product(b: Builder, x: Tensor, axis: int, cos: Array, sin: Array) -
 def _real_inverse(b: Builder, x: Tensor, length: int, axis: int) -> Tensor:
     """The real signal of half a spectrum: elements with a mirror image that was left out count twice."""
     extent, last = shape(x)[axis], len(shape(x)) - 1
-    cos, sin = _waves(length, extent, length)
-    n = positions(extent)
-    count = np.where((n == 0) | (2 * n == length), 1, np.where(2 * n < length, 2, 0)) / length
+    cos, sin = waves(length, extent, length)
+    count = mirror_counts(extent, length) / length
     if shape(x)[last] == 1:
         return apply_matrix(b, x, axis, cos * count)
     re, im = b.split(x, axis=last, ratios=[1, 1])
@@ -116,7 +103,7 @@ def stft(
     if not 1 <= length <= extent or frame_step < 1:
         raise Unsupported(f"frames of {length} in steps of {frame_step} in a signal of {extent}")
     bins = length // 2 + 1 if onesided else length
-    cos, sin = _waves(bins, length, length)
+    cos, sin = waves(bins, length, length)
     rows = [np.stack([cos, sin][:parts], axis=1), np.stack([-sin, cos][:parts], axis=1)]
     filters = np.concatenate(rows, axis=0)  # [2 * bins, parts, length]
     channels_first = transpose(b, signal, [0, 2, 1]) if parts == 2 else reshape(b, signal, [batch, 1, extent])

@@ -4,6 +4,7 @@ FAMILIES = (
     "activation",
     "batches",
     "color",
+    "complex_values",
     "control",
     "conv",
     "counting",
@@ -25,4 +26,5 @@ FAMILIES = (
     "resize",
     "roi",
     "scale_and_translate",
+    "spectra",
 )

@@ -14,6 +14,7 @@ from ....model import Graph, Tensor
 from ...building.lists import TensorList
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape
+from ...compose.complex_pairs import ComplexPair
 from ...compose.counts import either
 from ...engine.rules import to_nnef
 from .recurrent_loops import recurrent_layer
@@ -58,6 +59,8 @@ def _selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
         raise Unsupported("a list that depends on a computed condition")
     if x in b.masks or y in b.masks:
         return either(b, condition, x, y)
+    if isinstance(x, ComplexPair) and isinstance(y, ComplexPair):
+        return ComplexPair(_selected(b, condition, x.re, y.re), _selected(b, condition, x.im, y.im))
     if shape(x) != shape(y):
         raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
     return x if x is y else b.select(reshape(b, condition, [1] * len(shape(x))), x, y)

@@ -10,16 +10,20 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from ....errors import ConversionError, NnefToolsError, Unsupported
 from ....model import Graph, Operation, Tensor
 from ....model.channels import MIN_RANK, is_selected
 from ....model.dtypes import nnef_dtype
 from ...building import shapes
-from ...engine.rules import Call
+from ...compose.complex_pairs import ComplexPair, constant_pair, is_complex
+from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
 from ...engine.transform import CompiledTransform
 from ...maths import axis_orders
 from . import FAMILIES
+from .complex_values import COMPLEX, PARTWISE
 from .dilation import find_dilated
 from .refused import REASONS
 
@@ -47,6 +51,7 @@ class Converter(ConverterToNNEF):
     _forwarding: set[Operation]  # operations that pass on their first input
     _undeclared_shapes: set[Tensor]  # tensors whose declared shapes do not hold in the target
     _known: dict[Tensor, Tensor]  # results of the operation that a transform converts -> what the rule makes of them
+    _part: str | None = None  # the part of complex numbers that a rule for real numbers is applied to
 
     @classmethod
     def reasons(cls) -> dict[str, str]:
@@ -71,7 +76,46 @@ class Converter(ConverterToNNEF):
         if op in self._forwarding:
             self._bind_results(op, [self._mapped(op.inputs[0])])
             return True
+        if self._is_complex(op):
+            self._bind_results(op, self._complex_results(op, opset))
+            return True
         return super()._convert_by_rule(op, opset)
+
+    # complex numbers
+
+    def _is_complex(self, op: Operation) -> bool:
+        """Has the operation to do with complex numbers? Operators that pass on what they are given do not care."""
+        if str(op.type).startswith(_CARRY_LISTS):
+            return False
+        return any(
+            is_complex(t.dtype) or isinstance(self._tensors.get(t), ComplexPair) for t in (*op.inputs, *op.outputs)
+        )
+
+    def _complex_results(self, op: Operation, opset: Mapping[str, int]) -> list[Any]:
+        call = self._resolve(op, opset)
+        if call is None:
+            raise Unsupported(self._reason_against(op) or f"there is no rule for {op.type} of complex numbers")
+        rule = find_rule(COMPLEX, call.rule.type, 1)
+        if rule is not None:
+            return self._apply(call._replace(rule=rule), op)
+        if call.rule.type not in PARTWISE:
+            raise Unsupported(f"there is no rule for {op.type} of complex numbers")
+        results = []
+        for self._part in ("re", "im"):
+            try:
+                results.append(self._apply(call, op))
+            finally:
+                self._part = None
+        return [
+            ComplexPair(re, im) if is_complex(source.dtype) and re is not None and im is not None else re
+            for source, re, im in zip(op.outputs, *results, strict=False)
+        ]
+
+    def _mapped(self, source: Tensor) -> Tensor:
+        if source.data is not None and is_complex(source.dtype) and source not in self._tensors:
+            self._tensors[source] = constant_pair(self._builder, np.asarray(source.data))  # type: ignore[assignment]
+        target = super()._mapped(source)
+        return getattr(target, self._part) if self._part and isinstance(target, ComplexPair) else target
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
         call = super()._resolve(op, opset)
@@ -125,8 +169,15 @@ class Converter(ConverterToNNEF):
             raise Unsupported(self._reason_against(op) or error.message) from error
 
     def _check(self, source: Tensor, target: Tensor) -> None:
-        if source not in self._undeclared_shapes:
+        if not isinstance(target, ComplexPair) and source not in self._undeclared_shapes:
             super()._check(source, target)
+
+    def _convert_outputs(self) -> None:
+        pairs = [t.name for t in self._source.outputs if isinstance(self._tensors.get(t), ComplexPair)]
+        if pairs:
+            hint = "let the model give its real part and its imaginary part (tf.math.real, tf.math.imag)"
+            raise ConversionError(f"output '{pairs[0]}' is complex, which NNEF tensors are not", hint=hint)
+        super()._convert_outputs()
 
     def tensor_mapping(self) -> dict[str, str]:
         """Source tensor name -> target tensor name, for the tensors that are still in the target graph."""

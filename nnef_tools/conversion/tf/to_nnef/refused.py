@@ -53,9 +53,6 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     FOREIGN: ("EagerPyFunc", "PyFunc", "PyFuncStateless", "XlaCallModule", "RemoteCall", "SymbolicGradient"),
     QUANTIZED: ("QuantizeV2", "QuantizedAdd", "QuantizedBiasAdd", "QuantizedConv2D", "QuantizedMatMul",
                 "QuantizedMaxPool", "QuantizedRelu", "Requantize", "RequantizationRange"),
-    "NNEF has no complex numbers": ("Angle", "Complex", "ComplexAbs", "Conj", "FFT", "FFT2D", "FFT3D", "IFFT",
-                                    "IFFT2D", "IFFT3D", "IRFFT", "IRFFT2D", "IRFFT3D", "Imag", "RFFT", "RFFT2D",
-                                    "RFFT3D", "Real"),
 }  # fmt: skip
 
 REASONS: dict[str, str] = {type: reason for reason, types in _GROUPS.items() for type in types}

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ....dialects.tflite.bridges import INPUTS, bridges
+from ....dialects.tflite.bridges import CUSTOM, INPUTS, bridges
 from ....errors import ConversionError
 from ....model import Graph, Operation, Tensor
 from ....model.facts import OPEN_EXTENTS, TENSORS, Ties, without
@@ -70,7 +70,7 @@ class Converter(TensorFlowConverter):
 
     def _resolve(self, op: Operation, opset: Mapping[str, int]) -> Call | None:
         if op.custom:  # also one with the name of a builtin operator
-            return None
+            return self._resolve_custom(op)
         type, attribs = str(op.type), dict(op.attribs)
         function = attribs.pop(_FUSED, "NONE") if type in FUSING else "NONE"
         after = None if function == "NONE" else partial(activated, self._builder, function=function)
@@ -94,6 +94,11 @@ class Converter(TensorFlowConverter):
             if attribute is not None:
                 called[attribute] = value
         return Call(rule, inputs, called, after)
+
+    def _resolve_custom(self, op: Operation) -> Call | None:
+        """The rule for a custom operator for which LiteRT itself has a kernel."""
+        rule = find_rule(TensorFlowConverter.dialect, str(op.type), 1) if op.type in CUSTOM else None
+        return None if rule is None else Call(rule, list(op.inputs), op.attribs)
 
     def _reason_against(self, op: Operation) -> str | None:
         return REASONS.get(str(op.type)) or (FOREIGN if op.custom else None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ...tf.to_nnef.refused import FOREIGN, RANDOM, STRING
 
-COMPLEX = "NNEF has no complex numbers"
 TABLE = "NNEF has no hash tables; look the values up before the model"
 SELECTION = "NNEF has no operation for non-maximum suppression, which drops boxes one after the other"
 SPARSE = "NNEF has no sparse tensors"
@@ -19,7 +18,6 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     STRING: ("SKIP_GRAM",),
     HASHES: ("LSH_PROJECTION",),
     SELECTION: ("NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "TFLite_Detection_PostProcess"),
-    COMPLEX: ("RFFT2D", "IMAG", "REAL", "COMPLEX_ABS"),
     SPARSE: ("EMBEDDING_LOOKUP_SPARSE", "DENSIFY"),
     LOOKUP: ("CONCAT_EMBEDDINGS",),
     INTERNAL: ("DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"),

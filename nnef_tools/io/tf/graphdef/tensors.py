@@ -27,6 +27,8 @@ _FIELDS = {
     "bool": "bool_val",
     "uint32": "uint32_val",
     "uint64": "uint64_val",
+    "complex64": "scomplex_val",
+    "complex128": "dcomplex_val",
 }
 
 
@@ -61,7 +63,7 @@ def tensor_value(tensor: Message) -> Array:
     if dtype is None:
         raise FormatError("the tensor has no data type")
     name = dtype_name(dtype)
-    if dtype in (Resource, Variant) or issubclass(dtype, np.complexfloating):
+    if dtype in (Resource, Variant):
         raise FormatError(f"constants of type {name} cannot be read")
     dtype = stored_class(dtype)
     shape = _checked_shape(tensor)
@@ -77,9 +79,18 @@ def tensor_value(tensor: Message) -> Array:
         items = tensor[_FIELDS.get(name, "int_val")]
         if name in ("half", "bfloat16"):
             values = items.astype(np.uint16).view(dtype)
+        elif name.startswith("complex"):
+            values = _complex_items(items, dtype)
         else:
             values = items.astype(dtype, copy=False)
     return _extended(values, shape, count)
+
+
+def _complex_items(items: Array, dtype: type) -> Array:
+    """Complex numbers of their real and imaginary parts in turn."""
+    if len(items) % 2:
+        raise FormatError(f"data has {len(items)} parts of complex numbers, an odd number")
+    return np.ascontiguousarray(items).view(dtype)
 
 
 def _checked_shape(tensor: Message) -> tuple[int, ...]:
@@ -196,4 +207,6 @@ def _splat(array: Array) -> dict[str, Any]:
         return {"float8_val": value.tobytes()}
     if name in ("half", "bfloat16"):
         return {"half_val": value.view(np.uint16)}
+    if name.startswith("complex"):
+        return {_FIELDS[name]: value.view(value.real.dtype)}
     return {_FIELDS.get(name, "int_val"): value.astype(np.int32) if name not in _FIELDS else value}
