@@ -19,4 +19,5 @@ FAMILIES = (
     "reduce",
     "resize",
     "roi",
+    "slices",
 )
