@@ -5,16 +5,20 @@ The reader has put functions in where they are called, and made loops and branch
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ....errors import Unsupported
 from ....model import Graph, Tensor
+from ....model.dtypes import is_integer
 from ...building.nnef import Builder
-from ...building.shapes import reshape, shape
+from ...building.shapes import shape
+from ...compose.bounds import decided
 from ...engine.rules import to_nnef
-from .lists import TensorList
+from .lists import TensorList, selected_lists
 from .recurrent_loops import recurrent_layer
 
 
@@ -45,19 +49,26 @@ def printed(b: Builder, x: Tensor, *xs: Tensor, message: str = "", first_n: int 
 # branches
 
 
-def _boolean(b: Builder, x: Tensor) -> Tensor:
+def _boolean(b: Builder, x: Tensor | None) -> Tensor:
     """A condition; numbers count as true unless they are zero."""
+    if x is None:
+        raise Unsupported("the condition depends on what was left out")
     if shape(x):
         raise Unsupported(f"a condition of shape {shape(x)}")
     return x if x.dtype is np.bool_ else b.ne(x, 0)
 
 
 def _selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
+    """x where the condition holds, else y; item by item if they are lists."""
+    if x is y:
+        return x
     if isinstance(x, TensorList) or isinstance(y, TensorList):
-        raise Unsupported("a list that depends on a computed condition")
+        return selected_lists(b, condition, x, y)
+    if x is None or y is None:
+        raise Unsupported("a result depends on what was left out")
     if shape(x) != shape(y):
         raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
-    return x if x is y else b.select(reshape(b, condition, [1] * len(shape(x))), x, y)
+    return b.select(condition, x, y)
 
 
 @to_nnef("tf", "If", "StatelessIf")
@@ -69,9 +80,9 @@ def if_else(
     The selection is exact, as operators have no side effects; the results of both must have the same shape.
     """
     assert b.inline is not None
-    known = b.value(_boolean(b, condition))
+    known = decided(b, _boolean(b, condition))
     if known is not None:
-        return list(b.inline(then_branch if bool(known) else else_branch, xs))
+        return list(b.inline(then_branch if known else else_branch, xs))
     results = zip(b.inline(then_branch, xs), b.inline(else_branch, xs), strict=True)
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
     return [_selected(b, _boolean(b, condition), x, y) for x, y in results]
@@ -97,23 +108,65 @@ def case(b: Builder, index: Tensor, *xs: Tensor, branches: list[Graph], output_s
 
 # loops
 
+_UNBOUNDED = "the number of iterations depends on the data, and no highest number follows from constants"
+
 
 @to_nnef("tf", "While", "StatelessWhile")
 def while_loop(
     b: Builder, *state: Tensor, cond: Graph, body: Graph, output_shapes: Any = None, parallel_iterations: int = 10
 ) -> list[Any]:
-    """While: a recurrent layer, or the body as often as the condition, which must follow from constants, says."""
+    """While: a recurrent layer, else the body for each round.
+
+    Where the end is computed, the body is repeated as often as it can be run at most, which must follow from constants,
+    and the values of the last round that runs are selected.
+    """
     assert b.inline is not None
     known_layer = recurrent_layer(b, state, cond, body)
     if known_layer is not None:
         return known_layer
-    values: list[Any] = list(state)
-    while True:
-        test = b.inline(cond, values)[0]
-        going = None if test is None else b.value(_boolean(b, test))
-        if going is None:
-            raise Unsupported("the number of iterations depends on the data")
-        if not going:
-            return values
+    return _rounds(b, state, cond, body)
+
+
+def _rounds(b: Builder, state: Sequence[Any], cond: Graph, body: Graph) -> list[Any]:
+    """The values at the end of a loop that is unrolled.
+
+    Rounds after the end get the values at the end, so that they cannot leave a tensor or overflow; but they count on,
+    which gives the loop its bound.
+    """
+    assert b.inline is not None
+    given: list[Any] = list(state)
+    ends = given
+    running: Tensor | None = None
+    for count in itertools.count():
+        test = _boolean(b, b.inline(cond, given)[0])
+        going = decided(b, test)
+        if going is False:
+            if running is not None:
+                text = f"While with a computed end: all {count} rounds are computed, the values at the end are selected"
+                b.warnings[text] = None
+            return ends
         b.steps.take(1, len(b.graph.operations))
-        values = list(b.inline(body, values))
+        results = list(b.inline(body, given))
+        if going is None and running is None and not _is_bounded(b, cond, given, results):
+            raise Unsupported(_UNBOUNDED)
+        if going is None:
+            running = test if running is None else b.and_(running, test)
+        ends = [r if running is None else _selected(b, running, r, e) for r, e in zip(results, ends, strict=True)]
+        given = [r if _is_constant(b, r) else e for r, e in zip(results, ends, strict=True)]
+    raise AssertionError
+
+
+def _is_constant(b: Builder, value: Any) -> bool:
+    return isinstance(value, Tensor) and b.value(value) is not None
+
+
+def _is_bounded(b: Builder, cond: Graph, before: Sequence[Any], after: Sequence[Any]) -> bool:
+    """Does the condition fail in any case when what a round counts has gone as far as possible?"""
+    assert b.inline is not None
+    far = list(after)
+    for k, (old, new) in enumerate(zip(before, after, strict=True)):
+        if _is_constant(b, old) and _is_constant(b, new) and not shape(new) and new.dtype is not np.bool_:
+            change = np.sign(float(b.value(new)) - float(b.value(old)))  # type: ignore[arg-type]
+            limit = np.iinfo(new.dtype) if is_integer(new.dtype) else np.finfo(new.dtype)
+            far[k] = b.constant(limit.max if change > 0 else limit.min, new.dtype) if change else new
+    return decided(b, _boolean(b, b.inline(cond, far)[0])) is False

@@ -100,6 +100,25 @@ def parts(b: Builder, x: Tensor) -> tuple[Tensor, ...]:
     return (squeeze(b, x, [0]),) if count == 1 else tuple(b.unstack(x, axis=0))
 
 
+def selected_lists(b: Builder, condition: Tensor, x: Any, y: Any) -> TensorList:
+    """The items of one of two lists of the same length; zeros for those that have not been written."""
+    one, two = _as_list(x), _as_list(y)
+    if len(one.items) != len(two.items):
+        raise Unsupported(f"the length of a list depends on the data: {len(one.items)} or {len(two.items)}")
+
+    def selected(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+        if first is second:
+            return first
+        if first is not None and second is not None and shape(first) != shape(second):
+            raise Unsupported(f"the shape of an item depends on the data: {shape(first)} or {shape(second)}")
+        zero = b.constant(0, one.dtype)
+        chosen: Tensor = b.select(condition, zero if first is None else first, zero if second is None else second)
+        return chosen
+
+    items = tuple(map(selected, one.items, two.items))
+    return TensorList(items, one.dtype, one.extents or two.extents)
+
+
 # TensorList
 
 
