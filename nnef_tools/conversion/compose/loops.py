@@ -6,12 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...budget import current
 from ...errors import Unsupported
 from ...model import Tensor
 from ..building.lists import TensorList
 from ..building.nnef import Builder
 from ..building.shapes import reshape, shape
+from .complex_pairs import ComplexPair
+from .counts import either
 from .ranges import decided, rounds_left
 
 
@@ -19,14 +23,32 @@ def selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
     """x where the condition, a tensor of one item, is true, else y; item by item for lists of one length."""
     if x is y:
         return x
+    if x is None or y is None:
+        raise Unsupported("a result depends on what was left out")
     if isinstance(x, TensorList) and isinstance(y, TensorList):
-        if len(x.items) != len(y.items):
-            raise Unsupported(f"the length of a sequence depends on the data: {len(x.items)} or {len(y.items)} items")
-        pairs = zip(x.items, y.items, strict=True)
-        return TensorList(tuple(selected(b, condition, first, second) for first, second in pairs), x.dtype)
+        return _selected_list(b, condition, x, y)
+    if isinstance(x, ComplexPair) and isinstance(y, ComplexPair):
+        return ComplexPair(selected(b, condition, x.re, y.re), selected(b, condition, x.im, y.im))
+    if x in b.masks or y in b.masks:
+        return either(b, condition, x, y)
     if shape(x) != shape(y):
         raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
     return b.select(reshape(b, condition, [1] * len(shape(x))), x, y)
+
+
+def _selected_list(b: Builder, condition: Tensor, x: TensorList, y: TensorList) -> TensorList:
+    if len(x.items) != len(y.items):
+        raise Unsupported(f"the length of a list depends on the data: {len(x.items)} or {len(y.items)} items")
+    items = []
+    for first, second in zip(x.items, y.items, strict=True):
+        zeros = [
+            b.constant(np.broadcast_to(np.zeros((), x.dtype), shape(other)))
+            for item, other in ((first, second), (second, first))
+            if item is None and other is not None
+        ]
+        pair = [item if item is not None or not zeros else zeros[0] for item in (first, second)]
+        items.append(selected(b, condition, *pair))
+    return TensorList(tuple(items), x.dtype, x.extents or y.extents)
 
 
 Body = Callable[[int, list[Any]], tuple[Tensor, list[Any]]]

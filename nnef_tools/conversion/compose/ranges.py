@@ -180,6 +180,10 @@ def _equal(x: Range, y: Range) -> Range:
     return Range(1, 1) if x.only is not None and x == y else TRUTH
 
 
+def _whole(rounded: Callable[[float], int], x: Range) -> Range:
+    return Range(*(end if math.isinf(end) else rounded(end) for end in x))
+
+
 def _inverted(x: Range) -> Range:
     return Range(1 - x.high, 1 - x.low)
 
@@ -210,4 +214,9 @@ _RULES: dict[str, Rule] = {
     "mul": _on_known(_product),
     "min_reduce": _on_known(lambda x: x),
     "max_reduce": _on_known(lambda x: x),
+    "all_reduce": _on_known(lambda x: x),
+    "any_reduce": _on_known(lambda x: x),
+    "relu": _on_known(lambda x: Range(max(x.low, 0), max(x.high, 0))),
+    "floor": _on_known(lambda x: _whole(math.floor, x)),
+    "ceil": _on_known(lambda x: _whole(math.ceil, x)),
 }

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import ModelProto, TensorProto
+from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
+from onnx.numpy_helper import from_array
 
 from nnef_tools.errors import ConversionError
 
 from ...support.arrays import Array
 from ...support.onnx_models import Const, const, node_model
-from .checks import check_node, convert
+from .checks import check, check_node, convert
 
 Random = Callable[..., Array]
 
@@ -104,6 +107,40 @@ def test_slice_forms(random: Random) -> None:
     assert result.graph.operations[-1].attribs == {"axes": [0, 1], "begin": [0, 1], "end": [1, 2]}
     check_node("Slice", [x], starts=[0, 1], ends=[1, 100], opset=9)
     check_node("Slice", [x], starts=[1], ends=[-1], axes=[2], opset=9)
+
+
+def places_model(step: int = 1, ends_apart: bool = True) -> ModelProto:
+    """x[k : k + 3 * step : step] along the second axis; with ends_apart = False, the end is k * 2."""
+    nodes = [
+        make_node("Add", ["k", "length"], ["end"]) if ends_apart else make_node("Add", ["k", "k"], ["end"]),
+        make_node("Slice", ["x", "k", "end", "axes", "steps"], ["y"]),
+        make_node("Squeeze", ["k", "zero"], ["scalar"]),
+        make_node("Squeeze", ["end", "zero"], ["limit"]),
+        make_node("Range", ["scalar", "limit", "delta"], ["z"]),
+    ]
+    inputs = [
+        make_tensor_value_info("x", TensorProto.FLOAT, [2, 7, 3]),
+        make_tensor_value_info("k", TensorProto.INT64, [1]),
+    ]
+    outputs = [
+        make_tensor_value_info("y", TensorProto.FLOAT, None),
+        make_tensor_value_info("z", TensorProto.INT64, None),
+    ]
+    values = {"length": [3 * step], "axes": [-2], "steps": [step], "zero": [0]}
+    constants = [from_array(np.asarray(value, np.int64), name) for name, value in values.items()]
+    constants.append(from_array(np.asarray(step, np.int64), "delta"))
+    return make_model(make_graph(nodes, "g", inputs, outputs, constants), opset_imports=[make_opsetid("", 18)])
+
+
+@pytest.mark.parametrize(("at", "step"), [(0, 1), (4, 1), (-7, 1), (-4, 1), (1, 2), (6, -1), (-1, -2)])
+def test_slice_at_a_computed_place(random: Random, at: int, step: int) -> None:
+    check(places_model(step), [random(2, 7, 3), np.asarray([at])])
+
+
+def test_slice_of_computed_length(random: Random) -> None:
+    with pytest.raises(ConversionError) as caught:
+        convert(places_model(ends_apart=False), [random(2, 7, 3), np.asarray([1])])
+    assert "depends on the data: the length of the range" in str(caught.value)
 
 
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])

@@ -151,7 +151,7 @@ def test_dynamic_update_slice(start: Any, size: Any) -> None:
     place = np.asarray(start, np.int32)
     check("DYNAMIC_UPDATE_SLICE", random(4, 5, 6), random(*size, seed=1), Fixed(place))
     result = check("DYNAMIC_UPDATE_SLICE", random(4, 5, 6), random(*size, seed=1), place)
-    assert "scatter_nd" in result.ops
+    assert {"scatter_nd", "select", "gather", "copy"} & set(result.ops)
 
 
 # indices

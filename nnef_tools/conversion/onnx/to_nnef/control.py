@@ -13,7 +13,6 @@ from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
 from ...building.lists import stacked
 from ...building.nnef import Builder
-from ...compose.counts import either
 from ...compose.loops import repeated, selected
 from ...compose.ranges import decided, value_range
 from ...compose.slicing import slice_axes
@@ -46,12 +45,7 @@ def if_else(b: Builder, condition: Tensor, *, then_branch: Graph, else_branch: G
     results = list(zip(first, second, strict=True))
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
     used = [pair if is_used else (None, None) for pair, is_used in zip(results, wanted, strict=False)]
-    return [None if x is None or y is None else _selected(b, condition, x, y) for x, y in used]
-
-
-def _selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
-    counted = x in b.masks or y in b.masks
-    return either(b, condition, x, y) if counted else selected(b, condition, x, y)
+    return [None if x is None or y is None else selected(b, condition, x, y) for x, y in used]
 
 
 def _stacked(b: Builder, items: Sequence[Tensor], axis: int = 0, reverse: bool = False) -> Tensor:

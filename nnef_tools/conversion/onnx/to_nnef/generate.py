@@ -10,8 +10,8 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...compose.arithmetic import arithmetic_range
-from ...engine.rules import Array, Ints, to_nnef
+from ...compose.windows import number_range
+from ...engine.rules import Ints, to_nnef
 from ...maths.generated import eye
 from ..common import dtype_of, shape
 
@@ -56,9 +56,9 @@ def constant_of_shape(b: Builder, dims: Ints, *, value: Any = None) -> Tensor:
 
 
 @to_nnef("onnx", "Range", since=11)
-def number_range(b: Builder, start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Tensor:
+def range_of(b: Builder, start: Tensor, limit: Tensor, delta: Tensor, *, stash_type: int = 1) -> Tensor:
     """Range: start + k * delta below limit, the number of items must be known. stash_type: 64 bits here."""
-    return b.constant(arithmetic_range(start, limit, delta))
+    return number_range(b, start, limit, delta)
 
 
 @to_nnef("onnx", "EyeLike", since=9)

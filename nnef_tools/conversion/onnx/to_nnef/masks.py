@@ -20,6 +20,7 @@ from ...compose.counts import (
     reshaped_to,
     volume_of,
 )
+from ...compose.slicing import slice_axes
 from ...engine.rules import counting
 from ..common import positive, shape
 from . import generate, index, move
@@ -108,7 +109,7 @@ def slice_to(
         elif first[k] != 0 or stride[k] != 1 or last[k] < shape(x)[axis]:
             raise b.masks.refuse("a slice takes a part of them")
     parts = ([values[k] for k in kept] for values in (first, last, chosen, stride))
-    return move.slice_inputs(b, x, *parts)
+    return slice_axes(b, x, *parts)
 
 
 def _numbers(b: Builder, x: Tensor) -> Sequence[int]:

@@ -10,6 +10,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.slicing import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
+from ...compose.windows import from_start, items, range_length, taken
 from ...engine.rules import Float, Int, Ints, Number, to_nnef
 from ...maths import padding
 from ..common import all_positive, boundary, positive, reshape, shape, squeeze, transpose, unsqueeze
@@ -127,11 +128,22 @@ def slice_attributes(
 
 @to_nnef("onnx", "Slice", since=10)
 def slice_inputs(
-    b: Builder, x: Tensor, starts: Ints, ends: Ints, axes: Ints | None = None, steps: Ints | None = None
+    b: Builder, x: Tensor, starts: Tensor, ends: Tensor, axes: Ints | None = None, steps: Ints | None = None
 ) -> Tensor:
-    """Slice -> slice."""
-    chosen = range(len(starts)) if axes is None else axes
-    return slice_axes(b, x, starts, ends, chosen, steps or [1] * len(starts))
+    """Slice -> slice. A range with a computed start and a constant length -> gather."""
+    begins, limits = items(b, starts), items(b, ends)
+    chosen = list(range(len(begins)) if axes is None else axes)
+    strides = list(steps or [1] * len(begins))
+    if not len(begins) == len(limits) == len(chosen) == len(strides):
+        raise Unsupported(f"starts {shape(starts)}, ends {shape(ends)}, axes {axes} and steps {steps} differ in length")
+    known: list[tuple[int, int, int, int]] = []
+    for first, last, axis, step in zip(begins, limits, chosen, strides, strict=True):
+        if isinstance(first, int) and isinstance(last, int):
+            known.append((first, last, axis, step))
+            continue
+        count, k = range_length(b, first, last, step, axis), positive(axis, len(shape(x)))
+        x = taken(b, x, k, from_start(b, first, shape(x)[k]), count, step)
+    return slice_axes(b, x, *zip(*known, strict=True)) if known else x
 
 
 BORDERS = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}

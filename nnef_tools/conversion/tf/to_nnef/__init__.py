@@ -27,4 +27,5 @@ FAMILIES = (
     "roi",
     "scale_and_translate",
     "spectra",
+    "slices",
 )

@@ -5,17 +5,17 @@ The reader has put functions in where they are called, and made loops and branch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ....errors import Unsupported
 from ....model import Graph, Tensor
-from ...building.lists import TensorList
 from ...building.nnef import Builder
-from ...building.shapes import reshape, shape
-from ...compose.complex_pairs import ComplexPair
-from ...compose.counts import either
+from ...building.shapes import shape
+from ...compose.loops import repeated, selected
+from ...compose.ranges import decided
 from ...engine.rules import to_nnef
 from .recurrent_loops import recurrent_layer
 
@@ -47,23 +47,13 @@ def printed(b: Builder, x: Tensor, *xs: Tensor, message: str = "", first_n: int 
 # branches
 
 
-def _boolean(b: Builder, x: Tensor) -> Tensor:
+def _boolean(b: Builder, x: Tensor | None) -> Tensor:
     """A condition; numbers count as true unless they are zero."""
+    if x is None:
+        raise Unsupported("the condition depends on what was left out")
     if shape(x):
         raise Unsupported(f"a condition of shape {shape(x)}")
     return x if x.dtype is np.bool_ else b.ne(x, 0)
-
-
-def _selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
-    if isinstance(x, TensorList) or isinstance(y, TensorList):
-        raise Unsupported("a list that depends on a computed condition")
-    if x in b.masks or y in b.masks:
-        return either(b, condition, x, y)
-    if isinstance(x, ComplexPair) and isinstance(y, ComplexPair):
-        return ComplexPair(_selected(b, condition, x.re, y.re), _selected(b, condition, x.im, y.im))
-    if shape(x) != shape(y):
-        raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
-    return x if x is y else b.select(reshape(b, condition, [1] * len(shape(x))), x, y)
 
 
 @to_nnef("tf", "If", "StatelessIf")
@@ -75,12 +65,12 @@ def if_else(
     The selection is exact, as operators have no side effects; the results of both must have the same shape.
     """
     assert b.inline is not None
-    known = b.value(_boolean(b, condition))
+    known = decided(b, _boolean(b, condition))
     if known is not None:
-        return list(b.inline(then_branch if bool(known) else else_branch, xs))
+        return list(b.inline(then_branch if known else else_branch, xs))
     results = zip(b.inline(then_branch, xs), b.inline(else_branch, xs), strict=True)
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
-    return [_selected(b, _boolean(b, condition), x, y) for x, y in results]
+    return [selected(b, _boolean(b, condition), x, y) for x, y in results]
 
 
 @to_nnef("tf", "Case", "StatelessCase")
@@ -97,7 +87,7 @@ def case(b: Builder, index: Tensor, *xs: Tensor, branches: list[Graph], output_s
     chosen = results[last]
     for k in range(last):
         here = b.eq(index, k)
-        chosen = [_selected(b, here, x, y) for x, y in zip(results[k], chosen, strict=True)]
+        chosen = [selected(b, here, x, y) for x, y in zip(results[k], chosen, strict=True)]
     return chosen
 
 
@@ -108,18 +98,26 @@ def case(b: Builder, index: Tensor, *xs: Tensor, branches: list[Graph], output_s
 def while_loop(
     b: Builder, *state: Tensor, cond: Graph, body: Graph, output_shapes: Any = None, parallel_iterations: int = 10
 ) -> list[Any]:
-    """While: a recurrent layer, or the body as often as the condition, which must follow from constants, says."""
+    """While: a recurrent layer, else the body for each round.
+
+    Where the end is computed, the body is repeated as often as it can be run at most, which must follow from constants,
+    and the values of the last round that runs are selected.
+    """
     assert b.inline is not None
     known_layer = recurrent_layer(b, state, cond, body)
     if known_layer is not None:
         return known_layer
-    values: list[Any] = list(state)
-    while True:
-        test = b.inline(cond, values)[0]
-        going = None if test is None else b.value(_boolean(b, test))
-        if going is None:
-            raise Unsupported("the number of iterations depends on the data")
-        if not going:
-            return values
-        b.steps.take(1, len(b.graph.operations))
-        values = list(b.inline(body, values))
+
+    def is_left(values: Sequence[Any]) -> Tensor:
+        assert b.inline is not None
+        return _boolean(b, b.inline(cond, values)[0])
+
+    def run(_count: int, values: list[Any]) -> tuple[Tensor, list[Any]]:
+        assert b.inline is not None
+        results = list(b.inline(body, values))
+        return is_left(results), results
+
+    ends, is_counted = repeated(b, state, is_left(state), run, wanted=[True] * len(state), guarded=True)
+    if not is_counted:
+        b.warnings["While with a computed end: all rounds that there can be are computed, and selected from"] = None
+    return ends

@@ -11,8 +11,8 @@ from ....budget import ask_constant
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape
-from ...compose.arithmetic import arithmetic_range
 from ...compose.slicing import expand_to
+from ...compose.windows import number_range
 from ...engine.rules import Array, Int, Ints, to_nnef
 
 
@@ -79,9 +79,9 @@ def empty(b: Builder, dims: Ints, *, dtype: Any, init: bool = False) -> Tensor:
 
 
 @to_nnef("tf", "Range")
-def number_range(b: Builder, start: Array, limit: Array, delta: Array) -> Tensor:
+def range_of(b: Builder, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     """Range: start + k * delta before the limit; the number of items must be known."""
-    return b.constant(arithmetic_range(start, limit, delta))
+    return number_range(b, start, limit, delta)
 
 
 @to_nnef("tf", "LinSpace")

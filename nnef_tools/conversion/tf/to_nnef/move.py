@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,8 @@ from ....model import Tensor
 from ....ops.window import Window
 from ...building.nnef import Builder
 from ...building.shapes import all_positive, positive, reshape, shape, squeeze, transpose, unsqueeze
-from ...compose.axis_maps import take
 from ...compose.slicing import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
 from ...engine.rules import Array, Int, Ints, Number, to_nnef
-from ...maths.generated import filled
 
 
 @to_nnef("tf", "Reshape")
@@ -273,171 +270,3 @@ def extract_image_patches(
         windows.append(slice_axes(b, padded, begin, end, [1, 2], window.stride))
     y = windows[0] if len(windows) == 1 else b.concat(windows, axis=3)
     return reshape(b, y, [n, *window.downscaled, math.prod(window.size) * c])
-
-
-@to_nnef("tf", "Slice")
-def slice_sizes(b: Builder, x: Tensor, begin: Ints, size: Ints) -> Tensor:
-    """Slice -> slice; a size of -1 takes the rest."""
-    own = shape(x)
-    if not len(begin) == len(size) == len(own):
-        raise Unsupported(f"begin {begin} and size {size} do not fit rank {len(own)}")
-    ends = [extent if n == -1 else start + n for extent, start, n in zip(own, begin, size, strict=True)]
-    if any(not 0 <= start <= end <= extent for start, end, extent in zip(begin, ends, own, strict=True)):
-        raise Unsupported(f"begin {begin} and size {size} leave shape {own}")
-    return slice_axes(b, x, begin, ends, range(len(own)), [1] * len(own))
-
-
-@dataclass
-class Plan:
-    """What a strided slice does, an entry per sliced axis; then axes that are dropped, then axes that are added.
-
-    dropped: positions in the input. added: positions in the result.
-    """
-
-    begin: list[int] = field(default_factory=list)
-    end: list[int] = field(default_factory=list)
-    stride: list[int] = field(default_factory=list)
-    axes: list[int] = field(default_factory=list)
-    dropped: list[int] = field(default_factory=list)
-    added: list[int] = field(default_factory=list)
-
-
-def plan_strided_slice(
-    extents: list[int],
-    begin: list[int],
-    end: list[int],
-    strides: list[int],
-    *,
-    begin_mask: int = 0,
-    end_mask: int = 0,
-    ellipsis_mask: int = 0,
-    new_axis_mask: int = 0,
-    shrink_axis_mask: int = 0,
-) -> Plan:
-    """Resolves the masks of a strided slice, as numpy does with `x[1:, ..., None, 2]`. Unsupported if it is malformed.
-
-    Each item of begin, end and strides is, by the bits of the masks at its position: an ellipsis, a new axis, a single
-    position (which drops the axis), or a range whose begin or end may be open.
-    """
-    if not len(begin) == len(end) == len(strides):
-        raise Unsupported(f"begin {begin}, end {end} and strides {strides} differ in length")
-    if ellipsis_mask & (ellipsis_mask - 1):
-        raise Unsupported("more than one ellipsis")
-    plan = Plan()
-    covered = sum(1 for k in range(len(begin)) if not (ellipsis_mask | new_axis_mask) >> k & 1)
-    if covered > len(extents):
-        raise Unsupported(f"{covered} ranges for {len(extents)} axes")
-    axis = position = 0
-    for k, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
-        bit = 1 << k
-        if ellipsis_mask & bit:
-            skipped = len(extents) - covered
-            axis += skipped
-            position += skipped
-        elif new_axis_mask & bit:
-            plan.added.append(position)
-            position += 1
-        elif shrink_axis_mask & bit:
-            at = first + extents[axis] if first < 0 else first
-            if not 0 <= at < extents[axis]:
-                raise Unsupported(f"position {first} of axis {axis} with extent {extents[axis]}")
-            _append(plan, axis, at, at + 1, 1)
-            plan.dropped.append(axis)
-            axis += 1
-        else:
-            if step == 0:
-                raise Unsupported("a stride of 0")
-            open_range = slice(None if begin_mask & bit else first, None if end_mask & bit else last, step)
-            _append(plan, axis, *_bounds(open_range, extents[axis]))
-            axis += 1
-            position += 1
-    return plan
-
-
-def _bounds(range_: slice, extent: int) -> tuple[int, int, int]:
-    """Begin, end and stride that mean the same when negative ones count from the end."""
-    first, last, step = range_.indices(extent)
-    return first, last if last >= 0 else -extent - 1, step
-
-
-def _append(plan: Plan, axis: int, begin: int, end: int, stride: int) -> None:
-    plan.axes.append(axis)
-    plan.begin.append(begin)
-    plan.end.append(end)
-    plan.stride.append(stride)
-
-
-@to_nnef("tf", "StridedSlice")
-def strided_slice(
-    b: Builder,
-    x: Tensor,
-    begin: Tensor,
-    end: Tensor,
-    strides: Ints,
-    *,
-    begin_mask: int = 0,
-    end_mask: int = 0,
-    ellipsis_mask: int = 0,
-    new_axis_mask: int = 0,
-    shrink_axis_mask: int = 0,
-) -> Tensor:
-    """StridedSlice -> slice, squeeze, unsqueeze; one position that is computed -> gather."""
-    known = b.value(begin), b.value(end)
-    if known[0] is None and shrink_axis_mask == 1 and len(strides) == 1 and not (ellipsis_mask | new_axis_mask):
-        return squeeze(b, b.gather(x, begin, axis=0), [0])
-    if known[0] is None or known[1] is None:
-        raise Unsupported("begin and end must be constant, but they are computed from the inputs")
-    plan = plan_strided_slice(
-        shape(x),
-        [int(k) for k in np.ravel(known[0])],
-        [int(k) for k in np.ravel(known[1])],
-        strides,
-        begin_mask=begin_mask,
-        end_mask=end_mask,
-        ellipsis_mask=ellipsis_mask,
-        new_axis_mask=new_axis_mask,
-        shrink_axis_mask=shrink_axis_mask,
-    )
-    y = slice_axes(b, x, plan.begin, plan.end, plan.axes, plan.stride)
-    return unsqueeze(b, squeeze(b, y, plan.dropped), plan.added)
-
-
-@to_nnef("tf", "TensorStridedSliceUpdate")
-def strided_slice_update(
-    b: Builder,
-    x: Tensor,
-    begin: Ints,
-    end: Ints,
-    strides: Ints,
-    value: Tensor,
-    *,
-    begin_mask: int = 0,
-    end_mask: int = 0,
-    ellipsis_mask: int = 0,
-    new_axis_mask: int = 0,
-    shrink_axis_mask: int = 0,
-) -> Tensor:
-    """TensorStridedSliceUpdate: gathers the items of the value, and a constant mask selects them where the slice is."""
-    extents = shape(x)
-    plan = plan_strided_slice(
-        extents, begin, end, strides, begin_mask=begin_mask, end_mask=end_mask, ellipsis_mask=ellipsis_mask,
-        new_axis_mask=new_axis_mask, shrink_axis_mask=shrink_axis_mask,
-    )  # fmt: skip
-    region = list(extents)
-    places: dict[int, np.ndarray[Any, Any]] = {}
-    for axis, first, last, step in zip(plan.axes, plan.begin, plan.end, plan.stride, strict=True):
-        chosen = range(*slice(first, last, step).indices(extents[axis]))
-        region[axis] = len(chosen)
-        places[axis] = filled([extents[axis]], -1, np.int64)
-        places[axis][list(chosen)] = np.arange(len(chosen))
-    if 0 in region:
-        return x
-    if math.prod(shape(value)) != math.prod(region):
-        raise Unsupported(f"a value of shape {shape(value)} for a slice of shape {region}")
-    spread, mask = reshape(b, value, region), np.ones([1] * len(extents), np.bool_)
-    for axis, place in places.items():
-        if np.all(place == np.arange(len(place))):
-            continue
-        spread = take(b, spread, axis, np.maximum(place, 0))
-        mask = mask & (place >= 0).reshape([-1 if k == axis else 1 for k in range(len(extents))])
-    return spread if mask.all() else b.select(b.constant(mask), spread, x)

@@ -10,8 +10,9 @@ from ...building import shapes
 from ...building.nnef import Builder
 from ...building.shapes import shape, unsqueeze
 from ...compose.slicing import joined, padded, reshape_inferred, slice_axes
+from ...compose.windows import items, updated
 from ...engine.rules import Array, Ints, Number, to_nnef
-from ...tf.to_nnef import move
+from ...tf.to_nnef import move, slices
 
 _MIRROR_MODES = ("REFLECT", "SYMMETRIC")
 
@@ -63,10 +64,9 @@ def strided_slice(
     """STRIDED_SLICE -> slice, squeeze, unsqueeze. offset: is `end` counted from `begin`?"""
     if offset:
         first, length = b.value(begin), b.value(end)
-        if first is None or length is None:
-            raise Unsupported("begin and end must be constant, but they are computed from the inputs")
-        end = b.constant(np.asarray(first) + np.asarray(length))
-    return move.strided_slice(
+        known = first is not None and length is not None
+        end = b.constant(np.asarray(first) + np.asarray(length)) if known else b.add(begin, end)
+    return slices.strided_slice(
         b,
         x,
         begin,
@@ -100,34 +100,6 @@ def dilate(b: Builder, x: Tensor, dilations: Ints, filling: Number) -> Tensor:
 def dynamic_update_slice(b: Builder, x: Tensor, update: Tensor, *start: Tensor) -> Tensor:
     """DYNAMIC_UPDATE_SLICE: the update in its place, which is moved inside where it would leave the tensor.
 
-    The start is one tensor, or a scalar for each axis. A constant one -> slices and concat, others -> scatter_nd.
+    The start is one tensor, or a scalar for each axis. A constant one -> slices and concat, else select or gather.
     """
-    own, new = shape(x), shape(update)
-    limits = [n - m for n, m in zip(own, new, strict=True)]
-    known = [b.value(part) for part in start]
-    if all(part is not None for part in known):
-        first = np.concatenate([np.ravel(np.asarray(part)) for part in known])
-        return _updated(b, x, update, [int(k) for k in np.clip(first, 0, limits)])
-    parts = [shapes.reshape(b, part, [-1 if shape(part) else 1]) for part in start]
-    place = b.cast(parts[0] if len(parts) == 1 else b.concat(parts, axis=0), np.float32)
-    place = b.min(b.max(place, 0.0), b.constant(np.asarray(limits, np.float32)))
-    grid = np.moveaxis(np.indices(new), 0, -1).astype(np.float32)
-    place = shapes.reshape(b, place, [*[1] * len(new), len(own)])
-    indices = b.cast(b.add(b.constant(grid), place), np.int64)
-    return b.scatter_nd(x, indices, update, reduction="none")
-
-
-def _updated(b: Builder, x: Tensor, update: Tensor, start: list[int]) -> Tensor:
-    """x with the update at a known place: what is before and after it along the first axis that it does not fill."""
-    own, new = shape(x), shape(update)
-    k = next((k for k in range(len(own)) if own[k] != new[k]), None)
-    if k is None:
-        return update
-    end = start[k] + new[k]
-    inner = _updated(b, slice_axes(b, x, [start[k]], [end], [k], [1]), update, [*start[:k], 0, *start[k + 1 :]])
-    parts = [
-        slice_axes(b, x, [0], [start[k]], [k], [1]),
-        inner,
-        slice_axes(b, x, [end], [own[k]], [k], [1]),
-    ]
-    return joined(b, parts, k)
+    return updated(b, x, update, [place for part in start for place in items(b, part)])

@@ -11,8 +11,8 @@ from ....model.facts import TensorFlowFacts
 from ....model.graph import Graph, Operation, Tensor
 from ...protobuf import Message
 from .attributes import Func, is_of_kind
+from .conditionals import inside_control_flow, raise_control_flow
 from .effects import described, effect_names, effects_of
-from .loops import inside_control_flow, raise_control_flow
 from .nodes import Body, Library, Node, Ref
 from .resolve import INPUTS, Resolution, find_outputs, resolve, tensor_name
 

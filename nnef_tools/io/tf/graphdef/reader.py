@@ -40,7 +40,7 @@ class Reader:
     which nothing is used (except for operations with effects only).
 
     Functions are put in where they are called; the bodies of (Stateless)While, If and Case are nested Graphs. Loops
-    of TensorFlow 1 become StatelessWhile, its conditionals SelectV2. Composites (PyFunc) have the name of their
+    of TensorFlow 1 become StatelessWhile, its conditionals StatelessIf. Composites (PyFunc) have the name of their
     function as type, `custom` set, and only their own attributes. Control inputs are dropped, and what no output needs
     (NoOp, Assert, ..); `warnings` then names what has effects. Operators that pass on their input (Identity,
     StopGradient, CheckNumerics, ..) are resolved; one that names an output of the graph gives its name to that tensor,
