@@ -259,13 +259,15 @@ def summary(found: ModelComparison, *, quantized: bool = False) -> str:
     wrong = [tensor for tensor in computed if not tensor.ok]
     if found.ok and not wrong:
         worst_error = max((tensor.error for tensor in computed), default=0.0)
+        why = "; ".join(f"output '{name}' {text}" for name, text in found.weak)
+        equal, colon = (f"equal on these inputs, but this check is weak: {why}", ";") if why else ("equal", ":")
         rounded = sum(tensor.distances is not None for tensor in computed)
         if rounded:
             return (
-                f"equal up to rounding: {plural(rounded, 'tensor')} beyond the tolerance, by what rounding to float32 "
-                f"may change; the largest error is {worst_error:.3g} of the scale; {rest}"
+                f"{equal if why else 'equal up to rounding'}{colon} {plural(rounded, 'tensor')} beyond the tolerance, "
+                f"by what rounding to float32 may change; the largest error is {worst_error:.3g} of the scale; {rest}"
             )
-        return f"equal: the largest error is {worst_error:.3g} of the scale; {rest}"
+        return f"{equal}{colon} the largest error is {worst_error:.3g} of the scale; {rest}"
     if found.ok:
         are = "are equal" if len(found.outputs) > 1 else "is equal"
         return f"{several} {are}, but inner tensors differ ({len(wrong)}); {rest}"
@@ -410,6 +412,7 @@ def _facts(found: ModelComparison, args: argparse.Namespace) -> dict[str, Any]:
         ],
         "samples": found.samples,
         "outputs": [output.name for output in found.outputs],
+        "weak": dict(found.weak),
         "outputs_without_counterpart": [list(names) for names in found.alone],
         "first": None
         if first is None

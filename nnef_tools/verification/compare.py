@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from .alignment import ORDER, Pair, align
 from .compare_exact import Distances, ExactTensors
 from .compare_inputs import Given, other_layout
 from .compared_model import ComparedModel
+from .evidence import Evidence
 from .first_difference import fetch, groups
 from .layout import Move, fitting, move_label, moved
 from .measures import QuantizationNoise, quantization_noise, ulps
@@ -125,6 +127,7 @@ class ModelComparison(Comparison):
     computed tensors of either have no counterpart. given: the inputs of both models, by name, of the sample in which
     `first` was found. samples: their number; each tensor has its worst comparison. alone: the outputs of either model
     that the other one does not have; such models are not equal. note: why float64 does not judge, if it should.
+    weak: outputs that prove little on these inputs, and why.
     """
 
     tensors: tuple[TensorComparison, ...] = ()
@@ -135,6 +138,7 @@ class ModelComparison(Comparison):
     samples: int = 1
     alone: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     note: str = ""
+    weak: tuple[tuple[str, str], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -183,9 +187,11 @@ def _compare(
     judge = _Judge(a, b, tolerance, quantized)
     rounding = Rounding(a, b, outputs) if tolerance >= TOLERANCE and not judge.is_quantized else None
     worst: dict[str, TensorComparison] = {}
+    evidence = {name: Evidence() for name in outputs}
     for group in groups(pairs, lambda pair: len(samples) * (_size(a, pair.a) or _size(b, pair.b))):
         for k, (expected, results) in enumerate(zip(*runs.values(group), strict=True)):
             compared = list(judge.compared(group, expected, results, k))
+            _observe(evidence, compared)
             plain = [item.tensor for item in compared]
             for tensor in plain if rounding is None else rounding.settled(compared, samples[k], k):
                 before = worst.get(tensor.a)
@@ -204,7 +210,18 @@ def _compare(
         len(samples),
         _alone(a, b, found),
         "" if rounding is None else rounding.note,
+        tuple(
+            (name, text) for name, item in evidence.items() if name in worst and (text := item.weakness()) is not None
+        ),
     )
+
+
+def _observe(evidence: Mapping[str, Evidence], compared: Sequence[Compared]) -> None:
+    """Notes the values of the outputs; of those whose shape changes with the inputs, too."""
+    for item in compared:
+        if item.tensor.a in evidence and item.values is not None and item.values[0].dtype.kind in "biuf":
+            with suppress(ValueError):  # another shape than before
+                evidence[item.tensor.a].add(item.values[0])
 
 
 def _alone(

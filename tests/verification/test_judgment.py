@@ -153,3 +153,10 @@ def test_the_worst_of_several_samples_counts(tmp_path: Path, run: Run) -> None:
         0
     ]
     assert run("compare", *models, "--samples", "0")[0] == 1
+
+
+def test_outputs_that_prove_nothing_are_named(tmp_path: Path, run: Run) -> None:
+    nodes, shape = [node("Mul", ["x", "zero"], ["y"])], [2, 3]
+    onnx.save(onnx_model(nodes, {"x": shape}, {"y": shape}, {"zero": np.float32(0)}), tmp_path / "a.onnx")
+    status, out, _ = run("compare", tmp_path / "a.onnx", tmp_path / "a.onnx")
+    assert status == 0 and out.startswith("equal on these inputs, but this check is weak: output 'y' is all zeros; ")
