@@ -6,14 +6,13 @@ A model is the path of a file or folder or, where a function says so, a Graph in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from .budget import Limits, within
 from .errors import FormatError, UsageError, check_lists
-from .execution.executor import Array, Executor, TensorInfo, known_name
+from .execution.executor import Array, Executor, known_name
 from .execution.feeds.sources import load_inputs
 from .execution.results.compare import Comparison, compare_outputs
 from .execution.session import Inputs, Model, named_inputs, open_executor
@@ -24,7 +23,7 @@ from .io.plain_file import plain_file
 from .model import Graph
 from .verification.check import random_source
 from .verification.compare import compare_tensors
-from .verification.compare_inputs import draw, given_inputs, ranges_of
+from .verification.compare_inputs import draw, given_inputs, ranges_of, with_shape
 from .verification.compared_model import ComparedModel
 
 _MAX_MAPPING = 1 << 28  # bytes of a file of a tensor mapping
@@ -119,7 +118,7 @@ def compare_models(
     if len(reference.inputs) != len(candidate.inputs):
         raise UsageError(f"the models have {len(reference.inputs)} and {len(candidate.inputs)} inputs")
     given = (
-        load_inputs(list(map(_with_shape, reference.inputs, candidate.inputs)), random_source(None, seed))
+        load_inputs(list(map(with_shape, reference.inputs, candidate.inputs)), random_source(None, seed))
         if inputs is None
         else named_inputs(inputs, reference.inputs)
     )
@@ -168,15 +167,6 @@ def read_tensor_mapping(path: str | PathLike[str]) -> dict[str, str]:
     if repeated:
         raise FormatError(f"not a tensor mapping: '{repeated[0]}' is there twice", where=str(path))
     return value
-
-
-def _with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
-    """The input, with open extents taken from the other model's input if the ranks agree."""
-    if info.shape is None:
-        return replace(info, shape=other.shape)
-    if other.shape is None or len(info.shape) != len(other.shape):
-        return info
-    return replace(info, shape=tuple(b if a is None else a for a, b in zip(info.shape, other.shape, strict=True)))
 
 
 def _pairs(

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError, VerificationError
+from ..execution.executor import known_name
 from ..formats import FORMATS
+from ..report import plural
+from .convert import DEFAULT_SAMPLES
 from .execute import INPUT_WORD, add_input_options, check_given, input_files
 from .image_options import ITEMS, add_image_options, image_options
 from .options import (
@@ -19,6 +24,7 @@ from .options import (
     add_limits,
     add_reader_options,
     guarded,
+    integer,
     parse_shapes,
     shortened,
 )
@@ -26,8 +32,8 @@ from .paths import folder_name, source_path
 from .render import note, print_json, print_result, print_rows, progress, warn, warn_all
 
 if TYPE_CHECKING:
-    from ..execution.feeds.sources import InputSource
     from ..verification.compare import ModelComparison, TensorComparison
+    from ..verification.compare_inputs import Given
     from ..verification.compared_model import ComparedModel
 
 SHOWN = 10
@@ -61,13 +67,7 @@ def build_parser(prog: str = "nnef-tools compare") -> Parser:
         help="plugin modules with CUSTOM_OPERATORS, for NNEF models",
     )
     add_reader_options(group)
-    add_input_options(parser.add_argument_group("inputs"))
-    group = parser.add_argument_group("inputs of B")
-    group.add_argument(
-        "--input-path-b",
-        metavar="DIR",
-        help="folder with other inputs for B (default: the values of A in its terms)",
-    )
+    _add_inputs(parser)
     add_image_options(parser.add_argument_group("images", "inputs that are images have the size and layout of A"))
     group = parser.add_argument_group("comparison")
     group.add_argument(
@@ -96,6 +96,22 @@ def build_parser(prog: str = "nnef-tools compare") -> Parser:
     return parser
 
 
+def _add_inputs(parser: Parser) -> None:
+    add_input_options(parser.add_argument_group("inputs"))
+    group = parser.add_argument_group("inputs of B")
+    group.add_argument(
+        "--input-path-b",
+        metavar="DIR",
+        help="folder with other inputs for B (default: the values of A in its terms)",
+    )
+    group.add_argument(
+        "--samples",
+        type=integer,
+        metavar="N",
+        help=f"run on N random inputs, or the first N samples of --input-path (default: {DEFAULT_SAMPLES}, or all)",
+    )
+
+
 def main(args: argparse.Namespace) -> int:
     """Runs the command and returns the exit status; options that `args` lacks have their defaults."""
     return guarded(_run, build_parser().complete(args))
@@ -113,9 +129,7 @@ def _tolerance(text: str) -> float:
 
 def _run(args: argparse.Namespace) -> int:
     from ..api import read_tensor_mapping
-    from ..execution.feeds.sources import FolderSource
     from ..verification.compare import compare_tensors
-    from ..verification.compare_inputs import Given, draw, infos_of
 
     warn_all(getattr(args, "warnings", ()))
     if len(args.models) != 2:
@@ -125,13 +139,7 @@ def _run(args: argparse.Namespace) -> int:
     with progress() as show:
         show("read")
         a, b = _models(args)
-        source = _source(args, a, b)
-        infos = infos_of(a, b)
-        check_given(args, [info.name for info in infos])
-        given = draw(a, b, source, infos)
-        if args.input_path_b is not None:
-            others = FolderSource(str(folder_name("--input-path-b", args.input_path_b)))
-            given = Given(given.a, {info.name: others.load(info) for info in b.inputs})
+        given = _given(args, a, b)
         found = compare_tensors(
             a,
             b,
@@ -187,23 +195,40 @@ def _models(args: argparse.Namespace) -> tuple[ComparedModel, ComparedModel]:
     return first, second
 
 
-def _source(args: argparse.Namespace, a: ComparedModel, b: ComparedModel) -> InputSource:
-    """Where the inputs come from: files, or random values by default."""
-    from ..execution.feeds.sources import ArchiveSource, FileSource, FolderSource
+def _given(args: argparse.Namespace, a: ComparedModel, b: ComparedModel) -> list[Given]:
+    """The inputs of both models for each sample: from files, or random values by default."""
+    from ..execution.feeds.samples import load_samples
+    from ..execution.feeds.sources import FileSource
     from ..verification.check import random_source
-    from ..verification.compare_inputs import ranges_of
+    from ..verification.compare_inputs import Given, draw, given_inputs, infos_of, ranges_of
 
     if args.random is not None and args.input_path is not None:
         raise UsageError("--random and --input-path exclude each other")
+    if args.samples is not None and args.samples < 1:
+        raise UsageError(f"--samples is 1 or more, not {args.samples}")
+    infos = infos_of(a, b)
+    check_given(args, [info.name for info in infos])
+    files = {} if args.input is None else input_files(args)
     folder = folder_name("--input-path", args.input_path)
-    others: InputSource
     if folder is None:
-        others = random_source(args.random, args.seed or 0, ranges_of(a, b))
-    elif folder.lower().endswith(".npz") and not Path(folder).is_dir():
-        others = ArchiveSource(folder)
+        random = random_source(args.random, args.seed or 0, ranges_of(a, b))
+        source = FileSource(files, random, image_options(args)) if files else random
+        is_fixed = bool(files) and all(known_name(info.name, files) for info in infos)
+        given = [draw(a, b, source, infos) for _ in range(1 if is_fixed else args.samples or int(DEFAULT_SAMPLES))]
     else:
-        others = FolderSource(folder, image_options(args))
-    return others if args.input is None else FileSource(input_files(args), others, image_options(args))
+        given = []
+        others = [info for info in infos if known_name(info.name, files) is None]
+        fixed = FileSource(files, None, image_options(args))
+        for sample in islice(load_samples(others, Path(folder), image_options(args)), args.samples):
+            values = {info.name: sample[info.name] if info.name in sample else fixed.load(info) for info in infos}
+            given.append(given_inputs(a, b, values))
+    if args.input_path_b is None:
+        return given
+    path = Path(str(folder_name("--input-path-b", args.input_path_b)))
+    of_b = list(islice(load_samples(b.inputs, path), args.samples))
+    if len(of_b) != len(given):
+        raise UsageError(f"there are {len(given)} samples for A, and {len(of_b)} for B")
+    return [Given(item.a, other) for item, other in zip(given, of_b, strict=True)]
 
 
 def _print(found: ModelComparison, args: argparse.Namespace) -> None:
@@ -216,15 +241,16 @@ def _print(found: ModelComparison, args: argparse.Namespace) -> None:
     computed = sum(tensor.is_computed for tensor in found.tensors)
     if not args.all and len(rows) - 1 < computed:
         print_result(f"  ({len(rows) - 1} of {computed} tensors; --all shows all)")
-    for line in _first_lines(found) if not args.quantized else ():
-        print_result(line)
+    if not args.quantized:
+        for line in (*_first_lines(found), *_float64_lines(found)):
+            print_result(line)
 
 
 def summary(found: ModelComparison, *, quantized: bool = False) -> str:
     """The result in a line."""
     computed = [tensor for tensor in found.tensors if tensor.is_computed]
     several = f"{len(found.outputs)} outputs" if len(found.outputs) > 1 else "the output"
-    rest = f"{len(computed)} tensor{'s' * (len(computed) != 1)} compared"
+    rest = f"{plural(len(computed), 'tensor')} compared" + (f" on {found.samples} samples" if found.samples > 1 else "")
     alone = [f"{count} only in {name}" for count, name in zip(found.missing, "AB", strict=True) if count > 0]
     rest += f" ({', '.join(alone)})" if alone else ""
     if quantized:
@@ -233,11 +259,23 @@ def summary(found: ModelComparison, *, quantized: bool = False) -> str:
     wrong = [tensor for tensor in computed if not tensor.ok]
     if found.ok and not wrong:
         worst_error = max((tensor.error for tensor in computed), default=0.0)
-        return f"equal: the largest error is {worst_error:.3g} of the scale; {rest}"
+        why = "; ".join(f"output '{name}' {text}" for name, text in found.weak)
+        equal, colon = (f"equal on these inputs, but this check is weak: {why}", ";") if why else ("equal", ":")
+        rounded = sum(tensor.distances is not None for tensor in computed)
+        if rounded:
+            return (
+                f"{equal if why else 'equal up to rounding'}{colon} {plural(rounded, 'tensor')} beyond the tolerance, "
+                f"by what rounding to float32 may change; the largest error is {worst_error:.3g} of the scale; {rest}"
+            )
+        return f"{equal}{colon} the largest error is {worst_error:.3g} of the scale; {rest}"
     if found.ok:
         are = "are equal" if len(found.outputs) > 1 else "is equal"
         return f"{several} {are}, but inner tensors differ ({len(wrong)}); {rest}"
     bad = [output.name for output in found.outputs if not output.ok]
+    alone = [f"'{name}' only in {letter}" for letter, names in zip("AB", found.alone, strict=True) for name in names]
+    if alone and not bad:
+        return f"different: of the outputs, {', '.join(alone)}, the others are equal; {rest}"
+    rest = f"of the outputs, {', '.join(alone)}; {rest}" if alone else rest
     which = "the output differs" if len(found.outputs) == 1 else f"{len(bad)} of {len(found.outputs)} outputs differ"
     return f"different: {which}; {rest}"
 
@@ -262,6 +300,8 @@ def _rows(found: ModelComparison, everything: bool) -> list[tuple[str, ...]]:
         c = t.comparison
         numbers = c.shapes_equal
         notes = [t.layout and f"{t.layout} in B", "" if c.shapes_equal else _shapes(t)]
+        notes += ["equal items with the channels moved"] if t.is_moved else []
+        notes += [_float64(t)] if t.distances is not None else []
         notes += ["infinite or NaN elsewhere"] if c.shapes_equal and not c.specials_equal else []
         rows.append(
             (
@@ -278,6 +318,29 @@ def _rows(found: ModelComparison, everything: bool) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def _float64(tensor: TensorComparison) -> str:
+    """What float64 says about a tensor, in a few words."""
+    found = tensor.distances
+    assert found is not None
+    nearer = f"{found.nearer} is nearer to float64" if found.nearer else "both as near to float64"
+    return f"rounding, {nearer}" if tensor.ok else nearer
+
+
+def _float64_lines(found: ModelComparison) -> list[str]:
+    """The distances of the outputs and of the first tensor from float64, where they are known."""
+    names = {output.name for output in found.outputs}
+    names |= {found.first.tensor.a} if found.first is not None else set()
+    lines = [found.note] if found.note else []
+    for tensor in found.tensors:
+        distances = tensor.distances
+        if tensor.a in names and distances is not None:
+            lines.append(
+                f"'{tensor.a}': A is {distances.a:.3g} off from float64 (on the graph of {distances.graph}), B "
+                f"{distances.b:.3g}; rounding to float32 changes it by {distances.rounding:.3g}"
+            )
+    return lines
 
 
 def _shapes(tensor: TensorComparison) -> str:
@@ -347,7 +410,10 @@ def _facts(found: ModelComparison, args: argparse.Namespace) -> dict[str, Any]:
             {"path": str(path), "backend": backend, "tensors_without_counterpart": missing}
             for path, backend, missing in zip(args.models, found.backends, found.missing, strict=True)
         ],
+        "samples": found.samples,
         "outputs": [output.name for output in found.outputs],
+        "weak": dict(found.weak),
+        "outputs_without_counterpart": [list(names) for names in found.alone],
         "first": None
         if first is None
         else {
@@ -374,6 +440,9 @@ def _tensor(t: TensorComparison) -> dict[str, Any]:
         "types": [c.reference_dtype, c.result_dtype],
         "layout": t.layout or None,
         "equal_items_of_other_shape": t.is_reshaped,
+        "equal_items_with_moved_channels": t.is_moved,
+        "sample": t.sample,
+        "float64": None if t.distances is None else asdict(t.distances),
         "max_error": _finite(c.max_error),
         "scale": _finite(c.scale),
         "error": _finite(c.relative_error),

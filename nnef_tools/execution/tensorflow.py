@@ -11,8 +11,12 @@ import numpy as np
 
 from ..errors import ExecutionError, FileError, MissingPackageError, UsageError
 from ..formats import InputShapes
+from ..io.mapped import release_pages
+from ..io.protobuf import Message
 from ..io.tf.graphdef import Reader, import_graph_def, set_input_shapes
-from ..io.tf.graphdef.reader import load
+from ..io.tf.graphdef.reader import encoded, parse_file
+from ..io.tf.graphdef.schema import SCHEMA
+from ..io.tf.graphdef.tensors import tensor_value
 from .executor import Array, Observer, TensorInfo, no_such_tensor
 from .feeds.inputs import check_inputs
 
@@ -21,6 +25,13 @@ try:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 except ImportError as error:
     raise MissingPackageError("tensorflow", "to run TensorFlow models", "tf") from error
+
+
+LARGE_WEIGHT, LARGE_GRAPH = 1 << 20, 1 << 26
+"""The sizes in bytes from which on a constant, in a graph with constants of that size, is fed."""
+
+ALIGNMENT = 64
+"""Of the arrays that TensorFlow takes without a copy, in bytes."""
 
 
 class TensorFlowExecutor:
@@ -47,14 +58,24 @@ class TensorFlowExecutor:
                 where=str(self._path),
                 hint="export the graph with collapse_composites=False to run it",
             )
-        message = GraphDef()
-        message.ParseFromString(load(self._path))
-        if input_shapes:
-            message = set_input_shapes(message, input_shapes)
-        self._graph = import_graph_def(message)
+        self._weights = self._import(input_shapes or {})
         self._session: Any = None
         self.inputs = [_info(tensor) for tensor in graph.inputs]
         self.outputs = [_info(tensor) for tensor in graph.outputs]
+
+    def _import(self, input_shapes: InputShapes) -> dict[str, Array]:
+        """Imports the graph. Returns its large weights by full name, to be fed: TensorFlow copies constants."""
+        parsed, _ = parse_file(self._path)
+        weights = _take_weights(parsed)
+        message = GraphDef()
+        message.ParseFromString(encoded(parsed))
+        self._graph = import_graph_def(set_input_shapes(message, input_shapes) if input_shapes else message)
+        found = {}
+        for name, tensor in weights.items():
+            array = tensor_value(tensor)
+            found[_full(name)] = _aligned(array)
+            release_pages(array)
+        return found
 
     @property
     def tensor_names(self) -> list[str]:
@@ -64,7 +85,7 @@ class TensorFlowExecutor:
             for op in self._graph.get_operations()
             if op.type != "Const"
             for tensor in op.outputs
-            if _is_value(tensor)
+            if tensor.name not in self._weights and _is_value(tensor)
         ]
 
     def reset(self) -> None:
@@ -111,7 +132,7 @@ class TensorFlowExecutor:
             config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
             self._session = tf.compat.v1.Session(graph=self._graph, config=config)
         try:
-            values: list[Any] = self._session.run(tensors, dict(feeds))
+            values: list[Any] = self._session.run(tensors, {**self._weights, **feeds})
         except tf.errors.OpError as error:
             lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
             kept = [line for line in lines if not line.startswith(("Graph execution error", "Detected at"))]
@@ -119,6 +140,30 @@ class TensorFlowExecutor:
         except (TypeError, ValueError) as error:
             raise ExecutionError(f"TensorFlow failed: {error}", where=str(self._path)) from error
         return values
+
+
+def _take_weights(message: Message) -> dict[str, Message]:
+    """Makes the large weights of a large graph inputs. Returns their tensors by name of the node."""
+    found = {}
+    for node in message["node"]:
+        tensor = node["attr"]["value"]["tensor"] if node["op"] == "Const" and not node["input"] else None
+        if tensor is not None and len(tensor["tensor_content"]) >= LARGE_WEIGHT:
+            found[node["name"]] = node, tensor
+    if sum(len(tensor["tensor_content"]) for _, tensor in found.values()) < LARGE_GRAPH:
+        return {}
+    for node, tensor in found.values():
+        shape = SCHEMA["AttrValue"](shape=tensor["tensor_shape"])
+        node["op"], node["attr"] = "Placeholder", {"dtype": node["attr"]["dtype"], "shape": shape}
+    return {name: tensor for name, (_, tensor) in found.items()}
+
+
+def _aligned(array: Array) -> Array:
+    """A copy at an address at which TensorFlow takes arrays without a further copy."""
+    buffer = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    copy: Array = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def _info(tensor: Any) -> TensorInfo:

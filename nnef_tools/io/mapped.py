@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,3 +24,12 @@ def read_file(path: Path) -> Bytes:
         if os.fstat(file.fileno()).st_size >= _MAPPED_SIZE:
             return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
         return np.frombuffer(file.read(), np.uint8)
+
+
+def release_pages(data: memoryview | npt.NDArray[Any]) -> None:
+    """Gives back the memory of the mapped file that the data are a view of, until they are read again."""
+    owner: Any = data
+    while not isinstance(owner, mmap.mmap) and owner is not None:
+        owner = getattr(owner, "base", None) if isinstance(owner, np.ndarray) else getattr(owner, "obj", None)
+    if owner is not None and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)

@@ -26,10 +26,10 @@ class Pair(NamedTuple):
 
 
 def align(a: ComparedModel, b: ComparedModel, mapping: Mapping[str, str] | None = None) -> list[Pair]:
-    """The pairs, in the order of execution of `a`; outputs correspond by their order.
+    """The pairs, in the order of execution of `a`; outputs correspond by their order, if their numbers are equal.
 
-    mapping: names in `a` -> names in `b`, or the other way around. UsageError if the numbers of inputs or outputs
-    differ, or if no name of the mapping is known.
+    mapping: names in `a` -> names in `b`, or the other way around. UsageError if the numbers of inputs differ, if no
+    name of the mapping is known, or if the numbers of outputs differ and none of them has a counterpart.
     """
     pairs: dict[str, Pair] = {}
     taken: set[str] = set()
@@ -41,18 +41,26 @@ def align(a: ComparedModel, b: ComparedModel, mapping: Mapping[str, str] | None 
                 pairs[x] = Pair(x, y, by)
                 taken.add(y)
 
-    for k, word in enumerate(("inputs", "outputs")):
-        ours, others = a.interface[k], b.interface[k]
-        if len(ours) != len(others):
-            raise UsageError(f"the models have {len(ours)} and {len(others)} {word}")
-        add(((s.name, t.name) for s, t in zip(ours, others, strict=True)), ORDER)
+    for ours, others in zip(a.interface, b.interface, strict=True):
+        if len(ours) == len(others):
+            add(((s.name, t.name) for s, t in zip(ours, others, strict=True)), ORDER)
+        elif ours is a.interface[0]:
+            raise UsageError(f"the models have {len(ours)} and {len(others)} inputs")
     if mapping:
         add(_mapped(a, b, mapping), MAPPING)
     add(_by_source(a, b), SOURCE)
     add(_by_name(a, b), NAME)
     ends = len(pairs) - sum(pair.by != ORDER for pair in pairs.values())
-    if len(pairs) - ends < ENOUGH * (min(len(a.tensors), len(b.tensors)) - ends):
+    is_open = any(t.name not in pairs for t in a.interface[1])
+    if is_open or len(pairs) - ends < ENOUGH * (min(len(a.tensors), len(b.tensors)) - ends):
         add(_by_structure(a, b), STRUCTURE)
+    outputs = a.interface[1], b.interface[1]
+    is_known = any(t.name in pairs for t in outputs[0]) or any(t.name in taken for t in outputs[1])
+    if any(outputs) and not is_known:
+        raise UsageError(
+            f"the models have {len(outputs[0])} and {len(outputs[1])} outputs, and it is not known which are the same",
+            hint="--tensor-mapping FILE tells",
+        )
     return [pairs[name] for name in a.tensors if name in pairs]
 
 

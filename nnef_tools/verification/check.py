@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import NnefToolsError, UsageError, VerificationError
 from ..execution.executor import Array, EngineError, Executor
 from ..execution.feeds.distributions import parse_distribution
-from ..execution.feeds.input_ranges import InputRange, input_ranges
+from ..execution.feeds.input_ranges import InputRange, input_ranges, ranges_by_name
 from ..execution.feeds.samples import load_samples
 from ..execution.feeds.sources import RandomSource
 from ..execution.kernels.loading import ModelWarning, read_graph
@@ -23,7 +23,7 @@ from ..formats import FORMATS, NNEF, InputShapes, load
 from ..model import Graph
 from ..ops.inference import infer_graph
 from ..report import FirstDifference, OutputCheck, Verification, format_table
-from .exact import ROUNDING, Judge
+from .exact import Judge, rounding_of
 from .first_difference import find_first_difference
 from .interface import Hub, Insides, Interface
 from .quantization_tolerance import MOST_STEPS, QuantizationSteps
@@ -241,19 +241,7 @@ def _kernel_graph(
 def _ranges(graph: Graph | None, interface: Interface) -> dict[str, InputRange]:
     """Input name -> range of the integers that make sense as values of that input of the source."""
     found = input_ranges(graph) if graph is not None else [None] * len(interface.inputs)
-    ranges = {}
-    for port, known in zip(interface.inputs, found, strict=False):
-        dtype = np.dtype(port.dtype or np.float32)
-        if dtype.kind not in "iu":
-            if known is not None and known.is_limit:  # floats that are converted to indices
-                ranges[port.name] = known
-            continue
-        ends = np.iinfo(dtype)
-        if known is not None and known.low <= ends.max and known.high >= ends.min:
-            ranges[port.name] = InputRange(max(known.low, ends.min), min(known.high, ends.max), known.is_limit)
-        elif dtype.itemsize == 1 or port.quantization is not None:  # codes or pixels: every value occurs
-            ranges[port.name] = InputRange(ends.min, ends.max, is_limit=False)
-    return ranges
+    return ranges_by_name([(port.name, port.dtype, port.quantization is not None) for port in interface.inputs], found)
 
 
 def _judge(
@@ -262,9 +250,7 @@ def _judge(
     """Makes the judge; None for models with a state, which has changed by the time of the judgment."""
     if any(op.type == "update" for op in graph.operations):
         return None
-    types = [np.dtype(port.dtype) for port in (*interface.inputs, *interface.outputs) if port.dtype is not None]
-    narrow = [dtype for dtype in types if dtype.kind in "fV" and dtype.itemsize == 2]
-    rounding = ROUNDING if not narrow else 2.0**-11 if all(dtype.kind == "f" for dtype in narrow) else 2.0**-8
+    rounding = rounding_of(port.dtype for port in (*interface.inputs, *interface.outputs))
     return lambda: Judge(graph, custom_operators, rounding)
 
 

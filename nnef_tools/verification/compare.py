@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from ..execution.executor import Array, Executor, known_name
 from ..execution.results.compare import Comparison, OutputComparison, compare_outputs
 from .alignment import ORDER, Pair, align
-from .compare_inputs import Given
+from .compare_exact import Distances, ExactTensors
+from .compare_inputs import Given, other_layout
 from .compared_model import ComparedModel
+from .evidence import Evidence
 from .first_difference import fetch, groups
 from .layout import Move, fitting, move_label, moved
 from .measures import QuantizationNoise, quantization_noise, ulps
@@ -33,6 +37,9 @@ CLEAR_JUMP = 100.0
 
 LEAST_JUMP = 30.0
 """How many times larger it is at least, if a difference below the tolerance is taken for the beginning."""
+
+MOST_JUDGED = 8
+"""The largest number of tensors that are computed in float64 at a time."""
 
 FEWEST_BITS = 8
 """The width of the codes that is assumed of a quantized model."""
@@ -59,7 +66,10 @@ class TensorComparison:
     ulps: float | None = None
     move: Move = None
     is_reshaped: bool = False
+    is_moved: bool = False
     noise: QuantizationNoise | None = None
+    sample: int = 0
+    distances: Distances | None = None
 
     @property
     def layout(self) -> str:
@@ -75,6 +85,11 @@ class TensorComparison:
         if not found.shapes_equal or not found.specials_equal:
             return math.inf
         return found.relative_error
+
+    @property
+    def badness(self) -> tuple[bool, float]:
+        """Sort key that grows with badness."""
+        return not self.ok, math.inf if math.isnan(self.error) else self.error
 
     @property
     def is_computed(self) -> bool:
@@ -109,7 +124,10 @@ class ModelComparison(Comparison):
     """The comparison of two models: `outputs`, and all `tensors` that both have, in the order in which the first runs.
 
     first: where the difference begins, None if no tensor differs. backends: what ran the models. missing: how many
-    computed tensors of either have no counterpart. given: the inputs of both models, by name.
+    computed tensors of either have no counterpart. given: the inputs of both models, by name, of the sample in which
+    `first` was found. samples: their number; each tensor has its worst comparison. alone: the outputs of either model
+    that the other one does not have; such models are not equal. note: why float64 does not judge, if it should.
+    weak: outputs that prove little on these inputs, and why.
     """
 
     tensors: tuple[TensorComparison, ...] = ()
@@ -117,45 +135,111 @@ class ModelComparison(Comparison):
     backends: tuple[str, str] = ("", "")
     missing: tuple[int, int] = (0, 0)
     given: tuple[Mapping[str, Array], Mapping[str, Array]] = field(default=({}, {}), compare=False)
+    samples: int = 1
+    alone: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    note: str = ""
+    weak: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return super().ok and not any(self.alone)
 
 
 def compare_tensors(
     a: ComparedModel,
     b: ComparedModel,
-    given: Given,
+    given: Given | Sequence[Given],
     *,
     mapping: Mapping[str, str] | None = None,
     tolerance: float = TOLERANCE,
     quantized: bool = False,
     progress: Progress | None = None,
 ) -> ModelComparison:
-    """Compares all tensors that both models have on the given inputs; `a` is the reference.
+    """Compares all tensors that both models have on the given inputs, of one run or several; `a` is the reference.
 
-    mapping: see `align`. tolerance: the largest error relative to the scale of a tensor. quantized: measure the noise
-    of quantization, too. progress: called with what is being done. UsageError if the models do not fit together,
-    ExecutionError if one cannot be run.
+    mapping: see `align`. tolerance: the largest error relative to the scale of a tensor; beyond it, a tensor is equal
+    only if float64 shows that rounding explains the error, and the tolerance is not less than the default. quantized:
+    measure the noise of quantization, too. progress: called with what is being done. UsageError if the models do not
+    fit together, ExecutionError if one cannot be run.
     """
+    samples = [given] if isinstance(given, Given) else list(given)
     pairs = align(a, b, mapping)
-    runs = _Runs(a, b, given, progress or (lambda text: None))
-    judge = _Judge(a, b, tolerance, quantized)
-    found: list[TensorComparison] = []
-    for group in groups(pairs, lambda pair: _size(a, pair.a) or _size(b, pair.b)):
-        expected, results = runs.values(group)
-        for pair in group:
-            if pair.a in expected and pair.b in results:
-                compared = judge.compare(pair, expected.pop(pair.a), results[pair.b])
-                found += [] if compared is None else [compared]
+    options = tolerance, quantized, progress or (lambda text: None)
+    found = _compare(a, b, samples, pairs, *options)
+    others = [other for sample in samples if (other := other_layout(a, b, sample)) is not None]
+    if found.ok or not others:
+        return found
+    moved_inputs = _compare(a, b, others, pairs, *options)
+    return moved_inputs if moved_inputs.ok else found
+
+
+def _compare(
+    a: ComparedModel,
+    b: ComparedModel,
+    samples: Sequence[Given],
+    pairs: Sequence[Pair],
+    tolerance: float,
+    quantized: bool,
+    progress: Progress,
+) -> ModelComparison:
     outputs = {str(tensor.name) for tensor in a.interface[1]}
+    runs = _Runs(a, b, samples, progress)
+    judge = _Judge(a, b, tolerance, quantized)
+    rounding = Rounding(a, b, outputs) if tolerance >= TOLERANCE and not judge.is_quantized else None
+    worst: dict[str, TensorComparison] = {}
+    evidence = {name: Evidence() for name in outputs}
+    for group in groups(pairs, lambda pair: len(samples) * (_size(a, pair.a) or _size(b, pair.b))):
+        for k, (expected, results) in enumerate(zip(*runs.values(group), strict=True)):
+            compared = list(judge.compared(group, expected, results, k))
+            _observe(evidence, compared)
+            plain = [item.tensor for item in compared]
+            for tensor in plain if rounding is None else rounding.settled(compared, samples[k], k):
+                before = worst.get(tensor.a)
+                worst[tensor.a] = tensor if before is None else _worse(before, tensor)
+    found = list(worst.values())
     first = _first_divergence(a, b, found)
-    computed = [sum(t.is_computed for t in found)] * 2
+    computed = sum(t.is_computed for t in found)
+    shown = samples[0 if first is None else first.tensor.sample]
     return ModelComparison(
         tuple(replace(t.comparison, ok=t.ok) for t in found if t.a in outputs),
         tuple(found),
         first,
         runs.backends,
-        (_count(a) - computed[0], _count(b) - computed[1]),
-        (given.a, given.b),
+        (_count(a) - computed, _count(b) - computed),
+        (shown.a, shown.b),
+        len(samples),
+        _alone(a, b, found),
+        "" if rounding is None else rounding.note,
+        tuple(
+            (name, text) for name, item in evidence.items() if name in worst and (text := item.weakness()) is not None
+        ),
     )
+
+
+def _observe(evidence: Mapping[str, Evidence], compared: Sequence[Compared]) -> None:
+    """Notes the values of the outputs; of those whose shape changes with the inputs, too."""
+    for item in compared:
+        if item.tensor.a in evidence and item.values is not None and item.values[0].dtype.kind in "biuf":
+            with suppress(ValueError):  # another shape than before
+                evidence[item.tensor.a].add(item.values[0])
+
+
+def _alone(
+    a: ComparedModel, b: ComparedModel, found: Sequence[TensorComparison]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The outputs of either model that were not compared."""
+    known = {t.a for t in found}, {t.b for t in found}
+    missing = [
+        tuple(str(t.name) for t in model.interface[1] if t.name not in names)
+        for model, names in zip((a, b), known, strict=True)
+    ]
+    return missing[0], missing[1]
+
+
+def _worse(one: TensorComparison, other: TensorComparison) -> TensorComparison:
+    """The worse of two comparisons of a tensor, with the larger noise of quantization."""
+    noises = [item.noise for item in (one, other) if item.noise is not None]
+    return replace(max(one, other, key=lambda item: item.badness), noise=min(noises, key=lambda n: n.snr, default=None))
 
 
 def _count(model: ComparedModel) -> int:
@@ -170,36 +254,79 @@ def _size(model: ComparedModel, name: str) -> int:
 class _Runs:
     """Runs of both models, one after the other; small models stay open."""
 
-    def __init__(self, a: ComparedModel, b: ComparedModel, given: Given, progress: Progress) -> None:
+    def __init__(self, a: ComparedModel, b: ComparedModel, samples: Sequence[Given], progress: Progress) -> None:
         self._models = a, b
-        self._given = given.a, given.b
+        self._given = [item.a for item in samples], [item.b for item in samples]
         self._progress = progress
         self._is_small = all(model.is_small for model in self._models)
         self._opened: list[Executor | None] = [None, None]
         self.backends = ("", "")
 
-    def values(self, pairs: Sequence[Pair]) -> tuple[dict[str, Array], dict[str, Array]]:
-        """The values of the tensors in both models, as far as these give them."""
+    def values(self, pairs: Sequence[Pair]) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+        """The values of the tensors in both models for each sample, as far as these give them."""
         names = list(dict.fromkeys(pair.a for pair in pairs)), list(dict.fromkeys(pair.b for pair in pairs))
-        found = tuple(self._run(k, names[k]) for k in range(2))
-        return found[0], found[1]
+        return self._run(0, names[0]), self._run(1, names[1])
 
-    def _run(self, k: int, names: Sequence[str]) -> dict[str, Array]:
+    def _run(self, k: int, names: Sequence[str]) -> list[dict[str, Array]]:
         self._progress(f"run {self._models[k].where}")
         executor = self._opened[k] or self._models[k].open()
         self._opened[k] = executor if self._is_small else None
         self.backends = (executor.backend, self.backends[1]) if k == 0 else (self.backends[0], executor.backend)
-        executor.reset()
         known = set(executor.tensor_names)
         forms = {name: form for name in names if (form := known_name(name, known)) is not None}
-        values = self._given[k].values()
-        given = {info.name: value for info, value in zip(executor.inputs, values, strict=True)}
-        found = fetch(executor, given, list(dict.fromkeys(forms.values())))
+        results = []
+        for inputs in self._given[k]:
+            executor.reset()
+            given = {info.name: value for info, value in zip(executor.inputs, inputs.values(), strict=True)}
+            found = fetch(executor, given, list(dict.fromkeys(forms.values())))
+            own = {name: array for name, array in inputs.items() if name in names}
+            results.append({**own, **{name: np.asarray(found[form]) for name, form in forms.items() if form in found}})
         del executor
         if not self._is_small:
             gc.collect()  # graphs are circular
-        own = {name: array for name, array in self._given[k].items() if name in names}
-        return {**own, **{name: np.asarray(found[form]) for name, form in forms.items() if form in found}}
+        return results
+
+
+class Compared(NamedTuple):
+    """A comparison with its values, the expected one on the axes of B; None if they have different shapes."""
+
+    tensor: TensorComparison
+    values: tuple[Array, Array] | None = None
+
+
+class Rounding:
+    """Settles by float64 which tensors beyond the tolerance differ by rounding only. outputs: names in A.
+
+    Behind a tensor that differs by more, rounding explains nothing; only the distances of outputs are measured.
+    """
+
+    def __init__(self, a: ComparedModel, b: ComparedModel, outputs: Collection[str]) -> None:
+        self._exact = ExactTensors(a, b)
+        self._outputs = outputs
+        self._begun: set[int] = set()
+
+    @property
+    def note(self) -> str:
+        """Why float64 does not judge, if it should have."""
+        return self._exact.note
+
+    def settled(self, compared: Sequence[Compared], given: Given, sample: int) -> list[TensorComparison]:
+        """The comparisons, of which those that rounding explains are ok."""
+        results = {item.tensor.a: item.tensor for item in compared}
+        waiting = [item for item in compared if not item.tensor.ok and item.tensor.comparison.specials_equal]
+        while waiting:
+            if sample in self._begun:
+                waiting = [item for item in waiting if item.tensor.a in self._outputs]
+            part, waiting = waiting[:MOST_JUDGED], waiting[MOST_JUDGED:]
+            values = {(item.tensor.a, item.tensor.b): item.values for item in part if item.values is not None}
+            found = self._exact.distances(given, values)
+            for item in part:
+                distances = found.get(item.tensor.a)
+                explained = distances is not None and distances.explained and sample not in self._begun
+                results[item.tensor.a] = replace(item.tensor, ok=explained, distances=distances)
+                if not explained:
+                    self._begun.add(sample)
+        return list(results.values())
 
 
 class _Judge:
@@ -210,11 +337,20 @@ class _Judge:
         self._tolerance = tolerance
         self._measures = quantized
         self._is_same_layout = a.format.dialect.channels_last == b.format.dialect.channels_last
-        self._is_quantized = any(_has_codes(model) for model in (a, b))
+        self.is_quantized = any(_has_codes(model) for model in (a, b))
         self._last: Move = None
 
-    def compare(self, pair: Pair, expected: Array, result: Array) -> TensorComparison | None:
-        """The comparison; None if the values have no common terms."""
+    def compared(
+        self, pairs: Sequence[Pair], expected: dict[str, Array], results: Mapping[str, Array], sample: int
+    ) -> Iterator[Compared]:
+        """The comparisons of the pairs of which both values are there and have common terms."""
+        for pair in pairs:
+            if pair.a in expected and pair.b in results:
+                found = self._compared(pair, expected.pop(pair.a), results[pair.b])
+                if found is not None:
+                    yield found._replace(tensor=replace(found.tensor, sample=sample))
+
+    def _compared(self, pair: Pair, expected: Array, result: Array) -> Compared | None:
         codes = self._a.codes.get(pair.a), self._b.codes.get(pair.b)
         values = comparable(expected, result, codes)
         if values is None or any(value.dtype.kind in "OSU" for value in values):
@@ -226,11 +362,11 @@ class _Judge:
             for move in sorted(moves, key=lambda move: move != self._last)
         ]
         if not candidates:
-            return self._of_other_shape(pair, *values)
+            return Compared(self._of_other_shape(pair, *values))
         move, comparison, ok = min(candidates, key=lambda item: (not item[2], item[1].relative_error))
         self._last = move if move is not None or values[0].ndim > 3 else self._last
         expected, result = moved(values[0], move), values[1]
-        return TensorComparison(
+        tensor = TensorComparison(
             pair.a,
             pair.b,
             self._operators(pair),
@@ -239,14 +375,21 @@ class _Judge:
             ok,
             ulps(expected, result),
             move,
+            is_moved=not ok and self._is_same_layout and self._is_moved(pair, expected, result),
             noise=self._noise(pair, expected, result) if self._measures else None,
         )
+        return Compared(tensor, (expected, result))
+
+    def _is_moved(self, pair: Pair, expected: Array, result: Array) -> bool:
+        """Are the items equal with the channels moved?"""
+        moves = fitting(expected.shape, result.shape, is_same_layout=False)
+        return any(self._judged(pair, moved(expected, move), result, None)[1] for move in moves if move is not None)
 
     def _judged(self, pair: Pair, expected: Array, result: Array, step: float | None) -> tuple[OutputComparison, bool]:
         comparison = compare_outputs(
             {pair.a: expected}, {pair.a: result}, atol=ABSOLUTE_TOLERANCE, relative_to_scale=self._tolerance
         ).outputs[0]
-        if comparison.ok or not self._is_quantized:
+        if comparison.ok or not self.is_quantized:
             return comparison, comparison.ok
         if step is None and expected.dtype.kind in "biu":
             step = 1.0 if expected.dtype in NARROW else None

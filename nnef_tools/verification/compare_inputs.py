@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 
 from ..errors import UsageError
 from ..execution.executor import Array, TensorInfo
-from ..execution.feeds.input_ranges import InputRange, input_ranges
+from ..execution.feeds.input_ranges import InputRange, input_ranges, ranges_by_name
 from ..execution.feeds.sources import InputSource
 from ..execution.session import Inputs, named_inputs
 from ..model import Tensor
+from ..model.channels import TO_LAST, TO_SECOND
 from ..model.dtypes import is_integer
 from .compared_model import ComparedModel
-from .layout import fitting, moved
+from .layout import Move, fitting, moved
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ def infos_of(a: ComparedModel, b: ComparedModel) -> list[TensorInfo]:
     ours, others = a.inputs, b.inputs
     if len(ours) != len(others):
         raise UsageError(f"the models have {len(ours)} and {len(others)} inputs")
-    return [_with_shape(x, y) for x, y in zip(ours, others, strict=True)]
+    return [with_shape(x, y) for x, y in zip(ours, others, strict=True)]
 
 
-def _with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
+def with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
     """The input, with open extents taken from the other model's input if the ranks agree."""
     if info.shape is None:
         return replace(info, shape=other.shape)
@@ -51,17 +52,25 @@ def ranges_of(a: ComparedModel, b: ComparedModel) -> dict[str, InputRange]:
         return {}
     known = next((model for model in (a, b) if model.is_nnef), a).as_nnef
     found = [None] * len(infos) if known is None else input_ranges(known[0])
-    ranges = {}
-    for info, item in zip(infos, found, strict=False):
-        dtype: np.dtype[Any] = np.dtype(info.dtype or np.float32)
-        if dtype.kind not in "iu":
-            continue
-        ends = np.iinfo(dtype)
-        if item is not None and item.low <= ends.max and item.high >= ends.min:
-            ranges[info.name] = InputRange(max(item.low, ends.min), min(item.high, ends.max), item.is_limit)
-        elif dtype.itemsize == 1:
-            ranges[info.name] = InputRange(ends.min, ends.max, is_limit=False)
-    return ranges
+    return ranges_by_name([(info.name, info.dtype, info.name in a.codes) for info in infos], found)
+
+
+def other_layout(a: ComparedModel, b: ComparedModel, given: Given) -> Given | None:
+    """The inputs with the channels of B's moved where equal extents leave it open; None if they leave nothing open."""
+    if a.format.dialect.channels_last == b.format.dialect.channels_last:
+        return None
+    found = {}
+    for name, value, of_a in zip(given.b, given.b.values(), given.a.values(), strict=True):
+        moves = [move for move in fitting(value.shape, value.shape, is_same_layout=False) if move is not None]
+        is_own = value.shape != of_a.shape or not np.array_equal(value, of_a)  # moved already, or of another kind
+        found[name] = value if is_own or not moves else np.ascontiguousarray(moved(value, _towards(b, moves)))
+    return None if all(found[name] is given.b[name] for name in found) else Given(given.a, found)
+
+
+def _towards(b: ComparedModel, moves: Sequence[Move]) -> Move:
+    """The move to where the model has its channels."""
+    wanted = TO_LAST if b.format.dialect.channels_last else TO_SECOND
+    return wanted if wanted in moves else moves[0]
 
 
 def draw(a: ComparedModel, b: ComparedModel, source: InputSource, infos: list[TensorInfo] | None = None) -> Given:

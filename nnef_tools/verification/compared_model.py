@@ -48,7 +48,7 @@ class ComparedModel:
     ) -> None:
         self.model = model
         self.format = self._find_format(format)
-        self._functions = custom_operators
+        self.functions = custom_operators
         self._options = {
             key: value for key, value in options.items() if value is not None and key in self.format.reader_options
         }
@@ -77,7 +77,7 @@ class ComparedModel:
     def open(self) -> Executor:
         """A new executor, in its first state. Errors: see `make_executor`."""
         backends = kernel_backends(self.format.name)
-        more: dict[str, Any] = {"backend": backends[0], "custom_operators": self._functions} if backends else {}
+        more: dict[str, Any] = {"backend": backends[0], "custom_operators": self.functions} if backends else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ModelWarning)
             return make_executor(

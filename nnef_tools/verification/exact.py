@@ -7,7 +7,7 @@ logarithm of small differences, small in others. A wrong operator is far above i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,6 +157,12 @@ class Judge:
 
     def _run(self, kernels: Float64Kernels, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         return GraphExecutor(self._graph, kernels, self._operators).run(inputs, output_names=names)
+
+
+def rounding_of(types: Iterable[Any]) -> float:
+    """The relative rounding error of models whose inputs and outputs have these item types, None if not known."""
+    narrow = [dtype for dtype in map(np.dtype, filter(None, types)) if dtype.kind in "fV" and dtype.itemsize == 2]
+    return ROUNDING if not narrow else 2.0**-11 if all(dtype.kind == "f" for dtype in narrow) else 2.0**-8
 
 
 def differences(a: Array, b: Array) -> Array:

@@ -108,7 +108,7 @@ def test_noise_of_quantization(run: Run, model: Path, wrong: Path) -> None:
     relu.quant = {"op-name": "zero_point_linear_quantize", "scale": step, "zero_point": 0, "bits": 8, "signed": False,
                   "symmetric": False}  # fmt: skip
     nnef_tools.save_model(graph, wrong.with_name("codes.nnef"))
-    status, out, _ = run("compare", model, wrong.with_name("codes.nnef"), "--quantized", "--json")
+    status, out, _ = run("compare", model, wrong.with_name("codes.nnef"), "--quantized", "--json", "--samples", "1")
     found = {tensor["a"]: tensor for tensor in json.loads(out)["tensors"]}
     x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 8, 8)).astype(np.float32)
     real = nnef_tools.run_model(model, [x], output_names=["r"])["r"].astype(np.float64)

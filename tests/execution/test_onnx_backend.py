@@ -118,3 +118,28 @@ def test_errors(path: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"nonsense")
     with pytest.raises(FormatError, match="cannot load"):
         make_executor(tmp_path / "bad.onnx", format="onnx")
+
+
+def test_weights_of_large_files_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnef_tools.execution.onnxruntime.onnx.LARGE", 1000)
+    weights = np.random.default_rng(0).integers(-4, 5, (64, 65)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Relu", ["m"], ["y"])]
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx_model(nodes, {"x": [2, 64]}, {"y": [2, 65]}, {"w": weights}), path)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "m.onnx").symlink_to(path)
+    x = np.random.default_rng(1).integers(-4, 5, (2, 64)).astype(np.float32)
+    for file in (path, tmp_path / "links" / "m.onnx"):
+        executor = OnnxExecutor(file)
+        for names in (["y"], ["m"], ["m", "y"], ["y"]):  # sessions that take turns
+            values = executor.run({"x": x}, output_names=names)
+            assert len(executor._sessions) == 1
+            np.testing.assert_array_equal(values.get("m", x @ weights), x @ weights)
+            np.testing.assert_array_equal(values.get("y", np.maximum(x @ weights, 0)), np.maximum(x @ weights, 0))
+
+
+def test_large_files_with_weights_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnef_tools.execution.onnxruntime.onnx.LARGE", 10)
+    model = make_model()
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=50)
+    assert OnnxExecutor(tmp_path / "m.onnx").run({"x": X}, output_names=["m"])["m"].tolist() == (X @ W).tolist()

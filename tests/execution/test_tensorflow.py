@@ -100,3 +100,16 @@ def test_loops(tmp_path: Path) -> None:
     result = executor.run({"x": np.float32(1.5)}, observe=lambda name, value: seen.update({name: value}))
     assert result["y:0"] == 12
     assert "y:0" in seen
+
+
+def test_large_weights_are_fed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = make_executor(model, format="tf")
+    monkeypatch.setattr("nnef_tools.execution.tensorflow.LARGE_WEIGHT", 8)
+    monkeypatch.setattr("nnef_tools.execution.tensorflow.LARGE_GRAPH", 8)
+    fed = make_executor(model, format="tf")
+    assert fed.tensor_names == plain.tensor_names and fed.inputs == plain.inputs
+    for names in (None, ["product", "w"]):
+        found, expected = (executor.run({"x": X}, output_names=names) for executor in (fed, plain))
+        assert list(found) == list(expected)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(found[name], value)

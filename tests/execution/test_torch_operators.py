@@ -4,6 +4,7 @@ plain torch, and hand-computed vectors.
 
 from __future__ import annotations
 
+import warnings
 from itertools import product
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from nnef_tools.errors import ShapeError
-from nnef_tools.execution.kernels.torch import find_operator
+from nnef_tools.execution.kernels.torch import TorchKernels, find_operator
 from nnef_tools.interpreter.pytorch.nnef_operators import Operators
 from nnef_tools.ops import registry
 
@@ -394,3 +395,17 @@ def test_gradients_flow(name: str) -> None:
         item.requires_grad_()
     Operators[name](*inputs, **attribs).square().sum().backward()
     assert all(item.grad is not None and bool(item.grad.abs().sum() > 0) for item in inputs)
+
+
+def test_read_only_constants_are_shared() -> None:
+    weights = np.arange(6, dtype=np.float32).reshape(2, 3)
+    kernels = TorchKernels()
+    copied = kernels.constant(weights)
+    weights.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shared = kernels.constant(weights)
+    assert shared.data_ptr() == weights.ctypes.data
+    assert kernels.from_numpy(weights).data_ptr() != weights.ctypes.data
+    assert kernels.constant(weights[:, ::-1]).tolist() == weights[:, ::-1].tolist()
+    assert copied.tolist() == shared.tolist() == weights.tolist()

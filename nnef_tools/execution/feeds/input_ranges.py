@@ -8,10 +8,11 @@ are followed back to the inputs through operations that only move values and thr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import and_, or_
+from typing import Any
 
 import numpy as np
 
@@ -149,6 +150,28 @@ def input_ranges(graph: Graph) -> list[InputRange | None]:
         is_limit = use.limit != ANY
         found.append(None if interval is None else InputRange(int(interval.low), int(interval.high), is_limit))
     return found
+
+
+def ranges_by_name(
+    inputs: Iterable[tuple[str, Any, bool]], found: Iterable[InputRange | None]
+) -> dict[str, InputRange]:
+    """Name -> range of the integers that make sense as values of an input, of those that hold integers or indices.
+
+    inputs: name, numpy class (None if not known), and whether it holds codes of quantized values. found: their ranges.
+    """
+    ranges = {}
+    for (name, item_class, is_coded), known in zip(inputs, found, strict=False):
+        dtype: np.dtype[Any] = np.dtype(item_class or np.float32)
+        if dtype.kind not in "iu":
+            if known is not None and known.is_limit:  # floats that are converted to indices
+                ranges[name] = known
+            continue
+        ends = np.iinfo(dtype)
+        if known is not None and known.low <= ends.max and known.high >= ends.min:
+            ranges[name] = InputRange(max(known.low, ends.min), min(known.high, ends.max), known.is_limit)
+        elif dtype.itemsize == 1 or is_coded:  # codes or pixels: every value occurs
+            ranges[name] = InputRange(ends.min, ends.max, is_limit=False)
+    return ranges
 
 
 class _Uses:

@@ -46,8 +46,10 @@ class GraphExecutor:
         self._kernels = kernels
         ask_tensors(graph)
         self._plan = Plan(graph, kernels, custom_operators)
+        # functions of others may write to their arguments
+        to_constant = kernels.from_numpy if custom_operators else kernels.constant
         self._constants: MutableMapping[int, Any] = {
-            slot: kernels.from_numpy(constant_data(tensor)) for slot, tensor in self._plan.constants
+            slot: to_constant(constant_data(tensor)) for slot, tensor in self._plan.constants
         }
         self._first = {slot: value for slot, value in self._constants.items() if slot in self._plan.updated}
         self.has_state = bool(self._first)

@@ -41,6 +41,9 @@ class NumpyKernels:
         view.flags.writeable = False
         return view
 
+    def constant(self, array: Array) -> Array:
+        return self.from_numpy(array)
+
     def to_numpy(self, value: Any) -> Array:
         return np.asarray(value)
 

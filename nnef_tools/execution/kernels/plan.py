@@ -44,6 +44,9 @@ class Kernels(Protocol):
 
     def from_numpy(self, array: Array) -> Any: ...
 
+    def constant(self, array: Array) -> Any:
+        """The same for an array that nothing writes to, which may share its memory."""
+
     def to_numpy(self, value: Any) -> Array: ...
 
     def as_value(self, result: Any) -> Any:

@@ -5,6 +5,7 @@ Imports torch; imported only where it is chosen.
 
 from __future__ import annotations
 
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -58,6 +59,15 @@ class TorchKernels:
 
     def from_numpy(self, array: Array) -> torch.Tensor:
         return tensor_from_numpy(array, doubles=self._doubles).to(self._device)
+
+    def constant(self, array: Array) -> torch.Tensor:
+        """See `Kernels.constant`. Read-only items, such as those of a mapped file, are not copied."""
+        items = canonical(array, doubles=self._doubles)
+        if items is not array or items.flags.writeable or not items.flags.c_contiguous or not items.flags.aligned:
+            return self.from_numpy(array)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            return torch.from_numpy(items).to(self._device)
 
     def to_numpy(self, value: Any) -> Array:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ...formats import InputShapes
 from ...io.mapped import read_file
 from ...io.onnx.schema import parse_model
 from ...io.onnx.shapes import set_input_shapes
-from ...io.onnx.wire import skeleton
+from ...io.onnx.wire import skeleton, with_external_data
 from ...io.protobuf import encode
 from ...io.protobuf.wire import VARINT, delimited, tag, varint
 from ..executor import Array, Observer, TensorInfo, no_such_tensor
@@ -49,6 +50,9 @@ _DTYPES: dict[str, type] = {
 }
 # types of operators that may multiply codes, see `unsigned`
 _QUANTIZED = re.compile(rb"DequantizeLinear|QLinear|Integer|QGemm|DynamicQuantize|QAttention")
+
+LARGE = 1 << 26
+"""The size in bytes from which on the weights of a model file are mapped, and one session is open at a time."""
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
@@ -84,21 +88,20 @@ class OnnxExecutor:
             problem = "it is a folder, not an ONNX file" if self._path.is_dir() else "there is no such file"
             raise FileError(problem, where=str(self._path))
         self._where = str(self._path) if self._path is not None else "<bytes>"
-        reshaped = _reshaped(model, input_shapes) if input_shapes else None
-        if reshaped is not None:
-            self._bytes = reshaped
-        content = os.fspath(self._path) if self._path is not None and reshaped is None else self._bytes
-        self._session = self._make_session(content, observed=reshaped is not None)
+        self._folder = None if self._path is None else self._path.parent.absolute()
+        self._is_large = self._path is not None and self._path.stat().st_size > LARGE
+        self._input_shapes = input_shapes or {}
         self._sessions: dict[tuple[str, ...], Any] = {}
         self._proto: Any = None
-        self._states = states_of(self._session)
+        session = self._sessions[()] = self._open()
+        self._states = states_of(session)
         self._memory = Memory()
         self.has_state = bool(self._states)
-        given = {item.name for item in self._session.get_overridable_initializers()}
+        given = {item.name for item in session.get_overridable_initializers()}
         given.update(state.input for state in self._states)
         taken = {state.output for state in self._states}
-        self.inputs = [_info(item) for item in self._session.get_inputs() if item.name not in given]
-        self.outputs = [_info(item) for item in self._session.get_outputs() if item.name not in taken]
+        self.inputs = [_info(item) for item in session.get_inputs() if item.name not in given]
+        self.outputs = [_info(item) for item in session.get_outputs() if item.name not in taken]
 
     @property
     def tensor_names(self) -> list[str]:
@@ -142,7 +145,7 @@ class OnnxExecutor:
         wanted = list(dict.fromkeys([*wanted, *following]))
         own = {info.name for info in self.outputs} | {*following}
         extra = tuple(name for name in wanted if name not in own)
-        session = self._observed_session(extra) if extra else self._session
+        session = self._session(extra)
         try:
             results = session.run(wanted, dict(feeds))
         except Exception as error:  # onnxruntime raises a class of its own for each status
@@ -151,22 +154,51 @@ class OnnxExecutor:
         self._memory.keep(self._states, [values[name] for name in following])
         return values
 
-    def _observed_session(self, names: tuple[str, ...]) -> Any:
-        if names not in self._sessions:
-            import onnx
+    def _open(self) -> Any:
+        """The session of the model itself. The weights of a large file are mapped, and exist once."""
+        mapped = _with_mapped_weights(self._path) if self._is_large and self._path is not None else None
+        if mapped is not None:
+            content = _reshaped(mapped[0], self._input_shapes)
+            with suppress(FormatError):  # the file itself may have what its copy has not
+                session = self._make_session(content, folder=mapped[1])
+                self._bytes, self._folder = content, mapped[1]
+                return session
+        if self._input_shapes:
+            own = self._bytes if self._path is None else read_file(self._path).tobytes()
+            assert own is not None
+            self._bytes = _reshaped(own, self._input_shapes)
+            return self._make_session(self._bytes, folder=self._folder)
+        return self._make_session(self._bytes if self._path is None else os.fspath(self._path))
 
-            proto = self._load_proto()
-            known = {item.name for item in proto.graph.initializer}
-            known.update(*(node.output for node in proto.graph.node), self.tensor_names)
-            unknown = [name for name in names if name not in known]
-            if unknown:
-                raise no_such_tensor(unknown[0], self.tensor_names)
-            extended = onnx.ModelProto()
-            extended.CopyFrom(proto)
-            # without a type: onnxruntime infers it
-            extended.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-            self._sessions[names] = self._make_session(extended.SerializeToString(), observed=True)
-        return self._sessions[names]
+    def _session(self, extra: tuple[str, ...]) -> Any:
+        """The session that also gives some inner tensors. Of a large model one session is open at a time."""
+        if extra not in self._sessions:
+            extended = self._extended(extra) if extra else None
+            if self._is_large:
+                self._sessions.clear()
+            self._sessions[extra] = (
+                self._open() if extended is None else self._make_session(extended, folder=self._folder, optimized=False)
+            )
+        return self._sessions[extra]
+
+    def _extended(self, names: tuple[str, ...]) -> bytes:
+        """The model with inner tensors as further outputs."""
+        import onnx
+
+        proto = self._load_proto()
+        known = {item.name for item in proto.graph.initializer}
+        known.update(*(node.output for node in proto.graph.node), self.tensor_names)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise no_such_tensor(unknown[0], self.tensor_names)
+        count = len(proto.graph.output)
+        # without a type: onnxruntime infers it
+        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        try:
+            serialized: bytes = proto.SerializeToString()
+        finally:
+            del proto.graph.output[count:]
+        return serialized
 
     def _load_proto(self) -> Any:
         """The model as a message; external data stays in its files."""
@@ -182,28 +214,39 @@ class OnnxExecutor:
                 self._proto = onnx.load(os.fspath(self._path), load_external_data=False)
         return self._proto
 
-    def _make_session(self, model: Any, *, observed: bool) -> Any:
-        folder = self._path.parent.absolute() if observed and self._path is not None else None
+    def _make_session(self, model: Any, *, folder: Path | None = None, optimized: bool = True) -> Any:
         return open_session(
             model,
             self._where,
             threads=self._threads,
             providers=self._providers,
-            optimized=not observed,
+            optimized=optimized,
+            prepacked=optimized or not self._is_large,
             external_folder=folder,
         )
 
 
-def _reshaped(model: str | os.PathLike[str] | bytes, input_shapes: InputShapes) -> bytes | None:
-    """The model with other shapes of inputs; None if these are only such that it leaves open. FormatError, UsageError.
+def _reshaped(model: bytes, input_shapes: InputShapes) -> bytes:
+    """The model with other shapes of inputs; the same if these are only such that it leaves open.
 
-    External data stays in its files.
+    External data stays in its files. FormatError, UsageError.
     """
-    data = np.frombuffer(model, np.uint8) if isinstance(model, bytes) else read_file(Path(model))
-    message = parse_model(data.data)
-    if not set_input_shapes(message["graph"], input_shapes):
-        return None
+    message = parse_model(memoryview(model))
+    if not input_shapes or not set_input_shapes(message["graph"], input_shapes):
+        return model
     return b"".join(bytes(chunk) for chunk in encode(message))
+
+
+def _with_mapped_weights(path: Path) -> tuple[bytes, Path] | None:
+    """A model whose weights are external data in its own file, and the folder of that; None if it is damaged.
+
+    onnxruntime maps external data, while it copies a model file twice.
+    """
+    file = path.resolve()  # external data may not be links
+    try:
+        return with_external_data(read_file(file).data, file.name), file.parent
+    except FormatError:  # onnxruntime reports what is wrong with it
+        return None
 
 
 def providers(device: str | None) -> list[Any]:
@@ -230,12 +273,14 @@ def open_session(
     providers: Sequence[Any],
     threads: int = 0,
     optimized: bool = True,
+    prepacked: bool = True,
     external_folder: Path | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> Any:
     """Opens a session for the path or bytes of a model, the only place to do so: results are exact on all processors.
 
-    values: the initializers that the model declares as external data. FormatError if onnxruntime cannot load the model.
+    prepacked: copy weights into the order that kernels read. values: the initializers that the model declares as
+    external data. FormatError if onnxruntime cannot load the model.
     """
     if saturates():
         changed = _unsigned(model)
@@ -245,6 +290,8 @@ def open_session(
     options = _options(threads)
     if not optimized:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not prepacked:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     if external_folder is not None:
         options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(external_folder))
     if values:

@@ -10,8 +10,9 @@ Field numbers: onnx.proto of the ONNX project.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from ...errors import FormatError
 from ..protobuf.wire import BYTES, FIXED32, FIXED64, MAX_DEPTH, VARINT, delimited, fields, tag, varint
@@ -27,18 +28,32 @@ MAX_SPANS = 16
 
 # TensorProto: field number of values -> wire type of a single (unpacked) item.
 VALUE_FIELDS = {4: FIXED32, 5: VARINT, 7: VARINT, 9: BYTES, 10: FIXED64, 11: VARINT}
-_EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1
+_RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 9, 13, 14, 1
+_EXTERNAL_LOCATION = tag(_DATA_LOCATION, VARINT) + varint(_EXTERNAL)
+
+
+Shrink = Callable[[memoryview, int, int], bytes]
+"""Shrinks the message between two offsets."""
 
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """A kind of messages: the fields that hold messages in which tensors occur."""
+    """A kind of messages: the fields that hold messages in which tensors occur. shrink: of tensors."""
 
     name: str
     children: dict[int, Kind] = field(default_factory=dict)
+    shrink: Shrink | None = None
 
 
-TENSOR = Kind("TensorProto")
+def _shrink_tensor(data: memoryview, start: int, end: int) -> bytes:
+    found = _without_values(data, start, end)
+    if found is None or all(length <= MAX_INLINE_BYTES for _, _, length in found[1]):
+        return bytes(data[start:end])
+    entries = [_entry(str(number), f"{offset}:{length}") for number, offset, length in found[1]]
+    return found[0] + _EXTERNAL_LOCATION + _entry("location", THIS_FILE) + b"".join(entries)
+
+
+TENSOR = Kind("TensorProto", shrink=_shrink_tensor)
 _SPARSE = Kind("SparseTensorProto", {1: TENSOR, 2: TENSOR})
 _GRAPH = Kind("GraphProto")
 _ATTRIBUTE = Kind("AttributeProto", {5: TENSOR, 6: _GRAPH, 10: TENSOR, 11: _GRAPH, 22: _SPARSE, 23: _SPARSE})
@@ -59,11 +74,29 @@ def skeleton(data: memoryview, kind: Kind = MODEL) -> bytes:
     return _shrink(data, kind, 0, len(data), 0)
 
 
+def with_external_data(data: memoryview, file: str) -> bytes:
+    """The serialized model with its large initializers as external data in a file, which is where the bytes are from.
+
+    Those that are stored in another form than runtimes read external data in stay. FormatError as in `skeleton`.
+    """
+    initializer = Kind("TensorProto", shrink=partial(_externalized, file=file))
+    return skeleton(data, Kind("ModelProto", {7: Kind("GraphProto", {5: initializer})}))
+
+
+def _externalized(data: memoryview, start: int, end: int, *, file: str) -> bytes:
+    found = _without_values(data, start, end)
+    if found is None or [number for number, _, _ in found[1]] != [_RAW_DATA]:
+        return bytes(data[start:end])
+    _, offset, length = found[1][0]
+    entries = _entry("location", file) + _entry("offset", str(offset)) + _entry("length", str(length))
+    return found[0] + _EXTERNAL_LOCATION + entries
+
+
 def _shrink(data: memoryview, kind: Kind, start: int, end: int, depth: int) -> bytes:
     if end - start <= MAX_INLINE_BYTES:
         return bytes(data[start:end])
-    if kind is TENSOR:
-        return _shrink_tensor(data, start, end)
+    if kind.shrink is not None:
+        return kind.shrink(data, start, end)
     if depth > MAX_DEPTH:
         raise FormatError(f"messages are nested more than {MAX_DEPTH} deep", where=f"byte {start}")
     result = bytearray()
@@ -78,27 +111,25 @@ def _shrink(data: memoryview, kind: Kind, start: int, end: int, depth: int) -> b
     return bytes(result)
 
 
-def _shrink_tensor(data: memoryview, start: int, end: int) -> bytes:
+def _without_values(data: memoryview, start: int, end: int) -> tuple[bytes, list[tuple[int, int, int]]] | None:
+    """A tensor without its values, and field number, offset and length of their pieces.
+
+    None if its values are in another file, or in too many pieces.
+    """
     result = bytearray()
     copied = start
     spans: list[tuple[int, int, int]] = []
     for number, wire, begin, payload, stop in _fields(data, TENSOR, start, end):
         if number == _DATA_LOCATION and wire == VARINT and data[payload] == _EXTERNAL:
-            return bytes(data[start:end])  # its values are in another file
+            return None
         if number in VALUE_FIELDS and wire in (BYTES, VALUE_FIELDS[number]):
             spans.append((number, payload, stop - payload))
             if len(spans) > MAX_SPANS:
-                return bytes(data[start:end])
+                return None
             result += data[copied:begin]
             copied = stop
-    if all(length <= MAX_INLINE_BYTES for _, _, length in spans):
-        return bytes(data[start:end])
     result += data[copied:end]
-    result += tag(_DATA_LOCATION, VARINT) + varint(_EXTERNAL)
-    result += _entry("location", THIS_FILE)
-    for number, offset, length in spans:
-        result += _entry(str(number), f"{offset}:{length}")
-    return bytes(result)
+    return bytes(result), spans
 
 
 def _fields(data: memoryview, kind: Kind, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:

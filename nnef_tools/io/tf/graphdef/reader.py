@@ -67,16 +67,12 @@ class Reader:
         if self._fold_constants:
             from .folding import folded
 
-            message = parse(np.frombuffer(folded(_encoded(message), input_shapes), np.uint8))
+            message = parse(np.frombuffer(folded(encoded(message), input_shapes), np.uint8))
         return build_graph(message, input_shapes, outputs)
 
 
-def load(path: Path) -> bytes:
-    """A serialized GraphDef, whatever kind of file it comes from."""
-    return _encoded(parse_file(path)[0])
-
-
-def _encoded(message: Message) -> bytes:
+def encoded(message: Message) -> bytes:
+    """The serialized message."""
     from ...protobuf import encode
 
     return b"".join(chunk.tobytes() if isinstance(chunk, np.ndarray) else bytes(chunk) for chunk in encode(message))
