@@ -146,3 +146,19 @@ def test_operations_become_integer_operators(name: str, tmp_path: Path) -> None:
     for path, backend in ((quantized, "numpy"), (tmp_path / "back.onnx", "auto"), (tmp_path / "back.tflite", "auto")):
         found = _run(open_executor(path, backend=backend), values)
         assert float(np.square(found - expected).mean()) < 3e-3 * scale, path  # 25 dB
+
+
+def test_limits_far_from_the_values(tmp_path: Path) -> None:
+    """LiteRT refuses a fused limit of 6 whose code has more than 32 bits."""
+    model = tmp_path / "model"
+    model.mkdir()
+    text = "x = external<scalar>(shape = [1, 2, 4, 4]);\nw = variable<scalar>(shape = [2, 1, 1, 1], label = 'w');\n"
+    body = f"{text}c = conv(x, w, groups = 0);\ny = clamp(c, 0.0, 6.0);"
+    (model / "graph.nnef").write_text(f"version 1.0;\ngraph net(x) -> (y)\n{{\n{body}\n}}\n", "utf-8")
+    write_tensor(str(model / "w.dat"), np.array([1e-8, 2e-8], np.float32).reshape(2, 1, 1, 1))
+    quantize_model(model, tmp_path / "q", random="uniform(-1, 1)", samples=20, seed=0)
+    convert_model(tmp_path / "q", tmp_path / "q.tflite")
+    values = np.random.default_rng(0).uniform(-1, 1, (8, 1, 2, 4, 4)).astype(np.float32)
+    expected = _run(open_executor(model), values)
+    found = _run(open_executor(tmp_path / "q.tflite", backend="litert-reference"), values)
+    assert np.square(found - expected).mean() < 3e-3 * np.square(expected).mean()
