@@ -32,6 +32,9 @@ SHORTENED = ("--output", "--statistics", "--signed", "--symmetric", "--wide-bias
 METHODS = ("min-max", "percentile", "mse")
 WEIGHTS = ("per-channel", "per-tensor", "as-activations")
 
+IO_TYPES = {"uint8": (8, False), "int8": (8, True), "uint16": (16, False), "int16": (16, True)}
+"""Type of codes -> bits, and whether they have a sign."""
+
 WORST = 10
 """Rows of the report unless --tensors is given."""
 
@@ -88,6 +91,12 @@ def _add_codes(parser: Parser) -> None:
     group = parser.add_argument_group("codes")
     group.add_argument("--bits", type=integer, metavar="N", help="of activations: 8 (default) or 16")
     group.add_argument("--signed", action="store_true", help="signed codes for activations (default: unsigned)")
+    group.add_argument(
+        "--io-type",
+        choices=("float32", *IO_TYPES),
+        help="of inputs and outputs, in what the result is converted to: real numbers (float32, the default) or codes; "
+        "activations have the same type then",
+    )
     group.add_argument("--symmetric", action="store_true", help="ranges of activations symmetric around 0")
     group.add_argument(
         "--weights",
@@ -165,6 +174,7 @@ def _run(args: argparse.Namespace) -> int:
             scheme=scheme,
             exclude=args.exclude or (),
             sensitivity=args.sensitivity or 0,
+            io_codes=args.io_type in IO_TYPES,
             format=args.format,
             input_shapes=parse_shapes(None, args.shape or ()),
             progress=show,
@@ -185,7 +195,15 @@ def _scheme(args: argparse.Namespace) -> Scheme:
     """How tensors are to be quantized. UsageError for what cannot be."""
     from ..quantization import Codes, Scheme
 
-    bits = 8 if args.bits is None else args.bits
+    bits, signed = 8 if args.bits is None else args.bits, args.signed
+    if args.io_type in IO_TYPES:
+        bits, signed = IO_TYPES[args.io_type]
+        if args.bits not in (None, bits) or (args.signed and not signed):
+            given = f"--bits {args.bits}" if args.bits not in (None, bits) else "--signed"
+            raise UsageError(
+                f"{given} and --io-type {args.io_type} exclude each other: activations have one type of codes",
+                hint="leave out --bits and --signed, which follow from --io-type",
+            )
     if bits not in (8, 16):
         raise UsageError(f"--bits cannot be {bits}: there are codes of 8 and 16 bits")
     coverage = 99.99 if args.coverage is None else args.coverage
@@ -201,7 +219,7 @@ def _scheme(args: argparse.Namespace) -> Scheme:
     if args.coverage is not None and args.method != "percentile":
         warn("--coverage has no effect without --method percentile")
     return Scheme(
-        activations=Codes(bits, args.signed, args.symmetric),
+        activations=Codes(bits, signed, args.symmetric),
         method=args.method or "min-max",
         deviations=args.percentile,
         coverage=coverage,

@@ -11,9 +11,7 @@ from typing import Any
 
 from ..formats import NNEF, Format, InputShapes, detect_input, load, make_optimizer, make_reader
 from ..model import Graph
-from ..model.dtypes import ITEM_CLASSES, is_integer
-from ..model.facts import tensor_facts
-from ..ops.quantization import Quantization
+from .codes import encoded, source_codes
 from .executor import Array, Executor, Observer, TensorInfo, no_such_tensor
 from .forwarding import ForwardingExecutor
 from .kernels.loading import ModelWarning
@@ -22,20 +20,13 @@ from .kernels.loading import ModelWarning
 class ConvertedExecutor(ForwardingExecutor):
     """An `Executor` whose tensors have the names of the source, around one of the NNEF graph.
 
-    names: source tensor name -> name in the NNEF graph. codes: name of an output in the NNEF graph, of those that are
-    codes in the source -> their quantization and type.
+    names: source tensor name -> name in the NNEF graph. Outputs that are codes in the source are codes.
     """
 
-    def __init__(
-        self,
-        inner: Executor,
-        names: Mapping[str, str],
-        note: str,
-        codes: Mapping[str, tuple[Quantization, Any]] | None = None,
-    ) -> None:
+    def __init__(self, inner: Executor, names: Mapping[str, str], note: str) -> None:
         super().__init__(inner)
         self._names = names
-        self._codes = codes or {}
+        self._codes = source_codes(inner.outputs)
         self._sources = {name: source for source, name in reversed(list(names.items()))}
         self._note = note
 
@@ -60,15 +51,8 @@ class ConvertedExecutor(ForwardingExecutor):
         return [self._named(info) for info in self._executor.outputs]
 
     def _named(self, info: TensorInfo) -> TensorInfo:
-        dtype = self._codes[info.name][1] if info.name in self._codes else info.dtype
+        dtype = self._codes[info.name].dtype if info.name in self._codes else info.dtype
         return replace(info, name=self._sources.get(info.name, info.name), dtype=dtype)
-
-    def _encoded(self, name: str, value: Array) -> Array:
-        """The value of a tensor of the NNEF graph, as codes if it is an output that is codes in the source."""
-        if name not in self._codes:
-            return value
-        quantization, dtype = self._codes[name]
-        return quantization.codes(value).astype(dtype)
 
     def run(
         self,
@@ -88,21 +72,10 @@ class ConvertedExecutor(ForwardingExecutor):
             see = observe
 
             def watch(name: str, array: Array) -> None:
-                see(self._sources.get(name, name), self._encoded(name, array))
+                see(self._sources.get(name, name), encoded(array, self._codes.get(name)))
 
         results = self._executor.run(given, output_names=[self._names[name] for name in wanted], observe=watch)
-        return {name: self._encoded(self._names[name], results[self._names[name]]) for name in wanted}
-
-
-def _coded_outputs(graph: Graph) -> dict[str, tuple[Quantization, Any]]:
-    facts = tensor_facts(graph.metadata)
-    found = {}
-    for tensor in graph.outputs:
-        dtype = ITEM_CLASSES.get(facts.get(tensor.name or "", {}).get("dtype", ""))
-        quantization = Quantization.of(tensor.quant) if dtype is not None and is_integer(dtype) else None
-        if quantization is not None and not is_integer(tensor.dtype):
-            found[str(tensor.name)] = (quantization, dtype)
-    return found
+        return {name: encoded(results[own], self._codes.get(own)) for name in wanted for own in (self._names[name],)}
 
 
 def converted_executor(
@@ -128,4 +101,4 @@ def converted_executor(
         optimizer(graph, only_required=True)
     graph.sort()
     note = f"{format.title} has no runtime: run as NNEF"
-    return ConvertedExecutor(make(graph), converter.tensor_mapping(), note, _coded_outputs(graph))
+    return ConvertedExecutor(make(graph), converter.tensor_mapping(), note)

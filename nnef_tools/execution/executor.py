@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..errors import ExecutionError, UsageError
 
 if TYPE_CHECKING:  # the command line reads the table of runtimes without numpy
-    from typing import Any
-
     import numpy as np
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -19,17 +17,28 @@ Observer = Callable[[str, Array], None]
 
 
 @dataclass(frozen=True)
+class InterfaceCodes:
+    """The codes of a quantized input or output of an NNEF model. dtype: their numpy class. entry: of `graph.quant`.
+
+    at_source: is it codes in the model that the NNEF model was made of, as the facts in its sidecar tell?
+    """
+
+    dtype: type
+    entry: Mapping[str, Any]
+    at_source: bool
+
+
+@dataclass(frozen=True)
 class TensorInfo:
     """An input or output. dtype: numpy class, None if not known. shape: None if not known, with None for any extent.
 
-    codes: numpy class of the codes by which real items are quantized, None if they are not, or if codes are their own
-    values.
+    codes: those by which real items are quantized, None if they are not.
     """
 
     name: str
     dtype: type | None
     shape: tuple[int | None, ...] | None
-    codes: type | None = None
+    codes: InterfaceCodes | None = None
 
 
 class EngineError(ExecutionError):

@@ -99,10 +99,11 @@ def _make_executor(
         raise _cannot_run(format, backend, able)
     if any(runtime.has_kernels for runtime in able):
         _check_device(device, chosen, able)
+        from .codes import taking_codes
+
         kernels = [runtime for runtime in able if runtime.has_kernels]
-        return _executor_beside_kernels(
-            _KernelModel(model, custom_operators or {}, decomposed, input_shapes), chosen, kernels, device
-        )
+        kernel_model = _KernelModel(model, custom_operators or {}, decomposed, input_shapes)
+        return taking_codes(_executor_beside_kernels(kernel_model, chosen, kernels, device))
     if custom_operators or decomposed:
         raise UsageError("custom and decomposed operators are for NNEF models only")
     if isinstance(model, Graph):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from math import isfinite
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..budget import Limits, within
 from ..errors import FileError, UsageError
 from ..execution.executor import Array, TensorInfo
 from ..execution.feeds.distributions import parse_distribution
+from ..execution.feeds.inputs import interface_codes
 from ..execution.feeds.samples import load_samples
 from ..execution.feeds.sources import RandomSource, load_inputs
 from ..execution.results.statistics import StatisticsCollector, read_statistics
@@ -26,14 +28,16 @@ from ..formats.destination import Destination
 from ..model import Graph
 from ..model.copying import copy_graph
 from ..model.dtypes import is_float
+from ..model.facts import tensor_facts, with_tensor_facts
 from ..model.state import effects
 from ..model.utils import generate_missing_tensor_names_from_op_type, remove_unreachable
 from ..optimization.nnef_optimizer import Optimizer
 from ..pipeline import convert_model, open_graph
 from .apply import WEIGHTS, Scheme, TensorRow, apply, decibels
-from .measure import Error, Samples, measure, sensitivities
+from .correction import Means
+from .measure import Error, Samples, StreamedSamples, measure, sensitivities
 from .plan import COMPUTING, make_plan
-from .prepare import mean_for_whole_pools, multiply_for_divide
+from .prepare import expand_separable, mean_for_sums, mean_for_whole_pools, multiply_for_divide
 from .ranges import METHODS, Codes, Observed
 
 __all__ = [
@@ -90,6 +94,7 @@ def quantize_model(
     scheme: Scheme | None = None,
     exclude: Collection[str] = (),
     sensitivity: int = 0,
+    io_codes: bool = False,
     format: str | None = None,
     input_shapes: InputShapes | None = None,
     progress: Callable[[str], None] = lambda text: None,
@@ -101,6 +106,7 @@ def quantize_model(
     measure errors with, see `load_samples`; random: as many `samples` of a distribution instead. By default it is the
     file graph.stats of an NNEF folder. exclude: types of NNEF operations, and tensors whose operations stay real.
     sensitivity: number of further operations that do, those which change the outputs most; wants samples.
+    io_codes: are inputs and outputs codes, of the type of activations, in what the result is converted to?
     input_shapes: input name -> extents, where the model leaves them open. UsageError, FileError, FormatError,
     ConversionError.
     """
@@ -124,6 +130,8 @@ def quantize_model(
             graph, seen, scheme, exclude=exclude, sensitivity=sensitivity, samples=feeds, progress=progress
         )
         report.warnings = [*warnings, *report.warnings]
+        if io_codes:
+            report.warnings += _set_io_codes(quantized)
         progress("write")
         report.written = tuple(map(str, destination.write(quantized).paths[:1])) or (str(destination.path),)
     return report
@@ -136,11 +144,11 @@ def quantize_graph(
     *,
     exclude: Collection[str] = (),
     sensitivity: int = 0,
-    samples: Samples = (),
+    samples: Samples | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[QuantizationReport, Graph]:
     """Quantizes an NNEF graph, which stays as it is, and measures errors if there are samples; see `quantize_model`."""
-    report = QuantizationReport(samples=len(samples))
+    report = QuantizationReport()
     chosen = scheme or Scheme()
 
     def quantized_without(names: Collection[str]) -> Graph:
@@ -149,13 +157,13 @@ def quantize_graph(
         return result
 
     left = list(exclude)
-    if sensitivity:
+    if sensitivity and samples is not None:
         plan = make_plan(graph, exclude)
         names = [str(op.output.name) for op in plan.operations if op.type in COMPUTING and op.output not in plan.fused]
         fused = {str(t.consumers[0].output.name): str(t.name) for t in plan.fused}
         groups = {name: [name, *([fused[name]] if name in fused else [])] for name in names}
         others = {name: [*exclude, *(n for other in names if other != name for n in groups[other])] for name in names}
-        report.effects = sensitivities(graph, samples[:_PROBES], others, quantized_without, progress)
+        report.effects = sensitivities(graph, list(islice(samples, _PROBES)), others, quantized_without, progress)
         report.left = [name for name, effect in list(report.effects.items())[:sensitivity] if effect > 0]
         left += [n for name in report.left for n in groups[name]]
     progress("quantize")
@@ -172,9 +180,24 @@ def quantize_graph(
         if is_real and op not in plan.operations and op.type not in ("external", "variable", "constant"):
             report.real[str(op.type)] = report.real.get(str(op.type), 0) + 1
     report.tensors = apply(result, plan, seen, chosen)
-    if samples:
+    if samples is not None:
         _measure(report, graph, result, samples, progress)
     return report, result
+
+
+def _set_io_codes(graph: Graph) -> list[str]:
+    """States the types of codes as those of inputs and outputs, and returns warnings of those that stay real."""
+    facts = {name: fact.copy() for name, fact in tensor_facts(graph.metadata).items()}
+    warnings = []
+    for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for tensor in tensors:
+            codes = interface_codes(tensor)
+            if codes is not None:
+                facts.setdefault(str(tensor.name), {})["dtype"] = codes.dtype.__name__
+            elif tensor.dtype is not None and is_float(tensor.dtype):
+                warnings.append(f"{kind} '{tensor.name}' stays real, as no operation beside it computes with codes")
+    graph.metadata = with_tensor_facts(graph.metadata, facts)
+    return warnings
 
 
 def _measure(
@@ -184,7 +207,7 @@ def _measure(
     rows = {row.name: row for row in report.tensors if row.kind == "activation"}
     given = {str(t.name) for t in graph.inputs}
     inner = [name for name in rows if name not in given]
-    errors = measure(graph, result, samples, list(dict.fromkeys([*inner, *outputs])), progress)
+    errors, report.samples = measure(graph, result, samples, list(dict.fromkeys([*inner, *outputs])), progress)
     for name, error in errors.items():
         if name in rows:
             rows[name].measured = decibels(error.signal, error.noise)
@@ -222,7 +245,9 @@ def _optimized(
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     graph = Optimizer()(graph)
+    expand_separable(graph)
     mean_for_whole_pools(graph)
+    mean_for_sums(graph)
     multiply_for_divide(graph)
     remove_unreachable(graph, keep=effects(graph))
     generate_missing_tensor_names_from_op_type(graph)
@@ -236,19 +261,27 @@ def _samples(
     random: str | None,
     count: int,
     seed: int | None,
-) -> list[dict[str, Array]]:
-    """The inputs of runs; none if neither a path nor a distribution is given. Files have the names of the source."""
+) -> Samples | None:
+    """The inputs of runs; None if neither a path nor a distribution is given. Files have the names of the source."""
     if path is None and random is None:
-        return []
+        return None
     infos = [TensorInfo(str(t.name), t.dtype, t.shape) for t in graph.inputs]
     if path is not None:
         sources = {target: source for source, target in mapping.items()}
         named = [replace(info, name=sources.get(info.name, info.name)) for info in infos]
         own = {source.name: info.name for source, info in zip(named, infos, strict=True)}
-        return [{own[name]: value for name, value in sample.items()} for sample in load_samples(named, Path(path))]
+        return StreamedSamples(
+            lambda: ({own[name]: x for name, x in sample.items()} for sample in load_samples(named, Path(path)))
+        )
     assert random is not None
-    source = RandomSource(parse_distribution(random), seed)
-    return [load_inputs(infos, source) for _ in range(count)]
+    distribution = parse_distribution(random)
+    first = int(np.random.default_rng().integers(1 << 32)) if seed is None else seed
+
+    def draw() -> Iterator[dict[str, Array]]:
+        source = RandomSource(distribution, first)
+        return (load_inputs(infos, source) for _ in range(count))
+
+    return StreamedSamples(draw)
 
 
 def _observed(
@@ -256,12 +289,12 @@ def _observed(
     graph: Graph,
     mapping: Mapping[str, str],
     statistics: Sequence[str | PathLike[str]],
-    samples: Samples,
+    samples: Samples | None,
     progress: Callable[[str], None],
 ) -> dict[str, Observed]:
     """What is known of the values of tensors, by name: from files, and samples."""
     files = list(statistics)
-    if not files and not samples:
+    if not files and samples is None:
         files = [path / STATISTICS]
         if not (path.is_dir() and Path(files[0]).exists()):
             raise FileError(
@@ -269,32 +302,36 @@ def _observed(
                 where=str(files[0]),
                 hint="give --statistics FILE (see nnef-tools execute --statistics), or samples: --input-path DIR",
             )
-    total = StatisticsCollector()
+    total, means = StatisticsCollector(), Means(graph)
     known = {t.name for t in graph.tensors}
     for file in files:
         found = read_statistics(file)
         names = {name: mapping[name] for name in found.statistics if name in mapping and name not in known}
         total.merge(found.renamed(names), where=str(file))
-    if samples:
-        own = _collected(graph, samples, progress)
+    if samples is not None:
+        own = _collected(graph, samples, means, progress)
         if files:
             own.statistics = {name: found for name, found in own.statistics.items() if name in total.statistics}
             own.merge(total, where=str(files[0]))
         total = own
-    return {name: Observed(found, total.histograms.get(name)) for name, found in total.statistics.items()}
+    mean = means.values
+    return {
+        name: Observed(found, total.histograms.get(name), mean.get(name)) for name, found in total.statistics.items()
+    }
 
 
-def _collected(graph: Graph, samples: Samples, progress: Callable[[str], None]) -> StatisticsCollector:
+def _collected(graph: Graph, samples: Samples, means: Means, progress: Callable[[str], None]) -> StatisticsCollector:
     collector = StatisticsCollector(has_histograms=True)
     constants = {t.name for t in graph.tensors if t.data is not None}
 
     def observe(name: str, array: np.ndarray[Any, Any]) -> None:
         if name not in constants:
             collector(name, array)
+            means(name, array)
 
     executor = open_executor(copy_graph(graph))
-    for k, sample in enumerate(samples):
-        progress(f"calibrate {k + 1}/{len(samples)}")
+    for k, sample in enumerate(samples, 1):
+        progress(f"calibrate {k}")
         executor.reset()
         executor.run(sample, observe=observe)
     return collector

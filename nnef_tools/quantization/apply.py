@@ -19,6 +19,7 @@ from ..model.dtypes import integer_of
 from ..model.utils import generate_missing_tensor_names_from_op_type
 from ..ops.quantization import Quantization
 from ..optimization.nnef.editor import Editor
+from .correction import CORRECTED, mean_shift
 from .plan import SAME, Plan, channel_axis
 from .ranges import Codes, Method, Observed, expected_error, find_range, parameters
 
@@ -26,6 +27,7 @@ Weights = Literal["per-channel", "per-tensor", "as-activations"]
 WEIGHTS: tuple[Weights, ...] = ("per-channel", "per-tensor", "as-activations")
 
 BIAS_BITS = 32
+_LARGEST_BIAS = 2**31 - 2**8  # of their codes, but for what float32 rounds
 _SHOWN = 5  # names in a message
 
 
@@ -80,7 +82,10 @@ def apply(graph: Graph, plan: Plan, seen: Mapping[str, Observed], scheme: Scheme
     work.check(plan)
     for tensor in plan.activations:
         work.set_activation(tensor, plan)
+    floats = {op: np.asarray(op.inputs[1].data, np.float64) for op, _ in plan.weights}
     work.set_weights(plan)
+    if scheme.weights != "as-activations":
+        work.correct_biases(plan, floats)
     work.set_biases(plan)
     for (tensor, _), places in _grouped(plan.operands, lambda op, k: None).items():
         work.set_operand(tensor, places)
@@ -139,7 +144,8 @@ class _Application:
         if source is not None and source.quant:
             tensor.quant = dict(source.quant)
         else:
-            scale, zero = (_fixed(op, codes) if op is not None and known else None) or self._range(tensor)
+            fixed = _fixed(op, codes) if op is not None and known else None
+            scale, zero = fixed or self._range(_limited(tensor, plan, self.graph.outputs) if known else tensor)
             tensor.quant = _entry(scale, zero, codes.bits, codes.signed)
         observed = self.seen[str(tensor.name)]
         scale, zero = float(tensor.quant["scale"]), int(tensor.quant["zero_point"])
@@ -165,6 +171,32 @@ class _Application:
             least = [_least_scale(op, data.shape, axis) for op, _ in places if op in biased]
             scale = _weight_scales(str(tensor.name), data, axis, least)
             self._store(tensor, places, _entry(scale, 0, 8, signed=True), "weights", limit=127)
+
+    def correct_biases(self, plan: Plan, floats: Mapping[Operation, Array]) -> None:
+        """Takes what the rounding of weights adds to the mean of a result from the bias, where the mean is known.
+
+        floats: the weights before rounding. An operation without a bias gets one.
+        """
+        for op, weights in floats.items():
+            x, quant = op.inputs[0], op.inputs[1].quant
+            observed, quantization = self.seen.get(str(x.name)), Quantization.of(quant)
+            if op.type not in CORRECTED or len(op.inputs) < 3 or observed is None or observed.mean is None:
+                continue
+            bias = op.inputs[2]
+            if not quant or not x.quant or quantization is None or not np.size(bias.data) or bias.data is None:
+                continue
+            if bias.rank and (op, 2) not in plan.biases:  # of a variable that changes, for example
+                continue
+            shift = mean_shift(op, observed.mean, quantization.real_values(np.asarray(op.inputs[1].data)) - weights)
+            if shift is None:
+                continue
+            before = np.asarray(bias.data, np.float64).reshape(1, -1)
+            after = before - shift
+            largest = float(x.quant["scale"]) * np.asarray(quant["scale"], np.float64).reshape(1, -1) * _LARGEST_BIAS
+            after = np.where(np.abs(after) < largest, after, before)
+            _replace([(op, 2)], self.editor.new_constant(after.astype(np.float32), _label(bias)))
+            if (op, 2) not in plan.biases:
+                plan.biases.append((op, 2))
 
     def set_biases(self, plan: Plan) -> None:
         """Gives biases codes with the scale of the product."""
@@ -245,6 +277,16 @@ def _replace(places: Places, tensor: Tensor) -> None:
         op.inputs = tuple(tensor if k == place else t for k, t in enumerate(op.inputs))
 
 
+def _limited(tensor: Tensor, plan: Plan, outputs: Sequence[Tensor]) -> Tensor:
+    """The tensor whose range one needs: of a result that only a limit reads, that of the limited one.
+
+    Codes outside of it would become its ends anyway; so steps are finer, and an error of one stays one.
+    """
+    reader = tensor.consumers[0] if len(tensor.consumers) == 1 and tensor not in outputs else None
+    is_limit = reader is not None and reader.type in ("relu", "clamp") and reader in plan.operations
+    return reader.output if reader is not None and is_limit and reader.inputs[0] is tensor else tensor
+
+
 def _fixed(op: Operation, codes: Codes) -> tuple[float, int] | None:
     """The scale and zero point that integer kernels want for the result of an operation; None if they take any."""
     if op.type not in ("sigmoid", "softmax", "tanh") or (codes.bits == 16 and not codes.signed):
@@ -261,7 +303,7 @@ def _least_scale(op: Operation, shape: tuple[int, ...], axis: int | None) -> Arr
     bias, x = np.abs(np.asarray(op.inputs[2].data, np.float64)), op.inputs[0].quant
     if not x:
         return np.zeros(())
-    least = bias / (float(x["scale"]) * (2**31 - 2**8))
+    least = bias / (float(x["scale"]) * _LARGEST_BIAS)
     return np.asarray(least.max()) if axis is None else np.broadcast_to(least.reshape(-1), (shape[axis],))
 
 

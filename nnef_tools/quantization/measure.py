@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -13,7 +13,18 @@ from ..execution.session import open_executor
 from ..model import Graph
 from ..model.copying import copy_graph
 
-Samples = Sequence[Mapping[str, Array]]
+Samples = Iterable[Mapping[str, Array]]
+"""The inputs of runs; may be iterated over more than once."""
+
+
+@dataclass(frozen=True)
+class StreamedSamples:
+    """Samples that are read or drawn anew each time, so that one at a time is in memory."""
+
+    make: Callable[[], Iterator[dict[str, Array]]]
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        return self.make()
 
 
 @dataclass
@@ -39,33 +50,32 @@ class Error:
         return self.noise / self.count if self.count else 0.0
 
 
-def run_samples(graph: Graph, samples: Iterable[Mapping[str, Array]], names: Sequence[str]) -> list[dict[str, Array]]:
+def runs(graph: Graph, samples: Samples, names: Sequence[str]) -> Iterator[dict[str, Array]]:
     """The named tensors of a graph for each sample; every run starts with the first values of variables."""
     executor = open_executor(copy_graph(graph))
-    results = []
     for sample in samples:
         executor.reset()
-        results.append(executor.run(sample, output_names=names))
-    return results
+        yield executor.run(sample, output_names=names)
 
 
 def measure(
     graph: Graph, quantized: Graph, samples: Samples, names: Collection[str], show: Callable[[str], None]
-) -> dict[str, Error]:
-    """The error of the named tensors that are numbers in both graphs, by name."""
+) -> tuple[dict[str, Error], int]:
+    """The error of the named tensors that are numbers in both graphs, by name; and the number of samples."""
     executors = [open_executor(copy_graph(item)) for item in (graph, quantized)]
     known = [set(executor.tensor_names) for executor in executors]
     shared = [name for name in names if all(name in item for item in known)]
     errors = {name: Error() for name in shared}
-    for k, sample in enumerate(samples):
-        show(f"measure {k + 1}/{len(samples)}")
+    count = 0
+    for count, sample in enumerate(samples, 1):
+        show(f"measure {count}")
         for executor in executors:
             executor.reset()
         expected, found = (executor.run(sample, output_names=shared) for executor in executors)
         for name in shared:
             if expected[name].dtype.kind == "f" and found[name].dtype.kind == "f":
                 errors[name].add(expected[name], found[name])
-    return errors
+    return errors, count
 
 
 def sensitivities(
@@ -81,12 +91,12 @@ def sensitivities(
     of a result -> those of the other operations. quantize: the quantized graph without these operations.
     """
     outputs = [str(t.name) for t in graph.outputs]
-    expected = run_samples(graph, samples, outputs)
+    expected = list(runs(graph, samples, outputs))
     effects: dict[str, float] = {}
     for k, (name, others) in enumerate(candidates.items()):
         show(f"sensitivity {k + 1}/{len(candidates)}")
         errors = {output: Error() for output in outputs}
-        for a, b in zip(expected, run_samples(quantize(others), samples, outputs), strict=True):
+        for a, b in zip(expected, runs(quantize(others), samples, outputs), strict=True):
             for output in outputs:
                 errors[output].add(a[output], b[output])
         effects[name] = sum(e.noise / e.signal for e in errors.values() if 0 < e.signal < inf and e.noise < inf)

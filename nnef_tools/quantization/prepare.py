@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model import Graph, Operation
+from ..execution.kernels.loading import expand_missing
+from ..model import Graph, Operation, Tensor
+from ..ops.inference import infer_graph
 from ..optimization.nnef.editor import Editor
+
+_COMPOUNDS = ("separable_conv", "separable_deconv")
+
+
+def expand_separable(graph: Graph) -> None:
+    """Replaces separable convolutions by the two of their bodies, in place."""
+    if any(op.type in _COMPOUNDS for op in graph.operations):
+        expand_missing(graph, lambda name: None if name in _COMPOUNDS else name)
+        infer_graph(graph, allow_unknown=True)
 
 
 def mean_for_whole_pools(graph: Graph) -> int:
@@ -20,6 +31,27 @@ def mean_for_whole_pools(graph: Graph) -> int:
             op.type, op.attribs = "mean_reduce", {"axes": axes}
             count += 1
     return count
+
+
+def mean_for_sums(graph: Graph) -> int:
+    """Makes means of sums, times the number of items, in place; returns their number. Codes have kernels for these."""
+    editor = Editor(graph)
+    count = 0
+    for op in list(graph.operations):
+        shape, axes = op.input.shape if op.type == "sum_reduce" else None, op.attribs.get("axes") or []
+        if shape is None or any(shape[axis] is None for axis in axes) or op.output.dtype is not np.float32:
+            continue
+        items = float(np.prod([shape[axis] for axis in axes], dtype=np.float64))
+        result, is_normalized = op.output, op.attribs.get("normalize")
+        op.type, op.attribs = "mean_reduce", {"axes": list(axes)}
+        if not is_normalized:
+            op.outputs = Tensor(graph, None, result.shape, result.dtype)
+            factor = editor.new_constant(np.array(items, np.float32))
+            Operation(graph, "mul", inputs=(op.output, factor), outputs=result)
+        count += 1
+    if count:
+        graph.sort()
+    return editor.finish(count)
 
 
 def multiply_for_divide(graph: Graph) -> int:

@@ -41,10 +41,11 @@ class Codes:
 
 @dataclass(frozen=True)
 class Observed:
-    """What is known of the values of a tensor."""
+    """What is known of the values of a tensor. mean: of samples, item by item, with a batch of 1."""
 
     statistics: Statistics
     histogram: Histogram | None = None
+    mean: Array | None = None
 
 
 def parameters(low: float, high: float, codes: Codes) -> tuple[float, int]:

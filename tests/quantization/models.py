@@ -55,15 +55,28 @@ class Net:
         return path
 
 
-def keyword_net(path: Path) -> Path:
+def keyword_net(path: Path, seed: int = 3) -> Path:
     """A net for spoken keywords (DS-CNN): 49 x 10 coefficients, separable convolutions, 12 classes."""
-    net = Net([1, 1, 49, 10], seed=3)
+    net = Net([1, 1, 49, 10], seed)
     x = net.add("Relu", net.conv("x", 1, 24, 3, stride=2))
     for _ in range(3):
         x = net.add("Relu", net.conv(x, 24, 24, 3, depthwise=True))
         x = net.add("Relu", net.conv(x, 24, 24))
     x = net.add("AveragePool", x, kernel_shape=[25, 5])
     x = net.add("Gemm", net.add("Flatten", x), net.weight(12, 24, gain=12), net.weight(12), transB=1)
+    return net.save(path, x, 12)
+
+
+def plain_net(path: Path, seed: int) -> Path:
+    """A net for spoken keywords of convolutions, pools and two matrices."""
+    net = Net([1, 1, 49, 10], seed)
+    x, before = "x", 1
+    for after in (16, 24):
+        w = net.weight(after, before, 3, 3)
+        x = net.add("Relu", net.add("Conv", x, w, net.weight(after), pads=[1] * 4, kernel_shape=[3, 3]))
+        x, before = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), after
+    x = net.add("Gemm", net.add("Flatten", x), net.weight(32, 24 * 24), net.weight(32), transB=1)
+    x = net.add("Gemm", net.add("Relu", x), net.weight(12, 32, gain=4), net.weight(12), transB=1)
     return net.save(path, x, 12)
 
 

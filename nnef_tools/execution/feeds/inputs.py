@@ -10,7 +10,13 @@ import numpy as np
 from ...errors import UsageError, shape_text
 from ...model import Tensor
 from ...model.dtypes import integer_of
-from ..executor import Array, TensorInfo
+from ...model.facts import tensor_facts
+from ..executor import Array, InterfaceCodes, TensorInfo
+
+_WITH_SIGN = ("zero_point_linear_quantize", "min_max_linear_quantize", "linear_quantize")
+"""The quantizations whose codes say all of a value; those of `logarithmic_quantize` lack its sign."""
+
+_MAX_BITS = 32  # integers of 64 bits are what numbers of Python become, so these are not taken for codes
 
 
 def check_inputs(infos: Sequence[TensorInfo], inputs: Mapping[str, Array]) -> list[Array]:
@@ -42,7 +48,6 @@ def _check_input(info: TensorInfo, array: Array) -> Array:
     if not np.can_cast(array.dtype, info.dtype, "same_kind"):
         wanted = np.dtype(info.dtype).name
         raise UsageError(f"input '{info.name}' has items of type {array.dtype.name}, the model wants {wanted}")
-    refuse_codes(info, array)
     items: Array = array.astype(info.dtype)
     if array.dtype.kind in "iu" and items.dtype.kind in "iu" and not np.array_equal(items, array):
         raise UsageError(f"input '{info.name}' has values that do not fit its item type {items.dtype.name}")
@@ -55,23 +60,26 @@ def fits(expected: Sequence[int | None], shape: Sequence[int]) -> bool:
 
 
 def tensor_info(tensor: Tensor) -> TensorInfo:
-    """The name, item type and shape of a tensor of a graph."""
-    return TensorInfo(tensor.name or "", tensor.dtype, tensor.shape, _codes(tensor.quant or {}))
+    """The name, item type, shape and codes of a tensor of a graph."""
+    return TensorInfo(tensor.name or "", tensor.dtype, tensor.shape, interface_codes(tensor))
 
 
-def _codes(quant: Mapping[str, Any]) -> type | None:
-    """The class of the codes of a quantized tensor, unless they are their own values."""
+def interface_codes(tensor: Tensor) -> InterfaceCodes | None:
+    """The codes of an input or output of an NNEF graph; None if it is not quantized, or has no integer codes."""
+    quant = tensor.quant or {}
     bits = quant.get("bits")
-    are_values = np.all(np.equal(quant.get("scale", 0), 1)) and not np.any(quant.get("zero_point", 0))
-    if bits not in (8, 16) or are_values:
+    if quant.get("op-name") not in _WITH_SIGN or not isinstance(bits, int) or not 1 <= bits <= _MAX_BITS:
         return None
-    return integer_of(bits, signed=bool(quant.get("signed")))
+    dtype = integer_of(bits, signed=bool(quant.get("signed")))
+    metadata = {} if tensor.graph is None else tensor.graph.metadata
+    at_source = tensor_facts(metadata).get(tensor.name or "", {}).get("dtype") == dtype.__name__
+    return InterfaceCodes(dtype, {key: _plain(value) for key, value in quant.items()}, at_source)
 
 
-def refuse_codes(info: TensorInfo, array: Array) -> None:
-    """UsageError for codes that are given for real numbers: as numbers they would be accepted, and wrong."""
-    if info.codes is not None and array.dtype.type is info.codes:
-        raise UsageError(
-            f"input '{info.name}' takes real numbers, but items of type {array.dtype.name} would be codes of them",
-            hint="give (code - zero point) * scale, with the numbers in graph.quant; or real numbers of a float type",
-        )
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def is_codes(info: TensorInfo, array: Array) -> bool:
+    """Are the items of an array codes of a quantized input? They are if they have just the type of its codes."""
+    return info.codes is not None and array.dtype.type is info.codes.dtype

@@ -18,7 +18,7 @@ from .array_files import DAT, IMAGES, NPY, is_image, read_array, suffix_of
 from .distributions import INTEGRAL, Distribution, default_distribution
 from .images import ImageOptions, image_files, load_images
 from .input_ranges import InputRange
-from .inputs import fits, refuse_codes
+from .inputs import fits, is_codes
 from .tensor_files import tensor_file
 
 
@@ -241,7 +241,7 @@ def _concatenated(name: str, arrays: list[Array]) -> Array:
 
 
 def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
-    """The array in the item type of the input. UsageError if its shape is not that of the model."""
+    """The array in the item type of the input, or as codes of it. UsageError if its shape is not that of the model."""
     expected = None if info.shape is None else list(info.shape)
     if expected and batch is not None:
         expected[0] = batch or None  # 0 stands for the batch of the values
@@ -250,5 +250,4 @@ def _fit(info: TensorInfo, array: Array, batch: int | None) -> Array:
             f"input '{info.name}' has values of shape {list(array.shape)}, the model wants {shape_text(info.shape)}",
             hint="a batch size that differs from the model's has to be given" if batch is None else None,
         )
-    refuse_codes(info, array)
-    return array if info.dtype is None else array.astype(info.dtype, copy=False)
+    return array if info.dtype is None or is_codes(info, array) else array.astype(info.dtype, copy=False)

@@ -11,15 +11,18 @@ from zlib import crc32
 import ml_dtypes
 import numpy as np
 
+from ...errors import NnefToolsError
 from ...io.nnef.labels import label_file
-from ..executor import Array, TensorInfo
+from ...ops.quantization import Quantization
+from ..executor import Array, InterfaceCodes, TensorInfo
 
-_MAGIC = b"nnef_tools compiled 4\n"
+_MAGIC = b"nnef_tools compiled 5\n"
 _TYPES: dict[str, type] = {
     np.dtype(item).name: item
     for item in (
         np.bool_, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64,
         np.float16, np.float32, np.float64, ml_dtypes.bfloat16,
+        ml_dtypes.int2, ml_dtypes.int4, ml_dtypes.uint2, ml_dtypes.uint4,
     )
 }  # fmt: skip
 
@@ -91,15 +94,26 @@ def _signature(key: str, *parts: bytes | memoryview) -> bytes:
 
 
 def _described(info: TensorInfo) -> list[Any]:
+    codes = info.codes
+    described = None if codes is None else [np.dtype(codes.dtype).name, dict(codes.entry), codes.at_source]
     dtype = None if info.dtype is None else np.dtype(info.dtype).name
-    codes = None if info.codes is None else np.dtype(info.codes).name
-    return [info.name, dtype, None if info.shape is None else list(info.shape), codes]
+    return [info.name, dtype, None if info.shape is None else list(info.shape), described]
 
 
-def _info(name: object, dtype: str | None, shape: Iterable[object] | None, codes: str | None = None) -> TensorInfo:
+def _info(name: object, dtype: str | None, shape: Iterable[object] | None, codes: Sequence[Any] | None) -> TensorInfo:
     extents = None if shape is None else tuple(None if extent is None else _extent(extent) for extent in shape)
-    classes = (None if item is None else _TYPES[item] for item in (dtype, codes))
-    return TensorInfo(_name(name), next(classes), extents, next(classes))
+    item = None if dtype is None else _TYPES[dtype]
+    return TensorInfo(_name(name), item, extents, None if codes is None else _codes(*codes))
+
+
+def _codes(dtype: str, entry: Mapping[str, Any], at_source: object) -> InterfaceCodes:
+    try:
+        known = Quantization.of(entry)
+    except (NnefToolsError, AttributeError) as error:
+        raise ValueError("damaged quantization") from error
+    if known is None or type(at_source) is not bool:
+        raise ValueError("damaged quantization")
+    return InterfaceCodes(_TYPES[dtype], entry, at_source)
 
 
 def _array(file: object, dtype: str, shape: Iterable[object], read: Callable[[str], Array]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -15,8 +16,8 @@ from ...errors import ExecutionError, FormatError, NnefToolsError
 from ...language.gc_pause import paused_collector
 from ...model import Graph, Tensor
 from ...model.state import updates
-from ..executor import Array, EngineError, Observer, no_such_tensor
-from ..feeds.inputs import check_inputs, tensor_info
+from ..executor import Array, EngineError, Observer, TensorInfo, no_such_tensor
+from ..feeds.inputs import check_inputs, interface_codes, tensor_info
 from .compiled import CompiledModel
 from .model_cache import find_cache
 from .onnx import VERSION, first_line, open_session, providers, shared_values
@@ -73,12 +74,12 @@ class NnefOnnxExecutor:
 
     def _open_uncached(self) -> None:
         """Opens the session of the outputs that have to be computed, and caches it if these are all."""
-        self.inputs = [tensor_info(tensor) for tensor in self._graph.inputs]
-        self.outputs = [tensor_info(tensor) for tensor in self._graph.outputs]
+        self.inputs = [self._info(tensor) for tensor in self._graph.inputs]
+        self.outputs = [self._info(tensor) for tensor in self._graph.outputs]
         names = [info.name for info in self.outputs]
         compiled = self._open(tuple(name for name in names if not self._is_known(name)))
         if self._cache is not None and not self._warned and [info.name for info in compiled.outputs] == names:
-            self._cache.store(compiled)
+            self._cache.store(replace(compiled, inputs=self.inputs, outputs=self.outputs))
 
     def _open(self, names: tuple[str, ...]) -> CompiledModel:
         """Compiles the model and opens a session that computes these tensors."""
@@ -96,6 +97,9 @@ class NnefOnnxExecutor:
         session = open_session(compiled.model, where, threads=self._threads, providers=self._providers, values=values)
         return _Session(session)
 
+    def _info(self, tensor: Tensor) -> TensorInfo:
+        return replace(tensor_info(tensor), codes=self._codes.get(str(tensor.name)))
+
     @cached_property
     def _graph(self) -> Graph:
         """The graph, with shapes; it is not needed for the cached session of the outputs."""
@@ -110,6 +114,8 @@ class NnefOnnxExecutor:
                 graph = read_graph(self._model, warned=self._warned)
             if self._sessions and self._cache is not None and not self._cache.is_current():
                 raise ExecutionError("the model changed after it was loaded", where=str(self._model))
+            # the prepared graph has no facts that tell
+            self._codes = {str(t.name): interface_codes(t) for t in (*graph.inputs, *graph.outputs)}
             return prepare(graph)
 
     @cached_property

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...errors import UsageError
+from ...execution.codes import taking_codes
 from ...execution.executor import Array
 from ...execution.kernels.executor import GraphExecutor
 from ...execution.kernels.loading import load_graph
@@ -44,7 +45,7 @@ class Interpreter:
         operators = dict(custom_operators or {})
         self._graph = load_graph(model, lambda name: operators.get(name) or find_operator(name), decomposed)
         kernels = TorchKernels.for_graph(self._graph, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._executor = GraphExecutor(self._graph, kernels, operators)
+        self._executor = taking_codes(GraphExecutor(self._graph, kernels, operators))
 
     def __call__(
         self, inputs: Sequence[Array], output_names: Sequence[str] | None = None, collect_statistics: bool = False

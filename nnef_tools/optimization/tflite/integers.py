@@ -293,6 +293,8 @@ def _compute(graph: Graph, op: Operation) -> bool:
     if found is None:
         return False
     chain, bias, function, result = found
+    if {function, op.type} & {"RELU6", "RELU_N1_TO_1"} and np.any(_parameters(result)[0] * 2**30 < 6):
+        return False  # LiteRT refuses limits whose codes overflow 32 bits
     x = _codes(op.inputs[_PLACES[str(op.type)][0] if op.type in _PLACES else 0])
     if x is None or not _is_per_tensor(x) or x.dtype is not result.dtype:
         return False
