@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nnef_tools.errors import ConversionError
-
 from ...support.arrays import Array
-from ...support.onnx_models import const, contrib_model
-from .checks import check_contrib, convert
+from ...support.onnx_models import const
+from .checks import check_contrib
 
 F = np.float32
 
@@ -210,86 +207,3 @@ def test_rotary_embedding(interleaved, shape, positions, random):
 def test_rotary_embedding_of_a_part(random):
     inputs = [random(2, 3, 16), np.array([[0, 1, 2], [4, 3, 6]]), const(random(7, 2), F), const(random(7, 2), F)]
     check_contrib("RotaryEmbedding", inputs, rotary_embedding_dim=4, num_heads=2)
-
-
-@pytest.mark.parametrize("rotary", [0, 1])
-@pytest.mark.parametrize("attributes", [{}, {"local_window_size": 3}, {"softcap": 2.0}, {"scale": 0.3}])
-@pytest.mark.parametrize(("past", "packed"), [(0, False), (2, False), (2, True)])
-def test_group_query_attention(rotary, attributes, past, packed, random):
-    length = 1 if past else 4
-    total = past + length
-    inputs: list[Any] = [random(2, length, 64), random(2, length, 32), random(2, length, 32)]
-    if packed:
-        inputs = [np.concatenate(inputs, axis=2), None, None]
-    inputs += [random(2, 2, past, 16), random(2, 2, past, 16)] if past else [None, None]
-    inputs += [const([total - 1] * 2, np.int32), const(total, np.int32)]
-    if rotary:
-        inputs += [const(random(8, 8), F), const(random(8, 8), F)]
-    result = check_contrib(
-        "GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2, do_rotary=rotary, rtol=1e-3, atol=1e-5,
-        **attributes,
-    )  # fmt: skip
-    assert result.ops.count("softmax") == 1
-
-
-DEFAULTS = {
-    "causal": 1,
-    "k_norm_epsilon": 1e-3,  # of k_norm_weight, which is not given
-    "k_quant_type": "NONE",
-    "q_norm_epsilon": 1e-3,
-    "qk_norm_epsilon": 1e-3,
-    "qk_output": 0,
-    "sliding_window_cache": 0,
-    "v_quant_type": "NONE",
-}
-
-
-def group_query_inputs(random):
-    lengths = [const([3, 3], np.int32), const(4, np.int32)]
-    return [random(2, 4, 64), random(2, 4, 32), random(2, 4, 32), None, None, *lengths]
-
-
-@pytest.mark.parametrize("smooth", [-1, 0])
-def test_group_query_attention_with_defaults(random, smooth):
-    check_contrib(
-        "GroupQueryAttention", group_query_inputs(random), [F, F, F], num_heads=4, kv_num_heads=2, rtol=1e-3, atol=1e-5,
-        smooth_softmax=smooth, **DEFAULTS,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("causal", 0), ("qk_output", 1), ("sliding_window_cache", 1), ("smooth_softmax", 1), ("kv_cache_bit_width", 8),
-        ("k_quant_type", "PER_TENSOR"), ("v_quant_type", "PER_CHANNEL"), ("head_sink", 4), ("q_norm_weight", 16),
-        ("k_norm_weight", 16), ("k_scale", 1), ("v_scale", 1), ("query_seqlens", 2),
-    ],
-)  # fmt: skip
-def test_group_query_attention_refuses_by_name(random, name, value):
-    inputs, attributes = group_query_inputs(random), {}
-    later = ["head_sink", "k_scale", "v_scale", "q_norm_weight", "k_norm_weight", "query_seqlens"]
-    if name in later:
-        inputs += [None] * (4 + later.index(name)) + [const(np.ones(value, np.float32), F)]
-    else:
-        attributes[name] = value
-    with pytest.raises(ConversionError) as raised:
-        convert(
-            contrib_model("GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2, **attributes),
-            inputs[:3],
-        )
-    assert re.search(rf"\b{name}\b", "\n".join(raised.value.details))
-
-
-def test_group_query_attention_with_computed_lengths_is_refused(random):
-    inputs = [
-        random(1, 4, 32),
-        random(1, 4, 16),
-        random(1, 4, 16),
-        None,
-        None,
-        np.array([3], np.int32),
-        const(4, np.int32),
-    ]
-    with pytest.raises(ConversionError) as raised:
-        convert(contrib_model("GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2), inputs[:3])
-    assert "'lengths'" in "\n".join(raised.value.details)

@@ -7,6 +7,7 @@ FAMILIES = (
     "conv",
     "elementwise",
     "generate",
+    "group_query",
     "index",
     "linear",
     "microsoft",

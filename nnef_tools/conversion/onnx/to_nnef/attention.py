@@ -7,7 +7,7 @@ The attention operators of the default domain are converted by their function bo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,13 +17,15 @@ from ....model import Graph, Tensor
 from ....model.dtypes import is_integer
 from ...building.nnef import Builder
 from ...compose.slicing import slice_axes
-from ...engine.rules import Ints, to_nnef
+from ...engine.rules import to_nnef
 from ...maths import generated
 from ..common import dtype_of, reshape, right_aligned, shape, transpose, unsqueeze
 from .linear import matmul
 
 Change = Callable[[Tensor], Tensor]
 MICROSOFT = "com.microsoft"
+LOWEST = float(np.finfo(np.float32).min)
+"""The score of hidden keys, below that of other masks."""
 
 
 def scores_of(b: Builder, q: Tensor, k: Tensor, scale: float) -> Tensor:
@@ -65,19 +67,14 @@ def from_heads(b: Builder, x: Tensor) -> Tensor:
     return reshape(b, transpose(b, x, [0, 2, 1, 3]), [batch, length, heads * size])
 
 
-def masked_future(b: Builder, scores: Tensor, window: int = -1) -> Tensor:
-    """Gives keys after the query the lowest score, below that of other masks; the last query is at the last key.
-
-    window: how many keys a query sees, or -1.
-    """
+def masked_future(b: Builder, scores: Tensor) -> Tensor:
+    """Gives keys after the query the lowest score, below that of other masks; the last query is at the last key."""
     length, keys = shape(scores)[2:]
     ask_constant(length * keys, "its mask")
-    position = np.arange(length)[:, None] + keys - length
-    key = np.arange(keys)[None, :]
-    hidden = (key > position) | ((key <= position - window) if window > 0 else False)
+    hidden = np.arange(keys)[None, :] > np.arange(length)[:, None] + keys - length
     if not hidden.any():
         return scores
-    return b.select(b.constant(hidden[None, None]), float(np.finfo(np.float32).min), scores)
+    return b.select(b.constant(hidden[None, None]), LOWEST, scores)
 
 
 @to_nnef("onnx", "FlexAttention", domain="ai.onnx.preview")
@@ -136,7 +133,8 @@ def _hidden(b: Builder, scores: Tensor, mask: Tensor) -> Tensor:
     return b.or_(hidden, b.lt(key, start[0])) if start else hidden
 
 
-def _bias(b: Builder, scores: Tensor, bias: Tensor | None) -> Tensor:
+def with_bias(b: Builder, scores: Tensor, bias: Tensor | None) -> Tensor:
+    """Scores with a bias that is broadcast on the right."""
     return scores if bias is None else b.add(scores, right_aligned(b, bias, 4))
 
 
@@ -176,7 +174,7 @@ def multi_head_attention(
     k, v = _continued(b, past_key, k), _continued(b, past_value, v)
 
     def change(scores: Tensor) -> Tensor:
-        scores = _key_mask(b, _bias(b, scores, attention_bias), key_padding_mask, mask_filter_value)
+        scores = _key_mask(b, with_bias(b, scores, attention_bias), key_padding_mask, mask_filter_value)
         return masked_future(b, scores) if unidirectional else scores
 
     return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v
@@ -238,7 +236,7 @@ def attend_joined(
 
     def change(scores: Tensor) -> Tensor:
         scores = _key_mask(b, scores, mask, masked)
-        return _bias(b, masked_future(b, scores) if unidirectional else scores, bias)
+        return with_bias(b, masked_future(b, scores) if unidirectional else scores, bias)
 
     y = from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change))
     return y, b.stack([k, v], axis=0) if any(b.wanted[1:]) else None
@@ -263,7 +261,7 @@ def rotated(b: Builder, x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) 
     return b.concat([result, slice_axes(b, x, [2 * half], [size], [3], [1])], axis=3)
 
 
-def _angles(
+def angles(
     b: Builder, position_ids: Tensor | int, length: int, cos_cache: Tensor | None, sin_cache: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The rows of caches [most, half] at positions [batch or 1, length], or from the position of the first element."""
@@ -301,100 +299,6 @@ def rotary_embedding(
     flat = len(shape(x)) == 3
     size = shape(x)[-1] // num_heads if rotary_embedding_dim else 2 * shape(cos_cache)[1]
     heads = to_heads(b, x, shape(x)[2] // size) if flat else x
-    cos, sin = _angles(b, position_ids, shape(heads)[2], cos_cache, sin_cache)
+    cos, sin = angles(b, position_ids, shape(heads)[2], cos_cache, sin_cache)
     y = rotated(b, heads, cos, sin, bool(interleaved))
     return from_heads(b, y) if flat else y
-
-
-def _require_default(**attributes: tuple[object, object]) -> None:
-    """Refuses attributes, given as pairs of value and default, that have another value."""
-    for name, (value, default) in attributes.items():
-        if value != default:
-            raise Unsupported(f"{name} = {value}")
-
-
-def _require_absent(**inputs: Tensor | None) -> None:
-    for name, tensor in inputs.items():
-        if tensor is not None:
-            raise Unsupported(f"input '{name}'")
-
-
-def _require_full(lengths: Sequence[int], total_length: Sequence[int], positions: int) -> None:
-    """Refuses sequences, of these lengths minus one, that do not fill the positions of their tensors."""
-    if set(lengths) != {positions - 1} or set(total_length) != {positions}:
-        raise Unsupported(f"lengths {lengths} (minus one) of sequences whose tensors have {positions} positions")
-
-
-def _projections(
-    b: Builder, query: Tensor, key: Tensor | None, value: Tensor | None, num_heads: int, kv_num_heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value by heads, which are separate or all in `query`, one after the other."""
-    if key is None or value is None:
-        heads = [num_heads, kv_num_heads, kv_num_heads]
-        if shape(query)[2] % sum(heads):
-            raise Unsupported(f"a width of {shape(query)[2]} does not divide by {sum(heads)} heads")
-        query, key, value = b.split(query, axis=2, ratios=heads)
-    return to_heads(b, query, num_heads), to_heads(b, key, kv_num_heads), to_heads(b, value, kv_num_heads)
-
-
-@to_nnef("onnx", "GroupQueryAttention", domain=MICROSOFT)
-def group_query_attention(
-    b: Builder,
-    query: Tensor,
-    key: Tensor | None,
-    value: Tensor | None,
-    past_key: Tensor | None,
-    past_value: Tensor | None,
-    lengths: Ints,
-    total_length: Ints,
-    cos_cache: Tensor | None = None,
-    sin_cache: Tensor | None = None,
-    position_ids: Tensor | None = None,
-    attention_bias: Tensor | None = None,
-    head_sink: Tensor | None = None,
-    k_scale: Tensor | None = None,
-    v_scale: Tensor | None = None,
-    q_norm_weight: Tensor | None = None,
-    k_norm_weight: Tensor | None = None,
-    query_seqlens: Tensor | None = None,
-    *,
-    num_heads: int,
-    kv_num_heads: int,
-    causal: int = 1,
-    do_rotary: int = 0,
-    kv_cache_bit_width: int = 0,
-    k_norm_epsilon: float | None = None,
-    k_quant_type: str = "NONE",
-    local_window_size: int = -1,
-    q_norm_epsilon: float | None = None,
-    qk_norm_epsilon: float = 1e-6,
-    qk_output: int = 0,
-    rotary_interleaved: int = 0,
-    scale: float = 0.0,
-    sliding_window_cache: int = 0,
-    smooth_softmax: int = -1,
-    softcap: float = 0.0,
-    v_quant_type: str = "NONE",
-) -> tuple[Tensor, Tensor, Tensor]:
-    """GroupQueryAttention over sequences that all fill the past and the new positions; also all keys and values.
-
-    lengths: of each sequence minus one; static shapes cannot tell shorter ones. The epsilons belong to the norms.
-    """
-    _require_default(causal=(causal, 1), qk_output=(qk_output, 0), kv_cache_bit_width=(kv_cache_bit_width, 0))
-    _require_default(k_quant_type=(k_quant_type, "NONE"), v_quant_type=(v_quant_type, "NONE"))
-    _require_default(sliding_window_cache=(sliding_window_cache, 0), smooth_softmax=(max(smooth_softmax, 0), 0))
-    _require_absent(head_sink=head_sink, k_scale=k_scale, v_scale=v_scale, query_seqlens=query_seqlens)
-    _require_absent(q_norm_weight=q_norm_weight, k_norm_weight=k_norm_weight)
-    q, k, v = _projections(b, query, key, value, num_heads, kv_num_heads)
-    past = 0 if past_key is None else shape(past_key)[2]
-    _require_full(lengths, total_length, past + shape(k)[2])
-    if do_rotary:
-        cos, sin = _angles(b, past if position_ids is None else position_ids, shape(q)[2], cos_cache, sin_cache)
-        q, k = (rotated(b, x, cos, sin, bool(rotary_interleaved)) for x in (q, k))
-    k, v = _continued(b, past_key, k), _continued(b, past_value, v)
-
-    def change(scores: Tensor) -> Tensor:
-        capped = b.mul(b.tanh(b.div(scores, softcap)), softcap) if softcap else scores
-        return masked_future(b, _bias(b, capped, attention_bias), local_window_size)
-
-    return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v

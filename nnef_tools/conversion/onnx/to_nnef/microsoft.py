@@ -125,7 +125,8 @@ def quick_gelu(b: Builder, x: Tensor, *, alpha: float = 1.702) -> Tensor:
     return b.mul(x, b.sigmoid(b.mul(x, alpha)))
 
 
-def _rms_normalized(b: Builder, x: Tensor, scale: Tensor, axes: list[int], epsilon: float) -> tuple[Tensor, Tensor]:
+def rms_normalized(b: Builder, x: Tensor, scale: Tensor, axes: list[int], epsilon: float) -> tuple[Tensor, Tensor]:
+    """x / sqrt(mean(x^2) + epsilon) * scale over the axes; also the inverse root."""
     inverse = b.rsqrt(b.add(b.mean_reduce(b.sqr(x), axes=axes), epsilon))
     return b.mul(b.mul(x, inverse), right_aligned(b, scale, len(shape(x)))), inverse
 
@@ -140,7 +141,7 @@ def simplified_layer_normalization(
     stash_type is the type of that; it is computed in float32 or wider here.
     """
     rank = len(shape(x))
-    return _rms_normalized(b, x, scale, list(range(positive(axis, rank), rank)), epsilon)
+    return rms_normalized(b, x, scale, list(range(positive(axis, rank), rank)), epsilon)
 
 
 def _skip_sum(b: Builder, x: Tensor, skip: Tensor, bias: Tensor | None) -> Tensor:
@@ -170,7 +171,7 @@ def skip_simplified_layer_normalization(
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """SkipSimplifiedLayerNormalization of x + skip + bias over the last axis; the fourth result is that sum."""
     total = _skip_sum(b, x, skip, bias)
-    y, inverse = _rms_normalized(b, total, gamma, [len(shape(x)) - 1], epsilon)
+    y, inverse = rms_normalized(b, total, gamma, [len(shape(x)) - 1], epsilon)
     return y, None, inverse, total
 
 
