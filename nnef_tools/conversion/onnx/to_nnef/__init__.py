@@ -14,6 +14,7 @@ FAMILIES = (
     "linear",
     "microsoft",
     "move",
+    "multi_head",
     "norm",
     "optional",
     "pool",

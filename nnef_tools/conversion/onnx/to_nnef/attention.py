@@ -110,7 +110,7 @@ def _through(b: Builder, graph: Graph | None, x: Tensor) -> Tensor:
 # com.microsoft
 
 
-def _key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) -> Tensor:
+def key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) -> Tensor:
     """Adds `masked` to the scores of the keys that an integer mask hides."""
     return scores if mask is None else b.add(scores, b.select(_hidden(b, scores, mask), masked, 0.0))
 
@@ -118,11 +118,18 @@ def _key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) ->
 def _hidden(b: Builder, scores: Tensor, mask: Tensor) -> Tensor:
     """Where a mask [batch, keys] or [batch, queries, keys] is not positive; or keys from the ends on that it gives.
 
-    Ends of the sequences are [batch]; [2 * batch] are ends, followed by starts.
+    Ends of the sequences are [batch]; [2 * batch] are ends, followed by starts; [3 * batch + 2] are ends, followed by
+    sums of lengths. [batch, 1, most, most] is for all positions, of which the queries are the last ones.
     """
     batch, _, length, keys = shape(scores)
+    own = shape(mask)
+    if len(own) == 4 and own[:2] == [batch, 1] and own[2] >= keys and own[3] >= keys >= length:
+        part = slice_axes(b, mask, [keys - length, 0], [keys, keys], [2, 3], [1, 1])
+        mask = reshape(b, part, [batch, length, keys])
+    elif own == [3 * batch + 2]:
+        mask = slice_axes(b, mask, [0], [batch], [0], [1])
     if not is_integer(mask.dtype) or shape(mask) not in ([batch, keys], [batch, length, keys], [batch], [2 * batch]):
-        raise Unsupported(f"a mask of shape {shape(mask)} for scores of shape {shape(scores)}")
+        raise Unsupported(f"a mask of shape {own} for scores of shape {shape(scores)}")
     values = b.cast(mask, np.float32)
     if len(shape(mask)) > 1:
         return b.le(unsqueeze(b, values, [1, 2] if len(shape(mask)) == 2 else [1]), 0.0)
@@ -138,48 +145,6 @@ def with_bias(b: Builder, scores: Tensor, bias: Tensor | None) -> Tensor:
     return scores if bias is None else b.add(scores, right_aligned(b, bias, 4))
 
 
-def _continued(b: Builder, past: Tensor | None, new: Tensor) -> Tensor:
-    """Keys or values of earlier positions, followed by the new ones."""
-    return new if past is None else b.concat([past, new], axis=2)
-
-
-@to_nnef("onnx", "MultiHeadAttention", domain=MICROSOFT)
-def multi_head_attention(
-    b: Builder,
-    query: Tensor,
-    key: Tensor | None = None,
-    value: Tensor | None = None,
-    bias: Tensor | None = None,
-    key_padding_mask: Tensor | None = None,
-    attention_bias: Tensor | None = None,
-    past_key: Tensor | None = None,
-    past_value: Tensor | None = None,
-    *,
-    num_heads: int,
-    mask_filter_value: float = -10000.0,
-    scale: float = 0.0,
-    unidirectional: int = 0,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """MultiHeadAttention with separate query, key and value; also gives keys and values with those of the past."""
-    if key is None or value is None or len(shape(query)) != 3:
-        raise Unsupported("packed query, key and value")
-    parts = [query, key, value]
-    if bias is not None:
-        widths = [shape(query)[2], shape(query)[2], shape(bias)[0] - 2 * shape(query)[2]]
-        offsets = b.split(bias, axis=0, ratios=widths)
-        if any(len(shape(x)) != 3 for x in parts):
-            raise Unsupported("a bias for keys and values that are split into heads")
-        parts = [b.add(x, unsqueeze(b, offset, [0, 1])) for x, offset in zip(parts, offsets, strict=True)]
-    q, k, v = (to_heads(b, x, num_heads) for x in parts)
-    k, v = _continued(b, past_key, k), _continued(b, past_value, v)
-
-    def change(scores: Tensor) -> Tensor:
-        scores = _key_mask(b, with_bias(b, scores, attention_bias), key_padding_mask, mask_filter_value)
-        return masked_future(b, scores) if unidirectional else scores
-
-    return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v
-
-
 @to_nnef("onnx", "Attention", domain=MICROSOFT)
 def attention(
     b: Builder,
@@ -189,6 +154,7 @@ def attention(
     mask_index: Tensor | None = None,
     past: Tensor | None = None,
     attention_bias: Tensor | None = None,
+    past_sequence_length: Tensor | None = None,
     *,
     num_heads: int,
     mask_filter_value: float = -10000.0,
@@ -200,8 +166,10 @@ def attention(
     past_present_share_buffer: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
     """Attention: query, key and value come from one product; also keys and values with those of the past."""
-    if do_rotary or past_present_share_buffer:
-        raise Unsupported("rotary embedding inside the operator, or a buffer shared by past and present")
+    if do_rotary:
+        raise Unsupported("do_rotary = 1: the angles are not documented; RotaryEmbedding before MultiHeadAttention is")
+    if past_present_share_buffer or past_sequence_length is not None:
+        raise Unsupported("past_present_share_buffer = 1: of the past only a part is used, which the data decide")
     joined = matmul(b, x, weights)
     if bias is not None:
         joined = b.add(joined, unsqueeze(b, bias, [0, 1]))
@@ -235,7 +203,7 @@ def attend_joined(
         k, v = b.concat([old[0], k], axis=2), b.concat([old[1], v], axis=2)
 
     def change(scores: Tensor) -> Tensor:
-        scores = _key_mask(b, scores, mask, masked)
+        scores = key_mask(b, scores, mask, masked)
         return with_bias(b, masked_future(b, scores) if unidirectional else scores, bias)
 
     y = from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change))
@@ -293,9 +261,12 @@ def rotary_embedding(
     rotary_embedding_dim: int = 0,
     scale: float = 1.0,
 ) -> Tensor:
-    """RotaryEmbedding of [batch, length, width] or [batch, heads, length, size]."""
-    if is_packed_batching or scale != 1.0:
-        raise Unsupported(f"is_packed_batching = {is_packed_batching}, scale = {scale}")
+    """RotaryEmbedding of [batch, length, width] or [batch, heads, length, size].
+
+    is_packed_batching only allows other extents to the kernels, which ignore the scale.
+    """
+    if scale != 1.0:
+        b.warnings[f"RotaryEmbedding with scale = {scale}: left out, as the kernels of onnxruntime do"] = None
     flat = len(shape(x)) == 3
     size = shape(x)[-1] // num_heads if rotary_embedding_dim else 2 * shape(cos_cache)[1]
     heads = to_heads(b, x, shape(x)[2] // size) if flat else x
