@@ -4,10 +4,12 @@ FAMILIES = (
     "activation",
     "attention",
     "channels_last",
+    "contrib",
     "control",
     "conv",
     "diffusion",
     "elementwise",
+    "experimental",
     "generate",
     "group_query",
     "index",
@@ -27,4 +29,5 @@ FAMILIES = (
     "resize",
     "roi",
     "signal",
+    "token_positions",
 )
