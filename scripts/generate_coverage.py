@@ -62,7 +62,7 @@ def generate() -> str:
 
 
 def _versions(domain: str) -> dict[str, list[int]]:
-    """Operator -> the versions in which it changed, of those that the onnx package knows or that have a rule."""
+    """Operator -> the versions in which it changed, of those that the onnx package, a rule or a reason names."""
     found: dict[str, set[int]] = {}
     for schema in onnx.defs.get_all_schemas_with_history():
         if schema.domain == domain:
@@ -70,6 +70,9 @@ def _versions(domain: str) -> dict[str, list[int]]:
     for rule in all_rules("onnx"):
         if rule.domain == domain and rule.type not in found:
             found.setdefault(rule.type, set()).add(rule.since)
+    for owner, name in REASONS:
+        if owner == domain:
+            found.setdefault(name, {1})
     return {name: sorted(versions) for name, versions in found.items()}
 
 
@@ -114,7 +117,7 @@ def _state(domain: str, name: str, version: int) -> tuple[str, str]:
         return "rule", _constant_inputs(rule)
     schema = _schema(domain, name, version)
     if schema is None:
-        return "removed from ONNX", ""
+        return (f"refused: {REASONS[domain, name]}" if (domain, name) in REASONS else "removed from ONNX"), ""
     if schema.has_context_dependent_function:
         return "body", ""
     if schema.has_function:

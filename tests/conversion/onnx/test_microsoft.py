@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import pytest
 from nnef_tools.errors import ConversionError
 
 from ...support.arrays import Array
-from ...support.onnx_models import const, contrib_model
-from .checks import check_contrib, convert
+from ...support.onnx_models import const, contrib_model, run_onnx
+from .checks import check, check_contrib, convert
 
 F = np.float32
 
@@ -132,6 +131,9 @@ def test_small_ones(random):
 # attention
 
 
+MASKS = [None, "keys", "keys padded at the front", "queries", "ends", "ends and starts", "ends and sums"]
+
+
 def masks(kind: str | None) -> Array | None:
     if kind == "keys":
         return np.array([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]], np.int32)
@@ -141,12 +143,16 @@ def masks(kind: str | None) -> Array | None:
         return (np.arange(50).reshape(2, 5, 5) % 3 > 0).astype(np.int32) | np.eye(5, dtype=np.int32)
     if kind == "ends":
         return np.array([4, 2], np.int32)
+    if kind == "ends and sums":
+        return np.array([4, 2, 0, 5, 10, 0, 4, 6], np.int32)
     if kind == "ends and starts":
         return np.array([5, 3, 0, 1], np.int32)
     return None
 
 
-@pytest.mark.parametrize("mask", [None, "keys", "keys padded at the front", "queries", "ends", "ends and starts"])
+@pytest.mark.parametrize(
+    "mask", [None, "keys", "keys padded at the front", "queries", "ends", "ends and starts", "ends and sums"]
+)
 @pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}, {"scale": 0.3}])
 def test_attention(mask, attributes, random):
     inputs: list[Any] = [random(2, 5, 8), const(random(8, 24), F), const(random(24), F), masks(mask)]
@@ -164,6 +170,18 @@ def test_attention_with_past_or_bias(random):
 def test_attention_with_other_sizes_of_values(random):
     inputs = [random(2, 5, 6), const(random(6, 22), F), const(random(22), F)]
     check_contrib("Attention", inputs, num_heads=2, qkv_hidden_sizes=[8, 8, 6], rtol=1e-3, atol=1e-5)
+
+
+def test_attention_with_a_mask_of_all_positions(random):
+    """Without kernels for the processor: the same as the part of the mask that is used."""
+    mask = (np.arange(98).reshape(2, 1, 7, 7) % 3 > 0).astype(np.int32)
+    inputs: list[Any] = [random(2, 3, 8), const(random(8, 24), F), const(random(24), F)]
+    past = random(2, 2, 2, 2, 4)
+    part = [*inputs, np.ascontiguousarray(mask[:, 0, 2:5, :5]), past]
+    model = contrib_model("Attention", part, [F, F], num_heads=2)
+    expected = run_onnx(model, {"x0": part[0], "x3": part[3], "x4": past})
+    whole = contrib_model("Attention", [*inputs, mask, past], [F, F], num_heads=2)
+    check(whole, [inputs[0], mask, past], expected=expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("biased", [False, True])
@@ -199,6 +217,74 @@ def test_multi_head_attention_across_sequences(random):
     check_contrib("MultiHeadAttention", [random(2, 3, 8), *keys], num_heads=2, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("filled", [0, 1, 3])
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}])
+def test_multi_head_attention_with_a_buffer(filled, constant, attributes, random):
+    """Of the past, which has more positions than are used, the first ones are filled."""
+    position = const([filled], np.int32) if constant else np.array([filled], np.int32)
+    inputs = [*(random(2, 3, 8) for _ in range(3)), None, None, None, random(2, 2, 6, 4), random(2, 2, 6, 4), position]
+    check_contrib("MultiHeadAttention", inputs, [F, F, F], num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
+
+
+@pytest.mark.parametrize("attributes", [{}, {"unidirectional": 1}])
+def test_multi_head_attention_with_scores(attributes, random):
+    inputs = [*(random(2, 5, 8) for _ in range(3)), None, masks("keys"), random(1, 2, 5, 5)]
+    check_contrib("MultiHeadAttention", inputs, [F, None, None, F], num_heads=2, rtol=1e-3, atol=1e-5, **attributes)
+
+
+def heads(x: Array) -> Array:
+    return x.reshape(2, -1, 2, 4).transpose(0, 2, 1, 3)
+
+
+def attended(q: Array, k: Array, v: Array) -> Array:
+    scores = (heads(q) @ heads(k).swapaxes(2, 3) / 2).astype(np.float64)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    result = weights / weights.sum(-1, keepdims=True) @ heads(v)
+    return result.transpose(0, 2, 1, 3).reshape(q.shape).astype(F)
+
+
+def test_multi_head_attention_of_packed_operands(random):
+    """Without kernels for the processor: the expected values are those of the definition."""
+    q, k, v, bias = random(2, 5, 8), random(2, 5, 8), random(2, 5, 8), random(3, 8)
+    q4, k4, v4 = (x.reshape(2, 5, 2, 4) for x in (q, k, v))
+    packed = np.stack([q4, k4, v4], axis=3)
+    model = contrib_model("MultiHeadAttention", [packed, None, None, const(bias.reshape(-1), F)], [F], num_heads=2)
+    expected = attended(q + bias[0], k + bias[1], v + bias[2])
+    check(model, [packed], expected=[expected], rtol=1e-4, atol=1e-5)
+    pairs = [q, np.stack([k4, v4], axis=3)]
+    check(contrib_model("MultiHeadAttention", pairs, [F], num_heads=2), pairs, expected=[attended(q, k, v)], rtol=1e-4)
+
+
+def test_multi_head_attention_of_keys_that_have_their_bias(random):
+    inputs = [random(2, 3, 8), random(2, 2, 5, 4), random(2, 2, 5, 4), const(random(24), F)]
+    check_contrib("MultiHeadAttention", inputs, num_heads=2, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ([(2, 3, 8)], "without a key"),
+        ([(2, 3, 8), (2, 3, 8)], "without a value"),
+        ([(2, 3, 2, 2, 4)], "2 packed operands"),
+        ([(2, 3, 8)] * 3 + [None] * 6 + [(2, 1, 6)], "cache_indirection"),
+    ],
+)
+def test_multi_head_attention_refuses(inputs, reason, random):
+    arrays = [None if shape is None else random(*shape) for shape in inputs]
+    given = [x for x in arrays if x is not None]
+    with pytest.raises(ConversionError) as raised:
+        convert(contrib_model("MultiHeadAttention", arrays, [F], num_heads=2), given)
+    assert reason in "\n".join(raised.value.details)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_rotary_embedding_ignores_what_kernels_ignore(scale, random):
+    inputs = [random(2, 3, 16), np.array([[0, 1, 2], [4, 3, 6]]), const(random(7, 4), F), const(random(7, 4), F)]
+    result = check_contrib("RotaryEmbedding", inputs, scale=scale, is_packed_batching=1)
+    assert any("scale = 2.0" in text for text in result.converter.warnings) == (scale != 1.0)
+
+
 @pytest.mark.parametrize("interleaved", [0, 1])
 @pytest.mark.parametrize("shape", [(2, 3, 16), (2, 2, 3, 8)])
 @pytest.mark.parametrize("positions", [[2], [[0, 1, 2], [4, 3, 6]]])
@@ -210,86 +296,3 @@ def test_rotary_embedding(interleaved, shape, positions, random):
 def test_rotary_embedding_of_a_part(random):
     inputs = [random(2, 3, 16), np.array([[0, 1, 2], [4, 3, 6]]), const(random(7, 2), F), const(random(7, 2), F)]
     check_contrib("RotaryEmbedding", inputs, rotary_embedding_dim=4, num_heads=2)
-
-
-@pytest.mark.parametrize("rotary", [0, 1])
-@pytest.mark.parametrize("attributes", [{}, {"local_window_size": 3}, {"softcap": 2.0}, {"scale": 0.3}])
-@pytest.mark.parametrize(("past", "packed"), [(0, False), (2, False), (2, True)])
-def test_group_query_attention(rotary, attributes, past, packed, random):
-    length = 1 if past else 4
-    total = past + length
-    inputs: list[Any] = [random(2, length, 64), random(2, length, 32), random(2, length, 32)]
-    if packed:
-        inputs = [np.concatenate(inputs, axis=2), None, None]
-    inputs += [random(2, 2, past, 16), random(2, 2, past, 16)] if past else [None, None]
-    inputs += [const([total - 1] * 2, np.int32), const(total, np.int32)]
-    if rotary:
-        inputs += [const(random(8, 8), F), const(random(8, 8), F)]
-    result = check_contrib(
-        "GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2, do_rotary=rotary, rtol=1e-3, atol=1e-5,
-        **attributes,
-    )  # fmt: skip
-    assert result.ops.count("softmax") == 1
-
-
-DEFAULTS = {
-    "causal": 1,
-    "k_norm_epsilon": 1e-3,  # of k_norm_weight, which is not given
-    "k_quant_type": "NONE",
-    "q_norm_epsilon": 1e-3,
-    "qk_norm_epsilon": 1e-3,
-    "qk_output": 0,
-    "sliding_window_cache": 0,
-    "v_quant_type": "NONE",
-}
-
-
-def group_query_inputs(random):
-    lengths = [const([3, 3], np.int32), const(4, np.int32)]
-    return [random(2, 4, 64), random(2, 4, 32), random(2, 4, 32), None, None, *lengths]
-
-
-@pytest.mark.parametrize("smooth", [-1, 0])
-def test_group_query_attention_with_defaults(random, smooth):
-    check_contrib(
-        "GroupQueryAttention", group_query_inputs(random), [F, F, F], num_heads=4, kv_num_heads=2, rtol=1e-3, atol=1e-5,
-        smooth_softmax=smooth, **DEFAULTS,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("causal", 0), ("qk_output", 1), ("sliding_window_cache", 1), ("smooth_softmax", 1), ("kv_cache_bit_width", 8),
-        ("k_quant_type", "PER_TENSOR"), ("v_quant_type", "PER_CHANNEL"), ("head_sink", 4), ("q_norm_weight", 16),
-        ("k_norm_weight", 16), ("k_scale", 1), ("v_scale", 1), ("query_seqlens", 2),
-    ],
-)  # fmt: skip
-def test_group_query_attention_refuses_by_name(random, name, value):
-    inputs, attributes = group_query_inputs(random), {}
-    later = ["head_sink", "k_scale", "v_scale", "q_norm_weight", "k_norm_weight", "query_seqlens"]
-    if name in later:
-        inputs += [None] * (4 + later.index(name)) + [const(np.ones(value, np.float32), F)]
-    else:
-        attributes[name] = value
-    with pytest.raises(ConversionError) as raised:
-        convert(
-            contrib_model("GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2, **attributes),
-            inputs[:3],
-        )
-    assert re.search(rf"\b{name}\b", "\n".join(raised.value.details))
-
-
-def test_group_query_attention_with_computed_lengths_is_refused(random):
-    inputs = [
-        random(1, 4, 32),
-        random(1, 4, 16),
-        random(1, 4, 16),
-        None,
-        None,
-        np.array([3], np.int32),
-        const(4, np.int32),
-    ]
-    with pytest.raises(ConversionError) as raised:
-        convert(contrib_model("GroupQueryAttention", inputs, [F, F, F], num_heads=4, kv_num_heads=2), inputs[:3])
-    assert "'lengths'" in "\n".join(raised.value.details)

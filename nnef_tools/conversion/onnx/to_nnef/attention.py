@@ -7,7 +7,7 @@ The attention operators of the default domain are converted by their function bo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,13 +17,15 @@ from ....model import Graph, Tensor
 from ....model.dtypes import is_integer
 from ...building.nnef import Builder
 from ...compose.slicing import slice_axes
-from ...engine.rules import Ints, to_nnef
+from ...engine.rules import to_nnef
 from ...maths import generated
 from ..common import dtype_of, reshape, right_aligned, shape, transpose, unsqueeze
 from .linear import matmul
 
 Change = Callable[[Tensor], Tensor]
 MICROSOFT = "com.microsoft"
+LOWEST = float(np.finfo(np.float32).min)
+"""The score of hidden keys, below that of other masks."""
 
 
 def scores_of(b: Builder, q: Tensor, k: Tensor, scale: float) -> Tensor:
@@ -65,19 +67,14 @@ def from_heads(b: Builder, x: Tensor) -> Tensor:
     return reshape(b, transpose(b, x, [0, 2, 1, 3]), [batch, length, heads * size])
 
 
-def masked_future(b: Builder, scores: Tensor, window: int = -1) -> Tensor:
-    """Gives keys after the query the lowest score, below that of other masks; the last query is at the last key.
-
-    window: how many keys a query sees, or -1.
-    """
+def masked_future(b: Builder, scores: Tensor) -> Tensor:
+    """Gives keys after the query the lowest score, below that of other masks; the last query is at the last key."""
     length, keys = shape(scores)[2:]
     ask_constant(length * keys, "its mask")
-    position = np.arange(length)[:, None] + keys - length
-    key = np.arange(keys)[None, :]
-    hidden = (key > position) | ((key <= position - window) if window > 0 else False)
+    hidden = np.arange(keys)[None, :] > np.arange(length)[:, None] + keys - length
     if not hidden.any():
         return scores
-    return b.select(b.constant(hidden[None, None]), float(np.finfo(np.float32).min), scores)
+    return b.select(b.constant(hidden[None, None]), LOWEST, scores)
 
 
 @to_nnef("onnx", "FlexAttention", domain="ai.onnx.preview")
@@ -113,7 +110,7 @@ def _through(b: Builder, graph: Graph | None, x: Tensor) -> Tensor:
 # com.microsoft
 
 
-def _key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) -> Tensor:
+def key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) -> Tensor:
     """Adds `masked` to the scores of the keys that an integer mask hides."""
     return scores if mask is None else b.add(scores, b.select(_hidden(b, scores, mask), masked, 0.0))
 
@@ -121,11 +118,18 @@ def _key_mask(b: Builder, scores: Tensor, mask: Tensor | None, masked: float) ->
 def _hidden(b: Builder, scores: Tensor, mask: Tensor) -> Tensor:
     """Where a mask [batch, keys] or [batch, queries, keys] is not positive; or keys from the ends on that it gives.
 
-    Ends of the sequences are [batch]; [2 * batch] are ends, followed by starts.
+    Ends of the sequences are [batch]; [2 * batch] are ends, followed by starts; [3 * batch + 2] are ends, followed by
+    sums of lengths. [batch, 1, most, most] is for all positions, of which the queries are the last ones.
     """
     batch, _, length, keys = shape(scores)
+    own = shape(mask)
+    if len(own) == 4 and own[:2] == [batch, 1] and own[2] >= keys and own[3] >= keys >= length:
+        part = slice_axes(b, mask, [keys - length, 0], [keys, keys], [2, 3], [1, 1])
+        mask = reshape(b, part, [batch, length, keys])
+    elif own == [3 * batch + 2]:
+        mask = slice_axes(b, mask, [0], [batch], [0], [1])
     if not is_integer(mask.dtype) or shape(mask) not in ([batch, keys], [batch, length, keys], [batch], [2 * batch]):
-        raise Unsupported(f"a mask of shape {shape(mask)} for scores of shape {shape(scores)}")
+        raise Unsupported(f"a mask of shape {own} for scores of shape {shape(scores)}")
     values = b.cast(mask, np.float32)
     if len(shape(mask)) > 1:
         return b.le(unsqueeze(b, values, [1, 2] if len(shape(mask)) == 2 else [1]), 0.0)
@@ -136,50 +140,9 @@ def _hidden(b: Builder, scores: Tensor, mask: Tensor) -> Tensor:
     return b.or_(hidden, b.lt(key, start[0])) if start else hidden
 
 
-def _bias(b: Builder, scores: Tensor, bias: Tensor | None) -> Tensor:
+def with_bias(b: Builder, scores: Tensor, bias: Tensor | None) -> Tensor:
+    """Scores with a bias that is broadcast on the right."""
     return scores if bias is None else b.add(scores, right_aligned(b, bias, 4))
-
-
-def _continued(b: Builder, past: Tensor | None, new: Tensor) -> Tensor:
-    """Keys or values of earlier positions, followed by the new ones."""
-    return new if past is None else b.concat([past, new], axis=2)
-
-
-@to_nnef("onnx", "MultiHeadAttention", domain=MICROSOFT)
-def multi_head_attention(
-    b: Builder,
-    query: Tensor,
-    key: Tensor | None = None,
-    value: Tensor | None = None,
-    bias: Tensor | None = None,
-    key_padding_mask: Tensor | None = None,
-    attention_bias: Tensor | None = None,
-    past_key: Tensor | None = None,
-    past_value: Tensor | None = None,
-    *,
-    num_heads: int,
-    mask_filter_value: float = -10000.0,
-    scale: float = 0.0,
-    unidirectional: int = 0,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """MultiHeadAttention with separate query, key and value; also gives keys and values with those of the past."""
-    if key is None or value is None or len(shape(query)) != 3:
-        raise Unsupported("packed query, key and value")
-    parts = [query, key, value]
-    if bias is not None:
-        widths = [shape(query)[2], shape(query)[2], shape(bias)[0] - 2 * shape(query)[2]]
-        offsets = b.split(bias, axis=0, ratios=widths)
-        if any(len(shape(x)) != 3 for x in parts):
-            raise Unsupported("a bias for keys and values that are split into heads")
-        parts = [b.add(x, unsqueeze(b, offset, [0, 1])) for x, offset in zip(parts, offsets, strict=True)]
-    q, k, v = (to_heads(b, x, num_heads) for x in parts)
-    k, v = _continued(b, past_key, k), _continued(b, past_value, v)
-
-    def change(scores: Tensor) -> Tensor:
-        scores = _key_mask(b, _bias(b, scores, attention_bias), key_padding_mask, mask_filter_value)
-        return masked_future(b, scores) if unidirectional else scores
-
-    return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v
 
 
 @to_nnef("onnx", "Attention", domain=MICROSOFT)
@@ -191,6 +154,7 @@ def attention(
     mask_index: Tensor | None = None,
     past: Tensor | None = None,
     attention_bias: Tensor | None = None,
+    past_sequence_length: Tensor | None = None,
     *,
     num_heads: int,
     mask_filter_value: float = -10000.0,
@@ -202,8 +166,10 @@ def attention(
     past_present_share_buffer: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
     """Attention: query, key and value come from one product; also keys and values with those of the past."""
-    if do_rotary or past_present_share_buffer:
-        raise Unsupported("rotary embedding inside the operator, or a buffer shared by past and present")
+    if do_rotary:
+        raise Unsupported("do_rotary = 1: the angles are not documented; RotaryEmbedding before MultiHeadAttention is")
+    if past_present_share_buffer or past_sequence_length is not None:
+        raise Unsupported("past_present_share_buffer = 1: of the past only a part is used, which the data decide")
     joined = matmul(b, x, weights)
     if bias is not None:
         joined = b.add(joined, unsqueeze(b, bias, [0, 1]))
@@ -237,8 +203,8 @@ def attend_joined(
         k, v = b.concat([old[0], k], axis=2), b.concat([old[1], v], axis=2)
 
     def change(scores: Tensor) -> Tensor:
-        scores = _key_mask(b, scores, mask, masked)
-        return _bias(b, masked_future(b, scores) if unidirectional else scores, bias)
+        scores = key_mask(b, scores, mask, masked)
+        return with_bias(b, masked_future(b, scores) if unidirectional else scores, bias)
 
     y = from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change))
     return y, b.stack([k, v], axis=0) if any(b.wanted[1:]) else None
@@ -263,7 +229,7 @@ def rotated(b: Builder, x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) 
     return b.concat([result, slice_axes(b, x, [2 * half], [size], [3], [1])], axis=3)
 
 
-def _angles(
+def angles(
     b: Builder, position_ids: Tensor | int, length: int, cos_cache: Tensor | None, sin_cache: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The rows of caches [most, half] at positions [batch or 1, length], or from the position of the first element."""
@@ -295,106 +261,15 @@ def rotary_embedding(
     rotary_embedding_dim: int = 0,
     scale: float = 1.0,
 ) -> Tensor:
-    """RotaryEmbedding of [batch, length, width] or [batch, heads, length, size]."""
-    if is_packed_batching or scale != 1.0:
-        raise Unsupported(f"is_packed_batching = {is_packed_batching}, scale = {scale}")
+    """RotaryEmbedding of [batch, length, width] or [batch, heads, length, size].
+
+    is_packed_batching only allows other extents to the kernels, which ignore the scale.
+    """
+    if scale != 1.0:
+        b.warnings[f"RotaryEmbedding with scale = {scale}: left out, as the kernels of onnxruntime do"] = None
     flat = len(shape(x)) == 3
     size = shape(x)[-1] // num_heads if rotary_embedding_dim else 2 * shape(cos_cache)[1]
     heads = to_heads(b, x, shape(x)[2] // size) if flat else x
-    cos, sin = _angles(b, position_ids, shape(heads)[2], cos_cache, sin_cache)
+    cos, sin = angles(b, position_ids, shape(heads)[2], cos_cache, sin_cache)
     y = rotated(b, heads, cos, sin, bool(interleaved))
     return from_heads(b, y) if flat else y
-
-
-def _require_default(**attributes: tuple[object, object]) -> None:
-    """Refuses attributes, given as pairs of value and default, that have another value."""
-    for name, (value, default) in attributes.items():
-        if value != default:
-            raise Unsupported(f"{name} = {value}")
-
-
-def _require_absent(**inputs: Tensor | None) -> None:
-    for name, tensor in inputs.items():
-        if tensor is not None:
-            raise Unsupported(f"input '{name}'")
-
-
-def _require_full(lengths: Sequence[int], total_length: Sequence[int], positions: int) -> None:
-    """Refuses sequences, of these lengths minus one, that do not fill the positions of their tensors."""
-    if set(lengths) != {positions - 1} or set(total_length) != {positions}:
-        raise Unsupported(f"lengths {lengths} (minus one) of sequences whose tensors have {positions} positions")
-
-
-def _projections(
-    b: Builder, query: Tensor, key: Tensor | None, value: Tensor | None, num_heads: int, kv_num_heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value by heads, which are separate or all in `query`, one after the other."""
-    if key is None or value is None:
-        heads = [num_heads, kv_num_heads, kv_num_heads]
-        if shape(query)[2] % sum(heads):
-            raise Unsupported(f"a width of {shape(query)[2]} does not divide by {sum(heads)} heads")
-        query, key, value = b.split(query, axis=2, ratios=heads)
-    return to_heads(b, query, num_heads), to_heads(b, key, kv_num_heads), to_heads(b, value, kv_num_heads)
-
-
-@to_nnef("onnx", "GroupQueryAttention", domain=MICROSOFT)
-def group_query_attention(
-    b: Builder,
-    query: Tensor,
-    key: Tensor | None,
-    value: Tensor | None,
-    past_key: Tensor | None,
-    past_value: Tensor | None,
-    lengths: Ints,
-    total_length: Ints,
-    cos_cache: Tensor | None = None,
-    sin_cache: Tensor | None = None,
-    position_ids: Tensor | None = None,
-    attention_bias: Tensor | None = None,
-    head_sink: Tensor | None = None,
-    k_scale: Tensor | None = None,
-    v_scale: Tensor | None = None,
-    q_norm_weight: Tensor | None = None,
-    k_norm_weight: Tensor | None = None,
-    query_seqlens: Tensor | None = None,
-    *,
-    num_heads: int,
-    kv_num_heads: int,
-    causal: int = 1,
-    do_rotary: int = 0,
-    kv_cache_bit_width: int = 0,
-    k_norm_epsilon: float | None = None,
-    k_quant_type: str = "NONE",
-    local_window_size: int = -1,
-    q_norm_epsilon: float | None = None,
-    qk_norm_epsilon: float = 1e-6,
-    qk_output: int = 0,
-    rotary_interleaved: int = 0,
-    scale: float = 0.0,
-    sliding_window_cache: int = 0,
-    smooth_softmax: int = -1,
-    softcap: float = 0.0,
-    v_quant_type: str = "NONE",
-) -> tuple[Tensor, Tensor, Tensor]:
-    """GroupQueryAttention over sequences that all fill the past and the new positions; also all keys and values.
-
-    lengths: of each sequence minus one; static shapes cannot tell shorter ones. The epsilons belong to the norms.
-    """
-    _require_default(causal=(causal, 1), qk_output=(qk_output, 0), kv_cache_bit_width=(kv_cache_bit_width, 0))
-    _require_default(k_quant_type=(k_quant_type, "NONE"), v_quant_type=(v_quant_type, "NONE"))
-    _require_default(sliding_window_cache=(sliding_window_cache, 0), smooth_softmax=(max(smooth_softmax, 0), 0))
-    _require_absent(head_sink=head_sink, k_scale=k_scale, v_scale=v_scale, query_seqlens=query_seqlens)
-    _require_absent(q_norm_weight=q_norm_weight, k_norm_weight=k_norm_weight)
-    q, k, v = _projections(b, query, key, value, num_heads, kv_num_heads)
-    past = 0 if past_key is None else shape(past_key)[2]
-    _require_full(lengths, total_length, past + shape(k)[2])
-    if do_rotary:
-        cos, sin = _angles(b, past if position_ids is None else position_ids, shape(q)[2], cos_cache, sin_cache)
-        q, k = (rotated(b, x, cos, sin, bool(rotary_interleaved)) for x in (q, k))
-    k, v = _continued(b, past_key, k), _continued(b, past_value, v)
-
-    def change(scores: Tensor) -> Tensor:
-        capped = b.mul(b.tanh(b.div(scores, softcap)), softcap) if softcap else scores
-        return masked_future(b, _bias(b, capped, attention_bias), local_window_size)
-
-    return from_heads(b, attend(b, q, k, v, scale or 1.0 / math.sqrt(shape(q)[3]), change)), k, v

@@ -8,17 +8,17 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.arithmetic import gelu
-from ...engine.rules import to_nnef
+from ...engine.rules import Bool, to_nnef
 from ...maths import generated
 from ..common import positive, right_aligned, shape, transpose
 from .conv import conv
 from .linear import gemm, matmul
-from .norm import layer_normalization
+from .norm import dropout, layer_normalization
 
 MICROSOFT = "com.microsoft"
 
 
-def _activated(b: Builder, x: Tensor, name: str, parameters: list[float]) -> Tensor:
+def activated(b: Builder, x: Tensor, name: str, parameters: list[float]) -> Tensor:
     """x through an activation that a fused operator names."""
     if name in ("", "Relu", "Sigmoid", "Tanh"):
         return b.single(name.lower(), x) if name else x
@@ -52,6 +52,32 @@ def fused_matmul(
     return z if alpha == 1.0 else b.mul(z, alpha)
 
 
+@to_nnef("onnx", "FusedMatMulActivation", domain=MICROSOFT)
+def fused_matmul_activation(
+    b: Builder,
+    x: Tensor,
+    y: Tensor,
+    *,
+    activation: str,
+    activation_alpha: float | None = None,
+    activation_beta: float | None = None,
+    activation_gamma: float | None = None,
+    alpha: float = 1.0,
+    transA: int = 0,
+    transB: int = 0,
+    transBatchA: int = 0,
+    transBatchB: int = 0,
+) -> Tensor:
+    """FusedMatMulActivation: FusedMatMul and an activation."""
+    z = fused_matmul(b, x, y, alpha=alpha, transA=transA, transB=transB, transBatchA=transBatchA,
+                     transBatchB=transBatchB)  # fmt: skip
+    return activated(b, z, activation, _given(activation_alpha, activation_beta, activation_gamma))
+
+
+def _given(*parameters: float | None) -> list[float]:
+    return [value for value in parameters if value is not None]
+
+
 def _operand(b: Builder, x: Tensor, swap: int, batch: int) -> Tensor:
     rank = len(shape(x))
     axes = list(range(rank))
@@ -79,8 +105,8 @@ def fused_gemm(
     transB: int = 0,
 ) -> Tensor:
     """FusedGemm: Gemm and an activation."""
-    parameters = [value for value in (activation_alpha, activation_beta, activation_gamma) if value is not None]
-    return _activated(b, gemm(b, x, y, c, alpha=alpha, beta=beta, transA=transA, transB=transB), activation, parameters)
+    z = gemm(b, x, y, c, alpha=alpha, beta=beta, transA=transA, transB=transB)
+    return activated(b, z, activation, _given(activation_alpha, activation_beta, activation_gamma))
 
 
 @to_nnef("onnx", "FusedConv", domain=MICROSOFT)
@@ -103,7 +129,7 @@ def fused_conv(
     """FusedConv: Conv, a tensor added to its result, and an activation."""
     y = conv(b, x, w, bias, auto_pad=auto_pad, dilations=dilations, group=group, kernel_shape=kernel_shape, pads=pads,
              strides=strides)  # fmt: skip
-    return _activated(b, y if addend is None else b.add(y, addend), activation, activation_params or [])
+    return activated(b, y if addend is None else b.add(y, addend), activation, activation_params or [])
 
 
 @to_nnef("onnx", "BiasGelu", domain=MICROSOFT)
@@ -119,13 +145,44 @@ def fast_gelu(b: Builder, x: Tensor, bias: Tensor | None = None) -> Tensor:
     return gelu(b, shifted, approximate="tanh")
 
 
+@to_nnef("onnx", "GemmFastGelu", domain=MICROSOFT)
+def gemm_fast_gelu(b: Builder, x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """GemmFastGelu: FastGelu of a matrix product."""
+    return fast_gelu(b, matmul(b, x, w), bias)
+
+
+@to_nnef("onnx", "BiasSoftmax", domain=MICROSOFT)
+def bias_softmax(b: Builder, x: Tensor, bias: Tensor, *, is_inner_broadcast: int, axis: int = 1) -> Tensor:
+    """BiasSoftmax: softmax of x + bias over all axes from the given one; extents of 1 tell how the bias repeats."""
+    rank = len(shape(x))
+    total = b.add(x, right_aligned(b, bias, rank))
+    return b.softmax(total, axes=list(range(positive(axis, rank), rank)))
+
+
+@to_nnef("onnx", "BiasDropout", domain=MICROSOFT)
+def bias_dropout(
+    b: Builder,
+    x: Tensor,
+    bias: Tensor,
+    residual: Tensor | None = None,
+    ratio: Tensor | None = None,
+    training_mode: Bool | None = None,
+    *,
+    seed: int = 0,
+) -> tuple[Tensor, Tensor | None]:
+    """BiasDropout: x + bias, dropped in training mode, + residual."""
+    total, mask = dropout(b, b.add(x, right_aligned(b, bias, len(shape(x)))), ratio, training_mode)
+    return total if residual is None else b.add(total, residual), mask
+
+
 @to_nnef("onnx", "QuickGelu", domain=MICROSOFT)
 def quick_gelu(b: Builder, x: Tensor, *, alpha: float = 1.702) -> Tensor:
     """QuickGelu: x * sigmoid(alpha * x)."""
     return b.mul(x, b.sigmoid(b.mul(x, alpha)))
 
 
-def _rms_normalized(b: Builder, x: Tensor, scale: Tensor, axes: list[int], epsilon: float) -> tuple[Tensor, Tensor]:
+def rms_normalized(b: Builder, x: Tensor, scale: Tensor, axes: list[int], epsilon: float) -> tuple[Tensor, Tensor]:
+    """x / sqrt(mean(x^2) + epsilon) * scale over the axes; also the inverse root."""
     inverse = b.rsqrt(b.add(b.mean_reduce(b.sqr(x), axes=axes), epsilon))
     return b.mul(b.mul(x, inverse), right_aligned(b, scale, len(shape(x)))), inverse
 
@@ -140,7 +197,7 @@ def simplified_layer_normalization(
     stash_type is the type of that; it is computed in float32 or wider here.
     """
     rank = len(shape(x))
-    return _rms_normalized(b, x, scale, list(range(positive(axis, rank), rank)), epsilon)
+    return rms_normalized(b, x, scale, list(range(positive(axis, rank), rank)), epsilon)
 
 
 def _skip_sum(b: Builder, x: Tensor, skip: Tensor, bias: Tensor | None) -> Tensor:
@@ -170,7 +227,7 @@ def skip_simplified_layer_normalization(
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
     """SkipSimplifiedLayerNormalization of x + skip + bias over the last axis; the fourth result is that sum."""
     total = _skip_sum(b, x, skip, bias)
-    y, inverse = _rms_normalized(b, total, gamma, [len(shape(x)) - 1], epsilon)
+    y, inverse = rms_normalized(b, total, gamma, [len(shape(x)) - 1], epsilon)
     return y, None, inverse, total
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import ml_dtypes
 import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...engine.rules import Array, to_nnef
-from ...maths.generated import filled
-from ..common import aligned, positive, reshape, right_aligned, shape, transpose
+from ...engine.rules import to_nnef
+from ..common import aligned, positive, right_aligned, shape, transpose
 from .activation import leaky_relu, softmax
 from .attention import attend_joined
+from .channels_last import channels_first
+from .channels_last import channels_last as with_channels_last
 from .elementwise import where
-from .linear import matmul
 from .microsoft import embed_layer_normalization
 from .move import concat
 from .pool import average_pool
 from .quant import (
     columns,
-    dequantize_linear,
     dequantized,
     dynamic_quantize_linear,
     integer_matmul,
     per_tensor,
+    qlinear_conv,
     quantized,
     rows,
 )
@@ -126,13 +125,33 @@ def qlinear_softmax(
     return _codes(b, values, y_scale, y_zero_point, x.dtype)
 
 
-def _channels_first(b: Builder, x: Tensor, last: int) -> Tensor:
-    rank = len(shape(x))
-    return transpose(b, x, [0, rank - 1, *range(1, rank - 1)]) if last else x
-
-
-def _channels_last(b: Builder, x: Tensor, last: int) -> Tensor:
-    return transpose(b, x, [0, *range(2, len(shape(x))), 1]) if last else x
+@to_nnef("onnx", "QLinearConv", domain=MICROSOFT)
+def qlinear_conv_of_layout(
+    b: Builder,
+    x: Tensor,
+    x_scale: Tensor,
+    x_zero_point: Tensor,
+    w: Tensor,
+    w_scale: Tensor,
+    w_zero_point: Tensor,
+    y_scale: Tensor,
+    y_zero_point: Tensor,
+    bias: Tensor | None = None,
+    *,
+    auto_pad: str = "NOTSET",
+    channels_last: int = 0,
+    dilations: list[int] | None = None,
+    group: int = 1,
+    kernel_shape: list[int] | None = None,
+    pads: list[int] | None = None,
+    strides: list[int] | None = None,
+) -> Tensor:
+    """QLinearConv: that of the default domain, also with channels last in input and result."""
+    x = channels_first(b, x) if channels_last else x
+    y = qlinear_conv(b, x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, bias,
+                     auto_pad=auto_pad, dilations=dilations, group=group, kernel_shape=kernel_shape, pads=pads,
+                     strides=strides)  # fmt: skip
+    return with_channels_last(b, y) if channels_last else y
 
 
 @to_nnef("onnx", "QLinearAveragePool", domain=MICROSOFT)
@@ -153,10 +172,12 @@ def qlinear_average_pool(
     strides: list[int] | None = None,
 ) -> Tensor:
     """QLinearAveragePool: average_pool of the values."""
-    values = _channels_first(b, _value(b, x, x_scale, x_zero_point), channels_last)
+    values = _value(b, x, x_scale, x_zero_point)
+    values = channels_first(b, values) if channels_last else values
     pooled = average_pool(b, values, kernel_shape=kernel_shape, auto_pad=auto_pad, ceil_mode=ceil_mode,
                           count_include_pad=count_include_pad, pads=pads, strides=strides)  # fmt: skip
-    return _channels_last(b, _codes(b, pooled, y_scale, y_zero_point, x.dtype), channels_last)
+    y = _codes(b, pooled, y_scale, y_zero_point, x.dtype)
+    return with_channels_last(b, y) if channels_last else y
 
 
 @to_nnef("onnx", "QLinearGlobalAveragePool", domain=MICROSOFT)
@@ -338,50 +359,3 @@ def qembed_layer_normalization(
     return embed_layer_normalization(
         b, input_ids, segment_ids, word, position, segment, scales, offsets, mask, epsilon=epsilon
     )[:2]
-
-
-@to_nnef("onnx", "MatMulNBits", domain=MICROSOFT)
-def matmul_n_bits(
-    b: Builder,
-    x: Tensor,
-    packed: Array,
-    scales: Tensor,
-    zero_points: Array | None = None,
-    group_index: Tensor | None = None,
-    bias: Tensor | None = None,
-    *,
-    K: int,
-    N: int,
-    bits: int = 4,
-    block_size: int,
-    accuracy_level: int = 0,
-    weight_prepacked: int = 0,
-) -> Tensor:
-    """MatMulNBits: x times the transposed weights [N, K], whose codes have one scale for each block along K.
-
-    Codes are packed with the lowest bits first, [N, blocks, bytes of a block]; zero points alike, [N, bytes], in the
-    middle of the range by default, or given as reals.
-    """
-    if bits not in (2, 4, 8) or group_index is not None or weight_prepacked:
-        raise Unsupported(f"bits = {bits}, blocks that an index forms, or weights packed for a kernel")
-    blocks = -(-K // block_size)
-    dtype = {2: ml_dtypes.uint2, 4: ml_dtypes.uint4, 8: np.uint8}[bits]
-    weights = _unpacked(packed.reshape(N, -1), bits, blocks * block_size)[:, :K].astype(dtype)
-    if zero_points is None:
-        zeros = filled([N, blocks], 2 ** (bits - 1), np.uint8)
-    elif zero_points.dtype == np.uint8:
-        zeros = _unpacked(zero_points.reshape(N, -1), bits, blocks)
-    else:
-        zeros = zero_points.reshape(N, blocks)
-    values = dequantize_linear(
-        b, b.constant(weights), reshape(b, scales, [N, blocks]), b.constant(zeros), axis=1, block_size=block_size
-    )
-    y = matmul(b, x, transpose(b, values, [1, 0]))
-    return y if bias is None else b.add(y, right_aligned(b, bias, len(shape(y))))
-
-
-def _unpacked(rows: Array, bits: int, count: int) -> Array:
-    """Codes of that many bits from rows of bytes, the lowest bits first."""
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    codes = (rows[..., None] >> shifts) & (2**bits - 1)
-    return np.asarray(codes.reshape(len(rows), -1)[:, :count])

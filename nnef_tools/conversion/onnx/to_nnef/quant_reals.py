@@ -74,10 +74,12 @@ class _Rewriter:
             with suppress(_StaysError):
                 rule(self, op)
 
-    def call(self, type: str, *inputs: Tensor | None, shape: Any = None, **attribs: Any) -> Tensor:
-        """The real result of a standard operator. Attributes of None are left out."""
+    def call(
+        self, type: str, *inputs: Tensor | None, shape: Any = None, dtype: Any = np.float32, **attribs: Any
+    ) -> Tensor:
+        """The result of a standard operator, which is real by default. Attributes of None are left out."""
         given = {key: item for key, item in attribs.items() if item is not None}
-        result = Tensor(self.graph, shape=shape, dtype=np.float32)
+        result = Tensor(self.graph, shape=shape, dtype=dtype)
         arguments = tuple(self._missing() if tensor is None else tensor for tensor in inputs)
         Operation(self.graph, type=type, attribs=given, inputs=arguments, outputs=(result,))
         return result
@@ -171,8 +173,28 @@ def _qlinear_conv(r: _Rewriter, op: Operation) -> None:
     scales, zeros = (_scale(op, 4), _scale(op, 6)), _zero_point(op, 7)
     x, w = _operand(r, op, 0), _operand(r, op, 3, axis=0)
     bias = _bias(r, op.inputs[8], (_scale(op, 1).reshape(()) * scales[0]).astype(np.float32)) if _has(op, 8) else None
-    inputs = (x, w) if bias is None else (x, w, bias)
-    r.finish(op, r.call("Conv", *inputs, shape=op.outputs[0].shape, **op.attribs), scales[1], zeros)
+    attribs, shape = dict(op.attribs), op.outputs[0].shape
+    last = bool(attribs.pop("channels_last", 0))
+    x = _channels_first(r, x) if last else x
+    y = r.call("Conv", x, w, *([] if bias is None else [bias]), shape=None if last else shape, **attribs)
+    r.finish(op, _channels_last(r, y, _rank(w), shape) if last else y, scales[1], zeros)
+
+
+def _channels_first(r: _Rewriter, x: Tensor) -> Tensor:
+    rank = _rank(x)
+    return r.call("Transpose", x, perm=[0, rank - 1, *range(1, rank - 1)], dtype=x.dtype)
+
+
+def _channels_last(r: _Rewriter, x: Tensor, rank: int, shape: Any) -> Tensor:
+    """A tensor of that rank with channels last, which is then of that shape."""
+    return r.call("Transpose", x, shape=shape, perm=[0, *range(2, rank), 1], dtype=x.dtype)
+
+
+def _nhwc_max_pool(r: _Rewriter, op: Operation) -> None:
+    """MaxPool of codes between transposes."""
+    x, result = op.inputs[0], op.outputs[0]
+    pooled = r.call("MaxPool", _channels_first(r, x), dtype=x.dtype, **op.attribs)
+    _replace(r, op, _channels_last(r, pooled, _rank(x), result.shape))
 
 
 def _qlinear_matmul(r: _Rewriter, op: Operation) -> None:
@@ -239,13 +261,10 @@ def _pool(type: str, *attributes: str) -> Callable[[_Rewriter, Operation], None]
         _check_single(op, 1, 2)
         scale, zero = _scale(op, 3), _zero_point(op, 4, op.inputs[0])
         values, last = _operand(r, op, 0), bool(op.attribs.get("channels_last", 0))
-        shape, rank = op.outputs[0].shape, _rank(op.inputs[0]) if last else 0
-        if last:
-            values = r.call("Transpose", values, perm=[0, rank - 1, *range(1, rank - 1)])
-        values = r.call(type, values, shape=None if last else shape, **{key: op.attribs.get(key) for key in attributes})
-        if last:
-            values = r.call("Transpose", values, shape=shape, perm=[0, *range(2, rank), 1])
-        r.finish(op, values, scale, zero)
+        shape, attribs = op.outputs[0].shape, {key: op.attribs.get(key) for key in attributes}
+        values = _channels_first(r, values) if last else values
+        values = r.call(type, values, shape=None if last else shape, **attribs)
+        r.finish(op, _channels_last(r, values, _rank(op.inputs[0]), shape) if last else values, scale, zero)
 
     return rule
 
@@ -422,8 +441,10 @@ _RULES: Mapping[tuple[str, str], Callable[[_Rewriter, Operation], None]] = {
     ("", "QLinearMatMul"): _qlinear_matmul,
     ("", "MatMulInteger"): _integer_product("MatMul"),
     ("", "ConvInteger"): _integer_product("Conv"),
+    (MICROSOFT, "NhwcMaxPool"): _nhwc_max_pool,
     (MICROSOFT, "QGemm"): _qgemm,
     (MICROSOFT, "QLinearAdd"): _binary("Add"),
+    (MICROSOFT, "QLinearConv"): _qlinear_conv,
     (MICROSOFT, "QLinearMul"): _binary("Mul"),
     (MICROSOFT, "QLinearSigmoid"): _unary("Sigmoid"),
     (MICROSOFT, "QLinearLeakyRelu"): _unary("LeakyRelu", "alpha"),

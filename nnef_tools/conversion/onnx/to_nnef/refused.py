@@ -11,6 +11,10 @@ BLOCKED = (
 )
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
 
+SEARCH = "it runs graphs of the model until the tokens that they choose say stop; convert the graphs by themselves"
+PACKED = "sequences without their padding have extents that the data decide"
+KERNEL = "the numbers are in the order that the kernels of a device want"
+
 DYNAMIC = ("NonZero", "Unique", "Compress", "NonMaxSuppression")
 """Operators without rule, or with one for constants only, the shape of whose results depends on the data."""
 
@@ -18,6 +22,32 @@ _GROUPS: dict[tuple[str, str], tuple[str, ...]] = {
     ("", STRING): ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit"),
     ("", RANDOM): ("Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
     ("", "it looks up word sequences in a dictionary, which no NNEF operation does"): ("TfIdfVectorizer",),
+    ("com.microsoft", STRING): ("Tokenizer",),
+    ("com.microsoft", SEARCH): ("BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch"),
+    ("com.microsoft", PACKED): (
+        "PackedAttention",
+        "PackedMultiHeadAttention",
+        "PagedAttention",
+        "RemovePadding",
+        "RestorePadding",
+        "Unique",
+    ),
+    ("com.microsoft", KERNEL): (
+        "DequantizeWithOrder",
+        "MatMulFpQ4",
+        "QOrderedAttention",
+        "QOrderedGelu",
+        "QOrderedLayerNormalization",
+        "QOrderedLongformerAttention",
+        "QOrderedMatMul",
+        "QuantizeWithOrder",
+    ),
+    ("com.microsoft", "it is a random choice in training; NNEF describes inference"): (
+        "BitmaskBiasDropout",
+        "BitmaskDropout",
+    ),
+    ("com.microsoft", "its documentation and its kernels disagree about the extent of the result"): ("Irfft",),
+    ("com.microsoft", "a program for another runtime"): ("EPContext", "Snpe"),
     ("ai.onnx.preview.training", TRAINING): ("Adagrad", "Adam", "Gradient", "Momentum"),
 }
 
