@@ -7,9 +7,9 @@ import math
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
+from ...compose.arithmetic import gelu
 from ...engine.rules import to_nnef
 from ..common import reshape, shape, unsqueeze
-from .activation import gelu
 
 MICROSOFT = "com.microsoft"
 SILU = 1
