@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from nnef_tools.conversion.building.nnef import Builder
-from nnef_tools.conversion.compose.ranges import ANY, TRUTH, Range, decided, rounds_left, value_range
+from nnef_tools.conversion.compose.ranges import (
+    ANY,
+    TRUTH,
+    Range,
+    decided,
+    implied,
+    rounds_left,
+    supposing,
+    value_range,
+)
 from nnef_tools.model import Graph, Tensor
 
 NUMBERS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "min": np.minimum, "max": np.maximum}
@@ -25,19 +34,19 @@ TESTS = {
 LOGICAL = {"and_": np.logical_and, "or_": np.logical_or}
 
 
-def given(b: Builder, dtype: Any = np.int64, shape: tuple[int, ...] = (3,)) -> Tensor:
+def given(b: Builder, dtype: Any = np.int64, shape: tuple[int, ...] = (1,)) -> Tensor:
     """A tensor that is not constant."""
     return Tensor(b.graph, shape=shape, dtype=dtype)
 
 
 def expression(b: Builder, rng: np.random.Generator, x: Tensor, value: Any, depth: int) -> tuple[Any, Any]:
-    """A random integer expression of a tensor and what it computes for a value of it."""
+    """A random integer expression of a number and what it computes for each of some values of it."""
     kind = rng.integers(0, 10 if depth else 2)
     if kind == 0:
         return x, value
     if kind == 1:
-        numbers = rng.integers(-5, 6, 3)
-        return b.constant(numbers), numbers
+        number = rng.integers(-5, 6, 1)
+        return b.constant(number), np.broadcast_to(number, value.shape)
     if kind == 2:
         (c, test), (p, first), (q, second) = (
             condition(b, rng, x, value, depth - 1),
@@ -46,7 +55,7 @@ def expression(b: Builder, rng: np.random.Generator, x: Tensor, value: Any, dept
         return b.select(c, p, q), np.where(test, first, second)
     if kind == 3:
         c, test = condition(b, rng, x, value, depth - 1)
-        return b.cast(b.sum_reduce(b.cast(c, np.float32), axes=[0]), np.int64), np.broadcast_to(test, 3).sum()
+        return b.cast(b.sum_reduce(b.cast(c, np.float32), axes=[0]), np.int64), test.astype(np.int64)
     if kind == 4:
         y, result = expression(b, rng, x, value, depth - 1)
         return b.cast(b.clamp(b.cast(y, np.float32), -2.0, 3.0), np.int64), np.clip(result, -2, 3)
@@ -68,17 +77,29 @@ def condition(b: Builder, rng: np.random.Generator, x: Tensor, value: Any, depth
 
 def test_values_lie_in_the_range() -> None:
     rng = np.random.default_rng(0)
-    bounded = 0
-    for _ in range(300):
-        b, value = Builder(Graph("test")), rng.integers(-9, 10, 3)
-        x = given(b)
-        limited = b.cast(b.clamp(b.cast(x, np.float32), -4.0, 6.0), np.int64)
-        y, result = (expression, condition)[rng.integers(0, 2)](b, rng, limited, np.clip(value, -4, 6), 4)
+    bounded = known = 0
+    for _ in range(200):
+        b, values = Builder(Graph("test")), np.arange(-4, 7)
+        x = b.cast(b.clamp(b.cast(given(b), np.float32), -4.0, 6.0), np.int64)
+        is_test = rng.integers(0, 2)
+        y, result = (expression, condition)[is_test](b, rng, x, values, 4)
         found = value_range(b, y)
         assert found is not None
         assert found.low <= np.min(result) <= np.max(result) <= found.high
         bounded += found not in (TRUTH, ANY)
-    assert bounded > 100
+        if is_test:
+            truth = decided(b, y)
+            assert truth is None or np.all(result == truth)
+            known += truth is not None
+            p, first = expression(b, rng, x, values, 4)
+            q, second = expression(b, rng, x, values, 4)
+            chosen, wanted = b.select(y, p, q), np.where(result, first, second)
+            supposed = value_range(b, supposing(implied(b, y), chosen))
+            assert supposed is not None
+            held = wanted[np.broadcast_to(result, wanted.shape)]
+            assert not held.size or supposed.low <= held.min() <= held.max() <= supposed.high
+    assert bounded > 60
+    assert known > 10
 
 
 def test_what_is_not_known() -> None:
@@ -101,6 +122,22 @@ def test_rounds_that_are_left(low: int, high: int, rounds: int) -> None:
     less = b.lt(b.max(given(b), low), most)
     assert rounds_left(b, less) == rounds
     assert rounds_left(b, b.and_(less, other)) == rounds
+    assert rounds_left(b, b.not_(b.or_(b.not_(less), other))) == rounds
     assert rounds_left(b, b.or_(less, other)) == math.inf
     assert rounds_left(b, b.squeeze(b.unsqueeze(b.ge(most, low), axes=[0]), axes=[0])) == high - low
     assert rounds_left(b, other) == math.inf
+
+
+def test_parts_that_cannot_hold_at_once() -> None:
+    """A counter that only a break does not advance."""
+    b = Builder(Graph("test"))
+    stop = given(b, np.bool_)
+    last = b.select(stop, b.constant([7]), b.constant([8]))
+    goes_on = b.and_(b.lt(last, 8), b.not_(stop))
+    assert value_range(b, goes_on) == TRUTH
+    assert decided(b, goes_on) is False
+    again = b.select(stop, b.constant([False]), b.lt(last, 9))
+    assert decided(b, again) is None
+    assert rounds_left(b, again) == 1
+    supposed = supposing(implied(b, again), last)
+    assert supposed.data == [8]

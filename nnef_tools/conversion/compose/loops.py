@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ...budget import current
-from ...errors import Unsupported
+from ...errors import InvalidOperator, Unsupported
 from ...model import Tensor
 from ..building.lists import TensorList
 from ..building.nnef import Builder
 from ..building.shapes import reshape, shape
 from .complex_pairs import ComplexPair
 from .counts import either
-from .ranges import decided, rounds_left
+from .ranges import decided, implied, rounds_left, supposing
 
 
 def selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
@@ -87,8 +87,10 @@ def repeated(
     count = 0
     while (known := decided(b, going)) is not False:
         if known is None:
+            facts = implied(b, going)
+            new = [supposing(facts, x) if isinstance(x, Tensor) else x for x in new]
             closer = min(rounds_left(b, going), bound - count)
-            if not closer < left and not counts and not _is_advanced(b, new, given):
+            if not closer < left and not counts and count and not _is_advanced(b, new, given):
                 raise _without_bound("there is no upper bound for it")
             left = closer
             made = going if made is None else b.and_(reshape(b, made, shape(going)), going)
@@ -99,7 +101,15 @@ def repeated(
         if made is not None and left == math.inf and count > current().steps // UNSEEN:
             raise _without_bound(f"no upper bound for it shows in {count:,} rounds")
         b.steps.take(1, len(b.graph.operations))
-        going, new = body(count, given)
+        try:
+            going, new = body(count, given)
+        except InvalidOperator as error:
+            if made is None:
+                raise
+            b.warnings[f"a loop makes no more than {count} rounds, as the next cannot be computed: {error.message}"] = (
+                None
+            )
+            break
         count += 1
         if made is None:
             final = new
@@ -119,7 +129,7 @@ def _without_bound(problem: str) -> Unsupported:
 def _is_advanced(b: Builder, new: Sequence[Any], given: Sequence[Any]) -> bool:
     """Has a constant, such as a counter, another value than in the round before?"""
     pairs = [(b.value(x), b.value(y)) for x, y in zip(new, given, strict=True) if _is_number(x) and _is_number(y)]
-    return new is given or any(x is not None and y is not None and x != y for x, y in pairs)
+    return any(x is not None and y is not None and x != y for x, y in pairs)
 
 
 def _is_number(value: Any) -> bool:

@@ -6,7 +6,7 @@ Loops end by comparisons such as `i < min(n, 8)`: the range of the right side te
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ _MOVES = frozenset(
 )
 """Operations whose results have items of their first operand only."""
 
-MAX_TENSORS = 256
+MAX_TENSORS = 64
 """How many tensors are looked at for the range of one."""
 
 
@@ -74,28 +74,79 @@ def _inferred(b: Builder, x: Tensor, seen: dict[Tensor, Range | None]) -> Range 
     return _unknown(x) if found is None else _within_exact(*found)
 
 
+Facts = Mapping[Tensor, bool]
+"""Truth values of one item -> what they are supposed to be."""
+
+
 def decided(b: Builder, condition: Tensor) -> bool | None:
     """The value of a condition of one item if it can have only one; None if it depends on the data."""
     found = value_range(b, condition)
-    return None if found is None or found.only is None else bool(found.only)
+    if found is not None and found.only is not None:
+        return bool(found.only)
+    facts = implied(b, condition)
+    for x, truth in facts.items():  # can all of them be at once?
+        ranges: dict[Tensor, Range | None] = _ranges({other: facts[other] for other in facts if other is not x})
+        known = _inferred(b, x, ranges)
+        if known is not None and known.only not in (None, truth):
+            return False
+    return None
+
+
+def implied(b: Builder, condition: Tensor) -> Facts:
+    """What must be if a condition of one item holds: the parts of conjunctions, and conditions of selections."""
+    facts: dict[Tensor, bool] = {}
+    pending = [(condition, True)]
+    while pending and len(facts) < MAX_TENSORS:
+        x, truth = pending.pop()
+        x = _root(x)
+        op = x.producer
+        if b.value(x) is not None or x in facts:
+            continue
+        facts[x] = truth
+        if op is not None and op.type == ("and" if truth else "or"):
+            pending += [(t, truth) for t in op.inputs]
+        elif op is not None and op.type == "not":
+            pending.append((op.inputs[0], not truth))
+        elif op is not None and op.type == "select":
+            test, *branches = op.inputs
+            for k, branch in enumerate(branches):
+                known = value_range(b, branch)
+                if known is not None and known.only == (not truth):  # then the other branch is selected
+                    pending += [(test, k == 1), (branches[1 - k], truth)]
+    return facts
+
+
+def supposing(facts: Facts, x: Tensor) -> Tensor:
+    """A tensor that has the same value if the facts hold: the branch that is selected then."""
+    while (op := x.producer) is not None and op.type == "select" and _root(op.inputs[0]) in facts:
+        x = op.inputs[1 if facts[_root(op.inputs[0])] else 2]
+    return x
+
+
+def _root(x: Tensor) -> Tensor:
+    """What a truth value of one item is, apart from its shape."""
+    while (op := x.producer) is not None and op.type in _MOVES and x.volume == 1 and op.inputs[0].volume == 1:
+        x = op.inputs[0]
+    return x
+
+
+def _ranges(facts: Facts) -> dict[Tensor, Range | None]:
+    return {x: Range(truth, truth) for x, truth in facts.items()}
 
 
 def rounds_left(b: Builder, condition: Tensor) -> float:
-    """How far the compared numbers are apart at most: integers that come closer each round make no more rounds."""
-    op = condition.producer
-    if op is None or b.value(condition) is not None:
-        return math.inf
-    if op.type in _MOVES:
-        return rounds_left(b, op.inputs[0])
-    if op.type == "and":
-        return min(rounds_left(b, x) for x in op.inputs)
-    if op.type == "or":
-        return max(rounds_left(b, x) for x in op.inputs)
-    if op.type not in ("lt", "le", "gt", "ge"):
-        return math.inf
-    lower, upper = op.inputs if op.type in ("lt", "le") else reversed(op.inputs)
-    low, high = value_range(b, lower), value_range(b, upper)
-    return math.inf if low is None or high is None else high.high - low.low
+    """How far the numbers that must be compared are apart at most: if they come closer each round, it has an end."""
+    facts = implied(b, condition)
+    left = math.inf
+    for x, truth in facts.items():
+        op = x.producer
+        if op is not None and op.type in ("lt", "le", "gt", "ge"):
+            is_rising = (op.type in ("lt", "le")) == truth
+            lower, upper = op.inputs if is_rising else reversed(op.inputs)
+            ranges = _ranges(facts)
+            low, high = _found(b, lower, ranges), _found(b, upper, ranges)
+            left = min(left, math.inf if low is None or high is None else high.high - low.low)
+    return left
 
 
 def _within_exact(low: float, high: float) -> Range | None:

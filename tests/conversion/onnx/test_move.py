@@ -148,9 +148,25 @@ def test_pad_modes(random: Random, mode: str) -> None:
     x = random(2, 3, 4)
     check_node("Pad", [x, const([0, 1, 2, 0, 1, 1])], mode=mode, opset=19)
     check_node("Pad", [x, const([1, 2]), None, const([-1])], mode=mode, opset=19)
+    check_node("Pad", [x, const([0, 1, -1, 0, 1, 2])], mode=mode, opset=19)
     if mode != "wrap":
-        check_node("Pad", [x, const([0, 1, -1, 0, 1, 2])], mode=mode, opset=19)
         check_node("Pad", [x], pads=[0, 1, 2, 0, 1, 1], mode=mode, opset=10, ops=["pad"])
+
+
+@pytest.mark.parametrize("pads", [[5, 0, -1, 9], [-1, 8, 3, -3], [0, -2, 12, -1], [2, 4, 0, 4], [6, 0, 2, 12]])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.bool_])
+def test_pad_wraps_more_than_once(pads: list[int], dtype: Any, random: Random) -> None:
+    check_node("Pad", [(random(3, 4) * 9).astype(dtype), const(pads)], mode="wrap", opset=19)
+
+
+@pytest.mark.parametrize("pads", [[0, 1, 2, 0, 1, 1], [1, 0, -1, 0, -2, 3], [0, 0, -1, 0, 0, -2]])
+@pytest.mark.parametrize("value", [2.5, -np.inf, np.nan, True, 2**40, np.float64(0.1)])
+def test_pad_value_that_is_computed(pads: list[int], value: Any, random: Random) -> None:
+    given = np.asarray(value, np.float32 if isinstance(value, float) and type(value) is float else None)
+    x = (random(2, 3, 4) * 9).astype(given.dtype)
+    result = check_node("Pad", [x, const(pads), given], opset=19)
+    assert {"select"} <= set(result.ops) if max(pads) > 0 else "select" not in result.ops
+    check_node("Pad", [x, const(pads), given], opset=19, mode="edge")
 
 
 def test_pad_values(random: Random) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx.reference import ReferenceEvaluator
 
 from nnef_tools.errors import ConversionError
@@ -215,10 +216,28 @@ def test_integers(random: Random) -> None:
     assert any("differ by 1" in warning for warning in result.converter.warnings)
 
 
-def test_fractional_lengths_are_ambiguous(random: Random) -> None:
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("factors", [(0.6, 1.3), (2.25, 0.37), (1.9, 3.1), (0.3, 0.45)])
+def test_aligned_corners_with_lengths_that_are_not_whole(
+    random: Random, mode: str, factors: tuple[float, float]
+) -> None:
+    """The result of onnxruntime, and of PyTorch, in which such scales are factors of `interpolate`."""
+    x = random(1, 2, 5, 7)
+    attribs = {"mode": mode, "coordinate_transformation_mode": "align_corners", "nearest_mode": "floor"}
+    given = [x, EMPTY, scales(1, 1, *factors)]
+    check_node("Resize", given, opset=13, rtol=1e-5, atol=2e-6, **attribs)
+    if mode != "nearest":
+        options = {"scale_factor": factors, "mode": f"bi{mode}", "align_corners": True}
+        expected = torch.nn.functional.interpolate(torch.from_numpy(x), **options).numpy()
+        model = node_model("Resize", given, opset=13, **attribs)
+        check(model, [x], expected=[expected], rtol=1e-5, atol=5e-6)
+
+
+def test_crops_with_lengths_that_are_not_whole_are_ambiguous(random: Random) -> None:
     x = random(1, 1, 4, 5)
-    attribs = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
-    model = node_model("Resize", [x, None, scales(1, 1, 0.6, 1.3)], opset=19, **attribs)
+    roi = const([0, 0, 0, 0, 1, 1, 1, 1], np.float32)
+    attribs = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
+    model = node_model("Resize", [x, roi, scales(1, 1, 0.6, 1.3)], opset=19, **attribs)
     with pytest.raises(ConversionError, match="no whole length"):
         convert(model, [x])
 

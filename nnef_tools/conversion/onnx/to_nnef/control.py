@@ -14,7 +14,7 @@ from ....model import Graph, Tensor
 from ...building.lists import stacked
 from ...building.nnef import Builder
 from ...compose.loops import repeated, selected
-from ...compose.ranges import decided, value_range
+from ...compose.ranges import ANY, Range, decided, value_range
 from ...compose.slicing import slice_axes
 from ...engine.rules import Ints, to_nnef
 from ..common import positive, reshape, shape, squeeze
@@ -66,24 +66,23 @@ MAY_FAIL = frozenset(
 def loop(b: Builder, limit: Tensor | None, condition: Tensor | None, *carried: Tensor, body: Graph) -> list[Any]:
     """Loop: the body as often as it can run at most; what rounds compute that the source would not run is dropped."""
     collected: list[list[Any]] = []
+    yes = b.constant(np.asarray(True))
+    count = Range(math.inf, math.inf) if limit is None else value_range(b, limit) or ANY
 
     def is_left(iteration: int, condition: Tensor | None) -> Tensor:
-        limits = [] if limit is None else [b.gt(reshape(b, limit, []), b.constant(iteration, np.int64))]
-        conditions = limits if condition is None else [*limits, reshape(b, condition, [])]
-        known = [decided(b, x) for x in conditions]
-        if False in known:
+        if iteration >= count.high:
             return b.constant(np.asarray(False))
-        computed = [x for x, value in zip(conditions, known, strict=True) if value is None]
-        return reduce(b.and_, computed) if computed else b.constant(np.asarray(True))
+        parts = [] if condition is None or decided(b, condition) else [reshape(b, condition, [])]
+        if limit is not None and iteration >= count.low:
+            parts.append(b.gt(reshape(b, limit, []), b.constant(iteration, np.int64)))
+        return reduce(b.and_, parts) if parts else yes
 
     def run(iteration: int, state: list[Any]) -> tuple[Tensor, list[Any]]:
         assert b.inline is not None
-        number, going = b.constant(np.asarray(iteration, np.int64)), b.constant(np.asarray(True))
-        again, *results = b.inline(body, [number, going, *state])
+        again, *results = b.inline(body, [b.constant(np.asarray(iteration, np.int64)), yes, *state])
         collected.append(results[len(state) :])
         return is_left(iteration + 1, again), results[: len(state)]
 
-    longest = None if limit is None else value_range(b, limit)
     wanted = [*b.wanted, *[False] * (len(body.outputs) - 1 - len(b.wanted))]
     state, is_counted = repeated(
         b,
@@ -91,7 +90,7 @@ def loop(b: Builder, limit: Tensor | None, condition: Tensor | None, *carried: T
         is_left(0, condition),
         run,
         wanted=wanted[: len(carried)],
-        bound=math.inf if longest is None else longest.high,
+        bound=count.high,
         guarded=not MAY_FAIL.isdisjoint(_types(body)),
         counts=body.inputs[0].has_consumer,
     )

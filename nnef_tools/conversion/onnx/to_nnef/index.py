@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import Unsupported
+from ....errors import InvalidOperator, Unsupported
 from ....model import Tensor
 from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
@@ -23,7 +23,7 @@ def non_negative(b: Builder, indices: Tensor, extent: int) -> Tensor:
     if indices.data is not None:
         known = np.asarray(indices.data)
         if np.any(known < -extent) or np.any(known >= extent):
-            raise Unsupported(f"indices are out of range for extent {extent}")
+            raise InvalidOperator(f"indices are out of range for extent {extent}")
         return b.constant(np.where(known < 0, known + extent, known).astype(np.int64))
     if indices in b.masks and (b.masks.known(indices) is not None or b.masks.relative_to(indices) is not None):
         return indices  # they are positions of all rows

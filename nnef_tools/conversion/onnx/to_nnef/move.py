@@ -11,8 +11,9 @@ from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.slicing import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
 from ...compose.windows import from_start, items, range_length, taken
-from ...engine.rules import Float, Int, Ints, Number, to_nnef
+from ...engine.rules import Int, Ints, to_nnef
 from ...maths import padding
+from ...maths.generated import positions
 from ..common import all_positive, boundary, positive, reshape, shape, squeeze, transpose, unsqueeze
 
 
@@ -161,17 +162,32 @@ def pad_pairs(b: Builder, x: Tensor, pairs: list[tuple[int, int]], mode: str, va
 
 
 def _wrap(b: Builder, x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    for k, (before, after) in enumerate(pairs):
+    """Repeats what is left after the negative pads, which crop first, as often as needed."""
+    begins = [max(-before, 0) for before, _ in pairs]
+    ends = [extent - max(-after, 0) for extent, (_, after) in zip(shape(x), pairs, strict=True)]
+    x = slice_axes(b, x, begins, ends, range(len(pairs)), [1] * len(pairs))
+    for k, (before, after) in enumerate((max(before, 0), max(after, 0)) for before, after in pairs):
         extent = shape(x)[k]
-        if before > extent or after > extent or min(before, after) < 0:
-            raise Unsupported(f"wrap padding ({before}, {after}) of extent {extent}")
-        parts = [x]
-        if before:
-            parts.insert(0, slice_axes(b, x, [extent - before], [extent], [k], [1]))
-        if after:
-            parts.append(slice_axes(b, x, [0], [after], [k], [1]))
-        x = parts[0] if len(parts) == 1 else b.concat(parts, axis=k)
+        copies = 1 + before // extent + after // extent
+        repeated = tile(b, x, [copies if j == k else 1 for j in range(len(shape(x)))])
+        first = [slice_axes(b, x, [extent - before % extent], [extent], [k], [1])] if before % extent else []
+        last = [slice_axes(b, x, [0], [after % extent], [k], [1])] if after % extent else []
+        x = b.concat([*first, repeated, *last], axis=k) if first or last else repeated
     return x
+
+
+def _padded_by_computed(b: Builder, x: Tensor, pairs: list[tuple[int, int]], value: Tensor) -> Tensor:
+    """pad with zeros, in place of which the value is selected, an axis after the other."""
+    y = padded(b, x, pairs, "constant")
+    rank = len(pairs)
+    for k, (before, after) in enumerate(pairs):
+        if max(before, after) > 0:
+            extent = shape(y)[k]
+            position = positions(extent, np.int64)
+            outside = (position < before) | (position >= extent - max(after, 0))
+            column = b.constant(outside.reshape([-1 if j == k else 1 for j in range(rank)]))
+            y = b.select(column, reshape(b, value, []), y)
+    return y
 
 
 @to_nnef("onnx", "Pad")
@@ -188,7 +204,7 @@ def pad_attributes(b: Builder, x: Tensor, *, pads: list[int], mode: str = "const
 
 @to_nnef("onnx", "Pad", since=11)
 def pad_inputs(
-    b: Builder, x: Tensor, pads: Ints, value: Number | None = None, axes: Ints | None = None, *, mode: str = "constant"
+    b: Builder, x: Tensor, pads: Ints, value: Tensor | None = None, axes: Ints | None = None, *, mode: str = "constant"
 ) -> Tensor:
     """Pad -> pad; pads for some axes only from version 18 on."""
     rank = len(shape(x))
@@ -199,11 +215,14 @@ def pad_inputs(
         raise Unsupported(f"pads {pads} do not fit {len(chosen)} axes")
     for k, pair in zip(chosen, given, strict=True):
         pairs[k] = pair
-    return pad_pairs(b, x, pairs, mode, 0 if value is None else value)
+    known = None if value is None else b.value(value)
+    if value is None or known is not None or mode != "constant":
+        return pad_pairs(b, x, pairs, mode, 0 if known is None else known.reshape(()).item())
+    return _padded_by_computed(b, x, pairs, value)
 
 
 @to_nnef("onnx", "Pad", domain="com.microsoft")
-def pad(b: Builder, x: Tensor, pads: Ints, value: Float | None = None, *, mode: str = "constant") -> Tensor:
+def pad(b: Builder, x: Tensor, pads: Ints, value: Tensor | None = None, *, mode: str = "constant") -> Tensor:
     """Pad with the amounts as an input."""
     return pad_inputs(b, x, pads, value, mode=mode)
 

@@ -196,9 +196,12 @@ def _sizes(extents: list[int], sizes: list[int], policy: str) -> tuple[list[floa
 
 
 def _check_lengths(mode: str, extents: list[int], sizes: list[int], factors: list[float]) -> None:
-    """Two modes use the length of the result: for some it is extent * scale, for others that rounded down."""
+    """A crop uses the length of the result: for some it is extent * scale, for others that rounded down.
+
+    So does align_corners, where onnxruntime and PyTorch round it down, as in the result.
+    """
     whole = all(_ratio(size, extent) == factor for size, extent, factor in zip(sizes, extents, factors, strict=True))
-    if mode in ("align_corners", "tf_crop_and_resize") and not whole:
+    if mode == "tf_crop_and_resize" and not whole:
         raise Unsupported(
             f"{mode} with scales {factors} of extents {extents}: onnxruntime and the test data of ONNX disagree where "
             "the result is no whole length; give sizes instead of scales"
