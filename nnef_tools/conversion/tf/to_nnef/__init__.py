@@ -4,6 +4,7 @@ FAMILIES = (
     "activation",
     "batches",
     "complex_values",
+    "constants",
     "control",
     "conv",
     "diagonals",
