@@ -37,10 +37,15 @@ def waves(rows: int, columns: int, length: int) -> tuple[Array, Array]:
     The angles are reduced with integers, so that they are exact for long signals, too, and so are the zeros of both.
     """
     ask_constant(rows * columns, "its matrix")
-    return _waves(rows, columns, length)
+    return _kept_waves(rows, columns, length) if rows * columns <= PLAIN_LIMIT else _waves(rows, columns, length)
 
 
 @lru_cache(4)
+def _kept_waves(rows: int, columns: int, length: int) -> tuple[Array, Array]:
+    """Small matrices, which a model has in many places."""
+    return _waves(rows, columns, length)
+
+
 def _waves(rows: int, columns: int, length: int) -> tuple[Array, Array]:
     k, n = np.arange(rows)[:, None], np.arange(columns)[None, :]
     turn = k * n % length
@@ -99,6 +104,7 @@ def real_inverse(b: Builder, z: ComplexPair, axis: int, length: int) -> Tensor:
 def _check(length: int) -> None:
     if length < 1:
         raise Unsupported(f"a Fourier transform of length {length}")
+    ask_constant(length, "a row of its matrix")
 
 
 def _transformed(

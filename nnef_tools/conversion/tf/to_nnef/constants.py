@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ....budget import ask_extent
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
@@ -39,6 +40,7 @@ def _elementwise(type: str, function: Callable[[float], float]) -> None:
     @to_nnef("tf", type)
     def convert(b: Builder, x: Tensor) -> Tensor:
         value = _value(b, x)
+        ask_extent(value.size, "its operand")
         items = [function(item) for item in value.reshape(-1).tolist()]
         return _rounded(b, np.asarray(items, np.float64).reshape(value.shape), x.dtype)
 
@@ -83,6 +85,7 @@ def next_after(b: Builder, x: Tensor, y: Tensor) -> Tensor:
 def population_count(b: Builder, x: Tensor) -> Tensor:
     """PopulationCount of constants: the number of bits that are set."""
     value = _known(b, x)
+    ask_extent(value.size, "its operand")
     bits = value.dtype.itemsize * 8
     items = [bin(item & (1 << bits) - 1).count("1") for item in value.reshape(-1).tolist()]
     return _rounded(b, np.asarray(items).reshape(value.shape), np.uint8)

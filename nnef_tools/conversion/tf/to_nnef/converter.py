@@ -18,7 +18,7 @@ from ....model.channels import MIN_RANK, is_selected
 from ....model.dtypes import nnef_dtype
 from ...building import shapes
 from ...compose.complex_pairs import ComplexPair, constant_pair, is_complex
-from ...engine.refusal import WithoutRule
+from ...engine.refusal import DependsOnRefused, WithoutRule
 from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
 from ...engine.transform import CompiledTransform
@@ -104,6 +104,8 @@ class Converter(ConverterToNNEF):
         )
 
     def _complex_results(self, op: Operation, opset: Mapping[str, int]) -> list[Any]:
+        if any(is_complex(t.dtype) and not isinstance(self._mapped(t), ComplexPair) for t in op.inputs):
+            raise DependsOnRefused(f"an input of {op.type} is the result of a refused operator")
         call = self._resolve(op, opset)
         if call is None:
             raise Unsupported(self._reason_against(op) or f"there is no rule for {op.type} of complex numbers")

@@ -16,17 +16,23 @@ CONTROL_FLOW = (*SWITCHES, *_MERGES, "Enter", "RefEnter", "Exit", "RefExit", "Ne
 
 def dependent_on_control_flow(graph_def: Any) -> set[str]:
     """Names of the nodes that are computed only sometimes, or in each round of a loop, and of all that need them."""
-    users: dict[str, list[str]] = {}
-    for node in graph_def.node:
-        for text in node.input:
-            users.setdefault(node_name(text), []).append(node.name)
+    users = _users(graph_def)
     pending = [node.name for node in graph_def.node if node.op in CONTROL_FLOW]
     found = set(pending)
     while pending:
-        new = [name for name in users.get(pending.pop(), ()) if name not in found]
+        new = [user.name for user in users.get(pending.pop(), ()) if user.name not in found]
         found.update(new)
         pending += new
     return found
+
+
+def _users(graph_def: Any) -> dict[str, list[Any]]:
+    """Name of a node -> those that need it or wait for it."""
+    users: dict[str, list[Any]] = {}
+    for node in graph_def.node:
+        for name in dict.fromkeys(map(node_name, node.input)):
+            users.setdefault(name, []).append(node)
+    return users
 
 
 def with_taken_branches(graph_def: Any, taken: Mapping[str, int]) -> Any:
@@ -39,7 +45,7 @@ def with_taken_branches(graph_def: Any, taken: Mapping[str, int]) -> Any:
         _index(text) == 1 and nodes[node_name(text)].op in _MERGES for node in nodes.values() for text in node.input
     ):
         return graph_def
-    dead = _dead_results(graph_def, nodes, taken)
+    dead = _dead_nodes(graph_def, taken)
     result = []
     for node in graph_def.node:
         if node.name in dead or node.name in taken:
@@ -54,18 +60,17 @@ def with_taken_branches(graph_def: Any, taken: Mapping[str, int]) -> Any:
     return with_nodes(graph_def, result)
 
 
-def _dead_results(graph_def: Any, nodes: Mapping[str, Any], taken: Mapping[str, int]) -> set[str]:
-    """Names of the nodes that are not computed."""
+def _dead_nodes(graph_def: Any, taken: Mapping[str, int]) -> set[str]:
+    """Names of the nodes that are not computed: an input is not there or, for a merge, none is."""
+    users = _users(graph_def)
     dead: set[str] = set()
-    changed = True
-    while changed:  # nodes are seldom far from their order
-        changed = False
-        for node in graph_def.node:
-            inputs = [text for text in node.input if node_name(text) in nodes]
-            states = [_is_dead(text, dead, taken) for text in inputs]
-            if node.name not in dead and states and (all(states) if node.op in _MERGES else any(states)):
+    pending = list(taken)
+    while pending:
+        for node in users.get(pending.pop(), ()):
+            states = [_is_dead(text, dead, taken) for text in node.input]
+            if node.name not in dead and (all(states) if node.op in _MERGES else any(states)):
                 dead.add(node.name)
-                changed = True
+                pending.append(node.name)
     return dead
 
 
