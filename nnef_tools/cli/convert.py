@@ -94,7 +94,11 @@ def _add_models(parser: Parser) -> None:
 
 def _add_conversion(parser: Parser) -> None:
     group = parser.add_argument_group("conversion")
-    group.add_argument("--fold-constants", action="store_true", help="compute what depends on constants only")
+    group.add_argument(
+        "--fold-constants",
+        action="store_true",
+        help="compute what depends on constants only (operators without a rule by TensorFlow, if it is installed)",
+    )
     group.add_argument("--optimize", action="store_true", help="rewrite the result for speed")
     group.add_argument("--dequantize", action="store_true", help="with --optimize: drop quantization")
     group.add_argument("--keep-io-names", action="store_true", help="keep the names of inputs and outputs")

@@ -9,9 +9,10 @@ there is no converter, and the rest is the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from os import PathLike
+from typing import Any, NamedTuple
 
 from ..budget import Limits, within
 from ..errors import ConversionError
@@ -21,9 +22,9 @@ from ..io.files import json_file, transaction
 from ..plugins import Modules
 from ..report import ModelFacts, Report, size_on_disk
 from ..verification.interface import operator_types
-from ..verification.real_values import tensor_codes
+from ..verification.real_values import Codes, tensor_codes
 from .job import Job, Log, Options, Progress
-from .stages import convert_graph, open_graph, open_model, replaced_shapes, verify, write
+from .stages import Conversion, OpenModel, convert_graph, open_graph, open_model, replaced_shapes, verify, write
 
 __all__ = ["convert_model", "open_graph"]
 
@@ -143,28 +144,7 @@ def _run(job: Job, log: Log) -> Report:
     options = job.options
     log.warnings += job.in_place_warning()
     log.warnings += job.plugins.warnings
-    source = open_model(
-        job.source,
-        job.format,
-        options.input_shapes,
-        options.input_names,
-        options.output_names,
-        {"signature": options.signature, "weights": options.weights},
-        job.plugins,
-        log,
-    )
-    log.warnings += source.warnings
-    source_types = operator_types(source.graph) if options.verifies else {}
-    source_codes = tensor_codes(source.graph) if options.verifies else {}
-    try:
-        result = convert_graph(job, source, log)
-    except ConversionError as error:
-        error.warnings = source.warnings  # what a reader leaves out may be the reason
-        replaced = replaced_shapes(job)
-        if replaced is not None:  # which is the reason, unless there are operators without a rule
-            without_rule = not all(refusal.implemented for refusal in error.refused)
-            error.hint = f"{replaced}; {error.hint}" if without_rule and error.hint else replaced
-        raise
+    source, result, source_types, source_codes = _opened_and_converted(job, log)
     mapping = result.mapping()
     verification = None
     if options.verifies:
@@ -191,3 +171,54 @@ def _run(job: Job, log: Log) -> Report:
         timings=log.timings,
         verification=verification,
     )
+
+
+class _Converted(NamedTuple):
+    """A source, what becomes of it, and what verification has to know of the source as it was before."""
+
+    source: OpenModel
+    result: Conversion
+    types: Mapping[str, str]
+    codes: Mapping[str, Codes]
+
+
+def _opened_and_converted(job: Job, log: Log) -> _Converted:
+    """Reads and converts the source.
+
+    Constants are folded while converting, so that weights keep their names. A reader that can fold them does so where
+    that is not enough, and where there is no converter.
+    """
+    can_fold = job.options.fold_constants and "fold_constants" in job.format.reader_options
+    if can_fold and job.route:
+        warnings = list(log.warnings)
+        try:
+            return _with_reader(job, log, {})
+        except ConversionError:
+            log.warnings = warnings
+    return _with_reader(job, log, {"fold_constants": True} if can_fold else {})
+
+
+def _with_reader(job: Job, log: Log, reader_options: Mapping[str, Any]) -> _Converted:
+    options = job.options
+    source = open_model(
+        job.source,
+        job.format,
+        options.input_shapes,
+        options.input_names,
+        options.output_names,
+        {"signature": options.signature, "weights": options.weights, **reader_options},
+        job.plugins,
+        log,
+    )
+    log.warnings += source.warnings
+    types = operator_types(source.graph) if options.verifies else {}
+    codes = tensor_codes(source.graph) if options.verifies else {}
+    try:
+        return _Converted(source, convert_graph(job, source, log), types, codes)
+    except ConversionError as error:
+        error.warnings = source.warnings  # what a reader leaves out may be the reason
+        replaced = replaced_shapes(job)
+        if replaced is not None:  # which is the reason, unless there are operators without a rule
+            without_rule = not all(refusal.implemented for refusal in error.refused)
+            error.hint = f"{replaced}; {error.hint}" if without_rule and error.hint else replaced
+        raise

@@ -10,52 +10,32 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
-from ...compose.axis_maps import Array, apply_matrix
-from ...compose.fourier import mirror_counts, waves
+from ...compose.axis_maps import Array
+from ...compose.complex_pairs import ComplexPair, real_pair
+from ...compose.fourier import inverse, real_inverse, transformed, waves
 from ...engine.rules import Float, Int, to_nnef
 from ...maths.generated import filled, positions
-from ..common import dtype_of, positive, reshape, shape, transpose
+from ..common import dtype_of, positive, reshape, shape, squeeze, transpose, unsqueeze
 
 
-def _dft(b: Builder, x: Tensor, length: int | None, axis: int, inverse: bool, onesided: bool) -> Tensor:
+def _dft(b: Builder, x: Tensor, length: int | None, axis: int, inverted: bool, onesided: bool) -> Tensor:
     own = shape(x)
-    k = positive(axis, len(own))
-    if k == len(own) - 1 or own[-1] not in (1, 2):
+    k, last = positive(axis, len(own)), len(own) - 1
+    if k == last or own[-1] not in (1, 2):
         raise Unsupported(f"axis {axis} of an input of shape {own}, whose last dimension must have extent 1 or 2")
     if length is None:
-        length = 2 * (own[k] - 1) if inverse and onesided else own[k]
+        length = 2 * (own[k] - 1) if inverted and onesided else own[k]
     if length < 1:
         raise Unsupported(f"dft_length = {length}")
-    if onesided and inverse:
-        return _real_inverse(b, x, length, k)
-    if onesided and own[-1] == 2:
+    if onesided and not inverted and own[-1] == 2:
         raise Unsupported("onesided = 1 is defined for real signals only")
-    cos, sin = waves(length // 2 + 1 if onesided else length, own[k], length)
-    if inverse:
-        cos, sin = cos / length, -sin / length
-    return _complex_product(b, x, k, cos, sin)
-
-
-def _complex_product(b: Builder, x: Tensor, axis: int, cos: Array, sin: Array) -> Tensor:
-    """The product of the matrix cos - i sin with x along the axis."""
-    last = len(shape(x)) - 1
-    if shape(x)[last] == 1:
-        return b.concat([apply_matrix(b, x, axis, cos), apply_matrix(b, x, axis, -sin)], axis=last)
-    direct, crossed = apply_matrix(b, x, axis, cos), apply_matrix(b, x, axis, sin)
-    re_cos, im_cos = b.split(direct, axis=last, ratios=[1, 1])
-    re_sin, im_sin = b.split(crossed, axis=last, ratios=[1, 1])
-    return b.concat([b.add(re_cos, im_sin), b.sub(im_cos, re_sin)], axis=last)
-
-
-def _real_inverse(b: Builder, x: Tensor, length: int, axis: int) -> Tensor:
-    """The real signal of half a spectrum: elements with a mirror image that was left out count twice."""
-    extent, last = shape(x)[axis], len(shape(x)) - 1
-    cos, sin = waves(length, extent, length)
-    count = mirror_counts(extent, length) / length
-    if shape(x)[last] == 1:
-        return apply_matrix(b, x, axis, cos * count)
-    re, im = b.split(x, axis=last, ratios=[1, 1])
-    return b.sub(apply_matrix(b, re, axis, cos * count), apply_matrix(b, im, axis, sin * count))
+    parts = [x] if own[-1] == 1 else b.split(x, axis=last, ratios=[1, 1])
+    re, *others = (squeeze(b, part, [last]) for part in parts)
+    z = ComplexPair(re, others[0]) if others else real_pair(b, re)
+    if inverted and onesided:
+        return unsqueeze(b, real_inverse(b, z, k, length), [last])
+    y = inverse(b, z, k, length) if inverted else transformed(b, z, k, length, length // 2 + 1 if onesided else None)
+    return b.stack([y.re, y.im], axis=last)
 
 
 @to_nnef("onnx", "DFT", since=17)

@@ -5,6 +5,7 @@ FAMILIES = (
     "batches",
     "color",
     "complex_values",
+    "constants",
     "control",
     "conv",
     "counting",

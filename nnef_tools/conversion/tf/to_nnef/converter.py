@@ -18,6 +18,7 @@ from ....model.channels import MIN_RANK, is_selected
 from ....model.dtypes import nnef_dtype
 from ...building import shapes
 from ...compose.complex_pairs import ComplexPair, constant_pair, is_complex
+from ...engine.refusal import DependsOnRefused, WithoutRule
 from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
 from ...engine.transform import CompiledTransform
@@ -79,7 +80,17 @@ class Converter(ConverterToNNEF):
         if self._is_complex(op):
             self._bind_results(op, self._complex_results(op, opset))
             return True
-        return super()._convert_by_rule(op, opset)
+        if super()._convert_by_rule(op, opset):
+            return True
+        if self.dialect == Converter.dialect and not self._mirror_unsupported and self._is_constant(op):
+            reason = self._reason_against(op) or f"there is no rule for {op.type}"
+            raise WithoutRule(reason, hint="its inputs are constants: with --fold-constants, TensorFlow evaluates it")
+        return False
+
+    def _is_constant(self, op: Operation) -> bool:
+        """Are the inputs of an operation constants, of which there is at least one?"""
+        targets = [self._tensors.get(t) for t in op.inputs if t.data is None]
+        return bool(op.inputs) and all(t is not None and self._builder.value(t) is not None for t in targets)
 
     # complex numbers
 
@@ -92,6 +103,8 @@ class Converter(ConverterToNNEF):
         )
 
     def _complex_results(self, op: Operation, opset: Mapping[str, int]) -> list[Any]:
+        if any(is_complex(t.dtype) and not isinstance(self._mapped(t), ComplexPair) for t in op.inputs):
+            raise DependsOnRefused(f"an input of {op.type} is the result of a refused operator")
         call = self._resolve(op, opset)
         if call is None:
             raise Unsupported(self._reason_against(op) or f"there is no rule for {op.type} of complex numbers")

@@ -133,8 +133,9 @@ def audio_spectrogram(
         raise Unsupported(f"the result is empty: there is no window of {window_size} in {samples} samples")
     length = 1 << (window_size - 1).bit_length()
     bins = length // 2 + 1
+    matrices = waves(bins, window_size, length)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window_size) / window_size)
-    filters = [(wave * window)[:, None, :] for wave in waves(bins, window_size, length)]
+    filters = [(wave * window)[:, None, :] for wave in matrices]
     signal = reshape(b, transpose(b, x, [1, 0]), [count, 1, samples])
     re, im = (
         b.conv(signal, b.constant(part, x.dtype), 0.0, stride=[stride], dilation=[1], padding=[(0, 0)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from ....budget import ask_constant
 from ....errors import FileError, FormatError
+from .branches import CONTROL_FLOW, SWITCHES, dependent_on_control_flow, with_taken_branches
 from .composites import INPUT_MARK, MARK
 from .graph_edit import data_inputs, node_name, reachable, sinks, with_nodes
 from .tensorflow import graph_def_class, require_tensorflow
@@ -60,7 +62,7 @@ def import_graph_def(graph_def: Any) -> Any:
     with graph.as_default():
         try:
             tf.import_graph_def(graph_def, name="")
-        except ValueError as error:
+        except (ValueError, tf.errors.OpError) as error:  # the latter for operators that it does not know
             raise FormatError(f"TensorFlow does not accept the graph: {str(error).splitlines()[0]}") from error
     return graph
 
@@ -73,49 +75,128 @@ def export_graph_def(graph: Any) -> Any:
 def fold_constant_tensors(graph_def: Any) -> Any:
     """A copy in which constants stand for what does not depend on placeholders but is used by what does.
 
-    Shape operations whose input has a fully known shape count as constant. Nodes with effects or random values, and
-    composites, are left. What nothing needs any more is left out.
+    Shape operations whose input has a fully known shape count as constant. Branches that are never taken are left out.
+    Nodes with effects or random values, and composites, are left, and so is what TensorFlow fails to evaluate. What
+    nothing needs any more is left out.
     """
     ends = sinks(graph_def)
     graph_def = _without_idle_waiting(graph_def)
-    while (folded_def := _fold_once(graph_def)) is not None:
-        graph_def = reachable(folded_def, ends)
-    return reachable(graph_def, ends)
+    failed: set[str] = set()
+    while (folded_def := _fold_once(graph_def, failed)) is not None:
+        graph_def = _reachable(folded_def, ends)
+    return _reachable(graph_def, ends)
+
+
+def _reachable(graph_def: Any, ends: Sequence[str]) -> Any:
+    """What leads to these nodes, as far as there are such."""
+    names = {node.name for node in graph_def.node}
+    return reachable(graph_def, [name for name in ends if name in names])
 
 
 def _without_idle_waiting(graph_def: Any) -> Any:
-    """Constants, and Identity of constants, need not wait for other nodes (unless these mark a composite)."""
+    """Constants, and Identity of constants, need not wait for other nodes.
+
+    Those that mark a composite do, and those in branches and loops, since waiting tells that they are there.
+    """
     result = type(graph_def)()
     result.CopyFrom(graph_def)
     constants = {node.name for node in result.node if node.op == "Const"}
+    inside = dependent_on_control_flow(graph_def)
     for node in result.node:
         is_copy = node.op == "Identity" and data_inputs(node)[0] in constants
-        if (node.op == "Const" or is_copy) and not any(key.startswith(MARK) for key in node.attr):
-            inputs = [text for text in node.input if not text.startswith("^")]
-            del node.input[:]
-            node.input.extend(inputs)
+        is_marked = any(key.startswith(MARK) for key in node.attr)
+        if (node.op == "Const" or is_copy) and not is_marked and node.name not in inside:
+            _set_inputs(node, [text for text in node.input if not text.startswith("^")])
     return result
 
 
-def _fold_once(graph_def: Any) -> Any:
-    """A copy with constants, None if there is nothing to evaluate."""
+def _set_inputs(node: Any, inputs: Sequence[str]) -> None:
+    del node.input[:]
+    node.input.extend(inputs)
+
+
+def _fold_once(graph_def: Any, failed: set[str]) -> Any:
+    """A copy with constants, None if there is nothing to evaluate. failed: gets what cannot be evaluated."""
     tf = require_tensorflow("to fold constants")
     graph = import_graph_def(graph_def)
     nodes = {node.name: node for node in graph_def.node}
     static = {op.name: _static_shape(op) for op in graph.get_operations() if op.type == "Shape"}
     constant = _constant_names(graph, nodes, {name for name, shape in static.items() if shape is not None})
-    wanted = _frontier(graph_def, nodes, constant)
+    inside = dependent_on_control_flow(graph_def)
+    choices = {
+        node.name: node.input[1]
+        for node in graph_def.node
+        if node.op in SWITCHES and node_name(node.input[1]) in constant - inside
+    }
+    wanted = [text for text in _frontier(graph_def, nodes, constant) if text not in failed]
     _ask_values(graph, constant)
-    values: dict[str, Any] = {text: static[text] for text in wanted if static.get(text) is not None}
-    rest = [text for text in wanted if text not in values]
-    if rest:
-        tensors = [text if ":" in text else f"{text}:0" for text in rest]
-        known = {f"{name}:0": shape for name, shape in static.items() if shape is not None}
-        with tf.compat.v1.Session(graph=graph) as session:
-            values.update(zip(rest, session.run(tensors, known), strict=True))
-    if not values:
+    known = {name: shape for name, shape in static.items() if shape is not None}
+    values = _evaluated(tf, graph_def, constant, known, [*wanted, *choices.values()])
+    failed.update(text for text in wanted if text not in values)
+    folds = {text: values[text] for text in wanted if text in values}
+    taken = {name: _taken(nodes[name], values[text]) for name, text in choices.items() if text in values}
+    if not folds and not taken:
         return None
-    return _with_constants(tf, graph, graph_def, values)
+    waiting = {name: _waits(name, nodes, constant & inside) for name in map(node_name, folds)}
+    folded_def = _with_constants(tf, graph, graph_def, folds, waiting) if folds else graph_def
+    return with_taken_branches(folded_def, taken) if taken else folded_def
+
+
+def _taken(switch: Any, value: Any) -> int:
+    """The position of the result of a switch that there is."""
+    if switch.op != "_SwitchN":
+        return int(bool(value))
+    last = switch.attr["num_outs"].i - 1
+    return int(value) if 0 <= int(value) <= last else int(last)
+
+
+def _waits(name: str, nodes: Mapping[str, Any], inside: set[str]) -> list[str]:
+    """The nodes that a constant in a branch or loop, or one that it is made of, waits for."""
+    found: dict[str, None] = {}
+    pending, seen = [name], {name}
+    while pending:
+        node = nodes[pending.pop()]
+        if node.name in inside:
+            found.update(dict.fromkeys(text for text in node.input if text.startswith("^")))
+            needed = [source for source in data_inputs(node) if source not in seen]
+            seen.update(needed)
+            pending += needed
+    return list(found)
+
+
+def _evaluated(
+    tf: Any, graph_def: Any, constant: set[str], known: Mapping[str, Any], wanted: Sequence[str]
+) -> dict[str, Any]:
+    """The values of results that are constant, those apart that TensorFlow fails to compute. known: shapes."""
+    texts = list(dict.fromkeys(wanted))
+    values = {text: known[node_name(text)] for text in texts if node_name(text) in known}
+    rest = [text for text in texts if text not in values]
+    if not rest:
+        return values
+    alone = reachable(_without_waiting(tf, graph_def, constant, known), map(node_name, rest))
+    tensors = {text: text if ":" in text else f"{text}:0" for text in rest}
+    with tf.compat.v1.Session(graph=import_graph_def(alone)) as session:
+        try:
+            return values | dict(zip(rest, session.run(list(tensors.values())), strict=True))
+        except tf.errors.OpError:  # find the one to leave
+            for text, tensor in tensors.items():
+                with suppress(tf.errors.OpError):
+                    values[text] = session.run(tensor)
+    return values
+
+
+def _without_waiting(tf: Any, graph_def: Any, constant: set[str], known: Mapping[str, Any]) -> Any:
+    """The constant nodes alone, which wait for nothing: whether they are needed is another question."""
+    result = []
+    for node in graph_def.node:
+        if node.name in known:
+            result.append(_const_node(tf, graph_def, node.name, known[node.name]))
+        elif node.name in constant:
+            copy = type(node)()
+            copy.CopyFrom(node)
+            _set_inputs(copy, [text for text in node.input if not text.startswith("^")])
+            result.append(copy)
+    return with_nodes(graph_def, result)
 
 
 def _ask_values(graph: Any, constant: set[str]) -> None:
@@ -140,7 +221,7 @@ def _constant_names(graph: Any, nodes: Mapping[str, Any], static: set[str]) -> s
     constant: set[str] = set()
     for op in graph.get_operations():  # inputs come first, except in loops
         if op.name in static or (
-            op.type not in (*_INPUTS, "PyFunc", "NoOp", "Assert")
+            op.type not in (*_INPUTS, *CONTROL_FLOW, "PyFunc", "NoOp", "Assert")
             and op.outputs
             and not (op.op_def is not None and op.op_def.is_stateful)
             and all(output.dtype.base_dtype.name not in _NOT_CONSTANT for output in op.outputs)
@@ -162,8 +243,10 @@ def _frontier(graph_def: Any, nodes: Mapping[str, Any], constant: set[str]) -> l
     return list(found)
 
 
-def _with_constants(tf: Any, graph: Any, graph_def: Any, values: Mapping[str, Any]) -> Any:
-    """Nodes replaced by constants; further results of a node get nodes of their own."""
+def _with_constants(
+    tf: Any, graph: Any, graph_def: Any, values: Mapping[str, Any], waiting: Mapping[str, Sequence[str]]
+) -> Any:
+    """Nodes replaced by constants; further results of a node get nodes of their own. waiting: what nodes wait for."""
     replaced: dict[str, str] = {}
     constants: dict[str, Any] = {}
     names = {node.name for node in graph_def.node}
@@ -177,6 +260,7 @@ def _with_constants(tf: Any, graph: Any, graph_def: Any, values: Mapping[str, An
             names.add(target)
             replaced[text] = target
         constants[target] = _const_node(tf, graph_def, target, value)
+        constants[target].input.extend(waiting[name])
     result = []
     for node in graph_def.node:
         new = constants.pop(node.name, None)
@@ -187,8 +271,7 @@ def _with_constants(tf: Any, graph: Any, graph_def: Any, values: Mapping[str, An
             continue
         copy = type(node)()
         copy.CopyFrom(node)
-        del copy.input[:]
-        copy.input.extend(replaced.get(text.removesuffix(":0"), text) for text in node.input)
+        _set_inputs(copy, [replaced.get(text.removesuffix(":0"), text) for text in node.input])
         result.append(copy)
     return with_nodes(graph_def, [*constants.values(), *result])
 

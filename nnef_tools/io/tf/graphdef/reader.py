@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ....errors import FileError, FormatError
+from ....errors import FileError, FormatError, MissingPackageError
 from ....model.graph import Graph
 from ...files import read_consistently
 from ...mapped import Bytes, read_file
@@ -30,7 +30,8 @@ class Reader:
     """Reads a GraphDef (`.pb`, or `.pbtxt` as text) into a Graph of the TensorFlow dialect.
 
     SavedModel folders, `.keras` and `.h5` files are read by TensorFlow, which must be installed. fold_constants:
-    evaluate what does not depend on inputs, by TensorFlow, too (the conversion does so without it).
+    evaluate what does not depend on inputs by TensorFlow, if that is installed and knows all operators of the graph
+    (the conversion does so for those that it has rules for).
 
     In the Graph, `op.type` is the operator and `op.name` the name of the node; inputs and outputs are lists; tensors
     are named `node` or, for further results, `node:1`. `op.attribs` has the attributes of the node and TensorFlow's
@@ -64,11 +65,18 @@ class Reader:
 
     def _built(self, path: Path, input_shapes: InputShapes | None) -> tuple[Graph, list[str]]:
         message, outputs = parse_file(path)
-        if self._fold_constants:
+        graph, warnings = build_graph(message, input_shapes, outputs)
+        if not self._fold_constants:
+            return graph, warnings
+        try:
             from .folding import folded
 
             message = parse(np.frombuffer(folded(encoded(message), input_shapes), np.uint8))
-        return build_graph(message, input_shapes, outputs)
+        except MissingPackageError:
+            return graph, warnings
+        except FormatError as error:
+            return graph, [*warnings, f"constants are not folded by TensorFlow: {error.message}"]
+        return build_graph(message, input_shapes, outputs)[0], warnings
 
 
 def encoded(message: Message) -> bytes:
