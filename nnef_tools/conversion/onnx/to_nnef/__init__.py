@@ -14,6 +14,7 @@ FAMILIES = (
     "group_query",
     "index",
     "linear",
+    "linear_attention",
     "microsoft",
     "move",
     "multi_head",
