@@ -10,6 +10,7 @@ FAMILIES = (
     "diffusion",
     "elementwise",
     "experimental",
+    "experts",
     "generate",
     "group_query",
     "index",
