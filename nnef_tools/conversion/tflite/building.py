@@ -16,6 +16,7 @@ import numpy as np
 from ...dialects.tflite.bridges import builtins
 from ...errors import Unsupported
 from ...model import Graph, Tensor
+from ...model.dtypes import integer_bits, is_integer
 from ..building.shapes import shape
 from ..building.target import Array, known
 from ..maths.padding import Pairs
@@ -114,6 +115,8 @@ class TfliteBuilder(TfBuilder):
         return self.reshape(y, [n + p + q for n, (p, q) in zip(own, pairs, strict=True)])
 
     def _cast(self, x: Tensor, dtype: Any) -> Tensor:
+        if is_integer(x.dtype) and integer_bits(x.dtype) < 8 and is_integer(dtype):  # the kernel knows only reals
+            x = self.cast_at_run_time(x, np.float32)
         return self.builtin("CAST", x, in_data_type=x.dtype, out_data_type=dtype)
 
     def _identity(self, x: Tensor) -> Tensor:

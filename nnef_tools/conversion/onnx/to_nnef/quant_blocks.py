@@ -32,14 +32,15 @@ CODE_BOOKS = (FP4, NF4)
 (Dettmers et al., QLoRA)."""
 
 
-def _unpacked(rows: Array, bits: int, count: int) -> Array:
-    """Codes of that many bits along the last axis of bytes, the lowest bits first."""
+def unpacked(rows: Array, bits: int, count: int) -> Array:
+    """Codes of that many bits along the last axis of bytes, the lowest bits first; the first `count` of them."""
     shifts = np.arange(0, 8, bits, dtype=np.uint8)
     codes = (rows[..., None] >> shifts) & (2**bits - 1)
     return np.asarray(codes.reshape(*rows.shape[:-1], -1)[..., :count])
 
 
-def _code_type(bits: int) -> type:
+def code_type(bits: int) -> type:
+    """The type of codes of that many bits."""
     if bits not in PACKED:
         raise Unsupported(f"bits = {bits}; onnxruntime has 2, 4 and 8")
     return PACKED[bits]
@@ -68,18 +69,18 @@ def matmul_n_bits(
     middle of the range by default, or given as reals. group_index: the block of each position of K, if they are not in
     order. Without codes the product is zero.
     """
-    dtype = _code_type(bits)
+    dtype = code_type(bits)
     if weight_prepacked:
         raise Unsupported(f"weight_prepacked = {weight_prepacked}: the codes are in the order of a CUDA kernel")
     if packed.size == 0:
         zero = b.constant(np.float32(0)) if bias is None else bias
         return expand_to(b, zero, [*shape(x)[:-1], N])
     blocks = -(-K // block_size)
-    weights = b.constant(_unpacked(packed.reshape(N, -1), bits, blocks * block_size)[:, :K].astype(dtype))
+    weights = b.constant(unpacked(packed.reshape(N, -1), bits, blocks * block_size)[:, :K].astype(dtype))
     if zero_points is None:
         zeros = b.constant(filled([N, blocks], 2 ** (bits - 1), np.uint8))
     elif zero_points.dtype == np.uint8:
-        zeros = b.constant(_unpacked(zero_points.reshape(N, -1), bits, blocks))
+        zeros = b.constant(unpacked(zero_points.reshape(N, -1), bits, blocks))
     else:
         zeros = b.constant(zero_points.reshape(N, blocks))
     scales = reshape(b, scales, [N, blocks])
@@ -176,7 +177,7 @@ def _unpacked_table(
     b: Builder, data: Tensor, scales: Tensor, zero_points: Tensor | None, bits: int
 ) -> tuple[Tensor, Tensor]:
     """Codes and zero points of a table of bytes."""
-    dtype = _code_type(bits)
+    dtype = code_type(bits)
     codes = b.value(data)
     zeros = None if zero_points is None else b.value(zero_points)
     if codes is None or (zero_points is not None and zeros is None):
@@ -185,6 +186,6 @@ def _unpacked_table(
     if zeros is None:
         zeros = filled(blocks, 2 ** (bits - 1), np.uint8)
     else:
-        zeros = _unpacked(zeros, bits, blocks[-1])
-    table = _unpacked(codes, bits, codes.shape[-1] * 8 // bits)
+        zeros = unpacked(zeros, bits, blocks[-1])
+    table = unpacked(codes, bits, codes.shape[-1] * 8 // bits)
     return b.constant(table.astype(dtype), base=data), b.constant(zeros.astype(dtype))
