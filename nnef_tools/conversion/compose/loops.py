@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ...budget import current
 from ...errors import InvalidOperator, Unsupported
 from ...model import Tensor
@@ -26,7 +28,13 @@ def selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
         return TensorList(tuple(selected(b, condition, first, second) for first, second in pairs), x.dtype)
     if shape(x) != shape(y):
         raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
-    return b.select(reshape(b, condition, [1] * len(shape(x))), x, y)
+    if x.dtype is np.bool_ and not shape(x):
+        known = [b.value(x), b.value(y)]
+        if known == [True, False]:
+            return reshape(b, condition, [])
+        if known == [False, True]:
+            return b.not_(reshape(b, condition, []))
+    return b.select(reshape(b, condition, []), x, y)
 
 
 Body = Callable[[int, list[Any]], tuple[Tensor, list[Any]]]
