@@ -23,7 +23,10 @@ def selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
         return x
     if isinstance(x, TensorList) and isinstance(y, TensorList):
         if len(x.items) != len(y.items):
-            raise Unsupported(f"the length of a sequence depends on the data: {len(x.items)} or {len(y.items)} items")
+            raise Unsupported(
+                f"the length of a sequence depends on the data: {len(x.items)} or {len(y.items)} items",
+                hint="let the model fill a tensor of constant extents",
+            )
         pairs = zip(x.items, y.items, strict=True)
         return TensorList(tuple(selected(b, condition, first, second) for first, second in pairs), x.dtype)
     if shape(x) != shape(y):
