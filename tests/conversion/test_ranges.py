@@ -59,6 +59,11 @@ def expression(b: Builder, rng: np.random.Generator, x: Tensor, value: Any, dept
     if kind == 4:
         y, result = expression(b, rng, x, value, depth - 1)
         return b.cast(b.clamp(b.cast(y, np.float32), -2.0, 3.0), np.int64), np.clip(result, -2, 3)
+    if kind == 5:
+        y, result = expression(b, rng, x, value, depth - 1)
+        number = float(rng.integers(1, 4))
+        rounded = b.floor(b.div(b.cast(y, np.float32), number))
+        return b.cast(b.abs(rounded), np.int64), np.abs(np.floor(result / number)).astype(np.int64)
     name = rng.choice(list(NUMBERS))
     (y, first), (z, second) = (expression(b, rng, x, value, depth - 1) for _ in range(2))
     return getattr(b, name)(y, z), NUMBERS[name](first, second)

@@ -33,12 +33,21 @@ def selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
         return either(b, condition, x, y)
     if shape(x) != shape(y):
         raise Unsupported(f"the shape of the result depends on the condition: {shape(x)} or {shape(y)}")
-    return b.select(reshape(b, condition, [1] * len(shape(x))), x, y)
+    if x.dtype is np.bool_ and not shape(x):
+        known = [b.value(x), b.value(y)]
+        if known == [True, False]:
+            return reshape(b, condition, [])
+        if known == [False, True]:
+            return b.not_(reshape(b, condition, []))
+    return b.select(reshape(b, condition, []), x, y)
 
 
 def _selected_list(b: Builder, condition: Tensor, x: TensorList, y: TensorList) -> TensorList:
     if len(x.items) != len(y.items):
-        raise Unsupported(f"the length of a list depends on the data: {len(x.items)} or {len(y.items)} items")
+        raise Unsupported(
+            f"the length of a list depends on the data: {len(x.items)} or {len(y.items)} items",
+            hint="let the model fill a tensor of constant extents",
+        )
     items = []
     for first, second in zip(x.items, y.items, strict=True):
         zeros = [

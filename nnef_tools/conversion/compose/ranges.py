@@ -34,6 +34,7 @@ TRUTH = Range(0, 1)
 
 _MOVES = frozenset(
     ("copy", "reshape", "squeeze", "unsqueeze", "transpose", "slice", "gather", "gather_nd", "tile", "split", "unstack")
+    + ("min_reduce", "max_reduce", "all_reduce", "any_reduce")
 )
 """Operations whose results have items of their first operand only."""
 
@@ -173,6 +174,15 @@ def _product(x: Range, y: Range) -> Range:
     return Range(min(ends), max(ends))
 
 
+def _quotient(x: Range, y: Range) -> Range:
+    """By a positive number; anything by others."""
+    return Range(min(x.low / y.low, x.low / y.high), max(x.high / y.low, x.high / y.high)) if y.low > 0 else ANY
+
+
+def _rounded(function: Callable[[float], float], x: Range) -> Range:
+    return Range(*(end if math.isinf(end) else function(end) for end in x))
+
+
 def _cast(op: Operation, ranges: list[Range | None]) -> Range | None:
     """Casts to integers truncate, casts to truth values compare with 0."""
     found, dtype = ranges[0], op.output.dtype
@@ -180,7 +190,7 @@ def _cast(op: Operation, ranges: list[Range | None]) -> Range | None:
         return found
     if dtype is np.bool_:
         return Range(0, 0) if found == (0, 0) else Range(1, 1) if found.low > 0 or found.high < 0 else TRUTH
-    return Range(*(end if math.isinf(end) else math.trunc(end) for end in found))
+    return _rounded(math.trunc, found)
 
 
 def _select(op: Operation, ranges: list[Range | None]) -> Range | None:
@@ -231,10 +241,6 @@ def _equal(x: Range, y: Range) -> Range:
     return Range(1, 1) if x.only is not None and x == y else TRUTH
 
 
-def _whole(rounded: Callable[[float], int], x: Range) -> Range:
-    return Range(*(end if math.isinf(end) else rounded(end) for end in x))
-
-
 def _inverted(x: Range) -> Range:
     return Range(1 - x.high, 1 - x.low)
 
@@ -263,11 +269,10 @@ _RULES: dict[str, Rule] = {
     "sub": _on_known(lambda x, y: Range(x.low - y.high, x.high - y.low)),
     "neg": _on_known(lambda x: Range(-x.high, -x.low)),
     "mul": _on_known(_product),
-    "min_reduce": _on_known(lambda x: x),
-    "max_reduce": _on_known(lambda x: x),
-    "all_reduce": _on_known(lambda x: x),
-    "any_reduce": _on_known(lambda x: x),
     "relu": _on_known(lambda x: Range(max(x.low, 0), max(x.high, 0))),
-    "floor": _on_known(lambda x: _whole(math.floor, x)),
-    "ceil": _on_known(lambda x: _whole(math.ceil, x)),
+    "div": _on_known(_quotient),
+    "abs": _on_known(lambda x: Range(max(x.low, -x.high, 0), max(-x.low, x.high))),
+    "floor": _on_known(lambda x: _rounded(math.floor, x)),
+    "ceil": _on_known(lambda x: _rounded(math.ceil, x)),
+    "round": _on_known(lambda x: _rounded(round, x)),
 }

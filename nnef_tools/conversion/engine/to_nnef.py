@@ -194,14 +194,13 @@ class ConverterToNNEF(Converter):
     def _convert_outputs(self) -> None:
         outputs: list[Tensor] = []
         self.outputs = self._final_tensors()
-        lists = [t.name for t in self.outputs if isinstance(self._mapped(t), TensorList)]
-        if lists:
-            raise ConversionError(
-                f"output '{lists[0]}' is a list of tensors, which NNEF does not have",
-                hint="let the model return the items one by one, or joined",
-            )
         for source in self.outputs:
             target = self._mapped(source)
+            if isinstance(target, TensorList):
+                raise ConversionError(
+                    f"output '{source.name}' is a list of {len(target.items)} tensors, which NNEF does not have",
+                    hint="let the model return the items one by one, or joined",
+                )
             shape = target.shape or ()
             if 0 in shape:
                 raise ConversionError(f"output '{source.name}' is empty (shape {list(shape)})")

@@ -125,7 +125,7 @@ def test_results_of_if_that_nothing_uses_may_differ_in_shape(random: Random) -> 
         >
     }}""")
     for taken in (False, True):
-        check(model, [np.array(taken), random(2, 3)], ops=["neg", "abs", "reshape", "select"])
+        check(model, [np.array(taken), random(2, 3)], ops=["neg", "abs", "select"])
 
 
 def test_branches_with_the_same_names(random: Random) -> None:
@@ -301,9 +301,7 @@ def test_loop_whose_end_is_computed(kind: str, n: int, random: Random) -> None:
     for scale in (0.5, 3.0):
         model = loop_model(*BOUNDED[kind], outputs="int64 k, float[3] y")
         result = check(model, [np.abs(random(3)) * scale, np.array(n), steps])
-        assert "Loop whose end is computed: all rounds that there can be are computed, and selected from" in (
-            result.converter.warnings
-        )
+        assert any("Loop whose end is computed" in warning for warning in result.converter.warnings)
 
 
 def test_ranges_decide_branches(random: Random) -> None:

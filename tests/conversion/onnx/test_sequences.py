@@ -129,7 +129,7 @@ def test_refused(nodes: str, reason: str) -> None:
 
 
 def test_sequences_are_no_inputs_or_outputs() -> None:
-    with pytest.raises(ConversionError, match="output 's' is a list of tensors"):
+    with pytest.raises(ConversionError, match="output 's' is a list of 2 tensors"):
         convert(model("s = SequenceConstruct(x, x)", outputs="seq(float[3,6]) s"), [])
     with pytest.raises(ConversionError, match="input 's' is a sequence"):
         convert(model("y = ConcatFromSequence<axis = 0>(s)", "seq(float[3,6]) s"), [])

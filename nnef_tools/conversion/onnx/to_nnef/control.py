@@ -95,7 +95,8 @@ def loop(b: Builder, limit: Tensor | None, condition: Tensor | None, *carried: T
         counts=body.inputs[0].has_consumer,
     )
     if not is_counted:
-        b.warnings["Loop whose end is computed: all rounds that there can be are computed, and selected from"] = None
+        text = f"Loop whose end is computed: all {len(collected)} rounds that there can be are made, and selected from"
+        b.warnings[text] = None
     return [*state, *_scanned(b, collected, wanted[len(carried) :], is_counted)]
 
 
