@@ -127,6 +127,7 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "exp": lambda x, y: tf.exp(_z(x, y)),
     "exp of imaginary": lambda x, y: tf.exp(1j * tf.cast(x, tf.complex64)),
     "log": lambda x, y: tf.math.log(_z(x, y)),
+    "sign": lambda x, y: tf.sign(tf.concat([_z(x, y), tf.zeros_like(_z(x, y))], 0)),
     "reciprocal": lambda x, y: tf.math.reciprocal(_z(x, y)),
     "cast": lambda x, y: tf.cast(_z(x, y), tf.complex128),
     "matmul": lambda x, y: tf.matmul(_z(x, y), _z(y, x), adjoint_b=True),
@@ -184,6 +185,14 @@ def test_analytic_signal() -> None:
     """A filter that is a complex constant, as in scipy.signal.hilbert."""
     weights = np.asarray([1, 2, 2, 2, 1, 0, 0, 0], np.complex64)
     check(lambda x: tf.abs(signal.ifft(signal.fft(tf.cast(x, tf.complex64)) * weights)), random(3, 8), **SCALED)
+
+
+def test_lists_of_complex_numbers() -> None:
+    """The items of a loop over rows."""
+    program = lambda r: signal.fft(tf.cast(r, tf.complex64))  # noqa: E731
+    check(lambda x: tf.abs(tf.map_fn(program, x, fn_output_signature=tf.complex64)), random(3, 8), **SCALED)
+    mapped = lambda z: tf.map_fn(tf.math.conj, z)  # noqa: E731
+    check(lambda x, y: parts(mapped(tf.complex(x, y))), X, Y)
 
 
 # tf.signal

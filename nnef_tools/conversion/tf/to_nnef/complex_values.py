@@ -190,6 +190,16 @@ def logarithm(b: Builder, z: ComplexPair) -> ComplexPair:
     return ComplexPair(b.log(magnitude(b, z)), atan2(b, z.im, z.re))
 
 
+@to_nnef(COMPLEX, "DivNoNan")
+def divide_no_nan(b: Builder, x: ComplexPair, y: ComplexPair) -> ComplexPair:
+    """DivNoNan: x / y, but zero where y is."""
+    is_zero = b.and_(b.eq(y.re, 0.0), b.eq(y.im, 0.0))
+    quotient = divided(b, x, ComplexPair(b.select(is_zero, 1.0, y.re), y.im))
+    zero = b.constant(0, y.re.dtype)
+    re, im = (b.select(*aligned(b, is_zero, zero, part)) for part in (quotient.re, quotient.im))
+    return ComplexPair(re, im)
+
+
 @to_nnef(COMPLEX, "OnesLike")
 def ones_like(b: Builder, z: ComplexPair) -> ComplexPair:
     """OnesLike: 1 + 0i."""

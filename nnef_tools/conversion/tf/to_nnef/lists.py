@@ -17,6 +17,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import shape, squeeze, unsqueeze
+from ...compose.complex_pairs import ComplexPair, constant_pair, is_complex
 from ...engine.rules import Array, Int, Ints, to_nnef
 
 
@@ -53,7 +54,8 @@ class TensorList:
         extents = self.extents if written is None else shape(written)
         if extents is None:
             raise Unsupported("an item of a list is read before it is written, and its shape is not known")
-        return b.constant(np.broadcast_to(np.zeros((), self.dtype), extents))
+        zeros = np.broadcast_to(np.zeros((), self.dtype), extents)
+        return constant_pair(b, zeros) if is_complex(self.dtype) else b.constant(zeros)  # type: ignore[return-value]
 
 
 def _as_list(value: Any) -> TensorList:
@@ -80,6 +82,11 @@ def stacked(b: Builder, items: list[Tensor], dtype: Any, extents: tuple[int, ...
         if extents is None:
             raise Unsupported("a list without items has no shape")
         return b.constant(np.zeros([0, *extents], dtype))
+    if isinstance(items[0], ComplexPair):
+        re, im = ([getattr(item, part) for item in items] for part in ("re", "im"))
+        return ComplexPair(  # type: ignore[return-value]
+            stacked(b, re, dtype, extents), stacked(b, im, dtype, extents)
+        )
     source = items[0].producer
     if source is not None and source.type == "unstack" and list(source.outputs) == items and not source.attribs["axis"]:
         return source.inputs[0]
@@ -93,7 +100,9 @@ def _unwritten(count: int) -> tuple[None, ...]:
 
 
 def parts(b: Builder, x: Tensor) -> tuple[Tensor, ...]:
-    """The parts of a tensor along its first axis, which is dropped."""
+    """The parts of a tensor, or of complex numbers, along the first axis, which is dropped."""
+    if isinstance(x, ComplexPair):
+        return tuple(map(ComplexPair, parts(b, x.re), parts(b, x.im)))
     count = shape(x)[0]
     if count == 0:
         return ()
