@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import nnef_tools
+
 from ...support.arrays import Array, random
-from ...support.tf_programs import raw, tf
+from ...support.tf_programs import freeze, raw, tf
 from .checks import check, refusal
 
 signal = tf.signal
@@ -240,6 +243,17 @@ def test_cepstra() -> None:
     check(program, random(2, 256), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("target", ["onnx", "tflite", "pb"])
+def test_front_end_in_other_formats(target: str, tmp_path: Path) -> None:
+    def program(x: Any) -> Any:
+        energies = tf.abs(signal.stft(x, 24, 16, 32)) ** 2
+        return tf.math.log(tf.tensordot(energies, signal.linear_to_mel_weight_matrix(6, 17, 8000, 20.0, 3900.0), 1) + 1)
+
+    (tmp_path / "model.pb").write_bytes(freeze(program, (1, 100)).graph_def.SerializeToString())
+    nnef_tools.convert_model(tmp_path / "model.pb", tmp_path / "model.nnef")
+    nnef_tools.convert_model(tmp_path / "model.nnef", tmp_path / f"back.{target}", verify=1)
+
+
 # operators for speech
 
 
@@ -280,6 +294,13 @@ def test_mfcc_of_limits_beyond_the_spectrum() -> None:
 
 
 # refusals
+
+
+def test_long_transforms_ask_the_budget() -> None:
+    reason = refusal(lambda x: tf.abs(signal.rfft(x, [2**31 - 1])), random(8))
+    assert "more than the limit of 67,108,864" in reason
+    reason = refusal(lambda x: tf.abs(signal.rfft(x, [2 * 16381])), random(2 * 16381))
+    assert "its matrix would be a constant of" in reason
 
 
 def _complex(*shape: int) -> Array:

@@ -84,9 +84,7 @@ def stacked(b: Builder, items: list[Tensor], dtype: Any, extents: tuple[int, ...
         return b.constant(np.zeros([0, *extents], dtype))
     if isinstance(items[0], ComplexPair):
         re, im = ([getattr(item, part) for item in items] for part in ("re", "im"))
-        return ComplexPair(  # type: ignore[return-value]
-            stacked(b, re, dtype, extents), stacked(b, im, dtype, extents)
-        )
+        return ComplexPair(stacked(b, re, dtype, extents), stacked(b, im, dtype, extents))
     source = items[0].producer
     if source is not None and source.type == "unstack" and list(source.outputs) == items and not source.attribs["axis"]:
         return source.inputs[0]
