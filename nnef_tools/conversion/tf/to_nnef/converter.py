@@ -27,7 +27,7 @@ from . import FAMILIES
 from .complex_values import COMPLEX, PARTWISE
 from .dilation import find_dilated
 from .lists import TensorList
-from .refused import REASONS
+from .refused import NO_VALUE, REASONS
 
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
@@ -83,13 +83,16 @@ class Converter(ConverterToNNEF):
             return True
         if super()._convert_by_rule(op, opset):
             return True
-        if self.dialect == Converter.dialect and not self._mirror_unsupported and self._is_constant(op):
-            reason = self._reason_against(op) or f"there is no rule for {op.type}"
-            raise WithoutRule(reason, hint="its inputs are constants: with --fold-constants, TensorFlow evaluates it")
+        reason = self._reason_against(op)
+        if reason not in NO_VALUE and not self._mirror_unsupported and self._is_folded_by_reader(op):
+            hint = "its inputs are constants: --fold-constants lets TensorFlow, if it is installed, evaluate it"
+            raise WithoutRule(reason or f"there is no rule for {op.type}", hint=hint)
         return False
 
-    def _is_constant(self, op: Operation) -> bool:
-        """Are the inputs of an operation constants, of which there is at least one?"""
+    def _is_folded_by_reader(self, op: Operation) -> bool:
+        """Can the reader be asked to evaluate an operation: are its inputs, at least one, constants?"""
+        if self.dialect != Converter.dialect:
+            return False
         targets = [self._tensors.get(t) for t in op.inputs if t.data is None]
         return bool(op.inputs) and all(t is not None and self._builder.value(t) is not None for t in targets)
 
