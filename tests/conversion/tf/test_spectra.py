@@ -308,7 +308,7 @@ def _complex(*shape: int) -> Array:
 
 
 def test_complex_inputs_and_outputs() -> None:
-    assert "input 'x0' has a data type that NNEF cannot carry: complex64" in refusal(tf.abs, _complex(4))
+    assert "input 'x0' is complex, which NNEF tensors are not" in refusal(tf.abs, _complex(4))
     assert "output 'y0' is complex, which NNEF tensors are not" in refusal(signal.rfft, random(8))
 
 

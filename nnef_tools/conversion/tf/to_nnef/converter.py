@@ -128,6 +128,15 @@ class Converter(ConverterToNNEF):
             for source, re, im in zip(op.outputs, *results, strict=False)
         ]
 
+    def _is_irreplaceable(self, op: Operation) -> bool:
+        return super()._is_irreplaceable(op) or self._is_complex(op)  # no plugin gets or gives complex numbers
+
+    def _convert_input(self, source: Tensor) -> Tensor:
+        if is_complex(source.dtype):
+            hint = "let the model take its real part and its imaginary part (tf.complex)"
+            raise ConversionError(f"input '{source.name}' is complex, which NNEF tensors are not", hint=hint)
+        return super()._convert_input(source)
+
     def _mapped(self, source: Tensor) -> Tensor:
         if source.data is not None and is_complex(source.dtype) and source not in self._tensors:
             self._tensors[source] = constant_pair(self._builder, np.asarray(source.data))  # type: ignore[assignment]
