@@ -14,6 +14,7 @@ import numpy as np
 from ...budget import ask_results
 from ...errors import Unsupported
 from ...model import Tensor
+from .complex_pairs import ComplexPair, constant_pair, is_complex
 from .nnef import Builder
 from .shapes import positive, shape, squeeze, unsqueeze
 
@@ -51,7 +52,8 @@ class TensorList:
         extents = self.extents if written is None else shape(written)
         if extents is None:
             raise Unsupported("an item of a list is read before it is written, and its shape is not known")
-        return b.constant(np.broadcast_to(np.zeros((), self.dtype), extents))
+        zeros = np.broadcast_to(np.zeros((), self.dtype), extents)
+        return constant_pair(b, zeros) if is_complex(self.dtype) else b.constant(zeros)  # type: ignore[return-value]
 
 
 def unwritten(count: int) -> tuple[None, ...]:
@@ -61,7 +63,9 @@ def unwritten(count: int) -> tuple[None, ...]:
 
 
 def parts(b: Builder, x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
-    """The parts of a tensor along an axis, which is dropped."""
+    """The parts of a tensor, or of complex numbers, along an axis, which is dropped."""
+    if isinstance(x, ComplexPair):
+        return tuple(map(ComplexPair, parts(b, x.re, axis), parts(b, x.im, axis)))
     k = positive(axis, len(shape(x)))
     count = shape(x)[k]
     if count == 0:
@@ -80,6 +84,9 @@ def stacked(
         if extents is None:
             raise Unsupported("a list without items has no shape")
         return b.constant(np.zeros([0, *extents], dtype))
+    if isinstance(items[0], ComplexPair):
+        re, im = ([getattr(item, part) for item in items] for part in ("re", "im"))
+        return ComplexPair(stacked(b, re, axis=axis), stacked(b, im, axis=axis))
     k = positive(axis, len(shape(items[0])) + 1)
     source = items[0].producer
     is_whole = source is not None and source.type == "unstack" and list(source.outputs) == items

@@ -14,11 +14,11 @@ import numpy as np
 from ...budget import ask_constant
 from ...errors import Unsupported
 from ...model import Tensor
+from ..building.complex_pairs import ComplexPair, Part, minus, multiplied, pair_of, parts, plus
 from ..building.nnef import Builder
 from ..building.shapes import reshape, shape, transpose
 from ..maths.generated import positions
 from .axis_maps import apply_matrix
-from .complex_pairs import ComplexPair, Part, minus, multiplied, pair_of, parts, plus
 from .slicing import padded, slice_axes
 
 Array = np.ndarray[Any, Any]
@@ -63,6 +63,24 @@ def mirror_counts(extent: int, length: int) -> Array:
     """
     n = positions(extent)
     return np.where((n == 0) | (2 * n == length), 1, np.where(2 * n < length, 2, 0))
+
+
+def is_in_two_steps(length: int, bins: int) -> bool:
+    """Is the transform of that length made of two short ones?"""
+    return length * bins > PLAIN_LIMIT and _factors(length) is not None
+
+
+def framed(b: Builder, x: Tensor, length: int, step: int) -> Tensor:
+    """`[.., extent]` -> `[.., frames, length]`: the frames of that length that begin at multiples of the step."""
+    *outer, extent = shape(x)
+    block = math.gcd(length, step)
+    frames = (extent - length) // step + 1
+    used = (frames - 1) * step + length
+    blocks = reshape(b, slice_axes(b, x, [0], [used], [len(outer)], [1]), [*outer, used // block, block])
+    begins, inside = positions(frames) * (step // block), positions(length // block)
+    ask_constant(frames * len(inside))
+    taken = b.gather(blocks, b.constant(np.add.outer(begins, inside).reshape(-1)), axis=len(outer))
+    return reshape(b, taken, [*outer, frames, length])
 
 
 def transformed(b: Builder, z: ComplexPair, axis: int, length: int, bins: int | None = None) -> ComplexPair:

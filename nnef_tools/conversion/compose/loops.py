@@ -11,10 +11,10 @@ import numpy as np
 from ...budget import current
 from ...errors import InvalidOperator, Unsupported
 from ...model import Tensor
+from ..building.complex_pairs import ComplexPair
 from ..building.lists import TensorList
 from ..building.nnef import Builder
 from ..building.shapes import reshape, shape
-from .complex_pairs import ComplexPair
 from .counts import either
 from .ranges import decided, implied, rounds_left, supposing
 

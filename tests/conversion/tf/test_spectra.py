@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import nnef_tools
+
 from ...support.arrays import Array, random
-from ...support.tf_programs import raw, tf
+from ...support.tf_programs import freeze, raw, tf
 from .checks import check, refusal
 
 signal = tf.signal
@@ -127,6 +130,7 @@ ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "exp": lambda x, y: tf.exp(_z(x, y)),
     "exp of imaginary": lambda x, y: tf.exp(1j * tf.cast(x, tf.complex64)),
     "log": lambda x, y: tf.math.log(_z(x, y)),
+    "sign": lambda x, y: tf.sign(tf.concat([_z(x, y), tf.zeros_like(_z(x, y))], 0)),
     "reciprocal": lambda x, y: tf.math.reciprocal(_z(x, y)),
     "cast": lambda x, y: tf.cast(_z(x, y), tf.complex128),
     "matmul": lambda x, y: tf.matmul(_z(x, y), _z(y, x), adjoint_b=True),
@@ -186,6 +190,14 @@ def test_analytic_signal() -> None:
     check(lambda x: tf.abs(signal.ifft(signal.fft(tf.cast(x, tf.complex64)) * weights)), random(3, 8), **SCALED)
 
 
+def test_lists_of_complex_numbers() -> None:
+    """The items of a loop over rows."""
+    program = lambda r: signal.fft(tf.cast(r, tf.complex64))  # noqa: E731
+    check(lambda x: tf.abs(tf.map_fn(program, x, fn_output_signature=tf.complex64)), random(3, 8), **SCALED)
+    mapped = lambda z: tf.map_fn(tf.math.conj, z)  # noqa: E731
+    check(lambda x, y: parts(mapped(tf.complex(x, y))), X, Y)
+
+
 # tf.signal
 
 
@@ -231,6 +243,17 @@ def test_cepstra() -> None:
     check(program, random(2, 256), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("target", ["onnx", "tflite", "pb"])
+def test_front_end_in_other_formats(target: str, tmp_path: Path) -> None:
+    def program(x: Any) -> Any:
+        energies = tf.abs(signal.stft(x, 24, 16, 32)) ** 2
+        return tf.math.log(tf.tensordot(energies, signal.linear_to_mel_weight_matrix(6, 17, 8000, 20.0, 3900.0), 1) + 1)
+
+    (tmp_path / "model.pb").write_bytes(freeze(program, (1, 100)).graph_def.SerializeToString())
+    nnef_tools.convert_model(tmp_path / "model.pb", tmp_path / "model.nnef")
+    nnef_tools.convert_model(tmp_path / "model.nnef", tmp_path / f"back.{target}", verify=1)
+
+
 # operators for speech
 
 
@@ -273,12 +296,19 @@ def test_mfcc_of_limits_beyond_the_spectrum() -> None:
 # refusals
 
 
+def test_long_transforms_ask_the_budget() -> None:
+    reason = refusal(lambda x: tf.abs(signal.rfft(x, [2**31 - 1])), random(8))
+    assert "more than the limit of 67,108,864" in reason
+    reason = refusal(lambda x: tf.abs(signal.rfft(x, [2 * 16381])), random(2 * 16381))
+    assert "its matrix would be a constant of" in reason
+
+
 def _complex(*shape: int) -> Array:
     return random(*shape).astype(np.complex64)
 
 
 def test_complex_inputs_and_outputs() -> None:
-    assert "input 'x0' has a data type that NNEF cannot carry: complex64" in refusal(tf.abs, _complex(4))
+    assert "input 'x0' is complex, which NNEF tensors are not" in refusal(tf.abs, _complex(4))
     assert "output 'y0' is complex, which NNEF tensors are not" in refusal(signal.rfft, random(8))
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
+from ...compose.arithmetic import gelu
 from ...compose.slicing import expand_to
 from ...engine.rules import to_nnef
 from ...maths.generated import filled, positions
 from ..common import reshape, shape, transpose, unsqueeze
-from .activation import gelu
 from .linear_attention import gated_product
 from .quant import dequantize_linear
 from .quant_blocks import code_type, unpacked

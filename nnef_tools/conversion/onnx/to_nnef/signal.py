@@ -9,10 +9,10 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ...building.complex_pairs import ComplexPair, real_pair
 from ...building.nnef import Builder
 from ...compose.axis_maps import Array
-from ...compose.complex_pairs import ComplexPair, real_pair
-from ...compose.fourier import inverse, real_inverse, transformed, waves
+from ...compose.fourier import framed, inverse, is_in_two_steps, real_inverse, transformed, waves
 from ...engine.rules import Float, Int, to_nnef
 from ...maths.generated import filled, positions
 from ..common import dtype_of, positive, reshape, shape, squeeze, transpose, unsqueeze
@@ -70,7 +70,10 @@ def stft(
     *,
     onesided: int = 1,
 ) -> Tensor:
-    """STFT -> conv: a filter for each real and imaginary part of each frequency, times the window."""
+    """STFT -> conv: a filter for each real and imaginary part of each frequency, times the window.
+
+    Long frames are gathered, and transformed in two steps.
+    """
     own = shape(signal)
     if len(own) == 2:
         own = [*own, 1]
@@ -83,6 +86,9 @@ def stft(
     if not 1 <= length <= extent or frame_step < 1:
         raise Unsupported(f"frames of {length} in steps of {frame_step} in a signal of {extent}")
     bins = length // 2 + 1 if onesided else length
+    if is_in_two_steps(length, bins):
+        frames = [squeeze(b, part, [2]) for part in b.split(signal, axis=2, ratios=[1, 1])] if parts == 2 else [signal]
+        return _spectra_of_frames(b, [reshape(b, x, [batch, extent]) for x in frames], length, frame_step, bins, window)
     cos, sin = waves(bins, length, length)
     rows = [np.stack([cos, sin][:parts], axis=1), np.stack([-sin, cos][:parts], axis=1)]
     filters = np.concatenate(rows, axis=0)  # [2 * bins, parts, length]
@@ -95,8 +101,19 @@ def stft(
         dilation=[1],
         padding=[(0, 0)],
     )
-    frames = shape(spectra)[2]
-    return transpose(b, reshape(b, spectra, [batch, 2, bins, frames]), [0, 3, 2, 1])
+    return transpose(b, reshape(b, spectra, [batch, 2, bins, shape(spectra)[2]]), [0, 3, 2, 1])
+
+
+def _spectra_of_frames(
+    b: Builder, parts: list[Tensor], length: int, step: int, bins: int, window: Tensor | None
+) -> Tensor:
+    """`[batch, extent]` of the real part, or of both -> `[batch, frames, bins, 2]`."""
+    frames = [framed(b, x, length, step) for x in parts]
+    if window is not None:
+        frames = [b.mul(x, reshape(b, window, [1, 1, length])) for x in frames]
+    z = ComplexPair(*frames) if len(frames) == 2 else real_pair(b, frames[0])
+    y = transformed(b, z, 2, length, bins)
+    return b.stack([y.re, y.im], axis=3)
 
 
 def _windowed(b: Builder, filters: Array, window: Tensor | None, signal: Tensor) -> Tensor:

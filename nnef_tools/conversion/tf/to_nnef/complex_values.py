@@ -1,4 +1,4 @@
-"""Operators on complex numbers, which are pairs of tensors while converting (compose/complex_pairs.py).
+"""Operators on complex numbers, which are pairs of tensors while converting (building/complex_pairs.py).
 
 An operator that exists for real numbers, too, has a second rule here, or is in `PARTWISE`.
 """
@@ -12,9 +12,7 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
-from ...building.nnef import Builder
-from ...building.shapes import aligned, shape
-from ...compose.complex_pairs import (
+from ...building.complex_pairs import (
     ComplexPair,
     conjugate,
     divided,
@@ -31,6 +29,8 @@ from ...compose.complex_pairs import (
     reciprocal,
     zeros_like,
 )
+from ...building.nnef import Builder
+from ...building.shapes import aligned, shape
 from ...compose.number_types import convert_dtype
 from ...compose.slicing import expand_to
 from ...engine.rules import Ints, to_nnef
@@ -188,6 +188,16 @@ def squared_difference(b: Builder, x: ComplexPair, y: ComplexPair) -> ComplexPai
 def logarithm(b: Builder, z: ComplexPair) -> ComplexPair:
     """Log: log(abs(z)) + i angle(z)."""
     return ComplexPair(b.log(magnitude(b, z)), atan2(b, z.im, z.re))
+
+
+@to_nnef(COMPLEX, "DivNoNan")
+def divide_no_nan(b: Builder, x: ComplexPair, y: ComplexPair) -> ComplexPair:
+    """DivNoNan: x / y, but zero where y is."""
+    is_zero = b.and_(b.eq(y.re, 0.0), b.eq(y.im, 0.0))
+    quotient = divided(b, x, ComplexPair(b.select(is_zero, 1.0, y.re), y.im))
+    zero = b.constant(0, y.re.dtype)
+    re, im = (b.select(*aligned(b, is_zero, zero, part)) for part in (quotient.re, quotient.im))
+    return ComplexPair(re, im)
 
 
 @to_nnef(COMPLEX, "OnesLike")

@@ -17,7 +17,7 @@ from ....model import Graph, Operation, Tensor
 from ....model.channels import MIN_RANK, is_selected
 from ....model.dtypes import nnef_dtype
 from ...building import shapes
-from ...compose.complex_pairs import ComplexPair, constant_pair, is_complex
+from ...building.complex_pairs import ComplexPair, constant_pair, is_complex
 from ...engine.refusal import DependsOnRefused, WithoutRule
 from ...engine.rules import Call, find_rule
 from ...engine.to_nnef import ConverterToNNEF
@@ -26,7 +26,7 @@ from ...maths import axis_orders
 from . import FAMILIES
 from .complex_values import COMPLEX, PARTWISE
 from .dilation import find_dilated
-from .refused import REASONS
+from .refused import NO_VALUE, REASONS
 
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
@@ -82,13 +82,16 @@ class Converter(ConverterToNNEF):
             return True
         if super()._convert_by_rule(op, opset):
             return True
-        if self.dialect == Converter.dialect and not self._mirror_unsupported and self._is_constant(op):
-            reason = self._reason_against(op) or f"there is no rule for {op.type}"
-            raise WithoutRule(reason, hint="its inputs are constants: with --fold-constants, TensorFlow evaluates it")
+        reason = self._reason_against(op)
+        if reason not in NO_VALUE and not self._mirror_unsupported and self._is_folded_by_reader(op):
+            hint = "its inputs are constants: --fold-constants lets TensorFlow, if it is installed, evaluate it"
+            raise WithoutRule(reason or f"there is no rule for {op.type}", hint=hint)
         return False
 
-    def _is_constant(self, op: Operation) -> bool:
-        """Are the inputs of an operation constants, of which there is at least one?"""
+    def _is_folded_by_reader(self, op: Operation) -> bool:
+        """Can the reader be asked to evaluate an operation: are its inputs, at least one, constants?"""
+        if self.dialect != Converter.dialect:
+            return False
         targets = [self._tensors.get(t) for t in op.inputs if t.data is None]
         return bool(op.inputs) and all(t is not None and self._builder.value(t) is not None for t in targets)
 
@@ -123,6 +126,15 @@ class Converter(ConverterToNNEF):
             ComplexPair(re, im) if is_complex(source.dtype) and re is not None and im is not None else re
             for source, re, im in zip(op.outputs, *results, strict=False)
         ]
+
+    def _is_irreplaceable(self, op: Operation) -> bool:
+        return super()._is_irreplaceable(op) or self._is_complex(op)  # no plugin gets or gives complex numbers
+
+    def _convert_input(self, source: Tensor) -> Tensor:
+        if is_complex(source.dtype):
+            hint = "let the model take its real part and its imaginary part (tf.complex)"
+            raise ConversionError(f"input '{source.name}' is complex, which NNEF tensors are not", hint=hint)
+        return super()._convert_input(source)
 
     def _mapped(self, source: Tensor) -> Tensor:
         if source.data is not None and is_complex(source.dtype) and source not in self._tensors:

@@ -53,5 +53,8 @@ _GROUPS: dict[str, tuple[str, ...]] = {
                 "QuantizedMaxPool", "QuantizedRelu", "Requantize", "RequantizationRange"),
 }  # fmt: skip
 
+NO_VALUE = (RANDOM, STATE, FILES, FOREIGN)
+"""The reasons against operators that give no constant of constants."""
+
 REASONS: dict[str, str] = {type: reason for reason, types in _GROUPS.items() for type in types}
 """Operator -> why there is no rule for it."""

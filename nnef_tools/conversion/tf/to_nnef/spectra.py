@@ -11,11 +11,11 @@ import numpy as np
 
 from ....errors import Unsupported
 from ....model import Tensor
+from ...building.complex_pairs import ComplexPair, magnitude, real_pair, squared_magnitude
 from ...building.nnef import Builder
 from ...building.shapes import positive, reshape, shape, transpose
 from ...compose.axis_maps import apply_matrix
 from ...compose.cepstra import cosine_matrix, mel_bands
-from ...compose.complex_pairs import ComplexPair, magnitude, real_pair, squared_magnitude
 from ...compose.fourier import inverse, real_inverse, transformed, waves
 from ...engine.rules import Int, Ints, to_nnef
 from .complex_values import complex_only

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...model import Tensor
-from ..building.nnef import Builder
-from ..building.shapes import aligned, shape
+from .nnef import Builder
+from .shapes import aligned, shape
 
 Array = np.ndarray[Any, Any]
 Part = Tensor | None
