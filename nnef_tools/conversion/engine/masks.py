@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from ...errors import shape_text
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer
 from ..building.nnef import Builder
@@ -31,6 +32,14 @@ def check_masks(b: Builder, op: Operation, given: Sequence[Tensor | None], resul
         raise b.masks.refuse("its result would not tell which of them count")
 
 
+def open_ends(graph: Graph, results: Iterable[Tensor], unknown: Collection[Tensor]) -> dict[Tensor, str]:
+    """The tensors whose extents must be known: the outputs, and what operators with unknown results read, if any."""
+    ends = {t: f"that of output '{t.name}'" for t in results}
+    left_out = [op for op in graph.operations if any(t in unknown for t in op.outputs)] if unknown else []
+    ends.update((t, "") for op in left_out for t in (*op.inputs, *op.captures))
+    return ends
+
+
 def leading_to(b: Builder, made: Mapping[Tensor, Tensor], ends: Mapping[Tensor, str]) -> dict[Operation, str]:
     """The operators with extents that depend on the data that lead to one of the ends -> what is said of that.
 
@@ -46,6 +55,36 @@ def leading_to(b: Builder, made: Mapping[Tensor, Tensor], ends: Mapping[Tensor, 
                 found[op] = text
                 pending.extend((*op.inputs, *op.captures))
     return found
+
+
+class Room:
+    """Outputs with room for more rows than there may be. names: number of rows -> the name of the output that tells it.
+
+    warnings: what users have to know of them.
+    """
+
+    def __init__(self, b: Builder) -> None:
+        self._masks = b.masks
+        self._counts: list[dict[int, Tensor]] = []
+        self.names: dict[Tensor, str] = {}
+        self.warnings: list[str] = []
+
+    def packed(self, source: Tensor, target: Tensor) -> Tensor:
+        """The target of an output, with its rows in front of zeros."""
+        counts = {axis: self._masks.count(mask) for axis, mask in self._masks.of(target).items()}
+        self._counts.append(counts)
+        for axis, count in counts.items():
+            name = self.names.setdefault(count, f"{source.name}_count")
+            self.warnings.append(
+                f"output '{source.name}' has room for {shape_text(target.shape)}; how many rows of axis {axis} count "
+                f"is the further output '{name}', and the others are 0"
+            )
+        return self._masks.packed(target)
+
+    def places(self, outputs: int) -> list[dict[int, int]]:
+        """For each output, axis -> the place of the output with its number of rows. outputs: how many come before."""
+        order = list(self.names)
+        return [{axis: outputs + order.index(count) for axis, count in counts.items()} for counts in self._counts]
 
 
 def drop_held(b: Builder) -> None:

@@ -5,6 +5,7 @@ FAMILIES = (
     "attention",
     "control",
     "conv",
+    "detection",
     "elementwise",
     "generate",
     "index",

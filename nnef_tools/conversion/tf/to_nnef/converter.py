@@ -22,6 +22,7 @@ from ...maths import axis_orders
 from . import FAMILIES
 from .dilation import find_dilated
 from .lists import TensorList
+from .masks import COMBINING
 from .refused import REASONS
 
 for _family in FAMILIES:
@@ -42,6 +43,7 @@ class Converter(ConverterToNNEF):
     """Converts a graph of io.tf.graphdef to NNEF."""
 
     dialect = "tf"
+    combining = COMBINING
     _globals: Mapping[str, Any] = {"_lite_": False}  # transforms that also serve TensorFlow Lite ask for it
 
     _replaced: dict[Operation, Mapping[str, Any]]  # operations that are converted with other attributes
