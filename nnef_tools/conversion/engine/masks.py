@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...errors import shape_text
+from ...language.names import sanitize_identifier
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer
+from ...model.rows import CountedRows
 from ..building.nnef import Builder
 
 
@@ -60,31 +62,34 @@ def leading_to(b: Builder, made: Mapping[Tensor, Tensor], ends: Mapping[Tensor, 
 class Room:
     """Outputs with room for more rows than there may be. names: number of rows -> the name of the output that tells it.
 
-    warnings: what users have to know of them.
+    rows: the axes. warnings: what users have to know of them.
     """
 
     def __init__(self, b: Builder) -> None:
         self._masks = b.masks
-        self._counts: list[dict[int, Tensor]] = []
+        self.rows: list[CountedRows] = []
         self.names: dict[Tensor, str] = {}
         self.warnings: list[str] = []
 
     def packed(self, source: Tensor, target: Tensor) -> Tensor:
         """The target of an output, with its rows in front of zeros."""
-        counts = {axis: self._masks.count(mask) for axis, mask in self._masks.of(target).items()}
-        self._counts.append(counts)
-        for axis, count in counts.items():
-            name = self.names.setdefault(count, f"{source.name}_count")
+        for axis, mask in self._masks.of(target).items():
+            name = self.names.setdefault(self._masks.count(mask), f"{source.name}_count")
+            self.rows.append(CountedRows(str(source.name), axis, mask.volume or 0, name))
             self.warnings.append(
                 f"output '{source.name}' has room for {shape_text(target.shape)}; how many rows of axis {axis} count "
                 f"is the further output '{name}', and the others are 0"
             )
         return self._masks.packed(target)
 
-    def places(self, outputs: int) -> list[dict[int, int]]:
-        """For each output, axis -> the place of the output with its number of rows. outputs: how many come before."""
-        order = list(self.names)
-        return [{axis: outputs + order.index(count) for axis, count in counts.items()} for counts in self._counts]
+
+def name_counts(graph: Graph, counted: Sequence[tuple[str, Tensor]], reserved: Collection[str] = ()) -> None:
+    """Names the outputs that tell numbers of rows: pairs of the name that is wanted and the tensor."""
+    own = {target for _, target in counted}
+    taken = {str(t.name) for t in graph.tensors if t.name and t not in own}.union(reserved)
+    for name, target in counted:
+        target.name = sanitize_identifier(name, taken)
+        taken.add(target.name)
 
 
 def drop_held(b: Builder) -> None:

@@ -39,7 +39,7 @@ from ..building.shapes import unsqueeze
 from ..maths import axis_orders
 from ..maths.quantization import codes_of
 from .base import Converter, is_missing
-from .masks import Room, check_masks, drop_held, has_counts, leading_to, open_ends
+from .masks import Room, check_masks, drop_held, has_counts, leading_to, name_counts, open_ends
 from .refusal import DependsOnRefused, is_known, unknown_shape
 from .rules import Call, Rule, all_rules, find_counting, find_rule
 from .source_names import keep_source_names
@@ -70,7 +70,6 @@ class ConverterToNNEF(Converter):
     combining: Collection[str] = ()
     """The operators that may combine rows: their rules make no use of their number; see `building/masked.py`."""
     _builder: Builder
-    counts: Sequence[Mapping[int, int]] = ()  # for each output, axis -> the place of the output with its number of rows
     _counted: list[tuple[str, Tensor]]  # the outputs with numbers of rows, and their names
     _made: dict[Operation, Sequence[Operation]]  # operation of the source -> those that it became
     _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
@@ -213,7 +212,7 @@ class ConverterToNNEF(Converter):
             outputs.append(target)
         self._tensors.update(reversed(self._interface))  # the first place counts for a tensor with several
         self._counted = [(name, self._copy(count)) for count, name in room.names.items()]
-        self.counts = room.places(len(outputs))
+        self.counted_rows = room.rows
         self.warnings += room.warnings
         self._target.outputs = [*outputs, *(count for _, count in self._counted)]
 
@@ -456,10 +455,12 @@ class ConverterToNNEF(Converter):
             types = (str(op.type) for op in self._target.operations)
             reserved = {*Library().fragments, *self._custom_fragments, *types}
             keep_source_names(self._target, self._origins(), reserved)
+            name_counts(self._target, self._counted, reserved)
             return
         if self._keep_io_names:
             self._name_io()
         generate_tensor_names_from_op_type(self._target, keep_io_names=self._keep_io_names)
+        name_counts(self._target, self._counted)
         labels = FreshLabels()
         for op in self._target.operations:
             if op.type == "variable":
@@ -470,9 +471,7 @@ class ConverterToNNEF(Converter):
         for source, target in self._interface:
             target.name = sanitize_identifier(source.name or "io", taken)
             taken.add(target.name)
-        for name, target in self._counted:
-            target.name = sanitize_identifier(name, taken)
-            taken.add(target.name)
+        name_counts(self._target, self._counted, taken)
 
     def _make_variables(self) -> None:
         """Makes variables of constants, apart from numbers of rank 0 that have a literal and are not quantized."""

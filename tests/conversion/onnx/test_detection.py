@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto
 
+from nnef_tools import convert_model, load_model
 from nnef_tools.conversion.onnx_to_nnef import Converter
 
 from ...support.arrays import Array
@@ -82,3 +86,18 @@ def test_the_warning_names_the_number() -> None:
     converter = Converter(fixed_nms=True)
     converter(read_model(model))
     assert any("output 'y' has room for [8, 3]" in text and "'y_count'" in text for text in converter.warnings)
+
+
+@pytest.mark.parametrize("suffix", ["nnef.tgz", "onnx", "pb", "tflite"])
+def test_other_formats_are_verified_by_the_rows_that_count(suffix: str, tmp_path: Path) -> None:
+    model = suppression((1, 2, 15), 6, 0.4, 0.3, "int64[k,3] y|y = Identity(chosen)")
+    source, middle = tmp_path / "m.onnx", tmp_path / "m.nnef"
+    onnx.save(model, source)
+    convert_model(source, middle, output_format="nnef", fixed_nms=True)
+    if suffix == "onnx":
+        convert_model(middle, tmp_path / "back.onnx", verify=2, random="uniform(0, 1)")
+        return
+    report = convert_model(source, tmp_path / f"m.{suffix}", fixed_nms=True, verify=2, random="uniform(0, 1)")
+    assert report.verification is not None
+    assert [check.source for check in report.verification.outputs] == ["y", "y_count"]
+    assert load_model(tmp_path / f"m.{suffix}").outputs[1].name.partition(":")[0] == "y_count"
