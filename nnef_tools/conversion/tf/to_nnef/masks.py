@@ -11,6 +11,7 @@ from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import shape
 from ...compose.counts import (
+    at_most,
     brought_to,
     counted_range,
     counts_of,
@@ -91,13 +92,13 @@ def slice_to(b: Builder, x: Tensor, begin: Tensor, size: Tensor) -> Tensor | Non
 
 @counting("tf", "StridedSlice")
 def strided_slice(b: Builder, x: Tensor, begin: Tensor, end: Tensor, strides: Tensor, **attribs: Any) -> Tensor | None:
-    """StridedSlice of rows that are counted: whole axes only."""
+    """StridedSlice of rows that are counted: all of them, or the first ones up to a limit."""
     bounds = [b.value(t) for t in (begin, end, strides)]
     if any(value is None for value in bounds):
         raise Unsupported("a slice whose begin or end depends on the data")
     if x not in b.masks:
         return None
-    first, _, step = (np.asarray(value).reshape(-1) for value in bounds)
+    first, last, step = (np.asarray(value).reshape(-1) for value in bounds)
     masks = {
         name: int(attribs.get(f"{name}_mask") or 0) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
     }
@@ -108,8 +109,12 @@ def strided_slice(b: Builder, x: Tensor, begin: Tensor, end: Tensor, strides: Te
             later = sum(not masks["new_axis"] >> j & 1 for j in range(k + 1, entries))
             axis = own - later
         elif not on["new_axis"]:
-            whole = (on["begin"] or first[k] == 0) and on["end"] and step[k] == 1 and not on["shrink_axis"]
-            if axis in b.masks.of(x) and not whole:
-                raise b.masks.refuse("a slice takes a part of them")
+            if axis in b.masks.of(x):
+                if not (on["begin"] or first[k] == 0) or step[k] != 1 or on["shrink_axis"]:
+                    raise b.masks.refuse("a slice takes a part of them that does not begin at 0, or single ones")
+                if not on["end"] and not last[k] > 0:
+                    raise b.masks.refuse("a slice leaves out the last of them")
+                if not on["end"] and last[k] < shape(x)[axis]:
+                    x = at_most(b, x, axis, int(last[k]))
             axis += 1
-    return None
+    return move.strided_slice(b, x, begin, end, [int(n) for n in step], **attribs)
