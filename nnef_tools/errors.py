@@ -167,6 +167,7 @@ _IN_PYTHON = {
     "--input-format": "input_format='..'",
     "--output-format": "output_format='..'",
     "--static-only": "static_only=True",
+    "--fixed-nms": "fixed_nms=True",
     "--mirror-unsupported": "mirror_unsupported=True",
     "--standard-only": "standard_only=True",
     "--signature": "signature='..'",

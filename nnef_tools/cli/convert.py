@@ -90,6 +90,12 @@ def _add_models(parser: Parser) -> None:
     )
     add_reader_options(group)
     group.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
+    group.add_argument(
+        "--fixed-nms",
+        action="store_true",
+        help="give outputs whose number of rows depends on the data, such as the boxes that non-maximum suppression "
+        "chooses, room for the most there can be, and add an output with the number",
+    )
 
 
 def _add_conversion(parser: Parser) -> None:
@@ -221,6 +227,7 @@ def _run(args: argparse.Namespace) -> int:
             input_names=args.input_names,
             output_names=args.output_names,
             static_only=args.static_only,
+            fixed_nms=args.fixed_nms,
             tensor_mapping=tensor_mapping,
             annotate_shapes=args.annotate_shapes,
             compress=args.compress,

@@ -1,4 +1,4 @@
-"""Custom operation for detected objects: `multiclass_nms`; see `extensions.nnef`."""
+"""Custom operations for detected objects: `multiclass_nms`, `non_max_suppression`; see `extensions.nnef`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from ..budget import ask_extent, ask_items
 from .broadcast import Array
 from .checks import check, check_rank
 from .definition import op
+
+LOWEST = -3.4028234663852886e38
+"""A threshold of scores that all finite ones but this pass."""
 
 
 def _nms_shape(
@@ -89,3 +92,63 @@ def _suppress(corners: Array, threshold: float, eta: float) -> list[int]:
             if eta < 1 and threshold > 0.5:
                 threshold *= eta
     return kept
+
+
+def _suppression_shape(
+    boxes: Sequence[int],
+    scores: Sequence[int],
+    *,
+    max_boxes: int,
+    positions: int,
+    iou_threshold: float,
+    score_threshold: float = LOWEST,
+) -> tuple[list[int], list[int]]:
+    check_rank("scores", scores, 3)
+    images, classes, count = scores
+    check(list(boxes) == [images, count, 4], f"'boxes' must have shape {[images, count, 4]}, got {list(boxes)}")
+    check(positions == count, f"'positions' must be the number of boxes, {count}, got {positions}")
+    check(max_boxes >= 1, f"'max_boxes' must be positive, got {max_boxes}")
+    ask_extent(images * classes, "its classes")
+    ask_items(images * classes * max_boxes)
+    return [images, classes, max_boxes], [images, classes]
+
+
+@op("non_max_suppression", shape=_suppression_shape)
+def non_max_suppression(
+    boxes: Array,
+    scores: Array,
+    *,
+    max_boxes: int,
+    positions: int,
+    iou_threshold: float,
+    score_threshold: float = LOWEST,
+) -> tuple[Array, Array]:
+    """The best boxes of each class of which none overlaps a better one by more than the threshold."""
+    images, classes, _ = scores.shape
+    indices = np.zeros((images, classes, max_boxes), np.int64)
+    counts = np.zeros((images, classes), np.int64)
+    first, second = boxes[..., :2], boxes[..., 2:]
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    areas = np.prod(high - low, axis=-1)
+    for image in range(images):
+        for kind in range(classes):
+            own = scores[image, kind]
+            left = np.flatnonzero(own > max(own.dtype.type(score_threshold), own.dtype.type(LOWEST)))
+            left = left[np.argsort(-own[left], kind="stable")]
+            chosen = _greedy(low[image], high[image], areas[image], left, iou_threshold, max_boxes)
+            indices[image, kind, : len(chosen)] = chosen
+            counts[image, kind] = len(chosen)
+    return indices, counts
+
+
+def _greedy(low: Array, high: Array, areas: Array, left: Array, threshold: float, limit: int) -> list[int]:
+    """Positions of boxes, of those given in the order in which they are tried. Steps as in the fragment's body."""
+    chosen: list[int] = []
+    limit_of_overlap = low.dtype.type(threshold)
+    while len(left) and len(chosen) < limit:
+        best, left = left[0], left[1:]
+        chosen.append(int(best))
+        sides = np.maximum(np.minimum(high[best], high[left]) - np.maximum(low[best], low[left]), 0)
+        common = sides[:, 0] * sides[:, 1]
+        left = left[~(common / (areas[best] + areas[left] - common) > limit_of_overlap)]
+    return chosen

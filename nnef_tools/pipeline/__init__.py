@@ -68,6 +68,7 @@ def convert_model(
     weights: str | PathLike[str] | None = None,
     verify_strict: bool = False,
     verify_inputs: str | PathLike[str] | None = None,
+    fixed_nms: bool = False,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -92,7 +93,9 @@ def convert_model(
     the model. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
     everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
     defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model with several to
-    convert. weights: the file with the weights of a Caffe net, if it is not beside it under the same name.
+    convert. weights: the file with the weights of a Caffe net, if it is not beside it under the same name. fixed_nms:
+    outputs whose number of rows depends on the data, as that of the boxes that non-maximum suppression chooses, have
+    room for the most there can be, and a further output tells the number.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -113,6 +116,7 @@ def convert_model(
         input_names=input_names,
         output_names=output_names,
         static_only=static_only,
+        fixed_nms=fixed_nms,
         tensor_mapping=tensor_mapping,
         annotate_shapes=annotate_shapes,
         compress=compress,

@@ -44,6 +44,7 @@ class Options(NamedTuple):
     input_names: Sequence[str] | None
     output_names: Sequence[str] | None
     static_only: bool
+    fixed_nms: bool
     tensor_mapping: str | PathLike[str] | None
     annotate_shapes: bool
     compress: int | None
@@ -203,7 +204,7 @@ CONVERTER_OPTIONS = {
         name: name
         for name in (
             *("custom_shapes", "custom_fragments", "mirror_unsupported", "keep_io_names", "keep_names", "io_transpose"),
-            *("fold_constants", "standard_only", "static_only", "opset"),
+            *("fold_constants", "standard_only", "static_only", "fixed_nms", "opset"),
         )
     },
 }

@@ -250,7 +250,7 @@ def _converted(job: Job, step: Step, state: Conversion, log: Log, *, is_last: bo
     is_first = not state.route
     interface = state.interface
     if is_first:
-        interface = Interface.of(state.graph, converter.outputs)
+        interface = Interface.of(state.graph, converter.outputs).with_rows(converter.counted_rows)
     if transposes:
         interface = interface.transposed(job.options.io_transpose, channels_last=step.target is HUB)
     between = state.between

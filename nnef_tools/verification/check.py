@@ -28,6 +28,7 @@ from .first_difference import find_first_difference
 from .interface import Hub, Insides, Interface
 from .quantization_tolerance import MOST_STEPS, QuantizationSteps
 from .replay import replaying
+from .room import WithRoom
 from .verdicts import ABSOLUTE_TOLERANCE, TOLERANCE, Models, Run, Verdict, Verdicts
 
 MOST_INPUTS = 16
@@ -85,6 +86,8 @@ def verify_conversion(
     random = random_source(distribution, seed, _ranges(graph, interface))
     candidate = _executor(target, custom_operators)
     reference, comment = open_source(source, candidate.backend, reader_options or {}, input_shapes)
+    if interface.rows:
+        reference = WithRoom(reference, interface.rows)
     models = Models(reference, candidate, interface.inputs, interface.outputs, interface.empty)
     judge = None if graph is None else _judge(graph, interface, custom_operators)
     verdicts = Verdicts(models, quantization_steps, judge, judge_has_source_names=of_source)

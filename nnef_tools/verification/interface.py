@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ..dialects.onnx.state import METADATA_PROPS, read_states
 from ..model import Graph, Tensor
 from ..model.channels import TO_LAST, TO_SECOND, ChannelMove, Selection, is_selected
 from ..model.copying import copy_graph
 from ..model.dtypes import is_integer
+from ..model.rows import CountedRows
 from ..ops.quantization import Quantization
 from .real_values import Codes
 
@@ -60,12 +63,14 @@ class Port(NamedTuple):
 class Interface(NamedTuple):
     """The inputs and outputs of the source graph, in order, as they were just before conversion.
 
-    empty: inputs without items, with their shapes. The converted model does not have them.
+    empty: inputs without items, with their shapes. The converted model does not have them. rows: of outputs that have
+    room for more in the converted model, which also tells their numbers; these are the last outputs.
     """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     empty: tuple[tuple[Port, tuple[int | None, ...]], ...] = ()
+    rows: tuple[CountedRows, ...] = ()
 
     @classmethod
     def of(cls, graph: Graph, outputs: Sequence[Tensor]) -> Interface:
@@ -81,6 +86,11 @@ class Interface(NamedTuple):
             tuple(Port.of(tensor) for tensor in outputs if tensor.name not in hidden),
             tuple((Port.of(tensor), tensor.shape or ()) for tensor in inputs if tensor.volume == 0),
         )
+
+    def with_rows(self, rows: Sequence[CountedRows]) -> Interface:
+        """The interface with the numbers of rows as further outputs."""
+        counts = (Port(name, np.int64) for name in dict.fromkeys(item.number for item in rows))
+        return self._replace(outputs=(*self.outputs, *counts), rows=tuple(rows))
 
     def transposed(self, selected: Selection, channels_last: bool) -> Interface:
         """The interface if the converted model has the channels of the selected tensors elsewhere.

@@ -295,6 +295,7 @@ def test_extensions() -> None:
         candidates=5,
         kept=4,
     )
+    agree("non_max_suppression", random(2, 6, 4), random(2, 3, 6), max_boxes=4, positions=6, iou_threshold=0.2)
     a, b = np.random.default_rng(0).integers(0, 20, (2, 3, 4))
     for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
         agree(name, a, b[:, 0])

@@ -1,4 +1,4 @@
-"""`multiclass_nms`: shape rule, and results worked out by hand. Further tests: tests/conversion/caffe."""
+"""Suppression of boxes: shape rules, and results worked out by hand. Further tests: tests/conversion."""
 
 from __future__ import annotations
 
@@ -56,3 +56,24 @@ def test_without_any_box_there_is_the_number_of_the_image() -> None:
 def test_shape_errors(shapes: tuple[list[int], ...], changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         infer_shapes("multiclass_nms", list(shapes), {**PLAIN, "background": -1, "eta": 1.0, **changes})
+
+
+def test_the_first_of_equal_boxes_comes_first() -> None:
+    boxes = np.array([[0, 0, 2, 2], [2, 2, 0, 1], [5, 5, 6, 6], [9, 9, 9, 9]], np.float32)[None]
+    scores = np.array([[0.5, 0.9, 0.5, 0.5], [0.1, 0.1, 0.1, 0.1]], np.float32)[None]
+    limits = {"positions": 4, "score_threshold": 0.1}
+    indices, counts = run_op("non_max_suppression", boxes, scores, max_boxes=5, iou_threshold=0.45, **limits)
+    assert indices.tolist() == [[[1, 2, 3, 0, 0], [0, 0, 0, 0, 0]]]  # a box without area overlaps none
+    assert counts.tolist() == [[3, 0]]
+    indices, counts = run_op("non_max_suppression", boxes, scores, max_boxes=2, iou_threshold=0.5, **limits)
+    assert (indices.tolist(), counts.tolist()) == ([[[1, 0], [0, 0]]], [[2, 0]])  # their overlap is the threshold
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"positions": 3}, "'positions'"), ({"max_boxes": 0}, "'max_boxes'"), ({"max_boxes": 1 << 40}, "limit")],
+)
+def test_errors_of_suppression(changes: dict[str, Any], message: str) -> None:
+    attribs = {"max_boxes": 2, "positions": 4, "iou_threshold": 0.5, "score_threshold": 0.0}
+    with pytest.raises(ShapeError, match=message):
+        infer_shapes("non_max_suppression", [[1, 4, 4], [1, 2, 4]], {**attribs, **changes})

@@ -402,6 +402,15 @@ def detections(d: Drawing) -> Call:
     return [d.fresh([0], values=corners), scores], attribs
 
 
+@sampler("non_max_suppression")
+def suppression(d: Drawing) -> Call:
+    images, classes, count = d.whole(1, 2), d.whole(1, 3), d.whole(1, 6)
+    corners = d.random.integers(0, 9, (images, count, 4)) / 8
+    scores = d.fresh([0], values=d.random.integers(0, 9, (images, classes, count)) / 8)
+    attribs = {"max_boxes": d.whole(1, 7), "positions": count, "iou_threshold": 0.3, "score_threshold": 0.2}
+    return [d.fresh([0], values=corners), scores], attribs
+
+
 # Quantization
 
 

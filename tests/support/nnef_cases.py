@@ -249,6 +249,9 @@ CASES = [
     (X + Z, "add_n([x, z, x])"),
     (X, "add_n([x])"),
 ]
+SUPPRESSION = (
+    "y, q = non_max_suppression(x, s, max_boxes = 4, positions = 6, iou_threshold = 0.2, score_threshold = 0.1);"
+)
 SEVERAL = [
     (X, "y, q = moments(x, axes = [0, 2]);"),
     (X, "[y, q] = split(x, axis = 2, ratios = [1, 2]);"),
@@ -260,6 +263,7 @@ SEVERAL = [
         for border in BORDERS
     ),
     (V, "y, q = top_k(x, k = 2, axis = 2, largest = false);"),
+    ("x = external(shape = [2, 6, 4]); s = external(shape = [2, 3, 6]); ", SUPPRESSION),
 ]
 RECURRENT = [
     (

@@ -113,6 +113,18 @@ def first_rows(b: Builder, x: Tensor, axis: int, end: Tensor) -> Tensor:
     return b.masks.mark(b.masks.held(x), {**b.masks.of(x), k: mask})
 
 
+def at_most(b: Builder, x: Tensor, axis: int, limit: int) -> Tensor:
+    """The first rows of those that count, up to a limit below the room for them."""
+    mask = b.masks.of(x)[axis]
+    others = {k: other for k, other in b.masks.of(x).items() if k != axis}
+    rows = b.masks.absolute(x)
+    if not b.masks.is_leading(mask):
+        rows = b.plain("gather", rows, b.masks.order(mask), axis=axis)
+    rows = b.plain("slice", rows, axes=[axis], begin=[0], end=[limit])
+    count = b.cast(b.min(b.cast(b.masks.count(mask), np.float32), float(limit)), np.int64)
+    return b.masks.mark(rows, {**others, axis: b.masks.leading(count, limit)})
+
+
 def gathered(b: Builder, x: Tensor, indices: Tensor, axis: int, make: Callable[[Tensor], Tensor]) -> Tensor:
     """Rows at constant positions of an axis with a mask: negative ones count from the last row."""
     value = b.value(indices)

@@ -20,6 +20,7 @@ from ...budget import out_of_memory
 from ...errors import ConversionError, InvalidOperator, NnefToolsError, PluginError, ShapeError, Unsupported, UsageError
 from ...model import Graph, Operation, Tensor
 from ...model.plugin_code import origin
+from ...model.rows import CountedRows
 from ...ops.fragments import called_fragments, extension_fragments
 from ...ops.plugin_fragments import PLUGIN_SHAPES, plugin_fragments
 from ...ops.registry import find
@@ -91,6 +92,7 @@ class Converter(ConverterBase, Helpers):
     _globals: Mapping[str, Any] = {}
     """Further names, beside `_type_` and `_name_`, that expressions of transforms see."""
     outputs: Sequence[Tensor] = ()  # tensors of the source that are outputs of the target, in order
+    counted_rows: Sequence[CountedRows] = ()  # the axes of outputs with room for more rows than there may be
     _static_only = False
     _io_transpose: bool | Sequence[str] = False  # inputs and outputs to change the layout of: all of rank > 2, or these
     _source: Graph

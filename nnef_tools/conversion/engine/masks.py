@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from ...errors import shape_text
+from ...language.names import sanitize_identifier
 from ...model import Graph, Operation, Tensor
 from ...model.dtypes import is_integer
+from ...model.rows import CountedRows
 from ..building.nnef import Builder
 
 
@@ -31,6 +34,14 @@ def check_masks(b: Builder, op: Operation, given: Sequence[Tensor | None], resul
         raise b.masks.refuse("its result would not tell which of them count")
 
 
+def open_ends(graph: Graph, results: Iterable[Tensor], unknown: Collection[Tensor]) -> dict[Tensor, str]:
+    """The tensors whose extents must be known: the outputs, and what operators with unknown results read, if any."""
+    ends = {t: f"that of output '{t.name}'" for t in results}
+    left_out = [op for op in graph.operations if any(t in unknown for t in op.outputs)] if unknown else []
+    ends.update((t, "") for op in left_out for t in (*op.inputs, *op.captures))
+    return ends
+
+
 def leading_to(b: Builder, made: Mapping[Tensor, Tensor], ends: Mapping[Tensor, str]) -> dict[Operation, str]:
     """The operators with extents that depend on the data that lead to one of the ends -> what is said of that.
 
@@ -46,6 +57,39 @@ def leading_to(b: Builder, made: Mapping[Tensor, Tensor], ends: Mapping[Tensor, 
                 found[op] = text
                 pending.extend((*op.inputs, *op.captures))
     return found
+
+
+class Room:
+    """Outputs with room for more rows than there may be. names: number of rows -> the name of the output that tells it.
+
+    rows: the axes. warnings: what users have to know of them.
+    """
+
+    def __init__(self, b: Builder) -> None:
+        self._masks = b.masks
+        self.rows: list[CountedRows] = []
+        self.names: dict[Tensor, str] = {}
+        self.warnings: list[str] = []
+
+    def packed(self, source: Tensor, target: Tensor) -> Tensor:
+        """The target of an output, with its rows in front of zeros."""
+        for axis, mask in self._masks.of(target).items():
+            name = self.names.setdefault(self._masks.count(mask), f"{source.name}_count")
+            self.rows.append(CountedRows(str(source.name), axis, mask.volume or 0, name))
+            self.warnings.append(
+                f"output '{source.name}' has room for {shape_text(target.shape)}; how many rows of axis {axis} count "
+                f"is the further output '{name}', and the others are 0"
+            )
+        return self._masks.packed(target)
+
+
+def name_counts(graph: Graph, counted: Sequence[tuple[str, Tensor]], reserved: Collection[str] = ()) -> None:
+    """Names the outputs that tell numbers of rows: pairs of the name that is wanted and the tensor."""
+    own = {target for _, target in counted}
+    taken = {str(t.name) for t in graph.tensors if t.name and t not in own}.union(reserved)
+    for name, target in counted:
+        target.name = sanitize_identifier(name, taken)
+        taken.add(target.name)
 
 
 def drop_held(b: Builder) -> None:

@@ -40,7 +40,7 @@ from ..building.shapes import unsqueeze
 from ..maths import axis_orders
 from ..maths.quantization import codes_of
 from .base import Converter, is_missing
-from .masks import check_masks, drop_held, has_counts, leading_to
+from .masks import Room, check_masks, drop_held, has_counts, leading_to, name_counts, open_ends
 from .refusal import DependsOnRefused, is_known, unknown_shape
 from .rules import Call, Rule, all_rules, find_counting, find_rule
 from .source_names import keep_source_names
@@ -58,17 +58,20 @@ class ConverterToNNEF(Converter):
     ones) have channels last, and get them second. fold_constants: evaluate all operations on constants. standard_only:
     refuse what needs a custom fragment. custom_fragments: operation -> its declaration, which gives the data types of
     its results. static_only: leave out operations whose shape depends on the data, and those that depend on them.
+    fixed_nms: outputs whose number of rows depends on the data, as that of the boxes which non-maximum suppression
+    chooses, have room for the most there can be; a further output tells the number.
     """
 
     honors = Converter.honors | {
         *("keep_io_names", "infer_shapes", "io_transpose", "fold_constants", "standard_only", "static_only"),
-        *("custom_fragments", "keep_names"),
+        *("custom_fragments", "keep_names", "fixed_nms"),
     }
     _ties: Ties = Ties.UP
     """The rule of the source format for values in the middle of two codes."""
     combining: Collection[str] = ()
     """The operators that may combine rows: their rules make no use of their number; see `building/masked.py`."""
     _builder: Builder
+    _counted: list[tuple[str, Tensor]]  # the outputs with numbers of rows, and their names
     _made: dict[Operation, Sequence[Operation]]  # operation of the source -> those that it became
     _interface: list[tuple[Tensor, Tensor]]  # (source, target) tensors: inputs, then outputs
     _given: Sequence[Tensor]
@@ -89,6 +92,7 @@ class ConverterToNNEF(Converter):
         static_only: bool = False,
         custom_fragments: Mapping[str, str] | None = None,
         keep_names: bool = False,
+        fixed_nms: bool = False,
     ) -> None:
         super().__init__(custom_transforms, custom_functions, mirror_unsupported, custom_shapes)
         self._io_transpose = io_transpose
@@ -99,6 +103,7 @@ class ConverterToNNEF(Converter):
         self._static_only = static_only
         self._custom_fragments = custom_fragments or {}
         self._keep_names = keep_names
+        self._fixed_nms = fixed_nms
         self._originals: Mapping[Tensor, Tensor] = {}  # what copies in which codes are real are copies of
 
     @classmethod
@@ -193,6 +198,7 @@ class ConverterToNNEF(Converter):
 
     def _convert_outputs(self) -> None:
         outputs: list[Tensor] = []
+        room = Room(self._builder)
         self.outputs = self._final_tensors()
         for source in self.outputs:
             target = self._mapped(source)
@@ -201,6 +207,7 @@ class ConverterToNNEF(Converter):
                     f"output '{source.name}' is a list of {len(target.items)} tensors, which NNEF does not have",
                     hint="let the model return the items one by one, or joined",
                 )
+            target = room.packed(source, target)
             shape = target.shape or ()
             if 0 in shape:
                 raise ConversionError(f"output '{source.name}' is empty (shape {list(shape)})")
@@ -211,7 +218,10 @@ class ConverterToNNEF(Converter):
             self._interface.append((source, target))
             outputs.append(target)
         self._tensors.update(reversed(self._interface))  # the first place counts for a tensor with several
-        self._target.outputs = outputs
+        self._counted = [(name, self._copy(count)) for count, name in room.names.items()]
+        self.counted_rows = room.rows
+        self.warnings += room.warnings
+        self._target.outputs = [*outputs, *(count for _, count in self._counted)]
 
     def _final_tensors(self) -> list[Tensor]:
         """The source tensors that become outputs: those of the model or, with static_only, those that are left of them.
@@ -271,25 +281,26 @@ class ConverterToNNEF(Converter):
         return Call(rule, op.inputs, op.attribs)
 
     def _apply(self, call: Call, op: Operation) -> list[Tensor | None]:
-        counting = find_counting(self.dialect, str(op.type))
+        rule, type = call.rule, "" if call.rule.domain else call.rule.type
+        counting = find_counting(rule.dialect, type)
         given = [None if is_missing(t) else self._mapped(t) for t in call.inputs if isinstance(t, Tensor)]
         masks = self._builder.masks
-        masks.mixing = op.type in self.combining
+        masks.mixing = type in self.combining
         if counting is not None and has_counts(self._builder, given):
             results = counting(self._builder, *given, **call.attribs)
             if results is not None:
+                results = results if call.after is None else call.after(results)
                 return list(results) if isinstance(results, (tuple, list)) else [results]
         results = super()._apply(call, op)
-        if masks and op.type not in self.combining:
+        if masks and type not in self.combining:
             check_masks(self._builder, op, given, results)
         return results
 
     def _judge_counts(self) -> None:
         """Refuses, or leaves out, what the extents of outputs depend on that are not known."""
-        ends = {t: f"that of output '{t.name}'" for t in self._results}
-        if self._static_only:
-            left_out = (op for op in self._source.operations if any(t in self._unknown for t in op.outputs))
-            ends.update((t, "") for op in left_out for t in (*op.inputs, *op.captures))
+        if self._fixed_nms:
+            return
+        ends = open_ends(self._source, self._results, self._unknown if self._static_only else ())
         shown = leading_to(self._builder, self._tensors, ends)
         made_of_rows = [t for op in shown for t in op.outputs]
         if self._static_only:
@@ -299,7 +310,8 @@ class ConverterToNNEF(Converter):
             self._tensors.pop(tensor, None)
         for op, what in shown.items():
             if not any(t.producer in shown for t in (*op.inputs, *op.captures)):
-                self._refuse(op, Unsupported(f"the shape of the result depends on the data, which shows in {what}"))
+                reason = f"the shape of the result depends on the data, which shows in {what}"
+                self._refuse(op, Unsupported(f"{reason}; --fixed-nms gives room for the most rows there can be"))
 
     def _check_types(self, op: Operation) -> None:
         for tensor in (*op.inputs, *op.outputs):
@@ -350,7 +362,7 @@ class ConverterToNNEF(Converter):
         same_type = source.dtype is None or source.dtype is target.dtype
         if not same_type and nnef_dtype(source.dtype) != nnef_dtype(target.dtype):
             raise Unsupported(f"gives {nnef_dtype(target.dtype)} where the model says {source.dtype.__name__}")
-        if source.shape is None or source.shape == target.shape:
+        if source.shape is None or source.shape == target.shape or target in self._builder.masks:
             return
         same_rank = len(source.shape) == len(target.shape or ())
         if not same_rank or any(a not in (None, b) for a, b in zip(source.shape, target.shape or (), strict=True)):
@@ -452,10 +464,12 @@ class ConverterToNNEF(Converter):
             types = (str(op.type) for op in self._target.operations)
             reserved = {*Library().fragments, *self._custom_fragments, *types}
             keep_source_names(self._target, self._origins(), reserved)
+            name_counts(self._target, self._counted, reserved)
             return
         if self._keep_io_names:
             self._name_io()
         generate_tensor_names_from_op_type(self._target, keep_io_names=self._keep_io_names)
+        name_counts(self._target, self._counted)
         labels = FreshLabels()
         for op in self._target.operations:
             if op.type == "variable":
@@ -466,6 +480,7 @@ class ConverterToNNEF(Converter):
         for source, target in self._interface:
             target.name = sanitize_identifier(source.name or "io", taken)
             taken.add(target.name)
+        name_counts(self._target, self._counted, taken)
 
     def _make_variables(self) -> None:
         """Makes variables of constants, apart from numbers of rank 0 that have a literal and are not quantized."""

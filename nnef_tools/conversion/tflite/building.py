@@ -416,6 +416,10 @@ def _top_k(b: TfliteBuilder, x: Tensor, k: Tensor, *, sorted: bool = True) -> An
     return b.op("TOPK_V2", x, k, outputs=2)
 
 
+def _non_max_suppression(b: TfliteBuilder, *inputs: Tensor, pad_to_max_output_size: bool) -> Any:
+    return b.op("NON_MAX_SUPPRESSION_V4", *inputs, outputs=2)
+
+
 def _floor_div(b: TfliteBuilder, x: Tensor, y: Tensor) -> Tensor:
     """FLOOR_DIV; of positions, which int32 holds, in that type."""
     if x.dtype is not np.int64 or b.has_narrow_integers:
@@ -468,6 +472,7 @@ LOWERED: Mapping[str, Callable[..., Any]] = {
     "Invert": _inverted,
     "MaxPool": _pool("MAX_POOL_2D"),
     "MirrorPad": _mirror_pad,
+    "NonMaxSuppressionV4": _non_max_suppression,
     "OnesLike": _ones_like,
     "Pack": _pack,
     "Reshape": lambda b, x, dims: b.builtin("RESHAPE", x, dims),

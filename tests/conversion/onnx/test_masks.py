@@ -53,6 +53,10 @@ CASES = {
     "first and last": (ROWS, "float[5] y, float[5] z", """
         n = NonZero(m) i = Transpose<perm = [1, 0]>(n) a = GatherND(x, i) k = Constant<value = int64 {0}>()
         l = Constant<value = int64 {-1}>() y = Gather(a, k) z = Gather(a, l)"""),
+    "first two": (ROWS, "float[5] y, int64 w", """
+        n = NonZero(m) i = Transpose<perm = [1, 0]>(n) a = GatherND(x, i) zero = Constant<value = int64[1] {0}>()
+        two = Constant<value = int64[1] {2}>() b = Slice(a, zero, two, zero) y = ReduceSum<keepdims = 0>(b, zero)
+        k = Constant<value = int64 {0}>() s = Shape(b) w = Gather(s, k)"""),
     "ranks": (ROWS, "float[4,5] y", """
         n = NonZero(m) i = Transpose<perm = [1, 0]>(n) a = GatherND(x, i) zero = Constant<value = int64 {0}>()
         one = Constant<value = int64 {1}>() s = Shape(a) c = Gather(s, zero) r = Range(zero, c, one)
@@ -106,6 +110,9 @@ REFUSED = {
     "s = Shape(a) y = ConstantOfShape(s)": "which shows in that of output 'y'",
     "h = Constant<value = int64[3] {2, -1, 5}>() b = Reshape(a, h) y = ReduceSum<keepdims = 0>(b)": "takes it apart",
     "y = LpNormalization<axis = 0>(a)": "depends on the data",
+    "o = Constant<value = int64[1] {1}>() t = Constant<value = int64[1] {9}>() b = Slice(a, o, t) y = ReduceSum(b)": (
+        "a slice leaves out the first or the last of them"
+    ),
 }
 
 

@@ -71,5 +71,5 @@ def test_non_max_suppression_of_constants(random: Random, centred: int) -> None:
 
 def test_refusals(random: Random) -> None:
     boxes, scores = _boxes(random)
-    with pytest.raises(ConversionError, match="number of selected boxes depends on the data"):
+    with pytest.raises(ConversionError, match="fixed_nms=True gives room for the most rows"):
         convert(node_model("NonMaxSuppression", [boxes, scores, const([5])], opset=11), [boxes, scores])

@@ -9,7 +9,7 @@ from ....model import Tensor
 from ...building.target import known
 from ...engine.rules import from_nnef
 from ..building import OnnxBuilder
-from ..common import shape
+from ..common import dtype_code, shape
 
 
 @from_nnef("onnx", "multiclass_nms")
@@ -50,6 +50,50 @@ def multiclass_nms(
     best = b.reduce("max", b.slice(rows, {1: range(1, 2)}), [0, 1])
     some = known(b.Greater(best, b.constant(-1, np.float32)), [1, 1], np.bool_)
     return b.cast(known(b.Where(some, rows, b.constant(fake)), list(fake.shape), np.float32), dtype)
+
+
+@from_nnef("onnx", "non_max_suppression")
+def non_max_suppression(
+    b: OnnxBuilder,
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    max_boxes: int,
+    positions: int,
+    iou_threshold: float,
+    score_threshold: float,
+) -> tuple[Tensor, Tensor]:
+    """non_max_suppression -> NonMaxSuppression, whose rows are brought to their places among those of all classes."""
+    if scores.dtype is np.float64:
+        raise Unsupported("NonMaxSuppression has single precision only")
+    images, kinds, _ = shape(scores)
+    groups, count = images * kinds, b.ints([max_boxes])
+    overlap, least = (b.constant([value], np.float32) for value in (iou_threshold, score_threshold))
+    boxes, scores = b.cast(boxes, np.float32), b.cast(scores, np.float32)
+    chosen = _integers(b.NonMaxSuppression(boxes, scores, count, overlap, least))
+    image, kind, box = (_column(b, chosen, k) for k in range(3))
+    room = b.constant(np.zeros(groups * max_boxes), np.int64)
+    if groups == 1:
+        flat = known(b.Slice(_integers(b.Concat(box, room, axis=0)), b.ints([0]), count), [max_boxes], np.int64)
+        total = known(b.Shape(box), [1], np.int64)
+    else:
+        group = _integers(b.Add(_integers(b.Mul(image, b.constant(kinds, np.int64))), kind))
+        own = b.Equal(_integers(b.Unsqueeze(group, b.ints([1]))), b.constant(np.arange(groups)[None], np.int64))
+        own.dtype = np.bool_
+        ones = _integers(b.Cast(own, to=dtype_code(np.int64)))
+        total = known(b.ReduceSum(ones, b.ints([0]), keepdims=0), [groups], np.int64)
+        before = known(b.CumSum(total, b.constant(0, np.int64), exclusive=1), [groups], np.int64)
+        start = _integers(b.Sub(_integers(b.Mul(group, b.constant(max_boxes, np.int64))),
+                                _integers(b.Gather(before, group))))  # fmt: skip
+        number = known(b.Squeeze(known(b.Shape(box), [1], np.int64), b.ints([0])), [], np.int64)
+        rows = b.Range(b.constant(0, np.int64), number, b.constant(1, np.int64))
+        place = _integers(b.Add(start, _integers(rows)))
+        flat = known(b.ScatterElements(room, place, box, axis=0), [groups * max_boxes], np.int64)
+    return b.reshape(flat, [images, kinds, max_boxes]), b.reshape(total, [images, kinds])
+
+
+def _column(b: OnnxBuilder, rows: Tensor, k: int) -> Tensor:
+    return _integers(b.Squeeze(_integers(b.Gather(rows, b.ints([k]), axis=1)), b.ints([1])))
 
 
 def _packed(b: OnnxBuilder, rows: Tensor) -> Tensor:
@@ -96,10 +140,7 @@ def _image(
     own = shape(boxes)[0] > 1
     given = b.reshape(scores, [*([len(kinds), 1] if own else [1, len(kinds)]), shape(scores)[1]])
     chosen = _integers(b.NonMaxSuppression(_proper(b, boxes), given, b.ints([shape(scores)[1]]), *limits))
-    kind, place = (
-        _integers(b.Squeeze(_integers(b.Gather(chosen, b.ints([k]), axis=1)), b.ints([1])))
-        for k in (0 if own else 1, 2)
-    )
+    kind, place = (_column(b, chosen, k) for k in (0 if own else 1, 2))
     group = kind if own else _integers(b.Mul(kind, b.constant(0, np.int64)))
     corners = b.GatherND(boxes, _pairs(b, group, place))
     score = b.GatherND(scores, _pairs(b, kind, place))

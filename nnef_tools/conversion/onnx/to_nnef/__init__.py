@@ -8,6 +8,7 @@ FAMILIES = (
     "control",
     "conv",
     "diffusion",
+    "detection",
     "elementwise",
     "experimental",
     "experts",

@@ -11,6 +11,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.counts import (
+    at_most,
     brought_to,
     counted_range,
     counts_of,
@@ -106,8 +107,10 @@ def slice_to(
             x = first_rows(b, x, axis, b.slice(flat, axes=[0], begin=[k], end=[k + 1]))
         elif axis not in b.masks.of(x):
             kept.append(k)
-        elif first[k] != 0 or stride[k] != 1 or last[k] < shape(x)[axis]:
-            raise b.masks.refuse("a slice takes a part of them")
+        elif first[k] != 0 or stride[k] != 1 or last[k] < 1:
+            raise b.masks.refuse("a slice leaves out the first or the last of them")
+        elif last[k] < shape(x)[axis]:
+            x = at_most(b, x, axis, last[k])
     parts = ([values[k] for k in kept] for values in (first, last, chosen, stride))
     return slice_axes(b, x, *parts)
 

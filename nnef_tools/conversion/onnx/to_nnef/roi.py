@@ -12,7 +12,6 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
-from ...compose.axis_maps import Array
 from ...compose.regions import maxima_of_regions
 from ...engine.rules import to_nnef
 from ...maths.generated import positions
@@ -160,64 +159,3 @@ def max_roi_pool(b: Builder, x: Tensor, rois: Tensor, *, pooled_shape: list[int]
     NNEF's max_roi_pool divides regions in another way.
     """
     return maxima_of_regions(b, x, rois, pooled_shape, spatial_scale)
-
-
-@to_nnef("onnx", "NonMaxSuppression", since=10)
-def non_max_suppression(
-    b: Builder,
-    boxes: Tensor,
-    scores: Tensor,
-    most: Tensor | None = None,
-    iou_threshold: Tensor | None = None,
-    score_threshold: Tensor | None = None,
-    *,
-    center_point_box: int = 0,
-) -> Tensor:
-    """NonMaxSuppression of constants: a constant. Of anything else the shape depends on the data."""
-    tensors = (boxes, scores, most, iou_threshold, score_threshold)
-    inputs = [None if t is None else b.value(t) for t in tensors]
-    if any(t is not None and value is None for t, value in zip(tensors, inputs, strict=True)):
-        raise Unsupported("the number of selected boxes depends on the data")
-    rectangles, values, limit, overlap, least = inputs
-    assert rectangles is not None and values is not None
-    corners = _corners(rectangles.astype(np.float64), bool(center_point_box))
-    chosen = [
-        [image, kind, box]
-        for image in range(values.shape[0])
-        for kind in range(values.shape[1])
-        for box in _suppress(
-            corners[image],
-            values[image, kind],
-            0 if limit is None else int(limit.reshape(-1)[0]),
-            0.0 if overlap is None else float(overlap.reshape(-1)[0]),
-            -math.inf if least is None else float(least.reshape(-1)[0]),
-        )
-    ]
-    if not chosen:
-        raise Unsupported("no box is selected; NNEF has no empty tensors")
-    return b.constant(np.asarray(chosen, np.int64))
-
-
-def _corners(boxes: Array, centered: bool) -> Array:
-    """`[..., (y1, x1, y2, x2)]` with the smaller coordinates first."""
-    if centered:
-        x, y, width, height = np.moveaxis(boxes, -1, 0)
-        return np.stack([y - height / 2, x - width / 2, y + height / 2, x + width / 2], axis=-1)
-    first, second = boxes[..., :2], boxes[..., 2:]
-    return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=-1)
-
-
-def _suppress(corners: Array, scores: Array, limit: int, overlap: float, least: float) -> list[int]:
-    """The boxes that are kept, best first: none overlaps a better one by more than the threshold."""
-    areas = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
-    kept: list[int] = []
-    for box in np.argsort(-scores, kind="stable"):
-        if len(kept) >= limit or not scores[box] > least:
-            break
-        low = np.maximum(corners[box, :2], corners[kept, :2])
-        high = np.minimum(corners[box, 2:], corners[kept, 2:])
-        common = np.prod(np.maximum(high - low, 0), axis=1)
-        union = areas[box] + areas[kept] - common
-        if not np.any(common > overlap * union):
-            kept.append(int(box))
-    return kept

@@ -3,6 +3,7 @@
 FAMILIES = (
     "activation",
     "conv",
+    "detection",
     "elementwise",
     "index",
     "linear",

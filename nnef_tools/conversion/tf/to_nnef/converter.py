@@ -26,6 +26,7 @@ from ...maths import axis_orders
 from . import FAMILIES
 from .complex_values import COMPLEX, PARTWISE
 from .dilation import find_dilated
+from .masks import COMBINING
 from .refused import NO_VALUE, REASONS
 
 for _family in FAMILIES:
@@ -46,6 +47,7 @@ class Converter(ConverterToNNEF):
     """Converts a graph of io.tf.graphdef to NNEF."""
 
     dialect = "tf"
+    combining = COMBINING
     _globals: Mapping[str, Any] = {"_lite_": False}  # transforms that also serve TensorFlow Lite ask for it
 
     _replaced: dict[Operation, Mapping[str, Any]]  # operations that are converted with other attributes

@@ -13,6 +13,7 @@ from ....model import Tensor
 from ....model.dtypes import MAX_EXACT_INTEGER
 from ...building.nnef import Builder
 from ...building.shapes import positive, reshape, shape, squeeze, transpose, unsqueeze
+from ...compose.counts import non_zero_positions
 from ...engine.rules import Array, Int, Ints, to_nnef
 from ...maths import generated
 
@@ -138,9 +139,12 @@ def in_top_k_input(b: Builder, predictions: Tensor, targets: Tensor, k: Int) -> 
 
 
 @to_nnef("tf", "Where")
-def where(b: Builder, x: Array) -> Tensor:
-    """Where of a constant: the positions of what is not zero."""
-    return b.constant(np.argwhere(x).astype(np.int64))
+def where(b: Builder, x: Tensor) -> Tensor:
+    """Where of a constant: the positions of what is not zero. Of anything else: all positions, of which some count."""
+    known = b.value(x)
+    if known is None:
+        return transpose(b, non_zero_positions(b, x), [1, 0])
+    return b.constant(np.argwhere(known).astype(np.int64))
 
 
 @to_nnef("tf", "Unique")

@@ -1,3 +1,3 @@
 """Rules that make TensorFlow Lite's operators of NNEF operations, by family, as far as those for TensorFlow do not."""
 
-FAMILIES = ("activation", "elementwise", "index", "linear", "norm", "recurrent", "reduce", "variable")
+FAMILIES = ("activation", "detection", "elementwise", "index", "linear", "norm", "recurrent", "reduce", "variable")

@@ -4,6 +4,7 @@ FAMILIES = (
     "activation",
     "control",
     "conv",
+    "detection",
     "elementwise",
     "index",
     "linear",
