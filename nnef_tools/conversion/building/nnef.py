@@ -56,6 +56,7 @@ class Builder(Operations):
     computed from, whose name it takes if nothing else has it. views: the other forms that were made of constants.
     steps: of the loops that are unrolled.
     states: variable that keeps its value from run to run -> its first value, an array or a QuantizedArray.
+    facts: condition -> what it is wherever the results of the operators count that are being converted.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Builder(Operations):
         self.views: dict[tuple[Any, ...], Tensor] = {}
         self.steps = Steps()
         self.states: dict[Tensor, Any] = {}
+        self.facts: dict[Tensor, bool] = {}
         self._computed: dict[Tensor, ndarray | None] = {}
         self._folded: dict[tuple[Any, ...], list[Tensor]] = {}
 

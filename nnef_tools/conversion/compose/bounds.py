@@ -35,6 +35,11 @@ _COMPARED: dict[str, Callable[[Interval, Interval], bool | None]] = {
 _SWAPPED = {"gt": "lt", "ge": "le"}
 
 
+_SAME = ("reshape", "squeeze", "unsqueeze", "copy")
+_CONCLUSIVE = {True: ("and", "all_reduce", *_SAME), False: ("or", "any_reduce", *_SAME)}
+"""Operations that can only give this if all their operands are this."""
+
+
 class Interval(NamedTuple):
     """The least and the greatest value that items can have; nan: can they be no number?"""
 
@@ -48,7 +53,10 @@ class Interval(NamedTuple):
 
 
 def decided(b: Builder, condition: Tensor) -> bool | None:
-    """Is the condition the same, in all items, whatever the inputs are? None if it depends on them."""
+    """Is the condition the same, in all items, whatever the inputs are? None if it depends on them.
+
+    What the builder knows for a fact counts.
+    """
     return _Reader(b).truth(condition, 0)
 
 
@@ -58,7 +66,23 @@ class _Reader:
     def __init__(self, b: Builder) -> None:
         self._b = b
         self._truths: dict[Tensor, bool | None] = {}
+        for condition, holds in b.facts.items():
+            self._note(condition, holds)
         self._intervals: dict[Tensor, Interval] = {}
+
+    def _note(self, condition: Tensor, holds: bool) -> None:
+        """Notes a condition, and what follows for its operands."""
+        pending = [(condition, holds)]
+        while pending:
+            x, value = pending.pop()
+            self._truths[x] = value
+            op = x.producer
+            if op is None:
+                continue
+            if op.type in _CONCLUSIVE[value]:
+                pending += [(t, value) for t in op.inputs if t not in self._truths]
+            elif op.type == "not":
+                pending.append((op.inputs[0], not value))
 
     def truth(self, x: Tensor, depth: int) -> bool | None:
         """See `decided`."""

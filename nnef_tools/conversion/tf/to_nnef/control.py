@@ -6,12 +6,13 @@ The reader has put functions in where they are called, and made loops and branch
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ....errors import Unsupported
+from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
 from ....model.dtypes import is_integer
 from ...building.nnef import Builder
@@ -83,9 +84,28 @@ def if_else(
     known = decided(b, _boolean(b, condition))
     if known is not None:
         return list(b.inline(then_branch if known else else_branch, xs))
-    results = zip(b.inline(then_branch, xs), b.inline(else_branch, xs), strict=True)
+    test = _boolean(b, condition)
+    results = []
+    for branch, holds in ((then_branch, True), (else_branch, False)):
+        try:
+            results.append(_inlined(b, branch, xs, {test: holds}))
+        except InvalidOperator as error:  # where the model gives a result the other one runs
+            name, other = ("then_branch", else_branch) if holds else ("else_branch", then_branch)
+            b.warnings[f"If never takes its {name}, which cannot be computed: {error.message}"] = None
+            b.facts[test] = not holds
+            return list(b.inline(other, xs)) if holds else results[0]
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
-    return [_selected(b, _boolean(b, condition), x, y) for x, y in results]
+    return [_selected(b, test, x, y) for x, y in zip(*results, strict=True)]
+
+
+def _inlined(b: Builder, body: Graph, xs: Sequence[Any], facts: Mapping[Tensor, bool]) -> list[Any]:
+    """The results of a body that only count where the facts hold."""
+    assert b.inline is not None
+    outside, b.facts = b.facts, {**b.facts, **facts}
+    try:
+        return list(b.inline(body, xs))
+    finally:
+        b.facts = outside
 
 
 @to_nnef("tf", "Case", "StatelessCase")
@@ -131,29 +151,49 @@ def _rounds(b: Builder, state: Sequence[Any], cond: Graph, body: Graph) -> list[
     """The values at the end of a loop that is unrolled.
 
     Rounds after the end get the values at the end, so that they cannot leave a tensor or overflow; but they count on,
-    which gives the loop its bound.
+    which gives the loop its bound. Without that, a round that cannot be computed, for it reads behind a list, does not
+    run where the model gives a result.
     """
+    outside, b.facts = b.facts, dict(b.facts)
+    try:
+        ends, rounds = _unrolled(b, state, cond, body)
+    finally:
+        b.facts = outside
+    if rounds is not None:
+        text = f"While with a computed end: all {rounds} rounds are computed, the values at the end are selected"
+        b.warnings[text] = None
+    return ends
+
+
+def _unrolled(b: Builder, state: Sequence[Any], cond: Graph, body: Graph) -> tuple[list[Any], int | None]:
+    """The values at the end; and, if that is computed, how many rounds there are."""
     assert b.inline is not None
     given: list[Any] = list(state)
     ends = given
     running: Tensor | None = None
+    limit: float = math.inf
     for count in itertools.count():
         test = _boolean(b, b.inline(cond, given)[0])
         going = decided(b, test)
         if going is False:
-            if running is not None:
-                text = f"While with a computed end: all {count} rounds are computed, the values at the end are selected"
-                b.warnings[text] = None
-            return ends
+            break
         b.steps.take(1, len(b.graph.operations))
-        results = list(b.inline(body, given))
-        if going is None and running is None and not _is_bounded(b, cond, given, results):
-            raise Unsupported(_UNBOUNDED)
         if going is None:
             running = test if running is None else b.and_(running, test)
+            b.facts[running] = True  # else the results of this round do not count
+        try:
+            results = list(b.inline(body, given))
+        except InvalidOperator:
+            if going is None:
+                break
+            raise
+        if going is None and limit == math.inf and not _is_bounded(b, cond, given, results):
+            limit = count + max((len(x.items) for x in given if isinstance(x, TensorList)), default=-1)
+        if count > limit:
+            raise Unsupported(_UNBOUNDED)
         ends = [r if running is None else _selected(b, running, r, e) for r, e in zip(results, ends, strict=True)]
         given = [r if _is_constant(b, r) else e for r, e in zip(results, ends, strict=True)]
-    raise AssertionError
+    return ends, None if running is None else count
 
 
 def _is_constant(b: Builder, value: Any) -> bool:

@@ -7,13 +7,14 @@ operations. Positions must be constant, as they are in a loop that is unrolled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from ....budget import ask_results
-from ....errors import Unsupported
+from ....errors import InvalidOperator, Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...building.shapes import shape, squeeze, unsqueeze
@@ -22,11 +23,15 @@ from ...engine.rules import Array, Int, Ints, to_nnef
 
 @dataclass(frozen=True)
 class TensorList:
-    """items: None where nothing has been written yet. extents: those of an item, as far as they are known."""
+    """items: None where nothing has been written yet. extents: those of an item, as far as they are known.
+
+    varies: does the number of items depend on the data? Then there are at most these.
+    """
 
     items: tuple[Tensor | None, ...]
     dtype: Any
     extents: tuple[int, ...] | None = None
+    varies: bool = False
     name: str = ""  # lists stand among the target tensors, but have no name and no place in the graph
     graph: None = None
     data: None = None
@@ -34,13 +39,13 @@ class TensorList:
     def with_item(self, index: int, item: Tensor) -> TensorList:
         """The list with another item at the position."""
         if not 0 <= index < len(self.items):
-            raise Unsupported(f"position {index} of a list of {len(self.items)} items")
-        return TensorList((*self.items[:index], item, *self.items[index + 1 :]), self.dtype, self.extents)
+            raise InvalidOperator(f"position {index} of a list of {len(self.items)} items")
+        return replace(self, items=(*self.items[:index], item, *self.items[index + 1 :]))
 
     def item(self, b: Builder, index: int) -> Tensor:
         """The item at the position, zeros if nothing has been written there."""
         if not 0 <= index < len(self.items):
-            raise Unsupported(f"position {index} of a list of {len(self.items)} items")
+            raise InvalidOperator(f"position {index} of a list of {len(self.items)} items")
         found = self.items[index]
         return self._zeros(b) if found is None else found
 
@@ -57,6 +62,15 @@ class TensorList:
 
 
 def _as_list(value: Any) -> TensorList:
+    """A list of which all items are used. Unsupported if their number is not known."""
+    values = _accessed(value)
+    if values.varies:
+        raise Unsupported("the length of a list depends on the data")
+    return values
+
+
+def _accessed(value: Any) -> TensorList:
+    """A list of which one item is read or written."""
     if not isinstance(value, TensorList):
         raise Unsupported("an operator on lists got something else")
     return value
@@ -101,10 +115,8 @@ def parts(b: Builder, x: Tensor) -> tuple[Tensor, ...]:
 
 
 def selected_lists(b: Builder, condition: Tensor, x: Any, y: Any) -> TensorList:
-    """The items of one of two lists of the same length; zeros for those that have not been written."""
-    one, two = _as_list(x), _as_list(y)
-    if len(one.items) != len(two.items):
-        raise Unsupported(f"the length of a list depends on the data: {len(one.items)} or {len(two.items)}")
+    """The items of one of two lists; zeros for those that have not been written."""
+    one, two = _accessed(x), _accessed(y)
 
     def selected(first: Tensor | None, second: Tensor | None) -> Tensor | None:
         if first is second:
@@ -115,8 +127,9 @@ def selected_lists(b: Builder, condition: Tensor, x: Any, y: Any) -> TensorList:
         chosen: Tensor = b.select(condition, zero if first is None else first, zero if second is None else second)
         return chosen
 
-    items = tuple(map(selected, one.items, two.items))
-    return TensorList(items, one.dtype, one.extents or two.extents)
+    items = tuple(selected(first, second) for first, second in zip_longest(one.items, two.items))
+    varies = one.varies or two.varies or len(one.items) != len(two.items)
+    return TensorList(items, one.dtype, one.extents or two.extents, varies)
 
 
 # TensorList
@@ -158,9 +171,9 @@ def tensor_list_get_item(
     b: Builder, items: Tensor, index: Int, element_shape: Array | None = None, *, element_dtype: Any = None
 ) -> Tensor:
     """TensorListGetItem: the item itself."""
-    values = _as_list(items)
+    values = _accessed(items)
     if values.extents is None and element_shape is not None:
-        values = TensorList(values.items, values.dtype, _known_extents(element_shape))
+        values = replace(values, extents=_known_extents(element_shape))
     return values.item(b, index)
 
 
@@ -169,10 +182,9 @@ def tensor_list_set_item(
     b: Builder, items: Tensor, index: Int, item: Tensor, *, resize_if_index_out_of_bounds: bool = False
 ) -> TensorList:
     """TensorListSetItem: the list with another item."""
-    values = _as_list(items)
+    values = _accessed(items)
     if resize_if_index_out_of_bounds and index >= len(values.items):
-        longer = values.items + _unwritten(index + 1 - len(values.items))
-        values = TensorList(longer, values.dtype, values.extents)
+        values = replace(values, items=values.items + _unwritten(index + 1 - len(values.items)))
     return values.with_item(index, item)
 
 
@@ -284,16 +296,15 @@ def tensor_array(
 @to_nnef("tf", "TensorArrayReadV3")
 def tensor_array_read(b: Builder, handle: Tensor, index: Int, flow: Tensor, *, dtype: Any = None) -> Tensor:
     """TensorArrayReadV3: the item itself."""
-    return _as_list(flow).item(b, index)
+    return _accessed(flow).item(b, index)
 
 
 @to_nnef("tf", "TensorArrayWriteV3")
 def tensor_array_write(b: Builder, handle: Tensor, index: Int, item: Tensor, flow: Tensor) -> TensorList:
     """TensorArrayWriteV3: the list with another item, longer if need be."""
-    values = _as_list(flow)
+    values = _accessed(flow)
     if index >= len(values.items):
-        longer = values.items + _unwritten(index + 1 - len(values.items))
-        values = TensorList(longer, values.dtype, values.extents)
+        values = replace(values, items=values.items + _unwritten(index + 1 - len(values.items)))
     return values.with_item(index, item)
 
 
