@@ -60,32 +60,33 @@ def decided(b: Builder, condition: Tensor) -> bool | None:
     return _Reader(b).truth(condition, 0)
 
 
+def note(b: Builder, condition: Tensor, holds: bool) -> None:
+    """Adds what a condition is to the facts of the builder, with what follows for its operands."""
+    pending = [(condition, holds)]
+    while pending:
+        x, value = pending.pop()
+        b.facts[x] = value
+        op = x.producer
+        if op is None:
+            continue
+        if op.type in _CONCLUSIVE[value]:
+            pending += [(t, value) for t in op.inputs if t.data is None and t not in b.facts]
+        elif op.type == "not":
+            pending.append((op.inputs[0], not value))
+
+
 class _Reader:
     """Reads operations back from a condition, each once."""
 
     def __init__(self, b: Builder) -> None:
         self._b = b
         self._truths: dict[Tensor, bool | None] = {}
-        for condition, holds in b.facts.items():
-            self._note(condition, holds)
         self._intervals: dict[Tensor, Interval] = {}
-
-    def _note(self, condition: Tensor, holds: bool) -> None:
-        """Notes a condition, and what follows for its operands."""
-        pending = [(condition, holds)]
-        while pending:
-            x, value = pending.pop()
-            self._truths[x] = value
-            op = x.producer
-            if op is None:
-                continue
-            if op.type in _CONCLUSIVE[value]:
-                pending += [(t, value) for t in op.inputs if t not in self._truths]
-            elif op.type == "not":
-                pending.append((op.inputs[0], not value))
 
     def truth(self, x: Tensor, depth: int) -> bool | None:
         """See `decided`."""
+        if x in self._b.facts:
+            return self._b.facts[x]
         if x not in self._truths:
             self._truths[x] = self._truth(x, depth + 1)
         return self._truths[x]

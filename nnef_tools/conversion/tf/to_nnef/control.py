@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ....model import Graph, Tensor
 from ....model.dtypes import is_integer
 from ...building.nnef import Builder
 from ...building.shapes import shape
-from ...compose.bounds import decided
+from ...compose.bounds import decided, note
 from ...engine.rules import to_nnef
 from .lists import TensorList, selected_lists
 from .recurrent_loops import recurrent_layer
@@ -88,20 +88,21 @@ def if_else(
     results = []
     for branch, holds in ((then_branch, True), (else_branch, False)):
         try:
-            results.append(_inlined(b, branch, xs, {test: holds}))
+            results.append(_inlined(b, branch, xs, test, holds))
         except InvalidOperator as error:  # where the model gives a result the other one runs
             name, other = ("then_branch", else_branch) if holds else ("else_branch", then_branch)
             b.warnings[f"If never takes its {name}, which cannot be computed: {error.message}"] = None
-            b.facts[test] = not holds
+            note(b, test, not holds)
             return list(b.inline(other, xs)) if holds else results[0]
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
     return [_selected(b, test, x, y) for x, y in zip(*results, strict=True)]
 
 
-def _inlined(b: Builder, body: Graph, xs: Sequence[Any], facts: Mapping[Tensor, bool]) -> list[Any]:
-    """The results of a body that only count where the facts hold."""
+def _inlined(b: Builder, body: Graph, xs: Sequence[Any], condition: Tensor, holds: bool) -> list[Any]:
+    """The results of a branch, which count if the condition holds, or does not."""
     assert b.inline is not None
-    outside, b.facts = b.facts, {**b.facts, **facts}
+    outside, b.facts = b.facts, dict(b.facts)
+    note(b, condition, holds)
     try:
         return list(b.inline(body, xs))
     finally:
@@ -171,7 +172,7 @@ def _unrolled(b: Builder, state: Sequence[Any], cond: Graph, body: Graph) -> tup
     given: list[Any] = list(state)
     ends = given
     running: Tensor | None = None
-    limit: float = math.inf
+    limit: float | None = None
     for count in itertools.count():
         test = _boolean(b, b.inline(cond, given)[0])
         going = decided(b, test)
@@ -180,16 +181,17 @@ def _unrolled(b: Builder, state: Sequence[Any], cond: Graph, body: Graph) -> tup
         b.steps.take(1, len(b.graph.operations))
         if going is None:
             running = test if running is None else b.and_(running, test)
-            b.facts[running] = True  # else the results of this round do not count
+            note(b, running, True)  # else the results of this round do not count
         try:
             results = list(b.inline(body, given))
         except InvalidOperator:
             if going is None:
                 break
             raise
-        if going is None and limit == math.inf and not _is_bounded(b, cond, given, results):
-            limit = count + max((len(x.items) for x in given if isinstance(x, TensorList)), default=-1)
-        if count > limit:
+        if going is None and limit is None:
+            read = max((len(x.items) for x in given if isinstance(x, TensorList)), default=-1)
+            limit = math.inf if _is_bounded(b, cond, given, results) else count + read
+        if limit is not None and count > limit:
             raise Unsupported(_UNBOUNDED)
         ends = [r if running is None else _selected(b, running, r, e) for r, e in zip(results, ends, strict=True)]
         given = [r if _is_constant(b, r) else e for r, e in zip(results, ends, strict=True)]
