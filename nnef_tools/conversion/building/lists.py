@@ -6,13 +6,13 @@ operations. Its length and the positions of its items are known when the model i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ...budget import ask_results
-from ...errors import Unsupported
+from ...errors import InvalidOperator, Unsupported
 from ...model import Tensor
 from .complex_pairs import ComplexPair, constant_pair, is_complex
 from .nnef import Builder
@@ -21,11 +21,15 @@ from .shapes import positive, shape, squeeze, unsqueeze
 
 @dataclass(frozen=True)
 class TensorList:
-    """items: None where nothing has been written yet. extents: those of an item, as far as they are known."""
+    """items: None where nothing has been written yet. extents: those of an item, as far as they are known.
+
+    varies: does the number of items depend on the data? Then there are at most these.
+    """
 
     items: tuple[Tensor | None, ...]
     dtype: Any
     extents: tuple[int, ...] | None = None
+    varies: bool = False
     name: str = ""  # lists stand among the target tensors, but have no name and no place in the graph
     graph: None = None
     data: None = None
@@ -33,13 +37,13 @@ class TensorList:
     def with_item(self, index: int, item: Tensor) -> TensorList:
         """The list with another item at the position."""
         if not 0 <= index < len(self.items):
-            raise Unsupported(f"position {index} of a list of {len(self.items)} items")
-        return TensorList((*self.items[:index], item, *self.items[index + 1 :]), self.dtype, self.extents)
+            raise InvalidOperator(f"position {index} of a list of {len(self.items)} items")
+        return replace(self, items=(*self.items[:index], item, *self.items[index + 1 :]))
 
     def item(self, b: Builder, index: int) -> Tensor:
         """The item at the position, zeros if nothing has been written there."""
         if not 0 <= index < len(self.items):
-            raise Unsupported(f"position {index} of a list of {len(self.items)} items")
+            raise InvalidOperator(f"position {index} of a list of {len(self.items)} items")
         found = self.items[index]
         return self._zeros(b) if found is None else found
 

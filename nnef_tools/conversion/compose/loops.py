@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -43,21 +44,17 @@ def selected(b: Builder, condition: Tensor, x: Any, y: Any) -> Any:
 
 
 def _selected_list(b: Builder, condition: Tensor, x: TensorList, y: TensorList) -> TensorList:
-    if len(x.items) != len(y.items):
-        raise Unsupported(
-            f"the length of a list depends on the data: {len(x.items)} or {len(y.items)} items",
-            hint="let the model fill a tensor of constant extents",
-        )
+    """Zeros stand for items that have not been written."""
     items = []
-    for first, second in zip(x.items, y.items, strict=True):
-        zeros = [
-            b.constant(np.broadcast_to(np.zeros((), x.dtype), shape(other)))
-            for item, other in ((first, second), (second, first))
-            if item is None and other is not None
-        ]
-        pair = [item if item is not None or not zeros else zeros[0] for item in (first, second)]
+    for first, second in zip_longest(x.items, y.items):
+        other = first if first is not None else second
+        zeros = None
+        if other is not None and (first is None or second is None):
+            zeros = b.constant(np.broadcast_to(np.zeros((), x.dtype), shape(other)))
+        pair = [zeros if item is None else item for item in (first, second)]
         items.append(selected(b, condition, *pair))
-    return TensorList(tuple(items), x.dtype, x.extents or y.extents)
+    varies = x.varies or y.varies or len(x.items) != len(y.items)
+    return TensorList(tuple(items), x.dtype, x.extents or y.extents, varies)
 
 
 Body = Callable[[int, list[Any]], tuple[Tensor, list[Any]]]

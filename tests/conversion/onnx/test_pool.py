@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
+from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
+from onnx.numpy_helper import from_array
 
 from nnef_tools.errors import ConversionError
 
 from ...support.arrays import Array
 from ...support.onnx_models import node_model
-from .checks import check_node, convert
+from .checks import check, check_node, convert
 
 Random = Callable[..., Array]
 
@@ -99,3 +102,18 @@ def test_wrong_kernel_shape_is_refused(random: Random) -> None:
     x = random(1, 2, 5, 5)
     with pytest.raises(ConversionError, match=r"kernel_shape \[2\] does not fit"):
         convert(node_model("MaxPool", [x], kernel_shape=[2]), [x])
+
+
+@pytest.mark.parametrize(
+    ("pads", "ceil_mode"), [([1, 1, 1, 1], 0), ([1, 0, 2, 1], 0), ([1, 1, 1, 1], 1), ([3, 0, 0, 0], 0)]
+)
+def test_maxima_of_what_was_surrounded_by_infinity(random: Random, pads: list[int], ceil_mode: int) -> None:
+    """It is the border of the pooling, unless a window has nothing else."""
+    places, value = np.asarray([0, 0, *pads[:2], 0, 0, *pads[2:]]), np.float32(-np.inf)
+    pool = make_node("MaxPool", ["z"], ["y"], kernel_shape=[3, 2], strides=[2, 2], ceil_mode=ceil_mode)
+    nodes = [make_node("Pad", ["x", "pads", "value"], ["z"]), pool]
+    given = make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 7, 6])
+    made = make_tensor_value_info("y", TensorProto.FLOAT, None)
+    graph = make_graph(nodes, "g", [given], [made], [from_array(places, "pads"), from_array(value, "value")])
+    result = check(make_model(graph, opset_imports=[make_opsetid("", 18)]), [random(2, 3, 7, 6)])
+    assert ("concat" in result.ops) == (max(pads) == 3)

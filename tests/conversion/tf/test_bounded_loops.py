@@ -103,7 +103,45 @@ def nested(x: Any) -> Any:
     return x
 
 
-PROGRAMS = (breaking, stepping, limited, counting, counting_down, decoding, alternating, branching, returning, nested)
+def reading(x: Any) -> Any:
+    """The list that is read gives the bound, since nothing can be read behind it."""
+    values = tf.TensorArray(tf.float32, 5).unstack(x)
+    total, i = tf.zeros([]), tf.constant(0)
+    while total * total < 1.0 and i < tf.cast(tf.reduce_sum(x * x) * 2.0, tf.int32):
+        total += values.read(i)
+        i += 1
+    return total, i
+
+
+def reading_on_condition(x: Any) -> Any:
+    """As `raw_rnn` reads: the next item, unless that was the last one."""
+    values = tf.TensorArray(tf.float32, 5).unstack(x)
+    last = tf.minimum(tf.cast(tf.reduce_max(tf.abs(x)) * 4.0, tf.int32), 5)
+    seen = tf.TensorArray(tf.float32, 0, dynamic_size=True)  # not used: its length depends on the data
+    i, item, total = tf.constant(0), values.read(0), tf.zeros([])
+    done = last <= 0
+    while not done:
+        total, i = total * 2.0 + item, i + 1
+        seen = seen.write(i, total)
+        done = i >= last
+        item = tf.cond(done, lambda: 0.0, lambda i=i: values.read(i))
+    return total, i
+
+
+PROGRAMS = (
+    reading,
+    reading_on_condition,
+    breaking,
+    stepping,
+    limited,
+    counting,
+    counting_down,
+    decoding,
+    alternating,
+    branching,
+    returning,
+    nested,
+)
 
 
 @pytest.mark.parametrize("lower", [False, True])

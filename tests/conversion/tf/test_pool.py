@@ -256,3 +256,17 @@ def test_standard_resampling() -> None:
 @pytest.mark.parametrize("name", ["ResizeNearestNeighbor", "ResizeBilinear", "ResizeBicubic", "ResizeArea"])
 def test_resize_of_integers(name: str) -> None:
     check(lambda x: getattr(raw, name)(images=x, size=[7, 8]), integers(1, 4, 5, 2))
+
+
+@pytest.mark.parametrize(
+    ("pads", "padding"),
+    [(((1, 1), (1, 1)), "VALID"), (((0, 2), (1, 0)), "VALID"), (((2, 2), (0, 0)), "VALID"), (((1, 1), (1, 1)), "SAME")],
+)
+def test_maxima_of_what_was_surrounded_by_infinity(pads: Any, padding: str) -> None:
+    """As ports from PyTorch pad: it is the border of the pooling."""
+
+    def program(x: Any) -> Any:
+        return tf.nn.max_pool2d(tf.pad(x, [(0, 0), *pads, (0, 0)], constant_values=-np.inf), 3, 2, padding)
+
+    result = check(program, random(2, 8, 7, 3))
+    assert ("concat" in result.ops) == (padding == "SAME")

@@ -10,6 +10,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ....ops.window import Window
 from ...building.nnef import Builder
+from ...compose import max_pools
 from ...compose.pool_positions import flat_positions
 from ...engine.rules import Ints, to_nnef
 from ...maths import padding
@@ -66,7 +67,7 @@ def max_pool(
     window = _rounded(x, _window(x, kernel_shape, strides, dilations, auto_pad, pads), auto_pad, ceil_mode)
     attribs = _attributes(window, "ignore")
     if not any(b.wanted[1:]):
-        return b.max_pool(x, **attribs)
+        return max_pools.max_pool(b, x, **attribs)
     values, index = b.max_pool_with_index(x, **attribs)
     steps = _steps(shape(x), column_major=bool(storage_order))
     return values, flat_positions(b, index, steps, window.forward(shape(x)[2:]))

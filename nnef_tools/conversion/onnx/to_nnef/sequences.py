@@ -20,6 +20,9 @@ def _items(sequence: Any) -> list[Tensor]:
     """The items of a sequence. Unsupported for other values."""
     if not isinstance(sequence, TensorList):
         raise Unsupported("a sequence is expected, but a tensor is given")
+    if sequence.varies:
+        hint = "let the model fill a tensor of constant extents"
+        raise Unsupported(f"the length of a list depends on the data: up to {len(sequence.items)} items", hint=hint)
     return [item for item in sequence.items if item is not None]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import Unsupported
+from ....errors import InvalidOperator, Unsupported
 from ....model import Graph, Tensor
 from ...building.nnef import Builder
 from ...building.shapes import shape
@@ -68,9 +68,17 @@ def if_else(
     known = decided(b, _boolean(b, condition))
     if known is not None:
         return list(b.inline(then_branch if known else else_branch, xs))
-    results = zip(b.inline(then_branch, xs), b.inline(else_branch, xs), strict=True)
+    test = _boolean(b, condition)
+    results = []
+    for branch, holds in ((then_branch, True), (else_branch, False)):
+        try:
+            results.append(list(b.inline(branch, xs)))
+        except InvalidOperator as error:  # where the model gives a result the other one runs
+            name, other = ("then_branch", else_branch) if holds else ("else_branch", then_branch)
+            b.warnings[f"If never takes its {name}, which cannot be computed: {error.message}"] = None
+            return list(b.inline(other, xs)) if holds else results[0]
     b.warnings["If with a condition that is computed: both branches are computed, one is selected"] = None
-    return [selected(b, _boolean(b, condition), x, y) for x, y in results]
+    return [selected(b, test, x, y) for x, y in zip(*results, strict=True)]
 
 
 @to_nnef("tf", "Case", "StatelessCase")

@@ -26,8 +26,9 @@ from ...maths import axis_orders
 from . import FAMILIES
 from .complex_values import COMPLEX, PARTWISE
 from .dilation import find_dilated
+from .dropout import find_idle, fits
 from .masks import COMBINING
-from .refused import NO_VALUE, REASONS
+from .refused import NO_VALUE, RANDOM, REASONS
 
 for _family in FAMILIES:
     import_module(f"{__package__}.{_family}")
@@ -51,7 +52,9 @@ class Converter(ConverterToNNEF):
     _globals: Mapping[str, Any] = {"_lite_": False}  # transforms that also serve TensorFlow Lite ask for it
 
     _replaced: dict[Operation, Mapping[str, Any]]  # operations that are converted with other attributes
-    _forwarding: set[Operation]  # operations that pass on their first input
+    _forwarding: dict[Operation, int]  # operations that pass on an input -> which one
+    _needless: set[Operation]  # operations that led to what is not used
+    _masks: Mapping[Operation, Sequence[int]]  # of those that pass on an input, extents that have to fit into it
     _undeclared_shapes: set[Tensor]  # tensors whose declared shapes do not hold in the target
     _known: dict[Tensor, Tensor]  # results of the operation that a transform converts -> what the rule makes of them
     _part: str | None = None  # the part of complex numbers that a rule for real numbers is applied to
@@ -65,19 +68,24 @@ class Converter(ConverterToNNEF):
         """The NNEF graph. ConversionError lists every operator that cannot be converted (`refused`)."""
         dilated = [item for item in find_dilated(graph) if item.types.isdisjoint(self._transforms)]
         self._replaced = {item.conv: item.attribs for item in dilated}
-        self._forwarding = {op for item in dilated for op in (item.enter, item.leave)}
+        idle = find_idle(graph)
+        self._forwarding = {**idle.forwarded, **{op: 0 for item in dilated for op in (item.enter, item.leave)}}
+        self._needless, self._masks = idle.needless, idle.masks
         self._undeclared_shapes = {tensor for item in dilated for tensor in item.inside}
         self._known = {}
         return super().__call__(graph)
 
     def _convert(self, op: Operation, opset: Mapping[str, int]) -> None:
-        if op.type in _INPUTS and op.outputs[0] in self._tensors:
+        if op in self._needless or (op.type in _INPUTS and op.outputs[0] in self._tensors):
             return
         super()._convert(op, opset)
 
     def _convert_by_rule(self, op: Operation, opset: Mapping[str, int]) -> bool:
         if op in self._forwarding:
-            self._bind_results(op, [self._mapped(op.inputs[0])])
+            passed = self._mapped(op.inputs[self._forwarding[op]])
+            if not fits(self._masks.get(op, ()), shapes.shape(passed)):
+                raise Unsupported(RANDOM)
+            self._bind_results(op, [passed])
             return True
         if self._is_complex(op):
             self._bind_results(op, self._complex_results(op, opset))

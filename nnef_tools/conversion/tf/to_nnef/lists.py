@@ -7,6 +7,7 @@ operations. Positions must be constant, as they are in a loop that is unrolled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,15 @@ from ...engine.rules import Array, Int, Ints, to_nnef
 
 
 def _as_list(value: Any) -> TensorList:
+    """A list of which all items are used. Unsupported if their number is not known."""
+    values = _accessed(value)
+    if values.varies:
+        raise Unsupported("the length of a list depends on the data")
+    return values
+
+
+def _accessed(value: Any) -> TensorList:
+    """A list of which one item is read or written."""
     if not isinstance(value, TensorList):
         raise Unsupported("an operator on lists got something else")
     return value
@@ -83,9 +93,9 @@ def tensor_list_get_item(
     b: Builder, items: Tensor, index: Int, element_shape: Array | None = None, *, element_dtype: Any = None
 ) -> Tensor:
     """TensorListGetItem: the item itself."""
-    values = _as_list(items)
+    values = _accessed(items)
     if values.extents is None and element_shape is not None:
-        values = TensorList(values.items, values.dtype, _known_extents(element_shape))
+        values = replace(values, extents=_known_extents(element_shape))
     return values.item(b, index)
 
 
@@ -94,10 +104,9 @@ def tensor_list_set_item(
     b: Builder, items: Tensor, index: Int, item: Tensor, *, resize_if_index_out_of_bounds: bool = False
 ) -> TensorList:
     """TensorListSetItem: the list with another item."""
-    values = _as_list(items)
+    values = _accessed(items)
     if resize_if_index_out_of_bounds and index >= len(values.items):
-        longer = values.items + unwritten(index + 1 - len(values.items))
-        values = TensorList(longer, values.dtype, values.extents)
+        values = replace(values, items=values.items + unwritten(index + 1 - len(values.items)))
     return values.with_item(index, item)
 
 
@@ -209,16 +218,15 @@ def tensor_array(
 @to_nnef("tf", "TensorArrayReadV3")
 def tensor_array_read(b: Builder, handle: Tensor, index: Int, flow: Tensor, *, dtype: Any = None) -> Tensor:
     """TensorArrayReadV3: the item itself."""
-    return _as_list(flow).item(b, index)
+    return _accessed(flow).item(b, index)
 
 
 @to_nnef("tf", "TensorArrayWriteV3")
 def tensor_array_write(b: Builder, handle: Tensor, index: Int, item: Tensor, flow: Tensor) -> TensorList:
     """TensorArrayWriteV3: the list with another item, longer if need be."""
-    values = _as_list(flow)
+    values = _accessed(flow)
     if index >= len(values.items):
-        longer = values.items + unwritten(index + 1 - len(values.items))
-        values = TensorList(longer, values.dtype, values.extents)
+        values = replace(values, items=values.items + unwritten(index + 1 - len(values.items)))
     return values.with_item(index, item)
 
 

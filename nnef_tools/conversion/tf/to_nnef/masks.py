@@ -21,7 +21,7 @@ from ...compose.counts import (
     volume_of,
 )
 from ...engine.rules import counting
-from . import generate, move
+from . import generate, move, slices
 
 COMBINING = frozenset(
     (
@@ -87,7 +87,7 @@ def slice_to(b: Builder, x: Tensor, begin: Tensor, size: Tensor) -> Tensor | Non
         elif axis in b.masks.of(x) and (first[axis] != 0 or sizes[axis] not in (-1, shape(x)[axis])):
             raise b.masks.refuse("a slice takes a part of them")
     kept = [-1 if axis in b.masks.of(x) else n for axis, n in enumerate(sizes)]
-    return move.slice_sizes(b, x, [int(n) for n in first], kept)
+    return slices.slice_sizes(b, x, begin, b.constant(np.asarray(kept, np.int64)))
 
 
 @counting("tf", "StridedSlice")
@@ -117,4 +117,4 @@ def strided_slice(b: Builder, x: Tensor, begin: Tensor, end: Tensor, strides: Te
                 if not on["end"] and last[k] < shape(x)[axis]:
                     x = at_most(b, x, axis, int(last[k]))
             axis += 1
-    return move.strided_slice(b, x, begin, end, [int(n) for n in step], **attribs)
+    return slices.strided_slice(b, x, begin, end, [int(n) for n in step], **attribs)

@@ -14,6 +14,7 @@ from ....ops.borders import Padding
 from ....ops.window import Window
 from ...building.nnef import Builder
 from ...building.shapes import reshape, shape
+from ...compose import max_pools
 from ...compose.pool_positions import flat_positions
 from ...compose.slicing import slice_axes
 from ...engine.rules import Ints, to_nnef
@@ -48,7 +49,7 @@ def max_pool(
     """MaxPool, MaxPool3D -> max_pool."""
     layout = data_format or ("NHWC" if len(shape(x)) == 4 else "NDHWC")
     window = _window(layout, ksize, strides, padding, explicit_paddings)
-    return from_channels_first(b, b.max_pool(to_channels_first(b, x, layout), **window.attributes()), layout)
+    return from_channels_first(b, max_pools.max_pool(b, to_channels_first(b, x, layout), **window.attributes()), layout)
 
 
 @to_nnef("tf", "MaxPoolV2")

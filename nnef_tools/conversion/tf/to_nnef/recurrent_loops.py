@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 from ....errors import NnefToolsError
@@ -145,5 +146,5 @@ def _replaced(loop: _Loop, value: Any, made: dict[Any, Any]) -> Any:
     if isinstance(value, TensorList):
         ends = last if value.items == (loop.hidden[-1],) else {}
         items = tuple(None if item is None else ends.get(item, steps.get(item, item)) for item in value.items)
-        return TensorList(items, value.dtype, value.extents)
+        return replace(value, items=items)
     return last.get(value, steps.get(value, value)) if isinstance(value, Tensor) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ....model import Tensor
 from ...building.nnef import Builder
+from ...compose import max_pools
 from ...engine.rules import to_nnef
 from ...tf.common import from_channels_first, to_channels_first, window_padding
 
@@ -12,14 +13,14 @@ def _pool(
     b: Builder, operation: str, x: Tensor, padding: str, stride: list[int], size: list[int], border: str
 ) -> Tensor:
     pairs = window_padding(padding, None, "NHWC")
-    y = b.op(
-        operation,
-        to_channels_first(b, x, "NHWC"),
-        size=[1, 1, *size],
-        stride=[1, 1, *stride],
-        padding=[(0, 0), (0, 0), *pairs] if pairs else [],
-        border=border,
-    )
+    window = {
+        "size": [1, 1, *size],
+        "stride": [1, 1, *stride],
+        "padding": [(0, 0), (0, 0), *pairs] if pairs else [],
+        "border": border,
+    }
+    source = to_channels_first(b, x, "NHWC")
+    y = max_pools.max_pool(b, source, **window) if operation == "max_pool" else b.op(operation, source, **window)
     return from_channels_first(b, y, "NHWC")
 
 

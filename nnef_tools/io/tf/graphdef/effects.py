@@ -61,7 +61,7 @@ def effects_of(nodes: Iterable[Node], unused: Iterable[str]) -> list[Node]:
     Control flow of TensorFlow 1 is not among them, since the nodes in its branches are.
     """
     names = set(unused)
-    silent = (*FORWARDING, *_LOWERED)
+    silent = (*FORWARDING, *_LOWERED, "ReadVariableOp")
     return [node for node in nodes if _has_effect(node.op) or (node.name in names and node.op not in silent)]
 
 

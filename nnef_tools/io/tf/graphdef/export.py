@@ -11,6 +11,7 @@ import numpy as np
 
 from ....errors import FileError, FormatError, UsageError
 from ...files import replace_file
+from .assigned import assignments, leave_as_inputs, without_waiting
 from .composites import replace_composites_with_py_functions, without_composites
 from .folding import (
     export_graph_def,
@@ -108,6 +109,7 @@ def frozen_function(concrete: Any, output_names: Sequence[str] | None = None) ->
     """The GraphDef of a concrete function, with variables as constants, and the names of the nodes of its outputs."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+    assigned = leave_as_inputs(concrete)
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     structure = concrete.structured_outputs
     if output_names is None and isinstance(structure, dict) and len(structure) == len(frozen.outputs):
@@ -121,8 +123,11 @@ def frozen_function(concrete: Any, output_names: Sequence[str] | None = None) ->
         raise UsageError(f"the function has {len(frozen.outputs)} results, each needs a name of its own")
     names = {tensor.ref(): name for tensor, name in zip(frozen.outputs, output_names, strict=True)}
     graph_def = insert_rename_identities(graph_def, names)
-    inputs = [tensor.op.name for tensor in frozen.inputs]
-    graph_def = retain_reachables_from_outputs(graph_def, [*names.values(), *inputs])
+    if assigned:
+        graph_def = without_waiting(graph_def, names.values(), assigned)
+    inputs = [tensor.op.name for tensor in frozen.inputs if tensor.op.name not in assigned]
+    effects = assignments(graph_def) if assigned else []
+    graph_def = retain_reachables_from_outputs(graph_def, [*names.values(), *inputs, *effects])
     return with_first(graph_def, inputs), list(names.values())
 
 

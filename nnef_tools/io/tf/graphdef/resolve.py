@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ....dialects.tf.types import Resource
 from .nodes import Node, Ref, final_reference
 
 # Operators that forward their first input (IdentityN: each input). What they check is left out.
@@ -92,7 +93,8 @@ def first_result_only(op_type: str | None) -> bool:
 
 
 def _is_input(node: Node) -> bool:
-    return node.op in INPUTS and not _is_left_over(node)
+    """Is it an input that stays even if nothing needs it? Variables that are only assigned are none."""
+    return node.op in INPUTS and not _is_left_over(node) and node.attribs.get("dtype") is not Resource
 
 
 def _is_left_over(node: Node) -> bool:
