@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ExecutionError, FileError, MissingPackageError, UsageError
 from ..formats import InputShapes
+from ..io.input_values import Values
 from ..io.tf.graphdef import Reader, import_graph_def, set_input_shapes
 from ..io.tf.graphdef.reader import load
 from .executor import Array, Observer, TensorInfo, no_such_tensor
@@ -28,6 +29,7 @@ class TensorFlowExecutor:
 
     All tensors have TensorFlow's full names, such as `x:0`. `run` also accepts names without `:0`, and returns results
     under the names that were asked for. input_shapes: name -> extents of inputs, in place of those of the graph.
+    set_inputs: name -> value of placeholders that are no inputs then. signature: of a SavedModel with several.
     """
 
     backend = "tensorflow"
@@ -35,11 +37,19 @@ class TensorFlowExecutor:
     note = ""
     has_state = False  # variables of frozen graphs are constants
 
-    def __init__(self, model: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        input_shapes: InputShapes | None = None,
+        set_inputs: Values | None = None,
+        signature: str | None = None,
+    ) -> None:
         self._path = Path(model)
         if not self._path.exists():
             raise FileError("there is no such file", where=str(self._path))
-        graph = Reader()(self._path, input_shapes)
+        reader = Reader(set_inputs=set_inputs, signature=signature)
+        graph = reader(self._path, input_shapes)
+        self._values = {_full(name): value for name, value in reader.values.items()}
         composites = [op for op in graph.operations if op.custom]
         if composites:
             raise UsageError(
@@ -48,7 +58,7 @@ class TensorFlowExecutor:
                 hint="export the graph with collapse_composites=False to run it",
             )
         message = GraphDef()
-        message.ParseFromString(load(self._path))
+        message.ParseFromString(load(self._path, signature))
         if input_shapes:
             message = set_input_shapes(message, input_shapes)
         self._graph = import_graph_def(message)
@@ -111,7 +121,7 @@ class TensorFlowExecutor:
             config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
             self._session = tf.compat.v1.Session(graph=self._graph, config=config)
         try:
-            values: list[Any] = self._session.run(tensors, dict(feeds))
+            values: list[Any] = self._session.run(tensors, {**self._values, **feeds})
         except tf.errors.OpError as error:
             lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
             kept = [line for line in lines if not line.startswith(("Graph execution error", "Detected at"))]

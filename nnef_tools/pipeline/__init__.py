@@ -9,9 +9,10 @@ there is no converter, and the rest is the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from os import PathLike
+from typing import Any
 
 from ..budget import Limits, within
 from ..errors import ConversionError
@@ -22,7 +23,7 @@ from ..plugins import Modules
 from ..report import ModelFacts, Report, size_on_disk
 from ..verification.interface import operator_types
 from ..verification.real_values import tensor_codes
-from .job import Job, Log, Options, Progress
+from .job import Job, Log, Options, Progress, given_values
 from .stages import convert_graph, open_graph, open_model, replaced_shapes, verify, write
 
 __all__ = ["convert_model", "open_graph"]
@@ -67,6 +68,7 @@ def convert_model(
     weights: str | PathLike[str] | None = None,
     verify_strict: bool = False,
     verify_inputs: str | PathLike[str] | None = None,
+    set_inputs: Mapping[str, Any] | None = None,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -90,8 +92,10 @@ def convert_model(
     `execute --input-path` takes it, or of the only input; verify_strict: fail if the inputs could not show all of
     the model. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
     everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
-    defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model with several to
-    convert. weights: the file with the weights of a Caffe net, if it is not beside it under the same name.
+    defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model or SavedModel with
+    several to convert. weights: the file with the weights of a Caffe net, if it is not beside it under the same name.
+    set_inputs: input name -> value (a number, logical, nested list or array, or the path of a `.npy`, `.npz` or `.dat`
+    file), for inputs that the result does not have, since they always have this value.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -128,6 +132,7 @@ def convert_model(
         keep_names=keep_names,
         signature=signature,
         weights=weights,
+        set_inputs=set_inputs or {},
     )
     with within(limits):
         return run(Job.of(source, target, input_format, output_format, options), Log(progress))
@@ -152,6 +157,7 @@ def _run(job: Job, log: Log) -> Report:
         {"signature": options.signature, "weights": options.weights},
         job.plugins,
         log,
+        given_values(options.set_inputs),
     )
     log.warnings += source.warnings
     source_types = operator_types(source.graph) if options.verifies else {}
@@ -169,7 +175,7 @@ def _run(job: Job, log: Log) -> Report:
     verification = None
     if options.verifies:
         with log.stage("verify"):
-            verification = verify(job, result, source_types, source_codes, log.progress)
+            verification = verify(job, source, result, source_types, source_codes, log.progress)
     written = Written()
     if not options.dry_run:
         path, together = options.tensor_mapping, transaction(job.destination.path)

@@ -168,8 +168,11 @@ class ConverterToNNEF(Converter):
     def _convert_input(self, source: Tensor) -> Tensor:
         """The graph input for an input of the source."""
         if not _is_carried(source.dtype):
+            reasons = {str(op.type): self._reason_against(op) for op in source.consumers}
             raise ConversionError(
-                f"input '{source.name}' has a data type that NNEF cannot carry: {dtype_name(source.dtype)}"
+                f"input '{source.name}' has a data type that NNEF cannot carry: {dtype_name(source.dtype)}",
+                [f"{type} takes it: {reason}" for type, reason in reasons.items() if reason],
+                hint="convert what follows it: --input-names with the tensors where numbers begin",
             )
         kind = nnef_dtype(source.dtype)
         shape = tuple(source.shape or ())

@@ -7,9 +7,12 @@ STRING = "NNEF has no tensors of strings"
 DYNAMIC = "the shape of the result depends on the data"
 STATE = "it changes a variable or a resource; freeze the model first (convert_variables_to_constants)"
 TRAINING = "an operator for training; NNEF describes inference"
-FILES = "it reads or decodes files; do that before the model"
+TABLE = "it is part of a lookup table, which NNEF lacks; look up before the model, which --input-names cuts behind it"
+FILES = "it reads or decodes files; do that before the model, which --input-names cuts behind it"
+QUEUE = "it takes data from a queue or a data set; --input-names makes inputs of its results"
 SPECIAL = "no NNEF operation computes this function"
 SPARSE = "NNEF has no sparse tensors"
+PYTHON = "it calls a Python function (tf.numpy_function, ..), which is not in the model; a plugin can convert it"
 FOREIGN = "it runs code that is not in the model; a plugin can convert it"
 QUANTIZED = "it computes with quantized types of TensorFlow; convert the TFLite form of the model"
 
@@ -29,8 +32,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
               "NonMaxSuppressionV2", "NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5",
               "NonMaxSuppressionWithOverlaps", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2"),
     STATE: ("Assign", "AssignAdd", "AssignAddVariableOp", "AssignSub", "AssignSubVariableOp", "AssignVariableOp",
-            "HashTable", "HashTableV2", "LookupTableFindV2", "LookupTableImportV2", "LookupTableSizeV2",
-            "MutableHashTableV2", "ResourceScatterAdd", "ResourceScatterNdUpdate", "ResourceScatterUpdate",
+            "ResourceScatterAdd", "ResourceScatterNdUpdate", "ResourceScatterUpdate",
             "RestoreV2", "SaveV2", "ScatterAdd", "ScatterUpdate", "VarHandleOp", "VarIsInitializedOp", "Variable",
             "VariableV2", "Stack", "StackV2", "StackPushV2", "StackPopV2"),
     TRAINING: ("ApplyAdam", "ApplyGradientDescent", "ApplyMomentum", "AvgPool3DGrad", "AvgPoolGrad", "BiasAddGrad",
@@ -43,15 +45,24 @@ _GROUPS: dict[str, tuple[str, ...]] = {
                "SoftmaxCrossEntropyWithLogits", "SoftplusGrad", "SoftsignGrad",
                "SparseSoftmaxCrossEntropyWithLogits", "SqrtGrad", "TanhGrad"),
     FILES: ("DecodeBmp", "DecodeGif", "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeRaw", "DecodeWav",
-            "EncodeJpeg", "EncodePng", "Iterator", "IteratorGetNext", "IteratorV2", "MatchingFiles", "ParseExample",
-            "ParseExampleV2", "ParseSingleExample", "ReadFile", "WriteFile"),
+            "EncodeJpeg", "EncodePng", "MatchingFiles", "ParseExample", "ParseExampleV2", "ParseSingleExample",
+            "ReadFile", "ReaderReadV2", "ReaderReadUpToV2", "TFRecordReaderV2", "TextLineReaderV2", "WholeFileReaderV2",
+            "WriteFile"),
+    QUEUE: ("FIFOQueueV2", "Iterator", "IteratorFromStringHandle", "IteratorGetNext", "IteratorV2", "OneShotIterator",
+            "PaddingFIFOQueueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeueV2", "QueueEnqueueManyV2",
+            "QueueEnqueueV2", "RandomShuffleQueueV2"),
+    TABLE: ("AnonymousHashTable", "AnonymousMutableHashTable", "HashTable", "HashTableV2", "InitializeTable",
+            "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "InitializeTableV2", "LookupTableExportV2",
+            "LookupTableFind", "LookupTableFindV2", "LookupTableImportV2", "LookupTableSize", "LookupTableSizeV2",
+            "MutableDenseHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2", "MutableHashTableV2"),
     SPECIAL: ("BesselI0", "BesselI0e", "BesselI1", "BesselI1e", "Betainc", "Cholesky", "Digamma", "Erfinv", "Igamma",
               "Igammac", "Lgamma", "LogMatrixDeterminant", "MatrixExponential", "MatrixInverse", "MatrixSolve",
               "MatrixTriangularSolve", "Ndtri", "NextAfter", "Polygamma", "PopulationCount", "Qr",
               "SelfAdjointEigV2", "Svd", "Zeta"),
     SPARSE: ("DeserializeSparse", "SparseConcat", "SparseFillEmptyRows", "SparseReshape", "SparseSlice",
              "SparseTensorDenseMatMul", "SparseToDense"),
-    FOREIGN: ("EagerPyFunc", "PyFunc", "PyFuncStateless", "XlaCallModule", "RemoteCall", "SymbolicGradient"),
+    PYTHON: ("EagerPyFunc", "PyFunc", "PyFuncStateless"),
+    FOREIGN: ("XlaCallModule", "RemoteCall", "SymbolicGradient"),
     QUANTIZED: ("Dequantize", "QuantizeV2", "QuantizedAdd", "QuantizedBiasAdd", "QuantizedConv2D", "QuantizedMatMul",
                 "QuantizedMaxPool", "QuantizedRelu", "Requantize", "RequantizationRange"),
     "NNEF has no complex numbers": ("Angle", "Complex", "ComplexAbs", "Conj", "FFT", "FFT2D", "FFT3D", "IFFT",
