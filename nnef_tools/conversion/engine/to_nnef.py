@@ -264,10 +264,13 @@ class ConverterToNNEF(Converter):
         return Call(rule, op.inputs, op.attribs)
 
     def _check_types(self, op: Operation) -> None:
-        for tensor in (*op.inputs, *op.outputs):
+        used = [tensor for tensor in op.outputs if self._is_used(tensor)]
+        for tensor in (*op.inputs, *used):
             if tensor.dtype is not None and not _is_carried(tensor.dtype):
+                alone = tensor in op.inputs or len(used) == 1
                 raise Unsupported(
-                    f"tensor '{tensor.name}' has a type that NNEF cannot carry: {dtype_name(tensor.dtype)}"
+                    f"tensor '{tensor.name}' has a type that NNEF cannot carry: {dtype_name(tensor.dtype)}",
+                    hint=None if alone else "--output-names with the other results converts these",
                 )
 
     def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:

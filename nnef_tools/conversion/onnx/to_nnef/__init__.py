@@ -10,6 +10,8 @@ FAMILIES = (
     "index",
     "linear",
     "microsoft",
+    "ml",
+    "ml_trees",
     "move",
     "norm",
     "optional",
