@@ -197,6 +197,19 @@ def zip_map(
     return x
 
 
+@to_nnef("onnx", "LabelEncoder", domain=ML)
+def label_encoder_of_strings(
+    b: Builder,
+    x: Tensor,
+    *,
+    classes_strings: Sequence[Any] = (),
+    default_int64: int = -1,
+    default_string: Any = "_Unused",
+) -> Tensor:
+    """LabelEncoder of version 1 is refused: it is a table of strings."""
+    raise Unsupported("it is a table of strings, and NNEF has no tensors of strings")
+
+
 @to_nnef("onnx", "LabelEncoder", domain=ML, since=2)
 def label_encoder(
     b: Builder,
@@ -212,7 +225,7 @@ def label_encoder(
     values_tensor: Any = None,
     default_float: float = -0.0,
     default_int64: int = -1,
-    default_string: Any = "",
+    default_string: Any = "_Unused",
     default_tensor: Any = None,
 ) -> Tensor:
     """LabelEncoder of numbers: the value of the key that equals an item, else the default."""
