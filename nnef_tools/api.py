@@ -73,8 +73,8 @@ def run_model(
 
     inputs: arrays by name, or in the order of the model's inputs. backend: 'auto', 'numpy', 'torch' or 'onnxruntime'.
     output_names: other tensors to return. custom_operators: operator name -> function of the backend's arrays.
-    signature: which one of a TFLite model to run. weights: of a Caffe net, see `convert_model`. limits: see
-    `convert_model`. UsageError for wrong inputs or names, ExecutionError if an operator fails, LimitError.
+    signature: which one of a TFLite model or SavedModel to run. weights: of a Caffe net, see `convert_model`. limits:
+    see `convert_model`. UsageError for wrong inputs or names, ExecutionError if an operator fails, LimitError.
     """
     check_lists(output_names=output_names, inputs=inputs)
     executor = open_executor(

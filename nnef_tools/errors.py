@@ -172,6 +172,7 @@ _IN_PYTHON = {
     "--standard-only": "standard_only=True",
     "--signature": "signature='..'",
     "--weights": "weights='..'",
+    "--set": "set_inputs={..}",
     "--custom-converters": "custom_converters=[..]",
     "--custom-shapes": "custom_shapes=[..]",
 }
@@ -186,12 +187,19 @@ _OPTION = re.compile(
 )
 
 
+_COMMAND_LINE = re.compile(r"(\bnnef-tools [^;\n]*)")
+
+
 def in_python(text: str) -> str:
     """Translates a message for callers in Python: options of the command line become arguments.
 
-    `--static-only` becomes `static_only=True`, `--shape 'x:?,3'` becomes `input_shapes={'x': (?, 3)}`.
+    `--static-only` becomes `static_only=True`, `--shape 'x:?,3'` becomes `input_shapes={'x': (?, 3)}`. Whole command
+    lines, which begin with `nnef-tools`, stay.
     """
-    return _OPTION.sub(_argument, text) if "--" in text else text
+    if "--" not in text:
+        return text
+    parts = _COMMAND_LINE.split(text)
+    return "".join(part if k % 2 else _OPTION.sub(_argument, part) for k, part in enumerate(parts))
 
 
 def _argument(match: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ from ..errors import UsageError
 from ..formats import FORMATS
 from .options import (
     SHAPE_WORD,
+    VALUE_WORD,
     Names,
     Parser,
     add_common_options,
@@ -19,6 +20,7 @@ from .options import (
     names_or_all,
     option_name,
     parse_shapes,
+    parse_values,
 )
 from .paths import check_output, file_name, is_output, source_path
 from .render import note, print_json, print_result, print_table, progress, warn_all
@@ -45,7 +47,7 @@ def build_parser(prog: str = "nnef-tools convert") -> Parser:
         "MODEL [OUTPUT]",
         "Convert a model to another format, or rewrite it in its own: nnef-tools convert model.onnx model.nnef",
         optional_numbers={"--verify": DEFAULT_SAMPLES, "--compress": DEFAULT_LEVEL},
-        items={"--shape": SHAPE_WORD},
+        items={"--shape": SHAPE_WORD, "--set": VALUE_WORD},
         shortened=SHORTENED,
     )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="the model to read")
@@ -87,6 +89,14 @@ def _add_models(parser: Parser) -> None:
     )
     group.add_argument(
         "--output-names", nargs="+", action=Names, metavar="NAME", help="convert only what leads to these tensors"
+    )
+    group.add_argument(
+        "--set",
+        nargs="+",
+        action=Names,
+        default=[],
+        metavar="NAME=VALUE",
+        help="values of inputs that the result does not have: keep_prob=1.0 training=false mask=mask.npy",
     )
     add_reader_options(group)
     group.add_argument("--static-only", action="store_true", help="leave out what has no static shape")
@@ -244,6 +254,7 @@ def _run(args: argparse.Namespace) -> int:
             dry_run=args.dry_run,
             signature=args.signature,
             weights=args.weights,
+            set_inputs=parse_values(args.set),
         )
     _print_report(report, verbose=args.verbose)
     if args.json:

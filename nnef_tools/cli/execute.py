@@ -389,7 +389,7 @@ def _session(args: argparse.Namespace, path: Path, format: Format) -> Session:
         functions = load_operators(args.custom_operators or ()) or None
         decomposed = Library().compounds if args.decompose == [] else args.decompose
     with _errors_of("--shape"):
-        replaces = args.random and not kernel_backends(format.name)
+        replaces = args.random and args.io_transpose is None and not kernel_backends(format.name)
         given = parse_shapes(None, args.shape or ()) if replaces or is_converted(format.name) else None
     executor = make_executor(
         path,

@@ -23,6 +23,7 @@ from .render import flush_output, give_up, own_warnings, print_error, print_json
 __all__ = [
     "EXIT_CODES",
     "SHAPE_WORD",
+    "VALUE_WORD",
     "Names",
     "Parser",
     "add_common_options",
@@ -36,6 +37,7 @@ __all__ = [
     "parse_limits",
     "parse_literal",
     "parse_shapes",
+    "parse_values",
     "reader_options",
     "shortened",
 ]
@@ -46,6 +48,9 @@ LARGEST_EXTENT = 2**63 - 1
 
 SHAPE_WORD = re.compile(r".*:([-+?*]?\d*(,.*)?)", re.DOTALL)
 """The form of a value of --shape, which tells it from a path: a name, a colon and numbers."""
+
+VALUE_WORD = re.compile(r"[^=]+=.+", re.DOTALL)
+"""The form of a value of --set."""
 
 BROKEN_PIPE = 141
 
@@ -70,7 +75,7 @@ def add_input_format(group: argparse._ActionsContainer, *names: str) -> None:
 
 def add_reader_options(group: argparse._ArgumentGroup) -> None:
     """Adds the options that the readers of single formats have."""
-    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model")
+    group.add_argument("--signature", metavar="NAME", help="which signature of a TFLite model or a SavedModel")
     group.add_argument("--weights", metavar="FILE", help="the weights of a Caffe net (default: the file beside it)")
 
 
@@ -168,6 +173,26 @@ def parse_shapes(literal: str | None, compact: Iterable[str] = ()) -> dict[str, 
             )
         result[name] = tuple(map(int, parts))
     return result
+
+
+def parse_values(items: Iterable[str]) -> dict[str, Any]:
+    """Reads values of inputs such as `keep_prob=1.0`: numbers, `true`, `false`, lists of those or text. UsageError."""
+    values = {}
+    for item in items:
+        name, _, text = item.partition("=")
+        if not (name and text):
+            raise UsageError(f"--set: '{shortened(item)}' is not a name with a value", hint="--set keep_prob=1.0")
+        values[name] = _value(text.strip())
+    return values
+
+
+def _value(text: str) -> Any:
+    """A number, also `inf` and `nan`, a logical value, or a list; the text itself if it is none of these."""
+    spelled = re.sub(r"\b(true|false)\b", lambda match: match[0].capitalize(), text, flags=re.IGNORECASE)
+    for read in (int, float, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return read(spelled)
+    return text
 
 
 def parse_limits(text: str | None) -> dict[str, float]:

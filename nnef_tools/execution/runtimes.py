@@ -16,8 +16,10 @@ from ..formats import FORMATS, NNEF, InputShapes, load
 from ..formats.format import Runtime
 
 if TYPE_CHECKING:
+    from ..io.input_values import Values
     from ..model import Graph
-    from .executor import Executor
+from .executor import Executor
+from .fixed_inputs import FixedInputs
 
 Model: TypeAlias = "Graph | str | PathLike[str]"
 Functions: TypeAlias = Mapping[str, Callable[..., Any]]
@@ -47,6 +49,7 @@ def make_executor(
     signature: str | None = None,
     weights: str | PathLike[str] | None = None,
     input_shapes: InputShapes | None = None,
+    set_inputs: Values | None = None,
 ) -> Executor:
     """Makes an executor for a model file, or for a Graph in the NNEF dialect.
 
@@ -57,15 +60,20 @@ def make_executor(
     function on the arrays of torch (of numpy without torch, or if numpy is the backend); onnxruntime cannot call them,
     so 'auto' takes another backend for models with such operators. decomposed: operators to run by the bodies of their
     fragments. device: 'cpu', 'cuda', .., of torch or onnxruntime. limits: those of `nnef_tools.budget` that differ from
-    the defaults; LimitError for models beyond them. signature: which one of a TFLite model to run. weights: the
-    file with the weights of a Caffe net. input_shapes: of inputs, in place of those of a model file. UsageError for an
-    impossible combination, for a backend that cannot run the model, and for operators to decompose that have no body;
-    FormatError or ShapeError for an invalid graph.
+    the defaults; LimitError for models beyond them. signature: which one of a TFLite model or SavedModel to run.
+    weights: the file with the weights of a Caffe net. input_shapes: of inputs, in place of those of a model file.
+    set_inputs: arrays for inputs that have these values in all runs, by the names in a graph of the format. UsageError
+    for an impossible combination, for a backend that cannot run the model, and for operators to decompose that have no
+    body; FormatError or ShapeError for an invalid graph.
     """
     with within(limits):
         options = {"signature": signature, "weights": weights}
-        given = {name: value for name, value in options.items() if value is not None}
-        return _make_executor(model, format, backend, custom_operators, decomposed, device, given, input_shapes)
+        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if set_inputs and "set_inputs" in FORMATS[format].reader_options:
+            given["set_inputs"] = set_inputs
+            set_inputs = None
+        made = _make_executor(model, format, backend, custom_operators, decomposed, device, given, input_shapes)
+        return FixedInputs(made, set_inputs) if set_inputs else made
 
 
 def _make_executor(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ExecutionError, FileError, MissingPackageError, UsageError
 from ..formats import InputShapes
+from ..io.input_values import Values
 from ..io.mapped import release_pages
 from ..io.protobuf import Message
 from ..io.tf.graphdef import Reader, import_graph_def, set_input_shapes
@@ -39,6 +40,7 @@ class TensorFlowExecutor:
 
     All tensors have TensorFlow's full names, such as `x:0`. `run` also accepts names without `:0`, and returns results
     under the names that were asked for. input_shapes: name -> extents of inputs, in place of those of the graph.
+    set_inputs: name -> value of placeholders that are no inputs then. signature: of a SavedModel with several.
     """
 
     backend = "tensorflow"
@@ -46,11 +48,19 @@ class TensorFlowExecutor:
     note = ""
     has_state = False  # variables of frozen graphs are constants
 
-    def __init__(self, model: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        input_shapes: InputShapes | None = None,
+        set_inputs: Values | None = None,
+        signature: str | None = None,
+    ) -> None:
         self._path = Path(model)
         if not self._path.exists():
             raise FileError("there is no such file", where=str(self._path))
-        graph = Reader()(self._path, input_shapes)
+        reader = Reader(set_inputs=set_inputs, signature=signature)
+        graph = reader(self._path, input_shapes)
+        self._values = {_full(name): value for name, value in reader.values.items()}
         composites = [op for op in graph.operations if op.custom]
         if composites:
             raise UsageError(
@@ -58,14 +68,14 @@ class TensorFlowExecutor:
                 where=str(self._path),
                 hint="export the graph with collapse_composites=False to run it",
             )
-        self._weights = self._import(input_shapes or {})
+        self._weights = self._import(input_shapes or {}, signature)
         self._session: Any = None
         self.inputs = [_info(tensor) for tensor in graph.inputs]
         self.outputs = [_info(tensor) for tensor in graph.outputs]
 
-    def _import(self, input_shapes: InputShapes) -> dict[str, Array]:
+    def _import(self, input_shapes: InputShapes, signature: str | None) -> dict[str, Array]:
         """Imports the graph. Returns its large weights by full name, to be fed: TensorFlow copies constants."""
-        parsed, _ = parse_file(self._path)
+        parsed, _ = parse_file(self._path, signature)
         weights = _take_weights(parsed)
         message = GraphDef()
         message.ParseFromString(encoded(parsed))
@@ -132,7 +142,7 @@ class TensorFlowExecutor:
             config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
             self._session = tf.compat.v1.Session(graph=self._graph, config=config)
         try:
-            values: list[Any] = self._session.run(tensors, {**self._weights, **feeds})
+            values: list[Any] = self._session.run(tensors, {**self._weights, **self._values, **feeds})
         except tf.errors.OpError as error:
             lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
             kept = [line for line in lines if not line.startswith(("Graph execution error", "Detected at"))]

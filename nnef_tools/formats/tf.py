@@ -28,7 +28,7 @@ FORMATS = (
         folder_marks=("saved_model.pb",),
         extra="tf",
         reader="io.tf.graphdef:Reader",
-        reader_options=frozenset({"fold_constants"}),
+        reader_options=frozenset({"fold_constants", "set_inputs", "signature"}),
         writer="io.tf.graphdef:Writer",
         runtimes=(Runtime("tensorflow", "TensorFlow", "execution.tensorflow:TensorFlowExecutor"),),
     ),

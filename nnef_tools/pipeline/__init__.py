@@ -23,7 +23,7 @@ from ..plugins import Modules
 from ..report import ModelFacts, Report, size_on_disk
 from ..verification.interface import operator_types
 from ..verification.real_values import Codes, tensor_codes
-from .job import Job, Log, Options, Progress
+from .job import Job, Log, Options, Progress, given_values
 from .stages import Conversion, OpenModel, convert_graph, open_graph, open_model, replaced_shapes, verify, write
 
 __all__ = ["convert_model", "open_graph"]
@@ -69,6 +69,7 @@ def convert_model(
     verify_strict: bool = False,
     verify_inputs: str | PathLike[str] | None = None,
     fixed_nms: bool = False,
+    set_inputs: Mapping[str, Any] | None = None,
 ) -> Report:
     """Converts a model file or folder to another format, or rewrites it in its own.
 
@@ -92,10 +93,12 @@ def convert_model(
     `execute --input-path` takes it, or of the only input; verify_strict: fail if the inputs could not show all of
     the model. progress: called with the name of each stage, and with `verify 2/3` for each input. dry_run: do
     everything but write. limits: of the work that a model may ask for, name -> value, where they differ from the
-    defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model with several to
-    convert. weights: the file with the weights of a Caffe net, if it is not beside it under the same name. fixed_nms:
-    outputs whose number of rows depends on the data, as that of the boxes that non-maximum suppression chooses, have
-    room for the most there can be, and a further output tells the number.
+    defaults (`nnef_tools.budget.Budget` explains them). signature: which one of a TFLite model or SavedModel with
+    several to convert. weights: the file with the weights of a Caffe net, if it is not beside it under the same name.
+    fixed_nms: outputs whose number of rows depends on the data, as that of the boxes that non-maximum suppression
+    chooses, have room for the most there can be, and a further output tells the number. set_inputs: input name -> value
+    (a number, logical, nested list or array, or the path of a `.npy`, `.npz` or `.dat` file), for inputs that the
+    result does not have, since they always have this value.
 
     Raises subclasses of NnefToolsError: UsageError, FormatError, FileError, ConversionError (with all operators that
     cannot be converted), VerificationError, PluginError, MissingPackageError. On an error nothing is written.
@@ -133,6 +136,7 @@ def convert_model(
         keep_names=keep_names,
         signature=signature,
         weights=weights,
+        set_inputs=set_inputs or {},
     )
     with within(limits):
         return run(Job.of(source, target, input_format, output_format, options), Log(progress))
@@ -153,7 +157,7 @@ def _run(job: Job, log: Log) -> Report:
     verification = None
     if options.verifies:
         with log.stage("verify"):
-            verification = verify(job, result, source_types, source_codes, log.progress)
+            verification = verify(job, source, result, source_types, source_codes, log.progress)
     written = Written()
     if not options.dry_run:
         path, together = options.tensor_mapping, transaction(job.destination.path)
@@ -213,6 +217,7 @@ def _with_reader(job: Job, log: Log, reader_options: Mapping[str, Any]) -> _Conv
         {"signature": options.signature, "weights": options.weights, **reader_options},
         job.plugins,
         log,
+        given_values(options.set_inputs),
     )
     log.warnings += source.warnings
     types = operator_types(source.graph) if options.verifies else {}

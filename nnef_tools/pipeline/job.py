@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import UsageError, check_lists
+from ..execution.feeds.array_files import ARRAY_FILES, read_array, suffix_of
 from ..formats import FORMATS, NNEF, Dialect, Format, InputShapes, detect_input, load
 from ..formats.destination import Destination, target_format
 from ..io.files import is_stream
@@ -60,6 +61,7 @@ class Options(NamedTuple):
     dry_run: bool
     signature: str | None
     weights: str | PathLike[str] | None
+    set_inputs: Mapping[str, Any]
 
     @property
     def verifies(self) -> bool:
@@ -181,7 +183,18 @@ def _with_tensor_names(options: Options, dialect: Dialect) -> Options:
         output_names=dialect.tensor_names(options.output_names),
         io_transpose=selected if isinstance(selected, bool) else dialect.tensor_names(selected) or (),
         input_shapes=dialect.by_tensor_name(options.input_shapes),
+        set_inputs=dialect.by_tensor_name(options.set_inputs),
     )
+
+
+def given_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for inputs, those in files read. FileError, FormatError, LimitError."""
+    return {name: _from_file(name, value) for name, value in values.items()}
+
+
+def _from_file(name: str, value: Any) -> Any:
+    is_file = isinstance(value, PathLike) or (isinstance(value, str) and suffix_of(value) in ARRAY_FILES)
+    return read_array(value, name) if is_file else value
 
 
 def _check(options: Options, destination: Destination) -> None:

@@ -13,13 +13,15 @@ from ..conversion.engine.base import unmatched_warning
 from ..errors import ConversionError, FormatError, UsageError, VerificationError, shape_hint, shape_text
 from ..formats import Dialect, Format, InputShapes, detect_input, load, make_optimizer, make_reader
 from ..formats.destination import Destination, Written
+from ..io.input_values import Values
 from ..language.gc_pause import paused_collector
 from ..language.parser import parse_fragments
 from ..model import Graph, Tensor
 from ..model.cut import cut
-from ..model.facts import FRAGMENTS, opset_versions
+from ..model.facts import FRAGMENTS, merged_tensors, opset_versions
 from ..model.utils import keep_static
 from ..optimization.custom import unmatched_optimizers
+from ..optimization.inputs import set_inputs
 from ..plugins import Plugins, check_fragments
 from ..report import ModelFacts, PassFacts, Verification, count_operations, size_on_disk
 from ..verification.interface import Hub, Insides, Interface, operator_types, tensor_sizes
@@ -34,12 +36,16 @@ NO_PLUGINS = Plugins()
 
 
 class OpenModel(NamedTuple):
-    """A model that has been read, cut and sorted. facts: of the model as it was read. warnings: of the reader."""
+    """A model that has been read, cut and sorted.
+
+    facts: of the model as it was read. warnings: of the reader. values: arrays, of inputs that were set to them.
+    """
 
     graph: Graph
     format: Format
     facts: ModelFacts
     warnings: tuple[str, ...] = ()
+    values: Mapping[str, Any] = {}
 
 
 def open_graph(
@@ -58,8 +64,8 @@ def open_graph(
 
     format: its name, by default recognized by content and suffix. input_shapes: name -> extents of inputs, in place of
     those of the model. input_names, output_names: keep only the part between these tensors. signature: which one of a
-    TFLite model. weights: the file with the weights of a Caffe net. limits: see `convert_model`. UsageError,
-    FormatError, FileError, LimitError, PluginError, MissingPackageError.
+    TFLite model or SavedModel. weights: the file with the weights of a Caffe net. limits: see `convert_model`.
+    UsageError, FormatError, FileError, LimitError, PluginError, MissingPackageError.
     """
     path = Path(source)
     found = detect_input(path, format)
@@ -79,20 +85,22 @@ def open_model(
     reader_options: Mapping[str, Any],
     plugins: Plugins,
     log: Log,
+    values: Values | None = None,
 ) -> OpenModel:
     """Reads a model and prepares its graph. Tensors are named as in graphs; see `open_graph` for the parameters.
 
-    reader_options: those that one format or another has; the reader of this one gets its own.
+    reader_options: those that one format or another has; the reader of this one gets its own. values: of inputs.
     """
     inner = {name: shape for name, shape in input_shapes.items() if name in (input_names or ())}
     outer = {name: shape for name, shape in input_shapes.items() if name not in inner}
     with log.stage("read"):
-        given = {"custom_shapes": plugins.shapes or None, **reader_options}
+        given = {"custom_shapes": plugins.shapes or None, "set_inputs": values or None, **reader_options}
         options = {key: value for key, value in given.items() if value is not None and key in format.reader_options}
         reader = make_reader(format, **options)
         with paused_collector():
             graph = reader(str(path), outer)
         facts = ModelFacts.of(graph, path, format.name, size_on_disk(getattr(reader, "files", (path,))))
+        arrays = getattr(reader, "values", None) if "set_inputs" in options else set_inputs(graph, values or {})
         if plugins.fragments:
             check_fragments(plugins.fragments, graph.metadata.get(FRAGMENTS, {}))
     with log.stage("prepare"):
@@ -110,11 +118,13 @@ def open_model(
         if optimizer is not None:
             optimizer(graph, only_required=True)
         _sort(graph)
-    return OpenModel(graph, format, facts, tuple(getattr(reader, "warnings", ())))
+    return OpenModel(graph, format, facts, tuple(getattr(reader, "warnings", ())), arrays or {})
 
 
 def _set_shapes(graph: Graph, shapes: InputShapes) -> None:
     """Sets the shapes of graph inputs, as far as the graph leaves them open. UsageError if one does not fit."""
+    merged = merged_tensors(graph.metadata)
+    shapes = {merged.get(name, name): shape for name, shape in shapes.items()}
     for tensor in graph.inputs:
         shape = shapes.get(tensor.name or "")
         if shape is None:
@@ -356,6 +366,7 @@ def _decompose(job: Job, graph: Graph, dialect: Dialect, route: Sequence[Step]) 
 
 def verify(
     job: Job,
+    source: OpenModel,
     result: Conversion,
     source_types: Mapping[str, str],
     source_codes: Mapping[str, Codes],
@@ -385,6 +396,7 @@ def verify(
             custom_operators=job.plugins.operators(),
             reader_options=_reader_options(job),
             input_shapes=job.options.input_shapes or None,
+            set_inputs=source.values,
             quantization_steps=quantization_steps,
             insides=Insides(
                 result.mapping(),

@@ -22,6 +22,7 @@ from ..execution.runtimes import AUTO, is_converted, kernel_backends, make_execu
 from ..formats import FORMATS, NNEF, InputShapes, load
 from ..model import Graph
 from ..ops.inference import infer_graph
+from ..optimization.inputs import set_inputs as _set_inputs
 from ..report import FirstDifference, OutputCheck, Verification, format_table
 from .exact import Judge, rounding_of
 from .first_difference import find_first_difference
@@ -64,6 +65,7 @@ def verify_conversion(
     custom_operators: Mapping[str, Callable[..., Any]] | None = None,
     reader_options: Mapping[str, Any] | None = None,
     input_shapes: InputShapes | None = None,
+    set_inputs: Mapping[str, Array] | None = None,
     quantization_steps: QuantizationSteps | None = None,
     insides: Insides | None = None,
     hub: Hub | None = None,
@@ -75,17 +77,21 @@ def verify_conversion(
     inputs: where all samples come from, instead of random ones (see `load_samples`); to models with a state they are
     one sequence.
     reader_options: those of the source. input_shapes: those that the conversion of the source was asked for.
+    set_inputs: values of inputs of the source that the target does not have.
     quantization_steps: of a model with quantized activations, whose outputs may also differ by steps. insides: if
     given, a failure names the first tensor that differs. hub: the NNEF graph between the two, if neither is NNEF.
     progress: called with `verify 2/3` before the second of three runs. VerificationError, with a table of the
     outputs, if they differ by more than the tolerances; UsageError if a model cannot be run.
     """
-    graph, of_source = _kernel_graph(source, target, input_shapes) if hub is None else (hub.graph, hub.has_source_axes)
+    if hub is None:
+        graph, of_source = _kernel_graph(source, target, input_shapes, set_inputs)
+    else:
+        graph, of_source = hub.graph, hub.has_source_axes
     if graph is not None:
         interface = interface.quantized_as(graph)
     random = random_source(distribution, seed, _ranges(graph, interface))
     candidate = _executor(target, custom_operators)
-    reference, comment = open_source(source, candidate.backend, reader_options or {}, input_shapes)
+    reference, comment = open_source(source, candidate.backend, reader_options or {}, input_shapes, set_inputs)
     if interface.rows:
         reference = WithRoom(reference, interface.rows)
     models = Models(reference, candidate, interface.inputs, interface.outputs, interface.empty)
@@ -172,7 +178,11 @@ def _failure(source: Path, result: Verification) -> VerificationError:
 
 
 def open_source(
-    source: tuple[Path, str], candidate: str, options: Mapping[str, Any], input_shapes: InputShapes | None
+    source: tuple[Path, str],
+    candidate: str,
+    options: Mapping[str, Any],
+    input_shapes: InputShapes | None,
+    values: Mapping[str, Array] | None = None,
 ) -> tuple[Executor, str]:
     """What runs the source, and what that is, if it is not a runtime of its own. candidate: the backend of the result.
 
@@ -182,10 +192,10 @@ def open_source(
     path, name = source
     format = FORMATS[name]
     if not is_converted(name):
-        return _executor(source, None, options, input_shapes), ""
+        return _executor(source, None, options, input_shapes, values), ""
     reason = f"{format.title} has no runtime"
     witness = format.witness
-    if witness is not None and witness.is_installed and not input_shapes:
+    if witness is not None and witness.is_installed and not input_shapes and not values:
         try:
             executor: Executor = load(witness.executor)(path, **options)
             executor.run({i.name: np.zeros([n or 1 for n in i.shape or ()], np.float32) for i in executor.inputs})
@@ -195,7 +205,9 @@ def open_source(
             return executor, f"the source ran in {witness.name}, since {reason}"
     backend = next((item for item in reversed(kernel_backends(NNEF.name)) if item != candidate), AUTO)
     with _no_warnings():
-        executor = make_executor(path, format=name, backend=backend, input_shapes=input_shapes, **options)
+        executor = make_executor(
+            path, format=name, backend=backend, input_shapes=input_shapes, set_inputs=values, **options
+        )
     return executor, f"{reason}: backends of NNEF are compared with each other, {executor.backend} with {candidate}"
 
 
@@ -204,16 +216,24 @@ def _executor(
     custom_operators: Mapping[str, Callable[..., Any]] | None,
     reader_options: Mapping[str, Any] | None = None,
     input_shapes: InputShapes | None = None,
+    values: Mapping[str, Array] | None = None,
 ) -> Executor:
     """Opens a model for running. NNEF runs in kernels: onnxruntime would need the conversion that is being verified."""
     path, format = model
     backends = kernel_backends(format)
     if not backends:
-        backend = FORMATS[format].verifying or AUTO
-        return make_executor(path, format=format, backend=backend, input_shapes=input_shapes, **(reader_options or {}))
+        backend, options = FORMATS[format].verifying or AUTO, reader_options or {}
+        return make_executor(
+            path, format=format, backend=backend, input_shapes=input_shapes, set_inputs=values, **options
+        )
     with _no_warnings():
         return make_executor(
-            path, format=format, backend=backends[0], custom_operators=custom_operators, input_shapes=input_shapes
+            path,
+            format=format,
+            backend=backends[0],
+            custom_operators=custom_operators,
+            input_shapes=input_shapes,
+            set_inputs=values,
         )
 
 
@@ -226,16 +246,21 @@ def _no_warnings() -> Iterator[None]:
 
 
 def _kernel_graph(
-    source: tuple[Path, str], target: tuple[Path, str], input_shapes: InputShapes | None
+    source: tuple[Path, str],
+    target: tuple[Path, str],
+    input_shapes: InputShapes | None,
+    values: Mapping[str, Array] | None,
 ) -> tuple[Graph | None, bool]:
     """The NNEF graph that kernels run, with shapes as far as known, and whether it is that of the source.
 
-    input_shapes: of the source.
+    input_shapes, values: of inputs of the source.
     """
-    for (path, format), shapes in ((source, input_shapes), (target, None)):
+    for path, format in (source, target):
         if kernel_backends(format):
+            is_source = path is source[0]
             with _no_warnings():
-                graph = read_graph(path, input_shapes=shapes)
+                graph = read_graph(path, input_shapes=input_shapes if is_source else None)
+            _set_inputs(graph, (values or {}) if is_source else {})
             infer_graph(graph, allow_unknown=True)
             return graph, path is source[0]
     return None, False

@@ -1,4 +1,4 @@
-"""Inputs whose shapes the user gives in place of those of the model."""
+"""Inputs whose shapes or values the user gives, in place of those of the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 from onnx import TensorProto, helper, numpy_helper
 
 import nnef_tools
-from nnef_tools.errors import ConversionError
+from nnef_tools.errors import ConversionError, FileError, UsageError
 
 from ..support.arrays import Array, random
 from ..support.commands import Run
@@ -129,3 +129,107 @@ def test_shapes_that_the_model_names(tmp_path: Path) -> None:
     graph = nnef_tools.load_model(tmp_path / "m.onnx", input_shapes={"a": (5, 2), "d": (1, 2)})
     assert [tensor.shape for tensor in graph.inputs] == [(5, 2), (5, 2), (1, 2)]
     assert graph.outputs[0].shape == (5, None)
+
+
+def switched(path: Path) -> Path:
+    """y = s * (moments or constants, as `training` says, subtracted from x [2, 4]); control flow of TensorFlow 1."""
+    tf1 = tf.compat.v1
+    graph = tf.Graph()
+    with graph.as_default():
+        x = tf1.placeholder(tf.float32, [2, 4], "x")
+        keep = tf1.placeholder_with_default(tf.constant(0.5), [], "keep")
+        training = tf1.placeholder(tf.bool, [], "training")
+        noise = lambda: x + tf.random.uniform([2, 4])  # noqa: E731
+        tf.multiply(tf1.cond(training, noise, lambda: x - 1.0), keep, name="y")
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    return path
+
+
+def test_values_choose_the_branches_of_tensorflow(run: Run, tmp_path: Path) -> None:
+    source = switched(tmp_path / "m.pb")
+    given = ("--set", "training=false", "keep=0.25", "--verify", "1", "--keep-io-names")
+    status, _, error = run("convert", source, tmp_path / "m.nnef", *given)
+    assert status == 0, error
+    x = random(2, 4)
+    np.testing.assert_array_equal(run_nnef(tmp_path / "m.nnef", x), [(x - 1) * np.float32(0.25)])
+    graph = nnef_tools.load_model(tmp_path / "m.nnef")
+    assert [tensor.name for tensor in graph.inputs] == ["x"]
+    with pytest.raises(ConversionError, match="random"):
+        nnef_tools.convert_model(source, tmp_path / "m.nnef", set_inputs={"training": True, "keep": 1})
+
+
+def test_values_in_every_format(tmp_path: Path) -> None:
+    first = tmp_path / "m.onnx"
+    model = onnx_model([node("Mul", ["x", "s"], ["y"])], {"x": [2, 3], "s": [2, 3]}, {"y": [2, 3]})
+    onnx.save(model, first)
+    x, s = random(2, 3), random(2, 3, seed=1)
+    np.save(tmp_path / "s.npy", s.astype(np.float64))
+    for suffix in (".onnx", ".nnef", ".pb", ".tflite"):
+        source = tmp_path / f"m{suffix}"
+        if not source.exists():
+            nnef_tools.convert_model(first, source, keep_io_names=True)
+        for target in ("a.nnef", f"a{suffix}"):
+            values = {"s": tmp_path / "s.npy"}
+            report = nnef_tools.convert_model(source, tmp_path / target, set_inputs=values, verify=1)
+            assert report.verification is not None
+            (result,) = nnef_tools.run_model(tmp_path / target, [x]).values()
+            np.testing.assert_allclose(result, x * s, rtol=1e-6)
+
+
+def test_value_of_a_branch_of_onnx(tmp_path: Path) -> None:
+    info = helper.make_tensor_value_info
+    yes = helper.make_graph([node("Relu", ["x"], ["a"])], "yes", [], [info("a", F, [2, 3])])
+    no = helper.make_graph([node("RandomNormalLike", ["x"], ["b"])], "no", [], [info("b", F, [2, 3])])
+    nodes = [node("If", ["flag"], ["c"], then_branch=yes, else_branch=no), node("Add", ["c", "n"], ["y"])]
+    inputs = {"x": [2, 3], "flag": Typed("bool", []), "n": ["k", 3]}
+    onnx.save(onnx_model(nodes, inputs, {"y": [2, 3]}), tmp_path / "m.onnx")
+    values = {"flag": True, "n": [[1, 2, 3]]}
+    nnef_tools.convert_model(tmp_path / "m.onnx", tmp_path / "m.nnef", set_inputs=values, verify=1)
+    x = random(2, 3)
+    np.testing.assert_allclose(run_nnef(tmp_path / "m.nnef", x), [np.maximum(x, 0) + [1, 2, 3]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mask=1", "the model has no input 'mask' that could be set"),
+        ("training=2", "items of type bool, which has no 2"),
+        ("training=perhaps", "'perhaps' is no value for it"),
+        ("keep=[1,2]", "input 'keep' has shape [], its value [2]"),
+        ("keep=1e99", "items of type float32, which has no 1e+99"),
+        ("keep=16777217", "items of type float32, which has no 16777217"),
+        ("x=[[1,2],[3]]", "its lists differ in length"),
+        ("keep", "'keep' is not a name with a value"),
+    ],
+)
+def test_wrong_values(run: Run, text: str, message: str, tmp_path: Path) -> None:
+    status, _, error = run("convert", switched(tmp_path / "m.pb"), tmp_path / "m.nnef", "--set", text)
+    assert (status, message in error) == (1, True), error
+
+
+def test_values_that_do_not_fit(tmp_path: Path) -> None:
+    model = onnx_model([node("Mul", ["x", "s"], ["y"])], {"x": [2], "s": ["n"]}, {"y": ["n"]})
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match=r"has shape \[\?\], which one number cannot fill"):
+        nnef_tools.convert_model(tmp_path / "m.onnx", tmp_path / "m.nnef", set_inputs={"s": 1})
+    with pytest.raises(FileError, match="no such file"):
+        nnef_tools.convert_model(tmp_path / "m.onnx", tmp_path / "m.nnef", set_inputs={"s": "s.npy"})
+    with pytest.raises(ConversionError, match="has no inputs"):
+        nnef_tools.convert_model(tmp_path / "m.onnx", tmp_path / "m.nnef", set_inputs={"s": [1, 2], "x": 1})
+
+
+def test_shapes_of_inner_tensors_by_merged_names(run: Run, tmp_path: Path) -> None:
+    """A name that TensorFlow's reader merges into another one names the same tensor for --shape, too."""
+    graph = tf.Graph()
+    with graph.as_default():
+        x = tf.compat.v1.placeholder(tf.string, [None], "files")
+        images = tf.identity(tf.reshape(tf.io.decode_raw(x, tf.float32), [-1, 2, 2]), "images")
+        tf.nn.relu(images, name="y")
+    (tmp_path / "m.pb").write_bytes(graph.as_graph_def(add_shapes=True).SerializeToString())
+    cut = ("--input-names", "images", "--shape", "images:3,2,2")
+    status, _, error = run("convert", tmp_path / "m.pb", tmp_path / "m.nnef", *cut)
+    assert status == 0, error
+    status, _, error = run("convert", tmp_path / "m.pb", tmp_path / "m.nnef", "--shape", "files:1")
+    assert status == 3
+    assert "string" in error
+    assert "--input-names" in error

@@ -67,6 +67,7 @@ OWNERS = {
     "onnx": ("io/onnx/", "execution/onnxruntime/"),
     "onnxruntime": ("execution/onnxruntime/onnx.py", "execution/onnxruntime/nnef.py"),
     "shtab": ("cli/completion.py",),
+    "h5py": ("io/tf/saved_model.py",),
     "tensorflow": ("io/tf/", "execution/tensorflow.py"),
     "reportlab": ("inspection/picture/raster.py",),
     "resvg_py": ("inspection/picture/raster.py",),

@@ -118,6 +118,7 @@ def test_every_option_of_convert_is_in_a_table() -> None:
     """Of those in the tables, what a conversion does not follow is warned about; the others count in all."""
     always = {
         "input_shapes",
+        "set_inputs",
         "optimize",
         "decompose",
         "input_names",

@@ -178,8 +178,11 @@ class ConverterToNNEF(Converter):
     def _convert_input(self, source: Tensor) -> Tensor:
         """The graph input for an input of the source."""
         if not _is_carried(source.dtype):
+            reasons = {str(op.type): self._reason_against(op) for op in source.consumers}
             raise ConversionError(
-                f"input '{source.name}' has a data type that NNEF cannot carry: {dtype_name(source.dtype)}"
+                f"input '{source.name}' has a data type that NNEF cannot carry: {dtype_name(source.dtype)}",
+                [f"{type} takes it: {reason}" for type, reason in reasons.items() if reason],
+                hint="convert what follows it: --input-names with the tensors where numbers begin",
             )
         kind = nnef_dtype(source.dtype)
         shape = tuple(source.shape or ())
@@ -314,10 +317,13 @@ class ConverterToNNEF(Converter):
                 self._refuse(op, Unsupported(f"{reason}; --fixed-nms gives room for the most rows there can be"))
 
     def _check_types(self, op: Operation) -> None:
-        for tensor in (*op.inputs, *op.outputs):
+        used = [tensor for tensor in op.outputs if self._is_used(tensor)]
+        for tensor in (*op.inputs, *used):
             if tensor.dtype is not None and not _is_carried(tensor.dtype):
+                alone = tensor in op.inputs or len(used) == 1
                 raise Unsupported(
-                    f"tensor '{tensor.name}' has a type that NNEF cannot carry: {dtype_name(tensor.dtype)}"
+                    f"tensor '{tensor.name}' has a type that NNEF cannot carry: {dtype_name(tensor.dtype)}",
+                    hint=None if alone else "--output-names with the other results converts these",
                 )
 
     def _function_body(self, op: Operation, opset: Mapping[str, int]) -> Graph | None:

@@ -18,6 +18,7 @@ from ...language.tensor_file import read_tensor, write_tensor
 from ..executor import Array
 
 DAT, NPY, NPZ = ".dat", ".npy", ".npz"
+ARRAY_FILES = (DAT, NPY, NPZ)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 """Suffixes of files that are read as images."""

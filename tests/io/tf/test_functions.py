@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
-from nnef_tools.errors import FormatError, UsageError
+import nnef_tools
+from nnef_tools.errors import ConversionError, FormatError, UsageError
 from nnef_tools.io.tf import graphdef
 from nnef_tools.io.tf.graphdef import Reader, Writer
 
@@ -155,8 +157,51 @@ def test_several_signatures_are_listed(tmp_path: Path) -> None:
     spec = tf.TensorSpec((2,), tf.float32, name="x")
     functions = {name: tf.function(lambda x: {"y": x * 2}, input_signature=[spec]) for name in ("encode", "decode")}
     tf.saved_model.save(module, str(tmp_path), signatures=functions)
-    with pytest.raises(FormatError, match=r"2 signatures.*'decode', 'encode'"):
+    with pytest.raises(FormatError, match=r"2 signatures.*'decode', 'encode'") as error:
         Reader()(tmp_path)
+    assert error.value.hint is not None
+    assert "--signature decode" in str(error.value)
+    assert [t.name for t in Reader(signature="encode")(tmp_path).outputs] == ["y"]
+    with pytest.raises(UsageError, match="no signature 'both'"):
+        Reader(signature="both")(tmp_path)
+    (tmp_path / "m.pb").write_bytes(b"")
+    with pytest.raises(UsageError, match="only SavedModels"):
+        Reader(signature="both")(tmp_path / "m.pb")
+
+
+def test_files_of_weights_only(tmp_path: Path) -> None:
+    model = tf.keras.Sequential([tf.keras.layers.Input((3,)), tf.keras.layers.Dense(2)])
+    model.save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(FormatError, match="weights only"):
+        Reader()(tmp_path / "m.weights.h5")
+
+
+def test_files_of_keras_2(tmp_path: Path) -> None:
+    """tf_keras loads what Keras 3 cannot, if it is installed."""
+    model = tf.keras.Sequential([tf.keras.layers.Input((3,)), tf.keras.layers.Dense(2)])
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["keras_version"] = "2.11.0"
+        file.attrs["model_config"] = file.attrs["model_config"].replace("units", "time_major")
+    with pytest.raises(FormatError, match=r"of Keras 2\.11\.0|time_major"):
+        Reader()(tmp_path / "m.h5")
+
+
+def test_python_functions_and_tables_say_what_they_are(tmp_path: Path) -> None:
+    module = tf.Module()
+    keys = tf.lookup.KeyValueTensorInitializer(tf.constant([1, 2], tf.int64), tf.constant([10.0, 20.0]))
+    module.table = tf.lookup.StaticHashTable(keys, 0.0)
+    module.call = tf.function(lambda x: {"y": tf.numpy_function(lambda a: a, [x], tf.float32) * 2})
+    module.look = tf.function(lambda x: {"y": module.table.lookup(x)})
+    signatures = {
+        "call": module.call.get_concrete_function(tf.TensorSpec((2,), tf.float32, "x")),
+        "look": module.look.get_concrete_function(tf.TensorSpec((2,), tf.int64, "x")),
+    }
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=signatures)
+    with pytest.raises(ConversionError, match="calls a Python function"):
+        nnef_tools.convert_model(tmp_path / "saved", tmp_path / "m.nnef", signature="call")
+    with pytest.raises(ConversionError, match="part of a lookup table"):
+        nnef_tools.convert_model(tmp_path / "saved", tmp_path / "m.nnef", signature="look")
 
 
 def test_saved_model_without_signature(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ FAMILIES = (
     "masks",
     "linear_attention",
     "microsoft",
+    "ml",
+    "ml_trees",
     "move",
     "multi_head",
     "norm",

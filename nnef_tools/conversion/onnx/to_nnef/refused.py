@@ -19,6 +19,9 @@ DYNAMIC = ("NonZero", "Unique", "Compress", "NonMaxSuppression")
 """Operators without rule, or with one for constants only, the shape of whose results depends on the data."""
 
 _GROUPS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("ai.onnx.ml", "votes of pairs of classes, and Platt scaling, are not converted"): ("SVMClassifier",),
+    ("ai.onnx.ml", "NNEF has no maps"): ("CastMap", "DictVectorizer"),
+    ("ai.onnx.ml", STRING): ("CategoryMapper",),
     ("", STRING): ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit"),
     ("", RANDOM): ("Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
     ("", "it looks up word sequences in a dictionary, which no NNEF operation does"): ("TfIdfVectorizer",),

@@ -7,9 +7,12 @@ STRING = "NNEF has no tensors of strings"
 DYNAMIC = "the shape of the result depends on the data"
 STATE = "it changes a variable or a resource; freeze the model first (convert_variables_to_constants)"
 TRAINING = "an operator for training; NNEF describes inference"
-FILES = "it reads or decodes files; do that before the model"
+TABLE = "it is part of a lookup table, which NNEF lacks; look up before the model, which --input-names cuts behind it"
+FILES = "it reads or decodes files; do that before the model, which --input-names cuts behind it"
+QUEUE = "it takes data from a queue or a data set; --input-names makes inputs of its results"
 SPECIAL = "no NNEF operation computes this function"
 SPARSE = "NNEF has no sparse tensors"
+PYTHON = "it calls a Python function (tf.numpy_function, ..), which is not in the model; a plugin can convert it"
 FOREIGN = "it runs code that is not in the model; a plugin can convert it"
 QUANTIZED = "it computes with quantized types of TensorFlow; convert the TFLite form of the model"
 
@@ -28,8 +31,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     DYNAMIC: ("BooleanMask", "UniqueV2", "UniqueWithCounts", "UniqueWithCountsV2"),
     "the overlaps are given and not computed from boxes": ("NonMaxSuppressionWithOverlaps",),
     STATE: ("Assign", "AssignAdd", "AssignAddVariableOp", "AssignSub", "AssignSubVariableOp", "AssignVariableOp",
-            "HashTable", "HashTableV2", "LookupTableFindV2", "LookupTableImportV2", "LookupTableSizeV2",
-            "MutableHashTableV2", "ResourceScatterAdd", "ResourceScatterNdUpdate", "ResourceScatterUpdate",
+            "ResourceScatterAdd", "ResourceScatterNdUpdate", "ResourceScatterUpdate",
             "RestoreV2", "SaveV2", "ScatterAdd", "ScatterUpdate", "VarHandleOp", "VarIsInitializedOp", "Variable",
             "VariableV2", "Stack", "StackV2", "StackPushV2", "StackPopV2"),
     TRAINING: ("ApplyAdam", "ApplyGradientDescent", "ApplyMomentum", "AvgPool3DGrad", "AvgPoolGrad", "BiasAddGrad",
@@ -41,18 +43,27 @@ _GROUPS: dict[str, tuple[str, ...]] = {
                "ResourceApplyAdam", "ResourceApplyGradientDescent", "RsqrtGrad", "SeluGrad", "SigmoidGrad",
                "SoftplusGrad", "SoftsignGrad", "SqrtGrad", "TanhGrad"),
     FILES: ("DecodeBmp", "DecodeGif", "DecodeImage", "DecodeJpeg", "DecodePng", "DecodeRaw", "DecodeWav",
-            "EncodeJpeg", "EncodePng", "Iterator", "IteratorGetNext", "IteratorV2", "MatchingFiles", "ParseExample",
-            "ParseExampleV2", "ParseSingleExample", "ReadFile", "WriteFile"),
-    SPECIAL: ("BesselI1", "BesselI1e", "Betainc", "Digamma", "Igamma", "Igammac", "MatrixExponential",
-              "Polygamma", "Qr", "SelfAdjointEigV2", "Svd", "Zeta"),
+            "EncodeJpeg", "EncodePng", "MatchingFiles", "ParseExample", "ParseExampleV2", "ParseSingleExample",
+            "ReadFile", "ReaderReadV2", "ReaderReadUpToV2", "TFRecordReaderV2", "TextLineReaderV2", "WholeFileReaderV2",
+            "WriteFile"),
+    QUEUE: ("FIFOQueueV2", "Iterator", "IteratorFromStringHandle", "IteratorGetNext", "IteratorV2", "OneShotIterator",
+            "PaddingFIFOQueueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeueV2", "QueueEnqueueManyV2",
+            "QueueEnqueueV2", "RandomShuffleQueueV2"),
+    TABLE: ("AnonymousHashTable", "AnonymousMutableHashTable", "HashTable", "HashTableV2", "InitializeTable",
+            "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "InitializeTableV2", "LookupTableExportV2",
+            "LookupTableFind", "LookupTableFindV2", "LookupTableImportV2", "LookupTableSize", "LookupTableSizeV2",
+            "MutableDenseHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2", "MutableHashTableV2"),
+    SPECIAL: ("BesselI1", "BesselI1e", "Betainc", "Digamma", "Igamma", "Igammac", "MatrixExponential", "Polygamma",
+              "Qr", "SelfAdjointEigV2", "Svd", "Zeta"),
     SPARSE: ("DeserializeSparse", "SparseConcat", "SparseFillEmptyRows", "SparseReshape", "SparseSlice",
              "SparseTensorDenseMatMul", "SparseToDense"),
-    FOREIGN: ("EagerPyFunc", "PyFunc", "PyFuncStateless", "XlaCallModule", "RemoteCall", "SymbolicGradient"),
+    PYTHON: ("EagerPyFunc", "PyFunc", "PyFuncStateless"),
+    FOREIGN: ("XlaCallModule", "RemoteCall", "SymbolicGradient"),
     QUANTIZED: ("QuantizeV2", "QuantizedAdd", "QuantizedBiasAdd", "QuantizedConv2D", "QuantizedMatMul",
                 "QuantizedMaxPool", "QuantizedRelu", "Requantize", "RequantizationRange"),
 }  # fmt: skip
 
-NO_VALUE = (RANDOM, STATE, FILES, FOREIGN)
+NO_VALUE = (RANDOM, STATE, FILES, QUEUE, TABLE, PYTHON, FOREIGN)
 """The reasons against operators that give no constant of constants."""
 
 REASONS: dict[str, str] = {type: reason for reason, types in _GROUPS.items() for type in types}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,13 +20,16 @@ from .resolve import INPUTS, Resolution, find_outputs, resolve, tensor_name
 InputShapes = Mapping[str, Sequence[Any]]
 
 # Before this version of the producer, an unknown shape of a placeholder was written as that of a scalar.
-_UNKNOWN_SHAPE_PRODUCER = 24
+UNKNOWN_SHAPE_PRODUCER = 24
 
 _MAX_NESTING = 50
 
 # Marks around the names of attributes of a composite in a PyFunc node.
 COMPOSITE = "PyFunc"
 PREFIX, SUFFIX = "_$", "$_"
+
+_NUMPY_FUNCTION = re.compile(r"pyfunc_\d+")
+"""The token that TensorFlow gives a Python function of its own (`tf.numpy_function`)."""
 
 
 def build_graph(
@@ -131,8 +135,9 @@ class _Builder:
             inputs = [_lookup(ref, tensors, str(node)) for ref in node.inputs]
             attribs = {name: self._with_graphs(value, node, path) for name, value in node.attribs.items()}
             op_type, custom = node.op, False
-            if node.op == COMPOSITE and isinstance(attribs.get("token"), str):
-                op_type, custom = attribs["token"], True
+            token = attribs.get("token")
+            if node.op == COMPOSITE and isinstance(token, str) and not _NUMPY_FUNCTION.fullmatch(token):
+                op_type, custom = token, True
                 attribs = {
                     name[len(PREFIX) : -len(SUFFIX)]: value
                     for name, value in attribs.items()
@@ -156,7 +161,7 @@ class _Builder:
             shapes = [data.shape]
         elif node.op in INPUTS and not (shapes and shapes[0] is not None):
             shape = node.attribs.get("shape")
-            unknown = shape == () and self._producer < _UNKNOWN_SHAPE_PRODUCER
+            unknown = shape == () and self._producer < UNKNOWN_SHAPE_PRODUCER
             shapes = [shape if isinstance(shape, tuple) and not unknown else None]
         return [
             Tensor(
@@ -205,8 +210,16 @@ def _result_types(node: Node) -> list[type | None]:
     operator = find_operator(node.op)
     if operator is not None:
         return operator.output_types(node.attribs)
+    for name in _TYPES:
+        types = node.attribs.get(name)
+        if isinstance(types, list):
+            return [item if isinstance(item, type) else None for item in types]
     dtype = node.attribs.get("dtype", node.attribs.get("T"))
     return [dtype if isinstance(dtype, type) else None]
+
+
+_TYPES = ("component_types", "output_types", "Tout", "out_types", "dtypes")
+"""Attributes of operators without a known signature that have the types of all results: of queues, iterators, .."""
 
 
 def _fill_defaults(nodes: Sequence[Node]) -> None:

@@ -9,12 +9,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from ....errors import FileError, FormatError, MissingPackageError
+from ....errors import FileError, FormatError, MissingPackageError, UsageError
 from ....model.graph import Graph
 from ...files import read_consistently
+from ...input_values import Array, Values
 from ...mapped import Bytes, read_file
 from ...protobuf import Message, decode, parse_text
 from .build import InputShapes, build_graph
+from .placeholders import set_placeholders
 from .schema import SCHEMA
 
 T = TypeVar("T")
@@ -40,6 +42,10 @@ class Reader:
     graph's inputs are the outputs of Placeholder operations, its outputs those of a signature, or of operations of
     which nothing is used (except for operations with effects only).
 
+    set_inputs: name -> value of placeholders (also of those with a default) that become constants before control flow
+    is looked at, so that only the branches that are taken are left; `values` are those of the last file as arrays.
+    signature: the one to read, of a SavedModel with several.
+
     Functions are put in where they are called; the bodies of (Stateless)While, If and Case are nested Graphs. Loops
     of TensorFlow 1 become StatelessWhile, its conditionals StatelessIf. Composites (PyFunc) have the name of their
     function as type, `custom` set, and only their own attributes. Control inputs are dropped, and what no output needs
@@ -49,22 +55,30 @@ class Reader:
     renamed tensor: name in the Graph}.
     """
 
-    def __init__(self, fold_constants: bool = False) -> None:
+    def __init__(
+        self, fold_constants: bool = False, set_inputs: Values | None = None, signature: str | None = None
+    ) -> None:
         self._fold_constants = fold_constants
+        self._signature = signature
+        self._set_inputs = set_inputs or {}
+        self.values: dict[str, Array] = {}
         self.warnings: list[str] = []
 
     def __call__(self, filename: str | os.PathLike[str], input_shapes: InputShapes | None = None) -> Graph:
         """input_shapes: input name -> extents (None keeps one open).
 
-        Raises FileError, FormatError if the file is not a valid graph, UsageError for impossible input shapes,
-        MissingPackageError for files that need TensorFlow without it.
+        Raises FileError, FormatError if the file is not a valid graph, UsageError for impossible input shapes and
+        values, MissingPackageError for files that need TensorFlow without it.
         """
         path = Path(filename)
         graph, self.warnings = _located(lambda: self._built(path, input_shapes), path)
         return graph
 
     def _built(self, path: Path, input_shapes: InputShapes | None) -> tuple[Graph, list[str]]:
-        message, outputs = parse_file(path)
+        message, outputs = parse_file(path, self._signature)
+        if self._set_inputs:
+            self.values = set_placeholders(message, self._set_inputs, input_shapes or {})
+            input_shapes = {name: shape for name, shape in (input_shapes or {}).items() if name not in self.values}
         graph, warnings = build_graph(message, input_shapes, outputs)
         if not self._fold_constants:
             return graph, warnings
@@ -86,17 +100,19 @@ def encoded(message: Message) -> bytes:
     return b"".join(chunk.tobytes() if isinstance(chunk, np.ndarray) else bytes(chunk) for chunk in encode(message))
 
 
-def parse_file(path: Path) -> tuple[Message, list[str] | None]:
+def parse_file(path: Path, signature: str | None = None) -> tuple[Message, list[str] | None]:
     """The message of a file, whose large values stay in it, and the names of its outputs, if the file tells them.
 
-    Raises FileError, FormatError, MissingPackageError.
+    signature: of a SavedModel. Raises FileError, FormatError, UsageError, MissingPackageError.
     """
     if path.name == _SAVED_MODEL and path.is_file():
         path = path.parent
+    if signature is not None and not path.is_dir():
+        raise UsageError(f"there is no signature '{signature}': only SavedModels have signatures", where=str(path))
     if path.is_dir() or path.suffix.lower() in (".keras", ".h5", ".hdf5"):
         from ..saved_model import freeze_file
 
-        frozen, outputs = freeze_file(path)
+        frozen, outputs = freeze_file(path, signature)
         return parse(np.frombuffer(frozen, np.uint8)), outputs
     data = read_consistently(path, lambda: read_file(path))
     return _parse_text(data, path) if path.suffix.lower() == ".pbtxt" else parse(data), None
