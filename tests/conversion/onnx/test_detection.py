@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import ModelProto
 
-from nnef_tools import convert_model, load_model
+from nnef_tools import convert_model, load_model, run_model
 from nnef_tools.conversion.onnx_to_nnef import Converter
 
 from ...support.arrays import Array
@@ -101,3 +101,18 @@ def test_other_formats_are_verified_by_the_rows_that_count(suffix: str, tmp_path
     assert report.verification is not None
     assert [check.source for check in report.verification.outputs] == ["y", "y_count"]
     assert load_model(tmp_path / f"m.{suffix}").outputs[1].name.partition(":")[0] == "y_count"
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 13), (2, 3, 8)])
+def test_the_standard_operations_choose_the_same_boxes(sizes: tuple[int, int, int], tmp_path: Path) -> None:
+    model = suppression(sizes, 5, 0.4, 0.3, "int64[k,3] y|y = Identity(chosen)")
+    onnx.save(model, tmp_path / "m.onnx")
+    target = tmp_path / "m.nnef"
+    convert_model(tmp_path / "m.onnx", tmp_path / "m.nnef.tgz", fixed_nms=True)
+    convert_model(tmp_path / "m.nnef.tgz", target, output_format="nnef", decompose=["non_max_suppression"])
+    assert all(op.type != "non_max_suppression" for op in load_model(target).operations)
+    for seed in range(2):
+        given = boxes_and_scores(*sizes, seed)
+        (expected,) = run_onnx(model, given)
+        rows, count = run_model(target, given, backend="numpy").values()
+        assert np.array_equal(rows[:count], expected)
