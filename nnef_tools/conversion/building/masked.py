@@ -29,16 +29,48 @@ _ALIKE = ("cast", "copy", "reshape", "squeeze", "unsqueeze")
 _KEY_ITEMS = 1024
 
 
-class Counted(NamedTuple):
-    """A vector of extents that depend on one count. most: their values if every position counts. mask: which count.
+_EACH_COUNT = 1024
+_SUMS = ("add", "sub", "neg", "mul")
+_ARRANGING = ("cast", "concat", "stack", "split", "unstack", *MOVES)
 
-    grows: the entries that are larger by one if one more position counts. varies: those that change at all.
+
+class Counted(NamedTuple):
+    """Integers that depend on how many positions of a mask count.
+
+    values: `[len(counts), ..]`, for each of these counts. There are all of them, or, if the values change evenly, the
+    lowest and the highest one.
     """
 
-    most: Array
-    grows: Array
-    varies: Array
+    values: Array
+    counts: Array
     mask: Tensor
+
+    @property
+    def most(self) -> Array:
+        """The highest values."""
+        highest: Array = self.values.max(axis=0)
+        return highest
+
+    @property
+    def least(self) -> Array:
+        """The lowest values."""
+        lowest: Array = self.values.min(axis=0)
+        return lowest
+
+    @property
+    def varies(self) -> Array:
+        """Which depend on the count?"""
+        return np.asarray((self.values != self.values[:1]).any(axis=0))
+
+    @property
+    def beyond(self) -> Array:
+        """How much higher than the count they are, for each count."""
+        return np.asarray(self.values - self.counts.reshape(-1, *[1] * (self.values.ndim - 1)))
+
+    @property
+    def is_count(self) -> Array:
+        """Which are the count itself?"""
+        return np.asarray((self.beyond == 0).all(axis=0))
 
 
 class MaskedOperations(Operations):
@@ -306,8 +338,16 @@ class Masks:
         if any(not self.same(masks[0], mask) for mask in masks[1:]):
             return None
         extent = _length(masks[0])
-        most, next = (self._computed(x, order, leaves, extent + more) for more in (0, 1))
-        return Counted(most, next == most + 1, next != most, masks[0])
+        counts = np.arange(extent + 1) if extent <= _EACH_COUNT else np.asarray([0, extent])
+        if _is_affine(order):
+            first, last = (self._computed(x, order, leaves, count).astype(np.int64) for count in (0, extent))
+            rise = (last - first) // max(extent, 1)
+            values = first + counts.reshape(-1, *[1] * first.ndim) * rise
+        elif extent <= _EACH_COUNT:
+            values = np.stack([self._computed(x, order, leaves, int(count)) for count in counts]).astype(np.int64)
+        else:
+            return None
+        return Counted(values, counts, masks[0])
 
     def _trace(self, x: Tensor, order: list[Operation], leaves: dict[Tensor, Tensor]) -> bool:
         """Fills in the operations from counts to the tensor, in order, and the counts. False if it needs other data."""
@@ -345,12 +385,16 @@ class Masks:
 
     def _computed(self, x: Tensor, order: list[Operation], leaves: Mapping[Tensor, Tensor], count: int) -> Array:
         values: dict[Tensor, Array] = {t: np.full(t.shape or (), count, t.dtype) for t in leaves}
+        with np.errstate(all="ignore"):  # a count of 0 may be a divisor
+            self._compute(order, values)
+        return np.asarray(values[x])
+
+    def _compute(self, order: list[Operation], values: dict[Tensor, Array]) -> None:
         for op in order:
             arrays = [np.asarray(values[t] if t.data is None else t.data) for t in op.inputs]
             results = evaluate(str(op.type), arrays if isinstance(op.inputs, tuple) else [arrays], op.attribs)
             listed = results if isinstance(results, (tuple, list)) else [results]
             values.update((t, np.asarray(a).astype(t.dtype)) for t, a in zip(op.outputs, listed, strict=True))
-        return np.asarray(values[x])
 
     def with_extents(self, x: Tensor, extents: Tensor, counted: Counted) -> Tensor:
         """A tensor that was brought to computed extents, aligned on the right, with its masks."""
@@ -361,7 +405,7 @@ class Masks:
             axis = len(own) - len(flat) + int(k)
             if axis in masks or own[axis] != counted.most.reshape(-1)[k]:
                 continue
-            if counted.grows.reshape(-1)[k] and own[axis] == _length(counted.mask):
+            if counted.is_count.reshape(-1)[k] and own[axis] == _length(counted.mask):
                 masks[axis] = counted.mask
             else:
                 actual = b.gather(b.reshape(extents, shape=[-1]), b.constant(int(k), np.int64), axis=0)
@@ -414,6 +458,22 @@ class Masks:
     def refuse(self, what: str) -> Unsupported:
         """The refusal of what cannot be done with rows whose number is not known."""
         return Unsupported(f"the number of its rows depends on the data, and {what}")
+
+
+def _is_affine(order: Sequence[Operation]) -> bool:
+    """Do results of operations from counts to integers change evenly with the counts?"""
+    for op in order:
+        exact: tuple[Any, ...] = (np.int32, np.int64)  # sums of real numbers may have a fraction, which casts drop
+        if op.type in _ARRANGING:
+            exact = (*exact, np.float32, np.float64)
+        elif op.type not in _SUMS:
+            return False
+        fixed = [t.data is not None for t in op.inputs]
+        if any(t.dtype not in exact for t in op.outputs):
+            return False
+        if (op.type == "mul" and not any(fixed)) or (op.type in MOVES and not all(fixed[1:])):
+            return False
+    return True
 
 
 def _length(mask: Tensor) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...model import Tensor
-from ...model.dtypes import is_float
+from ...model.dtypes import is_float, is_integer
 from ..maths.generated import filled
 from .masked import Array, AxisMasks, MaskedOperations
 from .typing import signature_of
@@ -187,8 +187,13 @@ def _reduction(b: MaskedOperations, name: str, inputs: Sequence[Any], attribs: M
         _check_mixing(b, name)
         if attribs.get("normalize"):
             return _mean(b, name, inputs, attribs)
-    filled = b.masks.masked(x, axes, _NEUTRAL[name](x.dtype))
-    return _marked(b, _plain(b, name, [filled], attribs), _rest(b.masks.of(x), axes))
+    neutral = _NEUTRAL[name](x.dtype)
+    result = _plain(b, name, [b.masks.masked(x, axes, neutral)], attribs)
+    if name == "min_reduce" and is_integer(x.dtype):  # minima of integers are computed in float32, which rounds it up
+        for mask in (b.masks.of(x)[k] for k in axes if k in b.masks.of(x)):
+            is_any = b.masks.shaped(b.gt(b.masks.count(mask), b.constant(0, np.int64)), [1] * len(_shape(result)))
+            result = b.plain("select", is_any, result, b.constant(neutral, x.dtype))
+    return _marked(b, result, _rest(b.masks.of(x), axes))
 
 
 @_handles("mean_reduce")
@@ -321,10 +326,14 @@ def _reshape(b: MaskedOperations, name: str, inputs: Sequence[Any], attribs: Map
 def _place(b: MaskedOperations, extent: int, inner: int, new: Sequence[int]) -> tuple[int, int]:
     """The axis of the new shape that one of that extent and that many items behind goes to, and the items behind it."""
     steps = [math.prod(new[k + 1 :]) for k in range(len(new))]
+    if not inner * extent:
+        raise b.masks.refuse("a reshape has no items to tell where it goes")
     fits = [k for k, n in enumerate(new) if inner % steps[k] == 0 and steps[k] * n % (inner * extent) == 0]
     exact = [k for k in fits if new[k] == extent and steps[k] == inner]
     if not fits:
         raise b.masks.refuse("a reshape takes it apart")
+    if extent == 1 and len(fits) > 1:
+        raise b.masks.refuse("a reshape does not tell where an axis of extent 1 goes")
     place = (exact or fits)[0]
     return place, steps[place]
 

@@ -74,7 +74,19 @@ def reshaped_to(b: Builder, extents: Tensor, x: Tensor, make: Callable[[Extents]
         flat = counted.varies.reshape(-1)
         if len(own) != len(flat) or any(k not in b.masks.of(result) for k in np.flatnonzero(flat)):
             raise b.masks.refuse("a reshape to that number of another tensor")
+    if -1 in known:
+        _check_rest(b, x, result, known, counted)
     return result
+
+
+def _check_rest(b: Builder, x: Tensor, result: Tensor, known: Extents, counted: Counted | None) -> None:
+    """Sees that an extent that is inferred from the others is the one that is left for each count."""
+    for axis in b.masks.of(result):
+        if known[axis] == -1 or (known[axis] == 0 and axis in b.masks.of(x)):
+            continue
+        values = np.zeros(1) if counted is None else counted.values.reshape(len(counted.values), -1)[:, axis]
+        if counted is None or np.any(values * counted.counts[-1] != values[-1] * counted.counts):
+            raise b.masks.refuse("a reshape to fixed extents takes it apart")
 
 
 def counted_range(b: Builder, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
@@ -83,15 +95,15 @@ def counted_range(b: Builder, start: Tensor, limit: Tensor, delta: Tensor) -> Te
     if first is None or step is None or counted is None or first.item() != 0 or step.item() != 1:
         raise Unsupported("a range whose length depends on the data in another way than to count from 0")
     most = int(counted.most.reshape(()))
-    value = positions(most, limit.dtype)
-    if counted.grows.all() and most == shape(counted.mask)[0]:
+    if counted.is_count.all():
         rank = b.cast(b.masks.held(b.masks.rank(counted.mask)), limit.dtype)
         return b.masks.mark(b.masks.declare_sound(rank), {0: counted.mask})
-    return b.masks.held_constant(value, {0: b.masks.leading(reshape(b, limit, []), most)})
+    value = positions(max(most, 0), limit.dtype)
+    return b.masks.held_constant(value, {0: b.masks.leading(_within(b, limit, counted, most), most)})
 
 
 def first_rows(b: Builder, x: Tensor, axis: int, end: Tensor) -> Tensor:
-    """A slice of the first rows of a tensor, to a computed end."""
+    """A slice of the first rows of a tensor, to a computed end, which counts from the last one if it is negative."""
     counted = b.masks.counted(end)
     k = positive(axis, len(shape(x)))
     if counted is None:
@@ -99,17 +111,14 @@ def first_rows(b: Builder, x: Tensor, axis: int, end: Tensor) -> Tensor:
     most, extent = int(counted.most.reshape(())), shape(x)[k]
     own = b.masks.of(x).get(k)
     if own is not None:
-        if counted.grows.all() and b.masks.same(own, counted.mask):
-            return x
-        mine = b.masks.counted(b.masks.count(own))
-        if mine is None or not counted.varies.all() or most != extent or not b.masks.same(mine.mask, counted.mask):
-            raise b.masks.refuse("a slice has another number")
-        return x
-    if counted.grows.all() and most == shape(counted.mask)[0]:
+        return _first_counted(b, x, k, end, counted)
+    if counted.is_count.all() and most <= extent:
         mask = counted.mask
         index = b.masks.limited(b.masks.rank(mask), extent)
         return b.masks.mark(b.plain("gather", x, index, axis=k), {**b.masks.of(x), k: mask})
-    mask = b.masks.leading(reshape(b, end, []), extent)
+    if counted.least.reshape(()) < 0:
+        end = from_end(b, end, b.constant(extent, np.float32))
+    mask = b.masks.leading(_within(b, end, counted, extent), extent)
     return b.masks.mark(b.masks.held(x), {**b.masks.of(x), k: mask})
 
 
@@ -123,6 +132,36 @@ def at_most(b: Builder, x: Tensor, axis: int, limit: int) -> Tensor:
     rows = b.plain("slice", rows, axes=[axis], begin=[0], end=[limit])
     count = b.cast(b.min(b.cast(b.masks.count(mask), np.float32), float(limit)), np.int64)
     return b.masks.mark(rows, {**others, axis: b.masks.leading(count, limit)})
+
+
+def _first_counted(b: Builder, x: Tensor, axis: int, end: Tensor, counted: Counted) -> Tensor:
+    """The first ones of rows that are counted themselves."""
+    own = b.masks.of(x)[axis]
+    if b.masks.same(own, counted.mask) and (counted.beyond >= 0).all():
+        return x
+    mine = b.masks.counted(b.masks.count(own))
+    if mine is not None and b.masks.same(mine.mask, counted.mask):
+        values = counted.values.reshape(-1)
+        if (values >= mine.values.reshape(-1)).all():
+            return x
+    last = from_end(b, end, b.cast(b.masks.count(own), np.float32))
+    before = b.lt(b.cast(b.masks.rank(own), np.float32), last)
+    mask = b.masks.mask_of(b.plain("and", own, before), shape(x)[axis])
+    return b.masks.mark(b.masks.held(x), {**b.masks.of(x), axis: mask}, like=x)
+
+
+def from_end(b: Builder, place: Tensor, count: Tensor) -> Tensor:
+    """A place in float32 that counts from the end of rows if it is negative."""
+    place = b.cast(reshape(b, place, []), np.float32)
+    return b.select(b.lt(place, 0.0), b.add(place, count), place)
+
+
+def _within(b: Builder, place: Tensor, counted: Counted, extent: int) -> Tensor:
+    """A computed number of rows, at least none and at most as many as there are."""
+    place = reshape(b, place, [])
+    if counted.least.reshape(()) >= 0 and counted.most.reshape(()) <= extent:
+        return place
+    return b.cast(b.clamp(b.cast(place, np.float32), 0.0, float(max(extent, 0))), np.int64)
 
 
 def gathered(b: Builder, x: Tensor, indices: Tensor, axis: int, make: Callable[[Tensor], Tensor]) -> Tensor:
@@ -151,6 +190,7 @@ def volume_of(b: Builder, x: Tensor, dtype: Any) -> Tensor:
 
 def either(b: Builder, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """The result of one of two branches, whose rows may differ in number."""
+    x, y = b.masks.absolute(x), b.masks.absolute(y)
     rank = len(shape(x))
     axes = sorted({*b.masks.of(x), *b.masks.of(y)})
     if len(shape(y)) != rank:

@@ -7,8 +7,9 @@ import pytest
 
 from nnef_tools.errors import ConversionError
 
-from ...support.arrays import Array
-from ...support.onnx_models import run_onnx, text_model
+from ...support.arrays import Array, assert_agree, nnef_kind
+from ...support.nnef_models import run_nnef
+from ...support.onnx_models import onnx_session, run_onnx, text_model
 from .checks import check, convert
 
 ROWS = "float[4,5] x, bool[4] m"
@@ -86,7 +87,7 @@ def _inputs(declared: str, seed: int) -> list[Array]:
         kind, _, dims = item.rstrip("]").partition("[")
         extents = [int(n) for n in dims.split(",")]
         drawn = random.standard_normal(extents)
-        arrays.append(drawn > -0.3 if kind == "bool" else drawn.astype(np.float32))
+        arrays.append(drawn > -0.3 if kind == "bool" else drawn.astype("float32" if kind == "float" else kind))
     return arrays
 
 
@@ -99,16 +100,66 @@ def test_rows_that_are_counted(name: str, seed: int) -> None:
     check(model, given, expected=run_onnx(model, given))
 
 
+SELECTED = """
+    n = NonZero(m) i = Transpose<perm = [1, 0]>(n) a = GatherND(x, i) zero = Constant<value = int64[1] {0}>()
+    s = Shape(a) c = Gather(s, zero) five = Constant<value = int64[1] {5}>() """
+SIZED = {
+    # numbers that are computed from the count: those that fall, stay or jump while it rises
+    "padded to 8": """e = Constant<value = int64[1] {8}>() d = Sub(e, c) t = Concat<axis = 0>(d, five)
+        z = ConstantOfShape<value = float[1] {1.5}>(t) q = Concat<axis = 0>(a, z)""",
+    "at most 2": """e = Constant<value = int64[1] {2}>() d = Min(c, e) t = Concat<axis = 0>(d, five)
+        z = ConstantOfShape<value = float[1] {1.5}>(t) o = Slice(x, zero, d, zero) q = Concat<axis = 0>(z, o)""",
+    "at least 2": """e = Constant<value = int64[1] {2}>() d = Max(c, e) t = Concat<axis = 0>(d, five)
+        z = ConstantOfShape<value = float[1] {1.5}>(t) o = Slice(x, zero, d, zero) q = Concat<axis = 0>(z, o)""",
+    "half": """e = Constant<value = int64[1] {2}>() d = Div(c, e) q = Slice(x, zero, d, zero)""",
+    "what is left over": """e = Constant<value = int64[1] {3}>() d = Mod(c, e) q = Slice(a, zero, d, zero)""",
+    "all but the last": """e = Constant<value = int64[1] {1}>() d = Sub(c, e) q = Slice(a, zero, d, zero)""",
+    "from the end": """e = Constant<value = int64[1] {2}>() d = Sub(c, e) q = Slice(x, zero, d, zero)""",
+    "more than there are": """e = Constant<value = int64[1] {6}>() d = Sub(e, c) q = Slice(x, zero, d, zero)""",
+}
+
+
+def _on_all_masks(inputs: str, outputs: str, body: str) -> None:
+    model = text_model(f'<ir_version: 8, opset_import: ["" : 18]> g ({inputs}) => ({outputs}) {{ {body} }}')
+    x, *_ = given = _inputs(inputs.replace(", ", " "), 1)
+    graph = convert(model, given).graph
+    session = onnx_session(model, optimized=False)
+    for bits in range(2 ** len(x)):
+        mask = (bits >> np.arange(len(x)) & 1).astype(bool)
+        expected = session.run(None, {"x": x, "m": mask})
+        for actual, wanted in zip(run_nnef(graph, [x, mask]), expected, strict=True):
+            assert_agree(actual, wanted, rtol=1e-5, atol=1e-6, kind=nnef_kind)
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_extents_follow_every_count(name: str) -> None:
+    sums = "y = ReduceSum<keepdims = 0>(q, zero) k = Shape(q) l = Constant<value = int64 {0}>() w = Gather(k, l)"
+    _on_all_masks(ROWS, "float[5] y, int64 w", f"{SELECTED} {SIZED[name]} {sums}")
+
+
+def test_no_integer_is_the_least_of_no_rows() -> None:
+    _on_all_masks("int32[4,5] x, bool[4] m", "int32[5] y", SELECTED + "y = ReduceMin<keepdims = 0>(a, zero)")
+
+
 def test_an_assignment_by_mask_is_a_select() -> None:
     inputs, outputs, body = CASES["scalar"]
     model = text_model(f'<ir_version: 8, opset_import: ["" : 18]> g ({inputs}) => ({outputs}) {{ {body} }}')
     assert convert(model, _inputs(inputs, 0)).ops == ["gt", "select"]
 
 
+def test_negative_extents_are_refused() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (float[2] x) => (float[k,l] y) {
+        s = Constant<value = int64[2] {2, -1}>() z = ConstantOfShape(s) y = Add(x, z) }"""
+    with pytest.raises(ConversionError) as raised:
+        convert(text_model(text), _inputs("float[2] x", 0))
+    assert "negative extent" in "\n".join(raised.value.details)
+
+
 REFUSED = {
     "y = Identity(a)": "the shape of the result depends on the data, which shows in that of output 'y'",
     "s = Shape(a) y = ConstantOfShape(s)": "which shows in that of output 'y'",
     "h = Constant<value = int64[3] {2, -1, 5}>() b = Reshape(a, h) y = ReduceSum<keepdims = 0>(b)": "takes it apart",
+    "h = Constant<value = int64[2] {4, -1}>() b = Reshape(a, h) y = ReduceSum<keepdims = 0>(b)": "to fixed extents",
     "y = LpNormalization<axis = 0>(a)": "depends on the data",
     "o = Constant<value = int64[1] {1}>() t = Constant<value = int64[1] {9}>() b = Slice(a, o, t) y = ReduceSum(b)": (
         "a slice leaves out the first or the last of them"

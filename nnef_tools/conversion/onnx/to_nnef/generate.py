@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import Unsupported
+from ....errors import InvalidOperator, Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.windows import number_range
@@ -52,6 +52,8 @@ def size_of(b: Builder, x: Tensor) -> Tensor:
 def constant_of_shape(b: Builder, dims: Ints, *, value: Any = None) -> Tensor:
     """ConstantOfShape: one value, broadcast without copies."""
     item = np.zeros(1, np.float32) if value is None else np.asarray(value)
+    if any(n < 0 for n in dims):
+        raise InvalidOperator(f"shape {list(dims)} has a negative extent")
     return b.constant(np.broadcast_to(item.reshape(()), dims))
 
 

@@ -58,6 +58,12 @@ def size_of(b: Builder, x: Tensor) -> Tensor | None:
 @counting("onnx", "Expand")
 def expand(b: Builder, x: Tensor, new: Tensor) -> Tensor:
     """Expand to a count."""
+    known, counted = known_extents(b, new)
+    if counted is not None:
+        own = [1] * (len(known) - len(shape(x))) + shape(x)
+        for k in np.flatnonzero(counted.varies.reshape(-1)) + len(own) - len(known):
+            if own[k] != 1 and k - len(own) + len(shape(x)) not in b.masks.of(x):
+                raise b.masks.refuse(f"it is that of an axis of extent {own[k]}")
     return brought_to(b, new, lambda extents: move.expand(b, x, extents))
 
 
