@@ -126,6 +126,10 @@ class PluginCodeError(PluginError, ConversionError, ShapeError, ExecutionError):
     """The code of a plugin failed, or gave a wrong result, while a model was converted or run."""
 
 
+class Notice(UserWarning):
+    """What a user should know of what was given, such as the sample rate of a sound; nothing is wrong."""
+
+
 class MissingPackageError(NnefToolsError, ImportError):
     """An optional package is needed; the hint prints the install line."""
 

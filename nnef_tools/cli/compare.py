@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError, VerificationError
+from ..errors import NnefToolsError, UsageError, VerificationError
 from ..execution.executor import known_name
 from ..formats import FORMATS
 from ..report import plural
@@ -32,6 +32,8 @@ from .paths import folder_name, source_path
 from .render import note, print_json, print_result, print_rows, progress, warn, warn_all
 
 if TYPE_CHECKING:
+    from ..execution.runtimes import Functions
+    from ..formats import InputShapes
     from ..verification.compare import ModelComparison, TensorComparison
     from ..verification.compare_inputs import Given
     from ..verification.compared_model import ComparedModel
@@ -177,22 +179,39 @@ def _bisect(args: argparse.Namespace, a: ComparedModel, b: ComparedModel, found:
 
 def _models(args: argparse.Namespace) -> tuple[ComparedModel, ComparedModel]:
     from ..plugins import load_operators
-    from ..verification.compared_model import ComparedModel
+    from ..verification.compare_inputs import with_input_shapes
 
     shapes = parse_shapes(None, args.shape or ())
     functions = load_operators(args.custom_operators or ()) or None
     first, second = (
-        ComparedModel(
+        _model(args, path, format, functions, shapes)
+        for path, format in zip(args.models, (args.format_a, args.format_b), strict=True)
+    )
+    return with_input_shapes(first, second, shapes) if shapes else (first, second)
+
+
+def _model(
+    args: argparse.Namespace, path: str, format: str | None, functions: Functions | None, shapes: InputShapes | None
+) -> ComparedModel:
+    """A model with the shapes of its own, or with these ones if it cannot be read without."""
+    from ..verification.compared_model import ComparedModel
+
+    def model(input_shapes: InputShapes | None) -> ComparedModel:
+        return ComparedModel(
             Path(source_path(path)),
             format,
-            input_shapes=shapes,
+            input_shapes=input_shapes,
             custom_operators=functions,
             signature=args.signature,
             weights=args.weights,
         )
-        for path, format in zip(args.models, (args.format_a, args.format_b), strict=True)
-    )
-    return first, second
+
+    try:
+        return model(None)
+    except NnefToolsError:
+        if not shapes:
+            raise
+    return model(shapes)
 
 
 def _given(args: argparse.Namespace, a: ComparedModel, b: ComparedModel) -> list[Given]:

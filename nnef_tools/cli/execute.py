@@ -81,15 +81,15 @@ def add_input_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--input-path",
         metavar="DIR",
-        help="folder with a file <input>.dat (.npy, .png, ..) for each input, or an .npz; or with a folder for each "
-        "sample",
+        help="folder with a file <input>.dat (.npy, .wav, .png, ..) for each input, or an .npz; or with a folder for "
+        "each sample",
     )
     group.add_argument(
         "--input",
         nargs="+",
         action=Names,
         metavar="NAME=FILE",
-        help="the file of one input: .dat, .npy, .npz or an image, or a pattern for a batch of images",
+        help="the file of one input: .dat, .npy, .npz, .wav or an image, or a pattern for a batch of images",
     )
     group.add_argument(
         "--random",

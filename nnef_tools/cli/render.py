@@ -16,7 +16,7 @@ from threading import Event, Lock, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..errors import FileError
+from ..errors import FileError, Notice
 
 if TYPE_CHECKING:
     from ..errors import NnefToolsError
@@ -78,7 +78,7 @@ def own_warnings() -> Iterator[None]:
 
         def show_own(message: Warning | str, category: type[Warning], *place: Any) -> None:
             if category.__module__.partition(".")[0] == __name__.partition(".")[0]:
-                warn(str(message))
+                (note if issubclass(category, Notice) else warn)(str(message))
             else:
                 show(message, category, *place)
 

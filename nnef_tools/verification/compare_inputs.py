@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..execution.executor import Array, TensorInfo
+from ..execution.executor import Array, TensorInfo, known_name
 from ..execution.feeds.input_ranges import InputRange, input_ranges, ranges_by_name
 from ..execution.feeds.sources import InputSource
 from ..execution.session import Inputs, named_inputs
+from ..formats import InputShapes
 from ..model import Tensor
 from ..model.channels import TO_LAST, TO_SECOND
 from ..model.dtypes import is_integer
 from .compared_model import ComparedModel
 from .layout import Move, fitting, moved
+
+Shape = Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,44 @@ def with_shape(info: TensorInfo, other: TensorInfo) -> TensorInfo:
     if other.shape is None or len(info.shape) != len(other.shape):
         return info
     return replace(info, shape=tuple(y if x is None else x for x, y in zip(info.shape, other.shape, strict=True)))
+
+
+def with_input_shapes(a: ComparedModel, b: ComparedModel, shapes: InputShapes) -> tuple[ComparedModel, ComparedModel]:
+    """Both models with other shapes of inputs.
+
+    shapes: by names in either model, the first one if both have it. The input in the same place of the other model has
+    that shape, too, with the channels where it has them. UsageError for a name that neither has.
+    """
+    models = a, b
+    ends = [{str(tensor.name): tensor for tensor in model.interface[0]} for model in models]
+    found: tuple[dict[str, Shape], dict[str, Shape]] = {}, {}
+    carried: tuple[dict[str, Shape], dict[str, Shape]] = {}, {}
+    for name, shape in shapes.items():
+        names = [known_name(name, [str(tensor.name) for tensor in model.graph.inputs]) for model in models]
+        side = 0 if names[0] is not None else 1
+        own = names[side]
+        if own is None:
+            known = ", ".join(dict.fromkeys(str(tensor.name) for model in models for tensor in model.graph.inputs))
+            raise UsageError(
+                f"input shape given for '{name}', which is not an input of either model",
+                hint=f"the inputs are: {known}",
+            )
+        found[side][own] = shape
+        other = list(ends[1 - side].values())
+        place = list(ends[side]).index(own) if own in ends[side] else len(other)
+        if place < len(other):
+            carried[1 - side][str(other[place].name)] = _carried(shape, other[place].shape)
+        elif names[1 - side] is not None:  # a state, which has no place
+            carried[1 - side][str(names[1 - side])] = shape
+    return a.with_shapes({**carried[0], **found[0]}), b.with_shapes({**carried[1], **found[1]})
+
+
+def _carried(shape: Shape, other: Sequence[int | None] | None) -> Shape:
+    """The shape with its channels where the other model has them, by the extents that it knows."""
+    if other is None or len(other) != len(shape):
+        return shape
+    forms = [shape, *([n or 0 for n in move.shape(shape)] for move in (TO_LAST, TO_SECOND))]
+    return max(forms, key=lambda form: sum(x == y for x, y in zip(form, other, strict=True)))
 
 
 def ranges_of(a: ComparedModel, b: ComparedModel) -> dict[str, InputRange]:

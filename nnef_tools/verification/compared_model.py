@@ -55,6 +55,16 @@ class ComparedModel:
         self.input_shapes = self.format.dialect.by_tensor_name(input_shapes or {})
         self.graph = model if isinstance(model, Graph) else self.read()
 
+    def with_shapes(self, input_shapes: InputShapes) -> ComparedModel:
+        """The model with other shapes of its inputs. Errors: those of the reader."""
+        return ComparedModel(
+            self.model,
+            self.format.name,
+            input_shapes=input_shapes,
+            custom_operators=self.functions,
+            **self._options,
+        )
+
     def _find_format(self, name: str | None) -> Format:
         if isinstance(self.model, (str, PathLike)):
             return detect_input(Path(self.model), name)

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import nnef_tools
 
+from ..support.arrays import random
 from ..support.commands import Run
+from ..support.onnx_models import onnx_model
 
 
 @pytest.fixture
@@ -59,6 +62,30 @@ def test_given_inputs(run: Run, model: Path, wrong: Path, tmp_path: Path) -> Non
     assert run("compare", model, wrong, "--input-path", tmp_path)[0] == 4
     status, _, err = run("compare", model, wrong, "--input", f"z={tmp_path / 'x.npy'}")
     assert status == 1 and "the model has no input 'z'" in err
+
+
+def test_one_sample_whose_inputs_have_different_first_extents(run: Run, tmp_path: Path) -> None:
+    nodes = [onnx.helper.make_node("MatMul", ["x", "h"], ["y"])]
+    onnx.save(onnx_model(nodes, {"x": [1, 2], "h": [2, 4]}, {"y": [1, 4]}), tmp_path / "m.onnx")
+    for name, shape in {"x": (1, 2), "h": (2, 4)}.items():
+        np.save(tmp_path / f"{name}.npy", random(*shape))
+    assert run("compare", tmp_path / "m.onnx", tmp_path / "m.onnx", "--input-path", tmp_path)[0] == 0
+
+
+def test_shapes_are_given_by_names_of_either_model(run: Run, tmp_path: Path) -> None:
+    """Both are open in A; B has other names of its inputs, other extents, or the channels elsewhere."""
+    nodes = [onnx.helper.make_node("Conv", ["x", "k"], ["c"]), onnx.helper.make_node("Relu", ["c"], ["y"])]
+    x, y = ["n", 3, None, None], ["n", 4, None, None]
+    a = tmp_path / "a.onnx"
+    onnx.save(onnx_model(nodes, {"x": x}, {"y": y}, {"k": random(4, 3, 3, 3)}), a)
+    for options in (["b.nnef"], ["b.pb", "--io-transpose"]):
+        assert run("convert", a, tmp_path / options[0], *options[1:], "--shape", "x:1,3,5,9")[0] == 0
+        for shape in ("1,3,5,9", "2,3,8,6") if options[0] == "b.nnef" else ("1,3,5,9",):
+            assert run("compare", a, tmp_path / options[0], "--shape", f"x:{shape}")[0] == 0
+    assert run("compare", tmp_path / "b.nnef", a, "--shape", "x:1,3,6,6")[0] == 0
+    assert run("compare", a, tmp_path / "b.nnef", "--shape", "external1:1,3,6,6")[0] == 0
+    status, _, err = run("compare", a, tmp_path / "b.nnef", "--shape", "z:1,3,6,6")
+    assert status == 1 and "'z', which is not an input of either model" in err and "x, external1" in err
 
 
 def test_tensor_mapping_in_both_directions(run: Run, model: Path, wrong: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from nnef_tools.budget import LimitError
 from nnef_tools.errors import FileError, UsageError
 from nnef_tools.execution.executor import TensorInfo
 from nnef_tools.execution.feeds.distributions import Distribution, default_distribution, parse_distribution
+from nnef_tools.execution.feeds.samples import load_samples
 from nnef_tools.execution.feeds.sources import FolderSource, RandomSource, StreamSource, load_inputs, run_batches
 from nnef_tools.execution.feeds.tensor_files import tensor_files, write_tensors
 from nnef_tools.language.tensor_file import read_tensor, write_tensor
@@ -196,3 +197,31 @@ def test_inputs_with_one_file(tmp_path: Path) -> None:
         assert FolderSource(tmp_path).load(TensorInfo(name, np.float32, (2,))).tolist() == [0, 1]
     with pytest.raises(UsageError, match=r"inputs 'a/b' and '/a/b' would have the same file 'a/b.dat'"):
         load_inputs([TensorInfo(name, np.float32, (2,)) for name in ("a/b", "/a/b")], FolderSource(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "shapes, files, runs",
+    [
+        ([(1, 3), (2, 4)], [(1, 3), (2, 4)], [[(1, 3), (2, 4)]]),
+        ([(None, 3), (None, 4)], [(7, 3), (5, 4)], [[(7, 3), (5, 4)]]),
+        ([(1, 3), ()], [(1, 3), ()], [[(1, 3), ()]]),
+        ([(None,)], [(5,)], [[(5,)]]),
+        ([(2, 3), (2, 4)], [(4, 3), (4, 4)], [[(2, 3), (2, 4)]] * 2),
+        ([(None, 3)], [(3, 3)], [[(1, 3)]] * 3),
+    ],
+)
+def test_values_that_fit_are_one_sample_unless_they_have_a_batch(
+    shapes: list[Any], files: list[Any], runs: list[Any], tmp_path: Path
+) -> None:
+    names = "xy"[: len(shapes)]
+    for name, shape in zip(names, files, strict=True):
+        np.save(tmp_path / f"{name}.npy", np.zeros(shape, np.float32))
+    infos = [TensorInfo(name, np.float32, shape) for name, shape in zip(names, shapes, strict=True)]
+    assert [[x.shape for x in sample.values()] for sample in load_samples(infos, tmp_path)] == runs
+
+
+def test_values_that_neither_fit_nor_can_be_divided(tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", x=np.zeros((4, 3), np.float32), h=np.zeros((8, 4), np.float32))
+    infos = [TensorInfo("x", np.float32, (1, 3)), TensorInfo("h", np.float32, (2, 4))]
+    with pytest.raises(UsageError, match="different batch sizes"):
+        list(load_samples(infos, tmp_path / "in.npz"))

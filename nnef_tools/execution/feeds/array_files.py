@@ -1,4 +1,4 @@
-"""Files that hold arrays, by suffix: NNEF's `.dat`, numpy's `.npy` and `.npz`, and images."""
+"""Files that hold arrays, by suffix: NNEF's `.dat`, numpy's `.npy` and `.npz`, sounds and images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...io.files import replace_file
 from ...language.tensor_file import read_tensor, write_tensor
 from ..executor import Array
 
-DAT, NPY, NPZ = ".dat", ".npy", ".npz"
+DAT, NPY, NPZ, WAV = ".dat", ".npy", ".npz", ".wav"
 ARRAY_FILES = (DAT, NPY, NPZ)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -49,7 +49,7 @@ def read_array(path: str | Path, name: str) -> Array:
     if suffix_of(path) == NPZ:
         return _from_archive(path, name)
     if suffix_of(path) != NPY:
-        known = ", ".join((DAT, NPY, NPZ, *IMAGES))
+        known = ", ".join((DAT, NPY, NPZ, WAV, *IMAGES))
         raise UsageError(f"cannot tell what kind of file '{path}' is", hint=f"use one of the suffixes {known}")
     with _numpy_errors(path):  # a map is as large as the file, whatever the header says
         return _checked(np.load(path, mmap_mode="r", allow_pickle=False), path)

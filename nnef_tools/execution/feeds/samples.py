@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import FileError, UsageError
 from ..executor import Array, TensorInfo
 from .images import ImageOptions
+from .inputs import fits
 from .sources import ArchiveSource, FileSource, FolderSource, InputSource, batch_parts, load_inputs
 from .tensor_files import tensor_file
 
@@ -34,7 +35,8 @@ def load_samples(
     """The inputs of one run after the other.
 
     path: a folder of samples, or a folder or .npz file with stacked samples along the first dimension of all inputs,
-    which are given in parts of the batch of the model, or such a file of the only input. UsageError if they cannot be
+    which are given in parts of the batch of the model, or such a file of the only input. Values that fit the model as
+    they are, and have no extent in common that could be a batch, are one sample. UsageError if others cannot be
     divided, or if there are none; errors as in `load_inputs`.
     """
     folders = sample_folders(path, [info.name for info in infos])
@@ -52,9 +54,19 @@ def load_samples(
     else:
         source = FileSource({infos[0].name: str(path)}, None, images)
     stacked = load_inputs(infos, source, 0)
+    if _is_one(infos, stacked):
+        yield stacked
+        return
     part, count = batch_parts(infos, stacked)
     for k in range(count):
         yield {name: array[k * part : (k + 1) * part] for name, array in stacked.items()}
+
+
+def _is_one(infos: Sequence[TensorInfo], arrays: Mapping[str, Array]) -> bool:
+    """Do the values fit the model as they are, and is the first dimension not the batch of all of them?"""
+    if not all(info.shape is None or fits(info.shape, arrays[info.name].shape) for info in infos):
+        return False
+    return min(array.ndim for array in arrays.values()) < 2 or len({array.shape[0] for array in arrays.values()}) > 1
 
 
 def _order(path: Path) -> list[tuple[int, str]]:

@@ -14,11 +14,12 @@ from ...errors import FileError, FormatError, UsageError, shape_hint, shape_text
 from ...language.tensor_file import read_tensor
 from ...model.dtypes import nnef_dtype
 from ..executor import Array, Executor, Observer, TensorInfo, name_forms
-from .array_files import DAT, IMAGES, NPY, is_image, read_array, suffix_of
+from .array_files import DAT, IMAGES, NPY, WAV, is_image, read_array, suffix_of
 from .distributions import INTEGRAL, Distribution, default_distribution
 from .images import ImageOptions, image_files, load_images
 from .input_ranges import InputRange
 from .inputs import fits, is_codes
+from .sounds import load_sound
 from .tensor_files import tensor_file
 
 
@@ -93,7 +94,7 @@ class RandomSource:
 
 
 class FolderSource:
-    """A source of files in a folder, `<input>.dat` for each input, or with the suffix of another array or an image.
+    """A source of files in a folder, `<input>.dat` for each input, or with the suffix of another array, sound or image.
 
     See `tensor_file` and `array_files`. FileError if there is none.
     """
@@ -110,10 +111,10 @@ class FolderSource:
         if owner != info.name:
             raise UsageError(f"inputs '{owner}' and '{info.name}' would have the same file '{file}'")
         names = dict.fromkeys((file, tensor_file(info.name.removesuffix(":0"))))  # TensorFlow's full names
-        forms = [name.removesuffix(DAT) + suffix for name in names for suffix in (DAT, NPY, *IMAGES)]
+        forms = [name.removesuffix(DAT) + suffix for name in names for suffix in (DAT, NPY, WAV, *IMAGES)]
         path = next((self._folder / form for form in (*names, *forms) if (self._folder / form).is_file()), None)
         if path is None:
-            files = [item for item in self._folder.glob("*") if suffix_of(item) in (DAT, NPY, *IMAGES)]
+            files = [item for item in self._folder.glob("*") if suffix_of(item) in (DAT, NPY, WAV, *IMAGES)]
             found = ", ".join(sorted(item.stem for item in files)[:8])
             hint = f"the folder has tensors {found}" if found else "the folder holds no .dat files"
             where = str(self._folder / list(names)[-1])
@@ -157,13 +158,15 @@ class ArchiveSource:
 
 
 def read_value(path: str, info: TensorInfo, batch: int | None, images: ImageOptions | None) -> Array:
-    """The value of an input from a file: a tensor, an array of numpy, or an image (or a pattern for several).
+    """The value of an input from a file: a tensor, an array of numpy, a sound, or an image (or a pattern for several).
 
     FileError, FormatError, LimitError; UsageError if it does not fit the input; MissingPackageError for images.
     """
     if is_image(path):
         options = (images or ImageOptions()).for_input(info)
         return _fit(info, load_images(image_files([path]), options), batch)
+    if suffix_of(path) == WAV:
+        return _fit(info, load_sound(path, info), batch)
     array = read_array(path, info.name)
     if suffix_of(path) != DAT and info.dtype is not None and not np.can_cast(array.dtype, info.dtype, "same_kind"):
         wanted = np.dtype(info.dtype).name
