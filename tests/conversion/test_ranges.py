@@ -146,3 +146,24 @@ def test_parts_that_cannot_hold_at_once() -> None:
     assert rounds_left(b, again) == 1
     supposed = supposing(implied(b, again), last)
     assert supposed.data == [8]
+
+
+@pytest.mark.parametrize(("dtype", "low", "high"), [(np.uint8, 0, 255), (np.int8, -128, 127), (np.uint32, 0, math.inf)])
+def test_small_integers_wrap_around(dtype: Any, low: float, high: float) -> None:
+    b = Builder(Graph())
+    bounded = b.min(given(b, dtype), b.constant([8], dtype))
+    assert value_range(b, bounded) == Range(low, 8)
+    assert value_range(b, b.sub(bounded, b.constant([200 if low == 0 else 100], dtype))) == Range(low, high)
+    assert value_range(b, b.cast(b.min(given(b), b.constant([8])), dtype)) == Range(low, high)
+
+
+def test_real_numbers_are_rounded() -> None:
+    b = Builder(Graph())
+    third = np.float32(1) / np.float32(3)
+    counted = b.sum_reduce(b.cast(given(b, np.bool_, (3,)), np.float32), axes=[0])
+    assert value_range(b, b.floor(b.mul(counted, b.constant([np.nextafter(third, 0)], np.float32)))) == Range(0, 1)
+    many = b.constant([2047.0], np.float16)
+    assert value_range(b, b.add(b.cast(given(b, np.bool_), np.float16), many)) == Range(2047, 2048)
+    assert value_range(b, b.add(b.cast(given(b, np.bool_), np.float16), b.add(many, many))) == Range(4094, math.inf)
+    truths = b.cast(b.cast(given(b, np.bool_, (3,)), np.float32), np.float32)
+    assert value_range(b, b.sum_reduce(b.add(truths, 2.0), axes=[0], normalize=True)) is None

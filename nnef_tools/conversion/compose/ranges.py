@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...model import Operation, Tensor
-from ...model.dtypes import MAX_EXACT_INTEGER, is_float
+from ...model.dtypes import MAX_EXACT_INTEGER, is_float, is_integer
 from ..building.nnef import Builder
 from ..building.shapes import shape
 
@@ -58,7 +58,17 @@ def _found(b: Builder, x: Tensor, seen: dict[Tensor, Range | None]) -> Range | N
 
 
 def _unknown(x: Tensor) -> Range | None:
-    return TRUTH if x.dtype is np.bool_ else None if is_float(x.dtype) else ANY
+    return None if is_float(x.dtype) else _any_of(x.dtype)
+
+
+def _any_of(dtype: Any) -> Range:
+    """What items of a type can be. 32 and 64 signed bits have no limit, as nothing that is counted reaches it."""
+    if dtype is np.bool_:
+        return TRUTH
+    if not is_integer(dtype) or np.dtype(dtype) in (np.int32, np.int64):
+        return ANY
+    info = np.iinfo(dtype)
+    return Range(info.min, info.max if info.max <= MAX_EXACT_INTEGER else math.inf)
 
 
 def _inferred(b: Builder, x: Tensor, seen: dict[Tensor, Range | None]) -> Range | None:
@@ -69,10 +79,12 @@ def _inferred(b: Builder, x: Tensor, seen: dict[Tensor, Range | None]) -> Range 
     rule = None if op is None else _RULES.get(str(op.type))
     if op is None or len(seen) > MAX_TENSORS or (rule is None and op.type not in _MOVES):
         return _unknown(x)
+    if any(t.volume == 0 for t in op.inputs):  # extremes of nothing are the neutral elements
+        return _unknown(x)
     if rule is None:
         return _found(b, op.inputs[0], seen)
     found = rule(op, [_found(b, t, seen) for t in op.inputs])
-    return _unknown(x) if found is None else _within_exact(*found)
+    return _unknown(x) if found is None else _held(found, x.dtype)
 
 
 Facts = Mapping[Tensor, bool]
@@ -150,10 +162,24 @@ def rounds_left(b: Builder, condition: Tensor) -> float:
     return left
 
 
-def _within_exact(low: float, high: float) -> Range | None:
+def _within_exact(low: float, high: float, limit: int = MAX_EXACT_INTEGER) -> Range | None:
     if math.isnan(low) or math.isnan(high):
         return None
-    return Range(low if low >= -MAX_EXACT_INTEGER else -math.inf, high if high <= MAX_EXACT_INTEGER else math.inf)
+    return Range(low if low >= -limit else -math.inf, high if high <= limit else math.inf)
+
+
+_EXACT = {"float16": 2**11, "bfloat16": 2**8}
+
+
+def _held(found: Range, dtype: Any) -> Range | None:
+    """The range of results when they have been rounded to real numbers, or wrapped around to integers, of a type."""
+    if math.isnan(found.low) or math.isnan(found.high):
+        return None
+    if is_float(dtype):  # rounding does not go beyond whole numbers that the type has
+        whole = _whole(math.floor, Range(found.low, math.inf)).low, _whole(math.ceil, Range(-math.inf, found.high)).high
+        return _within_exact(*whole, _EXACT.get(np.dtype(dtype).name, MAX_EXACT_INTEGER))
+    every = _any_of(dtype)
+    return _within_exact(*found) if every.low <= found.low and found.high <= every.high else every
 
 
 Rule = Callable[[Operation, list[Range | None]], Range | None]
@@ -209,7 +235,9 @@ def _joined(ranges: list[Range | None]) -> Range | None:
 
 def _sum(op: Operation, ranges: list[Range | None]) -> Range | None:
     count = math.prod(shape(op.inputs[0])) // max(math.prod(shape(op.output)), 1)
-    return None if ranges[0] is None else Range(ranges[0].low * count, ranges[0].high * count)
+    if ranges[0] is None or op.attribs.get("normalize"):
+        return None
+    return Range(ranges[0].low * count, ranges[0].high * count)
 
 
 def _position(op: Operation, ranges: list[Range | None]) -> Range:

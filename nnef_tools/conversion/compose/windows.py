@@ -165,12 +165,16 @@ def clamped(b: Builder, start: Place, limit: int) -> Place:
     return b.clamp(_number(b, start, limit), 0.0, float(limit))
 
 
-def from_start(b: Builder, place: Place, extent: int) -> Place:
-    """A place that counts from the end of the axis if it is negative, counted from its start."""
+def from_start(b: Builder, place: Place, extent: int, span: int = 0) -> Place:
+    """A place that counts from the end of the axis if it is negative, counted from its start.
+
+    span: how far behind it the end is of the range that it begins. If the place is negative and the end is not, the
+    range is another one, often empty; the place stays outside of the axis then, so that runtimes refuse it.
+    """
     if isinstance(place, int):
         return place + extent if place < 0 else place
     number = _number(b, place, extent)
-    return b.select(b.lt(number, 0.0), b.add(number, float(extent)), number)
+    return b.select(b.lt(number, float(-max(span, 0))), b.add(number, float(extent)), number)
 
 
 def updated(b: Builder, x: Tensor, update: Tensor, starts: Sequence[Place]) -> Tensor:

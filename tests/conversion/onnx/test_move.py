@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 from onnx.numpy_helper import from_array
 
-from nnef_tools.errors import ConversionError
+from nnef_tools.errors import ConversionError, ExecutionError
 
 from ...support.arrays import Array
 from ...support.onnx_models import Const, const, node_model
@@ -135,6 +135,21 @@ def places_model(step: int = 1, ends_apart: bool = True) -> ModelProto:
 @pytest.mark.parametrize(("at", "step"), [(0, 1), (4, 1), (-7, 1), (-4, 1), (1, 2), (6, -1), (-1, -2)])
 def test_slice_at_a_computed_place(random: Random, at: int, step: int) -> None:
     check(places_model(step), [random(2, 7, 3), np.asarray([at])])
+
+
+@pytest.mark.parametrize("at", [-3, -1])
+def test_slice_from_a_place_at_the_end_past_it(random: Random, at: int) -> None:
+    """The end counts from the start then, so that the source has no items; results of another shape are no option."""
+    with pytest.raises(ExecutionError) as caught:
+        convert(places_model(), [random(2, 7, 3), np.asarray([at])])
+    assert f"index {at} is out of range" in str(caught.value)
+
+
+def test_wrapping_around_nothing(random: Random) -> None:
+    model = node_model("Pad", [random(1, 3), const([-1, 0, 1, 0])], mode="wrap", opset=19, infer=False)
+    with pytest.raises(ConversionError) as caught:
+        convert(model, [random(1, 3)])
+    assert "nothing to repeat along axis 0" in str(caught.value)
 
 
 def test_slice_of_computed_length(random: Random) -> None:

@@ -10,7 +10,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.slicing import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
-from ...compose.windows import from_start, items, range_length, taken
+from ...compose.windows import distance, from_start, items, range_length, taken
 from ...engine.rules import Int, Ints, to_nnef
 from ...maths import padding
 from ...maths.generated import positions
@@ -143,7 +143,7 @@ def slice_inputs(
             known.append((first, last, axis, step))
             continue
         count, k = range_length(b, first, last, step, axis), positive(axis, len(shape(x)))
-        x = taken(b, x, k, from_start(b, first, shape(x)[k]), count, step)
+        x = taken(b, x, k, from_start(b, first, shape(x)[k], distance(b, first, last) or 0), count, step)
     return slice_axes(b, x, *zip(*known, strict=True)) if known else x
 
 
@@ -168,6 +168,8 @@ def _wrap(b: Builder, x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
     x = slice_axes(b, x, begins, ends, range(len(pairs)), [1] * len(pairs))
     for k, (before, after) in enumerate((max(before, 0), max(after, 0)) for before, after in pairs):
         extent = shape(x)[k]
+        if not extent:
+            raise Unsupported(f"mode 'wrap' has nothing to repeat along axis {k}")
         copies = 1 + before // extent + after // extent
         repeated = tile(b, x, [copies if j == k else 1 for j in range(len(shape(x)))])
         first = [slice_axes(b, x, [extent - before % extent], [extent], [k], [1])] if before % extent else []

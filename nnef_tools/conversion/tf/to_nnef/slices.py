@@ -15,7 +15,7 @@ from ...building.nnef import Builder
 from ...building.shapes import reshape, shape, squeeze, unsqueeze
 from ...compose.axis_maps import take
 from ...compose.slicing import slice_axes
-from ...compose.windows import Place, clamped, from_start, items, range_length, taken, updated
+from ...compose.windows import Place, clamped, distance, from_start, items, range_length, taken, updated
 from ...engine.rules import Ints, to_nnef
 from ...maths.generated import filled
 
@@ -171,11 +171,12 @@ def strided_slice(
         last: Place | None = None if end_mask & bit else ends[k]
         if shrink_axis_mask & bit:
             first, last, steps[k] = begins[k], None, 1
-            count = 1
+            count, span = 1, 0
         elif isinstance(first, Tensor) or isinstance(last, Tensor):
             count = range_length(b, first, last, steps[k], axis)
+            span = 0 if first is None or last is None else distance(b, first, last) or 0
         if isinstance(first, Tensor):
-            x = taken(b, x, axis, from_start(b, first, shape(x)[axis]), count, steps[k])
+            x = taken(b, x, axis, from_start(b, first, shape(x)[axis], span), count, steps[k])
             begins[k], ends[k], steps[k] = 0, count, 1
     plan = plan_strided_slice(
         shape(x),
