@@ -176,7 +176,7 @@ def _held(found: Range, dtype: Any) -> Range | None:
     if math.isnan(found.low) or math.isnan(found.high):
         return None
     if is_float(dtype):  # rounding does not go beyond whole numbers that the type has
-        whole = _whole(math.floor, Range(found.low, math.inf)).low, _whole(math.ceil, Range(-math.inf, found.high)).high
+        whole = _rounded(math.floor, found).low, _rounded(math.ceil, found).high
         return _within_exact(*whole, _EXACT.get(np.dtype(dtype).name, MAX_EXACT_INTEGER))
     every = _any_of(dtype)
     return _within_exact(*found) if every.low <= found.low and found.high <= every.high else every
