@@ -193,7 +193,7 @@ def _compare(
             compared = list(judge.compared(group, expected, results, k))
             _observe(evidence, compared)
             plain = [item.tensor for item in compared]
-            for tensor in plain if rounding is None else rounding.settled(compared, samples[k], k):
+            for tensor in plain if rounding is None else rounding.settled(compared, samples, k):
                 before = worst.get(tensor.a)
                 worst[tensor.a] = tensor if before is None else _worse(before, tensor)
     found = list(worst.values())
@@ -252,7 +252,7 @@ def _size(model: ComparedModel, name: str) -> int:
 
 
 class _Runs:
-    """Runs of both models, one after the other; small models stay open."""
+    """Runs of both models, one after the other; small models stay open. With a state, samples are one sequence."""
 
     def __init__(self, a: ComparedModel, b: ComparedModel, samples: Sequence[Given], progress: Progress) -> None:
         self._models = a, b
@@ -274,11 +274,15 @@ class _Runs:
         self.backends = (executor.backend, self.backends[1]) if k == 0 else (self.backends[0], executor.backend)
         known = set(executor.tensor_names)
         forms = {name: form for name in names if (form := known_name(name, known)) is not None}
-        results = []
+        wanted = list(dict.fromkeys(forms.values()))
+        results: list[dict[str, Array]] = []
+        executor.reset()
         for inputs in self._given[k]:
-            executor.reset()
             given = {info.name: value for info, value in zip(executor.inputs, inputs.values(), strict=True)}
-            found = fetch(executor, given, list(dict.fromkeys(forms.values())))
+            if executor.has_state and not results:
+                wanted = list(fetch(executor, given, wanted))  # what can be had, since each try changes the state
+                executor.reset()
+            found = fetch(executor, given, wanted)
             own = {name: array for name, array in inputs.items() if name in names}
             results.append({**own, **{name: np.asarray(found[form]) for name, form in forms.items() if form in found}})
         del executor
@@ -310,7 +314,7 @@ class Rounding:
         """Why float64 does not judge, if it should have."""
         return self._exact.note
 
-    def settled(self, compared: Sequence[Compared], given: Given, sample: int) -> list[TensorComparison]:
+    def settled(self, compared: Sequence[Compared], samples: Sequence[Given], sample: int) -> list[TensorComparison]:
         """The comparisons, of which those that rounding explains are ok."""
         results = {item.tensor.a: item.tensor for item in compared}
         waiting = [item for item in compared if not item.tensor.ok and item.tensor.comparison.specials_equal]
@@ -319,7 +323,7 @@ class Rounding:
                 waiting = [item for item in waiting if item.tensor.a in self._outputs]
             part, waiting = waiting[:MOST_JUDGED], waiting[MOST_JUDGED:]
             values = {(item.tensor.a, item.tensor.b): item.values for item in part if item.values is not None}
-            found = self._exact.distances(given, values)
+            found = self._exact.distances(samples[: sample + 1], values)
             for item in part:
                 distances = found.get(item.tensor.a)
                 explained = distances is not None and distances.explained and sample not in self._begun
