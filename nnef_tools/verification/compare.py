@@ -360,6 +360,8 @@ class _Judge:
         if values is None or any(value.dtype.kind in "OSU" for value in values):
             return None
         steps = [step for item in codes if item is not None and (step := step_of(item)) is not None]
+        if steps:
+            steps += [self._a.steps.get(pair.a, 0.0), self._b.steps.get(pair.b, 0.0)]
         moves = fitting(values[0].shape, values[1].shape, is_same_layout=self._is_same_layout)
         candidates = [
             (move, *self._judged(pair, moved(values[0], move), values[1], max(steps, default=None)))
