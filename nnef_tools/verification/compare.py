@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ LEAST_JUMP = 30.0
 
 MOST_JUDGED = 8
 """The largest number of tensors that are computed in float64 at a time."""
+
+MOST_AXES = 5
+"""The largest rank of tensors whose axes are tried in all orders."""
 
 FEWEST_BITS = 8
 """The width of the codes that is assumed of a quantized model."""
@@ -368,7 +372,9 @@ class _Judge:
             for move in sorted(moves, key=lambda move: move != self._last)
         ]
         if not candidates:
-            return Compared(self._of_other_shape(pair, *values))
+            return self._on_other_axes(pair, *values, max(steps, default=None)) or Compared(
+                self._of_other_shape(pair, *values)
+            )
         move, comparison, ok = min(candidates, key=lambda item: (not item[2], item[1].relative_error))
         self._last = move if move is not None or values[0].ndim > 3 else self._last
         expected, result = moved(values[0], move), values[1]
@@ -404,6 +410,24 @@ class _Judge:
         noise = Noise()
         noise.add(expected, result, step, NO_DEVIATION)
         return comparison, noise.is_flips()
+
+    def _on_other_axes(self, pair: Pair, expected: Array, result: Array, step: float | None) -> Compared | None:
+        """The comparison of values that are equal with the axes in another order, as behind moved channels.
+
+        Only where the models have channels in other places; None if no order makes them equal.
+        """
+        if self._is_same_layout or not 2 < expected.ndim <= MOST_AXES:
+            return None
+        for axes in permutations(range(expected.ndim)):
+            if tuple(expected.shape[axis] for axis in axes) == result.shape:
+                turned = expected.transpose(axes)
+                comparison, ok = self._judged(pair, turned, result, step)
+                if ok:
+                    found = TensorComparison(
+                        pair.a, pair.b, self._operators(pair), pair.by, comparison, ok, ulps(turned, result)
+                    )
+                    return Compared(found, (turned, result))
+        return None
 
     def _of_other_shape(self, pair: Pair, expected: Array, result: Array) -> TensorComparison:
         """The comparison of tensors whose shapes no moved channels explain."""
