@@ -274,10 +274,8 @@ def _ranges(graph: Graph | None, interface: Interface) -> dict[str, InputRange]:
 
 def _judge(
     graph: Graph, interface: Interface, custom_operators: Mapping[str, Callable[..., Any]] | None
-) -> Callable[[], Judge] | None:
-    """Makes the judge; None for models with a state, which has changed by the time of the judgment."""
-    if any(op.type == "update" for op in graph.operations):
-        return None
+) -> Callable[[], Judge]:
+    """Makes the judge."""
     rounding = rounding_of(port.dtype for port in (*interface.inputs, *interface.outputs))
     return lambda: Judge(graph, custom_operators, rounding)
 

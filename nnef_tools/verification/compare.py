@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ LEAST_JUMP = 30.0
 
 MOST_JUDGED = 8
 """The largest number of tensors that are computed in float64 at a time."""
+
+MOST_AXES = 5
+"""The largest rank of tensors whose axes are tried in all orders."""
 
 FEWEST_BITS = 8
 """The width of the codes that is assumed of a quantized model."""
@@ -193,7 +197,7 @@ def _compare(
             compared = list(judge.compared(group, expected, results, k))
             _observe(evidence, compared)
             plain = [item.tensor for item in compared]
-            for tensor in plain if rounding is None else rounding.settled(compared, samples[k], k):
+            for tensor in plain if rounding is None else rounding.settled(compared, samples, k):
                 before = worst.get(tensor.a)
                 worst[tensor.a] = tensor if before is None else _worse(before, tensor)
     found = list(worst.values())
@@ -252,7 +256,7 @@ def _size(model: ComparedModel, name: str) -> int:
 
 
 class _Runs:
-    """Runs of both models, one after the other; small models stay open."""
+    """Runs of both models, one after the other; small models stay open. With a state, samples are one sequence."""
 
     def __init__(self, a: ComparedModel, b: ComparedModel, samples: Sequence[Given], progress: Progress) -> None:
         self._models = a, b
@@ -274,11 +278,15 @@ class _Runs:
         self.backends = (executor.backend, self.backends[1]) if k == 0 else (self.backends[0], executor.backend)
         known = set(executor.tensor_names)
         forms = {name: form for name in names if (form := known_name(name, known)) is not None}
-        results = []
+        wanted = list(dict.fromkeys(forms.values()))
+        results: list[dict[str, Array]] = []
+        executor.reset()
         for inputs in self._given[k]:
-            executor.reset()
             given = {info.name: value for info, value in zip(executor.inputs, inputs.values(), strict=True)}
-            found = fetch(executor, given, list(dict.fromkeys(forms.values())))
+            if executor.has_state and not results:
+                wanted = list(fetch(executor, given, wanted))  # what can be had, since each try changes the state
+                executor.reset()
+            found = fetch(executor, given, wanted)
             own = {name: array for name, array in inputs.items() if name in names}
             results.append({**own, **{name: np.asarray(found[form]) for name, form in forms.items() if form in found}})
         del executor
@@ -310,7 +318,7 @@ class Rounding:
         """Why float64 does not judge, if it should have."""
         return self._exact.note
 
-    def settled(self, compared: Sequence[Compared], given: Given, sample: int) -> list[TensorComparison]:
+    def settled(self, compared: Sequence[Compared], samples: Sequence[Given], sample: int) -> list[TensorComparison]:
         """The comparisons, of which those that rounding explains are ok."""
         results = {item.tensor.a: item.tensor for item in compared}
         waiting = [item for item in compared if not item.tensor.ok and item.tensor.comparison.specials_equal]
@@ -319,7 +327,7 @@ class Rounding:
                 waiting = [item for item in waiting if item.tensor.a in self._outputs]
             part, waiting = waiting[:MOST_JUDGED], waiting[MOST_JUDGED:]
             values = {(item.tensor.a, item.tensor.b): item.values for item in part if item.values is not None}
-            found = self._exact.distances(given, values)
+            found = self._exact.distances(samples[: sample + 1], values)
             for item in part:
                 distances = found.get(item.tensor.a)
                 explained = distances is not None and distances.explained and sample not in self._begun
@@ -356,13 +364,17 @@ class _Judge:
         if values is None or any(value.dtype.kind in "OSU" for value in values):
             return None
         steps = [step for item in codes if item is not None and (step := step_of(item)) is not None]
+        if steps:
+            steps += [self._a.steps.get(pair.a, 0.0), self._b.steps.get(pair.b, 0.0)]
         moves = fitting(values[0].shape, values[1].shape, is_same_layout=self._is_same_layout)
         candidates = [
             (move, *self._judged(pair, moved(values[0], move), values[1], max(steps, default=None)))
             for move in sorted(moves, key=lambda move: move != self._last)
         ]
         if not candidates:
-            return Compared(self._of_other_shape(pair, *values))
+            return self._on_other_axes(pair, *values, max(steps, default=None)) or Compared(
+                self._of_other_shape(pair, *values)
+            )
         move, comparison, ok = min(candidates, key=lambda item: (not item[2], item[1].relative_error))
         self._last = move if move is not None or values[0].ndim > 3 else self._last
         expected, result = moved(values[0], move), values[1]
@@ -398,6 +410,24 @@ class _Judge:
         noise = Noise()
         noise.add(expected, result, step, NO_DEVIATION)
         return comparison, noise.is_flips()
+
+    def _on_other_axes(self, pair: Pair, expected: Array, result: Array, step: float | None) -> Compared | None:
+        """The comparison of values that are equal with the axes in another order, as behind moved channels.
+
+        Only where the models have channels in other places; None if no order makes them equal.
+        """
+        if self._is_same_layout or not 2 < expected.ndim <= MOST_AXES:
+            return None
+        for axes in permutations(range(expected.ndim)):
+            if tuple(expected.shape[axis] for axis in axes) == result.shape:
+                turned = expected.transpose(axes)
+                comparison, ok = self._judged(pair, turned, result, step)
+                if ok:
+                    found = TensorComparison(
+                        pair.a, pair.b, self._operators(pair), pair.by, comparison, ok, ulps(turned, result)
+                    )
+                    return Compared(found, (turned, result))
+        return None
 
     def _of_other_shape(self, pair: Pair, expected: Array, result: Array) -> TensorComparison:
         """The comparison of tensors whose shapes no moved channels explain."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,18 +53,21 @@ class ExactTensors:
         self._inputs: list[str] = []
         self.note = ""
 
-    def distances(self, given: Given, values: Mapping[tuple[str, str], tuple[Array, Array]]) -> dict[str, Distances]:
+    def distances(
+        self, given: Sequence[Given], values: Mapping[tuple[str, str], tuple[Array, Array]]
+    ) -> dict[str, Distances]:
         """Name in A -> the distances of a tensor, as far as it can be computed.
 
-        values: names in both models -> values in both, on the axes of B.
+        given: the inputs of the run, after those of the runs before, which count in models with a state. values: names
+        in both models -> values in both, on the axes of B.
         """
         if self.note or not values:
             return {}
         try:
             judge = self._judge = self._judge or self._make_judge()
             names = {pair: self._names[pair[self._side]] for pair in values if pair[self._side] in self._names}
-            inputs = (given.a, given.b)[self._side].values()
-            found = judge.run(dict(zip(self._inputs, inputs, strict=True)), list(dict.fromkeys(names.values())))
+            runs = [dict(zip(self._inputs, (x.a, x.b)[self._side].values(), strict=True)) for x in given]
+            found = judge.run(runs[-1], list(dict.fromkeys(names.values())), runs[:-1])
         except (NnefToolsError, MemoryError, ValueError) as error:
             self.note = f"not judged by float64: {error}".splitlines()[0]
             return {}

@@ -22,6 +22,7 @@ from ..model.facts import tensor_facts
 from ..ops.inference import infer_graph
 from ..report import size_on_disk
 from .interface import Interface
+from .quantization_tolerance import passed_steps
 from .real_values import Codes, tensor_codes
 
 SMALL = 1 << 26
@@ -151,6 +152,12 @@ class ComparedModel:
     def codes(self) -> dict[str, Codes]:
         """Tensor name -> codes, of those that are quantized."""
         return tensor_codes(self.graph)
+
+    @cached_property
+    def steps(self) -> dict[str, float]:
+        """Tensor name -> the largest step of codes on the way of its values, in an NNEF model."""
+        found = passed_steps(self.graph) if self.is_nnef and self.codes else {}
+        return {str(tensor.name): step for tensor, step in found.items() if step}
 
     @cached_property
     def sources(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from ..execution.kernels.plan import Operator
 from ..model import Graph
 from ..ops import elementwise, registry
 from ..ops.precision import is_floating
+from .replay import replaying
 
 DISTURBED_RUNS = 3
 
@@ -142,21 +143,33 @@ class Judge:
         find = Float64Kernels().operator
         expand_missing(graph, lambda name: self._operators.get(name) or find(name))
 
-    def run(self, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Exact]:
-        """The outputs of these names for the inputs. ExecutionError if the numpy kernels cannot compute them."""
-        exact = self._run(Float64Kernels(), inputs, names)
+    def run(
+        self, inputs: Mapping[str, Array], names: Sequence[str], before: Sequence[Mapping[str, Array]] = ()
+    ) -> dict[str, Exact]:
+        """The outputs of these names for the inputs. ExecutionError if the numpy kernels cannot compute them.
+
+        before: the inputs of the earlier runs since the reset, which count in a model with a state.
+        """
+        exact = self._run(Float64Kernels(), inputs, names, before)
         squares = {name: np.zeros(exact[name].shape) for name in names}
         unstable = {name: np.zeros(exact[name].shape, np.bool_) for name in names}
         for seed in range(DISTURBED_RUNS):
-            for name, other in self._run(Float64Kernels(self._rounding, seed), inputs, names).items():
+            for name, other in self._run(Float64Kernels(self._rounding, seed), inputs, names, before).items():
                 with np.errstate(all="ignore"):
                     squares[name] += differences(exact[name], other) ** 2
                 unstable[name] |= exact[name] != other
         noise = {name: np.sqrt(total / DISTURBED_RUNS) for name, total in squares.items()}
         return {name: Exact(exact[name], noise[name], unstable[name]) for name in names}
 
-    def _run(self, kernels: Float64Kernels, inputs: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
-        return GraphExecutor(self._graph, kernels, self._operators).run(inputs, output_names=names)
+    def _run(
+        self,
+        kernels: Float64Kernels,
+        inputs: Mapping[str, Array],
+        names: Sequence[str],
+        before: Sequence[Mapping[str, Array]],
+    ) -> dict[str, Array]:
+        executor = replaying(GraphExecutor(self._graph, kernels, self._operators), before)
+        return executor.run(inputs, output_names=names)
 
 
 def rounding_of(types: Iterable[Any]) -> float:

@@ -42,16 +42,25 @@ NARROW = (np.int8, np.uint8, np.int16, np.uint16)
 """Item types of outputs that may be quantization codes; indices are wider."""
 
 
+PASSING = frozenset({
+    "copy", "reshape", "transpose", "squeeze", "unsqueeze", "slice", "split", "concat", "stack", "unstack", "pad",
+    "tile", "gather", "add", "sub", "neg", "abs", "min", "max", "clamp", "relu", "max_pool", "max_reduce", "min_reduce",
+})  # fmt: skip
+"""Operations that pass an error of an input on as it is: a flip of a code there is as large in the result."""
+
+
 class QuantizationSteps(NamedTuple):
     """The sizes of the steps between codes in an NNEF graph with quantized activations.
 
     bits: the fewest of any activation. steps: name of a quantized output -> step. of_source: are names those of the
-    graph that is converted, or of its result?
+    graph that is converted, or of its result? ratios: name -> how many times as large are the steps of codes that the
+    output comes from, where these are larger.
     """
 
     bits: int
     steps: Mapping[str, float]
     of_source: bool
+    ratios: Mapping[str, float] = {}
 
     @classmethod
     def of(cls, graph: Graph, of_source: bool) -> QuantizationSteps | None:
@@ -61,19 +70,33 @@ class QuantizationSteps(NamedTuple):
             return None
         coded = {str(t.name): _copied(t) for t in graph.outputs}
         steps = {name: step for name, t in coded.items() if t in activations and (step := _step(t)) is not None}
-        return cls(min(_bits(t) or 8 for t in activations), steps, of_source)
+        passed = passed_steps(graph)
+        ratios = {name: passed.get(coded[name], step) / step for name, step in steps.items() if step}
+        return cls(min(_bits(t) or 8 for t in activations), steps, of_source, ratios)
 
     def step(self, name: str, dtype: Any, expected: Array) -> float | None:
         """The step of an output: that of its own codes, or else of codes with the fewest bits of any activation.
 
-        None for integers that are not codes, and for logical values.
+        Of finer codes than those that they come from, it is the step of these: a flip there is several steps here. None
+        for integers that are not codes, and for logical values.
         """
         if expected.dtype.kind in "biu":
-            return 1.0 if dtype in NARROW else None
+            return self.ratios.get(name, 1.0) if dtype in NARROW else None
         if name in self.steps:
-            return self.steps[name]
+            return self.steps[name] * self.ratios.get(name, 1.0)
         finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
         return math.ldexp(float(finite.max(initial=0.0)), -self.bits)
+
+
+def passed_steps(graph: Graph) -> dict[Tensor, float]:
+    """The step of each tensor, or that of codes that its values come from, if it is larger; 0 without codes."""
+    steps: dict[Tensor, float] = {}
+    for op in graph.operations:
+        before = max((steps.get(t, 0.0) for t in op.inputs), default=0.0) if op.type in PASSING else 0.0
+        for tensor in op.outputs:
+            own = _step(tensor) if tensor.data is None else None
+            steps[tensor] = max(own or 0.0, before)
+    return steps
 
 
 def _copied(tensor: Tensor) -> Tensor:

@@ -302,10 +302,12 @@ class Verdicts:
         try:
             self._judge = self._judge or self._make_judge()
             if self._has_source_names:
-                found = self._judge.run(run.given, [port.name for port in ports.values()])
+                before = [earlier.given for earlier in run.before]
+                found = self._judge.run(run.given, [port.name for port in ports.values()], before)
                 exact = {name: found[port.name].moved(port.moved) for name, port in ports.items()}
             else:
-                exact = self._judge.run(run.converted, list(ports))
+                before = [earlier.converted for earlier in run.before]
+                exact = self._judge.run(run.converted, list(ports), before)
         except (NnefToolsError, MemoryError) as error:
             self._make_judge = None
             self.note = f"not judged by float64: {error}".splitlines()[0]

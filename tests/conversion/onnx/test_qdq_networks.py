@@ -21,6 +21,7 @@ from nnef_tools.model import Graph, Tensor
 from nnef_tools.verification.quantization_tolerance import Deviation, Noise, QuantizationSteps
 
 from ...support.arrays import Array
+from ...support.nnef_models import nnef_graph
 from ...support.onnx_models import run_unoptimized
 from .checks import check
 from .qdq_models import dequantizers, entries, node, qdq_model, stored
@@ -219,6 +220,24 @@ def test_noise_of_quantized_results() -> None:
         assert Deviation.between(np.zeros(100), result).is_noise(0.1, Deviation(0.2, 0.1))
     assert Deviation.between(np.array([1.0, np.nan]), np.array([1.0, 2.0])).most == np.inf
     assert Deviation.between(np.zeros(2), np.zeros(3)).most == np.inf
+
+
+def test_codes_finer_than_those_before_have_the_steps_of_these() -> None:
+    """c -> split -> sub -> clamp, with 1/8 of the step of c: one code of c is 8 of y. A product passes nothing on."""
+    graph = nnef_graph("""
+        x = external(shape = [1, 4]); c = mul(x, 2.0); [a, b] = split(c, axis = 1, ratios = [1, 1]);
+        d = sub(a, b); y = clamp(d, -1.0, 1.0); z = mul(d, 0.5);""", outputs=["y", "z"])  # fmt: skip
+    for tensor in graph.tensors:
+        scale = {"c": 0.08, "y": 0.01, "z": 0.01}.get(str(tensor.name))
+        if scale is not None:
+            tensor.quant = {"op-name": "zero_point_linear_quantize", "scale": scale, "zero_point": 0, "bits": 16,
+                            "signed": True, "symmetric": True}  # fmt: skip
+    steps = QuantizationSteps.of(graph, of_source=True)
+    assert steps is not None
+    assert steps.step("y", np.float32, np.zeros(1, np.float32)) == pytest.approx(0.08)
+    assert steps.step("y", np.int16, np.zeros(1, np.int16)) == pytest.approx(8)
+    assert steps.step("z", np.float32, np.zeros(1, np.float32)) == pytest.approx(0.01)
+    assert steps.step("z", np.int16, np.zeros(1, np.int16)) == 1
 
 
 def test_outputs_that_are_no_codes_stay_exact() -> None:
