@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..conversion.tflite.to_nnef.quantization import hybrid_kind, quantized_form
+from ..dialects.tflite.bridges import CUSTOM
 from ..errors import ExecutionError, FileError, MissingPackageError
 from ..formats import InputShapes
 from ..io.tf.lite import Reader, Writer
-from ..model import Graph, Tensor
+from ..model import Graph, Operation, Tensor
 from ..model.facts import OPEN_EXTENTS
 from ..model.state import VARIABLES
 from .executor import Array, Observer, TensorInfo, no_such_tensor
@@ -24,6 +25,8 @@ try:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 except ImportError as error:
     raise MissingPackageError("ai_edge_litert", "to run TFLite models", "tflite") from error
+
+_DETECTION = "TFLite_Detection_PostProcess"
 
 
 class LiteRtExecutor:
@@ -51,7 +54,8 @@ class LiteRtExecutor:
         self._subgraph = reader.subgraph
         self._facts = graph.metadata
         graphs = _with_subgraphs(graph)
-        self._custom = sorted({str(op.type) for item in graphs for op in item.operations if op.custom})
+        custom = {str(op.type) for item in graphs for op in item.operations if op.custom}
+        self._custom = sorted(custom.difference(CUSTOM))
         self.has_state = any(
             VARIABLES in item.metadata or any(op.type == "VAR_HANDLE" for op in item.operations) for item in graphs
         )
@@ -62,6 +66,12 @@ class LiteRtExecutor:
             for tensor in graph.tensors
             if tensor in computed and tensor.dtype not in (np.void, np.object_)
         ]
+        self._detections = {
+            str(tensor.name): op
+            for op in graph.operations
+            if op.custom and op.type == _DETECTION and len(op.outputs) == 4
+            for tensor in op.outputs[:3]
+        }
         self._interpreters: dict[bool, Any] = {}
         self._prepared: dict[Any, list[tuple[int, ...]]] = {}  # interpreter -> shapes of inputs that it is ready for
         self._open(preserving=self.has_state)
@@ -82,7 +92,8 @@ class LiteRtExecutor:
             if name not in self._index:
                 raise no_such_tensor(name, self.tensor_names)
         outputs = {info.name for info in self.outputs}
-        inner = observe is not None or not outputs.issuperset(names)
+        counts = [str(self._detections[name].outputs[3].name) for name in names if name in self._detections]
+        inner = observe is not None or not outputs.issuperset([*names, *counts])
         opened = self._open(preserving=inner or self.has_state)
         try:
             self._invoke(opened, arrays)
@@ -124,7 +135,12 @@ class LiteRtExecutor:
         opened.invoke()
 
     def _value(self, opened: Any, name: str) -> Any:
-        return opened.get_tensor(self._index[name], self._subgraph)
+        value = opened.get_tensor(self._index[name], self._subgraph)
+        op = self._detections.get(name)
+        if op is None:
+            return value
+        count = opened.get_tensor(self._index[str(op.outputs[3].name)], self._subgraph)
+        return _detected(op, value, int(count[0]))
 
     def _feed(self, opened: Any, arrays: Sequence[Array]) -> None:
         details = opened.get_input_details()
@@ -176,6 +192,15 @@ class LiteRtRealWeightsExecutor(LiteRtExecutor):
         path = Path(self._folder.name) / Path(model).name
         Writer()(graph, path)
         super().__init__(path, input_shapes=input_shapes)
+
+
+def _detected(op: Operation, value: Array, count: int) -> Array:
+    """A result of the operator with zeros behind the detections, where its kernel leaves what memory held before."""
+    options = op.attribs
+    step = 1 if options.get("use_regular_nms") else options["max_classes_per_detection"]
+    box, kind = np.divmod(np.arange(value.shape[1]), step)
+    written = (box < count) & (kind < options["num_classes"])
+    return np.where(written.reshape(1, -1, *[1] * (value.ndim - 2)), value, np.zeros((), value.dtype))
 
 
 def _with_subgraphs(graph: Graph) -> list[Graph]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ...errors import Unsupported
 from ...model import Tensor
 from ...ops.detection import LOWEST
 from ..building.nnef import Builder
-from ..building.shapes import reshape, shape
+from ..building.shapes import reshape, shape, unsqueeze
 from ..maths.generated import filled, positions
 
 
@@ -59,6 +60,64 @@ def chosen_rows(b: Builder, indices: Tensor, counts: Tensor) -> Tensor:
         inside = b.lt(places, b.cast(reshape(b, counts, [images, kinds, 1]), np.float32))
         mask = b.masks.mask_of(inside, images * kinds * most)
     return b.masks.mark(b.masks.declare_sound(b.masks.held(flat)), {0: mask})
+
+
+class Best(NamedTuple):
+    """The best of the chosen boxes of all classes, `[N, K]` each.
+
+    box: of all P. kind: its class, as a real number. exists: is there such a box? Of equal scores the first comes
+    first.
+    """
+
+    score: Tensor
+    box: Tensor
+    kind: Tensor
+    exists: Tensor
+
+
+def best_of_classes(b: Builder, scores: Tensor, indices: Tensor, counts: Tensor, most: int) -> Best:
+    """scores `[N, C, P]` of all boxes, indices `[N, C, M]` and counts of the chosen ones. K: most, at most C * M."""
+    images, kinds, room = shape(indices)
+    inside = b.lt(
+        b.constant(positions(room, np.float32).reshape(1, 1, room)),
+        b.cast(reshape(b, counts, [images, kinds, 1]), np.float32),
+    )
+    ranked = b.select(inside, b.gather_elements(scores, indices, axis=2), LOWEST)
+    best, place = b.top_k(reshape(b, ranked, [images, kinds * room]), k=min(most, kinds * room), axis=1)
+    exists = b.gt(best, LOWEST)
+    box = b.gather_elements(reshape(b, indices, [images, kinds * room]), place, axis=1)
+    return Best(best, box, b.floor(b.div(b.cast(place, np.float32), float(room))), exists)
+
+
+def lengthened(b: Builder, x: Tensor, size: int) -> Tensor:
+    """x with zeros behind it along the second axis, up to a size."""
+    more = size - shape(x)[1]
+    if more <= 0:
+        return x
+    result: Tensor = b.pad(x, padding=[(0, 0), (0, more), *[(0, 0)] * (len(shape(x)) - 2)])
+    return result
+
+
+def corners_of_anchors(b: Builder, encodings: Tensor, anchors: Tensor, scales: Sequence[float]) -> Tensor:
+    """Boxes [1, P, 4] (least y, least x, greatest y, greatest x) from anchors [P, 4] and encodings [1, P, 4 or more].
+
+    Both are y, x, height, width; the encoding is relative to the anchor, times the scales, and logarithmic for sizes.
+    """
+    steps = b.constant(np.asarray(scales, np.float32).reshape(1, 1, 4))
+    scaled = b.div(b.slice(encodings, axes=[2], begin=[0], end=[4]), steps)
+    shift, growth = b.split(scaled, axis=2, ratios=[1, 1])
+    center, size = b.split(unsqueeze(b, anchors, [0]), axis=2, ratios=[1, 1])
+    middle = b.add(b.mul(shift, size), center)
+    half = b.mul(b.mul(b.exp(growth), 0.5), size)
+    result: Tensor = b.concat([b.sub(middle, half), b.add(middle, half)], axis=2)
+    return result
+
+
+def just_below(threshold: float) -> float:
+    """The number that scores of at least the threshold exceed, and no others."""
+    if threshold == 0:  # runtimes take subnormal numbers for 0
+        return -float(np.finfo(np.float32).tiny)
+    return float(np.nextafter(np.float32(threshold), np.float32(-np.inf)))
 
 
 def limit_of(value: Any) -> int:

@@ -139,7 +139,7 @@ INPUTS: Mapping[str, Sequence[int]] = {"EMBEDDING_LOOKUP": (1, 0)}
 """Operators whose inputs are in another order there."""
 
 
-CUSTOM = ("AudioSpectrogram", "Mfcc")
+CUSTOM = ("AudioSpectrogram", "Mfcc", "TFLite_Detection_PostProcess")
 """Custom operators that LiteRT has kernels for, and that have the names and attributes of TensorFlow's operators."""
 
 

@@ -7,9 +7,12 @@ import pytest
 import tensorflow as tf
 
 from ...support.arrays import Array
+from ...support.lite_models import Fixed, operator_graph, run_litert
+from ...support.tf_programs import Traced
 from .checks import check, convert, refusal
 
 raw = tf.raw_ops
+POST_PROCESS = "TFLite_Detection_PostProcess"
 
 
 def given(seed: int) -> list[Array]:
@@ -98,3 +101,29 @@ def test_results_of_fixed_size_need_no_option(most: int) -> None:
 def test_combined_suppression(groups: int, options: dict[str, bool]) -> None:
     given = boxes_and_scores(3, (2, 12, groups, 4), (2, 12, 3))
     check(lambda b, s: tf.image.combined_non_max_suppression(b, s, 4, 20, 0.4, 0.2, **options), *given)
+
+
+def test_the_end_of_a_detector_for_tensorflow_lite() -> None:
+    """Graphs that are made for TensorFlow Lite have its operator, which TensorFlow itself does not know."""
+    random = np.random.default_rng(3)
+    encodings, scores = (random.random((1, 8, n)).astype(np.float32) for n in (4, 3))
+    anchors = (random.random((8, 4)) + 0.1).astype(np.float32)
+    scales = {"y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0}
+    limits = {"nms_score_threshold": 1e-8, "nms_iou_threshold": 0.5}
+    counts = {"max_detections": 6, "max_classes_per_detection": 1, "num_classes": 2, "detections_per_class": 100}
+    given = {**scales, **limits, **counts, "use_regular_nms": False}
+    shapes = [(1, 6, 4), (1, 6), (1, 6), (1,)]
+    operands = [encodings, scores, Fixed(anchors)]
+    lite = operator_graph(POST_PROCESS, operands, shapes=shapes, dtypes=[np.float32] * 4, custom=True, **given)
+    expected = run_litert(lite, [encodings, scores])
+
+    with tf.Graph().as_default() as graph:
+        for k, array in enumerate([encodings, scores]):
+            tf.compat.v1.placeholder(tf.float32, array.shape, name=f"x{k}")
+        tf.constant(anchors, name="anchors")
+    graph_def = graph.as_graph_def()
+    node = graph_def.node.add(name="detections", op=POST_PROCESS, input=["x0", "x1", "anchors"])
+    for key, value in given.items():
+        setattr(node.attr[key], {bool: "b", int: "i", float: "f"}[type(value)], value)
+    node.attr["_output_quantized"].b = True
+    check(Traced(graph_def, ["detections"]), encodings, scores, expected=expected)

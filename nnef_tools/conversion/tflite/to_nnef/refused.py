@@ -5,9 +5,6 @@ from __future__ import annotations
 from ...tf.to_nnef.refused import FOREIGN, RANDOM, STRING
 
 TABLE = "NNEF has no hash tables; look the values up before the model"
-SELECTION = (
-    "it decodes boxes and does non-maximum suppression in a way of its own; cut the model before it (--output-names)"
-)
 SPARSE = "NNEF has no sparse tensors"
 BODY = "NNEF has no operation that calls another graph for each item"
 HASHES = "it computes hashes, for which NNEF has no operation"
@@ -19,7 +16,6 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     TABLE: ("HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT", "HASHTABLE_LOOKUP", "HASHTABLE_SIZE"),
     STRING: ("SKIP_GRAM",),
     HASHES: ("LSH_PROJECTION",),
-    SELECTION: ("TFLite_Detection_PostProcess",),
     SPARSE: ("EMBEDDING_LOOKUP_SPARSE", "DENSIFY"),
     LOOKUP: ("CONCAT_EMBEDDINGS",),
     INTERNAL: ("DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"),
