@@ -54,6 +54,31 @@ def test_ranges(body: str, expected: tuple[int, int, bool] | None, tmp_path: Pat
     assert found == [None if expected is None else InputRange(*expected)]
 
 
+@pytest.mark.parametrize(
+    ("body", "ones"),
+    [
+        (TABLE + "s = sum_reduce(u, axes = [1]); i = cast<integer>(s); y = gather(t, i);", (1, 6)),
+        # positions behind a cache of two, of three tokens or more
+        (TABLE + "s = sum_reduce(u, axes = [1]); v = s - 3.0; i = cast<integer>(v); y = gather(t, i);", (3, 6)),
+        (PLACES + "s = sum_reduce(u, axes = [1]); y = t < s;", (1, 6)),
+        # sums that are far beyond what is compared: a window
+        (PLACES + "s = sum_reduce(u, axes = [1]); v = s - 4096.0; y = t <= v;", (1, 6)),
+        (PLACES + "v = u * 2.0; s = sum_reduce(v, axes = [1]); y = t < s;", None),
+        ("y = sum_reduce(u, axes = [1]);", None),
+    ],
+)
+def test_rows_that_are_summed_to_lengths_are_masks(body: str, ones: tuple[int, int] | None, tmp_path: Path) -> None:
+    head = HEAD.replace("shape = [5]", "shape = [2, 6]")
+    (tmp_path / "graph.nnef").write_text(head + "u = cast<scalar>(x); " + body + " }")
+    (found,) = input_ranges(Reader()(tmp_path))
+    assert (None if found is None else found.ones) == ones
+    if found is not None and ones:
+        for seed in range(20):
+            mask = RandomSource(None, seed, {"x": found}).load(TensorInfo("x", np.int64, (2, 6)))
+            assert np.all(np.diff(mask, axis=1) <= 0) and set(mask.ravel()) <= {0, 1}
+            assert np.all((mask.sum(axis=1) >= ones[0]) & (mask.sum(axis=1) <= ones[1]))
+
+
 def test_random_integers_stay_in_limits() -> None:
     info, known = TensorInfo("x", int, (1000,)), {"x": InputRange(3, 5, is_limit=True)}
     for text in ("integers(-100, 100)", "normal(0, 1)", "uniform(0, 9)", None):

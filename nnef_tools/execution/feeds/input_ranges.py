@@ -2,14 +2,15 @@
 
 An index has to lie within the axis that it indexes: that is a limit. A length or a position is compared with the
 positions along an axis, a mask with zero: such comparisons distinguish only some values, which are called telling. Both
-are followed back to the inputs through operations that only move values and through arithmetic with constants.
+are followed back to the inputs through operations that only move values and through arithmetic with constants. Rows of
+items whose sums are lengths or positions are masks of ones before zeros.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import and_, or_
 from typing import Any
@@ -66,13 +67,14 @@ class Use:
 
     limit: the values for which the model does not fail. divisor: the values by which it may divide. telling: the values
     that a comparison with several positions distinguishes; threshold: those that a comparison with one number does.
-    Both are None without such a comparison.
+    Both are None without such a comparison. ones: how many items of each row of a mask may be 1; None if it is none.
     """
 
     limit: Interval = ANY
     divisor: Interval = ANY
     telling: Interval | None = None
     threshold: Interval | None = None
+    ones: Interval | None = None
 
     def __and__(self, other: Use) -> Use:
         """The knowledge from two uses of the same tensor."""
@@ -81,6 +83,7 @@ class Use:
             self.divisor & other.divisor,
             _hull(self.telling, other.telling),
             _hull(self.threshold, other.threshold),
+            self.ones & other.ones if self.ones and other.ones else self.ones or other.ones,
         )
 
     def __or__(self, other: Use) -> Use:
@@ -90,6 +93,7 @@ class Use:
             self.divisor | other.divisor,
             _hull(self.telling, other.telling),
             _hull(self.threshold, other.threshold),
+            self.ones & other.ones if self.ones and other.ones else self.ones or other.ones,
         )
 
     def map(self, function: Callable[[Interval], Interval]) -> Use:
@@ -100,6 +104,12 @@ class Use:
             None if self.telling is None else function(self.telling),
             None if self.threshold is None else function(self.threshold),
         )
+
+    def summed(self, count: int) -> Use:
+        """The use of rows of items, of which there are so many, by that of their sums."""
+        least, most = max(1.0, self.limit.low), min(float(count), self.limit.high)
+        use = self.map(lambda i: Interval(i.low if i.low > 0 else i.low / count, i.high / count))
+        return replace(use, ones=Interval(least, most)) if use != NO_USE and least <= most else use
 
     def interval(self) -> Interval | None:
         """The interval of the integers to draw; None if nothing is known."""
@@ -128,11 +138,15 @@ def _hull(a: Interval | None, b: Interval | None) -> Interval | None:
 
 @dataclass(frozen=True)
 class InputRange:
-    """The integers from low to high, both included. is_limit: does the model fail for others?"""
+    """The integers from low to high, both included.
+
+    is_limit: does the model fail for others? ones: of masks, the least and the most ones that a row may begin with.
+    """
 
     low: int
     high: int
     is_limit: bool
+    ones: tuple[int, int] | None = None
 
 
 def input_ranges(graph: Graph) -> list[InputRange | None]:
@@ -143,12 +157,16 @@ def input_ranges(graph: Graph) -> list[InputRange | None]:
     uses = _Uses()
     for op in reversed(graph.operations):
         uses.follow(op)
-    found = []
+    found: list[InputRange | None] = []
     for tensor in graph.inputs:
         use = uses.of(tensor)
         interval = use.interval()
         is_limit = use.limit != ANY
-        found.append(None if interval is None else InputRange(int(interval.low), int(interval.high), is_limit))
+        ones = None if use.ones is None or (tensor.rank or 0) < 2 else use.ones.rounded()
+        if ones is not None and ones.count >= 1:
+            found.append(InputRange(0, 1, is_limit, (int(ones.low), int(ones.high))))
+        else:
+            found.append(None if interval is None else InputRange(int(interval.low), int(interval.high), is_limit))
     return found
 
 
@@ -168,7 +186,7 @@ def ranges_by_name(
             continue
         ends = np.iinfo(dtype)
         if known is not None and known.low <= ends.max and known.high >= ends.min:
-            ranges[name] = InputRange(max(known.low, ends.min), min(known.high, ends.max), known.is_limit)
+            ranges[name] = replace(known, low=max(known.low, ends.min), high=min(known.high, ends.max))
         elif dtype.itemsize == 1 or is_coded:  # codes or pixels: every value occurs
             ranges[name] = InputRange(ends.min, ends.max, is_limit=False)
     return ranges
@@ -238,7 +256,7 @@ class _Uses:
         elif op.type in ("sum_reduce", "cum_sum"):
             count = _summed(op)
             if count:
-                yield op.inputs[0], use.map(lambda i: Interval(i.low if i.low > 0 else i.low / count, i.high / count))
+                yield op.inputs[0], use.summed(count)
         elif op.type in _INVERSES:
             inverse = _INVERSES[str(op.type)]
             for k, tensor in enumerate(op.inputs):

@@ -76,6 +76,8 @@ class RandomSource:
         if known is None:
             return self._find(dtype).sample(self._generator, extents, dtype)
         if not isinstance(self._distribution, Distribution) or self._distribution.name not in INTEGRAL:
+            if known.ones is not None:
+                return self._mask(extents, *known.ones).astype(dtype)
             within = Distribution("integers", {"min": known.low, "max": known.high})
             values = within.sample(self._generator, extents, dtype)
             if values.dtype.kind not in "iu":  # fractions stay: casts to indices drop them, interpolations use them
@@ -85,6 +87,12 @@ class RandomSource:
         if known.is_limit:
             values = known.low + (values - known.low) % (known.high - known.low + 1)
         return values.astype(dtype)
+
+    def _mask(self, extents: Sequence[int], least: int, most: int) -> Array:
+        """Rows that begin with so many ones; about half of them have the most, as sequences without padding have."""
+        lengths = self._generator.integers(least, most + 1, extents[:-1])
+        lengths = np.where(self._generator.uniform(size=extents[:-1]) < 0.5, most, lengths)
+        return np.arange(extents[-1]) < lengths[..., np.newaxis]
 
     def _find(self, dtype: type) -> Distribution:
         if isinstance(self._distribution, Distribution):

@@ -20,7 +20,13 @@ from ...model.graph import Graph, Operation, Tensor
 from .encode import Array, data_type, tensor_message
 
 CUSTOM_DOMAIN = "nnef"
-"""Domain of operators that have no domain of their own and are not standard operators of ONNX."""
+"""Domain of operators that have no domain of their own and that nobody defines in the default domain."""
+
+RUNTIME_OPERATORS = frozenset({
+    "Affine", "Crop", "DynamicSlice", "ImageScaler", "ParametricSoftplus", "Scale", "ScaledTanh",
+    "SimplifiedLayerNormalization",
+})  # fmt: skip
+"""Operators that onnxruntime has in the default domain, though the onnx package does not define them."""
 
 DEFAULT_OPSET = 21
 
@@ -146,7 +152,7 @@ class ModelMessage:
     def _fill_node(self, message: NodeProto, op: Operation) -> None:
         domain = op.domain
         declared = _declared(str(op.type), self.opset.get(domain), domain)
-        if declared is None and not domain:
+        if declared is None and not domain and op.type not in RUNTIME_OPERATORS:
             domain = CUSTOM_DOMAIN
         self.opset.setdefault(domain, 1)
         message.op_type = op.type or ""

@@ -207,11 +207,29 @@ def check_message(message: ModelMessage, path: Path | None = None) -> None:
     """
     import onnx
 
+    model = light_model(message)
+    _hide_runtime_operators(model)
     try:
-        onnx.checker.check_model(light_model(message))
+        onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
         raise FormatError(
             "the graph is not a valid ONNX model",
             str(error).splitlines()[:20],
             where=None if path is None else str(path),
         ) from error
+
+
+def _hide_runtime_operators(model: ModelProto) -> None:
+    """Gives operators of the default domain that only onnxruntime defines another domain, which is not checked."""
+    from .messages import CUSTOM_DOMAIN, RUNTIME_OPERATORS
+
+    found = False
+    graphs = [model.graph]
+    while graphs:
+        for node in graphs.pop().node:
+            graphs += [item.g for item in node.attribute if item.HasField("g")]
+            graphs += [graph for item in node.attribute for graph in item.graphs]
+            if not node.domain and node.op_type in RUNTIME_OPERATORS:
+                node.domain, found = CUSTOM_DOMAIN, True
+    if found and all(entry.domain != CUSTOM_DOMAIN for entry in model.opset_import):
+        model.opset_import.add(domain=CUSTOM_DOMAIN, version=1)

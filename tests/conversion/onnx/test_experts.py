@@ -103,6 +103,16 @@ def test_packed_experts(bits, block, zeros, tokens, random):
     check(contrib_model("QMoE", inputs, [F], **attributes), inputs[:2], expected=expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("tokens", [1, 5])
+@pytest.mark.parametrize("width", [48, 96])
+def test_last_blocks_that_are_shorter(width, tokens, random):
+    inputs: list[Any] = [random(tokens, width), random(tokens, EXPERTS)]
+    for outer in ((EXPERTS, 64, width), (EXPERTS, width, 64)):
+        scales = const(np.abs(random(*outer[:2], -(-outer[2] // 64))) * 0.02, F)
+        inputs += [packed(4, *outer), scales, None]
+    check_contrib("QMoE", inputs, k=2, expert_weight_bits=4, block_size=64, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("normalized", [0, 1])
 @pytest.mark.parametrize("given", [False, True])
 def test_shares_of_packed_experts(normalized, given, random):

@@ -267,6 +267,7 @@ def test_multi_head_attention_of_keys_that_have_their_bias(random):
         ([(2, 3, 8)], "without a key"),
         ([(2, 3, 8), (2, 3, 8)], "without a value"),
         ([(2, 3, 2, 2, 4)], "2 packed operands"),
+        ([(2, 3, 8)] * 3 + [None] * 3 + [(2, 2, 1, 4)], "past_key and past_value"),
         ([(2, 3, 8)] * 3 + [None] * 6 + [(2, 1, 6)], "cache_indirection"),
     ],
 )

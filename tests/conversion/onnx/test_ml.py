@@ -227,6 +227,18 @@ def test_maps_of_scores_are_tensors(tmp_path: Path) -> None:
     assert any("its columns are 3, 8" in warning for warning in report.warnings)
 
 
+@pytest.mark.parametrize("targets", [0, -1, 1 << 31])
+def test_numbers_of_targets_that_files_invent(targets: int, tmp_path: Path) -> None:
+    nodes = {"nodes_treeids": [0] * 3, "nodes_nodeids": [0, 1, 2], "nodes_featureids": [0] * 3,
+             "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"], "nodes_values": [0.5, 0.0, 0.0],
+             "nodes_truenodeids": [1, 0, 0], "nodes_falsenodeids": [2, 0, 0]}  # fmt: skip
+    leaves = {"target_treeids": [0, 0], "target_nodeids": [1, 2], "target_ids": [0, 0], "target_weights": [1.0, 2.0]}
+    source = model("TreeEnsembleRegressor", [samples()], n_targets=targets, **nodes, **leaves)
+    onnx.save(source, tmp_path / "m.onnx")
+    with pytest.raises(ConversionError, match=r"target is named|its table of weights"):
+        nnef_tools.convert_model(tmp_path / "m.onnx", tmp_path / "m.nnef")
+
+
 def test_trees_that_lead_in_a_circle(tmp_path: Path) -> None:
     nodes = {"tree_roots": [0], "nodes_featureids": [0], "nodes_modes": np.array([0], np.uint8),
              "nodes_splits": np.array([0.5], np.float32), "nodes_truenodeids": [0], "nodes_trueleafs": [0],

@@ -40,6 +40,18 @@ def test_dropout_that_keeps_everything(program: Callable[[Any], Any]) -> None:
     check(program, random(3, 4), ops=["copy"])
 
 
+def test_dropouts_behind_each_other() -> None:
+    """Where a batch is open, the shape of a mask is computed from a tensor that may be behind another dropout."""
+
+    def program(x: Any) -> Any:
+        for _ in range(3):
+            mask = tf.floor(default(1) + tf1.random_uniform(tf.raw_ops.Shape(input=x)))
+            x = tf.abs(tf.exp(x / default(1) * mask))
+        return x
+
+    check(program, random(3, 4), ops=["exp", "abs"] * 3)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_other_precisions(dtype: Any) -> None:
     check(lambda x: tf1.nn.dropout(x, rate=default(0, dtype)) * 2.0, random(3, 4).astype(dtype), ops=["mul"])
@@ -52,6 +64,10 @@ def test_other_precisions(dtype: Any) -> None:
         lambda x: by_hand(x, 0.5),
         lambda x: x * tf1.random_uniform([3, 4]),
         lambda x: tf.floor(tf1.random_uniform([2, 3, 4]) + 1.0) * x,  # it would change the shape
+        lambda x: (
+            x * tf.cast(tf.cast(tf1.random_uniform([3, 4]) * 0.5 + 0.25, tf.int32) >= 0, tf.float32)
+            + x * tf.cast(tf.cast(tf1.random_uniform([3, 4]) * 0.5 + 0.5, tf.int32) >= tf.constant(1), tf.float32)
+        ),
     ],
 )
 def test_random_numbers_that_decide(program: Callable[[Any], Any]) -> None:

@@ -15,7 +15,7 @@ from nnef_tools.io.onnx import Reader, Writer
 from nnef_tools.io.onnx import writer as module
 from nnef_tools.model import Graph, Operation, Tensor
 
-from ...support.onnx_models import run_onnx
+from ...support.onnx_models import Typed, onnx_model, run_onnx
 
 TEXT = """
 <ir_version: 8, opset_import: ["": 17, "com.example": 3], producer_name: "other",
@@ -160,6 +160,16 @@ def test_operators_without_definition_get_a_domain(tmp_path: Path) -> None:
     model = written(graph, tmp_path / "out.onnx")
     assert model.graph.node[0].domain != ""
     assert model.graph.node[0].domain in {entry.domain for entry in model.opset_import}
+
+
+def test_operators_of_onnxruntime_stay_in_the_default_domain(tmp_path: Path) -> None:
+    x, scale = np.array([[1, 2, 2, 4]], np.float32), np.array([1, 2, 3, 4], np.float32)
+    node = onnx.helper.make_node("SimplifiedLayerNormalization", ["x", "scale"], ["y"], epsilon=0.0)
+    model = onnx_model([node], {"x": Typed(np.float32, [1, 4])}, {"y": Typed(np.float32, [1, 4])}, {"scale": scale})
+    onnx.save(model, tmp_path / "in.onnx")
+    Writer()(Reader()(tmp_path / "in.onnx"), tmp_path / "out.onnx")
+    y = run_onnx(onnx.load(tmp_path / "out.onnx"), {"x": x})[0]
+    np.testing.assert_allclose(y, x / 2.5 * scale, rtol=1e-6)
 
 
 def test_attributes_have_the_types_of_the_definition(tmp_path: Path) -> None:

@@ -28,21 +28,22 @@ Select = Callable[[Tensor], Tensor]
 class _Layer:
     """A linear layer of each expert: weight [experts, outputs, inputs], bias [experts, outputs].
 
-    scale and zero_point: of codes, [experts, outputs, blocks].
+    scale and zero_point: of codes, [experts, outputs, blocks]. block_size: of inputs with one scale; the last block may
+    have fewer.
     """
 
     weight: Tensor
     bias: Tensor | None
     scale: Tensor | None = None
     zero_point: Tensor | None = None
+    block_size: int = 0
 
     def __call__(self, b: Builder, x: Tensor, select: Select) -> Tensor:
         """[experts or 1, tokens, inputs] -> [experts, tokens, outputs], of the selected experts."""
         weight = select(self.weight)
         if self.scale is not None and self.zero_point is not None:
-            size = shape(weight)[2] // shape(self.scale)[2]
             parameters = select(self.scale), select(self.zero_point)
-            weight = dequantize_linear(b, weight, *parameters, axis=2, block_size=size)
+            weight = dequantize_linear(b, weight, *parameters, axis=2, block_size=self.block_size)
         y: Tensor = b.matmul(x, weight, transposeB=True)
         return y if self.bias is None else b.add(y, unsqueeze(b, select(self.bias), [1]))
 
@@ -155,7 +156,14 @@ def mixture_of_experts(
 
 
 def _packed_layer(
-    b: Builder, packed: Tensor, scale: Tensor | None, bias: Tensor | None, zero_points: Tensor | None, bits: int
+    b: Builder,
+    packed: Tensor,
+    scale: Tensor | None,
+    bias: Tensor | None,
+    zero_points: Tensor | None,
+    *,
+    bits: int,
+    block_size: int,
 ) -> _Layer:
     """A layer of codes [experts, outputs, bytes] with scales [experts, outputs], or for each block."""
     codes, zeros = b.value(packed), None if zero_points is None else b.value(zero_points)
@@ -169,8 +177,12 @@ def _packed_layer(
         zeros = filled(extents, 2 ** (bits - 1), np.uint8)
     else:
         zeros = unpacked(zeros, bits, extents[2] if zeros.ndim == 3 else outputs).reshape(extents)
-    weight = b.constant(unpacked(codes, bits, width * 8 // bits).astype(dtype), base=packed)
-    return _Layer(weight, bias, scale, b.constant(zeros.astype(dtype)))
+    inputs = width * 8 // bits
+    weight = b.constant(unpacked(codes, bits, inputs).astype(dtype), base=packed)
+    size = inputs if extents[2] == 1 else block_size
+    if size < 1 or extents[2] != -(-inputs // size):
+        raise Unsupported(f"{extents[2]} scales for {inputs} inputs in blocks of {block_size}")
+    return _Layer(weight, bias, scale, b.constant(zeros.astype(dtype)), size)
 
 
 @to_nnef("onnx", "QMoE", domain=MICROSOFT)
@@ -206,15 +218,15 @@ def quantized_mixture_of_experts(
     use_sparse_mixer: int = 0,
     weights_prepacked: int = -1,
 ) -> Tensor:
-    """QMoE: MoE whose weights are codes with a scale for each row, or for each block of a row; the shape tells."""
+    """QMoE: MoE whose weights are codes with a scale for each row, or for each block of a row."""
     if quant_type != "int" or use_sparse_mixer or weights_prepacked == 1:
         raise Unsupported(f"quant_type = '{quant_type}', use_sparse_mixer, or weights packed for a kernel")
     if weights_prepacked:
         b.warnings["QMoE: weights are taken to be in order, as on the processor; on CUDA they are packed"] = None
-    bits = expert_weight_bits
-    first = _packed_layer(b, fc1, fc1_scales, fc1_bias, fc1_zero_points, bits)
-    second = _packed_layer(b, fc2, fc2_scales, fc2_bias, fc2_zero_points, bits)
-    third = None if fc3 is None else _packed_layer(b, fc3, fc3_scales, fc3_bias, fc3_zero_points, bits)
+    form = {"bits": expert_weight_bits, "block_size": block_size}
+    first = _packed_layer(b, fc1, fc1_scales, fc1_bias, fc1_zero_points, **form)
+    second = _packed_layer(b, fc2, fc2_scales, fc2_bias, fc2_zero_points, **form)
+    third = None if fc3 is None else _packed_layer(b, fc3, fc3_scales, fc3_bias, fc3_zero_points, **form)
     activation = _Activation(activation_type, swiglu_fusion, activation_alpha, activation_beta, swiglu_limit)
     normalized = bool(normalize_routing_weights)
     if router_weights is None and not normalized:

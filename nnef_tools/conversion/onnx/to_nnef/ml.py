@@ -251,6 +251,7 @@ def _looked_up(b: Builder, x: Tensor, keys: Array, values: Array, rest: Array) -
         raise Unsupported(f"a table of {keys.size} keys; up to {LARGEST_TABLE} are compared")
     extents = shape(x)
     size = int(np.prod(extents, dtype=np.int64))
+    ask_constant(size, "its column of defaults")
     flat = reshape(b, x, [size, 1])
     hits = b.eq(flat, b.constant(keys.reshape(1, -1)))
     if b.version >= 4 and keys.dtype.kind == "f" and np.isnan(keys).any():  # before, NaN has no key in onnxruntime

@@ -80,8 +80,9 @@ def reached_weights(b: Builder, x: Tensor, trees: Trees) -> Tensor:
     """The weights of the leaves that the rows of x reach, [rows, trees, targets]."""
     count, features = shape(x)
     ask_constant(count * len(trees.roots), "its table of the trees' roots")
-    if trees.feature.max() >= features or trees.feature.min() < 0:
-        raise Unsupported(f"a node tests feature {trees.feature.max()} of {features}")
+    wrong = trees.feature[(trees.feature < 0) | (trees.feature >= features)]
+    if wrong.size:
+        raise Unsupported(f"a node tests feature {wrong[0]} of {features}")
     tables = _Tables(b, trees)
     node = b.constant(np.broadcast_to(trees.roots, (count, len(trees.roots))).copy())
     for _ in range(trees.depth):
@@ -172,6 +173,7 @@ def trees_of(given: Attributes, targets: int, dtype: Any) -> Trees:
     named = (given.treeids, given.featureids, given.modes, given.values, given.trueids, given.falseids)
     if not count or any(len(item) != count for item in named) or len(given.missing) not in (0, count):
         raise Unsupported("the lists of nodes differ in length, or are empty")
+    ask_constant(count * targets, "its table of weights", given=2 * len(given.weights))
     index = {key: k for k, key in enumerate(zip(given.treeids, given.nodeids, strict=True))}
     if len(index) != count:
         raise Unsupported("a tree has two nodes of one number")
@@ -462,6 +464,7 @@ def _with_leaves(
     named = (splits, modes, *ways[0], *ways[1], missing or features)
     if any(len(item) != count for item in named) or len(weights) != ends:
         raise Unsupported("the lists of nodes or leaves differ in length")
+    ask_constant((count + ends) * n_targets, "its table of weights", given=2 * ends)
     own = np.arange(count, count + ends)
     yes, no = (
         np.concatenate([np.array(ids, np.int64) + count * (np.array(marks, np.int64) != 0), own]) for ids, marks in ways

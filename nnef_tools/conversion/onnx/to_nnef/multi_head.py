@@ -112,6 +112,8 @@ def multi_head_attention(
 
     The bias belongs to the projections. Keys and values by heads are those of another sequence, and have it already.
     """
+    if (past_key is None) != (past_value is None):
+        raise Unsupported("of past_key and past_value one is missing")
     if cache_indirection is not None:
         raise Unsupported("input 'cache_indirection': beams that take over the past of others")
     parts = [to_heads(b, x, num_heads) for x in _shifted(b, _operands(b, query, key, value), bias)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ....model import Graph, Operation, Tensor
+from ....model.dtypes import is_float
 
 _UNIFORM = ("RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2")
 _LAST = 1 - 2.0**-24
@@ -68,8 +69,11 @@ def _is_scaled_by_one(op: Operation, ranges: dict[Tensor, _Range | None]) -> boo
 
 
 def _drawn(mask: Tensor) -> Operation | None:
-    """The operation whose random numbers the mask is made of, if it is one."""
-    drawn = [op for op in _ancestors([mask]) if op.type in _UNIFORM]
+    """The operation whose random numbers the mask is made of, if it is one.
+
+    What is before it tells the shape of the mask, and may have dropouts of its own.
+    """
+    drawn = [op for op in _ancestors([mask], _UNIFORM) if op.type in _UNIFORM]
     return drawn[0] if len(drawn) == 1 else None
 
 
@@ -83,7 +87,7 @@ def _range(op: Operation, ranges: dict[Tensor, _Range | None]) -> _Range | None:
     known = [pair for pair in given if pair is not None]
     if not known or len(known) < len(given):
         return None
-    if op.type in ("Cast", "Identity"):
+    if op.type == "Identity" or (op.type == "Cast" and is_float(op.output.dtype)):
         return known[0]
     if op.type == "Floor":
         return math.floor(known[0][0]), math.floor(known[0][1])
@@ -125,12 +129,14 @@ def _find_needless(graph: Graph, idle: Idle) -> None:
             used.update(op.inputs)
 
 
-def _ancestors(tensors: Iterable[Tensor]) -> set[Operation]:
+def _ancestors(tensors: Iterable[Tensor], ends: Sequence[str] = ()) -> set[Operation]:
+    """The operations that tensors are computed by, and those before them; ends: types with none before them."""
     found: set[Operation] = set()
     pending = list(tensors)
     while pending:
         op = pending.pop().producer
         if op is not None and op not in found:
             found.add(op)
-            pending += op.inputs
+            if op.type not in ends:
+                pending += op.inputs
     return found

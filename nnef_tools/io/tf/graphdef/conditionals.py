@@ -173,8 +173,9 @@ class _Conditionals:
     def _group(self, node: Node, condition: Ref, context: _Context, count: int) -> _Group:
         """The conditional of a Merge: one of the same condition that does not depend on it, or a new one."""
         needs = self._needs[node.name] | self._needs.get(condition[0], 0)
+        all_needs = self._all_needs(needs)
         for k, group in enumerate(self._groups):
-            if group.condition == condition and group.context == context and not self._all_needs(needs) >> k & 1:
+            if not all_needs >> k & 1 and group.condition == condition and group.context == context:
                 break
         else:
             k = len(self._groups)
