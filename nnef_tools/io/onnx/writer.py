@@ -209,6 +209,7 @@ def check_message(message: ModelMessage, path: Path | None = None) -> None:
 
     model = light_model(message)
     _hide_runtime_operators(model)
+    _fill_unknown_ranks(model)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
@@ -217,6 +218,13 @@ def check_message(message: ModelMessage, path: Path | None = None) -> None:
             str(error).splitlines()[:20],
             where=None if path is None else str(path),
         ) from error
+
+
+def _fill_unknown_ranks(model: ModelProto) -> None:
+    """Gives inputs and outputs of unknown rank a shape: the checker wants one, while runtimes and exporters do not."""
+    for info in (*model.graph.input, *model.graph.output):
+        if info.type.HasField("tensor_type") and not info.type.tensor_type.HasField("shape"):
+            info.type.tensor_type.shape.SetInParent()
 
 
 def _hide_runtime_operators(model: ModelProto) -> None:

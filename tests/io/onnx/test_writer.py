@@ -172,6 +172,16 @@ def test_operators_of_onnxruntime_stay_in_the_default_domain(tmp_path: Path) -> 
     np.testing.assert_allclose(y, x / 2.5 * scale, rtol=1e-6)
 
 
+def test_outputs_of_unknown_rank_have_no_shape(tmp_path: Path) -> None:
+    """onnx.checker refuses them, while exporters write them and runtimes take them."""
+    graph = linear(np.ones((3, 4), np.float32))
+    graph.outputs[0].shape = None
+    Writer()(graph, tmp_path / "out.onnx")
+    assert not onnx.load(tmp_path / "out.onnx").graph.output[0].type.tensor_type.HasField("shape")
+    x = np.ones((2, 3), np.float32)
+    np.testing.assert_array_equal(run(tmp_path / "out.onnx", x=x)[0], np.full((2, 4), 3, np.float32))
+
+
 def test_attributes_have_the_types_of_the_definition(tmp_path: Path) -> None:
     graph = Graph("net")
     x = Tensor(graph, "x", (2, 3), np.float32)
