@@ -337,6 +337,10 @@ class Rounding:
         return list(results.values())
 
 
+_FLATTENING = ("reshape", "flatten", "squeeze")
+"""Operators, in lower case, whose results are flattened values."""
+
+
 class _Judge:
     """Compares the values of two tensors, on equal axes and in equal terms."""
 
@@ -378,6 +382,11 @@ class _Judge:
         move, comparison, ok = min(candidates, key=lambda item: (not item[2], item[1].relative_error))
         self._last = move if move is not None or values[0].ndim > 3 else self._last
         expected, result = moved(values[0], move), values[1]
+        if not ok and self._is_flattened(pair):
+            in_order = np.sort(expected, axis=None), np.sort(result, axis=None)
+            sorted_comparison, is_permuted = self._judged(pair, *in_order, max(steps, default=None))
+            if is_permuted:
+                (expected, result), comparison, ok = in_order, sorted_comparison, True
         tensor = TensorComparison(
             pair.a,
             pair.b,
@@ -391,6 +400,12 @@ class _Judge:
             noise=self._noise(pair, expected, result) if self._measures else None,
         )
         return Compared(tensor, (expected, result))
+
+    def _is_flattened(self, pair: Pair) -> bool:
+        """Can the items stand in another order, as those of flattened channels that are elsewhere?"""
+        outputs = {tensor.name for tensor in self._a.interface[1]}
+        flat = all(name.lower() in _FLATTENING for name in self._operators(pair))
+        return flat and not self._is_same_layout and pair.a not in outputs
 
     def _is_moved(self, pair: Pair, expected: Array, result: Array) -> bool:
         """Are the items equal with the channels moved?"""
