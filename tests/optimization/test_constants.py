@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -178,3 +179,14 @@ def test_unused_operations_go_and_inputs_and_updates_stay(net: Net) -> None:
     graph = net.done(net.neg(x))
     assert remove_unused(graph) == 1
     assert [op.type for op in graph.operations] == ["external", "external", "variable", "exp", "update", "neg"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "count"), [(ml_dtypes.uint4, 2000), (np.int8, 2000), (np.int8, 20), (np.int32, 2000)]
+)
+def test_codes_stay_codes(net: Net, dtype: type, count: int) -> None:
+    """Real numbers in their place would take several times the space."""
+    codes = net.variable((np.arange(count) % 8).astype(dtype))
+    graph = net.done(net.add(net.external(count), net.mul(net.cast(codes, dtype=np.float32), 0.5)))
+    kept = count == 2000 and dtype is not np.int32
+    assert fold_constants(graph) == (0 if kept else 2)

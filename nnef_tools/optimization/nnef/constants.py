@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import NnefToolsError
 from ...model import Graph, Operation
+from ...model.dtypes import integer_bits, is_float, is_integer
 from ...model.utils import replace_tensor_in_consumers
 from ...ops.inference import evaluate
 from ...ops.precision import is_floating
@@ -16,6 +17,9 @@ from ...ops.registry import find
 from .editor import Array, Editor, narrowed, widened
 
 MAX_GROWTH = 1 << 20  # the number of items by which the value of an operation may exceed its inputs
+
+MAX_DECODED = 1 << 10
+"""The most codes, integers of up to 8 bits, that become real numbers, which take several times the space."""
 
 _NEVER_FOLDED = ("external", "variable", "constant", "update", "copy")
 
@@ -65,8 +69,8 @@ def fold_constants(graph: Graph) -> int:
     """Replaces op(constants..) -> y by a variable with the value, or by a literal for a scalar.
 
     The kernel of the operation computes the value. Operations stay if they are unknown, have several results or no
-    known shape, if the value is much larger than the inputs (such as `tile`), or if the evaluation fails: an
-    optimization does not report errors of the model.
+    known shape, if the value is much larger than the inputs (such as `tile`) or would be real numbers made of codes, or
+    if the evaluation fails: an optimization does not report errors of the model.
     """
     editor = Editor(graph)
     count = 0
@@ -89,8 +93,10 @@ def _evaluate(operation: Operation, editor: Editor) -> Array | None:
         if value is None:
             return None
         values.append(value)
-    size = sum(value.size for value in values)
-    if operation.output.volume is None or operation.output.volume > size + MAX_GROWTH:
+    size, volume = sum(value.size for value in values), operation.output.volume
+    if volume is None or volume > size + MAX_GROWTH:
+        return None
+    if volume > MAX_DECODED and is_float(operation.output.dtype) and any(map(_are_codes, values)):
         return None
     wide = [widened(value) for value in values]
     arguments = wide if isinstance(operation.inputs, tuple) else [wide]
@@ -102,3 +108,7 @@ def _evaluate(operation: Operation, editor: Editor) -> Array | None:
         stored = narrowed(data, *values)
         data = data if stored is None else stored
     return data if data.size and data.shape == operation.output.shape else None
+
+
+def _are_codes(data: Array) -> bool:
+    return data.size > MAX_DECODED and is_integer(data.dtype) and integer_bits(data.dtype) <= 8

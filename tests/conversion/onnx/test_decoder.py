@@ -128,3 +128,18 @@ def test_formats(target, tmp_path: Path):
     results = run_model(tmp_path / target, list(given.values())).values()
     for actual, wanted in zip(results, run_onnx(model, given), strict=True):
         assert_agree(np.asarray(actual), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_optimization_keeps_packed_weights(tmp_path: Path):
+    model, given = Decoder().model(), feeds(1, 1, 7, [6])
+    onnx.save(model, tmp_path / "decoder.onnx")
+    shapes = {name: list(x.shape) for name, x in given.items()}
+    convert_model(tmp_path / "decoder.onnx", tmp_path / "plain.nnef", input_shapes=shapes)
+    convert_model(tmp_path / "decoder.onnx", tmp_path / "decoder.nnef", input_shapes=shapes, optimize=True)
+    plain, optimized = (
+        sum(file.stat().st_size for file in (tmp_path / name).glob("*.dat")) for name in ("plain.nnef", "decoder.nnef")
+    )
+    assert optimized <= plain
+    results = run_model(tmp_path / "decoder.nnef", list(given.values())).values()
+    for actual, wanted in zip(results, run_onnx(model, given), strict=True):
+        assert_agree(actual, wanted, rtol=1e-3, atol=1e-4)

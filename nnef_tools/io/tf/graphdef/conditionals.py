@@ -75,6 +75,9 @@ class _Conditionals:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
         self._by_name = {node.name: node for node in nodes}
+        self._used: dict[str, set[int]] = {}  # node -> which of its results nodes take
+        for name, index in (ref for node in nodes for ref in node.inputs):
+            self._used.setdefault(name, set()).add(index)
         self._replaced: dict[Ref, Ref] = {}  # results of Switch, and of Merge that is decided -> what they stand for
         self._contexts: dict[str, _Context] = {}
         self._outer: dict[Ref, set[Ref]] = {}  # predicate -> those in whose branches it decides
@@ -134,7 +137,8 @@ class _Conditionals:
         count = 2
         if node.op == "_SwitchN":
             count = self._counts[predicate] = _branch_count(node)
-        self._replaced.update({(node.name, k): node.inputs[0] for k in range(count)})
+        used = self._used.get(node.name, ())
+        self._replaced.update({(node.name, k): node.inputs[0] for k in used if 0 <= k < count})
         return None
 
     def _merged(self, node: Node, incoming: Sequence[_Context]) -> Node | None:
