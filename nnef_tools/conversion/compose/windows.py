@@ -51,12 +51,18 @@ def distance(b: Builder, first: Place, last: Place) -> int | None:
 
 def range_length(b: Builder, first: Place | None, last: Place | None, step: int, axis: int) -> int:
     """The number of items from first to last, one of which is computed. Unsupported if it depends on the data."""
-    apart = None if first is None or last is None else distance(b, first, last)
-    if apart is None or not step:
+    count = known_length(b, first, last, step)
+    if count is None:
         raise Unsupported(
             f"the shape of the result depends on the data: the length of the range along axis {axis} is not constant"
         )
-    return max(-(-apart // step), 0)
+    return count
+
+
+def known_length(b: Builder, first: Place | None, last: Place | None, step: int) -> int | None:
+    """The number of items from first to last, None if it depends on the data."""
+    apart = None if first is None or last is None else distance(b, first, last)
+    return None if apart is None or not step else max(-(-apart // step), 0)
 
 
 def number_range(b: Builder, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
@@ -147,6 +153,21 @@ def taken(b: Builder, x: Tensor, axis: int, start: Place, count: int, stride: in
         return b.gather(x, _as_vector(b, index), axis=axis)
     offsets = b.constant(positions(count, np.float32) * stride)
     return b.gather(x, b.cast(b.add(_number(b, start, shape(x)[axis]), offsets), np.int64), axis=axis)
+
+
+def between(b: Builder, x: Tensor, axis: int, first: Place, last: Place) -> Tensor:
+    """The items from one place to before another along an axis, of any number: they stay, a mask tells which count."""
+    if axis in b.masks.of(x):
+        raise b.masks.refuse("a slice between computed places takes a part of them")
+    extent = shape(x)[axis]
+    places = b.constant(positions(extent, np.float32))
+    low, high = (_limit(b, from_start(b, place, extent), extent) for place in (first, last))
+    mask = b.masks.mask_of(b.and_(b.ge(places, low), b.lt(places, high)), extent)
+    return b.masks.mark(b.masks.held(x), {**b.masks.of(x), axis: mask})
+
+
+def _limit(b: Builder, place: Place, extent: int) -> Tensor | float:
+    return float(place) if isinstance(place, int) else _number(b, place, extent)
 
 
 def _as_vector(b: Builder, scalar: Tensor) -> Tensor:

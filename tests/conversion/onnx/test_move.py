@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto, TensorProto
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
@@ -14,7 +16,7 @@ from onnx.numpy_helper import from_array
 from nnef_tools.errors import ConversionError, ExecutionError
 
 from ...support.arrays import Array
-from ...support.onnx_models import Const, const, node_model
+from ...support.onnx_models import Const, const, node_model, text_model
 from .checks import check, check_node, convert
 
 Random = Callable[..., Array]
@@ -214,3 +216,51 @@ def test_depth_to_space(random: Random, mode: str) -> None:
 
 def test_space_to_depth(random: Random) -> None:
     check_node("SpaceToDepth", [random(2, 3, 4, 6)], blocksize=2, ops=["reshape", "transpose", "reshape"])
+
+
+@pytest.mark.parametrize("reduction", ["ReduceSum", "ReduceMean", "ReduceMax"])
+@pytest.mark.parametrize("ends", ["s, e", "s, last", "second, e"])
+def test_slice_between_computed_places(reduction: str, ends: str) -> None:
+    """The items stay, and those between the places count; of none of them the sum and the mean are 0."""
+    model = text_model(
+        f"""<ir_version: 8, opset_import: ["" : 18]>
+        g (float[2,5] x, int64[1] s, int64[1] e) => (float[2,1] y, float[m] z) {{
+        axis = Constant<value = int64[1] {{1}}>() zero = Constant<value = int64[1] {{0}}>()
+        second = Constant<value = int64[1] {{1}}>() last = Constant<value = int64[1] {{-1}}>() k = Add(s, e)
+        a = Slice(x, {ends}, axis) y = {reduction}(a, axis) c = Slice(x, zero, k, zero)
+        z = {reduction}<keepdims = 0>(c, zero) }}"""
+    )
+    x = np.random.default_rng(0).standard_normal((2, 5)).astype(np.float32)
+    for places in [(1, 4), (0, 9), (-3, -1), (3, 3), (4, 1), (-9, 2), (2, 2**40)]:
+        check(model, [x, *(np.asarray([place]) for place in places)])
+
+
+def test_rows_between_computed_places_that_show() -> None:
+    model = text_model(
+        """<ir_version: 8, opset_import: ["" : 18]> g (float[4] x, int64[1] s, int64[1] e) => (float[n] y) {
+        y = Slice(x, s, e) }"""
+    )
+    given = [np.arange(4, dtype=np.float32), np.asarray([1]), np.asarray([3])]
+    with pytest.raises(ConversionError) as caught:
+        convert(model, given)
+    assert "the shape of the result depends on the data" in str(caught.value)
+    rows, count = convert(model, given, fixed_nms=True).outputs
+    assert rows.tolist() == [1, 2, 0, 0]
+    assert count == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_embedding_bags_between_offsets(mode: str, tmp_path: Path) -> None:
+    """Bags whose ends are inputs, as PyTorch writes them: a Loop with a Slice; PyTorch tells what they give."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    bag = torch.nn.EmbeddingBag(10, 3, mode=mode).eval()
+    items, offsets = torch.tensor([1, 2, 4, 5, 4, 3, 2, 9]), torch.tensor([0, 2, 5])
+    path = tmp_path / "bag.onnx"
+    torch.onnx.export(bag, (items, offsets), str(path), dynamo=False, opset_version=17)
+    model = onnx.load(path)
+    for places in [(0, 2, 5), (0, 1, 7), (0, 0, 8), (0, 3, 3)]:
+        result = check(model, [items.numpy(), np.asarray(places)])
+        if mode != "max" or min(np.diff([*places, 8])) > 0:  # the exported model gives -inf for an empty bag
+            np.testing.assert_allclose(result.outputs[0], bag(items, torch.tensor(places)).detach().numpy(), atol=1e-6)

@@ -10,7 +10,7 @@ from ....errors import Unsupported
 from ....model import Tensor
 from ...building.nnef import Builder
 from ...compose.slicing import expand_to, joined, padded, reshape_inferred, reverse_sequence, slice_axes, split_sizes
-from ...compose.windows import distance, from_start, items, range_length, taken
+from ...compose.windows import between, distance, from_start, items, known_length, range_length, taken
 from ...engine.rules import Int, Ints, to_nnef
 from ...maths import padding
 from ...maths.generated import positions
@@ -131,7 +131,7 @@ def slice_attributes(
 def slice_inputs(
     b: Builder, x: Tensor, starts: Tensor, ends: Tensor, axes: Ints | None = None, steps: Ints | None = None
 ) -> Tensor:
-    """Slice -> slice. A range with a computed start and a constant length -> gather."""
+    """Slice -> slice. A range with a computed start and a constant length -> gather; of any length, a mask."""
     begins, limits = items(b, starts), items(b, ends)
     chosen = list(range(len(begins)) if axes is None else axes)
     strides = list(steps or [1] * len(begins))
@@ -142,7 +142,10 @@ def slice_inputs(
         if isinstance(first, int) and isinstance(last, int):
             known.append((first, last, axis, step))
             continue
-        count, k = range_length(b, first, last, step, axis), positive(axis, len(shape(x)))
+        k = positive(axis, len(shape(x)))
+        if step == 1 and len(begins) == 1 and known_length(b, first, last, step) is None:
+            return between(b, x, k, first, last)
+        count = range_length(b, first, last, step, axis)
         x = taken(b, x, k, from_start(b, first, shape(x)[k], distance(b, first, last) or 0), count, step)
     return slice_axes(b, x, *zip(*known, strict=True)) if known else x
 

@@ -55,6 +55,17 @@ def _extremum(nnef: str, logical: str) -> Reduction:
     return reduction
 
 
+def _mean(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
+    """A mean of no rows is 0 as in onnxruntime; ONNX leaves it open."""
+    if not axes:
+        return x
+    result = b.mean_reduce(x, axes=axes)
+    for mask in (mask for k, mask in b.masks.of(x).items() if k in axes):
+        some = b.masks.shaped(b.gt(b.masks.count(mask), b.constant(0, np.int64)), [1] * len(shape(result)))
+        result = b.select(some, result, b.constant(0, x.dtype))
+    return result
+
+
 def _sum(b: Builder, x: Tensor, axes: list[int]) -> Tensor:
     return b.sum_reduce(x, axes=axes) if axes else x
 
@@ -91,6 +102,8 @@ for _row in REDUCE:
         _register(_row.onnx, 18, _extremum(_row.nnef, "any_reduce"))
     elif _row.onnx == "ReduceMin":
         _register(_row.onnx, 18, _extremum(_row.nnef, "all_reduce"))
+    elif _row.onnx == "ReduceMean":
+        _register(_row.onnx, 18, _mean)
     else:
         _register(_row.onnx, 13 if _row.onnx == "ReduceSum" else 18, _plain(_row.nnef))
 _register("ReduceL1", 18, _l1)
