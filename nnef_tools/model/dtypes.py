@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import ml_dtypes
@@ -102,6 +103,15 @@ def is_float(dtype: Any) -> bool:
 def _has_name(dtype: Any, name: str) -> bool:
     try:
         return nnef_dtype(dtype) == name
+    except UsageError:
+        return False
+
+
+@cache
+def is_carried(dtype: Any) -> bool:
+    """Can NNEF tensors that are computed have the type?"""
+    try:
+        return nnef_dtype(dtype) != "string"
     except UsageError:
         return False
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from ...language.parser import parse_fragments
 from ...language.types import REQUIRED, Fragment
 from ...model import Graph, Operation, Tensor
 from ...model.channels import is_moved
-from ...model.dtypes import as_class, dtype_name, integer_of, nnef_dtype
+from ...model.dtypes import as_class, dtype_name, integer_of, is_carried, nnef_dtype
 from ...model.facts import FORMAT, TIES, TensorFact, Ties, opset_versions, with_tensor_facts
 from ...model.utils import cut_tensors, generate_tensor_names_from_op_type, remove_unreachable
 from ...model.widths import has_literal
@@ -177,7 +176,7 @@ class ConverterToNNEF(Converter):
 
     def _convert_input(self, source: Tensor) -> Tensor:
         """The graph input for an input of the source."""
-        if not _is_carried(source.dtype):
+        if not is_carried(source.dtype):
             reasons = {str(op.type): self._reason_against(op) for op in source.consumers}
             raise ConversionError(
                 f"input '{source.name}' has a data type that NNEF cannot carry: {dtype_name(source.dtype)}",
@@ -319,7 +318,7 @@ class ConverterToNNEF(Converter):
     def _check_types(self, op: Operation) -> None:
         used = [tensor for tensor in op.outputs if self._is_used(tensor)]
         for tensor in (*op.inputs, *used):
-            if tensor.dtype is not None and not _is_carried(tensor.dtype):
+            if tensor.dtype is not None and not is_carried(tensor.dtype):
                 alone = tensor in op.inputs or len(used) == 1
                 raise Unsupported(
                     f"tensor '{tensor.name}' has a type that NNEF cannot carry: {dtype_name(tensor.dtype)}",
@@ -496,7 +495,7 @@ class ConverterToNNEF(Converter):
         for tensor in list(self._target.tensors):
             if tensor.data is None or tensor.has_producer:
                 continue
-            if not _is_carried(tensor.dtype):
+            if not is_carried(tensor.dtype):
                 raise ConversionError(
                     f"constant '{tensor.name}' has a data type that NNEF cannot carry: {dtype_name(tensor.dtype)}"
                 )
@@ -596,12 +595,3 @@ def _ancestors(constant: Tensor, parents: Mapping[Tensor, Tensor]) -> list[Tenso
     while line[-1] in parents:
         line.append(parents[line[-1]])
     return line
-
-
-@cache
-def _is_carried(dtype: Any) -> bool:
-    """Can NNEF tensors have the type?"""
-    try:
-        return nnef_dtype(dtype) != "string"
-    except UsageError:
-        return False
