@@ -15,7 +15,7 @@ from nnef_tools.io.onnx.reader import onnx_model_to_graph
 from nnef_tools.model import Graph
 from nnef_tools.ops.inference import infer_graph
 
-from ...support.nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, SUPPRESSION, X
+from ...support.nnef_cases import ALL, CUSTOM, RECURRENT, REGIONS, ROI_CASES, ROIS, SEVERAL, X
 from ...support.nnef_models import inputs_for, nnef_graph
 from ...support.onnx_models import node_model, run_onnx
 from .checks import check_back, to_onnx
@@ -51,11 +51,7 @@ def test_operation_in_float64(declarations: str, call: str) -> None:
 
 @pytest.mark.parametrize(("declarations", "statement"), [*SEVERAL, *RECURRENT])
 def test_several_results_in_float64(declarations: str, statement: str) -> None:
-    if statement == SUPPRESSION:
-        with pytest.raises(ConversionError, match="NonMaxSuppression has single precision only"):
-            check_in_float64(declarations + statement, ("y", "q"))
-    else:
-        check_in_float64(declarations + statement, ("y", "q"))
+    check_in_float64(declarations + statement, ("y", "q"))
 
 
 @pytest.mark.parametrize("call", ROI_CASES)
