@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import NnefToolsError
-from .model import Graph, Operation, Tensor
+
+if TYPE_CHECKING:
+    from .model import Graph, Operation, Tensor
 
 SCHEMA = "nnef-tools.report/1"
 """The name and version of the JSON form; the number grows with every change that could break a reader of it."""

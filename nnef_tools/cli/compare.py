@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NnefToolsError, UsageError, VerificationError
-from ..execution.executor import known_name
 from ..formats import FORMATS
 from ..report import plural
 from .convert import DEFAULT_SAMPLES
@@ -216,6 +215,7 @@ def _model(
 
 def _given(args: argparse.Namespace, a: ComparedModel, b: ComparedModel) -> list[Given]:
     """The inputs of both models for each sample: from files, or random values by default."""
+    from ..execution.executor import known_name
     from ..execution.feeds.samples import load_samples
     from ..execution.feeds.sources import FileSource
     from ..verification.check import random_source
