@@ -24,6 +24,7 @@ from .feeds.inputs import check_inputs
 try:
     import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 except ImportError as error:
     raise MissingPackageError("tensorflow", "to run TensorFlow models", "tf") from error
 
@@ -140,6 +141,8 @@ class TensorFlowExecutor:
     def _compute(self, tensors: list[Any], feeds: Mapping[str, Any]) -> list[Any]:
         if self._session is None:
             config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
+            # its rewrites leave out floor before an argmin, for example, which decides between equal items
+            config.graph_options.rewrite_options.arithmetic_optimization = RewriterConfig.OFF
             self._session = tf.compat.v1.Session(graph=self._graph, config=config)
         try:
             values: list[Any] = self._session.run(tensors, {**self._weights, **self._values, **feeds})

@@ -45,11 +45,12 @@ def test_a_wrong_number_is_noticed() -> None:
         model = random_model(seed)
         results = list(model.outputs.values())
         assert not disagreement(model, results)
-        for place, expected in enumerate(results):
+        for place, (name, expected) in enumerate(model.outputs.items()):
             other = np.array(expected)
             if expected.dtype.kind == "f":
                 scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
-                other.flat[0] = 1e3 if not np.isfinite(other.flat[0]) else other.flat[0] + 0.01 * scale + 1e-20
+                change = 0.01 * scale + 10 * model.slack[name] + 1e-20
+                other.flat[0] = 1e3 if not np.isfinite(other.flat[0]) else other.flat[0] + change
             else:
                 other.flat[0] = not other.flat[0] if expected.dtype == bool else other.flat[0] + 1
             assert disagreement(model, [*results[:place], other, *results[place + 1 :]])
